@@ -1,0 +1,71 @@
+"""What a backbone is: its data contract, its layer groups, and how to build it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from tl_core.layers import LayerGroup
+from tl_core.registry import Registry
+from tl_core.types import Modality
+
+if TYPE_CHECKING:
+    from tl_core.backbones.staged import Staged
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """How an image becomes a tensor `[3, size, size]`: resize the short side to size / crop, crop, normalise."""
+
+    size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    crop: float = 0.875
+
+
+@dataclass(frozen=True)
+class TextInput:
+    """How a text becomes token ids: the backbone's own tokenizer, cut at `max_tokens`."""
+
+    max_tokens: int
+    tokenizer: str = "tokenizer.json"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where the pretrained weights come from: an installed package, or a repository of the hub."""
+
+    kind: Literal["package", "hub"]
+    name: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """One leaf of the modality tree.
+
+    `load(pretrained)` builds the network as a chain of stages, one stage a layer group, input side first; it is
+    None where this machine can only show the card. `features` is the width D of the pooled output `[N, D]`.
+    """
+
+    name: str
+    title: str
+    modality: Modality
+    place: tuple[str, ...]
+    summary: str
+    parameters: int
+    licence: str
+    source: str
+    weights: Weights
+    input: ImageInput | TextInput | None = None
+    features: int = 0
+    groups: tuple[LayerGroup, ...] = ()
+    load: Callable[[bool], "Staged"] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def ready(self) -> bool:
+        """True where the weights are at hand and the network can be built."""
+        return self.load is not None
+
+
+BACKBONES: Registry[BackboneSpec] = Registry("backbone", "tl_core.backbones.families")

@@ -1,0 +1,42 @@
+"""The one shape every network has here: a chain of stages, one stage a layer group."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+State = tuple[torch.Tensor, ...]
+"""What flows between stages; the first tensor is what the stage computes on, the rest travels along (a mask)."""
+
+
+class Staged(nn.Module):
+    """A backbone as a chain of stages, input side first; subclasses say what each stage does.
+
+    Images: the state is (`[B, C, H, W]`,). Texts: (ids `[B, T]`, mask `[B, T]`) at the input and
+    (hidden `[B, T, D]`, mask `[B, T]`) between stages.
+    """
+
+    names: tuple[str, ...]
+
+    def stage(self, index: int, state: State) -> State:
+        """Run one stage."""
+        raise NotImplementedError
+
+    def pool(self, state: State) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mean and standard deviation over positions, each `[B, C]`; masked positions do not count."""
+        raise NotImplementedError
+
+    def run(self, state: State, start: int = 0, stop: int | None = None) -> State:
+        """Run the stages start..stop-1."""
+        for index in range(start, len(self.names) if stop is None else stop):
+            state = self.stage(index, state)
+        return state
+
+    def taps(self, state: State, wanted: Sequence[int]) -> dict[int, torch.Tensor]:
+        """Return mean and standard deviation `[B, 2C]` at the end of each wanted stage, in one pass."""
+        found = {}
+        for index in range(max(wanted) + 1):
+            state = self.stage(index, state)
+            if index in wanted:
+                found[index] = torch.cat(self.pool(state), dim=1)
+        return found

@@ -1,0 +1,51 @@
+"""Everything a person can be told went wrong.
+
+GraftError              one clear sentence, and a hint: what to do next
+├── UsageError          a command or a name that does not exist
+├── DataError           a source that cannot become a data set
+├── BackboneError       weights that are missing, or do not fit their architecture
+├── PlanError           a plan that cannot be read or executed
+├── WorkspaceError      the place on disk: full, gone, not writable
+├── RunError            a run that cannot start, or ended badly
+└── ExportError         a bundle that cannot be written or read
+"""
+
+
+class GraftError(Exception):
+    """One clear sentence and, as `hint`, the next thing to do."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class UsageError(GraftError):
+    """A command, an option or a name that does not exist."""
+
+
+class DataError(GraftError):
+    """A source that cannot become a data set."""
+
+
+class BackboneError(GraftError):
+    """Weights that are missing, or do not fit their architecture."""
+
+
+class PlanError(GraftError):
+    """A plan that cannot be read or executed."""
+
+
+class WorkspaceError(GraftError):
+    """The place on disk is full, gone or not writable."""
+
+
+class RunError(GraftError):
+    """A run that cannot start, or ended badly."""
+
+
+class ExportError(GraftError):
+    """A bundle that cannot be written or read."""

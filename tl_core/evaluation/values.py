@@ -1,0 +1,91 @@
+"""What evaluation measures, as values that are saved, shown and read back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from tl_core.plan import TransferPlan
+from tl_core.types import Estimate, Finding
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """Precision, recall and F1 of one class, each with its interval."""
+
+    name: str
+    precision: Estimate
+    recall: Estimate
+    f1: Estimate
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One test item as the model saw it; `row` indexes the data set's manifest."""
+
+    row: int
+    item: str
+    truth: int
+    predicted: int
+    probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Transfer against one baseline on the same test items: a paired difference of accuracies, and its verdict."""
+
+    baseline: Literal["scratch", "classical"]
+    title: str
+    budget: str
+    transfer: Estimate
+    other: Estimate
+    gain: Estimate
+    verdict: Literal["helps", "no difference shown", "hurts", "cannot tell"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was measured of one run, on a test set that was touched once."""
+
+    run: str
+    dataset: str
+    fingerprint: str
+    classes: tuple[str, ...]
+    plan: TransferPlan
+    accuracy: Estimate
+    macro_f1: Estimate
+    per_class: tuple[ClassScore, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    predictions: tuple[Prediction, ...]
+    validation: Mapping[str, float]
+    comparisons: tuple[Comparison, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    environment: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """Accuracy on the fixed test items after `labels` labelled training items; one value a seed."""
+
+    labels: int
+    scores: tuple[float, ...]
+    accuracy: Estimate
+
+
+@dataclass(frozen=True)
+class CurveArm:
+    """One line of the data-efficiency curve; `budget` is written on the chart."""
+
+    name: Literal["transfer", "scratch", "classical"]
+    title: str
+    budget: str
+    points: tuple[CurvePoint, ...]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Accuracy over nested label counts, on one fixed test set."""
+
+    fingerprint: str
+    backbone: str
+    n_test: int
+    arms: tuple[CurveArm, ...]

@@ -1,0 +1,61 @@
+"""Named things found by walking a package: adding one is adding one file."""
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+from tl_core.errors import UsageError
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Names to values, in the order they were added. A duplicate raises; a near miss suggests."""
+
+    def __init__(self, noun: str, package: str) -> None:
+        self.noun = noun
+        self._package = package
+        self._values: dict[str, T] = {}
+        self._discovered = False
+
+    def add(self, name: str, value: T) -> T:
+        """Register `value` under `name`. Raises ValueError where the name is taken."""
+        if name in self._values:
+            raise ValueError(f"{self.noun} {name!r} is registered twice")
+        self._values[name] = value
+        return value
+
+    def __getitem__(self, name: str) -> T:
+        self._discover()
+        if name not in self._values:
+            near = difflib.get_close_matches(name, self._values, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(self._values)}."
+            raise UsageError(f"There is no {self.noun} named {name!r}.", hint)
+        return self._values[name]
+
+    def __contains__(self, name: object) -> bool:
+        self._discover()
+        return name in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        self._discover()
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        self._discover()
+        return len(self._values)
+
+    def values(self) -> tuple[T, ...]:
+        """Return every registered value, in order."""
+        self._discover()
+        return tuple(self._values.values())
+
+    def _discover(self) -> None:
+        """Import every module of the package once; each registers itself."""
+        if not self._discovered:
+            self._discovered = True
+            package = importlib.import_module(self._package)
+            for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
+                importlib.import_module(f"{self._package}.{module.name}")

@@ -1,0 +1,28 @@
+"""What a run is asked to do."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tl_core.data.split import SplitSpec
+from tl_core.plan import TransferPlan
+
+Kind = Literal["train", "probe", "curve", "speed"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One job for a worker. Only "train" needs a plan, and "speed" no data set.
+
+    `budget` caps the seconds of training (a from-scratch baseline); None does not. `compare_to` names the run
+    that this one is a baseline for.
+    """
+
+    kind: Kind
+    backbone: str
+    fingerprint: str = ""
+    split: SplitSpec = SplitSpec()
+    plan: TransferPlan | None = None
+    seed: int = 0
+    budget: float | None = None
+    compare_to: str = ""
+    name: str = ""

@@ -1,0 +1,48 @@
+"""Values that every stage speaks in, and their way to JSON and back."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, TypeVar
+
+from pydantic import TypeAdapter
+
+Modality = Literal["image", "text"]
+Level = Literal["info", "warn", "stop"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing a person is told: what was seen, and what to do about it. `stop` blocks the next step."""
+
+    level: Level
+    code: str
+    message: str
+    hint: str = ""
+    items: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its spread: `low` and `high` bound a 95 % interval, `n` counts what it rests on."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    method: str
+
+
+@lru_cache(maxsize=None)
+def _adapter(cls: Any) -> TypeAdapter:
+    return TypeAdapter(cls)
+
+
+def dump(value: Any) -> Any:
+    """Return a dataclass value as plain JSON types."""
+    return _adapter(type(value)).dump_python(value, mode="json")
+
+
+def load(cls: type[T], data: Any) -> T:
+    """Rebuild a value of `cls` from plain JSON types. Raises pydantic.ValidationError where they do not fit."""
+    return _adapter(cls).validate_python(data)

@@ -1,0 +1,94 @@
+"""Where everything lives on disk, and how it is written: whole or not at all."""
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from tl_core.errors import WorkspaceError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an untrusted upload may cost. Sizes in bytes, image area in pixels."""
+
+    members: int = 200_000
+    unpacked: int = 8 * 2**30
+    ratio: float = 200.0
+    pixels: int = 120_000_000
+    cell: int = 1_000_000  # characters of one text
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One folder: datasets/, features/, runs/, uploads/, and small JSON files beside them."""
+
+    root: Path
+    limits: Limits = Limits()
+
+    @classmethod
+    def default(cls) -> "Workspace":
+        """Return the workspace of `GRAFT_HOME`, else the one in the user's data folder."""
+        home = os.environ.get("GRAFT_HOME")
+        return cls(Path(home).expanduser().resolve() if home else Path(platformdirs.user_data_dir("graft")))
+
+    def folder(self, *parts: str) -> Path:
+        """Return a folder below the root, made where it is missing. Raises WorkspaceError where it cannot be."""
+        path = self.root.joinpath(*parts)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WorkspaceError(
+                f"The workspace folder {path} cannot be written ({error.strerror}).",
+                "Free some space, or set GRAFT_HOME to a folder that can be written.",
+            ) from error
+        return path
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file atomically: a reader sees the old content or the new, never a part. Raises WorkspaceError."""
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        with open(part, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise WorkspaceError(
+            f"{path.name} could not be written ({error.strerror}).", "Check the free space of the workspace folder."
+        ) from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write plain JSON types atomically."""
+    write_bytes(path, json.dumps(value, ensure_ascii=False, indent=1).encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read plain JSON types."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Yield a folder to fill; it becomes `target` when the block ends well, and vanishes when it does not.
+
+    A `target` that appeared meanwhile wins: what is content-addressed is the same content.
+    """
+    part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
+    part.mkdir(parents=True)
+    try:
+        yield part
+        if not target.exists():
+            os.replace(part, target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
