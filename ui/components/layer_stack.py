@@ -43,9 +43,7 @@ def layers(groups: Mapping[str, int], rates: Mapping[str, float], top_rate: floa
 _component = st.components.v2.component(
     "graft_layer_stack",
     html=(
-        "<div class='graft stack'>"
-        "<div class='end top quiet'></div><ol></ol><div class='end bottom quiet'></div>"
-        "</div>"
+        "<div class='graft stack'><div class='end top quiet'></div><ol></ol><div class='end bottom quiet'></div></div>"
     ),
     css=asset("palette.css") + asset("layer_stack.css"),
     js=asset("layer_stack.js"),
