@@ -5,6 +5,7 @@ measured counts nothing is claimed. Pure, and light enough for a page to import.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import exp, hypot, log
 
 from tl_core.errors import UsageError
@@ -28,8 +29,9 @@ class Needed:
 class LabelsSaved:
     """What transfer needs for an accuracy and what the other arm needs.
 
-    `saved` and `factor` (other / transfer) are None where transfer itself does not reach the accuracy; `at_least` says that
-    they are lower bounds, because the other arm never reached it. `sentence` says it all in words.
+    `saved` and `factor` (other / transfer) are None where transfer itself does not reach the accuracy; `at_least` says
+    that they are lower bounds: the other arm never reached it, or transfer did with the fewest labels measured.
+    `sentence` says it all in words.
     """
 
     accuracy: float
@@ -59,7 +61,7 @@ def labels_needed(arm: CurveArm, accuracy: float) -> Needed:
         return Needed(0.0, "not reached")
     if points[0].accuracy.value >= accuracy:
         return Needed(float(points[0].labels), "at most")
-    for before, after in zip(points, points[1:], strict=False):
+    for before, after in pairwise(points):
         if after.accuracy.value >= accuracy:
             low, high = before.accuracy.value, after.accuracy.value
             part = (accuracy - low) / (high - low)
@@ -73,7 +75,7 @@ def accuracy_at(arm: CurveArm, labels: float) -> Estimate | None:
     for point in arm.points:
         if point.labels == labels:
             return point.accuracy
-    for before, after in zip(arm.points, arm.points[1:], strict=False):
+    for before, after in pairwise(arm.points):
         if before.labels < labels < after.labels:
             part = log(labels / before.labels) / log(after.labels / before.labels)
             a, b = before.accuracy, after.accuracy
@@ -83,7 +85,10 @@ def accuracy_at(arm: CurveArm, labels: float) -> Estimate | None:
 
 
 def labels_saved(curve: Curve, accuracy: float, other: str = "scratch") -> LabelsSaved:
-    """Read the curve across: how many labels transfer saves at `accuracy`. Raises UsageError for an arm not measured."""
+    """Read the curve across: how many labels transfer saves at `accuracy`.
+
+    Raises UsageError for an arm that was not measured.
+    """
     arms = _arms(curve, other)
     transfer, rival = (labels_needed(arm, accuracy) for arm in arms)
     name, goal = arms[1].title, f"{accuracy:.1%}"
@@ -93,8 +98,8 @@ def labels_saved(curve: Curve, accuracy: float, other: str = "scratch") -> Label
         return LabelsSaved(accuracy, transfer, rival, None, None, False, text)
     saved, factor = rival.labels - transfer.labels, rival.labels / transfer.labels
     with_transfer = f"{'at most' if transfer.how == 'at most' else 'about'} {transfer.labels:.0f} labels"
-    at_least = rival.how == "not reached"
-    if at_least:
+    at_least = rival.how == "not reached" or (transfer.how == "at most" and rival.how == "interpolated")
+    if rival.how == "not reached":
         text = f"{goal} takes {with_transfer} with transfer; {name} does not reach it with {rival.labels:.0f}."
     elif transfer.how == rival.how == "at most":
         text = f"Both reach {goal} with the fewest labels measured ({transfer.labels:.0f}): nothing to tell apart here."
