@@ -14,6 +14,7 @@ from tl_core.strategies.recipes import (
     graded,
     last_l2,
     rate_reason,
+    scaled,
     size_reason,
     solve_head,
     solved_head_reason,
@@ -38,7 +39,7 @@ class Discriminative:
 
 def plan(setting: Setting, options: Discriminative) -> TransferPlan:
     """Return a head phase and a phase whose rates fall towards the input."""
-    base = backbone_rate(setting) * options.scale
+    base = scaled(backbone_rate(setting), options.scale)
     lr = graded(top(setting.groups, options.reach), base, options.decay, head=base)
     tuning = Phase(
         "falling rates",

@@ -10,7 +10,7 @@ from tl_core.strategies.recipes import (
     BERT,
     DECAY,
     HEAD_RATE,
-    KORNBLITH,
+    RAZAVIAN,
     SOLVER_ITERATIONS,
     batch_size,
     last_l2,
@@ -41,7 +41,7 @@ class FeatureExtraction:
 
 def plan(setting: Setting, options: FeatureExtraction) -> TransferPlan:
     """Return one phase that trains the head alone."""
-    frozen = Reason("The backbone stays as it was trained, so few items cannot spoil it.", KORNBLITH)
+    frozen = Reason("The backbone stays as it was trained, so few items cannot spoil it.", RAZAVIAN)
     if options.head == "linear":
         phase = solve_head(last_l2(setting), final=True, iterations=options.iterations)
         head = Head()
@@ -74,6 +74,6 @@ STRATEGIES.add(
         "Little data (fewer than 100 items a class), or data like what the backbone has seen.",
         FeatureExtraction,
         plan,
-        (KORNBLITH, BERT, ADAMW),
+        (RAZAVIAN, BERT, ADAMW),
     ),
 )

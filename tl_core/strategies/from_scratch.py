@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tl_core.layers import HEAD
 from tl_core.plan import Phase, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
-from tl_core.strategies.recipes import HE, SMITH, batch_size, scratch_epochs, scratch_rate, size_reason, usable
+from tl_core.strategies.recipes import HE, SMITH, batch_size, scaled, scratch_epochs, scratch_rate, size_reason, usable
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class FromScratch:
 
 def plan(setting: Setting, options: FromScratch) -> TransferPlan:
     """Return one phase over every group, from random weights."""
-    rate = scratch_rate(setting) * options.scale
+    rate = scaled(scratch_rate(setting), options.scale)
     phase = Phase(
         "everything",
         options.epochs,

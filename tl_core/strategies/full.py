@@ -13,6 +13,7 @@ from tl_core.strategies.recipes import (
     batch_size,
     last_l2,
     rate_reason,
+    scaled,
     size_reason,
     solve_head,
     solved_head_reason,
@@ -32,7 +33,7 @@ class Full:
 
 def plan(setting: Setting, options: Full) -> TransferPlan:
     """Return a head phase and a phase over every group at one rate."""
-    rate = backbone_rate(setting) * options.scale
+    rate = scaled(backbone_rate(setting), options.scale)
     lr = dict.fromkeys([*setting.groups, HEAD], rate)
     phases = (
         solve_head(last_l2(setting), final=False),

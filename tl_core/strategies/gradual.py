@@ -13,6 +13,7 @@ from tl_core.strategies.recipes import (
     graded,
     last_l2,
     rate_reason,
+    scaled,
     size_reason,
     solve_head,
     solved_head_reason,
@@ -39,7 +40,7 @@ class Gradual:
 
 def plan(setting: Setting, options: Gradual) -> TransferPlan:
     """Return a head phase, then phases over the last block, the last two, and so on."""
-    base = backbone_rate(setting) * options.scale
+    base = scaled(backbone_rate(setting), options.scale)
     phases = [solve_head(last_l2(setting), final=False)]
     for count in range(1, min(options.steps, len(setting.groups)) + 1):
         thawed = setting.groups[-count:]

@@ -11,6 +11,7 @@ from tl_core.strategies.recipes import (
     batch_size,
     last_l2,
     rate_reason,
+    scaled,
     size_reason,
     solve_head,
     solved_head_reason,
@@ -32,7 +33,7 @@ class LpFt:
 
 def plan(setting: Setting, options: LpFt) -> TransferPlan:
     """Return the solved head, then every group at a rate below that of full fine-tuning."""
-    rate = backbone_rate(setting) * options.scale
+    rate = scaled(backbone_rate(setting), options.scale)
     phases = (
         solve_head(last_l2(setting), final=False),
         tune(

@@ -12,6 +12,7 @@ from tl_core.strategies.recipes import (
     batch_size,
     last_l2,
     rate_reason,
+    scaled,
     size_reason,
     solve_head,
     solved_head_reason,
@@ -36,7 +37,7 @@ class Partial:
 def plan(setting: Setting, options: Partial) -> TransferPlan:
     """Return a head phase and a phase over the last blocks."""
     blocks = top(setting.groups, options.reach)
-    rate = backbone_rate(setting) * options.scale
+    rate = scaled(backbone_rate(setting), options.scale)
     lr = dict.fromkeys([*blocks, HEAD], rate)
     phases = (
         solve_head(last_l2(setting), final=False),

@@ -7,6 +7,8 @@ from tl_core.layers import HEAD
 from tl_core.plan import Phase, Reason, Schedule
 from tl_core.strategies import Setting
 
+CS231N = "Stanford CS231n notes, Transfer Learning, https://cs231n.github.io/transfer-learning/"
+RAZAVIAN = "Razavian et al. 2014, CNN Features off-the-shelf, arXiv:1403.6382"
 BERT = "Devlin et al. 2019, BERT, arXiv:1810.04805"
 KUMAR = "Kumar et al. 2022, Fine-Tuning can Distort Pretrained Features, arXiv:2202.10054"
 ULMFIT = "Howard & Ruder 2018, Universal Language Model Fine-tuning, arXiv:1801.06146"
@@ -31,6 +33,11 @@ def backbone_rate(setting: Setting) -> float:
     3e-5 and 5e-5. The image rate is ten times below the usual 1e-3 for a new layer.
     """
     return _BACKBONE_RATE[setting.modality]
+
+
+def scaled(rate: float, factor: float) -> float:
+    """Return rate * factor to six digits, so that a plan stays readable."""
+    return float(f"{rate * factor:.6g}")
 
 
 def scratch_rate(setting: Setting) -> float:
@@ -99,7 +106,7 @@ def graded(groups: Sequence[str], base: float, decay: float, head: float) -> dic
     Howard & Ruder 2018, arXiv:1801.06146, section 3.2, with `decay` for their 1/2.6. The top group gets `base`.
     """
     last = len(groups) - 1
-    return {group: float(base * decay ** (last - index)) for index, group in enumerate(groups)} | {HEAD: head}
+    return {group: scaled(base, decay ** (last - index)) for index, group in enumerate(groups)} | {HEAD: head}
 
 
 def last_l2(setting: Setting) -> float:
@@ -124,7 +131,7 @@ def rate_reason(setting: Setting) -> Reason:
     rate = backbone_rate(setting)
     if setting.modality == "text":
         return Reason(f"{rate:g} is the middle of the three rates that BERT was fine-tuned with.", BERT)
-    return Reason(f"{rate:g} is ten times below the rate of a new layer, so the pretrained weights survive.", KORNBLITH)
+    return Reason(f"{rate:g} is ten times below the rate of a new layer, so the pretrained weights survive.", CS231N)
 
 
 def solved_head_reason() -> Reason:
