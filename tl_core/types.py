@@ -1,7 +1,7 @@
 """Values that every stage speaks in, and their way to JSON and back."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter
@@ -33,7 +33,7 @@ class Estimate:
     method: str
 
 
-@lru_cache(maxsize=None)
+@cache
 def _adapter(cls: Any) -> TypeAdapter:
     return TypeAdapter(cls)
 

@@ -1,0 +1,1 @@
+"""Pretrained networks: their data contracts, their stages and how they are built."""
