@@ -25,10 +25,9 @@ class Inputs(Protocol):
 class PooledInputs:
     """Pooled features `[N, D]` in memory: only the head runs."""
 
-    lengths = None
-
     def __init__(self, features: torch.Tensor) -> None:
         self.features = features
+        self.lengths: np.ndarray | None = None
 
     def logits(self, model: TransferModel, rows: np.ndarray) -> torch.Tensor:
         """Run the head."""

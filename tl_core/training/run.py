@@ -74,7 +74,7 @@ class Run:
         self.freezer = Freezer(self.model, groups_of(self.model, job.spec))
         self.best = Best(self.model, job.folder)
         self.feed = Feed(job.dataset, job.spec, job.plan, job.store)
-        self.labels = torch.from_numpy(job.dataset.labels).to(self.device)
+        self.labels = torch.tensor(job.dataset.labels, device=self.device)
         self.shuffle = torch.Generator().manual_seed(job.seed)
         self.batch_size = job.plan.batch_size
         self.fresh = True  # the head has not learned anything yet
