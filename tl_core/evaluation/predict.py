@@ -1,11 +1,12 @@
 """Probabilities from a trained model."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from tl_core.backbones.preprocess import preprocessor
+from tl_core.backbones.preprocess import Preprocessor, preprocessor
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.features import FeatureStore
@@ -46,6 +47,19 @@ def predict_features(model: TransferModel, features_ND: np.ndarray) -> np.ndarra
 def keeps_backbone(plan: TransferPlan) -> bool:
     """Return whether a plan leaves the pretrained backbone as it is, so that stored features hold for its model."""
     return plan.init == "pretrained" and all(set(phase.lr) <= {HEAD} for phase in plan.phases)
+
+
+class Prepared(Sequence[torch.Tensor]):
+    """Image files or texts, each prepared when it is asked for."""
+
+    def __init__(self, items: Sequence[Path] | Sequence[str], prepare: Preprocessor) -> None:
+        self._items, self._prepare = items, prepare
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: int) -> torch.Tensor:  # type: ignore[override]
+        return self._prepare.prepare(self._items[index])
 
 
 class Rows(Sequence[torch.Tensor]):

@@ -62,8 +62,8 @@ def _data(material: Material) -> Iterator[str]:
         if (dataset.items["given"] == "test").any() and dataset.split.honour_given
         else (f"stratified, drawn with seed {dataset.split.seed}, identical items kept together")
     )
-    yield f"## Data\n\n{dataset.name} (fingerprint `{dataset.fingerprint}`): {_count(len(dataset.labels), 'item')}, {parts}"
-    yield f"({how}).\n\n| class | items | test |\n|---|---|---|"
+    yield f"## Data\n\n{dataset.name} (fingerprint `{dataset.fingerprint}`): {_count(len(dataset.labels), 'item')},"
+    yield f"{parts} ({how}).\n\n| class | items | test |\n|---|---|---|"
     counts, tested = Counter(dataset.labels.tolist()), Counter(dataset.labels[dataset.rows("test")].tolist())
     for index, name in enumerate(dataset.classes):
         yield f"| {_cell(name)} | {counts[index]} | {tested[index]} |"
@@ -74,8 +74,8 @@ def _training(material: Material) -> Iterator[str]:
     start = "pretrained weights" if plan.init == "pretrained" else "random weights"
     tap = f"cut after `{plan.head.tap}`" if plan.head.tap else "whole"
     pooled = "mean and standard deviation" if plan.head.pool == "mean_std" else "mean"
-    yield f"## How it was trained\n\nBackbone {material.spec.title}, {tap}, from {start}; {plan.head.kind} head on the {pooled}"
-    yield "over positions, standardised. A layer group that a phase does not name was frozen in it.\n"
+    yield f"## How it was trained\n\nBackbone {material.spec.title}, {tap}, from {start}; {plan.head.kind} head"
+    yield f"on the {pooled} over positions, standardised. A layer group that a phase does not name was frozen in it.\n"
     yield "| phase | epochs | optimiser | trained groups and rates | fitted on |\n|---|---|---|---|---|"
     for phase in plan.phases:
         yield f"| {_cell(phase.name)} | {phase.epochs} | {phase.optimizer} | {_rates(phase)} | {phase.fit_on} |"
@@ -86,23 +86,25 @@ def _training(material: Material) -> Iterator[str]:
 
 
 def _results(report: Report) -> Iterator[str]:
-    yield "## Results\n\nAll on the test items, which were looked at once. Intervals hold 95 %; they cover which items the"
-    yield "test set happens to hold, not another training run.\n\n| | value |\n|---|---|"
+    yield "## Results\n\nAll on the test items, which were looked at once. Intervals hold 95 %; they cover which items"
+    yield "the test set happens to hold, not another training run.\n\n| | value |\n|---|---|"
     yield f"| accuracy | {percent(report.accuracy)} |\n| macro-F1 | {percent(report.macro_f1)} |"
     if report.auc:
         yield f"| area under the ROC curve, one class against the rest | {percent(report.auc)} |"
     if report.log_loss:
-        yield f"| log loss (nats) | {report.log_loss.value:.3f} ({report.log_loss.low:.3f} to {report.log_loss.high:.3f}) |"
+        loss = report.log_loss
+        yield f"| log loss (nats) | {loss.value:.3f} ({loss.low:.3f} to {loss.high:.3f}) |"
     yield "\n| class | precision | recall | F1 | test items |\n|---|---|---|---|---|"
     for score in report.per_class:
         cells = [percent(e) if e.n else "not known" for e in (score.precision, score.recall, score.f1)]
         yield f"| {_cell(score.name)} | {' | '.join(cells)} | {score.recall.n} |"
     if report.comparisons:
-        yield "\nAgainst baselines, on the same test items:\n\n| baseline | its accuracy | gain, in points | verdict | its budget |"
-        yield "|---|---|---|---|---|"
+        yield "\nAgainst baselines, on the same test items:\n"
+        yield "| baseline | its accuracy | gain, in points | verdict | its budget |\n|---|---|---|---|---|"
         for other in report.comparisons:
             gain = f"{other.gain.value * 100:+.1f} ({other.gain.low * 100:+.1f} to {other.gain.high * 100:+.1f})"
-            yield f"| {_cell(other.title)} | {percent(other.other)} | {gain} | {other.verdict} | {_cell(other.budget)} |"
+            cells = (_cell(other.title), percent(other.other), gain, other.verdict, _cell(other.budget))
+            yield f"| {' | '.join(cells)} |"
 
 
 def _limits(report: Report) -> Iterator[str]:
@@ -113,8 +115,8 @@ def _limits(report: Report) -> Iterator[str]:
         first = wrong[0]
         sure = f"{first.probabilities[first.predicted]:.0%}"
         yield (
-            f"- It can be confidently wrong: on `{first.item}` it answered {report.classes[first.predicted]!r} with {sure}, "
-            f"where the label is {report.classes[first.truth]!r}."
+            f"- It can be confidently wrong: on `{first.item}` it answered {report.classes[first.predicted]!r} with "
+            f"{sure}, where the label is {report.classes[first.truth]!r}."
         )
     yield "- It answers one of its classes for anything it is given, also for what belongs to none of them."
     yield "- The numbers hold for data like the test items; for data from elsewhere, measure again."
@@ -123,12 +125,9 @@ def _limits(report: Report) -> Iterator[str]:
 
 def _origin(material: Material) -> Iterator[str]:
     spec, report = material.spec, material.report
-    yield f"## Licence and origin\n\nThe backbone {spec.title} is licensed under {spec.licence} ({spec.source}). The rights in"
-    yield (
-        "the training data are those of its source.\n\nMade with Graft"
-        + (f", run `{report.run}`" if report.run else "")
-        + "."
-    )
+    yield f"## Licence and origin\n\nThe backbone {spec.title} is licensed under {spec.licence} ({spec.source})."
+    yield "The rights in the training data are those of its source.\n"
+    yield f"Made with Graft, run `{report.run}`." if report.run else "Made with Graft."
     if report.environment:
         yield "Versions: " + ", ".join(f"{name} {version}" for name, version in report.environment.items()) + "."
 
