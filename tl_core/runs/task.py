@@ -1,6 +1,6 @@
 """What a run is asked to do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from tl_core.data.split import SplitSpec
@@ -20,7 +20,7 @@ class Task:
     kind: Kind
     backbone: str
     fingerprint: str = ""
-    split: SplitSpec = SplitSpec()
+    split: SplitSpec = field(default_factory=SplitSpec)
     plan: TransferPlan | None = None
     seed: int = 0
     budget: float | None = None

@@ -1,0 +1,31 @@
+"""A worker as the real one, with work that a test can watch: the task's name says what to do."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from tl_core.runs.events import Progress, RunEnded
+from tl_core.worker import work
+
+
+def execute(task, workspace, folder, control):
+    yield Progress(os.environ["OMP_WAIT_POLICY"], 0, 1)
+    if task.name == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if task.name == "break off":
+        sys.exit(3)
+    if task.name == "raise":
+        raise ValueError("boom")
+    if task.name.startswith("wait"):
+        while not control.stopped:
+            time.sleep(0.01)
+        if task.name == "wait, deaf":
+            time.sleep(60)
+        yield RunEnded("stopped", "Asked to.")
+    yield RunEnded("done", "Finished.")
+
+
+if __name__ == "__main__":
+    sys.exit(work(Path(sys.argv[1]), execute))

@@ -1,0 +1,82 @@
+import errno
+
+import pytest
+
+from tl_core.errors import DataError
+from tl_core.runs.events import Progress, RunEnded
+from tl_core.runs.failure import explain, explain_exit
+from tl_core.runs.log import read
+from tl_core.runs.record import record
+
+STEP = Progress("reading", 1, 2)
+
+
+def run(folder, *steps):
+    def events():
+        for step in steps:
+            if isinstance(step, BaseException):
+                raise step
+            yield step
+
+    passed = list(record(events(), folder))
+    assert passed == read(folder / "events.jsonl")[0]
+    return passed
+
+
+def test_nothing_follows_the_end(tmp_path):
+    done = RunEnded("done", "Finished.")
+    assert run(tmp_path, STEP, done, STEP, RunEnded("failed", "Again.")) == [STEP, done]
+
+
+def test_an_end_is_made_where_there_is_none(tmp_path):
+    *_, last = run(tmp_path, STEP)
+    assert last.status == "failed"
+
+
+def test_a_mistake_is_told_in_its_own_words_without_a_traceback(tmp_path):
+    *_, last = run(tmp_path, STEP, DataError("The data set is gone.", "Import it again."))
+    assert (last.status, last.reason, last.hint) == ("failed", "The data set is gone.", "Import it again.")
+    assert not (tmp_path / "worker.log").exists()
+
+
+def test_the_unexpected_leaves_its_traceback_in_the_log(tmp_path):
+    *_, last = run(tmp_path, STEP, ValueError("boom\n  twice"))
+    assert "ValueError: boom twice" in last.reason
+    assert "worker.log" in last.hint
+    assert "Traceback" in (tmp_path / "worker.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), "memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: not enough memory: you tried"), "memory"),
+        (RuntimeError("CUDA out of memory. Tried to allocate"), "memory"),
+        (OSError(errno.ENOSPC, "No space left on device"), "disk is full"),
+        (KeyError(), "KeyError"),
+        (ValueError("x" * 5000), "ValueError"),
+    ],
+)
+def test_reasons_are_plain_and_short(error, words):
+    ended = explain(error)
+    assert words in ended.reason
+    assert len(ended.reason) < 400
+    assert ended.hint
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (-9, "memory runs out"),
+        (-15, "SIGTERM"),
+        (-64, "outside"),
+        (1, "exit code 1"),
+        (0, "before the run did"),
+        (None, ""),
+    ],
+)
+def test_a_vanished_worker_is_explained(code, words):
+    reason, hint = explain_exit(code)
+    assert words in reason
+    assert reason.endswith(".")
+    assert hint

@@ -1,0 +1,165 @@
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+
+from tl_core.errors import RunError
+from tl_core.runs import log
+from tl_core.runs.control import FileControl, MemoryControl
+from tl_core.runs.events import Progress, RunEnded
+from tl_core.runs.process import Owner, alive, identify
+from tl_core.runs.store import RunStore
+from tl_core.runs.task import Task
+from tl_core.workspace import Workspace
+
+TASK = Task("probe", "minilm", fingerprint="abc", name="My probe")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return RunStore(Workspace(tmp_path))
+
+
+@pytest.fixture
+def sleeper():
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True)
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def end(store, run_id, status="done"):
+    log.append(store.folder(run_id) / "events.jsonl", RunEnded(status, "Because."))
+
+
+def test_a_new_run_is_queued_and_remembers_its_task(store):
+    run_id = store.create(TASK)
+    assert store.task(run_id) == TASK
+    assert RunStore(store.workspace).state(run_id).status == "queued"
+    assert store.state(run_id).name == "My probe"
+    assert abs(store.state(run_id).created - time.time()) < 60
+    assert store.events(run_id) == ([], 0)
+
+
+def test_ids_sort_by_age_and_never_collide(store):
+    ids = [store.create(TASK) for _ in range(50)]
+    assert ids == sorted(set(ids))
+    assert [state.id for state in store.list()] == ids[::-1]
+
+
+@pytest.mark.parametrize(
+    "run_id", ["", ".", "..", "../x", "/etc", "20260101-000000-000000", "x" * 5000, "a\0b", ".lock"]
+)
+def test_an_id_that_names_no_run_is_refused(store, run_id):
+    for method in (store.folder, store.task, store.state, store.events, store.stop, store.delete):
+        with pytest.raises(RunError, match="There is no run"):
+            method(run_id)
+
+
+def test_the_last_word_of_the_log_is_the_state(store):
+    for status in ("done", "stopped", "failed"):
+        run_id = store.create(TASK, owner=identify(os.getpid()))
+        assert store.state(run_id).status == "running"
+        end(store, run_id, status)
+        state = store.state(run_id)
+        assert (state.status, state.reason, state.active) == (status, "Because.", False)
+        assert state.ended is not None
+
+
+def test_a_dead_owner_means_interrupted_even_where_its_number_lives_on(store, sleeper):
+    owner = identify(sleeper.pid)
+    run_id = store.create(TASK, owner=owner)
+    assert store.state(run_id).status == "running"
+    reused = store.create(TASK, owner=replace(owner, start="1"))
+    rebooted = store.create(TASK, owner=replace(owner, boot="another"))
+    assert {store.state(reused).status, store.state(rebooted).status} == {"interrupted"}
+    sleeper.kill()  # not waited for: a zombie does no work
+    for _ in range(100):
+        if not alive(owner):
+            break
+        time.sleep(0.02)
+    state = store.state(run_id)
+    assert state.status == "interrupted"
+    assert "ended before the run did" in state.reason
+    assert state.hint
+
+
+def test_a_damaged_owner_file_means_interrupted(store):
+    run_id = store.create(TASK)
+    (store.folder(run_id) / "owner.json").write_text("{")
+    assert store.state(run_id).status == "interrupted"
+
+
+def test_a_damaged_task_is_left_out_of_the_list_but_can_be_named(store):
+    run_id, good = store.create(TASK), store.create(TASK)
+    (store.folder(run_id) / "task.json").write_text('{"kind": "dance"}')
+    assert [state.id for state in store.list()] == [good]
+    with pytest.raises(RunError, match="damaged"):
+        store.state(run_id)
+
+
+def test_stopping_a_waiting_run_takes_it_out_of_the_queue(store):
+    run_id = store.create(TASK)
+    store.stop(run_id)
+    store.stop(run_id)
+    assert store.state(run_id).status == "stopped"
+    assert len(store.events(run_id)[0]) == 1
+
+
+def test_stopping_a_working_run_leaves_a_request(store, sleeper):
+    run_id = store.create(TASK, owner=identify(sleeper.pid))
+    control = FileControl(store.folder(run_id))
+    assert not control.stopped
+    store.stop(run_id)
+    assert control.stopped
+    assert store.state(run_id).stopping
+    assert store.state(run_id).status == "running"
+
+
+def test_force_ends_the_process(store, sleeper):
+    run_id = store.create(TASK, owner=identify(sleeper.pid))
+    store.stop(run_id, force=True)
+    assert sleeper.wait(10) == -9
+    assert store.state(run_id).status == "interrupted"
+
+
+def test_a_run_that_goes_on_is_not_deleted(store):
+    run_id = store.create(TASK)
+    with pytest.raises(RunError, match="Stop it first"):
+        store.delete(run_id)
+    store.stop(run_id)
+    store.delete(run_id)
+    assert store.list() == ()
+    assert [path.name for path in store.root.iterdir()] == [".lock"]
+
+
+def test_key_figures_show_in_the_list(store):
+    run_id = store.create(TASK)
+    end(store, run_id)
+    assert store.state(run_id).numbers == {}
+    store.summarise(run_id, {"accuracy": 0.9})
+    assert store.list()[0].numbers == {"accuracy": 0.9}
+
+
+def test_two_hundred_runs_are_listed_in_no_time(store):
+    for _ in range(200):
+        run_id = store.create(TASK, owner=Owner(1, "gone", ""))
+        log.append(store.folder(run_id) / "events.jsonl", Progress("reading", 1, 1))
+        end(store, run_id)
+    began = time.perf_counter()
+    assert len(store.list()) == 200
+    first = time.perf_counter() - began
+    assert len(store.list()) == 200
+    again = time.perf_counter() - began - first
+    assert first < 1.0
+    assert again < 0.3
+
+
+def test_a_flag_in_memory():
+    control = MemoryControl()
+    assert not control.stopped
+    control.stop()
+    assert control.stopped

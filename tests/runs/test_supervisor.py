@@ -1,0 +1,206 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tl_core.runs import supervisor
+from tl_core.runs.process import identify
+from tl_core.runs.store import RunStore
+from tl_core.runs.task import Task
+from tl_core.workspace import Workspace, read_json
+
+FAKE = Path(__file__).with_name("fake_worker.py")
+ROOT = str(FAKE.parents[2])
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    monkeypatch.setattr(supervisor, "WORKER", (str(FAKE),))
+    store = RunStore(Workspace(tmp_path))
+    yield store
+    for state in store.active():
+        store.stop(state.id, force=True)
+    supervisor.stop_all(store, timeout=5)
+
+
+def task(name, kind="train"):
+    return Task(kind, "lite0", name=name)
+
+
+def until(condition, seconds=30.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def wait_for(store, run_id, *statuses):
+    until(lambda: store.state(run_id).status in statuses)
+    return store.state(run_id)
+
+
+def pid_of(store, run_id):
+    return read_json(store.folder(run_id) / "owner.json")["pid"]
+
+
+def test_a_run_goes_through_another_process(store):
+    run_id = supervisor.start(store, task("quick"))
+    assert wait_for(store, run_id, "done", "failed", "interrupted").status == "done"
+    events, _ = store.events(run_id)
+    assert [type(event).__name__ for event in events] == ["Progress", "RunEnded"]
+    assert events[0].stage == "PASSIVE"
+    assert pid_of(store, run_id) != os.getpid()
+
+
+def test_a_killed_worker_leaves_the_parent_alive_and_the_run_interrupted(store):
+    first, second = supervisor.start(store, task("die")), supervisor.start(store, task("quick"))
+    state = wait_for(store, first, "interrupted")
+    until(lambda: "memory" in store.state(first).reason)
+    assert state.status == "interrupted"
+    assert store.events(first)[0]  # what it got done is still there
+    assert wait_for(store, second, "done").status == "done"
+
+
+def test_a_worker_killed_from_outside_while_it_works(store):
+    run_id = supervisor.start(store, task("wait"))
+    until(lambda: store.events(run_id)[0])
+    os.kill(pid_of(store, run_id), signal.SIGKILL)
+    assert wait_for(store, run_id, "interrupted").ended is None
+
+
+def test_a_worker_that_breaks_off_says_its_exit_code(store):
+    run_id = supervisor.start(store, task("break off"))
+    until(lambda: "exit code 3" in store.state(run_id).reason)
+    assert store.state(run_id).status == "interrupted"
+
+
+def test_an_exception_is_a_failure_with_a_sentence(store):
+    run_id = supervisor.start(store, task("raise"))
+    state = wait_for(store, run_id, "failed")
+    assert "boom" in state.reason
+    assert "Traceback" in (store.folder(run_id) / "worker.log").read_text()
+
+
+def test_stop_is_obeyed_and_the_next_one_starts(store):
+    first, second = supervisor.start(store, task("wait")), supervisor.start(store, task("quick"))
+    until(lambda: store.events(first)[0])
+    assert store.state(second).status == "queued"
+    store.stop(first)
+    assert wait_for(store, first, "stopped").reason == "Asked to."
+    wait_for(store, second, "done")
+
+
+def test_quick_kinds_go_first_and_the_rest_in_order(store):
+    blocker = supervisor.start(store, task("wait"))
+    until(lambda: store.state(blocker).status == "running")
+    a, b = supervisor.start(store, task("a")), supervisor.start(store, task("b"))
+    probe = supervisor.start(store, task("p", kind="probe"))
+    store.stop(blocker)
+    for run_id in (a, b, probe):
+        wait_for(store, run_id, "done")
+    began = {run_id: store.events(run_id)[0][0].at for run_id in (a, b, probe)}
+    assert sorted(began, key=began.__getitem__) == [probe, a, b]
+
+
+def test_eight_threads_at_once_start_one_worker(store):
+    barrier, ids = threading.Barrier(8), []
+
+    def go():
+        barrier.wait()
+        ids.append(supervisor.start(store, task("wait")))
+
+    threads = [threading.Thread(target=go) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(ids)) == 8
+    until(lambda: any(state.status == "running" for state in store.list()))
+    time.sleep(0.3)
+    statuses = [state.status for state in store.list()]
+    assert statuses.count("running") == 1
+    assert statuses.count("queued") == 7
+    assert sum(thread.name == "graft-supervisor" for thread in threading.enumerate()) == 1
+
+
+def test_losing_the_module_loses_no_run(store, monkeypatch):
+    run_id = supervisor.start(store, task("wait"))
+    until(lambda: store.events(run_id)[0])
+    for name in [name for name in sys.modules if name.startswith("tl_core.runs")]:
+        monkeypatch.delitem(sys.modules, name)
+    from tl_core.runs import supervisor as reloaded
+
+    assert reloaded is not supervisor
+    assert reloaded._post(store).worker is supervisor._post(store).worker
+    reloaded.stop_all(store, timeout=10)
+    assert store.state(run_id).status == "stopped"
+
+
+def test_shutdown_stops_the_worker_keeps_the_queue_and_start_up_resumes_it(store):
+    first, second = supervisor.start(store, task("wait")), supervisor.start(store, task("quick"))
+    until(lambda: store.events(first)[0])
+    supervisor.stop_all(store, timeout=10)
+    assert store.state(first).status == "stopped"
+    assert store.state(second).status == "queued"
+    (store.root / ".half.part").mkdir()
+    supervisor.sweep(store)
+    wait_for(store, second, "done")
+    assert not (store.root / ".half.part").exists()
+
+
+def test_shutdown_does_not_wait_for_the_deaf(store):
+    run_id = supervisor.start(store, task("wait, deaf"))
+    until(lambda: store.events(run_id)[0])
+    began = time.monotonic()
+    supervisor.stop_all(store, timeout=0.5)
+    assert time.monotonic() - began < 5
+    assert store.state(run_id).status == "interrupted"
+
+
+def test_the_worker_outlives_its_server_and_blocks_the_queue_of_the_next(store, tmp_path):
+    """The server is another process here; it is killed as -9 would, and this one takes over."""
+    server = f"""
+import sys, time; sys.path.insert(0, {ROOT!r})
+from tl_core.runs import supervisor; from tl_core.runs.store import RunStore
+from tl_core.runs.task import Task; from tl_core.workspace import Workspace; from pathlib import Path
+supervisor.WORKER = ({str(FAKE)!r},)
+supervisor.start(RunStore(Workspace(Path({str(tmp_path)!r}))), Task("train", "lite0", name="wait"))
+time.sleep(60)"""
+    with subprocess.Popen([sys.executable, "-c", server]) as process:
+        until(lambda: store.list() and store.events(store.list()[0].id)[0])
+        process.kill()
+    orphan = store.list()[0].id
+    second = supervisor.start(store, task("quick"))
+    time.sleep(0.3)
+    assert store.state(orphan).status == "running"
+    assert store.state(second).status == "queued"
+    store.stop(orphan)
+    wait_for(store, orphan, "stopped")
+    wait_for(store, second, "done")
+
+
+def test_a_run_has_one_worker_even_if_two_are_started(store):
+    run_id = supervisor.start(store, task("wait"))
+    until(lambda: store.events(run_id)[0])
+    before = len(store.events(run_id)[0])
+    again = subprocess.run(
+        [sys.executable, str(FAKE), str(store.folder(run_id))], env={**os.environ, "PYTHONPATH": ROOT}
+    )
+    assert again.returncode == 1
+    assert len(store.events(run_id)[0]) == before
+
+
+def test_sigterm_stops_and_ctrl_c_does_not(store):
+    run_id = supervisor.start(store, task("wait"))
+    until(lambda: store.events(run_id)[0])
+    pid = pid_of(store, run_id)
+    os.kill(pid, signal.SIGINT)
+    time.sleep(0.2)
+    assert identify(pid) is not None
+    os.kill(pid, signal.SIGTERM)
+    assert wait_for(store, run_id, "stopped").reason == "Asked to."

@@ -1,0 +1,52 @@
+"""What to tell a person about an error: a plain sentence, and the next thing to do."""
+
+import errno
+import signal
+
+from tl_core.errors import GraftError
+from tl_core.runs.events import RunEnded
+
+LOG = "worker.log"
+NO_MEMORY = "The computer's memory was not enough for this run."
+NO_MEMORY_HINT = "Choose a smaller batch size or a smaller backbone, train fewer layer groups, or close other programs."
+NO_SPACE = "The disk is full."
+NO_SPACE_HINT = "Free some space, or delete runs that are no longer needed, and start the run again."
+LOG_HINT = f"Start it again; if it happens again, the details are in {LOG} in the run's folder."
+
+
+def explain(error: BaseException) -> RunEnded:
+    """Return the end of a run that `error` broke, in words for somebody who does not program."""
+    if isinstance(error, GraftError):
+        return RunEnded("failed", error.message, error.hint)
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError) or "not enough memory" in text or "out of memory" in text:
+        return RunEnded("failed", NO_MEMORY, NO_MEMORY_HINT)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return RunEnded("failed", NO_SPACE, NO_SPACE_HINT)
+    if len(text) > 300:
+        text = text[:300] + " …"
+    named = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return RunEnded("failed", f"The run stopped unexpectedly ({named}).", LOG_HINT)
+
+
+def unexpected(error: BaseException) -> bool:
+    """Whether the traceback is worth keeping, because the sentence alone would not explain it."""
+    return not isinstance(error, GraftError)
+
+
+def explain_exit(code: int | None) -> tuple[str, str]:
+    """Return sentence and hint for a worker that vanished; `code` is its exit code, None where nobody saw it."""
+    if code == -signal.SIGKILL:
+        return (
+            "The run's process was killed by the system, which is what happens when memory runs out.",
+            NO_MEMORY_HINT,
+        )
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+        return f"The run's process was ended from outside ({name}).", LOG_HINT
+    if code:
+        return f"The run's process broke off before it could say why (exit code {code}).", LOG_HINT
+    return (
+        "The run's process ended before the run did; perhaps the computer was switched off or ran out of memory.",
+        "Start it again.",
+    )

@@ -1,0 +1,71 @@
+"""The event log: one JSON object a line, only ever appended to, by one writer."""
+
+import json
+import os
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from tl_core.runs.events import EVENTS, RunEnded, RunEvent
+from tl_core.types import dump, load
+
+TAIL = 64 * 1024
+
+
+def encode(event: RunEvent) -> bytes:
+    """Return an event as one line; the key "event" names its class."""
+    fields = {"event": type(event).__name__, **dump(event)}
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def decode(line: bytes) -> RunEvent | None:
+    """Read one line back; None where it is damaged or comes from a version that knows more events."""
+    try:
+        fields = json.loads(line)
+        event: RunEvent = load(EVENTS[fields.pop("event")], fields)
+    except (ValueError, KeyError, TypeError, AttributeError, ValidationError):
+        return None
+    return event
+
+
+def append(path: Path, event: RunEvent) -> None:
+    """Add one event. A line that a killed writer left unfinished is closed first, so that it spoils only itself."""
+    line = encode(event)
+    with open(path, "ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                line = b"\n" + line
+        file.write(line)
+        if isinstance(event, RunEnded):
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def read(path: Path, cursor: int = 0) -> tuple[list[RunEvent], int]:
+    """Return the events after byte `cursor` and the next cursor; an unfinished last line is left for later."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(cursor)
+            data = file.read()
+    except FileNotFoundError:
+        return [], cursor
+    whole = data[: data.rfind(b"\n") + 1]
+    events = [event for line in whole.splitlines() if (event := decode(line)) is not None]
+    return events, cursor + len(whole)
+
+
+def last_end(path: Path) -> RunEnded | None:
+    """Return how the run ended, from the end of the file alone; None where it did not."""
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - TAIL))
+            lines = file.read().splitlines(keepends=True)
+    except FileNotFoundError:
+        return None
+    for line in reversed(lines):
+        if line.endswith(b"\n") and line.startswith(b'{"event":"RunEnded"'):
+            event = decode(line)
+            return event if isinstance(event, RunEnded) else None
+    return None

@@ -1,0 +1,251 @@
+"""Runs on disk. A run's folder is the truth about it; every process derives the same state from the same files.
+
+runs/<id>/task.json      what was asked, written with the folder
+          events.jsonl   what happened, appended by the worker alone (by the store for a run that never started)
+          owner.json     the worker's process
+          exit.json      the worker's exit code, where a supervisor saw it
+          stop.request   somebody wants it to end
+          summary.json   a few numbers for the list of runs
+          worker.log     what the worker printed
+          report.json, bundle/, checkpoints: the work itself
+
+A worker that dies leaves no RunEnded. Nobody writes one in its place: the state says "interrupted", because what
+the folder holds is what the worker got done.
+"""
+
+import fcntl
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from time import sleep
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from tl_core.errors import RunError
+from tl_core.runs import log, process
+from tl_core.runs.control import STOP_REQUEST, FileControl
+from tl_core.runs.events import RunEnded, RunEvent
+from tl_core.runs.failure import explain_exit
+from tl_core.runs.process import Owner
+from tl_core.runs.record import EVENTS_FILE
+from tl_core.runs.task import Kind, Task
+from tl_core.types import dump, load
+from tl_core.workspace import Workspace, read_json, write_json
+
+Status = Literal["queued", "running", "done", "stopped", "failed", "interrupted"]
+Events = list[RunEvent]
+ACTIVE: tuple[Status, ...] = ("queued", "running")
+SUMMARY = "summary.json"
+_ID = re.compile(r"\d{8}-\d{6}-\d{6}")
+_ID_FORMAT = "%Y%m%d-%H%M%S-%f"
+
+
+@dataclass(frozen=True)
+class RunState:
+    """One run as a list shows it. `created` and `ended` are seconds since the epoch; `stopping` while a request
+    to stop waits to be obeyed; `numbers` holds what the run wrote down as its key figures, such as "accuracy"."""
+
+    id: str
+    kind: Kind
+    name: str
+    status: Status
+    reason: str
+    hint: str
+    created: float
+    task: Task
+    ended: float | None = None
+    stopping: bool = False
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def active(self) -> bool:
+        """Whether it waits or works."""
+        return self.status in ACTIVE
+
+
+class RunStore:
+    """The runs of one workspace. Every method raises RunError for an id that names no run."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.root = workspace.folder("runs")
+        self._ended: dict[str, tuple[tuple[int, ...], RunState]] = {}
+
+    def create(self, task: Task, owner: Owner | None = None) -> str:
+        """Write a new run and return its id: queued, or at once running as the work of `owner`."""
+        part = self.root / f".{uuid.uuid4().hex}.part"
+        part.mkdir()
+        try:
+            write_json(part / "task.json", dump(task))
+            if owner:
+                write_json(part / "owner.json", dump(owner))
+            return self._publish(part)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+    def _publish(self, part: Path) -> str:
+        """Give a prepared folder its id: the moment of its creation, so that ids sort by age."""
+        while True:
+            run_id = datetime.now(UTC).strftime(_ID_FORMAT)
+            try:
+                os.rename(part, self.root / run_id)
+            except OSError:
+                if not (self.root / run_id).exists():
+                    raise
+                sleep(1e-5)
+            else:
+                return run_id
+
+    def folder(self, run_id: str) -> Path:
+        """Return the folder of a run."""
+        path = self.root / run_id
+        if not _ID.fullmatch(run_id) or not (path / "task.json").is_file():
+            raise RunError(f"There is no run {run_id[:60]!r}.", "It may have been deleted; see the list of runs.")
+        return path
+
+    def task(self, run_id: str) -> Task:
+        """Return what the run was asked to do."""
+        try:
+            return load(Task, read_json(self.folder(run_id) / "task.json"))
+        except (ValueError, ValidationError) as error:
+            raise RunError(f"The run {run_id} cannot be read, its task.json is damaged.", "Delete it.") from error
+
+    def events(self, run_id: str, cursor: int = 0) -> tuple[Events, int]:
+        """Return the events after `cursor` (a byte offset, 0 at first) and the cursor for the next call."""
+        return log.read(self.folder(run_id) / EVENTS_FILE, cursor)
+
+    def state(self, run_id: str) -> RunState:
+        """Derive the state of a run from its folder."""
+        folder = self.folder(run_id)
+        stamp = _stamp(folder)
+        known = self._ended.get(run_id)
+        if known and known[0] == stamp:
+            return known[1]
+        state = self._derive(run_id, folder)
+        if not state.active:
+            self._ended[run_id] = (stamp, state)
+        return state
+
+    def _derive(self, run_id: str, folder: Path) -> RunState:
+        task = self.task(run_id)
+        owner = _read_owner(folder)
+        lives = process.alive(owner)
+        ended = log.last_end(folder / EVENTS_FILE)  # after the look at the process: it may end in between
+        status: Status
+        reason, hint = "", ""
+        if ended:
+            status, reason, hint = ended.status, ended.reason, ended.hint
+        elif lives:
+            status = "running"
+        elif owner is None:
+            status = "queued"
+        else:
+            status = "interrupted"
+            reason, hint = explain_exit(_optional(folder / "exit.json").get("code"))
+        return RunState(
+            id=run_id,
+            kind=task.kind,
+            name=task.name or task.backbone,
+            status=status,
+            reason=reason,
+            hint=hint,
+            created=datetime.strptime(run_id, _ID_FORMAT).replace(tzinfo=UTC).timestamp(),
+            task=task,
+            ended=ended.at if ended else None,
+            stopping=status in ACTIVE and (folder / STOP_REQUEST).exists(),
+            numbers=_optional(folder / SUMMARY),
+        )
+
+    def list(self) -> tuple[RunState, ...]:
+        """Return every readable run, newest first."""
+        states = []
+        for run_id in sorted(os.listdir(self.root), reverse=True):
+            if _ID.fullmatch(run_id):
+                try:
+                    states.append(self.state(run_id))
+                except RunError:
+                    continue  # deleted meanwhile, or damaged
+        return tuple(states)
+
+    def active(self) -> tuple[RunState, ...]:
+        """Return the runs that wait or work, newest first."""
+        return tuple(state for state in self.list() if state.active)
+
+    def stop(self, run_id: str, force: bool = False) -> None:
+        """Ask a run to end, keeping what is best so far; one that waits ends at once.
+
+        `force` ends its process without asking, and leaves the run interrupted.
+        """
+        folder = self.folder(run_id)
+        with self.lock():
+            state = self.state(run_id)
+            if state.status == "queued":
+                reason = "It was taken out of the queue before it started."
+                log.append(folder / EVENTS_FILE, RunEnded("stopped", reason))
+        if state.status == "running":
+            FileControl(folder).stop()
+            owner = _read_owner(folder)
+            if force and owner:
+                process.kill(owner)
+
+    def delete(self, run_id: str) -> None:
+        """Remove a run and everything it made. Raises RunError while it waits or works."""
+        folder = self.folder(run_id)
+        with self.lock():
+            if self.state(run_id).active:
+                raise RunError("A run that is still going cannot be deleted.", "Stop it first.")
+            trash = folder.with_name(f".{run_id}.{os.getpid()}.trash")
+            os.rename(folder, trash)
+            self._ended.pop(run_id, None)
+        shutil.rmtree(trash, ignore_errors=True)
+
+    def summarise(self, run_id: str, numbers: Mapping[str, float]) -> None:
+        """Write down a run's key figures for the list."""
+        write_json(self.folder(run_id) / SUMMARY, dict(numbers))
+
+    def own(self, run_id: str, owner: Owner) -> None:
+        """Write down which process does the work."""
+        write_json(self.folder(run_id) / "owner.json", dump(owner))
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold what decides about waiting runs: one process at a time starts, drops or deletes them."""
+        with open(self.root / ".lock", "wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def _stamp(folder: Path) -> tuple[int, ...]:
+    """Return what changes when a state file does: size and time of each, -1 for a missing one."""
+    found = []
+    for name in ("task.json", EVENTS_FILE, "owner.json", "exit.json", SUMMARY):
+        try:
+            info = os.stat(folder / name)
+            found += [info.st_size, info.st_mtime_ns]
+        except FileNotFoundError:
+            found += [-1, -1]
+    return tuple(found)
+
+
+def _optional(path: Path) -> Any:
+    """Read a small JSON object that may not be there."""
+    try:
+        return read_json(path)
+    except (OSError, ValueError):
+        return {}
+
+
+def _read_owner(folder: Path) -> Owner | None:
+    try:
+        return load(Owner, read_json(folder / "owner.json"))
+    except FileNotFoundError:
+        return None
+    except (ValueError, ValidationError):
+        return Owner(0, "", "")

@@ -1,0 +1,192 @@
+"""The background thread that gives each waiting run a worker process, one at a time, and waits for it.
+
+The queue is on disk: it is the runs that nobody owns yet. So it outlives the server, and a worker that outlived an
+earlier server still counts as the one at work. Quick kinds (a probe, a speed test) go before long ones; within each,
+first come, first served.
+
+What has to live as long as the process (threads, locks, Popen handles) is kept in a module without a file, because
+Streamlit's hot reload drops every watched module from sys.modules, and with it every module-level variable.
+"""
+
+import contextlib
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from types import ModuleType
+
+from tl_core.errors import RunError
+from tl_core.runs import log, process
+from tl_core.runs.failure import LOG, explain
+from tl_core.runs.record import EVENTS_FILE
+from tl_core.runs.store import RunState, RunStore
+from tl_core.runs.task import Task
+from tl_core.workspace import write_json
+
+WORKER = ("-m", "tl_core.worker")
+QUICK = ("speed", "probe")
+POLL = 1.0  # seconds between looks at a worker of somebody else's
+_ANCHOR = "_graft_supervisor"
+_SOURCE = Path(__file__).resolve().parents[2]
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Post:
+    """What one workspace's supervisor holds."""
+
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    wake: threading.Event = field(default_factory=threading.Event)
+    thread: threading.Thread | None = None
+    worker: subprocess.Popen[bytes] | None = None
+    run_id: str = ""
+    closed: bool = False
+
+
+def _post(store: RunStore) -> _Post:
+    """Return the one post of this workspace in this process."""
+    anchor = sys.modules.get(_ANCHOR)
+    if anchor is None:
+        fresh = ModuleType(_ANCHOR)
+        fresh.posts = {}  # type: ignore[attr-defined]
+        anchor = sys.modules.setdefault(_ANCHOR, fresh)  # atomic: the first one wins
+    post: _Post = anchor.posts.setdefault(str(store.root.resolve()), _Post())
+    return post
+
+
+def start(store: RunStore, task: Task) -> str:
+    """Queue a task and return its run's id; it starts as soon as nothing else is at work."""
+    run_id = store.create(task)
+    _attend(store)
+    return run_id
+
+
+def sweep(store: RunStore) -> None:
+    """At start-up: clear half-made and half-deleted folders away, and go on with the queue."""
+    for leftover in (*store.root.glob(".*.part"), *store.root.glob(".*.trash")):
+        shutil.rmtree(leftover, ignore_errors=True)
+    _attend(store)
+
+
+def stop_all(store: RunStore, timeout: float = 20.0) -> None:
+    """At shutdown: start nothing more, ask the worker to stop and keep its best, and end it after `timeout` seconds.
+
+    Runs that wait go on waiting, on disk, until a server starts again.
+    """
+    post = _post(store)
+    with post.lock:
+        post.closed = True
+        worker, run_id, thread = post.worker, post.run_id, post.thread
+    post.wake.set()
+    deadline = monotonic() + timeout
+    if worker is not None and worker.poll() is None:
+        with contextlib.suppress(RunError):
+            store.stop(run_id)
+        if not _wait(worker, deadline - monotonic()):
+            worker.terminate()
+            if not _wait(worker, 1.0):
+                worker.kill()
+    if thread is not None:
+        thread.join(max(1.0, deadline - monotonic()))
+
+
+def _wait(worker: "subprocess.Popen[bytes]", seconds: float) -> bool:
+    try:
+        worker.wait(max(0.0, seconds))
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _attend(store: RunStore) -> None:
+    """Make sure that the thread is there, and that it looks."""
+    post = _post(store)
+    with post.lock:
+        post.closed = False
+        if post.thread is None or not post.thread.is_alive():
+            post.thread = threading.Thread(target=_supervise, args=(store, post), name="graft-supervisor", daemon=True)
+            post.thread.start()
+    post.wake.set()
+
+
+def _supervise(store: RunStore, post: _Post) -> None:
+    """Start a worker, wait for it, write its exit code down; again, until closed."""
+    while not post.closed:
+        post.wake.clear()
+        waiting = False
+        try:
+            waiting = _launch_next(store, post)
+            if post.worker is not None:
+                _wait_for(post.worker, store, post.run_id)
+        except Exception:
+            _log.exception("the supervisor goes on after an error")
+            waiting = True
+        if post.worker is None:
+            post.wake.wait(POLL if waiting else None)
+        with post.lock:
+            post.worker, post.run_id = None, ""
+
+
+def _launch_next(store: RunStore, post: _Post) -> bool:
+    """Start the next worker where none is at work in the whole workspace; return whether a run has to wait."""
+    active = store.active()
+    queue = sorted((state for state in active if state.status == "queued"), key=_turn)
+    if not queue:
+        return False
+    with post.lock, store.lock():
+        if post.closed or any(state.status == "running" for state in store.active()):
+            return True
+        if store.state(queue[0].id).status != "queued":
+            return True
+        _give(store, post, queue[0].id)
+    return False
+
+
+def _give(store: RunStore, post: _Post, run_id: str) -> None:
+    """Give a run its worker; a run that cannot get one has failed, so that it does not block the queue."""
+    try:
+        worker = _spawn(store, run_id)
+    except OSError as error:
+        log.append(store.folder(run_id) / EVENTS_FILE, explain(error))
+        return
+    post.worker, post.run_id = worker, run_id
+    store.own(run_id, process.identify(worker.pid) or process.Owner(worker.pid, "gone", ""))
+
+
+def _wait_for(worker: "subprocess.Popen[bytes]", store: RunStore, run_id: str) -> None:
+    """Wait for a worker, and write its exit code down where it ended without a word."""
+    code = worker.wait()
+    with contextlib.suppress(RunError):  # deleted already
+        if store.state(run_id).status == "interrupted":
+            write_json(store.folder(run_id) / "exit.json", {"code": code})
+
+
+def _turn(state: RunState) -> tuple[bool, str]:
+    return state.kind not in QUICK, state.id
+
+
+def _spawn(store: RunStore, run_id: str) -> "subprocess.Popen[bytes]":
+    """Start a worker on a run, in a session of its own, so that Ctrl-C reaches only the server."""
+    folder = store.folder(run_id)
+    paths = [str(_SOURCE), os.environ.get("PYTHONPATH", "")]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+        "PYTHONUNBUFFERED": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",  # idle threads sleep: the server on the same cores stays quick
+    }
+    with open(folder / LOG, "ab") as output:
+        return subprocess.Popen(
+            [sys.executable, *WORKER, str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd=_SOURCE,
+            env=environment,
+        )

@@ -1,0 +1,1 @@
+"""What pages share: the shell, the session, forms, the rail, the theme."""

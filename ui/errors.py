@@ -1,0 +1,40 @@
+"""What a person sees when something goes wrong: a sentence and what to do, never a traceback."""
+
+import logging
+import uuid
+from collections.abc import Callable
+
+import streamlit as st
+
+from tl_core.errors import GraftError
+
+log = logging.getLogger("graft.ui")
+
+
+def show(error: GraftError) -> None:
+    """Show a mistake in plain words: what happened, and what to do."""
+    hint = f"\n\n{error.hint}" if error.hint else ""
+    st.error(f"**{error.message}**{hint}", icon=":material/error:")
+
+
+def unexpected(error: Exception) -> bool:
+    """Log an error that nobody foresaw, and say so kindly. Returns True: Streamlit need not show it again."""
+    if isinstance(error, GraftError):
+        show(error)
+        return True
+    reference = uuid.uuid4().hex[:6]
+    log.error("unexpected error %s", reference, exc_info=error)
+    with st.container(border=True):
+        st.subheader("Something went wrong on this page", anchor=False)
+        st.write("Your work is saved. Try the page again; if it happens again, go one step back and come here anew.")
+        st.caption(f"The details are in the app's log under reference {reference}.")
+        st.button("Try again", icon=":material/refresh:", key=f"error_retry_{reference}")
+    return True
+
+
+def guard(run: Callable[[], None]) -> None:
+    """Run a page; show what goes wrong instead of passing it on."""
+    try:
+        run()
+    except Exception as error:
+        unexpected(error)

@@ -1,0 +1,29 @@
+"""The script behind every page: page settings, the rail, the page itself, Back and Continue."""
+
+import streamlit as st
+
+from ui import errors, rail, session
+from ui.brand import FAVICON, LOGO
+
+st.set_page_config(page_title="Graft", page_icon=str(FAVICON), layout="wide")
+st.logo(str(LOGO), size="large")
+
+names = list(rail.page_files())
+pages = [
+    st.Page(path, title=rail.Step(name, "later", "").title, url_path=name, default=name == names[0])
+    for name, path in rail.page_files().items()
+]
+page = st.navigation(pages, position="hidden")
+here = page.url_path or names[0]
+
+project = session.current()
+wanted = st.query_params.get("run", "")
+if wanted and wanted != project.run and wanted.replace("-", "").isalnum():
+    project = session.update(run=wanted)
+session.address(project)
+
+st.session_state.pop(rail.BLOCKED, None)
+if clicked := rail.draw(project, here):
+    rail.go(clicked)
+errors.guard(page.run)
+rail.footer(here)

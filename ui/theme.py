@@ -1,0 +1,75 @@
+"""One colour per meaning, everywhere: frozen blue, trainable amber, head green.
+
+`.streamlit/config.toml` gives Streamlit's blue, orange and green the same values, so that badges, coloured
+Markdown and components (`var(--st-blue-color)` and its kin) agree with charts drawn from these constants.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import streamlit as st
+
+Level = Literal["info", "warn", "stop"]
+
+
+@dataclass(frozen=True)
+class Tone:
+    """A meaning's colour: `light` and `dark` for lines and text, `*_fill` for areas behind dark or light text.
+
+    `name` is Streamlit's colour name (badges, Markdown), and `--st-<name>-color` in components.
+    """
+
+    title: str
+    name: Literal["blue", "orange", "green"]
+    icon: str
+    light: str
+    dark: str
+    light_fill: str
+    dark_fill: str
+
+    @property
+    def now(self) -> str:
+        """The line colour under the theme that the viewer sees."""
+        return self.dark if is_dark() else self.light
+
+    @property
+    def fill(self) -> str:
+        """The area colour under the theme that the viewer sees."""
+        return self.dark_fill if is_dark() else self.light_fill
+
+    @property
+    def css(self) -> str:
+        """The line colour as a CSS variable, for components."""
+        return f"var(--st-{self.name}-color)"
+
+
+FROZEN = Tone("Frozen", "blue", ":material/ac_unit:", "#2a6db0", "#6fb1ee", "#dceaf8", "#1b344d")
+TRAINABLE = Tone("Trainable", "orange", ":material/bolt:", "#9a5d00", "#e3a93f", "#fbe8c4", "#473512")
+HEAD = Tone("Head", "green", ":material/eco:", "#2c7a43", "#6cc585", "#d9f0de", "#1a3f26")
+TONES = {"frozen": FROZEN, "trainable": TRAINABLE, "head": HEAD}
+
+BRAND = ("#6b3a63", "#d6a3cd")
+INK = ("#24211c", "#e9e6df")
+MUTED = ("#6b655b", "#a8a396")
+GRID = ("#e4dfd3", "#353b34")
+SERIES = (
+    ("#6b3a63", "#2f7f8c", "#b0562c", "#5b6b2f", "#4a5a9c", "#8a6d3b"),
+    ("#d6a3cd", "#6fc0cc", "#e79a72", "#b3c46f", "#9fadea", "#d1b27a"),
+)
+"""Colours for data (classes, metrics), light and dark; none of them means frozen, trainable or head."""
+
+LEVEL_ICONS: dict[Level, str] = {
+    "info": ":material/info:",
+    "warn": ":material/warning:",
+    "stop": ":material/block:",
+}
+
+
+def is_dark() -> bool:
+    """Return whether the viewer's theme is dark; False where it is not known yet."""
+    return getattr(st.context.theme, "type", None) == "dark"
+
+
+def shade(pair: tuple[str, str]) -> str:
+    """Return the light or the dark of a pair, after the viewer's theme."""
+    return pair[is_dark()]
