@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from tl_core.backbones.spec import BACKBONES, BackboneSpec
 from tl_core.data.dataset import Dataset
-from tl_core.errors import RunError
 from tl_core.runs.control import RunControl
 from tl_core.runs.events import Progress, RunEnded, RunEvent, RunStarted
 from tl_core.runs.task import Task
