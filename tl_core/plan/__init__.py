@@ -1,0 +1,20 @@
+"""The transfer plan: phases of {layer group: learning rate}. A group that a phase leaves out is frozen."""
+
+from tl_core.plan.checks import check, require
+from tl_core.plan.document import from_yaml, to_yaml
+from tl_core.plan.schedules import rate_at
+from tl_core.plan.values import Head, Phase, Reason, Schedule, TransferPlan, with_rate
+
+__all__ = [
+    "Head",
+    "Phase",
+    "Reason",
+    "Schedule",
+    "TransferPlan",
+    "check",
+    "from_yaml",
+    "rate_at",
+    "require",
+    "to_yaml",
+    "with_rate",
+]

@@ -1,0 +1,89 @@
+"""Strategies: pure functions from a setting and options to a plan. The trainer executes plans and knows none."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from tl_core.errors import PlanError
+from tl_core.plan import TransferPlan
+from tl_core.registry import Registry
+from tl_core.types import Modality
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a strategy knows about the task.
+
+    `groups` are the backbone's layer groups, input side first, without the head. `n_train` counts training items
+    and `per_class_min` those of the smallest class. `tap`, `pool` and `l2` are the depth, pooling and L2 strength
+    per item that served a linear head best (the probe's, or the defaults before a probe); `last_l2` is the L2
+    strength for the last group, where it differs.
+    """
+
+    backbone: str
+    modality: Modality
+    groups: tuple[str, ...]
+    n_train: int
+    n_classes: int
+    per_class_min: int
+    tap: str | None = None
+    pool: str = "mean"
+    l2: float = 0.01
+    last_l2: float | None = None
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A recipe. `options` is a dataclass whose fields carry what a form needs (see `option`)."""
+
+    name: str
+    title: str
+    summary: str
+    when: str
+    options: type[Any]
+    plan: Callable[[Setting, Any], TransferPlan]
+    sources: tuple[str, ...]
+
+    def defaults(self, setting: Setting) -> Any:
+        """Return the options that suit `setting`: the plain defaults, with those that depend on the data set."""
+        usual = {f.name: f.metadata["usual"](setting) for f in fields(self.options) if f.metadata.get("usual")}
+        return replace(self.options(), **usual)
+
+    def make(self, setting: Setting, options: Mapping[str, Any] | None = None) -> TransferPlan:
+        """Return the plan for `setting`, with some options changed by name. Raises PlanError for a bad option."""
+        chosen = self.defaults(setting)
+        known = {f.name: f for f in fields(self.options)}
+        for name, value in (options or {}).items():
+            if name not in known:
+                there_are = ", ".join(known) or "none"
+                raise PlanError(f"The strategy {self.name!r} has no option {name!r}.", f"There are: {there_are}.")
+            _check(known[name].metadata, value)
+        return self.plan(setting, replace(chosen, **(options or {})))
+
+
+def option(
+    default: Any,
+    label: str,
+    help: str,
+    bounds: tuple[float, float] | None = None,
+    choices: tuple[str, ...] = (),
+    usual: Callable[[Setting], Any] | None = None,
+) -> Any:
+    """Return a dataclass field for a form: label, help, min and max or choices; `usual` suits it to a setting."""
+    low, high = bounds or (None, None)
+    metadata = {"label": label, "help": help, "min": low, "max": high, "choices": choices, "usual": usual}
+    return field(default=default, metadata=metadata)
+
+
+def _check(metadata: Mapping[str, Any], value: Any) -> None:
+    if metadata["choices"] and value not in metadata["choices"]:
+        known = ", ".join(metadata["choices"])
+        raise PlanError(f"{metadata['label']} cannot be {value!r}.", f"There are: {known}.")
+    if metadata["min"] is not None and not (
+        isinstance(value, (int, float)) and metadata["min"] <= value <= metadata["max"]
+    ):
+        message = f"{metadata['label']} must lie between {metadata['min']} and {metadata['max']}, not {value!r}."
+        raise PlanError(message, metadata["help"])
+
+
+STRATEGIES: Registry[Strategy] = Registry("strategy", "tl_core.strategies")

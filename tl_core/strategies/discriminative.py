@@ -1,0 +1,76 @@
+"""Discriminative learning rates: the lower the layer, the smaller its rate."""
+
+from dataclasses import dataclass
+
+from tl_core.plan import Phase, Reason, TransferPlan
+from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.recipes import (
+    DECAY,
+    KUMAR,
+    ULMFIT,
+    YOSINSKI,
+    backbone_rate,
+    batch_size,
+    graded,
+    last_l2,
+    rate_reason,
+    scaled,
+    size_reason,
+    solve_head,
+    solved_head_reason,
+    top,
+    tuning_epochs,
+    usable,
+)
+
+
+@dataclass(frozen=True)
+class Discriminative:
+    """What can be chosen."""
+
+    reach: str = option("all", "Blocks to train", "The last half of the network, or all.", choices=("half", "all"))
+    decay: float = option(
+        0.4, "Rate of the block below (a)", "lr(l) = base * a^(L - l): times the rate of the block above.", (0.05, 1.0)
+    )
+    epochs: int = option(8, "Epochs at most", "Early stopping may end sooner.", (1, 200), usual=tuning_epochs)
+    scale: float = option(1.0, "Learning rate, times the usual", "1 is the usual rate; less is safer.", (0.05, 20.0))
+    patience: int = option(3, "Patience", "Stop after so many epochs without a better validation.", (1, 50))
+
+
+def plan(setting: Setting, options: Discriminative) -> TransferPlan:
+    """Return a head phase and a phase whose rates fall towards the input."""
+    base = scaled(backbone_rate(setting), options.scale)
+    lr = graded(top(setting.groups, options.reach), base, options.decay, head=base)
+    tuning = Phase(
+        "falling rates",
+        options.epochs,
+        lr,
+        schedule="slanted",
+        weight_decay=DECAY,
+        patience=usable(options.patience, options.epochs),
+    )
+    why = (
+        Reason("Lower layers hold general features and need to move least.", YOSINSKI),
+        Reason(
+            f"Each block learns at {options.decay:g} times the rate of the block above; 1/2.6 is published.", ULMFIT
+        ),
+        solved_head_reason(),
+        rate_reason(setting),
+        size_reason(setting),
+    )
+    phases = (solve_head(last_l2(setting), final=False), tuning)
+    return TransferPlan(setting.backbone, "discriminative", phases, batch_size=batch_size(setting), why=why)
+
+
+STRATEGIES.add(
+    "discriminative",
+    Strategy(
+        "discriminative",
+        "Discriminative learning rates",
+        "Learn the head, then fine-tune with rates that fall from the head to the input.",
+        "1,000 to 10,000 items a class (last half), or much data of a different domain (all).",
+        Discriminative,
+        plan,
+        (ULMFIT, YOSINSKI, KUMAR),
+    ),
+)

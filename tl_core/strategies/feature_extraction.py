@@ -1,0 +1,79 @@
+"""Feature extraction: the backbone frozen, a new head on its last layer group."""
+
+from dataclasses import dataclass
+
+from tl_core.layers import HEAD
+from tl_core.plan import Head, Phase, Reason, TransferPlan
+from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.recipes import (
+    ADAMW,
+    BERT,
+    DECAY,
+    HEAD_RATE,
+    RAZAVIAN,
+    SOLVER_ITERATIONS,
+    batch_size,
+    last_l2,
+    solve_head,
+    usable,
+)
+
+HEADS = ("linear", "mlp")
+
+
+@dataclass(frozen=True)
+class FeatureExtraction:
+    """What can be chosen."""
+
+    head: str = option(
+        "linear",
+        "Head",
+        "A linear layer is solved exactly; a small network (mlp) can bend its borders, and needs more items.",
+        choices=HEADS,
+    )
+    hidden: int = option(256, "Hidden units", "The width of the small network. A linear head has none.", (8, 4096))
+    dropout: float = option(0.2, "Dropout", "Share of hidden units left out at each step (mlp only).", (0.0, 0.9))
+    iterations: int = option(
+        SOLVER_ITERATIONS, "Epochs", "Passes over the stored features; they cost next to nothing.", (1, 500)
+    )
+    patience: int = option(10, "Patience", "Stop after so many epochs without a better validation (mlp).", (1, 100))
+
+
+def plan(setting: Setting, options: FeatureExtraction) -> TransferPlan:
+    """Return one phase that trains the head alone."""
+    frozen = Reason("The backbone stays as it was trained, so few items cannot spoil it.", RAZAVIAN)
+    if options.head == "linear":
+        phase = solve_head(last_l2(setting), final=True, iterations=options.iterations)
+        head = Head()
+        why = Reason(
+            f"A linear head over fixed features has one best solution; L2 strength {phase.weight_decay:g} per item "
+            "keeps it from memorising.",
+            "Hastie, Tibshirani & Friedman 2009, The Elements of Statistical Learning, section 4.4",
+        )
+    else:
+        epochs = options.iterations
+        phase = Phase("head", epochs, {HEAD: HEAD_RATE}, weight_decay=DECAY, patience=usable(options.patience, epochs))
+        head = Head("mlp", options.hidden, options.dropout)
+        why = Reason(f"A new layer learns well at {HEAD_RATE:g} with decoupled weight decay.", ADAMW)
+    return TransferPlan(
+        setting.backbone,
+        "feature_extraction",
+        (phase,),
+        head=head,
+        batch_size=batch_size(setting),
+        why=(frozen, why),
+    )
+
+
+STRATEGIES.add(
+    "feature_extraction",
+    Strategy(
+        "feature_extraction",
+        "Feature extraction",
+        "Keep the whole backbone frozen and learn only a new head on top.",
+        "Little data (fewer than 100 items a class), or data like what the backbone has seen.",
+        FeatureExtraction,
+        plan,
+        (RAZAVIAN, BERT, ADAMW),
+    ),
+)

@@ -1,0 +1,53 @@
+"""From scratch: the same architecture from random weights, the baseline that transfer must beat."""
+
+from dataclasses import dataclass
+
+from tl_core.layers import HEAD
+from tl_core.plan import Phase, Reason, TransferPlan
+from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.recipes import HE, SMITH, batch_size, scaled, scratch_epochs, scratch_rate, size_reason, usable
+
+
+@dataclass(frozen=True)
+class FromScratch:
+    """What can be chosen."""
+
+    epochs: int = option(30, "Epochs at most", "Random weights need many.", (1, 500), usual=scratch_epochs)
+    scale: float = option(1.0, "Learning rate, times the usual", "1 is the usual rate.", (0.05, 20.0))
+    decay: float = option(0.05, "Weight decay", "Pulls the weights towards nought.", (0.0, 1.0))
+    patience: int = option(20, "Patience", "Stop after so many epochs without a better validation.", (1, 500))
+
+
+def plan(setting: Setting, options: FromScratch) -> TransferPlan:
+    """Return one phase over every group, from random weights."""
+    rate = scaled(scratch_rate(setting), options.scale)
+    phase = Phase(
+        "everything",
+        options.epochs,
+        dict.fromkeys([*setting.groups, HEAD], rate),
+        schedule="one_cycle",
+        weight_decay=options.decay,
+        patience=usable(options.patience, options.epochs),
+    )
+    why = (
+        Reason("With very much data of its own, a network needs no transfer; with less, this is the baseline.", HE),
+        Reason("One cycle of the rate, up and down, trains random weights in few epochs.", SMITH),
+        size_reason(setting),
+    )
+    return TransferPlan(
+        setting.backbone, "from_scratch", (phase,), init="random", batch_size=batch_size(setting), why=why
+    )
+
+
+STRATEGIES.add(
+    "from_scratch",
+    Strategy(
+        "from_scratch",
+        "From scratch",
+        "Start the same network from random weights and train all of it.",
+        "As a baseline, or with very much data (100,000 items) of a very different domain.",
+        FromScratch,
+        plan,
+        (HE, SMITH),
+    ),
+)

@@ -1,0 +1,62 @@
+"""Full fine-tuning: a solved head, then everything at one small rate."""
+
+from dataclasses import dataclass
+
+from tl_core.layers import HEAD
+from tl_core.plan import Reason, TransferPlan
+from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.recipes import (
+    BERT,
+    KORNBLITH,
+    KUMAR,
+    backbone_rate,
+    batch_size,
+    last_l2,
+    rate_reason,
+    scaled,
+    size_reason,
+    solve_head,
+    solved_head_reason,
+    tune,
+    tuning_epochs,
+)
+
+
+@dataclass(frozen=True)
+class Full:
+    """What can be chosen."""
+
+    epochs: int = option(8, "Epochs at most", "Early stopping may end sooner.", (1, 200), usual=tuning_epochs)
+    scale: float = option(1.0, "Learning rate, times the usual", "1 is the usual rate; less is safer.", (0.05, 20.0))
+    patience: int = option(3, "Patience", "Stop after so many epochs without a better validation.", (1, 50))
+
+
+def plan(setting: Setting, options: Full) -> TransferPlan:
+    """Return a head phase and a phase over every group at one rate."""
+    rate = scaled(backbone_rate(setting), options.scale)
+    lr = dict.fromkeys([*setting.groups, HEAD], rate)
+    phases = (
+        solve_head(last_l2(setting), final=False),
+        tune("everything", options.epochs, lr, setting, options.patience),
+    )
+    why = (
+        Reason("Enough data lets every layer adapt, which reaches furthest.", KORNBLITH),
+        solved_head_reason(),
+        rate_reason(setting),
+        size_reason(setting),
+    )
+    return TransferPlan(setting.backbone, "full", phases, batch_size=batch_size(setting), why=why)
+
+
+STRATEGIES.add(
+    "full",
+    Strategy(
+        "full",
+        "Full fine-tuning",
+        "Learn the head, then fine-tune the whole network at one small rate.",
+        "Much data (more than 10,000 items a class), or texts when time allows.",
+        Full,
+        plan,
+        (KORNBLITH, BERT, KUMAR),
+    ),
+)

@@ -1,0 +1,77 @@
+"""Gradual unfreezing: each phase thaws one more block, until a plateau."""
+
+from dataclasses import dataclass
+
+from tl_core.plan import Phase, Reason, TransferPlan
+from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.recipes import (
+    DECAY,
+    KUMAR,
+    ULMFIT,
+    backbone_rate,
+    batch_size,
+    graded,
+    last_l2,
+    rate_reason,
+    scaled,
+    size_reason,
+    solve_head,
+    solved_head_reason,
+    usable,
+)
+
+
+@dataclass(frozen=True)
+class Gradual:
+    """What can be chosen."""
+
+    steps: int = option(3, "Blocks to thaw", "One more block thaws in each phase, from the head downwards.", (1, 14))
+    epochs: int = option(
+        5,
+        "Epochs a phase at most",
+        "A phase ends sooner at a plateau.",
+        (1, 100),
+        usual=lambda setting: 3 if setting.modality == "text" else 5,
+    )
+    decay: float = option(0.4, "Rate of the block below", "Times the rate of the block above it.", (0.05, 1.0))
+    scale: float = option(1.0, "Learning rate, times the usual", "1 is the usual rate; less is safer.", (0.05, 20.0))
+    patience: int = option(2, "Patience", "A plateau: so many epochs without a better validation.", (1, 50))
+
+
+def plan(setting: Setting, options: Gradual) -> TransferPlan:
+    """Return a head phase, then phases over the last block, the last two, and so on."""
+    base = scaled(backbone_rate(setting), options.scale)
+    phases = [solve_head(last_l2(setting), final=False)]
+    for count in range(1, min(options.steps, len(setting.groups)) + 1):
+        thawed = setting.groups[-count:]
+        phases.append(
+            Phase(
+                f"thaw {thawed[0]}",
+                options.epochs,
+                graded(thawed, base, options.decay, head=base),
+                schedule="slanted",
+                weight_decay=DECAY,
+                patience=usable(options.patience, options.epochs),
+            )
+        )
+    why = (
+        Reason("Thawing from the top down lets the upper layers settle before the lower ones move.", ULMFIT),
+        solved_head_reason(),
+        rate_reason(setting),
+        size_reason(setting),
+    )
+    return TransferPlan(setting.backbone, "gradual", tuple(phases), batch_size=batch_size(setting), why=why)
+
+
+STRATEGIES.add(
+    "gradual",
+    Strategy(
+        "gradual",
+        "Gradual unfreezing",
+        "Learn the head, then thaw one more block in each phase until it stops helping.",
+        "Some data, and a fear that the network forgets what it knows.",
+        Gradual,
+        plan,
+        (ULMFIT, KUMAR),
+    ),
+)

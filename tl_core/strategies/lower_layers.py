@@ -1,0 +1,63 @@
+"""Features from lower layers: the backbone is cut where its features still fit a distant domain."""
+
+from dataclasses import dataclass
+
+from tl_core.errors import PlanError
+from tl_core.plan import Head, Reason, TransferPlan
+from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.recipes import ALAIN, SOLVER_ITERATIONS, YOSINSKI, batch_size, solve_head
+
+
+@dataclass(frozen=True)
+class LowerLayers:
+    """What can be chosen."""
+
+    tap: str = option(
+        "",
+        "Cut after",
+        "The layer group that the head sits on. Empty: the depth that the probe found best, else the middle.",
+    )
+    pool: str = option(
+        "mean_std",
+        "Summary over positions",
+        "The mean alone, or the mean and the spread; lower layers say much by their spread (texture).",
+        choices=("mean", "mean_std"),
+    )
+    iterations: int = option(
+        SOLVER_ITERATIONS, "Epochs", "Passes over the stored features; they cost next to nothing.", (1, 500)
+    )
+
+
+def plan(setting: Setting, options: LowerLayers) -> TransferPlan:
+    """Return one phase that solves a head at a lower tap. Raises PlanError for a tap that does not exist."""
+    if options.tap and options.tap not in setting.groups:
+        known = ", ".join(setting.groups)
+        raise PlanError(f"There is no layer group {options.tap!r} to cut after.", f"There are: {known}.")
+    probed = setting.tap if setting.tap in setting.groups[:-1] else None
+    tap = options.tap or probed or setting.groups[max(0, (len(setting.groups) - 1) // 2)]
+    if probed == tap:
+        why = Reason(f"On this data a linear head works best after {tap}, found by cross-validation.", ALAIN)
+    else:
+        why = Reason(f"The head sits after {tap}: upper layers are tied to what the backbone was trained on.", YOSINSKI)
+    return TransferPlan(
+        setting.backbone,
+        "lower_layers",
+        (solve_head(setting.l2, final=True, iterations=options.iterations),),
+        head=Head(tap=tap, pool="mean_std" if options.pool == "mean_std" else "mean"),
+        batch_size=batch_size(setting),
+        why=(why, Reason("The layers above the cut are left out, so the model is smaller and faster.", YOSINSKI)),
+    )
+
+
+STRATEGIES.add(
+    "lower_layers",
+    Strategy(
+        "lower_layers",
+        "Features from lower layers",
+        "Cut the frozen backbone at a lower layer and learn a new head there.",
+        "Little data of a domain that is far from what the backbone has seen.",
+        LowerLayers,
+        plan,
+        (YOSINSKI, ALAIN),
+    ),
+)

@@ -1,0 +1,67 @@
+"""Probe, then fine-tune (LP-FT): the best linear head first, then everything, gently."""
+
+from dataclasses import dataclass
+
+from tl_core.layers import HEAD
+from tl_core.plan import Reason, TransferPlan
+from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.recipes import (
+    KUMAR,
+    backbone_rate,
+    batch_size,
+    last_l2,
+    rate_reason,
+    scaled,
+    size_reason,
+    solve_head,
+    solved_head_reason,
+    tune,
+    tuning_epochs,
+)
+
+
+@dataclass(frozen=True)
+class LpFt:
+    """What can be chosen."""
+
+    epochs: int = option(8, "Epochs at most", "Early stopping may end sooner.", (1, 200), usual=tuning_epochs)
+    scale: float = option(
+        0.3, "Learning rate, times the usual", "After a solved head a smaller rate is enough.", (0.01, 10.0)
+    )
+    patience: int = option(3, "Patience", "Stop after so many epochs without a better validation.", (1, 50))
+
+
+def plan(setting: Setting, options: LpFt) -> TransferPlan:
+    """Return the solved head, then every group at a rate below that of full fine-tuning."""
+    rate = scaled(backbone_rate(setting), options.scale)
+    phases = (
+        solve_head(last_l2(setting), final=False),
+        tune(
+            "everything, gently",
+            options.epochs,
+            dict.fromkeys([*setting.groups, HEAD], rate),
+            setting,
+            options.patience,
+        ),
+    )
+    why = (
+        solved_head_reason(),
+        Reason("It keeps more of what was learned before than plain fine-tuning, most of all on shifted data.", KUMAR),
+        rate_reason(setting),
+        size_reason(setting),
+    )
+    return TransferPlan(setting.backbone, "lp_ft", phases, batch_size=batch_size(setting), why=why)
+
+
+STRATEGIES.add(
+    "lp_ft",
+    Strategy(
+        "lp_ft",
+        "Probe, then fine-tune",
+        "Solve the head exactly, then fine-tune everything gently from there.",
+        "Some data, and new items that may differ from today's.",
+        LpFt,
+        plan,
+        (KUMAR,),
+    ),
+)

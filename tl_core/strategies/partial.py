@@ -1,0 +1,66 @@
+"""Partial fine-tuning: a solved head, then the head and the last blocks together."""
+
+from dataclasses import dataclass
+
+from tl_core.layers import HEAD
+from tl_core.plan import Reason, TransferPlan
+from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.recipes import (
+    KUMAR,
+    YOSINSKI,
+    backbone_rate,
+    batch_size,
+    last_l2,
+    rate_reason,
+    scaled,
+    size_reason,
+    solve_head,
+    solved_head_reason,
+    top,
+    tune,
+    tuning_epochs,
+)
+
+
+@dataclass(frozen=True)
+class Partial:
+    """What can be chosen."""
+
+    reach: str = option(
+        "two", "Blocks to train", "How many of the last blocks learn with the head.", choices=("one", "two", "half")
+    )
+    epochs: int = option(12, "Epochs at most", "Early stopping may end sooner.", (1, 200), usual=tuning_epochs)
+    scale: float = option(1.0, "Learning rate, times the usual", "1 is the usual rate; less is safer.", (0.05, 20.0))
+    patience: int = option(3, "Patience", "Stop after so many epochs without a better validation.", (1, 50))
+
+
+def plan(setting: Setting, options: Partial) -> TransferPlan:
+    """Return a head phase and a phase over the last blocks."""
+    blocks = top(setting.groups, options.reach)
+    rate = scaled(backbone_rate(setting), options.scale)
+    lr = dict.fromkeys([*blocks, HEAD], rate)
+    phases = (
+        solve_head(last_l2(setting), final=False),
+        tune("last blocks", options.epochs, lr, setting, options.patience),
+    )
+    why = (
+        Reason("Lower layers are general and stay; the upper, task-specific ones adapt.", YOSINSKI),
+        solved_head_reason(),
+        rate_reason(setting),
+        size_reason(setting),
+    )
+    return TransferPlan(setting.backbone, "partial", phases, batch_size=batch_size(setting), why=why)
+
+
+STRATEGIES.add(
+    "partial",
+    Strategy(
+        "partial",
+        "Partial fine-tuning",
+        "Learn the head, then fine-tune it together with the last one or two blocks, or the last half.",
+        "Some data (100 to 1,000 items a class) that is not too far from what the backbone has seen.",
+        Partial,
+        plan,
+        (YOSINSKI, KUMAR),
+    ),
+)

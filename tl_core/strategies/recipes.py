@@ -1,0 +1,140 @@
+"""What several strategies share: usual rates, batch sizes and epochs, and the two kinds of phase."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from tl_core.layers import HEAD
+from tl_core.plan import Phase, Reason, Schedule
+from tl_core.strategies import Setting
+
+CS231N = "Stanford CS231n notes, Transfer Learning, https://cs231n.github.io/transfer-learning/"
+RAZAVIAN = "Razavian et al. 2014, CNN Features off-the-shelf, arXiv:1403.6382"
+BERT = "Devlin et al. 2019, BERT, arXiv:1810.04805"
+KUMAR = "Kumar et al. 2022, Fine-Tuning can Distort Pretrained Features, arXiv:2202.10054"
+ULMFIT = "Howard & Ruder 2018, Universal Language Model Fine-tuning, arXiv:1801.06146"
+YOSINSKI = "Yosinski et al. 2014, How transferable are features in deep neural networks?, arXiv:1411.1792"
+KORNBLITH = "Kornblith et al. 2019, Do Better ImageNet Models Transfer Better?, arXiv:1805.08974"
+ADAMW = "Loshchilov & Hutter 2019, Decoupled Weight Decay Regularization, arXiv:1711.05101"
+SMITH = "Smith & Topin 2018, Super-Convergence, arXiv:1708.07120"
+HE = "He et al. 2019, Rethinking ImageNet Pre-training, arXiv:1811.08883"
+ALAIN = "Alain & Bengio 2016, Understanding intermediate layers using linear classifier probes, arXiv:1610.01644"
+
+HEAD_RATE = 1e-3
+SOLVER_ITERATIONS = 30
+DECAY = 0.01
+_BACKBONE_RATE = {"image": 1e-4, "text": 3e-5}
+_SCRATCH_RATE = {"image": 1e-3, "text": 3e-4}
+
+
+def backbone_rate(setting: Setting) -> float:
+    """Return AdamW's usual peak rate for pretrained layers: 1e-4 for images, 3e-5 for texts.
+
+    The text rate is the middle one of the three that Devlin et al. 2019 (arXiv:1810.04805, A.3) search: 2e-5,
+    3e-5 and 5e-5. The image rate is ten times below the usual 1e-3 for a new layer.
+    """
+    return _BACKBONE_RATE[setting.modality]
+
+
+def scaled(rate: float, factor: float) -> float:
+    """Return rate * factor to six digits, so that a plan stays readable."""
+    return float(f"{rate * factor:.6g}")
+
+
+def scratch_rate(setting: Setting) -> float:
+    """Return AdamW's usual peak rate for random weights: 1e-3 for images, 3e-4 for texts (a transformer)."""
+    return _SCRATCH_RATE[setting.modality]
+
+
+def batch_size(setting: Setting) -> int:
+    """Return a batch size that leaves small data enough steps an epoch: 8 below 64 items, up to 64 above 20,000.
+
+    Devlin et al. 2019 (arXiv:1810.04805, A.3) use 16 or 32.
+    """
+    for below, size in ((64, 8), (2000, 16), (20000, 32)):
+        if setting.n_train < below:
+            return size
+    return 64
+
+
+def tuning_epochs(setting: Setting) -> int:
+    """Return how many epochs of fine-tuning are worth planning for; early stopping may end them sooner.
+
+    Texts need 2 to 4 (Devlin et al. 2019, A.3), images more; little data means few steps an epoch, so more of them.
+    """
+    few = setting.n_train < 1000
+    if setting.modality == "text":
+        return 6 if few else 4
+    return 12 if few else 8
+
+
+def scratch_epochs(setting: Setting) -> int:
+    """Return epochs for about 2,000 steps from random weights, between 10 and 40."""
+    steps = max(1, setting.n_train // batch_size(setting))
+    return min(40, max(10, round(2000 / steps)))
+
+
+def solve_head(l2: float, final: bool, iterations: int = SOLVER_ITERATIONS) -> Phase:
+    """Return the phase that solves a linear head over frozen features as the convex problem it is.
+
+    `final` lets it learn from the validation items too, which is fair when nothing is left to be chosen by them.
+    """
+    return Phase(
+        "head",
+        iterations,
+        {HEAD: 1.0},
+        schedule="constant",
+        weight_decay=l2,
+        optimizer="lbfgs",
+        fit_on="train+validation" if final else "train",
+    )
+
+
+def tune(name: str, epochs: int, lr: Mapping[str, float], setting: Setting, patience: int) -> Phase:
+    """Return a fine-tuning phase: AdamW, a tenth of warm-up, then a fall along a cosine (texts: a line)."""
+    schedule: Schedule = "linear" if setting.modality == "text" else "cosine"
+    return Phase(name, epochs, lr, schedule=schedule, warmup=0.1, weight_decay=DECAY, patience=usable(patience, epochs))
+
+
+def usable(patience: int, epochs: int) -> int | None:
+    """Return `patience`, or None where it could not end a phase of so many epochs."""
+    return patience if patience < epochs else None
+
+
+def graded(groups: Sequence[str], base: float, decay: float, head: float) -> dict[str, float]:
+    """Return rates that fall towards the input: lr(l) = base * decay ** (L - l) for the l-th of L groups.
+
+    Howard & Ruder 2018, arXiv:1801.06146, section 3.2, with `decay` for their 1/2.6. The top group gets `base`.
+    """
+    last = len(groups) - 1
+    return {group: scaled(base, decay ** (last - index)) for index, group in enumerate(groups)} | {HEAD: head}
+
+
+def last_l2(setting: Setting) -> float:
+    """Return the L2 strength for a head on the last group."""
+    return setting.l2 if setting.last_l2 is None else setting.last_l2
+
+
+def top(groups: Sequence[str], reach: Literal["one", "two", "half", "all"] | str) -> tuple[str, ...]:
+    """Return the groups nearest the head: the last one, the last two, the last half (rounded up), or all."""
+    count = {"one": 1, "two": 2, "half": (len(groups) + 1) // 2, "all": len(groups)}[reach]
+    return tuple(groups[-count:])
+
+
+def size_reason(setting: Setting) -> Reason:
+    """Return the reason for the batch size."""
+    text = f"{setting.n_train} training items: batches of {batch_size(setting)} leave enough steps an epoch."
+    return Reason(text, BERT)
+
+
+def rate_reason(setting: Setting) -> Reason:
+    """Return the reason for the backbone's rate."""
+    rate = backbone_rate(setting)
+    if setting.modality == "text":
+        return Reason(f"{rate:g} is the middle of the three rates that BERT was fine-tuned with.", BERT)
+    return Reason(f"{rate:g} is ten times below the rate of a new layer, so the pretrained weights survive.", CS231N)
+
+
+def solved_head_reason() -> Reason:
+    """Return the reason for starting from a solved head."""
+    text = "The head is solved first: a random head would send large, wrong gradients into the pretrained layers."
+    return Reason(text, KUMAR)

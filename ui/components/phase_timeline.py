@@ -1,0 +1,42 @@
+"""The phases as segments in proportion to their epochs, with a marker where the run is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+from tl_core.plan import Phase
+from ui.components.palette import asset
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One phase as drawn: its weight is its share of the line, `filled` in [0, 1] how far it is."""
+
+    name: str
+    epochs: str
+    weight: int
+    filled: float
+
+
+def segments(phases: Sequence[Phase], current: int, position: float) -> list[Segment]:
+    """Return the drawn phases; `current` is the index of the running one and `position` in [0, 1] how far it is."""
+    drawn = []
+    for index, phase in enumerate(phases):
+        filled = 1.0 if index < current else min(1.0, max(0.0, position)) if index == current else 0.0
+        text = "solved" if phase.optimizer == "lbfgs" else f"{phase.epochs} epoch{'s' if phase.epochs != 1 else ''}"
+        drawn.append(Segment(phase.name, text, 1 if phase.optimizer == "lbfgs" else phase.epochs, filled))
+    return drawn
+
+
+_component = st.components.v2.component(
+    "graft_phase_timeline",
+    html="<div class='graft line' role='img'></div>",
+    css=asset("palette.css") + asset("phase_timeline.css"),
+    js=asset("phase_timeline.js"),
+)
+
+
+def phase_timeline(drawn: list[Segment], *, key: str) -> None:
+    """Draw the timeline."""
+    _component(key=key, data={"segments": [vars(segment) for segment in drawn]})
