@@ -46,4 +46,6 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
     await asyncio.to_thread(supervisor.stop_all, store)
 
 
-app = st.App("ui/shell.py", lifespan=lifespan, middleware=[Middleware(SecurityHeaders)], on_script_error=errors.unexpected)
+app = st.App(
+    "ui/shell.py", lifespan=lifespan, middleware=[Middleware(SecurityHeaders)], on_script_error=errors.unexpected
+)

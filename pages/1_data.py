@@ -29,7 +29,7 @@ def chosen() -> None:
     found = data_view.profile_of(dataset)
     data_view.overview(dataset)
     findings(found.findings)
-    if any(finding.level == "stop" for finding in found.findings):
+    if found.blocking:
         rail.block("This data cannot be learned from yet. See above what to do.")
     left, right = st.columns([3, 2], gap="large")
     with left:
@@ -38,7 +38,7 @@ def chosen() -> None:
     with right:
         st.subheader("Classes", anchor=False)
         data_view.balance(dataset)
-        data_view.measures(dataset, found)
+        data_view.measures(found)
     st.subheader("How it is split", anchor=False)
     data_view.split(dataset)
     data_view.receipt(dataset)

@@ -6,13 +6,13 @@ from time import monotonic
 import pandas as pd
 import streamlit as st
 
-from tl_core.data.samples import SAMPLES
+from tl_core.data.samples import SAMPLES, Sample
 from tl_core.data.sources import ImportOptions, import_data, list_datasets, preview_table
 from tl_core.errors import GraftError
 from ui import errors, rail, session, uploads
+from ui.brand import ASSETS
 from ui.words import findings, tell
 
-TABLES = (".csv", ".tsv", ".txt")
 PENDING = "data_pending"
 CHOOSING = "data_choosing"
 DELIMITERS = {",": "Comma  ,", ";": "Semicolon  ;", "\t": "Tab", "|": "Bar  |"}
@@ -48,6 +48,8 @@ def ways_in() -> None:
         )
         if path:
             take(path)
+        with st.popover("How to arrange your files", icon=":material/help:", type="tertiary", key="data_arrange"):
+            st.markdown(ARRANGE)
     with right:
         st.subheader("On this computer", anchor=False)
         with st.form("data_path_form", border=False):
@@ -59,8 +61,6 @@ def ways_in() -> None:
             )
             if st.form_submit_button("Open", icon=":material/folder_open:", key="data_path_open") and typed.strip():
                 take(Path(typed.strip()).expanduser())
-        with st.popover("How to arrange your files", icon=":material/help:", type="tertiary", key="data_arrange"):
-            st.markdown(ARRANGE)
     st.subheader("Or start with a sample", anchor=False)
     samples()
     earlier()
@@ -70,12 +70,19 @@ def samples() -> None:
     """Draw the ready samples as cards."""
     with st.grid(3, min_column_width=260, gap="medium", key="data_samples"):
         for name, sample in ((name, SAMPLES[name]) for name in SAMPLES):
-            with st.container(border=True, height="stretch", key=f"data_card_{name}"):
-                st.markdown(f"#### :material/{ICONS[sample.modality]}: {sample.title}")
-                st.write(sample.summary)
-                st.caption(f"{rail.noun(sample.modality, 2).capitalize()} · {sample.licence} · [source]({sample.source})")
+            with st.container(border=True, height="stretch", vertical_alignment="distribute", key=f"data_card_{name}"):
+                with st.container(gap="small"):
+                    _glimpse(name, sample)
                 if st.button("Use this sample", key=f"data_sample_{name}", width="stretch"):
-                    bring(f"sample:{name}", ImportOptions())
+                    bring(f"sample:{name}", ImportOptions(name=sample.title))
+
+
+def _glimpse(name: str, sample: Sample) -> None:
+    for picture in sorted((ASSETS / "samples").glob(f"{name}.*")):
+        st.image(str(picture), width="stretch", alt=f"A glimpse of {sample.title}")
+    st.markdown(f"#### {sample.title}")
+    st.write(sample.summary)
+    st.caption(f"{rail.noun(sample.modality, 2).capitalize()} · {sample.licence} · [source]({sample.source})")
 
 
 def earlier() -> None:
@@ -98,7 +105,13 @@ def earlier() -> None:
 
 def take(path: Path) -> None:
     """Import a file or folder at once, or show a table first."""
-    if path.suffix.lower() in TABLES and path.is_file():
+    try:
+        table = path.is_file() and preview_table(path) is not None
+    except GraftError as error:
+        errors.show(error)
+        uploads.discard(path, session.workspace())
+        return
+    if table:
         st.session_state[PENDING] = str(path)
         st.rerun()
     bring(str(path), ImportOptions())
@@ -115,9 +128,11 @@ def table_preview(path: Path) -> None:
             header=st.session_state.get("data_header"),
         )
         try:
-            found = preview_table(path, options)
+            found = preview_table(path, options, session.workspace().limits)
         except GraftError as error:
             errors.show(error)
+            found = None
+        if found is None:
             _cancel(path)
             return
         with st.grid(4, min_column_width=170, key="data_columns"):
@@ -143,8 +158,8 @@ def table_preview(path: Path) -> None:
                     str(path),
                     ImportOptions(
                         name=path.stem,
-                        text_column=text,
-                        label_column=label,
+                        text_column=text or "",
+                        label_column=label or "",
                         delimiter=found.delimiter,
                         encoding=found.encoding,
                         header=found.header,

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from tl_core.backbones.packages import tokenizer_file
 from tl_core.backbones.spec import BACKBONES, TextInput
 from tl_core.data.dataset import Dataset
 from tl_core.data.images import open_image
-from tl_core.data.profile import Profile, profile
+from tl_core.data.profile import Profile, Quantiles, profile
 from tl_core.data.split import SplitSpec
 from tl_core.errors import BackboneError
 from ui import rail, session, theme
@@ -46,12 +47,12 @@ def _profile(_dataset: Dataset, fingerprint: str, split: str, tokenizer: str) ->
 def overview(dataset: Dataset) -> None:
     """Draw the numbers of the whole, and the classes by split."""
     counts = split_counts(dataset)
-    smallest, largest = counts.sum(axis=1).min(), counts.sum(axis=1).max()
+    totals = counts.sum(axis=1)
     with st.grid(4, min_column_width=150, key="data_metrics"):
         st.metric(rail.noun(dataset.modality, 2).capitalize(), f"{len(dataset.items):,}", border=True)
         st.metric("Classes", len(dataset.classes), border=True)
-        st.metric("Smallest class", f"{smallest:,}", border=True, help="The class with the fewest examples.")
-        st.metric("Largest class", f"{largest:,}", border=True, help="The class with the most examples.")
+        st.metric(f"Smallest class: {tell(shorten(totals.idxmin(), 24))}", f"{totals.min():,}", border=True)
+        st.metric(f"Largest class: {tell(shorten(totals.idxmax(), 24))}", f"{totals.max():,}", border=True)
 
 
 def balance(dataset: Dataset) -> None:
@@ -84,27 +85,42 @@ def balance(dataset: Dataset) -> None:
         st.caption(f"The {SHOWN_CLASSES} largest of {len(counts)} classes.")
 
 
-def histogram(values: np.ndarray, title: str, limit: int = 0, limit_name: str = "") -> None:
-    """Draw how a measure spreads over the items; a line marks the limit, where there is one."""
-    top = float(np.percentile(values, 99.5)) if len(values) else 1.0
+def measures(found: Profile) -> None:
+    """Draw how the sizes of the items spread, with the model's limit where there is one."""
+    for spread in found.sizes:
+        if spread.unit == "characters" and len(found.sizes) > 1:
+            continue
+        limit = found.max_tokens if spread.unit == "tokens" else 0
+        _box(spread, limit)
+
+
+def _box(spread: Quantiles, limit: int) -> None:
     figure = go.Figure(
-        go.Histogram(x=np.minimum(values, top), nbinsx=40, marker={"color": theme.shade(theme.BRAND), "line_width": 0})
-    )
-    if limit and limit < top:
-        figure.add_vline(x=limit, line={"color": theme.shade(theme.MUTED), "dash": "dot"})
-        figure.add_annotation(
-            x=limit, y=1, yref="paper", text=limit_name, showarrow=False, xanchor="left", xshift=6, yanchor="top"
+        go.Box(
+            lowerfence=[spread.minimum],
+            q1=[spread.low],
+            median=[spread.median],
+            q3=[spread.high],
+            upperfence=[min(spread.maximum, spread.high * 4)],
+            y=[""],
+            orientation="h",
+            width=0.5,
+            line={"color": theme.shade(theme.BRAND), "width": 1.6},
+            hoverinfo="x",
         )
-    figure.update_layout(
-        height=240,
-        margin={"l": 0, "r": 10, "t": 10, "b": 0},
-        bargap=0.06,
-        xaxis={"title": title},
-        yaxis={"title": None},
-        dragmode=False,
     )
-    alt = f"{title}: half of the items are below {np.median(values):,.0f}."
-    st.plotly_chart(figure, key=f"data_hist_{title}", config={"displayModeBar": False}, alt=alt)
+    if limit:
+        figure.add_vline(x=limit, line={"color": theme.shade(theme.MUTED), "dash": "dot"})
+        figure.add_annotation(x=limit, y=1.0, yref="paper", yanchor="bottom", text="limit", showarrow=False)
+    title = f"{spread.name} ({spread.unit})"
+    figure.update_layout(
+        height=120, margin={"l": 0, "r": 10, "t": 18, "b": 0}, xaxis={"title": title}, dragmode=False, showlegend=False
+    )
+    alt = (
+        f"{title}: half of the items below {spread.median:,}, nine tenths between {spread.low:,} and {spread.high:,}, "
+        f"the largest {spread.maximum:,}."
+    )
+    st.plotly_chart(figure, key=f"data_box_{spread.name}", config={"displayModeBar": False}, alt=alt)
 
 
 def examples(dataset: Dataset) -> None:
@@ -139,25 +155,17 @@ def _draw(dataset: Dataset, label: int, count: int, draw: np.random.Generator) -
 
 
 def _texts(dataset: Dataset, rows: dict[str, np.ndarray], each: int) -> None:
-    chosen = [(name, row) for name, found in rows.items() for row in found[:each]]
     texts = dataset.items["text"].to_numpy()
-    table = pd.DataFrame(
-        {"Class": [name for name, _ in chosen], "Text": [" ".join(str(texts[row])[:400].split()) for _, row in chosen]}
-    )
-    st.dataframe(
-        table,
-        hide_index=True,
-        key="data_texts",
-        column_config={"Class": st.column_config.TextColumn(width="small")},
-        height=min(420, 38 + 35 * len(table)),
-    )
+    with st.container(height=480 if each > 2 else "content", border=False, gap="small", key="data_texts"):
+        for name, found in rows.items():
+            for row in found[:each]:
+                text = shorten(" ".join(str(texts[row])[:1000].split()), 240)
+                st.markdown(f":violet-badge[{tell(name)}] :small[{tell(text)}]")
 
 
 @st.cache_data(show_spinner=False, max_entries=2000)
 def thumbnail(path: str) -> bytes:
     """Return a small square PNG of an image file; tiny pictures are enlarged without blurring."""
-    from pathlib import Path
-
     image = open_image(Path(path))
     side = THUMB * 2
     if max(image.size) < side // 2:
@@ -193,7 +201,9 @@ def _split_form(dataset: Dataset, counts: pd.DataFrame) -> None:
     given = bool((dataset.items["given"] != "").any())
     with st.form("data_split_form", border=False):
         left, middle, right = st.columns(3)
-        validation = left.slider("Validation", 5, 40, round(spec.validation * 100), format="%d%%", key="data_validation")
+        validation = left.slider(
+            "Validation", 5, 40, round(spec.validation * 100), format="%d%%", key="data_validation"
+        )
         test = middle.slider("Test", 5, 40, round(spec.test * 100), format="%d%%", key="data_test")
         seed = right.number_input("Seed", 0, 9999, spec.seed, key="data_seed", help="Another number, another draw.")
         honour = st.toggle(
@@ -232,9 +242,8 @@ def split_counts(dataset: Dataset) -> pd.DataFrame:
 
 
 def split_colours() -> tuple[str, str, str]:
-    """Return the colours of train, validation and test."""
-    series = theme.shade(theme.SERIES)
-    return series[0], series[1], series[2]
+    """Return the colours of train, validation and test: three steps of one hue, for they mean one thing in parts."""
+    return theme.shade(theme.SPLITS)
 
 
 def shorten(text: str, length: int) -> str:

@@ -12,13 +12,13 @@ from tl_core.errors import WorkspaceError
 from tl_core.workspace import Workspace
 
 
-def uploader(label: str, kinds: list[str], key: str, help: str = "") -> Path | None:  # noqa: A002
+def uploader(label: str, kinds: list[str], key: str) -> Path | None:
     """Draw a file uploader; return the uploaded file's path on disk, for one run.
 
     The widget gets another key afterwards, which lets go of the copy in memory and empties it.
     """
     turn = st.session_state.setdefault(f"{key}_turn", 0)
-    uploaded = st.file_uploader(label, type=kinds, key=f"{key}_{turn}", help=help or None)
+    uploaded = st.file_uploader(label, type=kinds, key=f"{key}_{turn}")
     if uploaded is None:
         return None
     path = keep(uploaded, uploaded.name, Workspace.default())

@@ -56,11 +56,19 @@ def span(estimate: Estimate, say: Callable[[float], str] = seconds) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def findings(found: Iterable[Finding], quiet: bool = False) -> None:
-    """Say in plain words what was seen, the blocking first; `quiet` leaves mere information out."""
-    order = {"stop": 0, "warn": 1, "info": 2}
-    icons = {"stop": ":material/block:", "warn": ":material/warning:", "info": ":material/info:"}
-    draw = {"stop": st.error, "warn": st.warning, "info": st.info}
-    for finding in sorted(found, key=lambda each: order[each.level]):
-        if not (quiet and finding.level == "info"):
-            draw[finding.level](f"**{tell(finding.message)}** {tell(finding.hint)}".strip(), icon=icons[finding.level])
+def findings(found: Iterable[Finding]) -> None:
+    """Say in plain words what was seen, the blocking first. What is merely worth knowing stays quiet."""
+    ordered = sorted(found, key=lambda each: ("stop", "warn", "info").index(each.level))
+    for finding in ordered:
+        text = f"**{tell(finding.message)}** {tell(finding.hint)}".strip()
+        if finding.level == "stop":
+            st.error(text, icon=":material/block:")
+        elif finding.level == "warn":
+            st.warning(text, icon=":material/warning:")
+        else:
+            st.markdown(f":material/info: {tell(finding.message)} :gray[{tell(finding.hint)}]")
+
+
+def sentence(name: str) -> str:
+    """Return an identifier as words, with a capital letter."""
+    return name.replace("_", " ").capitalize()
