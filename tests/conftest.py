@@ -1,6 +1,5 @@
 """Fixtures that every test may use; see tests/tiny.py for what they are made of."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,11 +33,11 @@ def tiny_texts(workspace: Workspace) -> Dataset:
 
 
 @pytest.fixture
-def tiny_backbones(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, str]]:
+def tiny_backbones(monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     """Registers the tiny backbones for the time of the test; returns the names (image, text)."""
     from tests.tiny import TINY_IMAGE, TINY_TEXT
 
     len(BACKBONES)
     known = {**BACKBONES._values, TINY_IMAGE.name: TINY_IMAGE, TINY_TEXT.name: TINY_TEXT}
     monkeypatch.setattr(BACKBONES, "_values", known)
-    yield TINY_IMAGE.name, TINY_TEXT.name
+    return TINY_IMAGE.name, TINY_TEXT.name

@@ -47,7 +47,12 @@ def server(home):
     command += ["--server.headless", "true", "--server.fileWatcherType", "none"]
     with log.open("wb") as out:
         process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=os.environ | {"GRAFT_HOME": str(home)}
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env=os.environ | {"GRAFT_HOME": str(home)},
         )
     url = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + 60
@@ -94,7 +99,9 @@ def tab(browser: Browser, server: str):
 
 def settle(page: Page) -> None:
     """Wait until no script run is in progress."""
-    expect(page.locator("[data-testid=stApp]")).to_have_attribute("data-test-script-state", re.compile("notRunning"), timeout=60_000)
+    expect(page.locator("[data-testid=stApp]")).to_have_attribute(
+        "data-test-script-state", re.compile("notRunning"), timeout=60_000
+    )
 
 
 def shot(page: Page, name: str) -> None:

@@ -1,0 +1,1 @@
+"""Data: from a source to labelled items under a fingerprint, their split and their profile."""

@@ -1,6 +1,6 @@
 """A data set as it lies in the workspace: a manifest, a receipt, and a split that follows from a seed."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -51,7 +51,7 @@ class Dataset:
     modality: Modality
     classes: tuple[str, ...]
     receipt: Receipt
-    split: SplitSpec = SplitSpec()
+    split: SplitSpec = field(default_factory=SplitSpec)
     text_column: str = ""
 
     @cached_property

@@ -1,0 +1,36 @@
+"""What stands between the installed builds and us."""
+
+import importlib.metadata
+from functools import cache
+from typing import Any
+
+import torch
+
+_DECLARED: list[Any] = []
+
+
+@cache
+def ensure_torchvision() -> None:
+    """Call before torchvision, timm or transformers is imported.
+
+    A CPU build of torch beside a CUDA build of torchvision misses two operators that torchvision names while it
+    is imported; declaring them is enough, because nothing here calls them.
+    """
+    foreign = "+cpu" not in importlib.metadata.version("torchvision")
+    if torch.version.cuda is None and torch.version.hip is None and foreign and not _has_operators():
+        library = torch.library.Library("torchvision", "FRAGMENT")
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        _DECLARED.append(library)  # the operators live as long as the library object
+
+
+def _has_operators() -> bool:
+    try:
+        return bool(torch.ops.torchvision.nms)
+    except AttributeError:
+        return False
+
+
+def default_device() -> torch.device:
+    """Return the device that networks run on: the first GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

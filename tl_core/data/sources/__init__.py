@@ -1,0 +1,155 @@
+"""Where data comes from: a zip, a folder, a table or a ready sample becomes a data set of the workspace."""
+
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from tl_core.data.dataset import Dataset
+from tl_core.data.images import DEFAULT_LIMITS
+from tl_core.data.options import FIND_ALL, ImportOptions, Progress, silent
+from tl_core.data.samples import SAMPLES, Sample
+from tl_core.data.sources.archive import Entry, Tree, open_tree, read_bytes, read_whole, strip_enclosing
+from tl_core.data.sources.folders import TABLE_SUFFIXES, TEXT_SUFFIXES, class_folders, modality_of
+from tl_core.data.sources.grid import Grid, read_grid
+from tl_core.data.sources.store import Draft, store
+from tl_core.data.sources.table import TablePreview, preview_grid, table_items
+from tl_core.errors import DataError
+from tl_core.workspace import Limits, Workspace
+
+__all__ = [
+    "SAMPLES",
+    "ImportOptions",
+    "Sample",
+    "TablePreview",
+    "import_data",
+    "list_datasets",
+    "open_dataset",
+    "preview_table",
+]
+
+SAMPLE_PREFIX = "sample:"
+_OTHER = {
+    **dict.fromkeys((".xlsx", ".xls", ".ods", ".numbers"), "is a spreadsheet; save it as CSV first"),
+    **dict.fromkeys((".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"), "is an archive of another kind than zip"),
+    **dict.fromkeys((".pdf", ".doc", ".docx", ".odt"), "is a document, not a collection of examples"),
+    **dict.fromkeys((".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"), "is a single picture"),
+}
+_WHAT = "Give a zip or a folder with one folder per class, or a CSV table with a text and a label column."
+
+
+def import_data(
+    source: str, workspace: Workspace, options: ImportOptions = FIND_ALL, progress: Progress = silent
+) -> Dataset:
+    """Import `sample:NAME`, a zip, a folder or a CSV/TSV, and return it as it lies in the workspace.
+
+    The same content is imported once; importing it again returns the same data set under the newer name.
+    Raises DataError with one clear sentence where the source is none of these or holds nothing usable.
+    """
+    if source.startswith(SAMPLE_PREFIX):
+        sample = SAMPLES[source.removeprefix(SAMPLE_PREFIX)]
+        draft = Draft(options.name or sample.name, source, sample.modality)
+        return store(sample.items(), draft, workspace, progress)
+    path = source_path(source)
+    if is_table(path):
+        grid = read_grid(read_bytes(path), path.name, options)
+        return _store_table(grid, path.name, _draft(path, "text", options), workspace, options, progress)
+    progress("Listing files", 0, 0)
+    with open_tree(path, workspace.limits) as tree:
+        table = only_table(tree)
+        if table:
+            draft = _draft(path, "text", options)
+            draft.lines += [line for line in tree.lines if line.item != table.name]
+            grid = read_grid(read_whole(table), table.name, options)
+            return _store_table(grid, table.name, draft, workspace, options, progress)
+        modality = modality_of(tree)
+        if modality is None:
+            raise DataError(f"There is nothing in {path.name} that can be read as pictures, texts or a table.", _WHAT)
+        items = class_folders(tree, modality, path.name)
+        draft = _draft(path, modality, options)
+        draft.lines += tree.lines
+        return store(items, draft, workspace, progress)
+
+
+def preview_table(
+    path: Path | str, options: ImportOptions = FIND_ALL, limits: Limits = DEFAULT_LIMITS
+) -> TablePreview | None:
+    """Return the first rows of a table and how it would be read; None where the source holds no single table.
+
+    A zip or folder that holds exactly one table counts as that table. Raises DataError where it cannot be read.
+    """
+    if str(path).startswith(SAMPLE_PREFIX):
+        return None
+    path = source_path(str(path))
+    if is_table(path):
+        return preview_grid(read_grid(read_bytes(path), path.name, options), options)
+    with open_tree(path, limits) as tree:
+        table = only_table(tree)
+        return preview_grid(read_grid(read_whole(table), table.name, options), options) if table else None
+
+
+def list_datasets(workspace: Workspace) -> list[Dataset]:
+    """Return every data set of the workspace, the latest import first."""
+    folders = [f for f in workspace.folder("datasets").iterdir() if not f.name.startswith(".")]
+    files = [f / "dataset.json" for f in folders if (f / "dataset.json").is_file()]
+    return [Dataset.open(f.parent) for f in sorted(files, key=lambda f: f.stat().st_mtime, reverse=True)]
+
+
+def open_dataset(workspace: Workspace, fingerprint: str) -> Dataset:
+    """Return one data set of the workspace. Raises DataError where it is not there."""
+    folder = workspace.folder("datasets") / PurePosixPath(fingerprint).name
+    if not fingerprint or not (folder / "dataset.json").is_file():
+        raise DataError(f"The data set {fingerprint!r} is not in this workspace.", "Import it again.")
+    return Dataset.open(folder)
+
+
+def source_path(source: str) -> Path:
+    """Return the path of a source that a person named. Raises DataError where nothing can be read there."""
+    path = Path(source.strip().strip("'\"")).expanduser()
+    try:
+        if not source.strip() or not path.exists():
+            raise DataError(f"There is nothing at {source.strip() or 'an empty path'}.", "Check the path. " + _WHAT)
+        path = path.resolve()
+        if path.is_dir():
+            next(path.iterdir(), None)
+        else:
+            path.open("rb").close()
+    except OSError as error:
+        raise DataError(f"{source} cannot be opened ({error.strerror}).", "Check who may read it.") from error
+    return path
+
+
+def is_table(path: Path) -> bool:
+    """Return whether a file is to be read as a table, False for a zip or a folder. Raises DataError for others."""
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        return False
+    if suffix in _OTHER:
+        raise DataError(f"{path.name} {_OTHER[suffix]}.", _WHAT)
+    if suffix in TABLE_SUFFIXES:
+        return True
+    if suffix == ".zip" or zipfile.is_zipfile(path):
+        return False
+    if suffix == ".txt":
+        return True
+    raise DataError(f"{path.name} is neither a zip file nor a table.", _WHAT)
+
+
+def only_table(tree: Tree) -> Entry | None:
+    """Return the one table of a tree without pictures or class folders of texts, None otherwise."""
+    tables = [e for e in tree.entries if e.suffix in TABLE_SUFFIXES]
+    texts = [e.name for e in tree.entries if e.suffix in TEXT_SUFFIXES]
+    shared = strip_enclosing([*texts, *(e.name for e in tables)], 1)
+    sorted_texts = any(name.count("/") > shared for name in texts)
+    return tables[0] if len(tables) == 1 and not sorted_texts and modality_of(tree) != "image" else None
+
+
+def _store_table(
+    grid: Grid, table: str, draft: Draft, workspace: Workspace, options: ImportOptions, progress: Progress
+) -> Dataset:
+    items, skipped, draft.text_column = table_items(grid, options, table)
+    for item, reason in skipped:
+        draft.skip(item, reason)
+    return store(items, draft, workspace, progress)
+
+
+def _draft(path: Path, modality: str, options: ImportOptions) -> Draft:
+    return Draft(options.name or path.stem or path.name, path.name, "image" if modality == "image" else "text")

@@ -1,0 +1,178 @@
+"""The one place where items become a data set on disk: whole or not at all, under a fingerprint of their content."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tl_core.data.dataset import COLUMNS, Dataset, Receipt, ReceiptLine
+from tl_core.data.images import Normalised, normalise
+from tl_core.data.options import Progress, RawItem
+from tl_core.data.sources.text import decode, tidy
+from tl_core.errors import DataError, WorkspaceError
+from tl_core.types import Modality
+from tl_core.workspace import Limits, Workspace, new_folder
+
+_STALE = 24 * 3600  # seconds after which a folder that an interrupted import left is removed
+_REPORT_EVERY = 0.1  # seconds
+
+
+@dataclass
+class Draft:
+    """What is known of a data set before its items are read."""
+
+    name: str
+    source: str
+    modality: Modality
+    lines: list[ReceiptLine] = field(default_factory=list)
+    text_column: str = ""
+
+    def skip(self, item: str, reason: str) -> None:
+        """Write down that `item` was left out."""
+        self.lines.append(ReceiptLine(item, "skipped", reason))
+
+    def convert(self, item: str, reason: str) -> None:
+        """Write down that `item` was taken in another form."""
+        self.lines.append(ReceiptLine(item, "converted", reason))
+
+
+def store(items: Sequence[RawItem], draft: Draft, workspace: Workspace, progress: Progress) -> Dataset:
+    """Read every item, keep what can be read, and return the data set as it lies in the workspace.
+
+    The same content gives the same fingerprint, and then the folder that is there already, under the newer name.
+    Raises DataError where nothing can be read, and WorkspaceError where the disk is full.
+    """
+    root = workspace.folder("datasets")
+    _remove_stale(root)
+    with _staging(root) as part:
+        rows = list(_read(items, draft, part, workspace.limits, progress))
+        if not rows:
+            raise DataError(f"Nothing in {draft.source} can be read.", _why(draft.lines))
+        classes = sort_classes({row["label"] for row in rows})
+        index = {name: i for i, name in enumerate(classes)}
+        for row in rows:
+            row["label"] = index[row["label"]]
+        fingerprint = _fingerprint(draft.modality, classes, rows)
+        receipt = Receipt(draft.source, len(rows), tuple(draft.lines))
+        final = root / fingerprint
+        dataset = Dataset(
+            final, fingerprint, draft.name, draft.modality, classes, receipt, text_column=draft.text_column
+        )
+        if final.exists():
+            dataset = replace(dataset, split=Dataset.open(final).split)
+        else:
+            with new_folder(final) as folder, _disk_errors():
+                for name in os.listdir(part):
+                    os.replace(part / name, folder / name)
+                pd.DataFrame(rows).to_parquet(folder / "manifest.parquet", index=False)
+                replace(dataset, folder=folder).save()
+        dataset.save()
+    return Dataset.open(final)
+
+
+def sort_classes(names: Iterable[str]) -> tuple[str, ...]:
+    """Return class names in the order that a person expects: numbers by value, words by the alphabet."""
+    names = list(names)
+    try:
+        return tuple(sorted(names, key=lambda n: (float(n), n)))
+    except ValueError:
+        return tuple(sorted(names, key=lambda n: (n.casefold(), n)))
+
+
+def stored_name(data: bytes, picture: Normalised) -> str:
+    """Return the file name under which a picture is stored: by the content that it had in the source."""
+    return hashlib.sha256(data).hexdigest()[:32] + picture.suffix
+
+
+def _read(
+    items: Sequence[RawItem], draft: Draft, folder: Path, limits: Limits, progress: Progress
+) -> Iterator[dict[str, Any]]:
+    """Yield a manifest row for each item that can be read; write images to `folder`."""
+    stage = "Reading pictures" if draft.modality == "image" else "Reading texts"
+    make = _image_row if draft.modality == "image" else _text_row
+    if draft.modality == "image":
+        (folder / "images").mkdir()
+    reported = 0.0
+    for done, item in enumerate(items):
+        if time.monotonic() - reported > _REPORT_EVERY:
+            progress(stage, done, len(items))
+            reported = time.monotonic()
+        try:
+            values = make(item, draft, folder, limits)
+        except DataError as error:
+            draft.skip(item.id, error.message)
+            continue
+        common = {"id": item.id, "path": "", "text": "", "label": item.label, "given": item.given, "group": item.group}
+        yield dict.fromkeys(COLUMNS) | common | values
+    progress(stage, len(items), len(items))
+
+
+def _image_row(item: RawItem, draft: Draft, folder: Path, limits: Limits) -> dict[str, Any]:
+    assert item.read is not None
+    data = item.read()
+    picture = normalise(data, limits)
+    for change in picture.changes:
+        draft.convert(item.id, change)
+    digest = hashlib.sha256(data).hexdigest()
+    path = f"images/{stored_name(data, picture)}"
+    with _disk_errors():
+        (folder / path).write_bytes(picture.data)
+    return {"path": path, "digest": digest, "width": picture.width, "height": picture.height}
+
+
+def _text_row(item: RawItem, draft: Draft, folder: Path, limits: Limits) -> dict[str, Any]:
+    text, change = tidy(decode(item.read())[0] if item.read else item.text, limits.cell)
+    if change:
+        draft.convert(item.id, change)
+    return {"text": text, "digest": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()}
+
+
+def _fingerprint(modality: str, classes: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
+    """Hash everything that a split or a feature can depend on, in the order of the manifest."""
+    hasher = hashlib.sha256(repr((modality, classes)).encode())
+    for row in rows:
+        hasher.update(repr((row["digest"], row["label"], row["given"], row["group"])).encode())
+    return hasher.hexdigest()[:20]
+
+
+def _why(lines: list[ReceiptLine]) -> str:
+    first = next((line for line in lines if line.action == "skipped"), None)
+    return f"For example {first.item}: {first.reason}." if first else "Check that the files are where they should be."
+
+
+@contextmanager
+def _staging(root: Path) -> Iterator[Path]:
+    with _disk_errors():
+        part = Path(tempfile.mkdtemp(prefix=".import-", suffix=".part", dir=root))
+    try:
+        yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _remove_stale(root: Path) -> None:
+    for part in root.glob(".*.part"):
+        try:
+            if time.time() - part.stat().st_mtime > _STALE:
+                shutil.rmtree(part, ignore_errors=True)
+        except FileNotFoundError:
+            continue  # another import is just finishing
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise WorkspaceError(
+            f"The data could not be copied into the workspace ({error.strerror}).",
+            "Check the free space of the workspace folder.",
+        ) from error

@@ -1,0 +1,184 @@
+"""The probe and the feature store: one forward pass of the frozen backbone, and everything else reads its result."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from tl_core.backbones.compat import default_device
+from tl_core.backbones.prepared import PreparedImages, PreparedTexts, open_cache, unique_items
+from tl_core.backbones.preprocess import ImagePreprocessor, preprocessor
+from tl_core.backbones.shift import ShiftMeter
+from tl_core.backbones.spec import BackboneSpec
+from tl_core.data.dataset import Dataset
+from tl_core.errors import BackboneError, DataError, WorkspaceError
+from tl_core.types import dump, load
+from tl_core.workspace import Workspace, new_folder, read_json, write_json
+
+BATCH = 16
+"""Pictures of one batch of the probe: larger ones are no faster on a CPU, and stop later."""
+TOKENS = 4096
+"""Tokens of one batch of texts, padding included."""
+INPUT_BUDGET = 4 * 2**30
+"""Bytes of disk for the prepared pictures of all data sets together."""
+VERSION = 1
+"""Counts up when what the probe stores changes, so that old features are not taken for new ones."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What one pass left besides the features: widths C of the taps, shift per group, and what it took."""
+
+    widths: Mapping[str, int]
+    shift: Mapping[str, float]
+    items: int
+    distinct: int
+    seconds: float
+
+
+class FeatureStore:
+    """Pooled features of every layer group of a frozen backbone, by data set, below `workspace`/features.
+
+    Keyed by the data set's fingerprint, the backbone's name and the hash of its preprocessing.
+    """
+
+    def __init__(self, workspace: Workspace, input_budget: int = INPUT_BUDGET) -> None:
+        self.workspace = workspace
+        self._budget = input_budget
+        self._texts: dict[tuple[str, str], PreparedTexts] = {}
+
+    def has(self, dataset: Dataset, spec: BackboneSpec) -> bool:
+        """Return whether the probe has been run."""
+        return (self._folder(dataset, spec) / "probe.json").exists()
+
+    def probe(self, dataset: Dataset, spec: BackboneSpec) -> Iterator[tuple[int, int]]:
+        """Run the backbone once over the data, with a tap at the end of every layer group; yields (done, total) items.
+
+        Identical items run once. Does nothing where the result is there. Closing the generator between two batches
+        leaves nothing behind. Raises BackboneError where the backbone is not ready, DataError where an item cannot
+        be read, WorkspaceError where the disk is full.
+        """
+        if self.has(dataset, spec):
+            return
+        if spec.load is None:
+            raise BackboneError(f"{spec.title} is not ready on this machine.", "Choose a backbone that is ready.")
+        total = len(dataset.items)
+        yield 0, total
+        with new_folder(self._folder(dataset, spec)) as folder:
+            for done in self._pass(dataset, spec, folder):
+                if done < total:
+                    yield done, total
+        yield total, total
+
+    def features(
+        self, dataset: Dataset, spec: BackboneSpec, tap: str | None = None, pool: Literal["mean", "mean_std"] = "mean"
+    ) -> np.ndarray:
+        """Return float32 features `[N, C]`, or `[N, 2C]` with the deviations behind the means.
+
+        `tap` None is the last layer group. Raises DataError where the probe has not been run.
+        """
+        probe = self.read(dataset, spec)
+        tap = tap or spec.groups[-1].name
+        if tap not in probe.widths:
+            raise BackboneError(f"{spec.title} has no layer group {tap!r}.", f"It has {', '.join(probe.widths)}.")
+        stored = np.load(self._folder(dataset, spec) / f"{tap}.npy", mmap_mode="r")
+        return np.array(stored if pool == "mean_std" else stored[:, : probe.widths[tap]], order="C")
+
+    def shift(self, dataset: Dataset, spec: BackboneSpec) -> dict[str, float]:
+        """Return the normalisation-statistics shift of each layer group that has such layers (see ShiftMeter)."""
+        return dict(self.read(dataset, spec).shift)
+
+    def read(self, dataset: Dataset, spec: BackboneSpec) -> Probe:
+        """Return what the probe left. Raises DataError where it has not been run."""
+        if not self.has(dataset, spec):
+            raise DataError(
+                f"The features of {dataset.name} by {spec.title} are not there yet.",
+                "Run the probe of this data set with this backbone first.",
+            )
+        return load(Probe, read_json(self._folder(dataset, spec) / "probe.json"))
+
+    def prepared(self, dataset: Dataset, spec: BackboneSpec) -> Sequence[torch.Tensor]:
+        """Return every item ready to collate, by row: made when first asked for, and kept where there is room."""
+        prepare = preprocessor(spec)
+        if not isinstance(prepare, ImagePreprocessor):
+            name = (dataset.fingerprint, prepare.key)
+            if name not in self._texts:
+                self._texts[name] = PreparedTexts(dataset, prepare)
+            return self._texts[name]
+        root = self.workspace.folder("features")
+        path = root / dataset.fingerprint / f"inputs-{prepare.key}.records"
+        size = 3 * prepare.input.size**2
+        return PreparedImages(
+            dataset, prepare, open_cache(root, path, len(unique_items(dataset)[0]), size, self._budget)
+        )
+
+    def _folder(self, dataset: Dataset, spec: BackboneSpec) -> Path:
+        name = f"{spec.name}-{preprocessor(spec).key}-{VERSION}"
+        return self.workspace.root / "features" / dataset.fingerprint / name
+
+    @torch.inference_mode()
+    def _pass(self, dataset: Dataset, spec: BackboneSpec, folder: Path) -> Iterator[int]:
+        """Fill `folder`; yields the number of items that are done."""
+        assert spec.load is not None
+        started = time.perf_counter()
+        device = default_device()
+        network = spec.load(True).eval().to(device)
+        prepare, items = preprocessor(spec), self.prepared(dataset, spec)
+        first, index = unique_items(dataset)
+        copies = np.bincount(index)
+        taps: dict[int, np.ndarray] = {}
+        done = 0
+        with ShiftMeter(network) as meter, ThreadPoolExecutor(os.cpu_count()) as pool:
+            for batch in _batches(items, first):
+                state = prepare.collate(list(pool.map(items.__getitem__, first[batch])), device)
+                found = network.taps(state, range(len(network.names)))
+                for stage, values in found.items():
+                    if stage not in taps:
+                        shape = (len(index), values.shape[1])
+                        taps[stage] = _new_array(folder / f"{network.names[stage]}.npy", shape)
+                    taps[stage][first[batch]] = values.cpu().numpy()
+                done += int(copies[batch].sum())
+                yield done
+        again = np.setdiff1d(np.arange(len(index)), first)
+        for stored in taps.values():
+            stored[again] = stored[first[index[again]]]
+            stored.flush()  # type: ignore[attr-defined]
+        widths = {network.names[stage]: stored.shape[1] // 2 for stage, stored in taps.items()}
+        seconds = time.perf_counter() - started
+        probe = Probe(widths, meter.by_group(spec.groups), len(index), len(first), seconds)
+        write_json(folder / "probe.json", dump(probe))
+
+
+def _batches(items: Sequence[torch.Tensor], first: np.ndarray) -> Iterator[np.ndarray]:
+    """Cut the distinct items into batches of indices into `first`; texts of like length together, the longest first."""
+    if not isinstance(items, PreparedTexts):
+        yield from np.array_split(np.arange(len(first)), max(1, -(-len(first) // BATCH)))
+        return
+    lengths = items.lengths[first]
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        stop = start + max(1, TOKENS // int(lengths[order[start]]))
+        yield order[start:stop]
+        start = stop
+
+
+def _new_array(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """Make a float32 array on disk with its space reserved. Raises WorkspaceError where the disk is full."""
+    try:
+        array = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+        if sys.platform == "linux":  # a full disk shows here as an error, and later as a crash
+            with open(path, "r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        raise WorkspaceError(
+            f"There is no room for the features ({error.strerror}).", "Free some space, or delete data sets and runs."
+        ) from error
+    return array
