@@ -82,7 +82,7 @@ def _units(items: pd.DataFrame) -> np.ndarray:
     return np.array([number[node] for node in roots], dtype=np.int64)
 
 
-@dataclass
+@dataclass(eq=False)
 class _Unit:
     rows: np.ndarray
     label: int  # the most frequent one of its rows
