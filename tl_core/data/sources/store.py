@@ -14,9 +14,9 @@ from typing import Any
 import pandas as pd
 
 from tl_core.data.dataset import COLUMNS, Dataset, Receipt, ReceiptLine
-from tl_core.data.images import normalise
+from tl_core.data.images import Normalised, normalise
 from tl_core.data.options import Progress, RawItem
-from tl_core.data.sources.text import decode
+from tl_core.data.sources.text import decode, tidy
 from tl_core.errors import DataError, WorkspaceError
 from tl_core.types import Modality
 from tl_core.workspace import Limits, Workspace, new_folder
@@ -87,6 +87,11 @@ def sort_classes(names: Iterable[str]) -> tuple[str, ...]:
         return tuple(sorted(names, key=lambda n: (n.casefold(), n)))
 
 
+def stored_name(data: bytes, picture: Normalised) -> str:
+    """Return the file name under which a picture is stored: by the content that it had in the source."""
+    return hashlib.sha256(data).hexdigest()[:32] + picture.suffix
+
+
 def _read(
     items: Sequence[RawItem], draft: Draft, folder: Path, limits: Limits, progress: Progress
 ) -> Iterator[dict[str, Any]]:
@@ -117,19 +122,16 @@ def _image_row(item: RawItem, draft: Draft, folder: Path, limits: Limits) -> dic
     for change in picture.changes:
         draft.convert(item.id, change)
     digest = hashlib.sha256(data).hexdigest()
-    path = f"images/{digest[:32]}{picture.suffix}"
+    path = f"images/{stored_name(data, picture)}"
     with _disk_errors():
         (folder / path).write_bytes(picture.data)
     return {"path": path, "digest": digest, "width": picture.width, "height": picture.height}
 
 
 def _text_row(item: RawItem, draft: Draft, folder: Path, limits: Limits) -> dict[str, Any]:
-    text = (decode(item.read())[0] if item.read else item.text).replace("\0", "").strip()
-    if not text:
-        raise DataError("the text is empty")
-    if len(text) > limits.cell:
-        draft.convert(item.id, f"the text was cut from {len(text):,} to {limits.cell:,} characters")
-        text = text[: limits.cell].rstrip()
+    text, change = tidy(decode(item.read())[0] if item.read else item.text, limits.cell)
+    if change:
+        draft.convert(item.id, change)
     return {"text": text, "digest": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()}
 
 

@@ -1,0 +1,136 @@
+"""What a person wants predicted: one picture or text, or many in a zip, a folder or a table; no labels needed."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tl_core.data.dataset import Receipt, ReceiptLine
+from tl_core.data.images import IMAGE_SUFFIXES, normalise
+from tl_core.data.options import ImportOptions
+from tl_core.data.sources import SAMPLE_PREFIX, import_data, is_table, only_table, source_path
+from tl_core.data.sources.archive import Entry, open_tree, read_bytes, read_whole, without_enclosing
+from tl_core.data.sources.folders import TEXT_SUFFIXES
+from tl_core.data.sources.grid import Grid, read_grid
+from tl_core.data.sources.store import stored_name
+from tl_core.data.sources.table import find_text_column
+from tl_core.data.sources.text import decode, tidy
+from tl_core.errors import DataError
+from tl_core.types import Modality
+from tl_core.workspace import Workspace, write_bytes
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Items to predict: `ids` a person recognises, with as many `paths` (pictures) or `texts` (texts)."""
+
+    ids: tuple[str, ...]
+    paths: tuple[Path, ...] = ()
+    texts: tuple[str, ...] = ()
+    receipt: Receipt = field(default_factory=lambda: Receipt("", 0))
+
+
+def read_inputs(source: str, modality: Modality, workspace: Workspace, text_column: str = "") -> Inputs:
+    """Read what is to be predicted from a file, zip, folder or table, or from `sample:NAME`.
+
+    Pictures are put in the workspace's uploads, in the same form that an import stores them. Raises DataError
+    where nothing of the modality can be read.
+    """
+    if source.startswith(SAMPLE_PREFIX):
+        return _of_sample(source, modality, workspace)
+    path = source_path(source)
+    reader = _Reader(path.name, modality, workspace)
+    suffix = path.suffix.lower()
+    if path.is_file() and (suffix in IMAGE_SUFFIXES or (suffix in TEXT_SUFFIXES and modality == "text")):
+        reader.add(Entry(path.name, path.stat().st_size, path.read_bytes))
+    elif is_table(path):
+        reader.add_table(read_grid(read_bytes(path), path.name, ImportOptions(text_column=text_column)), text_column)
+    else:
+        with open_tree(path, workspace.limits) as tree:
+            table = only_table(tree) if modality == "text" else None
+            reader.lines += [line for line in tree.lines if table is None or line.item != table.name]
+            if table:
+                reader.add_table(read_grid(read_whole(table), table.name, ImportOptions()), text_column)
+            else:
+                for entry in without_enclosing(tree, tree.entries, depth=1):
+                    reader.add(entry)
+    return reader.result()
+
+
+@dataclass
+class _Reader:
+    """Collects items of one modality and writes down the others."""
+
+    source: str
+    modality: Modality
+    workspace: Workspace
+    ids: list[str] = field(default_factory=list)
+    paths: list[Path] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    lines: list[ReceiptLine] = field(default_factory=list)
+
+    def add(self, entry: Entry) -> None:
+        """Take one file, or write down why not."""
+        wanted, noun = (IMAGE_SUFFIXES, "picture") if self.modality == "image" else (TEXT_SUFFIXES, "text file")
+        if entry.suffix not in wanted:
+            self._skip(entry.name, f"not a {noun} that can be read")
+            return
+        try:
+            if self.modality == "image":
+                self._add_image(entry)
+            else:
+                self._add_text(entry.name, decode(entry.read())[0])
+        except DataError as error:
+            self._skip(entry.name, error.message)
+
+    def add_table(self, grid: Grid, text_column: str) -> None:
+        """Take every row that has a text. Raises DataError for pictures, or where no column holds texts."""
+        if self.modality == "image":
+            raise DataError(f"{self.source} is a table, and this model looks at pictures.", "Give a picture or a zip.")
+        column = text_column or find_text_column(grid)
+        if not column:
+            raise DataError(f"No column of {self.source} holds texts.", "Name the column that does.")
+        self.lines += [ReceiptLine(f"row {n}", "skipped", f"it has {cells} cells, more than there are columns")
+                       for n, cells in grid.ragged]  # fmt: skip
+        for number, text in zip(grid.numbers, grid.column(column), strict=True):
+            try:
+                self._add_text(f"row {number}", text)
+            except DataError as error:
+                self._skip(f"row {number}", error.message)
+
+    def result(self) -> Inputs:
+        """Return what was taken. Raises DataError where that is nothing."""
+        if not self.ids:
+            why = f" {self.lines[0].item}: {self.lines[0].reason}." if self.lines else ""
+            noun = "picture" if self.modality == "image" else "text"
+            raise DataError(f"There is no {noun} to read in {self.source}.{why}", f"This model takes {noun}s.")
+        receipt = Receipt(self.source, len(self.ids), tuple(self.lines))
+        return Inputs(tuple(self.ids), tuple(self.paths), tuple(self.texts), receipt)
+
+    def _add_image(self, entry: Entry) -> None:
+        data = entry.read()
+        picture = normalise(data, self.workspace.limits)
+        path = self.workspace.folder("uploads", "inputs") / stored_name(data, picture)
+        if not path.exists():
+            write_bytes(path, picture.data)
+        self.ids.append(entry.name)
+        self.paths.append(path)
+        self.lines += [ReceiptLine(entry.name, "converted", change) for change in picture.changes]
+
+    def _add_text(self, item: str, text: str) -> None:
+        text, change = tidy(text, self.workspace.limits.cell)
+        self.lines += [ReceiptLine(item, "converted", change)] if change else []
+        self.ids.append(item)
+        self.texts.append(text)
+
+    def _skip(self, item: str, reason: str) -> None:
+        self.lines.append(ReceiptLine(item, "skipped", reason))
+
+
+def _of_sample(source: str, modality: Modality, workspace: Workspace) -> Inputs:
+    dataset = import_data(source, workspace)
+    if dataset.modality != modality:
+        noun = "pictures" if modality == "image" else "texts"
+        raise DataError(f"{source} does not hold {noun}.", f"This model takes {noun}.")
+    items = dataset.items
+    paths = tuple(dataset.folder / p for p in items["path"]) if modality == "image" else ()
+    texts = tuple(items["text"]) if modality == "text" else ()
+    return Inputs(tuple(items["id"]), paths, texts, dataset.receipt)
