@@ -1,14 +1,15 @@
 """A task with everything it needs at hand, and what every kind of run does alike."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from tl_core.backbones.spec import BACKBONES, BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.runs.control import RunControl
-from tl_core.runs.events import RunEvent, RunStarted
+from tl_core.runs.events import Progress, RunEvent, RunStarted
 from tl_core.runs.task import Task
 from tl_core.workspace import Workspace
 
@@ -49,5 +50,16 @@ class Job:
 def started(job: Job, dataset: Dataset) -> RunStarted:
     """Return the event that opens a run without a model of its own."""
     items = {split: len(dataset.rows(split)) for split in ("train", "validation", "test")}
-    groups = {group.name: 0 for group in job.spec.groups}
-    return RunStarted(job.task.kind, job.task.plan, groups, "", job.task.seed, items)
+    return RunStarted(job.task.kind, None, {}, "", job.task.seed, items)
+
+
+def counted(job: Job, stage: str, steps: Iterator[tuple[int, int]]) -> Generator[RunEvent, None, bool]:
+    """Turn (done, total) into Progress, not too often; return False where the run was stopped on the way."""
+    shown = 0.0
+    for done, total in steps:
+        if job.control.stopped:
+            return False
+        if monotonic() - shown >= PUBLISH or done >= total:
+            shown = monotonic()
+            yield Progress(stage, done, total)
+    return not job.control.stopped
