@@ -66,7 +66,7 @@ def write_bundle(folder: Path, material: Material) -> ExportResult:
     An older bundle there is replaced. Raises ExportError where `folder` holds anything else, cannot be written, or the
     bundle read back does not give the model's probabilities.
     """
-    with _replaced(folder) as part:
+    with replaced(folder) as part:
         _fill(part, material)
         result = _parity(part, material)
     return replace(result, path=folder)
@@ -176,7 +176,7 @@ def dataset_items(dataset: Dataset, rows: np.ndarray) -> list[Path] | list[str]:
 
 
 @contextmanager
-def _replaced(folder: Path) -> Iterator[Path]:
+def replaced(folder: Path) -> Iterator[Path]:
     """Yield a folder to fill, which then takes the place of `folder`: an empty one, an older bundle, or nothing."""
     if folder.exists() and not folder.is_dir():
         raise ExportError(f"{folder.name} is a file, so no bundle can be written there.", "Name a new folder.")
