@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pydantic
 
-from tl_core.advice.values import split_key
 from tl_core.data.dataset import Dataset
 from tl_core.evaluation.values import Curve, Report
 from tl_core.types import dump, load
@@ -34,6 +33,8 @@ def write_report(run_folder: Path, report: Report) -> None:
 
 def curve_path(workspace: Workspace, dataset: Dataset, backbone: str) -> Path:
     """Return where the data-efficiency curve of a data set, its present split and a backbone lies."""
+    from tl_core.advice.values import split_key
+
     return workspace.folder("curves") / f"{dataset.fingerprint}-{backbone}-{split_key(dataset)}.json"
 
 
