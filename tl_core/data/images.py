@@ -117,6 +117,8 @@ def _as_data_error() -> Iterator[None]:
 def _to_rgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
     """Return the picture as RGB, and what was done where that is more than repeating grey three times."""
     mode = image.mode
+    if mode.startswith("I") or mode == "F":
+        return _eight_bits(np.asarray(image))
     if mode == "RGB" and "transparency" not in image.info:
         return image.copy(), []
     if mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
@@ -125,8 +127,6 @@ def _to_rgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
             return layered.convert("RGB"), ["the unused transparency was dropped"]
         canvas = Image.new("RGBA", layered.size, "white")
         return Image.alpha_composite(canvas, layered).convert("RGB"), ["transparency was laid on white"]
-    if mode.startswith("I") or mode == "F":
-        return _eight_bits(np.asarray(image))
     if mode in ("L", "1", "P"):
         return image.convert("RGB"), []
     return image.convert("RGB"), [f"converted from {mode} to RGB colours"]

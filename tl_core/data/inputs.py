@@ -7,12 +7,12 @@ from tl_core.data.dataset import Receipt, ReceiptLine
 from tl_core.data.images import IMAGE_SUFFIXES, normalise
 from tl_core.data.options import ImportOptions
 from tl_core.data.sources import SAMPLE_PREFIX, import_data, is_table, only_table, source_path
-from tl_core.data.sources.archive import Entry, open_tree, without_enclosing
+from tl_core.data.sources.archive import Entry, open_tree, read_bytes, read_whole, without_enclosing
 from tl_core.data.sources.folders import TEXT_SUFFIXES
 from tl_core.data.sources.grid import Grid, read_grid
 from tl_core.data.sources.store import stored_name
 from tl_core.data.sources.table import find_text_column
-from tl_core.data.sources.text import decode
+from tl_core.data.sources.text import decode, tidy
 from tl_core.errors import DataError
 from tl_core.types import Modality
 from tl_core.workspace import Workspace, write_bytes
@@ -42,13 +42,13 @@ def read_inputs(source: str, modality: Modality, workspace: Workspace, text_colu
     if path.is_file() and (suffix in IMAGE_SUFFIXES or (suffix in TEXT_SUFFIXES and modality == "text")):
         reader.add(Entry(path.name, path.stat().st_size, path.read_bytes))
     elif is_table(path):
-        reader.add_table(read_grid(path.read_bytes(), path.name, ImportOptions(text_column=text_column)), text_column)
+        reader.add_table(read_grid(read_bytes(path), path.name, ImportOptions(text_column=text_column)), text_column)
     else:
         with open_tree(path, workspace.limits) as tree:
             table = only_table(tree) if modality == "text" else None
             reader.lines += [line for line in tree.lines if table is None or line.item != table.name]
             if table:
-                reader.add_table(read_grid(table.read(), table.name, ImportOptions()), text_column)
+                reader.add_table(read_grid(read_whole(table), table.name, ImportOptions()), text_column)
             else:
                 for entry in without_enclosing(tree, tree.entries, depth=1):
                     reader.add(entry)
@@ -91,7 +91,10 @@ class _Reader:
         self.lines += [ReceiptLine(f"row {n}", "skipped", f"it has {cells} cells, more than there are columns")
                        for n, cells in grid.ragged]  # fmt: skip
         for number, text in zip(grid.numbers, grid.column(column), strict=True):
-            self._add_text(f"row {number}", text)
+            try:
+                self._add_text(f"row {number}", text)
+            except DataError as error:
+                self._skip(f"row {number}", error.message)
 
     def result(self) -> Inputs:
         """Return what was taken. Raises DataError where that is nothing."""
@@ -113,15 +116,10 @@ class _Reader:
         self.lines += [ReceiptLine(entry.name, "converted", change) for change in picture.changes]
 
     def _add_text(self, item: str, text: str) -> None:
-        text = text.replace("\0", "").strip()
-        limit = self.workspace.limits.cell
-        if not text:
-            self._skip(item, "the text is empty")
-            return
-        if len(text) > limit:
-            self.lines.append(ReceiptLine(item, "converted", f"the text was cut to {limit:,} characters"))
+        text, change = tidy(text, self.workspace.limits.cell)
+        self.lines += [ReceiptLine(item, "converted", change)] if change else []
         self.ids.append(item)
-        self.texts.append(text[:limit])
+        self.texts.append(text)
 
     def _skip(self, item: str, reason: str) -> None:
         self.lines.append(ReceiptLine(item, "skipped", reason))

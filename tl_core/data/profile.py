@@ -173,7 +173,8 @@ def _quantiles(name: str, unit: str, values: np.ndarray) -> Quantiles:
 
 def _image_sizes(dataset: Dataset) -> tuple[Quantiles, ...]:
     items = dataset.items
-    return tuple(_quantiles(side.capitalize(), "pixels", items[side].to_numpy()) for side in ("width", "height"))
+    sides = [side for side in ("width", "height") if side in items]
+    return tuple(_quantiles(side.capitalize(), "pixels", items[side].to_numpy()) for side in sides)
 
 
 def _text_sizes(dataset: Dataset) -> tuple[Quantiles, ...]:

@@ -7,8 +7,8 @@ from tl_core.data.dataset import Dataset
 from tl_core.data.images import DEFAULT_LIMITS
 from tl_core.data.options import FIND_ALL, ImportOptions, Progress, silent
 from tl_core.data.samples import SAMPLES, Sample
-from tl_core.data.sources.archive import Entry, Tree, open_tree, strip_enclosing
-from tl_core.data.sources.folders import TABLE_SUFFIXES, class_folders, modality_of
+from tl_core.data.sources.archive import Entry, Tree, open_tree, read_bytes, read_whole, strip_enclosing
+from tl_core.data.sources.folders import TABLE_SUFFIXES, TEXT_SUFFIXES, class_folders, modality_of
 from tl_core.data.sources.grid import Grid, read_grid
 from tl_core.data.sources.store import Draft, store
 from tl_core.data.sources.table import TablePreview, preview_grid, table_items
@@ -50,7 +50,7 @@ def import_data(
         return store(sample.items(), draft, workspace, progress)
     path = source_path(source)
     if is_table(path):
-        grid = read_grid(_bytes(path), path.name, options)
+        grid = read_grid(read_bytes(path), path.name, options)
         return _store_table(grid, path.name, _draft(path, "text", options), workspace, options, progress)
     progress("Listing files", 0, 0)
     with open_tree(path, workspace.limits) as tree:
@@ -58,7 +58,7 @@ def import_data(
         if table:
             draft = _draft(path, "text", options)
             draft.lines += [line for line in tree.lines if line.item != table.name]
-            grid = read_grid(_read(table), table.name, options)
+            grid = read_grid(read_whole(table), table.name, options)
             return _store_table(grid, table.name, draft, workspace, options, progress)
         modality = modality_of(tree)
         if modality is None:
@@ -80,10 +80,10 @@ def preview_table(
         return None
     path = source_path(str(path))
     if is_table(path):
-        return preview_grid(read_grid(_bytes(path), path.name, options), options)
+        return preview_grid(read_grid(read_bytes(path), path.name, options), options)
     with open_tree(path, limits) as tree:
         table = only_table(tree)
-        return preview_grid(read_grid(_read(table), table.name, options), options) if table else None
+        return preview_grid(read_grid(read_whole(table), table.name, options), options) if table else None
 
 
 def list_datasets(workspace: Workspace) -> list[Dataset]:
@@ -134,17 +134,12 @@ def is_table(path: Path) -> bool:
 
 
 def only_table(tree: Tree) -> Entry | None:
-    """Return the one table of a tree that holds no class folders, None otherwise."""
+    """Return the one table of a tree without pictures or class folders of texts, None otherwise."""
     tables = [e for e in tree.entries if e.suffix in TABLE_SUFFIXES]
-    modality = modality_of(tree)
-    others = [e.name for e in tree.entries if e.suffix not in TABLE_SUFFIXES]
-    deep = modality is not None and len(others) > 1 and any("/" in n[_enclosing(others) :] for n in others)
-    return tables[0] if len(tables) == 1 and not deep else None
-
-
-def _enclosing(names: list[str]) -> int:
-    shared = strip_enclosing(names, 1)
-    return sum(len(part) + 1 for part in PurePosixPath(names[0]).parts[:shared])
+    texts = [e.name for e in tree.entries if e.suffix in TEXT_SUFFIXES]
+    shared = strip_enclosing([*texts, *(e.name for e in tables)], 1)
+    sorted_texts = any(name.count("/") > shared for name in texts)
+    return tables[0] if len(tables) == 1 and not sorted_texts and modality_of(tree) != "image" else None
 
 
 def _store_table(
@@ -158,17 +153,3 @@ def _store_table(
 
 def _draft(path: Path, modality: str, options: ImportOptions) -> Draft:
     return Draft(options.name or path.stem or path.name, path.name, "image" if modality == "image" else "text")
-
-
-def _read(entry: Entry) -> bytes:
-    try:
-        return entry.read()
-    except DataError as error:
-        raise DataError(f"{entry.name} cannot be read: {error.message}.") from error
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path.name} cannot be opened ({error.strerror}).", "Check who may read it.") from error

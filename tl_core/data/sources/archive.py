@@ -215,6 +215,19 @@ def _check_size(size: int) -> None:
         raise DataError(f"it is larger than {MAX_FILE / 2**30:.0f} GB")
 
 
+def read_whole(entry: Entry) -> bytes:
+    """Return the bytes of a file that everything depends on. Raises DataError, in a whole sentence."""
+    try:
+        return entry.read()
+    except DataError as error:
+        raise DataError(f"{entry.name} cannot be read: {error.message}.") from error
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of a file that everything depends on. Raises DataError, in a whole sentence."""
+    return read_whole(Entry(path.name, 0, _file_reader(path)))
+
+
 def strip_enclosing(names: list[str], depth: int) -> int:
     """Return how many leading folders all names share, leaving at least `depth` parts to each.
 

@@ -1,6 +1,5 @@
 """Class folders, of pictures or of text files, with or without train, validation and test above them."""
 
-from collections import Counter
 from pathlib import PurePosixPath
 
 from tl_core.data.images import IMAGE_SUFFIXES
@@ -60,9 +59,9 @@ def _split_of(entry: Entry) -> str:
 
 
 def _has_splits(entries: list[Entry]) -> bool:
-    """Return whether the outermost folders are splits: a train and another one, each with class folders inside."""
-    splits = Counter(_split_of(e) for e in entries if len(PurePosixPath(e.name).parts) > 2)
-    return splits["train"] > 0 and len(set(splits) - {""}) > 1
+    """Return whether the outermost folders are splits: a train with class folders inside, and another one."""
+    named = {_split_of(e) for e in entries} - {""}
+    return len(named) > 1 and any(_split_of(e) == "train" and e.name.count("/") > 1 for e in entries)
 
 
 def _split_items(tree: Tree, entries: list[Entry]) -> list[RawItem]:
@@ -79,7 +78,8 @@ def _split_items(tree: Tree, entries: list[Entry]) -> list[RawItem]:
 
 
 def _item(entry: Entry, split: str, depth: int) -> RawItem:
-    return RawItem(entry.name, PurePosixPath(entry.name).parts[depth].strip(), split, read=entry.read)
+    folder = PurePosixPath(entry.name).parts[depth]
+    return RawItem(entry.name, folder.strip() or folder, split, read=entry.read)
 
 
 def _name_empty_classes(tree: Tree, items: list[RawItem]) -> None:

@@ -11,14 +11,14 @@ from tl_core.data.options import ImportOptions
 from tl_core.data.sources.text import decode
 from tl_core.errors import DataError
 
-DELIMITERS = (",", ";", "\t", "|")
+DELIMITERS = ("\t", ";", "|", ",")  # the likelier a mark is part of a text, the later
 _SAMPLE_ROWS = 200
 _SAMPLE_CHARS = 500_000
 _HEADER_CELL = 80  # characters; a longer cell in the first row is data
 _HUGE = 2**31 - 1  # the csv module's own limit is 128 KB a cell
 
 _WORDS = (
-    "id idx index nr no text texts sentence review comment message content body document title subject "
+    "id idx index nr text texts sentence review comment message content body document title subject "
     "description question utterance tweet label labels class category target sentiment topic tag genre intent "
     "emotion rating score split subset group author date language source name text_id doc_id kategorie klasse "
     "thema "
@@ -75,16 +75,16 @@ def read_grid(data: bytes, name: str, options: ImportOptions) -> Grid:
 
 
 def find_delimiter(text: str, suffix: str = "") -> str:
-    """Return the delimiter under which most rows have the same number of cells, and more than one."""
+    """Return the delimiter under which most rows have as many cells as the first, and more than one."""
     sample = text[:_SAMPLE_CHARS]
-    scores: dict[str, tuple[float, int]] = {}
+    scores: dict[str, tuple[bool, float]] = {}
     for delimiter in DELIMITERS:
         records, _ = _parse(sample, delimiter, most=_SAMPLE_ROWS)
         widths = [len(cells) for _, cells in records if cells]
         width = statistics.mode(widths) if widths else 1
         if width > 1:
             bonus = 0.1 if (delimiter == "\t") == (suffix in (".tsv", ".tab")) else 0.0
-            scores[delimiter] = (round(widths.count(width) / len(widths) + bonus, 1), -width)
+            scores[delimiter] = (widths[0] == width, round(widths.count(width) / len(widths) + bonus, 2))
     if not scores:
         return "\t" if suffix in (".tsv", ".tab") else ","
     return max(scores, key=lambda d: scores[d])
@@ -126,20 +126,17 @@ def _names(cells: list[str]) -> tuple[str, ...]:
 def _has_header(records: list[list[str]]) -> bool:
     """Return whether the first row names the columns rather than being one of the rows.
 
-    It does where a cell is a word that headers use. It does not where a cell is long, a number, or a value that
-    its column repeats further down.
+    It does not where a cell is a value that its column repeats further down. It does where a cell is a word that
+    headers use, and else where no cell is long, a number or there twice.
     """
     first, rest = [cell.strip() for cell in records[0]], records[1:_SAMPLE_ROWS]
+    for place, cell in enumerate(first):
+        if cell and cell in [row[place].strip() for row in rest if place < len(row)]:
+            return False
     filled = [cell for cell in first if cell]
     if any(cell.lower() in HEADER_WORDS for cell in filled):
         return True
-    if len(set(filled)) < len(filled) or any(len(cell) > _HEADER_CELL or is_number(cell) for cell in filled):
-        return False
-    for place, cell in enumerate(first):
-        column = [row[place].strip() for row in rest if place < len(row)]
-        if cell and cell in column:
-            return False
-    return True
+    return len(set(filled)) == len(filled) and not any(len(c) > _HEADER_CELL or is_number(c) for c in filled)
 
 
 def is_number(cell: str) -> bool:

@@ -16,7 +16,7 @@ import pandas as pd
 from tl_core.data.dataset import COLUMNS, Dataset, Receipt, ReceiptLine
 from tl_core.data.images import Normalised, normalise
 from tl_core.data.options import Progress, RawItem
-from tl_core.data.sources.text import decode
+from tl_core.data.sources.text import decode, tidy
 from tl_core.errors import DataError, WorkspaceError
 from tl_core.types import Modality
 from tl_core.workspace import Limits, Workspace, new_folder
@@ -129,12 +129,9 @@ def _image_row(item: RawItem, draft: Draft, folder: Path, limits: Limits) -> dic
 
 
 def _text_row(item: RawItem, draft: Draft, folder: Path, limits: Limits) -> dict[str, Any]:
-    text = (decode(item.read())[0] if item.read else item.text).replace("\0", "").strip()
-    if not text:
-        raise DataError("the text is empty")
-    if len(text) > limits.cell:
-        draft.convert(item.id, f"the text was cut from {len(text):,} to {limits.cell:,} characters")
-        text = text[: limits.cell].rstrip()
+    text, change = tidy(decode(item.read())[0] if item.read else item.text, limits.cell)
+    if change:
+        draft.convert(item.id, change)
     return {"text": text, "digest": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()}
 
 

@@ -40,6 +40,19 @@ def decode(data: bytes, encoding: str = "") -> tuple[str, str]:
     return text, name
 
 
+def tidy(text: str, most: int) -> tuple[str, str]:
+    """Return a text without outer blanks, at most `most` characters of it, and what was changed ("" for nothing).
+
+    Raises DataError, with the reason alone as its message, where nothing is left.
+    """
+    text = text.replace("\0", "").strip()
+    if not text:
+        raise DataError("the text is empty")
+    if len(text) <= most:
+        return text, ""
+    return text[:most].rstrip(), f"the text was cut from {len(text):,} to {most:,} characters"
+
+
 def find_encoding(data: bytes) -> str:
     """Return the encoding of some bytes: by their byte-order mark, as UTF-8, by UTF-16's zeros, else by statistics."""
     for bom, name in _BOMS:

@@ -1,0 +1,183 @@
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tl_core.data.split import SPLITS, SplitSpec, assign
+
+
+def manifest(labels, digests=None, groups=None, givens=None):
+    n = len(labels)
+    return pd.DataFrame(
+        {
+            "label": labels,
+            "digest": [f"d{i:06d}" for i in range(n)] if digests is None else [f"d{d}" for d in digests],
+            "group": [""] * n if groups is None else groups,
+            "given": [""] * n if givens is None else givens,
+        }
+    )
+
+
+@st.composite
+def manifests(draw, givens=("",)):
+    n = draw(st.integers(1, 60))
+    column = st.lists(st.integers(0, draw(st.integers(0, 70))), min_size=n, max_size=n)
+    labels = draw(st.lists(st.integers(0, 4), min_size=n, max_size=n))
+    groups = draw(st.lists(st.sampled_from(["", "", "g1", "g2", "g3"]), min_size=n, max_size=n))
+    given_splits = draw(st.lists(st.sampled_from(givens), min_size=n, max_size=n))
+    return manifest(labels, draw(column), groups, given_splits)
+
+
+specs = st.builds(
+    SplitSpec,
+    validation=st.sampled_from([0.0, 0.1, 0.15, 0.4]),
+    test=st.sampled_from([0.0, 0.15, 0.3]),
+    seed=st.integers(0, 5),
+)
+
+
+@given(items=manifests(), spec=specs)
+@settings(deadline=None)
+def test_nothing_straddles_and_train_has_every_class(items, spec):
+    splits = assign(items, spec)
+    items = items.assign(split=splits)
+    assert set(splits) <= set(SPLITS)
+    assert items.groupby("digest")["split"].nunique().max() == 1
+    grouped = items[items["group"] != ""]
+    assert grouped.empty or grouped.groupby("group")["split"].nunique().max() == 1
+    assert set(items.loc[items["split"] == "train", "label"]) == set(items["label"])
+    for name in ("validation", "test"):
+        if not getattr(spec, name):
+            assert not (splits == name).any()
+
+
+@given(items=manifests(givens=("", "train", "validation", "test")), spec=specs)
+@settings(deadline=None)
+def test_given_splits_stay(items, spec):
+    splits = assign(items, spec)
+    present = set(items["given"]) - {""}
+    if "train" not in present:
+        return
+    for name in present - {"train"}:
+        assert (splits[items["given"] == name] == name).all()
+    if present == set(SPLITS):
+        assert (splits[items["given"] == "train"] == "train").all()
+
+
+@given(items=manifests(), spec=specs, order=st.randoms(use_true_random=False))
+@settings(deadline=None)
+def test_the_order_of_the_manifest_does_not_matter(items, spec, order):
+    rows = list(range(len(items)))
+    order.shuffle(rows)
+    items = items.assign(digest=[f"u{i}" for i in range(len(items))])
+    shuffled = items.iloc[rows].reset_index(drop=True)
+    assert assign(shuffled, spec).tolist() == assign(items, spec)[rows].tolist()
+
+
+@pytest.mark.parametrize("counts", [[50, 50], [500, 30, 9], [7] * 40, [3] * 100])
+def test_fractions_hold_in_every_class_and_overall(counts):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    splits = assign(manifest(labels), SplitSpec())
+    for name in ("validation", "test"):
+        share = (splits == name).mean()
+        assert abs(share - 0.15) < 0.03
+        for label, count in enumerate(counts):
+            inside = ((splits == name) & (labels == label)).sum()
+            assert abs(inside - 0.15 * count) <= 1.5
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, 1), (2, 1), (3, 1), (4, 2), (10, 6)])
+def test_tiny_classes_keep_train_items(count, expected):
+    labels = np.repeat([0, 1], [40, count])
+    splits = assign(manifest(labels), SplitSpec())
+    assert ((splits == "train") & (labels == 1)).sum() >= expected
+
+
+def test_four_of_a_class_are_in_every_split():
+    splits = assign(manifest(np.repeat(range(10), 4)), SplitSpec())
+    for label in range(10):
+        assert set(splits[4 * label : 4 * label + 4]) == set(SPLITS)
+
+
+def test_a_small_set_has_no_empty_split():
+    for n in (3, 4, 6):
+        assert set(assign(manifest([0] * n + [1] * n), SplitSpec())) == set(SPLITS)
+
+
+def test_a_few_large_groups_still_fill_every_split():
+    items = manifest([i % 2 for i in range(100)], groups=[f"patient {i // 25}" for i in range(100)])
+    assert set(assign(items, SplitSpec())) == set(SPLITS)
+
+
+def test_another_seed_is_another_split():
+    items = manifest([0, 1] * 50)
+    assert (assign(items, SplitSpec(seed=1)) != assign(items, SplitSpec(seed=2))).any()
+
+
+def test_validation_is_carved_out_of_train():
+    givens = ["train"] * 80 + ["test"] * 20
+    items = manifest([0, 1] * 50, givens=givens)
+    splits = assign(items, SplitSpec(validation=0.15, test=0.2))
+    assert (splits[80:] == "test").all()
+    assert set(splits[:80]) == {"train", "validation"}
+    assert abs((splits == "validation").sum() - 15) <= 1
+
+
+def test_test_is_carved_out_of_train():
+    items = manifest([0, 1] * 50, givens=["train"] * 85 + ["validation"] * 15)
+    splits = assign(items, SplitSpec())
+    assert (splits[85:] == "validation").all()
+    assert abs((splits == "test").sum() - 15) <= 1
+
+
+def test_a_copy_across_given_splits_stays_where_it_is_and_nowhere_else():
+    digests = [*range(9), 50, *range(20, 29), 50]
+    items = manifest([0, 1] * 10, digests, givens=["train"] * 19 + ["test"])
+    for seed in range(20):
+        splits = assign(items, SplitSpec(seed=seed))
+        assert (splits[9], splits[19]) == ("train", "test")
+
+
+def test_an_open_row_joins_its_copy():
+    items = manifest([0, 1, 0, 1], [1, 2, 1, 3], givens=["test", "train", "", "validation"])
+    assert assign(items, SplitSpec()).tolist() == ["test", "train", "test", "validation"]
+
+
+@pytest.mark.parametrize("givens", [["test"] * 40, ["validation"] * 40])
+def test_given_splits_without_train_are_not_used(givens):
+    assert set(assign(manifest([0, 1] * 20, givens=givens), SplitSpec())) == set(SPLITS)
+
+
+def test_given_splits_can_be_ignored():
+    items = manifest([0, 1] * 50, givens=["train"] * 99 + ["test"])
+    assert (assign(items, SplitSpec(honour_given=False)) == "test").sum() == 15
+
+
+@pytest.mark.parametrize("spec", [SplitSpec(0.5, 0.5), SplitSpec(-0.1, 0.1), SplitSpec(0.1, 1.0)])
+def test_impossible_fractions(spec):
+    with pytest.raises(ValueError, match="must leave something to train on"):
+        assign(manifest([0, 1]), spec)
+
+
+def test_another_process_gives_the_same_split():
+    code = (
+        "import pandas as pd; from tl_core.data.split import *;"
+        "n = 200; d = pd.DataFrame({'label': [i % 3 for i in range(n)], 'digest': [f'd{i % 150}' for i in range(n)],"
+        "'group': [f'g{i % 90}' if i % 5 == 0 else '' for i in range(n)], 'given': [''] * n});"
+        "print(''.join(s[1] for s in assign(d, SplitSpec())))"
+    )
+    runs = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": "."},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(runs) == 1
+    assert len(runs.pop()) > 200
