@@ -9,9 +9,9 @@ from tl_core.backbones.tree import TREE
 from tl_core.backbones.spec import BACKBONES, BackboneSpec, ImageInput, TextInput
 from tl_core.types import Modality
 from ui import background, session, words
+from ui.components.palette import count_text
 
-FIELDS = {"image": "pictures", "text": "texts"}
-UNITS = {"image": "1,000 pictures", "text": "1,000 texts"}
+KINDS = {"image": "pictures", "text": "texts"}
 
 
 def recommended(modality: Modality) -> BackboneSpec:
@@ -40,9 +40,9 @@ def card(spec: BackboneSpec, modality: Modality) -> None:
             speed(spec)
             take(spec)
         elif not spec.ready:
-            st.caption(needs(spec))
+            st.caption(words.tell(spec.needs))
         else:
-            st.caption(f"This one reads {FIELDS[spec.modality]}; your data are {FIELDS[modality]}.")
+            st.caption(f"This one reads {KINDS[spec.modality]}; your data are {KINDS[modality]}.")
 
 
 def status(spec: BackboneSpec, modality: Modality) -> None:
@@ -50,25 +50,16 @@ def status(spec: BackboneSpec, modality: Modality) -> None:
     if not spec.ready:
         st.badge("Not on this computer", icon=":material/cloud_download:", color="gray")
     elif spec.modality != modality:
-        st.badge(f"For {FIELDS[spec.modality]}", color="gray")
+        st.badge(f"For {KINDS[spec.modality]}", color="gray")
     else:
         st.badge("Ready", icon=":material/check:", color="violet")
-
-
-def needs(spec: BackboneSpec) -> str:
-    """Say honestly what a model would need before it can be used."""
-    where = f"{words.size(spec.weights.bytes)} from the Hugging Face hub" if spec.weights.bytes else "a download"
-    return (
-        f"Its weights are not on this computer: they would be {where}, under the licence {spec.licence}. "
-        "This version of Graft builds on the models marked ready, which need no network."
-    )
 
 
 def facts(spec: BackboneSpec) -> str:
     """Return the facts of a card as a Markdown table."""
     rows = [
-        ("Parameters", words.millions(spec.parameters)),
-        ("Size on disk", words.size(spec.weights.bytes) if spec.weights.bytes else "not known"),
+        ("Parameters", words.millions(spec.parameters) if spec.parameters else "not stated"),
+        ("Size on disk", words.size(spec.weights.bytes) if spec.weights.bytes else "not stated"),
         ("Licence", words.tell(spec.licence)),
         ("Reads", reads(spec)),
         ("Source", f"[{spec.source.split('//')[-1].split('/')[0]}]({spec.source})"),
@@ -107,10 +98,10 @@ def preprocessing(spec: BackboneSpec) -> None:
 def speed(spec: BackboneSpec) -> None:
     """Show how long the model takes on this machine, or that it is being measured."""
     known = read_speed(session.workspace(), spec.name)
-    label = f"Time for {UNITS[spec.modality]} on this computer"
+    label = f"Time for 1,000 {KINDS[spec.modality]} on this computer"
     if known:
-        estimate = words.seconds(1000 * sum(known.per_item.values()))
-        st.metric(label, estimate, help="One pass through the frozen backbone, measured here.")
+        help_ = f"One pass through the frozen backbone: {known.thousand.method}."
+        st.metric(label, words.span(known.thousand), help=help_)
         return
     run = background.find(background.speed_task(spec.name))
     if run and run.active:
@@ -142,7 +133,7 @@ def branches(modality: Modality) -> list[dict[str, Any]]:
             "fits": branch.name == modality,
             "children": [
                 {
-                    "id": f"{branch.name}/{leaf.name}",
+                    "id": "/".join(leaf.path),
                     "title": leaf.title,
                     "note": words.plural(len(leaf.specs), "model"),
                     "fits": branch.name == modality,
@@ -157,7 +148,7 @@ def branches(modality: Modality) -> list[dict[str, Any]]:
 
 def _leaf(spec: BackboneSpec, modality: Modality) -> dict[str, Any]:
     usable = spec.ready and spec.modality == modality
-    note = words.millions(spec.parameters).replace(" million", " M").replace(" billion", " G")
+    note = count_text(spec.parameters) if spec.parameters else ""
     return {
         "id": spec.name,
         "title": spec.title,

@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
-
 from tl_core.advice.rules import advise, setting_for
 from tl_core.advice.values import Advice, ProbeReport, read_report
-from tl_core.backbones.spec import BackboneSpec
 from tl_core.backbones.speed import Speed, read_speed
+
+from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.data.profile import Profile
+from tl_core.errors import PlanError
 from tl_core.plan import TransferPlan, with_rate
 from tl_core.strategies import STRATEGIES, Setting
 from tl_core.types import load
@@ -39,7 +40,8 @@ class Ground:
 def ground() -> Ground:
     """Return what is known now; more of it after the probe and the speed test."""
     dataset, spec = session.dataset(), session.backbone()
-    assert dataset and spec
+    if dataset is None or spec is None:
+        raise PlanError("A plan needs data and a backbone.", "Choose them on the pages before.")
     found = data_view.profile_of(dataset)
     probe = read_report(session.workspace(), dataset, spec.name)
     speed = read_speed(session.workspace(), spec.name)
