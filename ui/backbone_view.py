@@ -3,10 +3,10 @@
 from typing import Any
 
 import streamlit as st
-from tl_core.backbones.speed import read_speed
-from tl_core.backbones.tree import TREE
 
 from tl_core.backbones.spec import BACKBONES, BackboneSpec, ImageInput, TextInput
+from tl_core.backbones.speed import read_speed
+from tl_core.backbones.tree import TREE
 from tl_core.types import Modality
 from ui import background, session, words
 from ui.components.palette import count_text
@@ -35,9 +35,11 @@ def card(spec: BackboneSpec, modality: Modality) -> None:
             st.subheader(words.tell(spec.title), anchor=False, width="content")
             status(spec, modality)
         st.write(spec.summary)
-        st.markdown(facts(spec))
+        with st.grid("auto", min_column_width=210, gap="medium", key="backbone_facts"):
+            for name, value in facts(spec, modality):
+                st.markdown(f":small[:gray[{name}]]  \n{value}")
         if spec.ready and spec.modality == modality:
-            speed(spec)
+            measure_again(spec)
             take(spec)
         elif not spec.ready:
             st.caption(words.tell(spec.needs))
@@ -55,17 +57,18 @@ def status(spec: BackboneSpec, modality: Modality) -> None:
         st.badge("Ready", icon=":material/check:", color="violet")
 
 
-def facts(spec: BackboneSpec) -> str:
-    """Return the facts of a card as a Markdown table."""
-    rows = [
+def facts(spec: BackboneSpec, modality: Modality) -> list[tuple[str, str]]:
+    """Return the facts of a card, each with its name."""
+    found = [
         ("Parameters", words.millions(spec.parameters) if spec.parameters else "not stated"),
         ("Size on disk", words.size(spec.weights.bytes) if spec.weights.bytes else "not stated"),
         ("Licence", words.tell(spec.licence)),
         ("Reads", reads(spec)),
         ("Source", f"[{spec.source.split('//')[-1].split('/')[0]}]({spec.source})"),
     ]
-    body = "\n".join(f"| :gray[{name}] | {value} |" for name, value in rows)
-    return f"| | |\n|:--|:--|\n{body}"
+    if spec.ready and spec.modality == modality:
+        found.append((f"Time for 1,000 {KINDS[spec.modality]} on this computer", speed(spec)))
+    return found
 
 
 def reads(spec: BackboneSpec) -> str:
@@ -95,23 +98,23 @@ def preprocessing(spec: BackboneSpec) -> None:
         st.caption("The model was trained this way. The same steps travel into the bundle that you download.")
 
 
-def speed(spec: BackboneSpec) -> None:
-    """Show how long the model takes on this machine, or that it is being measured."""
+def speed(spec: BackboneSpec) -> str:
+    """Say how long the model takes on this machine, or that it is being measured."""
     known = read_speed(session.workspace(), spec.name)
-    label = f"Time for 1,000 {KINDS[spec.modality]} on this computer"
     if known:
-        help_ = f"One pass through the frozen backbone: {known.thousand.method}."
-        st.metric(label, words.span(known.thousand), help=help_)
-        return
+        return f"{words.span(known.thousand)} :small[:gray[{known.thousand.method}]]"
     run = background.find(background.speed_task(spec.name))
-    if run and run.active:
-        st.metric(label, "measuring…", help="Takes a few seconds. You can go on meanwhile.")
-    else:
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(f"{label}: could not be measured.")
-            if st.button("Measure again", type="tertiary", key=f"backbone_measure_{spec.name}"):
-                background.again(background.speed_task(spec.name))
-                st.rerun()
+    return "measuring…" if run and run.active else "could not be measured"
+
+
+def measure_again(spec: BackboneSpec) -> None:
+    """Offer another measurement where the first one failed."""
+    task = background.speed_task(spec.name)
+    run = background.find(task)
+    failed = run and not run.active and not read_speed(session.workspace(), spec.name)
+    if failed and st.button("Measure again", icon=":material/timer:", key=f"backbone_measure_{spec.name}"):
+        background.again(task)
+        st.rerun()
 
 
 def take(spec: BackboneSpec) -> None:

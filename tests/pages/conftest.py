@@ -13,6 +13,7 @@ from tl_core.runs import supervisor
 from tl_core.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]
+PAGES = {path.stem[2:]: str(path) for path in (ROOT / "pages").glob("*.py")}
 
 
 @pytest.fixture(autouse=True)

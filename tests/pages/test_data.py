@@ -43,7 +43,7 @@ def test_table_is_shown_before_it_is_imported(app: AppTest) -> None:
 
 
 def test_columns_can_be_corrected(app: AppTest) -> None:
-    upload(app, "letters.csv", b"topic;body\nsport;a late goal in the match\nnews;a vote in the house\n" * 10)
+    upload(app, "letters.csv", b"topic;body\n" + b"sport;a late goal in the match\nnews;a vote in the house\n" * 10)
     app.selectbox(key="data_text").select("topic")
     app.selectbox(key="data_label").select("topic")
     app.run()
