@@ -1,9 +1,16 @@
 """Graft: `streamlit run app.py`. Start-up, clean shutdown and response headers; the app itself is ui/shell.py."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import streamlit as st
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tl_core.runs import supervisor
+from tl_core.runs.store import RunStore
+from tl_core.workspace import Workspace
 from ui import errors
 
 HEADERS = (
@@ -30,4 +37,15 @@ class SecurityHeaders:
         await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
-app = st.App("ui/shell.py", middleware=[Middleware(SecurityHeaders)], on_script_error=errors.unexpected)
+@asynccontextmanager
+async def lifespan(app: st.App) -> AsyncIterator[None]:
+    """Take up the queue that an earlier server left; at the end, let the run at work keep its best weights."""
+    store = RunStore(Workspace.default())
+    supervisor.sweep(store)
+    yield
+    await asyncio.to_thread(supervisor.stop_all, store)
+
+
+app = st.App(
+    "ui/shell.py", lifespan=lifespan, middleware=[Middleware(SecurityHeaders)], on_script_error=errors.unexpected
+)

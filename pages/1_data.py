@@ -1,5 +1,50 @@
-"""Data."""
+"""Data: bring examples in, and see what they are before anything is built on them."""
 
 import streamlit as st
 
-st.title("Bring your data", anchor=False)
+from ui import data_in, data_view, rail, session
+from ui.words import findings, tell
+
+
+def welcome() -> None:
+    st.title("Bring your data", anchor=False)
+    st.write(
+        "Show Graft examples that are sorted already. It takes a network that has learned from millions of others "
+        "and grafts your task onto it. Everything stays on this computer."
+    )
+    if session.dataset() and st.button("Keep the data chosen now", icon=":material/undo:", key="data_keep"):
+        st.session_state.pop(data_in.CHOOSING, None)
+        st.rerun()
+    rail.block("Choose your data to go on.")
+    data_in.ways_in()
+
+
+def chosen() -> None:
+    dataset = session.dataset()
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+        st.title(tell(dataset.name), anchor=False, width="content")
+        if st.button("Use other data", icon=":material/swap_horiz:", key="data_other"):
+            st.session_state[data_in.CHOOSING] = True
+            st.rerun()
+    found = data_view.profile_of(dataset)
+    data_view.overview(dataset)
+    findings(found.findings)
+    if found.blocking:
+        rail.block("This data cannot be learned from yet. See above what to do.")
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        st.subheader("Examples", anchor=False)
+        data_view.examples(dataset)
+    with right:
+        st.subheader("Classes", anchor=False)
+        data_view.balance(dataset)
+        data_view.measures(found)
+    st.subheader("How it is split", anchor=False)
+    data_view.split(dataset)
+    data_view.receipt(dataset)
+
+
+if session.dataset() and not st.session_state.get(data_in.CHOOSING):
+    chosen()
+else:
+    welcome()

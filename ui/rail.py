@@ -8,6 +8,7 @@ import streamlit as st
 
 from tl_core.backbones.spec import BACKBONES
 from ui import session as sessions
+from ui.brand import asset
 from ui.session import Session
 
 PAGES = Path(__file__).parents[1] / "pages"
@@ -23,65 +24,11 @@ INVITATIONS = {
 }
 BLOCKED = "rail_blocked"
 
-_CSS = """
-.rail { container-type: inline-size; font-family: var(--st-font); color: var(--st-text-color); }
-ol { list-style: none; display: flex; margin: 0; padding: 2px 0 0; }
-li { flex: 1 1 0; min-width: 0; position: relative; }
-li.aside { flex: 0 0 auto; margin-left: 10px; padding-left: 14px; border-left: 1px solid var(--st-border-color); }
-button { all: unset; box-sizing: border-box; cursor: pointer; display: block; width: 100%; padding: 0 10px 6px 2px;
-  border-radius: 6px; }
-button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px; }
-.node { width: 16px; height: 16px; border-radius: 50%; border: 2px solid var(--st-border-color); box-sizing: border-box;
-  background: var(--st-background-color); display: grid; place-items: center; position: relative; z-index: 1; }
-li::before { content: ""; position: absolute; top: 7px; left: 2px; right: 0; height: 2px;
-  background: var(--st-border-color); }
-li:nth-last-child(2)::before { right: 40%; }
-li.aside::before { display: none; }
-li.done::before { background: color-mix(in srgb, var(--st-primary-color) 55%, var(--st-background-color)); }
-li.done .node { background: var(--st-primary-color); border-color: var(--st-primary-color); }
-li.done .node::after { content: ""; width: 4px; height: 7px; border: solid var(--st-background-color);
-  border-width: 0 2px 2px 0; transform: translateY(-1px) rotate(45deg); }
-li.here .node { border-color: var(--st-primary-color); box-shadow: 0 0 0 4px
-  color-mix(in srgb, var(--st-primary-color) 18%, transparent); }
-.title { display: block; font-size: .9rem; margin-top: 7px; white-space: nowrap; overflow: hidden;
-  text-overflow: ellipsis; }
-li.later .title { opacity: .72; }
-li.here .title { font-weight: 650; color: var(--st-link-color); }
-.choice { display: block; font-size: .78rem; opacity: .72; white-space: nowrap; overflow: hidden;
-  text-overflow: ellipsis; min-height: 1.1em; }
-button:hover .title { text-decoration: underline; text-underline-offset: 3px; }
-.aside .node { border: 0; background: none; border-radius: 2px; opacity: .7; }
-.aside .node::after { content: ""; width: 14px; height: 2px; background: currentColor;
-  box-shadow: 0 -5px currentColor, 0 5px currentColor; }
-@container (max-width: 820px) { .choice { display: none; } .title { font-size: .8rem; } }
-@container (max-width: 560px) { li:not(.here) .title { display: none; } }
-"""
-_JS = """
-export default function ({ data, parentElement, setTriggerValue }) {
-  const list = parentElement.querySelector('ol');
-  while (list.children.length > data.steps.length) list.lastChild.remove();
-  data.steps.forEach((step, i) => {
-    let item = list.children[i];
-    if (!item) {
-      item = document.createElement('li');
-      item.innerHTML = "<button type='button'><span class='node' aria-hidden='true'></span>"
-        + "<span class='title'></span><span class='choice'></span></button>";
-      list.appendChild(item);
-    }
-    item.className = step.state + (step.here ? ' here' : '');
-    const button = item.firstChild;
-    button.title = step.choice ? `${step.title}: ${step.choice}` : step.title;
-    if (step.here) button.setAttribute('aria-current', 'step'); else button.removeAttribute('aria-current');
-    button.setAttribute('aria-label', `${step.title}${step.state === 'done' ? ', done' : ''}${
-      step.choice ? ', ' + step.choice : ''}`);
-    item.querySelector('.title').textContent = step.title;
-    item.querySelector('.choice').textContent = step.choice;
-    button.onclick = () => setTriggerValue('go', step.name);
-  });
-}
-"""
 _rail = st.components.v2.component(
-    "graft_rail", html="<nav class='rail' aria-label='Steps'><ol></ol></nav>", css=_CSS, js=_JS
+    "graft_rail",
+    html="<nav class='rail' aria-label='Steps'><ol></ol></nav>",
+    css=asset("rail.css"),
+    js=asset("rail.js"),
 )
 
 

@@ -5,11 +5,12 @@ Markdown and components (`var(--st-blue-color)` and its kin) agree with charts d
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import streamlit as st
 
 Level = Literal["info", "warn", "stop"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ SERIES = (
     ("#d6a3cd", "#6fc0cc", "#e79a72", "#b3c46f", "#9fadea", "#d1b27a"),
 )
 """Colours for data (classes, metrics), light and dark; none of them means frozen, trainable or head."""
+SPLITS = (("#6b3a63", "#a97ba1", "#dcc7d8"), ("#d6a3cd", "#94698c", "#5a4056"))
+"""Train, validation and test."""
 
 LEVEL_ICONS: dict[Level, str] = {
     "info": ":material/info:",
@@ -70,6 +73,6 @@ def is_dark() -> bool:
     return getattr(st.context.theme, "type", None) == "dark"
 
 
-def shade(pair: tuple[str, str]) -> str:
+def shade(pair: tuple[T, T]) -> T:
     """Return the light or the dark of a pair, after the viewer's theme."""
     return pair[is_dark()]

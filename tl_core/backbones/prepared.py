@@ -92,13 +92,13 @@ class RecordFile:
 
     def read(self, record: int) -> np.ndarray | None:
         """Return the bytes of a record as uint8, or None where it is not there."""
-        data = np.empty(self._size + CHECK, dtype=np.uint8)
+        data = bytearray(self._size + CHECK)
         with self._lock:
             self._file.seek(record * len(data))
             read = self._file.readinto(data)
-        body = data[: self._size]
-        whole = read == len(data) and zlib.crc32(body) == int(data[self._size :].view("<u4")[0])
-        return body if whole else None
+        body = memoryview(data)[: self._size]
+        whole = read == len(data) and zlib.crc32(body) == int.from_bytes(data[self._size :], "little")
+        return np.frombuffer(body, dtype=np.uint8) if whole else None
 
     def write(self, record: int, body: np.ndarray) -> None:
         """Keep a record; where the disk is full it is simply not kept."""

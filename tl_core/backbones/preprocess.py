@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 class Preprocessor(Protocol):
     """Two steps: `prepare` one item, small and worth keeping, then `collate` a batch for the first stage."""
 
-    key: str
-    """A short hash of everything that determines the result."""
+    @property
+    def key(self) -> str:
+        """A short hash of everything that determines the result."""
+        ...
 
     def prepare(self, item: Path | str) -> "torch.Tensor":
         """Turn one item into a small integer tensor. Raises DataError where it cannot be read."""
@@ -40,7 +42,7 @@ class Preprocessor(Protocol):
 
 
 def preprocessor(spec: BackboneSpec) -> Preprocessor:
-    """Return the preprocessing of a backbone. Raises BackboneError where it is not known or its tokenizer is missing."""
+    """Return the preprocessing of a backbone. Raises BackboneError where it is not at hand."""
     if isinstance(spec.input, ImageInput):
         return ImagePreprocessor(spec.input)
     if isinstance(spec.input, TextInput):

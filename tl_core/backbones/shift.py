@@ -3,13 +3,14 @@
 import re
 from collections.abc import Sequence
 from types import TracebackType
+from typing import Any
 
 import torch
 from torch import nn
 
 from tl_core.layers import LayerGroup
 
-POSITIONS = 28
+POSITIONS = 14
 """Maps wider than this are read at every n-th position: the statistics stay, most of the cost goes."""
 
 
@@ -72,8 +73,8 @@ class _Sums:
         return mean, (square - mean.square()).clamp_min(0).sqrt()
 
 
-def _layer_shift(layer: nn.Module, mean: torch.Tensor, std: torch.Tensor) -> float:
+def _layer_shift(layer: Any, mean: torch.Tensor, std: torch.Tensor) -> float:
     center, variance = layer.running_mean.double(), layer.running_var.double()
     alive = variance > 0
     distance = (mean - center).square() + (std - variance.sqrt()).square()
-    return float((distance[alive] / variance[alive]).mean()) if alive.any() else 0.0
+    return float((distance[alive] / variance[alive]).mean()) if bool(alive.any()) else 0.0

@@ -55,7 +55,7 @@ def pool_image(maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def pool_positions(hidden: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return mean and standard deviation `[B, D]` of `hidden` `[B, T, D]` over the positions that `mask` `[B, T]` keeps."""
+    """Return mean and standard deviation `[B, D]` of `hidden` `[B, T, D]` where `mask` `[B, T]` is true."""
     weight = mask.to(hidden.dtype)
     weight = (weight / weight.sum(dim=1, keepdim=True)).unsqueeze(-1)
     mean = (hidden * weight).sum(dim=1)

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,7 +15,9 @@ from tl_core.errors import BackboneError
 class StagedEfficientNet(Staged):
     """timm's EfficientNet: `stem`, the blocks, and `top`, the last convolution before pooling."""
 
-    def __init__(self, net: nn.Module) -> None:
+    net: Any
+
+    def __init__(self, net: Any) -> None:
         super().__init__()
         self.net = net
         self.names = ("stem", *(f"blocks.{i}" for i in range(len(net.blocks))), "top")
@@ -29,7 +32,7 @@ class StagedEfficientNet(Staged):
         return (self.net.blocks[index - 1](maps),)
 
 
-def classifier(architecture: str, weights: Path | None) -> nn.Module:
+def classifier(architecture: str, weights: Path | None) -> Any:
     """Build timm's own network with its 1,000-class head; `weights` None initialises it from torch's seed."""
     ensure_torchvision()
     import timm

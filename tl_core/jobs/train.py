@@ -1,0 +1,142 @@
+"""A training run: train, measure once on the test items, compare, and write the bundle."""
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
+from time import monotonic, time
+from typing import TYPE_CHECKING, Literal
+
+from tl_core.backbones.spec import BACKBONES
+from tl_core.data.dataset import Dataset
+from tl_core.errors import DataError, RunError
+from tl_core.evaluation.saved import bundle_folder, read_report, write_report
+from tl_core.evaluation.values import Comparison, Report
+from tl_core.jobs.job import Events, Job
+from tl_core.plan import TransferPlan
+from tl_core.runs.events import EpochDone, Noted, Progress, RunEnded, RunEvent
+from tl_core.runs.store import RunStore
+from tl_core.types import Finding
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tl_core.training.model import TransferModel
+
+BEST = "best.safetensors"
+TEST_ROWS = 256  # measured between two Progress events
+
+
+def train(job: Job) -> Events:
+    """Train, then measure on the test items, compare, and write the bundle."""
+    from tl_core.training import loop
+
+    task, dataset = job.task, job.dataset()
+    if task.plan is None:
+        raise RunError("This run has no plan.", "Make one on the plan page.")
+    if not len(dataset.rows("test")):
+        raise DataError("The split leaves no test item, so nothing could be measured.", "Give it a test part.")
+    training = loop.TrainJob(dataset, job.spec, task.plan, task.seed, job.folder, job.store(), task.budget)
+    ended: RunEnded | None = None
+    validation: Mapping[str, float] = {}
+    began = monotonic()
+    for event in loop.train(training, job.control):
+        if isinstance(event, RunEnded):
+            ended = event
+            break
+        if isinstance(event, EpochDone) and event.best:
+            validation = event.validation
+        yield event
+    if ended is None or ended.status == "failed" or not (job.folder / BEST).exists():
+        yield ended or RunEnded("failed", "Training stopped without saying why.", "Start it again.")
+        return
+    yield from _measure(job, dataset, validation, monotonic() - began)
+    yield replace(ended, at=time())
+
+
+def _measure(job: Job, dataset: Dataset, validation: Mapping[str, float], seconds: float) -> Events:
+    """Touch the test items, once: the report, the comparisons that rest on it, the bundle, the key figures."""
+    from tl_core.evaluation.report import make_report
+    from tl_core.export import Material
+    from tl_core.export.bundle import write_bundle
+    from tl_core.training.loop import load_best
+
+    task, spec = job.task, job.spec
+    assert task.plan is not None
+    model = load_best(job.folder, spec, task.plan, len(dataset.classes))
+    probabilities = yield from _probabilities(job, model, dataset)
+    report = make_report(job.folder.name, dataset, task.plan, probabilities, validation)
+    if task.plan.init == "pretrained":
+        yield Progress("comparing with a classical model", 0, 1)
+        report = replace(report, comparisons=(_against_classical(dataset, task.plan, report),))
+        yield Progress("comparing with a classical model", 1, 1)
+    write_report(job.folder, report)
+    yield Progress("writing the bundle", 0, 1)
+    write_bundle(bundle_folder(job.folder), Material(model, spec, dataset, report))
+    yield Progress("writing the bundle", 1, 1)
+    numbers = {"accuracy": report.accuracy.value, "macro_f1": report.macro_f1.value, "seconds": seconds}
+    RunStore(job.workspace).summarise(job.folder.name, numbers)
+    if task.compare_to:
+        yield from _compare_back(job, dataset, report)
+
+
+def _probabilities(job: Job, model: "TransferModel", dataset: Dataset) -> Generator[RunEvent, None, "np.ndarray"]:
+    """Return probabilities `[N, C]` of the test rows."""
+    import numpy as np
+
+    from tl_core.evaluation.predict import predict_rows
+
+    assert job.task.plan is not None
+    rows, store, found = dataset.rows("test"), job.store(), []
+    for start in range(0, len(rows), TEST_ROWS):
+        yield Progress("testing", start, len(rows))
+        part = rows[start : start + TEST_ROWS]
+        found.append(predict_rows(model, job.spec, job.task.plan, dataset, part, store))
+    yield Progress("testing", len(rows), len(rows))
+    return np.concatenate(found)
+
+
+def _against_classical(dataset: Dataset, plan: TransferPlan, report: Report) -> Comparison:
+    """Compare with a classical model that learned from the same items."""
+    from tl_core.evaluation.baselines import classical
+
+    everything = any(phase.fit_on == "train+validation" for phase in plan.phases)
+    rows = dataset.rows("train", "validation") if everything else dataset.rows("train")
+    model = classical(dataset)
+    other = model.predict(rows, dataset.rows("test")).argmax(axis=1)
+    return _compare("classical", f"the same {len(rows):,} training items ({model.title})", report, other)
+
+
+def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
+    """Write this baseline's result into the report and the bundle of the run that it is a baseline for."""
+    from tl_core.export import Material
+    from tl_core.export.bundle import write_bundle
+    from tl_core.training.loop import load_best
+
+    try:
+        folder = RunStore(job.workspace).folder(job.task.compare_to)
+    except RunError:
+        folder = None
+    theirs = read_report(folder) if folder else None
+    if folder is None or theirs is None or [p.row for p in theirs.predictions] != [p.row for p in report.predictions]:
+        message = "The run that this one was to be compared with is gone, or was measured on other items."
+        yield Noted(Finding("warn", "no_comparison", message))
+        return
+    cap = f", at most {job.task.budget:,.0f} seconds of training" if job.task.budget else ""
+    budget = f"random weights, the same {len(dataset.rows('train')):,} training items{cap}"
+    comparison = _compare("scratch", budget, theirs, [item.predicted for item in report.predictions])
+    others = tuple(one for one in theirs.comparisons if one.baseline != "scratch")
+    theirs = replace(theirs, comparisons=(comparison, *others))
+    write_report(folder, theirs)
+    spec = BACKBONES[theirs.plan.backbone]
+    model = load_best(folder, spec, theirs.plan, len(theirs.classes))
+    write_bundle(bundle_folder(folder), Material(model, spec, dataset, theirs))
+
+
+def _compare(
+    baseline: Literal["scratch", "classical"], budget: str, report: Report, other: Sequence[int]
+) -> Comparison:
+    import numpy as np
+
+    from tl_core.evaluation.compare import compare
+
+    truth, predicted = (np.array([getattr(p, name) for p in report.predictions]) for name in ("truth", "predicted"))
+    return compare(baseline, budget, truth, predicted, np.asarray(other))

@@ -1,0 +1,1 @@
+"""Training: executes a transfer plan, phase by phase, and knows no strategy."""

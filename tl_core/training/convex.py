@@ -1,0 +1,59 @@
+"""The head over frozen features, solved as the convex problem it is."""
+
+import torch
+from torch import nn
+
+from tl_core.training.model import HeadLayers
+
+ITERATIONS = 20
+"""L-BFGS iterations that make up one epoch of the phase."""
+TOLERANCE = 1e-6
+"""Largest entry of the gradient of the mean loss at which the solution counts as found; scikit-learn stops at 1e-4."""
+
+
+class Solver:
+    """Minimises mean cross-entropy + l2 / 2 * ||W||^2 over a linear head, biases unpenalised, in double precision.
+
+    This is scikit-learn's LogisticRegression(C=1 / (l2 * N)) on standardised features. For two classes scikit-learn
+    has one weight vector w where a softmax has two, w / 2 and -w / 2; the penalty is doubled there, which makes it
+    the same number.
+
+    Full-batch L-BFGS with strong Wolfe line search: Liu and Nocedal 1989, https://doi.org/10.1007/BF01589116.
+    """
+
+    def __init__(self, head: HeadLayers, features: torch.Tensor, labels: torch.Tensor, l2: float, fresh: bool) -> None:
+        """Take raw features `[N, D]` and labels `[N]`; a `fresh` head starts from zero instead of its weights."""
+        self._out = head.out
+        self._features = (features.double() - head.mean) / head.std
+        self._labels = labels
+        start = torch.zeros_like if fresh else torch.clone
+        self._weight = start(head.out.weight.detach().double()).requires_grad_()
+        self._bias = start(head.out.bias.detach().double()).requires_grad_()
+        self._l2 = l2 * (2 if head.out.out_features == 2 else 1)
+        self._optimiser = torch.optim.LBFGS(
+            [self._weight, self._bias],
+            max_iter=ITERATIONS,
+            max_eval=ITERATIONS * 5 // 2,
+            history_size=20,
+            tolerance_grad=TOLERANCE,
+            tolerance_change=1e-12,
+            line_search_fn="strong_wolfe",
+        )
+
+    def iterate(self) -> tuple[float, bool]:
+        """Iterate up to ITERATIONS times, write the weights to the head; returns the objective, and if it is found."""
+        before = self._closure().item()
+        self._optimiser.step(self._closure)
+        after = self._closure().item()
+        with torch.no_grad():
+            self._out.weight.copy_(self._weight)
+            self._out.bias.copy_(self._bias)
+        steepest = max(float(p.grad.abs().max()) for p in (self._weight, self._bias) if p.grad is not None)
+        return after, steepest <= TOLERANCE or abs(before - after) <= 1e-12
+
+    def _closure(self) -> torch.Tensor:
+        self._optimiser.zero_grad()
+        scores = nn.functional.linear(self._features, self._weight, self._bias)
+        loss = nn.functional.cross_entropy(scores, self._labels) + self._l2 / 2 * self._weight.square().sum()
+        loss.backward()
+        return loss

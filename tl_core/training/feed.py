@@ -1,0 +1,79 @@
+"""Finds the cheapest inputs for a phase: what is frozen runs once, or was run before and lies in the store."""
+
+from collections.abc import Generator, Iterator
+
+import numpy as np
+import torch
+
+from tl_core.backbones.preprocess import preprocessor
+from tl_core.backbones.spec import BackboneSpec
+from tl_core.data.dataset import Dataset
+from tl_core.features import FeatureStore
+from tl_core.plan import TransferPlan
+from tl_core.training.inputs import CachedInputs, Inputs, PooledInputs, PreparedInputs, batches, cache_prefix
+from tl_core.training.model import TransferModel
+
+Stages = Generator[tuple[str, int, int], None, Inputs]
+"""Yields (stage, items done, items in all) and returns the inputs."""
+
+
+class Feed:
+    """Inputs for the phases of one run.
+
+    The feature store serves the pretrained backbone as it was built. Once a phase has changed the backbone, or
+    where it was random from the start, the same features come from the model at hand.
+    """
+
+    def __init__(self, dataset: Dataset, spec: BackboneSpec, plan: TransferPlan, store: FeatureStore) -> None:
+        self._dataset, self._spec, self._plan, self._store = dataset, spec, plan, store
+        self._cached: CachedInputs | None = None
+        self.stored = plan.init == "pretrained"
+
+    def changed(self, start: int) -> None:
+        """Say that a phase has trained backbone stages from `start` on."""
+        self.stored = False
+        if self._cached is not None and start < self._cached.start:
+            self._cached = None
+
+    def pooled(self, model: TransferModel, rows: np.ndarray, batch_size: int) -> Stages:
+        """Return pooled features of the given rows; the backbone runs where the store lacks them."""
+        device = model.head.mean.device
+        if self.stored:
+            for done, total in self._store.probe(self._dataset, self._spec):
+                yield "features", done, total
+            features = self._store.features(self._dataset, self._spec, self._plan.head.tap, self._plan.head.pool)
+            return PooledInputs(torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32)).to(device))
+        source = self._source(model, 0)
+        kept = torch.zeros(len(source.items), len(model.head.mean), device=device)
+        for done in _pool(model, source, rows, batch_size, kept):
+            yield "features", done, len(rows)
+        return PooledInputs(kept)
+
+    def staged(self, model: TransferModel, start: int, rows: np.ndarray, batch_size: int, limit: int) -> Stages:
+        """Return inputs at stage `start`: cached activations within `limit` bytes, else items to prepare."""
+        source = self._source(model, start)
+        if start == 0:
+            return source
+        if self._cached is None or self._cached.start != start or not self._cached.holds(rows):
+            self._cached = None
+            for done, cache in cache_prefix(model, source, rows, batch_size, limit):
+                self._cached = cache if done == len(rows) else None
+                yield "frozen layers", done, len(rows)
+        return self._cached or source
+
+    def _source(self, model: TransferModel, start: int) -> PreparedInputs:
+        items = self._store.prepared(self._dataset, self._spec)
+        lengths = np.array([len(item) for item in items]) if self._dataset.modality == "text" else None
+        return PreparedInputs(items, lengths, preprocessor(self._spec), start)
+
+
+@torch.no_grad()
+def _pool(
+    model: TransferModel, source: PreparedInputs, rows: np.ndarray, batch_size: int, out: torch.Tensor
+) -> Iterator[int]:
+    """Fill `out` `[N, D]` with the pooled features of `rows`; yields the items done."""
+    done = 0
+    for batch in batches(rows, batch_size, source.lengths):
+        out[torch.from_numpy(batch)] = source.features(model, batch)
+        done += len(batch)
+        yield done

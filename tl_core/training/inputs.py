@@ -1,0 +1,141 @@
+"""What a phase reads: pooled features, activations at the frozen boundary, or prepared items, behind one shape."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from tl_core.backbones.preprocess import Preprocessor
+from tl_core.backbones.staged import State
+from tl_core.training.model import TransferModel
+
+
+class Inputs(Protocol):
+    """Items by row number of the data set, and what is left of the model to run on them."""
+
+    lengths: np.ndarray | None
+    """Tokens of each row `[N]`, where batches of similar length save padding."""
+
+    def logits(self, model: TransferModel, rows: np.ndarray) -> torch.Tensor:
+        """Return class scores `[B, K]` of the given rows, running only what the phase may change."""
+        ...
+
+
+class PooledInputs:
+    """Pooled features `[N, D]` in memory: only the head runs."""
+
+    def __init__(self, features: torch.Tensor) -> None:
+        self.features = features
+        self.lengths: np.ndarray | None = None
+
+    def logits(self, model: TransferModel, rows: np.ndarray) -> torch.Tensor:
+        """Run the head."""
+        return model.head(self.features[torch.from_numpy(rows)])
+
+
+class PreparedInputs:
+    """Prepared items: the stages before `start` are frozen and run without a gradient, then the rest."""
+
+    def __init__(
+        self, items: Sequence[torch.Tensor], lengths: np.ndarray | None, prepare: Preprocessor, start: int
+    ) -> None:
+        self.items, self.lengths, self.start = items, lengths, start
+        self._prepare = prepare
+
+    def state(self, model: TransferModel, rows: np.ndarray) -> State:
+        """Return the state at the input of stage `start`."""
+        state = self._prepare.collate([self.items[int(row)] for row in rows], model.head.mean.device)
+        if self.start:
+            with torch.no_grad():
+                state = model.backbone.run(state, 0, self.start)
+        return state
+
+    def logits(self, model: TransferModel, rows: np.ndarray) -> torch.Tensor:
+        """Run the whole model."""
+        return model(self.state(model, rows), self.start)
+
+    def features(self, model: TransferModel, rows: np.ndarray) -> torch.Tensor:
+        """Return pooled features `[B, D]`."""
+        return model.features(self.state(model, rows), self.start)
+
+
+class CachedInputs:
+    """Activations at the input of stage `start`, kept in memory; texts without their padding."""
+
+    def __init__(self, start: int, size: int) -> None:
+        """Make room for the rows 0..size-1."""
+        self.start = start
+        self.lengths: np.ndarray | None = None
+        self._states: list[State | None] = [None] * size
+
+    def put(self, rows: np.ndarray, state: State, lengths: np.ndarray | None) -> None:
+        """Keep the state of a batch, cut to `lengths` tokens where the items are texts."""
+        for place, row in enumerate(rows):
+            end = None if lengths is None else int(lengths[row])
+            self._states[row] = tuple(tensor[place, :end].clone() for tensor in state)
+
+    def holds(self, rows: np.ndarray) -> bool:
+        """Return whether every one of the rows is here."""
+        return all(self._states[row] is not None for row in rows)
+
+    def state(self, rows: np.ndarray) -> State:
+        """Return the batch as it was, padded with zeros where the items differ in length."""
+        kept = [state for row in rows if (state := self._states[row]) is not None]
+        return tuple(_pad(tensors) for tensors in zip(*kept, strict=True))
+
+    def logits(self, model: TransferModel, rows: np.ndarray) -> torch.Tensor:
+        """Run the stages from `start` on."""
+        return model(self.state(rows), self.start)
+
+
+def batches(
+    rows: np.ndarray, size: int, lengths: np.ndarray | None = None, shuffle: torch.Generator | None = None
+) -> list[np.ndarray]:
+    """Cut rows into batches of `size`, shuffled where a generator is given, texts beside texts of like length.
+
+    No batch of one is left over where it can join another: batch statistics need two items.
+    """
+    order = rows if shuffle is None else rows[torch.randperm(len(rows), generator=shuffle).numpy()]
+    if lengths is not None:
+        # within a stretch of 16 batches the order stays random enough, and padding nearly vanishes
+        stretch = size * 16 if shuffle is not None else max(len(order), 1)
+        parts = [order[at : at + stretch] for at in range(0, len(order), stretch)]
+        order = np.concatenate([part[np.argsort(lengths[part], kind="stable")] for part in parts] or [order])
+    cut = [order[at : at + size] for at in range(0, len(order), size)]
+    if len(cut) > 1 and len(cut[-1]) == 1:
+        cut[-2:] = [np.concatenate(cut[-2:])]
+    if lengths is not None and shuffle is not None:
+        cut = [cut[i] for i in torch.randperm(len(cut), generator=shuffle).tolist()]
+    return cut
+
+
+@torch.no_grad()
+def cache_prefix(
+    model: TransferModel, source: PreparedInputs, rows: np.ndarray, batch_size: int, limit: int
+) -> Iterator[tuple[int, CachedInputs | None]]:
+    """Run the frozen stages once over `rows`; yields (items done, cache), the cache None where it passes `limit` bytes.
+
+    The model must be in evaluation mode up to `source.start`.
+    """
+    cache = CachedInputs(source.start, len(source.items))
+    cache.lengths = source.lengths
+    lengths = np.ones(len(source.items)) if source.lengths is None else source.lengths
+    done = 0
+    for batch in reversed(
+        batches(rows, batch_size, source.lengths)
+    ):  # the longest texts, and so the most memory, first
+        state = source.state(model, batch)
+        per_token = sum(tensor.nbytes for tensor in state) / (len(batch) * lengths[batch].max())
+        if per_token * lengths[rows].sum() > limit:
+            yield done, None
+            return
+        cache.put(batch, state, source.lengths)
+        done += len(batch)
+        yield done, cache
+
+
+def _pad(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    if all(t.shape == tensors[0].shape for t in tensors):
+        return torch.stack(list(tensors))
+    return torch.nn.utils.rnn.pad_sequence(list(tensors), batch_first=True)

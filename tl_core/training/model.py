@@ -1,0 +1,150 @@
+"""The model that is trained, saved and exported: a backbone cut at the tap, and the head that is grafted on."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from tl_core.backbones.preprocess import preprocessor
+from tl_core.backbones.spec import BackboneSpec, ImageInput
+from tl_core.backbones.staged import Staged, State
+from tl_core.errors import BackboneError, PlanError
+from tl_core.layers import HEAD, LayerGroup, partition
+from tl_core.plan import Head, TransferPlan
+
+NORM_MOMENTUM = 0.1
+"""Share of a new batch in the running statistics: torch's default. Ported weights bring 0.01, with which the
+tens of steps of a small data set leave statistics that describe neither the source nor the target."""
+
+
+class HeadLayers(nn.Module):
+    """Class scores `[B, K]` from pooled features `[B, D]`.
+
+    The buffers `mean` and `std` `[D]` standardise the features; they are the identity until `standardise`.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, width: int, n_classes: int, plan: Head) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("std", torch.ones(width))
+        inner = plan.hidden if plan.kind == "mlp" else width
+        self.hidden = nn.Sequential(nn.Linear(width, inner), nn.ReLU()) if plan.kind == "mlp" else nn.Identity()
+        self.dropout = nn.Dropout(plan.dropout)
+        self.out = nn.Linear(inner, n_classes)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Standardise, then classify."""
+        return self.out(self.dropout(self.hidden((features - self.mean) / self.std)))
+
+    @torch.no_grad()
+    def standardise(self, features: torch.Tensor) -> None:
+        """Take mean and deviation from features `[N, D]`; a constant feature keeps the deviation 1, as in sklearn."""
+        wide = features.double()
+        mean, std = wide.mean(dim=0), wide.std(dim=0, correction=0)
+        # a deviation at the rounding error of its mean is no signal, and dividing by it would make noise of it
+        constant = std <= 1e-6 * mean.abs().clamp(min=1e-6)
+        self.mean.copy_(mean)
+        self.std.copy_(torch.where(constant, torch.ones_like(std), std))
+
+
+class TransferModel(nn.Module):
+    """A backbone that ends at the plan's tap, and a head on its pooled output."""
+
+    def __init__(self, backbone: Staged, head: HeadLayers, stages: int, deviation: bool) -> None:
+        """Join the first `stages` stages of a backbone to a head; `deviation` adds the second half of its features."""
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.stages = stages
+        self.deviation = deviation
+
+    def features(self, state: State, start: int = 0) -> torch.Tensor:
+        """Return pooled features `[B, D]`, from the state at the input of stage `start`."""
+        mean, std = self.backbone.pool(self.backbone.run(state, start, self.stages))
+        return torch.cat((mean, std), dim=1) if self.deviation else mean
+
+    def forward(self, state: State, start: int = 0) -> torch.Tensor:
+        """Return class scores (logits) `[B, K]`, from the state at the input of stage `start`."""
+        return self.head(self.features(state, start))
+
+
+def build_model(spec: BackboneSpec, plan: TransferPlan, n_classes: int, seed: int) -> TransferModel:
+    """Build the model of a plan, in evaluation mode on the CPU; every random weight follows from `seed`.
+
+    Raises BackboneError where the weights are not at hand, PlanError where the tap is not one of its groups.
+    """
+    if spec.load is None:
+        raise BackboneError(
+            f"The weights of {spec.title} are not on this machine.", "Choose a backbone that is marked as ready."
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        backbone = spec.load(plan.init == "pretrained")
+        stages = cut(backbone, spec.groups, plan.head.tap)
+        for module in backbone.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.momentum = NORM_MOMENTUM
+        deviation = plan.head.pool == "mean_std"
+        width = _width(backbone.eval(), spec, stages)
+        head = HeadLayers(2 * width if deviation else width, n_classes, plan.head)
+    return TransferModel(backbone, head, stages, deviation).eval()
+
+
+def cut(backbone: Staged, groups: Sequence[LayerGroup], tap: str | None) -> int:
+    """Drop the weights of every stage after `tap`; returns how many stages are left.
+
+    Raises PlanError where there is no such stage.
+    """
+    names = tuple(backbone.names)
+    if tap is None or tap == names[-1]:
+        return len(names)
+    if tap not in names:
+        raise PlanError(
+            f"The plan cuts the backbone at {tap!r}, which it does not have.", f"It has {', '.join(names)}."
+        )
+    tensors = [name for name, _ in [*backbone.named_parameters(), *backbone.named_buffers()]]
+    owned = partition(tensors, groups)
+    keep = names[: names.index(tap) + 1]
+    kept = {prefix for group in keep for name in owned[group] for prefix in _prefixes(name)}
+    for group in names[len(keep) :]:
+        for name in owned[group]:
+            _remove(backbone, name, kept)
+    return len(keep)
+
+
+def groups_of(model: TransferModel, spec: BackboneSpec) -> dict[str, list[str]]:
+    """Return the names of the parameters and buffers of each layer group, input side first, the head last.
+
+    Raises BackboneError that names every tensor which is not in exactly one group.
+    """
+    left = model.backbone.names[: model.stages]
+    groups = [LayerGroup(g.name, rf"backbone\.(?:{g.pattern})") for g in spec.groups if g.name in left]
+    tensors = [name for name, _ in [*model.named_parameters(), *model.named_buffers()]]
+    return partition(tensors, [*groups, LayerGroup(HEAD, r"head\.")])
+
+
+def _prefixes(name: str) -> list[str]:
+    """Return "a", "a.b", "a.b.c" for "a.b.c"."""
+    parts = name.split(".")
+    return [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
+
+
+def _remove(root: nn.Module, name: str, kept: set[str]) -> None:
+    """Replace the outermost module that holds `name` and nothing that is kept by an empty one."""
+    for prefix in _prefixes(name)[:-1]:
+        if prefix not in kept:
+            parent, _, child = prefix.rpartition(".")
+            setattr(root.get_submodule(parent), child, nn.Identity())
+            return
+
+
+@torch.no_grad()
+def _width(backbone: Staged, spec: BackboneSpec, stages: int) -> int:
+    """Return the number of features C at the end of the first `stages` stages, from one blank item."""
+    size = spec.input.size if isinstance(spec.input, ImageInput) else 0
+    blank = torch.zeros(3, size, size, dtype=torch.uint8) if size else torch.zeros(2, dtype=torch.int32)
+    state = preprocessor(spec).collate([blank], torch.device("cpu"))
+    return backbone.pool(backbone.run(state, 0, stages))[0].shape[1]

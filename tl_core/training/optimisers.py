@@ -1,0 +1,94 @@
+"""Who may move: freezing, training modes, and optimiser groups with their rates."""
+
+from collections.abc import Collection, Mapping
+
+import torch
+from torch import nn
+
+from tl_core.plan import Phase, rate_at
+from tl_core.training.model import TransferModel
+
+CLIP = 1.0
+"""The largest norm of the whole gradient, as in the BERT and ViT fine-tuning recipes."""
+
+
+class Freezer:
+    """Knows the layer group of every parameter and module of a model, and lets chosen groups move."""
+
+    def __init__(self, model: TransferModel, owned: Mapping[str, list[str]]) -> None:
+        self.owned = owned
+        self._model = model
+        self._group_of = {name: group for group, names in owned.items() for name in names}
+        self._module_groups = _module_groups(model, self._group_of)
+
+    def thaw_only(self, moving: Collection[str]) -> None:
+        """Freeze every group but the moving ones: no gradient, and evaluation mode."""
+        for name, parameter in self._model.named_parameters():
+            parameter.requires_grad_(self._group_of[name] in moving)
+            parameter.grad = None
+        self.training_mode(moving)
+
+    def training_mode(self, moving: Collection[str]) -> None:
+        """Put the modules of the moving groups in training mode, all others in evaluation mode.
+
+        Evaluation mode keeps the running statistics of frozen normalisation layers as they are.
+        """
+        for name, module in self._model.named_modules():
+            module.training = self._module_groups.get(name) in moving
+
+
+def make_optimiser(model: TransferModel, owned: Mapping[str, list[str]], phase: Phase) -> torch.optim.Optimizer:
+    """Return AdamW with two parameter groups a layer group: weights decay, biases and normalisation do not.
+
+    Each parameter group carries "name" (the layer group) and "base" (its rate before the schedule).
+    """
+    parameters = dict(model.named_parameters())
+    groups = []
+    for group, rate in phase.lr.items():
+        own = [parameters[name] for name in owned[group] if name in parameters]
+        for members, strength in (
+            ([p for p in own if p.ndim > 1], phase.weight_decay),
+            ([p for p in own if p.ndim <= 1], 0.0),
+        ):
+            if members:
+                groups.append({"params": members, "name": group, "base": rate, "lr": rate, "weight_decay": strength})
+    return torch.optim.AdamW(groups)
+
+
+def set_rates(optimiser: torch.optim.Optimizer, phase: Phase, position: float) -> dict[str, float]:
+    """Set the rates for a position in [0, 1] of the phase; returns the rate of each layer group."""
+    factor = rate_at(phase.schedule, phase.warmup, position)
+    for group in optimiser.param_groups:
+        group["lr"] = group["base"] * factor
+    return {group["name"]: group["lr"] for group in optimiser.param_groups}
+
+
+def step(model: nn.Module, optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+    """Take one step against the clipped gradient of `loss`."""
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_([p for p in model.parameters() if p.grad is not None], CLIP)
+    optimiser.step()
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory ran out, on the graphics card or on the CPU (torch says it as RuntimeError)."""
+    told = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "not enough memory" in told
+
+
+def _module_groups(model: nn.Module, group_of: Mapping[str, str]) -> dict[str, str]:
+    """Return the group of each module all of whose tensors are in one; a module without any follows its parent."""
+    holds: dict[str, set[str]] = {}
+    for tensor, group in group_of.items():
+        parts = tensor.split(".")
+        for end in range(len(parts)):
+            holds.setdefault(".".join(parts[:end]), set()).add(group)
+    found = {}
+    for name, _ in model.named_modules():
+        at = name
+        while at not in holds:
+            at = at.rpartition(".")[0]
+        if len(holds[at]) == 1:
+            found[name] = next(iter(holds[at]))
+    return found

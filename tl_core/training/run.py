@@ -1,0 +1,232 @@
+"""The moving parts of one run: model, rows, rates, best weights, clock."""
+
+import math
+import os
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+import numpy as np
+import torch
+
+from tl_core.backbones.compat import default_device
+from tl_core.backbones.spec import BackboneSpec
+from tl_core.data.dataset import Dataset
+from tl_core.errors import DataError, RunError
+from tl_core.features import FeatureStore
+from tl_core.plan import Phase, TransferPlan, require
+from tl_core.runs.control import RunControl
+from tl_core.runs.events import Progress, RunEvent, RunStarted
+from tl_core.training.checkpoints import Best
+from tl_core.training.evaluate import evaluate
+from tl_core.training.feed import Feed
+from tl_core.training.inputs import Inputs, batches
+from tl_core.training.model import build_model, groups_of
+from tl_core.training.optimisers import Freezer
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """What to train, on what, and where to leave the weights.
+
+    `budget` caps the seconds of training, preparation not counted. `train_rows` restricts the training items to
+    some rows of the data set (a data-efficiency curve). `cache` caps the bytes that the frozen prefix's activations
+    may take; `publish` is the shortest time in seconds between two StepDone or Progress events.
+    """
+
+    dataset: Dataset
+    spec: BackboneSpec
+    plan: TransferPlan
+    seed: int
+    folder: Path
+    store: FeatureStore
+    budget: float | None = None
+    train_rows: Sequence[int] | None = None
+    cache: int = 2 * 2**30
+    publish: float = 0.25
+
+
+class Stopped(Exception):
+    """Somebody asked the run to stop."""
+
+
+class Diverged(Exception):
+    """The loss is no longer a number, since step `step`."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(step)
+        self.step = step
+
+
+class Run:
+    """State that the phases share; raises a GraftError where the job cannot be run at all."""
+
+    def __init__(self, job: TrainJob, control: RunControl) -> None:
+        require(job.plan, [group.name for group in job.spec.groups])
+        self.job, self.plan = job, job.plan
+        self._control = control
+        self._choose_rows()
+        self.device = _device()
+        self.model = build_model(job.spec, job.plan, len(job.dataset.classes), job.seed).to(self.device)
+        if job.spec.modality == "image":  # the layout that convolutions are faster in, on CPUs and GPUs alike
+            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.freezer = Freezer(self.model, groups_of(self.model, job.spec))
+        self.best = Best(self.model, job.folder)
+        self.feed = Feed(job.dataset, job.spec, job.plan, job.store)
+        self.labels = torch.tensor(job.dataset.labels, device=self.device)
+        self.shuffle = torch.Generator().manual_seed(job.seed)
+        self.batch_size = job.plan.batch_size
+        self.fresh = True  # the head has not learned anything yet
+        self.step = 0
+        self.planned = [phase.epochs * self.steps_per_epoch(phase) for phase in job.plan.phases]
+        self.clock: float | None = None
+        self._published = -math.inf
+
+    def _choose_rows(self) -> None:
+        data = self.job.dataset
+        self._train = data.rows("train")
+        if self.job.train_rows is not None:
+            self._train = np.intersect1d(self._train, np.asarray(self.job.train_rows, dtype=np.int64))
+        self._validation = data.rows("validation")
+        if len(np.unique(data.labels[self._train])) < 2:
+            raise DataError(
+                "The training items show fewer than two classes, so there is nothing to tell apart.",
+                "Add labelled items, or change the split so that more of them are for training.",
+            )
+
+    def started(self) -> RunStarted:
+        """Return the event that opens the run."""
+        sizes = {name: parameter.numel() for name, parameter in self.model.named_parameters()}
+        groups = {group: sum(sizes.get(n, 0) for n in names) for group, names in self.freezer.owned.items()}
+        items = {"train": len(self._train), "validation": len(self._validation)}
+        items["test"] = len(self.job.dataset.rows("test"))
+        return RunStarted("train", self.plan, groups, str(self.device), self.job.seed, items)
+
+    def rows(self, phase: Phase) -> np.ndarray:
+        """Return the rows that a phase learns from."""
+        return self._train if phase.fit_on == "train" else np.union1d(self._train, self._validation)
+
+    def judged(self, phase: Phase) -> np.ndarray:
+        """Return the rows that a phase is judged by: none where it learns from the validation items too."""
+        return self._validation if phase.fit_on == "train" else self._validation[:0]
+
+    @property
+    def steps(self) -> int:
+        """Return about how many steps the run takes in all."""
+        return sum(self.planned)
+
+    def steps_per_epoch(self, phase: Phase) -> int:
+        """Return the optimiser steps in an epoch; a solved head takes one."""
+        return 1 if phase.optimizer == "lbfgs" else len(batches(self.rows(phase), self.batch_size))
+
+    def start_of(self, phase: Phase) -> int:
+        """Return the first stage that a phase trains; the number of stages where it trains the head alone."""
+        names = self.model.backbone.names[: self.model.stages]
+        return next((index for index, name in enumerate(names) if name in phase.lr), self.model.stages)
+
+    def inputs(self, phase: Phase) -> Generator[RunEvent, None, Inputs]:
+        """Return what the phase reads, and standardise a fresh head's features on the way."""
+        rows, judged, start = self.rows(phase), self.judged(phase), self.start_of(phase)
+        self.freezer.thaw_only(())
+        inputs: Inputs | None = None
+        # random weights that all learn have no features yet to take a mean and deviation from
+        if start == self.model.stages or (self.fresh and self.feed.stored):
+            pooled = self.feed.pooled(self.model, np.union1d(rows, judged), self.batch_size)
+            inputs = yield from self._told(pooled)
+            if self.fresh:
+                self.model.head.standardise(inputs.features[torch.from_numpy(rows)])  # type: ignore[attr-defined]
+        if start < self.model.stages:
+            staged = self.feed.staged(self.model, start, np.union1d(rows, judged), self.batch_size, self.job.cache)
+            inputs = yield from self._told(staged)
+        self.freezer.thaw_only(phase.lr)
+        self.best.watch([name for group in phase.lr for name in self.freezer.owned[group]])
+        self.clock = self.clock or monotonic()
+        assert inputs is not None
+        return inputs
+
+    def _told(self, stages: Generator[tuple[str, int, int], None, Inputs]) -> Generator[RunEvent, None, Inputs]:
+        try:
+            while True:
+                stage, done, total = next(stages)
+                self.check()
+                if self.due() or done == total:
+                    yield Progress(stage, done, total)
+        except StopIteration as end:
+            return end.value
+        finally:
+            stages.close()
+
+    def validate(self, phase: Phase, inputs: Inputs) -> Generator[RunEvent, None, dict[str, float]]:
+        """Return loss and accuracy on the validation items, or nothing where they do not judge this phase."""
+        rows = self.judged(phase)
+        return (yield from self.measure(phase, inputs, rows)) if len(rows) else {}
+
+    def measure(self, phase: Phase, inputs: Inputs, rows: np.ndarray) -> Generator[RunEvent, None, dict[str, float]]:
+        """Return loss and accuracy on `rows`, in evaluation mode."""
+        self.freezer.training_mode(())
+        try:
+            measuring = evaluate(self.model, inputs, self.labels, rows, self.batch_size)
+            while True:
+                done = next(measuring)
+                self.check()
+                if done < len(rows) and self.due():
+                    yield Progress("validation", done, len(rows))
+        except StopIteration as end:
+            return end.value
+        finally:
+            self.freezer.training_mode(phase.lr)
+
+    def check(self) -> None:
+        """Raise Stopped where somebody asked for it."""
+        if self._control.stopped:
+            raise Stopped
+
+    def due(self) -> bool:
+        """Whether it is time to tell something."""
+        if monotonic() - self._published < self.job.publish:
+            return False
+        self._published = monotonic()
+        return True
+
+    def spent(self) -> bool:
+        """Whether the time budget is used up."""
+        budget = self.job.budget
+        return budget is not None and self.clock is not None and monotonic() - self.clock >= budget
+
+    def seconds_left(self, index: int, done: int, seconds: float) -> float:
+        """Return the time left, after `done` steps of phase `index` took `seconds`.
+
+        A step of a later phase costs as much more as it trains more stages; a phase of the head alone cannot tell
+        what the others will cost.
+        """
+        per_step = seconds / max(done, 1)
+        left = per_step * max(self.planned[index] - done, 0)
+        costs = [self.model.stages - self.start_of(phase) for phase in self.plan.phases]
+        if costs[index]:
+            later = zip(costs[index + 1 :], self.planned[index + 1 :], strict=True)
+            left += per_step * sum(cost * steps for cost, steps in later) / costs[index]
+        if self.job.budget is not None and self.clock is not None:
+            left = min(left, max(self.job.budget - (monotonic() - self.clock), 0.0))
+        return left
+
+    def halve(self, index: int) -> None:
+        """Halve the batch size. Raises RunError where it is one already."""
+        if self.batch_size == 1:
+            raise RunError(
+                "The memory is not enough for a single item.",
+                "Choose a smaller backbone, train fewer layer groups, or close other programs.",
+            )
+        self.batch_size //= 2
+        for later, phase in list(enumerate(self.plan.phases))[index:]:
+            self.planned[later] = phase.epochs * self.steps_per_epoch(phase)
+
+
+def _device() -> torch.device:
+    """Return where to train; a graphics card is made to repeat itself bit for bit."""
+    device = default_device()
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    return device

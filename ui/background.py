@@ -1,0 +1,67 @@
+"""Small measurements that the pages ask for by themselves: a backbone's speed here, the probe of a data set."""
+
+from typing import cast
+
+import streamlit as st
+
+from tl_core.data.dataset import Dataset
+from tl_core.runs import supervisor
+from tl_core.runs.events import Progress
+from tl_core.runs.store import RunState, RunStore
+from tl_core.runs.task import Task
+from ui import session, words
+
+STAGES = {"features": "Showing every item to the backbone once"}
+
+
+def store() -> RunStore:
+    """Return the runs of this server's workspace; the object keeps what it knows of runs that ended."""
+    return _store(str(session.workspace().root))
+
+
+@st.cache_resource(show_spinner=False)
+def _store(root: str) -> RunStore:
+    return RunStore(session.workspace())
+
+
+def find(task: Task) -> RunState | None:
+    """Return the newest run that was asked the same thing."""
+    same = (state for state in store().list() if state.kind == task.kind and _same(state.task, task))
+    return next(same, None)
+
+
+def ensure(task: Task) -> RunState:
+    """Return the run of a task, begun now where there is none. One that failed is not begun again by itself."""
+    return find(task) or again(task)
+
+
+def again(task: Task) -> RunState:
+    """Begin a task anew, and return its run."""
+    return store().state(supervisor.start(store(), task))
+
+
+def speed_task(backbone: str) -> Task:
+    """Return the task that measures a backbone on this machine."""
+    return Task("speed", backbone, name=f"Speed of {backbone}")
+
+
+def probe_task(dataset: Dataset, backbone: str) -> Task:
+    """Return the task that shows a data set to a backbone once."""
+    return Task("probe", backbone, dataset.fingerprint, dataset.split, name=f"{dataset.name}, probe")
+
+
+def progress(state: RunState) -> tuple[float, str]:
+    """Return how far a run is, 0 to 1, and what it does, in words."""
+    if state.status == "queued":
+        return 0.0, "Waiting for its turn"
+    events, _ = store().events(state.id)
+    # by name, because a reloaded module has classes of its own
+    last = cast(Progress | None, next((each for each in reversed(events) if type(each).__name__ == "Progress"), None))
+    if last is None:
+        return 0.0, "Starting"
+    share = min(1.0, last.done / max(1, last.total))
+    return share, f"{STAGES.get(last.stage, words.sentence(last.stage))}: {last.done:,} of {last.total:,}"
+
+
+def _same(one: Task, other: Task) -> bool:
+    return (one.backbone, one.fingerprint, one.split) == (other.backbone, other.fingerprint, other.split)

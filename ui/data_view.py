@@ -1,0 +1,251 @@
+"""What is known about a data set, drawn: numbers, balance, examples, lengths, the split, the receipt."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+from PIL import Image
+
+from tl_core.backbones.packages import tokenizer_file
+from tl_core.backbones.spec import BACKBONES, TextInput
+from tl_core.data.dataset import Dataset
+from tl_core.data.images import open_image
+from tl_core.data.profile import Profile, Quantiles, profile
+from tl_core.data.split import SplitSpec
+from tl_core.errors import BackboneError
+from ui import rail, session, theme
+from ui.words import plural, tell
+
+SPLITS = {"train": "Learns from", "validation": "Tunes with", "test": "Is judged by"}
+SHOWN_CLASSES = 24
+THUMB = 104
+
+
+def profile_of(dataset: Dataset) -> Profile:
+    """Return the profile, computed once for each content and split."""
+    spec = session.backbone()
+    if not spec or not isinstance(spec.input, TextInput):
+        spec = next((each for each in BACKBONES.values() if each.ready and isinstance(each.input, TextInput)), None)
+    return _profile(dataset, dataset.fingerprint, repr(dataset.split), spec.name if spec else "")
+
+
+@st.cache_data(show_spinner="Looking through your data", max_entries=16)
+def _profile(_dataset: Dataset, fingerprint: str, split: str, tokenizer: str) -> Profile:
+    spec = BACKBONES[tokenizer] if tokenizer and _dataset.modality == "text" else None
+    if spec and isinstance(spec.input, TextInput):
+        try:
+            return profile(_dataset, tokenizer_file(spec), spec.input.max_tokens)
+        except BackboneError:
+            pass
+    return profile(_dataset)
+
+
+def overview(dataset: Dataset) -> None:
+    """Draw the numbers of the whole, and the classes by split."""
+    counts = split_counts(dataset)
+    totals = counts.sum(axis=1)
+    with st.grid(4, min_column_width=150, key="data_metrics"):
+        st.metric(rail.noun(dataset.modality, 2).capitalize(), f"{len(dataset.items):,}", border=True)
+        st.metric("Classes", len(dataset.classes), border=True)
+        st.metric(f"Smallest class: {tell(shorten(totals.idxmin(), 24))}", f"{totals.min():,}", border=True)
+        st.metric(f"Largest class: {tell(shorten(totals.idxmax(), 24))}", f"{totals.max():,}", border=True)
+
+
+def balance(dataset: Dataset) -> None:
+    """Draw how many examples each class has, by split."""
+    counts = split_counts(dataset)
+    order = counts.sum(axis=1).sort_values(ascending=False).index
+    shown = counts.loc[order[:SHOWN_CLASSES]].iloc[::-1]
+    figure = go.Figure()
+    for name, colour in zip(SPLITS, split_colours(), strict=True):
+        figure.add_bar(
+            y=[shorten(each, 26) for each in shown.index],
+            x=shown[name],
+            name=name.capitalize(),
+            orientation="h",
+            marker={"color": colour},
+            hovertemplate="%{y}: %{x} " + name + "<extra></extra>",
+        )
+    figure.update_layout(
+        barmode="stack",
+        bargap=0.35,
+        height=90 + 28 * max(3, len(shown)),
+        margin={"l": 0, "r": 10, "t": 34, "b": 0},
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
+        yaxis={"type": "category"},
+        dragmode=False,
+    )
+    alt = f"Examples per class, from {counts.sum(axis=1).min()} to {counts.sum(axis=1).max()}."
+    st.plotly_chart(figure, key="data_balance", config={"displayModeBar": False}, alt=alt)
+    if len(counts) > SHOWN_CLASSES:
+        st.caption(f"The {SHOWN_CLASSES} largest of {len(counts)} classes.")
+
+
+def measures(found: Profile) -> None:
+    """Draw how the sizes of the items spread, with the model's limit where there is one."""
+    for spread in found.sizes:
+        if spread.unit == "characters" and len(found.sizes) > 1:
+            continue
+        limit = found.max_tokens if spread.unit == "tokens" else 0
+        _box(spread, limit)
+
+
+def _box(spread: Quantiles, limit: int) -> None:
+    figure = go.Figure(
+        go.Box(
+            lowerfence=[spread.minimum],
+            q1=[spread.low],
+            median=[spread.median],
+            q3=[spread.high],
+            upperfence=[min(spread.maximum, spread.high * 4)],
+            y=[""],
+            orientation="h",
+            width=0.5,
+            line={"color": theme.shade(theme.BRAND), "width": 1.6},
+            hoverinfo="x",
+        )
+    )
+    if limit:
+        figure.add_vline(x=limit, line={"color": theme.shade(theme.MUTED), "dash": "dot"})
+        figure.add_annotation(x=limit, y=1.0, yref="paper", yanchor="bottom", text="limit", showarrow=False)
+    title = f"{spread.name} ({spread.unit})"
+    figure.update_layout(
+        height=120, margin={"l": 0, "r": 10, "t": 18, "b": 0}, xaxis={"title": title}, dragmode=False, showlegend=False
+    )
+    alt = (
+        f"{title}: half of the items below {spread.median:,}, nine tenths between {spread.low:,} and {spread.high:,}, "
+        f"the largest {spread.maximum:,}."
+    )
+    st.plotly_chart(figure, key=f"data_box_{spread.name}", config={"displayModeBar": False}, alt=alt)
+
+
+def examples(dataset: Dataset) -> None:
+    """Draw examples of each class; another handful on request."""
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+        names = list(dataset.classes)
+        picked = st.selectbox(
+            "Class", ["All classes", *names], key="data_examples_class", label_visibility="collapsed", width=260
+        )
+        if st.button("Others", icon=":material/shuffle:", key="data_shuffle", type="tertiary"):
+            st.session_state["data_shuffle_turn"] = st.session_state.get("data_shuffle_turn", 0) + 1
+    wanted = names if picked == "All classes" else [picked]
+    each = 6 if len(wanted) > 1 else 24
+    draw = np.random.default_rng(st.session_state.get("data_shuffle_turn", 0))
+    rows = {name: _draw(dataset, names.index(name), each, draw) for name in wanted[:12]}
+    if dataset.modality == "text":
+        _texts(dataset, rows, 2 if len(wanted) > 1 else 24)
+        return
+    for name, chosen in rows.items():
+        if len(rows) > 1:
+            st.caption(tell(name))
+        paths = dataset.items["path"].to_numpy()[chosen]
+        pictures = [thumbnail(str(dataset.folder / path)) for path in paths]
+        st.image(pictures, width=THUMB, alt=[f"Example of {name}"] * len(pictures))
+    if len(wanted) > 12:
+        st.caption("The first 12 classes. Choose a class to see the others.")
+
+
+def _draw(dataset: Dataset, label: int, count: int, draw: np.random.Generator) -> np.ndarray:
+    rows = np.flatnonzero(dataset.labels == label)
+    return draw.permutation(rows)[:count]
+
+
+def _texts(dataset: Dataset, rows: dict[str, np.ndarray], each: int) -> None:
+    texts = dataset.items["text"].to_numpy()
+    with st.container(height=480 if each > 2 else "content", border=False, gap="small", key="data_texts"):
+        for name, found in rows.items():
+            for row in found[:each]:
+                text = shorten(" ".join(str(texts[row])[:1000].split()), 240)
+                st.markdown(f":violet-badge[{tell(name)}] :small[{tell(text)}]")
+
+
+@st.cache_data(show_spinner=False, max_entries=2000)
+def thumbnail(path: str) -> bytes:
+    """Return a small square PNG of an image file; tiny pictures are enlarged without blurring."""
+    image = open_image(Path(path))
+    side = THUMB * 2
+    if max(image.size) < side // 2:
+        factor = side // max(image.size)
+        image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+    scale = side / min(image.size)
+    image = image.resize((max(side, round(image.width * scale)), max(side, round(image.height * scale))))
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    buffer = io.BytesIO()
+    image.crop((left, top, left + side, top + side)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def split(dataset: Dataset) -> None:
+    """Draw the split, and let it be changed."""
+    counts = split_counts(dataset)
+    total = counts.to_numpy().sum()
+    with st.grid(3, min_column_width=170, key="data_split_metrics"):
+        for name, role in SPLITS.items():
+            count = int(counts[name].sum())
+            st.metric(f"{name.capitalize()}: {role.lower()}", f"{count:,}", f"{count / total:.0%}", delta_color="off",
+                      delta_arrow="off", border=True)  # fmt: skip
+    st.caption(
+        "The model never sees the test items while it learns, so that they show what it is worth. "
+        "Identical items always stay on the same side; each class is shared out in the same proportion."
+    )
+    with st.expander("Change the split", icon=":material/tune:", key="data_split_edit"):
+        _split_form(dataset, counts)
+
+
+def _split_form(dataset: Dataset, counts: pd.DataFrame) -> None:
+    spec = dataset.split
+    given = bool((dataset.items["given"] != "").any())
+    with st.form("data_split_form", border=False):
+        left, middle, right = st.columns(3)
+        validation = left.slider(
+            "Validation", 5, 40, round(spec.validation * 100), format="%d%%", key="data_validation"
+        )
+        test = middle.slider("Test", 5, 40, round(spec.test * 100), format="%d%%", key="data_test")
+        seed = right.number_input("Seed", 0, 9999, spec.seed, key="data_seed", help="Another number, another draw.")
+        honour = st.toggle(
+            "Use the split that came with the data", spec.honour_given, disabled=not given, key="data_honour",
+            help="Your folders or table named a split." if given else "Your data did not name a split.",
+        )  # fmt: skip
+        if st.form_submit_button("Apply", key="data_split_apply"):
+            wanted = SplitSpec(validation / 100, test / 100, int(seed), bool(honour))
+            dataset.resplit(replace(spec, **vars(wanted)))
+            st.rerun()
+    st.dataframe(counts.rename(columns=str.capitalize).rename_axis("Class"), key="data_split_table")
+
+
+def receipt(dataset: Dataset) -> None:
+    """Draw what was skipped or converted at import, and why."""
+    lines = dataset.receipt.lines
+    if not lines:
+        st.caption(":material/check: Everything in the source was taken as it is.")
+        return
+    table = pd.DataFrame([{"Item": line.item, "What": line.action, "Why": line.reason} for line in lines])
+    skipped = int((table["What"] == "skipped").sum())
+    label = f"Receipt: {plural(skipped, 'item')} skipped, {len(lines) - skipped:,} converted"
+    with st.expander(label, icon=":material/receipt_long:", key="data_receipt"):
+        st.dataframe(table.head(1000), hide_index=True, key="data_receipt_table")
+        st.download_button(
+            "Download the receipt", table.to_csv(index=False).encode("utf-8-sig"), "receipt.csv", "text/csv",
+            key="data_receipt_download", on_click="ignore", icon=":material/download:",
+        )  # fmt: skip
+
+
+def split_counts(dataset: Dataset) -> pd.DataFrame:
+    """Return the number of items by class (rows) and split (columns)."""
+    names = np.array(dataset.classes, dtype=object)
+    table = pd.crosstab(names[dataset.labels], dataset.splits)
+    return table.reindex(index=list(dataset.classes), columns=list(SPLITS), fill_value=0)
+
+
+def split_colours() -> tuple[str, str, str]:
+    """Return the colours of train, validation and test: three steps of one hue, for they mean one thing in parts."""
+    return theme.shade(theme.SPLITS)
+
+
+def shorten(text: str, length: int) -> str:
+    """Return text cut to a length, with an ellipsis where something was cut."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
