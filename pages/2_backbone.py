@@ -25,7 +25,7 @@ def choose() -> None:
     if picked in BACKBONES and picked != focus:
         st.session_state[FOCUS] = picked
         st.rerun()
-    st.caption(":material/circle: ready on this computer · :gray[dashed: not for your data, or not on this computer]")
+    st.caption("● ready on this computer   ○ would need a download")
     measuring = backbone_view.measure(modality)
 
     def card() -> None:

@@ -3,15 +3,15 @@
 from typing import Any
 
 import streamlit as st
-from tl_core.backbones.speed import read_speed
-from tl_core.backbones.tree import TREE
 
 from tl_core.backbones.spec import BACKBONES, BackboneSpec, ImageInput, TextInput
+from tl_core.backbones.speed import read_speed
+from tl_core.backbones.tree import TREE
 from tl_core.types import Modality
 from ui import background, session, words
+from ui.components.palette import count_text
 
-FIELDS = {"image": "pictures", "text": "texts"}
-UNITS = {"image": "1,000 pictures", "text": "1,000 texts"}
+KINDS = {"image": "pictures", "text": "texts"}
 
 
 def recommended(modality: Modality) -> BackboneSpec:
@@ -35,14 +35,16 @@ def card(spec: BackboneSpec, modality: Modality) -> None:
             st.subheader(words.tell(spec.title), anchor=False, width="content")
             status(spec, modality)
         st.write(spec.summary)
-        st.markdown(facts(spec))
+        with st.grid("auto", min_column_width=210, gap="medium", key="backbone_facts"):
+            for name, value in facts(spec, modality):
+                st.markdown(f":small[:gray[{name}]]  \n{value}")
         if spec.ready and spec.modality == modality:
-            speed(spec)
+            measure_again(spec)
             take(spec)
         elif not spec.ready:
-            st.caption(needs(spec))
+            st.caption(words.tell(spec.needs))
         else:
-            st.caption(f"This one reads {FIELDS[spec.modality]}; your data are {FIELDS[modality]}.")
+            st.caption(f"This one reads {KINDS[spec.modality]}; your data are {KINDS[modality]}.")
 
 
 def status(spec: BackboneSpec, modality: Modality) -> None:
@@ -50,31 +52,23 @@ def status(spec: BackboneSpec, modality: Modality) -> None:
     if not spec.ready:
         st.badge("Not on this computer", icon=":material/cloud_download:", color="gray")
     elif spec.modality != modality:
-        st.badge(f"For {FIELDS[spec.modality]}", color="gray")
+        st.badge(f"For {KINDS[spec.modality]}", color="gray")
     else:
         st.badge("Ready", icon=":material/check:", color="violet")
 
 
-def needs(spec: BackboneSpec) -> str:
-    """Say honestly what a model would need before it can be used."""
-    where = f"{words.size(spec.weights.bytes)} from the Hugging Face hub" if spec.weights.bytes else "a download"
-    return (
-        f"Its weights are not on this computer: they would be {where}, under the licence {spec.licence}. "
-        "This version of Graft builds on the models marked ready, which need no network."
-    )
-
-
-def facts(spec: BackboneSpec) -> str:
-    """Return the facts of a card as a Markdown table."""
-    rows = [
-        ("Parameters", words.millions(spec.parameters)),
-        ("Size on disk", words.size(spec.weights.bytes) if spec.weights.bytes else "not known"),
+def facts(spec: BackboneSpec, modality: Modality) -> list[tuple[str, str]]:
+    """Return the facts of a card, each with its name."""
+    found = [
+        ("Parameters", words.millions(spec.parameters) if spec.parameters else "not stated"),
+        ("Size on disk", words.size(spec.weights.bytes) if spec.weights.bytes else "not stated"),
         ("Licence", words.tell(spec.licence)),
         ("Reads", reads(spec)),
         ("Source", f"[{spec.source.split('//')[-1].split('/')[0]}]({spec.source})"),
     ]
-    body = "\n".join(f"| :gray[{name}] | {value} |" for name, value in rows)
-    return f"| | |\n|:--|:--|\n{body}"
+    if spec.ready and spec.modality == modality:
+        found.append((f"Time for 1,000 {KINDS[spec.modality]} on this computer", speed(spec)))
+    return found
 
 
 def reads(spec: BackboneSpec) -> str:
@@ -104,23 +98,23 @@ def preprocessing(spec: BackboneSpec) -> None:
         st.caption("The model was trained this way. The same steps travel into the bundle that you download.")
 
 
-def speed(spec: BackboneSpec) -> None:
-    """Show how long the model takes on this machine, or that it is being measured."""
+def speed(spec: BackboneSpec) -> str:
+    """Say how long the model takes on this machine, or that it is being measured."""
     known = read_speed(session.workspace(), spec.name)
-    label = f"Time for {UNITS[spec.modality]} on this computer"
     if known:
-        estimate = words.seconds(1000 * sum(known.per_item.values()))
-        st.metric(label, estimate, help="One pass through the frozen backbone, measured here.")
-        return
+        return f"{words.span(known.thousand)} :small[:gray[{known.thousand.method}]]"
     run = background.find(background.speed_task(spec.name))
-    if run and run.active:
-        st.metric(label, "measuring…", help="Takes a few seconds. You can go on meanwhile.")
-    else:
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(f"{label}: could not be measured.")
-            if st.button("Measure again", type="tertiary", key=f"backbone_measure_{spec.name}"):
-                background.again(background.speed_task(spec.name))
-                st.rerun()
+    return "measuring…" if run and run.active else "could not be measured"
+
+
+def measure_again(spec: BackboneSpec) -> None:
+    """Offer another measurement where the first one failed."""
+    task = background.speed_task(spec.name)
+    run = background.find(task)
+    failed = run and not run.active and not read_speed(session.workspace(), spec.name)
+    if failed and st.button("Measure again", icon=":material/timer:", key=f"backbone_measure_{spec.name}"):
+        background.again(task)
+        st.rerun()
 
 
 def take(spec: BackboneSpec) -> None:
@@ -142,7 +136,7 @@ def branches(modality: Modality) -> list[dict[str, Any]]:
             "fits": branch.name == modality,
             "children": [
                 {
-                    "id": f"{branch.name}/{leaf.name}",
+                    "id": "/".join(leaf.path),
                     "title": leaf.title,
                     "note": words.plural(len(leaf.specs), "model"),
                     "fits": branch.name == modality,
@@ -157,7 +151,7 @@ def branches(modality: Modality) -> list[dict[str, Any]]:
 
 def _leaf(spec: BackboneSpec, modality: Modality) -> dict[str, Any]:
     usable = spec.ready and spec.modality == modality
-    note = words.millions(spec.parameters).replace(" million", " M").replace(" billion", " G")
+    note = count_text(spec.parameters) if spec.parameters else ""
     return {
         "id": spec.name,
         "title": spec.title,

@@ -1,11 +1,10 @@
 """Nested label counts: contained, stratified, seeded."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tl_core.evaluation.nested import label_counts, nested_order, part
+from tl_core.evaluation.nested import label_counts, nested_order
 
 
 @settings(max_examples=60, deadline=None)

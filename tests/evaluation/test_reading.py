@@ -17,9 +17,7 @@ def arm(name: str, points: dict[int, float]) -> CurveArm:
     )
 
 
-CURVE = Curve(
-    "f", "b", 50, (arm("transfer", {10: 0.5, 20: 0.7, 80: 0.9}), arm("scratch", {10: 0.3, 20: 0.5, 80: 0.6}))
-)
+CURVE = Curve("f", "b", 50, (arm("transfer", {10: 0.5, 20: 0.7, 80: 0.9}), arm("scratch", {10: 0.3, 20: 0.5, 80: 0.6})))
 
 
 def test_across_interpolates_over_the_logarithm_of_the_count():

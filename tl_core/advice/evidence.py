@@ -134,7 +134,7 @@ def probe_report(dataset: Dataset, spec: BackboneSpec, store: Store) -> ProbeRep
     names = [group.name for group in spec.groups]
     pools: list[Pool] = ["mean_std"] * (len(names) - 1) + ["mean"]
     every = [
-        Depth(tap, pool, store.features(dataset, spec, tap, pool)[rows]) for tap, pool in zip(names, pools, strict=True)
+        Depth(tap, pool, store.features(dataset, spec, tap, pool)[rows]) for tap, pool in zip(names, lower + last, strict=True)
     ]
     found = weigh(every, labels, unit)
     return replace(

@@ -66,7 +66,7 @@ class ProbeReport:
 
 @dataclass(frozen=True)
 class SizeRow:
-    """One row of a published table: data of this size (from `low` up to below `high`, None: no bound) calls for `strategy`."""
+    """One row of a published table: data of `low` up to below `high` items (None: no end) calls for `strategy`."""
 
     low: float
     high: float | None

@@ -10,7 +10,7 @@ from torch import nn
 
 from tl_core.layers import LayerGroup
 
-POSITIONS = 28
+POSITIONS = 14
 """Maps wider than this are read at every n-th position: the statistics stay, most of the cost goes."""
 
 

@@ -47,6 +47,7 @@ class BackboneSpec:
     `load(pretrained)` builds the network as a chain of stages, one stage a layer group, input side first; it is
     None where this machine can only show the card. `features` is the width D of the pooled output `[N, D]`, and
     `group_parameters` what each layer group holds (empty: to be counted on the network).
+    `parameters` and `weights.bytes` are 0 where its makers do not state them; `access` is what they ask for first.
     """
 
     name: str
@@ -61,13 +62,35 @@ class BackboneSpec:
     input: ImageInput | TextInput | None = None
     features: int = 0
     groups: tuple[LayerGroup, ...] = ()
+<<<<<<< HEAD
     group_parameters: tuple[int, ...] = ()
+=======
+    access: str = ""
+>>>>>>> main
     load: Callable[[bool], "Staged"] | None = field(default=None, compare=False, repr=False)
 
     @property
     def ready(self) -> bool:
         """True where the weights are at hand and the network can be built."""
         return self.load is not None
+
+    @property
+    def needs(self) -> str:
+        """What stands between a person and this backbone, in words; empty where it is ready."""
+        if self.ready:
+            return ""
+        size = (
+            f"{_size(self.weights.bytes)} of weights" if self.weights.bytes else "weights of a size that is not stated"
+        )
+        place = f"the Hugging Face hub ({self.weights.name})" if self.weights.name else self.source
+        return (
+            f"Not on this machine: it takes a download of {size} from {place}. Licence: {self.licence}. "
+            f"{self.access} This version uses the backbones that are marked ready."
+        ).replace(".  ", ". ")
+
+
+def _size(count: int) -> str:
+    return f"about {count / 1e9:.1f} GB" if count >= 1e9 else f"about {count / 1e6:.0f} MB"
 
 
 BACKBONES: Registry[BackboneSpec] = Registry("backbone", "tl_core.backbones.families")

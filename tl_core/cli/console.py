@@ -84,6 +84,13 @@ class Console:
             self._width = 0
 
 
+def duration(seconds: float) -> str:
+    """Return a duration in the unit that a person would use."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def _numeric(cell: str) -> bool:
     return (
         cell.replace(",", "").replace(".", "").replace("%", "").replace("-", "").replace(" ", "").isdigit() or not cell

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
-from tl_core.cli.console import Console
+from tl_core.cli.console import Console, duration
 from tl_core.errors import RunError
 from tl_core.runs import process
 from tl_core.runs.control import FileControl
@@ -42,6 +42,14 @@ def run_here(workspace: Workspace, task: Task, console: Console) -> RunState:
     return state
 
 
+def run_whole(workspace: Workspace, task: Task, console: Console) -> RunState:
+    """Execute a task of which a part is worth nothing. Raises KeyboardInterrupt where it was stopped."""
+    state = run_here(workspace, task, console)
+    if state.status == "stopped":
+        raise KeyboardInterrupt
+    return state
+
+
 def show(event: RunEvent, console: Console) -> None:
     """Show one event on the progress line."""
     match event:
@@ -50,7 +58,7 @@ def show(event: RunEvent, console: Console) -> None:
         case PhaseStarted():
             console.moving(event.name, f"Phase {event.index + 1}: {event.name}")
         case StepDone():
-            left = _duration(event.seconds_left)
+            left = duration(event.seconds_left)
             text = (
                 f"Step {event.step:,} of {event.steps:,}, loss {event.loss:.3f}, {event.items_per_second:.0f} items/s"
             )
@@ -64,12 +72,6 @@ def show(event: RunEvent, console: Console) -> None:
 def _accuracies(event: EpochDone) -> str:
     both = {"training": event.train, "validation": event.validation}
     return "".join(f", {name} accuracy {of['accuracy']:.3f}" for name, of in both.items() if "accuracy" in of)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 @contextlib.contextmanager

@@ -111,8 +111,9 @@ def shape_features(image: np.ndarray) -> np.ndarray:
     direction = (np.arctan2(down, right) % np.pi / np.pi * BINS).astype(int) % BINS
     y, x = np.mgrid[:SIDE, :SIDE] // CELL
     place = (y * (SIDE // CELL) + x) * BINS + direction
-    cells = np.bincount(place.ravel(), magnitude.ravel(), minlength=(SIDE // CELL) ** 2 * BINS).reshape(-1, BINS)
-    cells /= np.linalg.norm(cells, axis=1, keepdims=True) + 0.1
+    sums = np.bincount(place.ravel(), weights=magnitude.ravel(), minlength=(SIDE // CELL) ** 2 * BINS)
+    cells = sums.astype(np.float64).reshape(-1, BINS)
+    cells = cells / (np.linalg.norm(cells, axis=1, keepdims=True) + 0.1)
     levels = (image.astype(int) * LEVELS // 256) @ np.array([LEVELS**2, LEVELS, 1])
     colours = np.sqrt(np.bincount(levels.ravel(), minlength=LEVELS**3) / SIDE**2)
     return np.concatenate([cells.ravel(), colours]).astype(np.float32)

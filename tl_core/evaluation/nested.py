@@ -1,11 +1,6 @@
 """Which training items a point of the data-efficiency curve may see: nested, stratified, seeded."""
 
-from dataclasses import dataclass, field
-from functools import cached_property
-
 import numpy as np
-
-from tl_core.data.dataset import Dataset
 
 
 def label_counts(labels_N: np.ndarray) -> tuple[int, ...]:
@@ -36,28 +31,3 @@ def nested_order(labels_N: np.ndarray, seed: int) -> np.ndarray:
         place[0] = -1.0
         place_N[rows] = place
     return np.lexsort((generator.random(len(labels_N)), place_N))
-
-
-@dataclass(frozen=True)
-class Part(Dataset):
-    """A data set of which only the training rows in `kept` may be trained on; the other splits are as they were.
-
-    Training rows that are left out get the split "left out".
-    """
-
-    kept: np.ndarray = field(default_factory=lambda: np.empty(0, int))
-
-    @cached_property
-    def splits(self) -> np.ndarray:
-        """Split names `[N]`."""
-        splits = Dataset.splits.func(self).astype(object)  # type: ignore[attr-defined]
-        left_out = splits == "train"
-        left_out[self.kept] = False
-        splits[left_out] = "left out"
-        return splits
-
-
-def part(dataset: Dataset, kept: np.ndarray) -> Part:
-    """Return `dataset` with only the rows `kept` of its training split."""
-    fields = {name: getattr(dataset, name) for name in Dataset.__dataclass_fields__}
-    return Part(**fields, kept=np.asarray(kept))

@@ -1,12 +1,13 @@
 """Where reports and curves lie on disk, for whoever writes or reads them. No torch, no sklearn."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import pydantic
 
-from tl_core.advice.values import split_key
-from tl_core.data.dataset import Dataset
 from tl_core.evaluation.values import Curve, Report
+from tl_core.runs.task import Task
 from tl_core.types import dump, load
 from tl_core.workspace import Workspace, read_json, write_json
 
@@ -32,19 +33,20 @@ def write_report(run_folder: Path, report: Report) -> None:
     write_json(run_folder / REPORT, dump(report))
 
 
-def curve_path(workspace: Workspace, dataset: Dataset, backbone: str) -> Path:
-    """Return where the data-efficiency curve of a data set, its present split and a backbone lies."""
-    return workspace.folder("curves") / f"{dataset.fingerprint}-{backbone}-{split_key(dataset)}.json"
+def curve_path(workspace: Workspace, task: Task) -> Path:
+    """Return where the data-efficiency curve of a task's data set, split and backbone lies."""
+    split = hashlib.sha256(json.dumps(dump(task.split), sort_keys=True).encode()).hexdigest()[:12]
+    return workspace.folder("curves") / f"{task.fingerprint}-{task.backbone}-{split}.json"
 
 
-def read_curve(workspace: Workspace, dataset: Dataset, backbone: str) -> Curve | None:
+def read_curve(workspace: Workspace, task: Task) -> Curve | None:
     """Return the curve with the arms that are there so far, None where there is none (yet)."""
     try:
-        return load(Curve, read_json(curve_path(workspace, dataset, backbone)))
+        return load(Curve, read_json(curve_path(workspace, task)))
     except (OSError, ValueError, pydantic.ValidationError):
         return None
 
 
-def write_curve(workspace: Workspace, dataset: Dataset, curve: Curve) -> None:
+def write_curve(workspace: Workspace, task: Task, curve: Curve) -> None:
     """Save a curve, whole or not at all. Raises WorkspaceError where it cannot be written."""
-    write_json(curve_path(workspace, dataset, curve.backbone), dump(curve))
+    write_json(curve_path(workspace, task), dump(curve))

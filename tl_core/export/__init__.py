@@ -38,7 +38,10 @@ class ExportResult:
 class Exported(Protocol):
     """An export read back."""
 
-    classes: tuple[str, ...]
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the probabilities."""
+        ...
 
     def predict(self, items: "Sequence[Path] | Sequence[str]") -> "np.ndarray":
         """Return probabilities `[N, C]` of image files or texts."""

@@ -66,7 +66,7 @@ def write_bundle(folder: Path, material: Material) -> ExportResult:
     An older bundle there is replaced. Raises ExportError where `folder` holds anything else, cannot be written, or the
     bundle read back does not give the model's probabilities.
     """
-    with _replaced(folder) as part:
+    with replaced(folder) as part:
         _fill(part, material)
         result = _parity(part, material)
     return replace(result, path=folder)
@@ -122,7 +122,7 @@ def _config(material: Material) -> dict[str, Any]:
         "modality": material.spec.modality,
         "backbone": material.spec.name,
         "recipe": _recipe(model, material.spec),
-        "tap": model.backbone.names[-1],
+        "tap": model.backbone.names[model.stages - 1],
         "pool": head.pool,
         "head": {"kind": head.kind, "hidden": head.hidden, "width": len(model.head.mean)},
         "fingerprint": material.dataset.fingerprint,
@@ -164,9 +164,7 @@ def _parity(folder: Path, material: Material) -> ExportResult:
     found = load_bundle(folder).predict(items)
     difference = float(np.abs(expected - found).max(initial=0.0))
     if not difference <= TOLERANCE:
-        raise ExportError(
-            f"The bundle's probabilities differ from the model's by {difference:.1g}; it was not written."
-        )
+        raise ExportError(f"The bundle gives other probabilities than the model (by {difference:.1g}): not written.")
     return ExportResult(folder, difference, len(items))
 
 
@@ -178,7 +176,7 @@ def dataset_items(dataset: Dataset, rows: np.ndarray) -> list[Path] | list[str]:
 
 
 @contextmanager
-def _replaced(folder: Path) -> Iterator[Path]:
+def replaced(folder: Path) -> Iterator[Path]:
     """Yield a folder to fill, which then takes the place of `folder`: an empty one, an older bundle, or nothing."""
     if folder.exists() and not folder.is_dir():
         raise ExportError(f"{folder.name} is a file, so no bundle can be written there.", "Name a new folder.")
@@ -204,6 +202,5 @@ def _replaced(folder: Path) -> Iterator[Path]:
 
 
 BUNDLE = EXPORTERS.add(
-    "bundle",
-    Exporter("bundle", "", "Folder with weights, plan, report, model card and predict.py", write_bundle, load_bundle),
+    "bundle", Exporter("bundle", "", "Folder with everything it takes to use the model", write_bundle, load_bundle)
 )

@@ -103,8 +103,8 @@ def _results(report: Report) -> Iterator[str]:
         yield "| baseline | its accuracy | gain, in points | verdict | its budget |\n|---|---|---|---|---|"
         for other in report.comparisons:
             gain = f"{other.gain.value * 100:+.1f} ({other.gain.low * 100:+.1f} to {other.gain.high * 100:+.1f})"
-            cells = (_cell(other.title), percent(other.other), gain, other.verdict, _cell(other.budget))
-            yield f"| {' | '.join(cells)} |"
+            row = (_cell(other.title), percent(other.other), gain, other.verdict, _cell(other.budget))
+            yield f"| {' | '.join(row)} |"
 
 
 def _limits(report: Report) -> Iterator[str]:

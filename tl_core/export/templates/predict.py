@@ -21,6 +21,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ from torch import nn
 HERE = Path(__file__).resolve().parent
 IMAGES = set(".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .ppm .pgm .pbm .pnm .avif".split())  # noqa: SIM905
 TABLES = {".csv", ".tsv"}
-FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF")
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF")
 LOSSY = ("JPEG", "MPO", "WEBP", "AVIF")
 MAX_SIDE, MAX_ASPECT, MAX_PIXELS = 2048, 16, 120_000_000
 
@@ -74,12 +75,13 @@ class ImageBackbone(nn.Module):
         super().__init__()
         import timm
 
-        self.net = timm.create_model(architecture, pretrained=False, num_classes=0)
+        net: Any = timm.create_model(architecture, pretrained=False, num_classes=0)
         self.whole = tap == "top"
         if not self.whole:
             kept = 0 if tap == "stem" else int(tap.removeprefix("blocks.")) + 1
-            self.net.blocks = self.net.blocks[:kept]
-            self.net.conv_head = self.net.bn2 = nn.Identity()
+            net.blocks = net.blocks[:kept]
+            net.conv_head = net.bn2 = nn.Identity()
+        self.net = net
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and standard deviation `[B, C]` over the positions of the last maps."""
@@ -113,6 +115,9 @@ class TextBackbone(nn.Module):
 
 class Head(nn.Module):
     """Standardises the pooled features `[B, D]` and gives class scores `[B, C]`."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
 
     def __init__(self, kind: str, width: int, hidden: int, classes: int) -> None:
         super().__init__()
@@ -187,9 +192,9 @@ class Model:
             return torch.tensor(self.tokenizer.encode(item).ids)
         image = item if isinstance(item, Image.Image) else open_image(item)
         size, short = self.input["size"], min(image.size)
-        scaled = tuple(int(self.input["resize"] * side / short) for side in image.size)
-        image = image.resize(scaled, Image.Resampling[self.input["interpolation"].upper()])
-        left, top = round((image.width - size) / 2), round((image.height - size) / 2)
+        width, height = (int(self.input["resize"] * side / short) for side in image.size)
+        image = image.resize((width, height), Image.Resampling[self.input["interpolation"].upper()])
+        left, top = round((width - size) / 2), round((height - size) / 2)
         pixels = np.array(image.crop((left, top, left + size, top + size)))
         return torch.from_numpy(pixels).permute(2, 0, 1)
 
@@ -208,7 +213,9 @@ class Model:
 
 def open_image(source: object) -> Image.Image:
     """Return an image as the model was trained on images: RGB, upright, first frame, transparency on white."""
-    with Image.open(source, formats=FORMATS) as image:  # type: ignore[arg-type]
+    Image.init()
+    formats = [name for name in FORMATS if name in Image.OPEN]
+    with Image.open(source, formats=formats) as image:  # type: ignore[arg-type]
         kind, size = image.format, image.size
         if size[0] * size[1] > MAX_PIXELS:
             raise Problem(f"it has {size[0]:,} by {size[1]:,} pixels")

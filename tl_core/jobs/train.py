@@ -1,102 +1,44 @@
-"""What each kind of run does: a task becomes a stream of events, and files that outlive the run."""
+"""A training run: train, measure once on the test items, compare, and write the bundle."""
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from time import monotonic, time
 from typing import TYPE_CHECKING, Literal
 
-from tl_core.backbones.spec import BACKBONES, BackboneSpec
+from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
 from tl_core.errors import DataError, RunError
 from tl_core.evaluation.saved import bundle_folder, read_report, write_report
 from tl_core.evaluation.values import Comparison, Report
+from tl_core.jobs.job import Events, Job
 from tl_core.plan import TransferPlan
-from tl_core.runs.control import RunControl
-from tl_core.runs.events import EpochDone, Noted, Progress, RunEnded, RunEvent, RunStarted
+from tl_core.runs.events import EpochDone, Noted, Progress, RunEnded, RunEvent
 from tl_core.runs.store import RunStore
-from tl_core.runs.task import Task
 from tl_core.types import Finding
-from tl_core.workspace import Workspace
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from tl_core.features import FeatureStore
     from tl_core.training.model import TransferModel
 
-Events = Generator[RunEvent, None, None]
 BEST = "best.safetensors"
 TEST_ROWS = 256  # measured between two Progress events
-PUBLISH = 0.25  # seconds between two Progress events of one stage
 
 
-@dataclass(frozen=True)
-class Job:
-    """A task with everything it needs at hand."""
-
-    task: Task
-    workspace: Workspace
-    folder: Path
-    control: RunControl
-
-    @property
-    def spec(self) -> BackboneSpec:
-        """The backbone. Raises UsageError for a name that does not exist."""
-        return BACKBONES[self.task.backbone]
-
-    def dataset(self) -> Dataset:
-        """Return the data set under the split that the task names. Raises DataError where it is gone."""
-        from tl_core.data.sources import open_dataset
-
-        return replace(open_dataset(self.workspace, self.task.fingerprint), split=self.task.split)
-
-    def store(self) -> "FeatureStore":
-        """Return the workspace's feature store."""
-        from tl_core.features import FeatureStore
-
-        return FeatureStore(self.workspace)
-
-
-def execute(task: Task, workspace: Workspace, folder: Path, control: RunControl) -> Iterator[RunEvent]:
-    """Do what a task asks and yield what happens, RunEnded exactly once and last, unless an exception ends it.
-
-    `folder` takes what the run makes; what serves other runs too goes to the workspace. Raises GraftError for
-    everything that a person can put right.
-    """
-    yield from _KINDS[task.kind](Job(task, workspace, folder, control))
-
-
-def _probe(job: Job) -> Events:
-    """One forward pass, then the evidence that rests on it, then the cheap arms of the curve."""
-    from tl_core.advice.evidence import probe_report
-    from tl_core.advice.values import write_report
-
-    dataset, spec, store = job.dataset(), job.spec, job.store()
-    yield _started(job, dataset)
-    if not (yield from _counted(job, "Reading the data with the backbone", store.probe(dataset, spec))):
-        yield RunEnded("stopped", "Stopped before the backbone had seen every item; nothing was kept.")
-        return
-    yield Progress("Comparing depths", 0, 1)
-    write_report(job.workspace, probe_report(dataset, spec, store))
-    yield Progress("Comparing depths", 1, 1)
-    yield RunEnded("done", "The backbone has seen every item.")
-
-
-def _train(job: Job) -> Events:
+def train(job: Job) -> Events:
     """Train, then measure on the test items, compare, and write the bundle."""
-    from tl_core.training.loop import TrainJob, train
+    from tl_core.training import loop
 
     task, dataset = job.task, job.dataset()
     if task.plan is None:
         raise RunError("This run has no plan.", "Make one on the plan page.")
     if not len(dataset.rows("test")):
         raise DataError("The split leaves no test item, so nothing could be measured.", "Give it a test part.")
-    plan = TrainJob(dataset, job.spec, task.plan, task.seed, job.folder, job.store(), task.budget)
+    training = loop.TrainJob(dataset, job.spec, task.plan, task.seed, job.folder, job.store(), task.budget)
     ended: RunEnded | None = None
     validation: Mapping[str, float] = {}
     began = monotonic()
-    for event in train(plan, job.control):
+    for event in loop.train(training, job.control):
         if isinstance(event, RunEnded):
             ended = event
             break
@@ -123,13 +65,13 @@ def _measure(job: Job, dataset: Dataset, validation: Mapping[str, float], second
     probabilities = yield from _probabilities(job, model, dataset)
     report = make_report(job.folder.name, dataset, task.plan, probabilities, validation)
     if task.plan.init == "pretrained":
-        yield Progress("Comparing with a classical model", 0, 1)
+        yield Progress("comparing with a classical model", 0, 1)
         report = replace(report, comparisons=(_against_classical(dataset, task.plan, report),))
-        yield Progress("Comparing with a classical model", 1, 1)
+        yield Progress("comparing with a classical model", 1, 1)
     write_report(job.folder, report)
-    yield Progress("Writing the bundle", 0, 1)
+    yield Progress("writing the bundle", 0, 1)
     write_bundle(bundle_folder(job.folder), Material(model, spec, dataset, report))
-    yield Progress("Writing the bundle", 1, 1)
+    yield Progress("writing the bundle", 1, 1)
     numbers = {"accuracy": report.accuracy.value, "macro_f1": report.macro_f1.value, "seconds": seconds}
     RunStore(job.workspace).summarise(job.folder.name, numbers)
     if task.compare_to:
@@ -145,10 +87,10 @@ def _probabilities(job: Job, model: "TransferModel", dataset: Dataset) -> Genera
     assert job.task.plan is not None
     rows, store, found = dataset.rows("test"), job.store(), []
     for start in range(0, len(rows), TEST_ROWS):
-        yield Progress("Testing", start, len(rows))
+        yield Progress("testing", start, len(rows))
         part = rows[start : start + TEST_ROWS]
         found.append(predict_rows(model, job.spec, job.task.plan, dataset, part, store))
-    yield Progress("Testing", len(rows), len(rows))
+    yield Progress("testing", len(rows), len(rows))
     return np.concatenate(found)
 
 
@@ -198,35 +140,3 @@ def _compare(
 
     truth, predicted = (np.array([getattr(p, name) for p in report.predictions]) for name in ("truth", "predicted"))
     return compare(baseline, budget, truth, predicted, np.asarray(other))
-
-
-def _speed(job: Job) -> Events:
-    """Measure the backbone on this machine."""
-    from tl_core.backbones.speed import measure_speed
-
-    yield RunStarted("speed", None, {}, "", job.task.seed, {})
-    yield Progress("Measuring the speed of this machine", 0, 1)
-    measure_speed(job.spec, job.workspace)
-    yield Progress("Measuring the speed of this machine", 1, 1)
-    yield RunEnded("done", "The speed is measured.")
-
-
-def _started(job: Job, dataset: Dataset) -> RunStarted:
-    items = {split: len(dataset.rows(split)) for split in ("train", "validation", "test")}
-    groups = {group.name: 0 for group in job.spec.groups}
-    return RunStarted(job.task.kind, job.task.plan, groups, "", job.task.seed, items)
-
-
-def _counted(job: Job, stage: str, steps: Iterator[tuple[int, int]]) -> Generator[RunEvent, None, bool]:
-    """Turn (done, total) into Progress, not too often; return False where the run was stopped on the way."""
-    shown = 0.0
-    for done, total in steps:
-        if job.control.stopped:
-            return False
-        if monotonic() - shown >= PUBLISH or done >= total:
-            shown = monotonic()
-            yield Progress(stage, done, total)
-    return not job.control.stopped
-
-
-_KINDS: dict[str, Callable[[Job], Events]] = {"probe": _probe, "train": _train, "speed": _speed}

@@ -1,0 +1,43 @@
+"""Plan: which layers learn, when and how fast, decided before anything runs."""
+
+import streamlit as st
+
+from ui import backbone_view, plan_advice, plan_view, planning, session
+from ui.empty import need_backbone
+
+
+def watch() -> None:
+    """See to the probe and the speed test; a fragment's body, which redraws the page when one of them is done."""
+    known = planning.ground()
+    waiting = plan_advice.probe(known)
+    measuring = not known.speed and backbone_view.measure(known.spec.modality)
+    before = st.session_state.get("plan_waiting")
+    st.session_state["plan_waiting"] = (waiting, measuring)
+    if before is not None and before != (waiting, measuring):
+        st.rerun()
+
+
+def show() -> None:
+    st.title("Decide what learns", anchor=False)
+    st.write(
+        "The plan says which layers keep what they know, which ones learn, and how fast. "
+        "A good one is ready; change what you like."
+    )
+    waiting = st.session_state.get("plan_waiting", (True, True))
+    st.fragment(watch, run_every=1.0 if any(waiting) else None)()
+    known = planning.ground()
+    plan_advice.recommendation(known)
+    plan_advice.likeness(known)
+    plan_advice.others(known)
+    plan = planning.settle(known)
+    st.subheader("The plan", anchor=False)
+    if session.current().edited:
+        st.caption(":material/edit: Edited by hand.")
+    plan_view.problems(plan, known)
+    plan_view.drawing(plan, known)
+    plan_view.costs(plan, known)
+    plan_advice.evidence(known)
+
+
+if need_backbone():
+    show()

@@ -1,0 +1,90 @@
+"""Try it and take it away: the model at work, and the bundle that works without this app."""
+
+import re
+from pathlib import Path
+
+import streamlit as st
+
+from tl_core.evaluation.saved import bundle_folder
+from tl_core.evaluation.values import Report
+from tl_core.export.archive import zip_bundle
+from ui import empty, rail, results, running, session, trying, words
+
+WHAT = {
+    "weights.safetensors": "what the network has learned",
+    "predict.py": "a program that classifies files, without this app",
+    "labels.json": "the names of the classes",
+    "preprocessing.json": "how a file becomes numbers, exactly as in training",
+    "plan.yaml": "what learned, when and how fast",
+    "report.json": "everything that was measured",
+    "README.md": "the model card: data, results, limits",
+    "requirements.txt": "what to install to run it",
+    "tokenizer.json": "how a text is cut into pieces",
+    "config.json": "how the network is built",
+}
+ORDER = {name: number for number, name in enumerate(WHAT)}
+
+
+def take_away(bundle: Path, report: Report) -> None:
+    """Offer the bundle for download and say what is in it."""
+    slug = re.sub(r"[^a-z0-9]+", "-", report.dataset.lower()).strip("-") or "model"
+
+    def packed() -> bytes:
+        return zip_bundle(bundle, bundle.parent / f"{slug}-model.zip").read_bytes()
+
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.write("One file with everything it takes to use the model elsewhere. It is yours; it needs no internet.")
+        st.download_button(
+            "Download the model",
+            packed,
+            file_name=f"{slug}-model.zip",
+            mime="application/zip",
+            type="primary",
+            icon=":material/download:",
+            on_click="ignore",
+            key="try_download",
+        )
+        st.markdown("**Use it on another computer**")
+        sample = "pictures/" if (bundle / "preprocessing.json").is_file() and not _is_text(bundle) else "texts.csv"
+        st.code(
+            f"unzip {slug}-model.zip && cd {slug}-model\npip install -r requirements.txt\n"
+            f"python predict.py {sample} --out predictions.csv",
+            language="bash",
+        )
+    with right:
+        st.markdown("**What is in it**")
+        lines = [
+            f"- `{path.name}` {WHAT.get(path.name, '')} :gray[({words.size(path.stat().st_size)})]"
+            for path in sorted(bundle.iterdir(), key=lambda path: ORDER.get(path.name, len(ORDER)))
+            if path.is_file()
+        ]
+        st.markdown("\n".join(lines))
+    card = bundle / "README.md"
+    if card.is_file():
+        with st.expander("Model card", icon=":material/description:", key="try_card"):
+            text = card.read_text(encoding="utf-8")
+            st.markdown(re.sub(r"^(#{1,3}) ", r"##\1 ", re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.S), flags=re.M))
+
+
+def _is_text(bundle: Path) -> bool:
+    return (bundle / "tokenizer.json").is_file()
+
+
+st.title("Use it anywhere", anchor=False)
+run = running.chosen()
+if empty.need_run() and run:
+    report, bundle = results.read_report(run), bundle_folder(running.store().folder(run.id))
+    if report and bundle.is_dir():
+        dataset = session.open_dataset(report.fingerprint)
+        one, many = st.tabs(["One at a time", "Many at once"], key="try_tabs")
+        with one:
+            (trying.one_text if _is_text(bundle) else trying.one_image)(bundle, report, dataset)
+        with many:
+            trying.batch(bundle, report)
+        st.header("Take it away", anchor=False)
+        take_away(bundle, report)
+    else:
+        rail.block("The model has to be trained and measured first.")
+        text = "The training is still going on." if run.active else "This run has no finished model."
+        empty.empty("deployed_code", "No model to try yet", text, "Go to training", "train")

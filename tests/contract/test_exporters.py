@@ -1,0 +1,33 @@
+"""What every exporter owes: what it writes, read back, answers as the model does."""
+
+import numpy as np
+import pytest
+
+from tests.export.made import material
+from tl_core.errors import ExportError
+from tl_core.evaluation.predict import Prepared, predict
+from tl_core.export import EXPORTERS
+from tl_core.export.bundle import dataset_items, preprocessor
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS.values(), ids=lambda exporter: exporter.name)
+@pytest.mark.parametrize("modality", ["image", "text"])
+def test_write_and_load(exporter, modality, tmp_path, tiny_images, tiny_texts, tiny_backbones):
+    dataset = tiny_images if modality == "image" else tiny_texts
+    made = material(dataset, f"tiny_{modality}")
+    target = tmp_path / f"model{exporter.suffix}"
+    result = exporter.write(target, made)
+    assert result.path == target
+    assert result.n_compared > 0
+    assert result.max_abs_diff <= 1e-4
+    items = dataset_items(dataset, dataset.rows("test"))
+    loaded = exporter.load(target)
+    assert loaded.classes == dataset.classes
+    expected = predict(made.model, made.spec, Prepared(items, preprocessor(made.spec)))
+    assert np.abs(loaded.predict(items) - expected).max() <= 1e-4
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS.values(), ids=lambda exporter: exporter.name)
+def test_nothing_to_load(exporter, tmp_path):
+    with pytest.raises(ExportError):
+        exporter.load(tmp_path / "nothing")

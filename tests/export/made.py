@@ -1,0 +1,31 @@
+"""Models to export: a backbone with a head of random weights is as good as a trained one for that."""
+
+import numpy as np
+import torch
+
+from tl_core.backbones.preprocess import preprocessor
+from tl_core.backbones.spec import BACKBONES
+from tl_core.data.dataset import Dataset
+from tl_core.evaluation.predict import Prepared, predict
+from tl_core.evaluation.report import make_report
+from tl_core.export import Material
+from tl_core.export.bundle import dataset_items
+from tl_core.plan import Head, Phase, TransferPlan
+from tl_core.training.model import build_model
+
+
+def material(dataset: Dataset, backbone: str, head: Head | None = None) -> Material:
+    """A model whose head spreads its answers, and the report of it."""
+    spec = BACKBONES[backbone]
+    plan = TransferPlan(
+        backbone, "feature_extraction", (Phase("head", 1, {"head": 1.0}, optimizer="lbfgs"),), head=head or Head()
+    )
+    model = build_model(spec, plan, len(dataset.classes), seed=3)
+    items = dataset_items(dataset, dataset.rows("test"))
+    prepare = preprocessor(spec)
+    with torch.no_grad():
+        every = [prepare.prepare(item) for item in dataset_items(dataset, np.arange(len(dataset.labels)))]
+        model.head.standardise(model.features(prepare.collate(every, torch.device("cpu"))))
+    probabilities = predict(model, spec, Prepared(items, prepare))
+    assert np.ptp(probabilities, axis=0).max() > 0.05
+    return Material(model, spec, dataset, make_report("run-1", dataset, plan, probabilities, {"accuracy": 0.5}))

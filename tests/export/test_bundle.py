@@ -1,0 +1,169 @@
+"""The bundle: complete, faithful, atomic, and refused where something is wrong with it."""
+
+import json
+import shutil
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from tests.export.made import material
+from tests.tiny import make_texts
+from tl_core.errors import DataError, ExportError
+from tl_core.export.archive import zip_bundle
+from tl_core.export.bundle import dataset_items, load_bundle, write_bundle
+from tl_core.export.card import model_card
+from tl_core.export.measure import evaluate_bundle
+from tl_core.plan import Head
+
+
+@pytest.fixture
+def texts(tiny_texts, tiny_backbones):
+    return material(tiny_texts, "tiny_text")
+
+
+@pytest.fixture
+def images(tiny_images, tiny_backbones):
+    return material(tiny_images, "tiny_image", Head(tap="middle", pool="mean_std", kind="mlp", hidden=8))
+
+
+@pytest.mark.parametrize("kind", ["texts", "images"])
+def test_what_is_read_back_predicts_what_was_written(kind, request, tmp_path):
+    made = request.getfixturevalue(kind)
+    result = write_bundle(tmp_path / "out" / "model", made)
+    assert result.path == tmp_path / "out" / "model"
+    assert result.n_compared > 0
+    assert result.max_abs_diff <= 1e-6
+    bundle = load_bundle(result.path)
+    assert (bundle.classes, bundle.report, bundle.plan) == (made.dataset.classes, made.report, made.report.plan)
+    for name, tensor in made.model.state_dict().items():
+        assert torch.equal(tensor, bundle.model.state_dict()[name])
+    assert [p.name for p in result.path.parent.iterdir()] == ["model"]
+
+
+def test_it_holds_what_it_promises(texts, tmp_path):
+    folder = write_bundle(tmp_path / "model", texts).path
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        *("weights.safetensors", "plan.yaml", "report.json", "predict.py", "README.md", "labels.json"),
+        *("preprocessing.json", "config.json", "requirements.txt", "tokenizer.json"),
+    }
+    packed = zip_bundle(folder, tmp_path / "graft-model.zip")
+    with zipfile.ZipFile(packed) as archive:
+        assert {name.removeprefix("graft-model/") for name in archive.namelist()} == names
+        assert archive.testzip() is None
+
+
+def test_an_older_bundle_is_replaced_and_other_files_are_not(texts, tmp_path):
+    folder = write_bundle(tmp_path / "model", texts).path
+    (folder / "left-over.txt").write_text("old")
+    write_bundle(folder, texts)
+    assert not (folder / "left-over.txt").exists()
+    other = tmp_path / "holiday"
+    other.mkdir()
+    (other / "photo.jpg").write_bytes(b"x")
+    with pytest.raises(ExportError, match="holds other files"):
+        write_bundle(other, texts)
+    assert [p.name for p in other.iterdir()] == ["photo.jpg"]
+    with pytest.raises(ExportError, match="is a file"):
+        write_bundle(other / "photo.jpg", texts)
+
+
+def test_a_failure_leaves_the_older_bundle_and_no_rubbish(texts, tmp_path, monkeypatch):
+    folder = write_bundle(tmp_path / "model", texts).path
+    monkeypatch.setattr("tl_core.export.bundle.model_card", lambda material: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_bundle(folder, texts)
+    assert load_bundle(folder).classes == texts.dataset.classes
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_a_bundle_that_would_answer_otherwise_is_not_written(texts, tmp_path, monkeypatch):
+    real = load_bundle
+
+    def wrong(folder):
+        bundle = real(folder)
+        with torch.no_grad():
+            bundle.model.head.out.bias.add_(torch.tensor([1.0, 0.0]))
+        return bundle
+
+    monkeypatch.setattr("tl_core.export.bundle.load_bundle", wrong)
+    with pytest.raises(ExportError, match="other probabilities"):
+        write_bundle(tmp_path / "model", texts)
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "plan.yaml", "report.json", "labels.json", "config.json"])
+@pytest.mark.parametrize("damage", ["missing", "cut", "other"])
+def test_damage_is_refused_by_name(texts, tmp_path, name, damage):
+    folder = write_bundle(tmp_path / "model", texts).path
+    path = folder / name
+    if damage == "missing":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+    else:
+        path.write_text(json.dumps({"a": 1}))
+    with pytest.raises(ExportError, match="model") as caught:
+        load_bundle(folder)
+    assert caught.value.hint
+    if damage == "missing":
+        assert name in caught.value.message
+
+
+def test_a_folder_that_is_none_and_weights_of_another_model(texts, images, tmp_path):
+    with pytest.raises(ExportError, match="not a complete bundle"):
+        load_bundle(tmp_path / "nowhere")
+    a, b = write_bundle(tmp_path / "a", texts).path, write_bundle(tmp_path / "b", images).path
+    shutil.copyfile(b / "weights.safetensors", a / "weights.safetensors")
+    with pytest.raises(ExportError, match="damaged"):
+        load_bundle(a)
+
+
+def test_the_card_is_honest(images):
+    card = model_card(images)
+    front = yaml.safe_load(card.split("---")[1])
+    assert front["license"] == "none"
+    assert front["pipeline_tag"] == "image-classification"
+    report = images.report
+    assert f"{report.accuracy.value * 100:.1f} % ({report.accuracy.low * 100:.1f} to" in card
+    assert images.dataset.fingerprint in card
+    assert "cut after `middle`" in card
+    assert "only 3 items" in card.replace("\n", " ") or "items: the true accuracy" in card
+    for name in report.classes:
+        assert f"| {name} |" in card
+
+
+def test_measuring_on_the_training_data_uses_the_test_items_alone(texts, tmp_path):
+    bundle = load_bundle(write_bundle(tmp_path / "model", texts).path)
+    other_split = replace(texts.dataset, split=replace(texts.dataset.split, seed=5))
+    found = evaluate_bundle(bundle, other_split)
+    assert found["accuracy"]["n"] == texts.report.accuracy.n
+    assert found["accuracy"]["value"] == texts.report.accuracy.value
+    assert found["macro_f1"]["low"] == texts.report.macro_f1.low
+    json.dumps(found, allow_nan=False)
+
+
+def test_measuring_on_other_data(texts, tmp_path, workspace):
+    bundle = load_bundle(write_bundle(tmp_path / "model", texts).path)
+    other = make_texts(workspace, per_class=11)
+    assert evaluate_bundle(bundle, other)["accuracy"]["n"] == 22
+    half = replace(other, fingerprint="other", classes=("b", "unheard of"))
+    found = evaluate_bundle(bundle, half)
+    assert (found["accuracy"]["n"], found["left_out"]) == (11, 11)
+    probabilities = bundle.predict(dataset_items(half, np.flatnonzero(half.labels == 0)))
+    assert found["accuracy"]["value"] == pytest.approx(np.mean(probabilities.argmax(1) == 1))
+    given = replace(other, fingerprint="given")
+    given.__dict__["items"] = other.items.assign(given=["test"] * 5 + ["train"] * 17)
+    assert evaluate_bundle(bundle, given)["accuracy"]["n"] == 5
+    with pytest.raises(DataError, match="label that this model knows"):
+        evaluate_bundle(bundle, replace(other, fingerprint="x", classes=("x", "y")))
+
+
+def test_measuring_the_wrong_kind_of_data(texts, images, tmp_path):
+    bundle = load_bundle(write_bundle(tmp_path / "model", texts).path)
+    with pytest.raises(DataError, match="reads texts"):
+        evaluate_bundle(bundle, images.dataset)

@@ -1,0 +1,139 @@
+"""The bundle's own predict.py, with the packaged weights, in a process that knows nothing of Graft."""
+
+import csv
+import importlib.util
+import io
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.export.made import material
+from tests.tiny import make_images, make_texts
+from tl_core.data.images import open_image
+from tl_core.data.inputs import read_inputs
+from tl_core.export.bundle import TEMPLATE, load_bundle, write_bundle
+from tl_core.plan import Head
+
+pytestmark = pytest.mark.slow
+
+
+def run(folder: Path, *arguments: object) -> subprocess.CompletedProcess:
+    """Run the bundle's script elsewhere, with an isolated interpreter: no PYTHONPATH, no user site, no project."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "GRAFT_HOME")}
+    environment |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error"}
+    elsewhere = folder.parent / "elsewhere"
+    elsewhere.mkdir(exist_ok=True)
+    command = [sys.executable, "-P", str(folder / "predict.py"), *map(str, arguments)]
+    return subprocess.run(command, cwd=elsewhere, env=environment, capture_output=True, text=True, timeout=240)
+
+
+def table(path: Path) -> tuple[list[str], list[str], list[str], np.ndarray]:
+    """Return header, items, predicted and probabilities of a written table."""
+    with open(path, newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    values = np.array([[float(cell) for cell in row[2:]] for row in rows])
+    return header, [row[0] for row in rows], [row[1] for row in rows], values
+
+
+def agrees(folder: Path, source: Path, out: Path, workspace) -> list[str]:
+    """Run the script on `source`, compare every probability with the app's, and return the items."""
+    done = run(folder, source, "--out", out)
+    assert done.returncode == 0, done.stderr
+    header, items, predicted, values = table(out)
+    bundle = load_bundle(folder)
+    inputs = read_inputs(str(source), bundle.spec.modality, workspace, bundle.text_column)
+    expected = bundle.predict(inputs.paths or inputs.texts)
+    assert header == ["item", "predicted", *bundle.classes]
+    assert items == list(inputs.ids)
+    assert np.abs(values - expected).max() <= 1e-4
+    assert predicted == [bundle.classes[i] for i in expected.argmax(axis=1)]
+    return items
+
+
+def pictures() -> dict[str, bytes]:
+    """Files of many kinds, as people have them."""
+    noise = np.random.default_rng(0).integers(0, 255, (60, 90, 3), np.uint8)
+    colour = Image.fromarray(noise).resize((300, 200), Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    clear = colour.convert("RGBA")
+    clear.putalpha(Image.linear_gradient("L").resize(colour.size))
+    deep = Image.fromarray(np.asarray(colour.convert("L")).astype(np.uint16) * 200)
+    strip = colour.resize((2000, 40))
+    kinds = {
+        "plain.jpg": (colour, {}),
+        "turned.jpg": (colour, {"exif": exif}),
+        "print.jpg": (colour.convert("CMYK"), {}),
+        "clear.png": (clear, {}),
+        "palette.gif": (colour.convert("P"), {}),
+        "deep.png": (deep, {}),
+        "strip.jpg": (strip, {}),
+        "large.jpg": (colour.resize((4400, 2600)), {}),
+        "sub folder/grey.bmp": (colour.convert("L"), {}),
+    }
+    found = {}
+    for name, (image, options) in kinds.items():
+        buffer = io.BytesIO()
+        image.save(buffer, {".jpg": "JPEG"}.get(name[-4:], name[-3:].upper()), **options)
+        found[name] = buffer.getvalue()
+    return found
+
+
+def test_images(workspace, tmp_path):
+    made = material(make_images(workspace), "efficientnet_lite0", Head(tap="blocks.4", pool="mean_std"))
+    folder = write_bundle(tmp_path / "bundle", made).path
+    archive, loose = tmp_path / "photos.zip", tmp_path / "photos"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for name, data in pictures().items():
+            packed.writestr(f"holiday/{name}", data)
+            path = loose / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        packed.writestr("holiday/.DS_Store", b"junk")
+        packed.writestr("__MACOSX/holiday/._plain.jpg", b"junk")
+        packed.writestr("holiday/broken.jpg", b"not an image")
+    assert len(agrees(folder, archive, tmp_path / "zip.csv", workspace)) == 9
+    assert len(agrees(folder, loose, tmp_path / "folder.csv", workspace)) == 9
+    assert agrees(folder, loose / "turned.jpg", tmp_path / "one.csv", workspace) == ["turned.jpg"]
+
+
+def test_texts(workspace, tmp_path):
+    made = material(make_texts(workspace), "minilm_l6", Head(tap="layer.3"))
+    folder = write_bundle(tmp_path / "bundle", made).path
+    rows = tmp_path / "rows.csv"
+    long = "the storm, it came with wind " * 200
+    rows.write_text(f'id;text;note\n1;"a pan; and\na knife";x\n2;;\n3;"{long}";y\n\n4;Brühe für alle;\n', "utf-8-sig")
+    assert agrees(folder, rows, tmp_path / "rows-out.csv", workspace) == ["row 2", "row 4", "row 6"]
+    one = tmp_path / "one.txt"
+    one.write_text("rain and fog over the hills", "utf-16")
+    assert agrees(folder, one, tmp_path / "one-out.csv", workspace) == ["one.txt"]
+
+
+def test_what_a_person_gets_wrong(workspace, tmp_path):
+    folder = write_bundle(tmp_path / "bundle", material(make_texts(workspace), "minilm_l6")).path
+    for argument in (tmp_path / "nothing.csv", tmp_path / "elsewhere"):
+        done = run(folder, argument)
+        assert done.returncode == 1
+        assert "There is no" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_pictures_are_opened_as_the_app_opens_them(tmp_path):
+    spec = importlib.util.spec_from_file_location("bundle_predict", TEMPLATE)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    for name, data in pictures().items():
+        path = tmp_path / Path(name).name
+        path.write_bytes(data)
+        if path.suffix != ".jpg":  # a photograph that was changed is stored again first; the tests above cover it
+            assert (np.asarray(script.open_image(path)) == np.asarray(open_image(path))).all()
+
+
+def test_the_script_imports_nothing_of_graft():
+    assert "tl_core" not in "".join(line for line in TEMPLATE.read_text().splitlines() if "import" in line)

@@ -1,0 +1,61 @@
+"""The real app over the real core, on tiny data; what would be started in the background only queues."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from tl_core.runs import supervisor
+from tl_core.workspace import Workspace
+
+ROOT = Path(__file__).parents[2]
+PAGES = {path.stem[2:]: str(path) for path in (ROOT / "pages").glob("*.py")}
+
+
+@pytest.fixture(autouse=True)
+def queue_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "start", lambda store, task: store.create(task))
+
+
+@pytest.fixture
+def app(workspace: Workspace) -> AppTest:
+    """The app on its first page, with an empty workspace."""
+    return AppTest.from_file(str(ROOT / "ui" / "shell.py"), default_timeout=60)
+
+
+def csv_bytes(rows: int = 40) -> bytes:
+    lines = ["text,label"]
+    for index in range(rows):
+        label = ("praise", "complaint")[index % 2]
+        lines.append(f'"{label} number {index} about the parcel and the weather",{label}')
+    return "\n".join(lines).encode()
+
+
+def zip_bytes(per_class: int = 12, classes: tuple[str, ...] = ("daisy", "tulip")) -> bytes:
+    buffer, draw = io.BytesIO(), np.random.default_rng(0)
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number, label in enumerate(classes):
+            for index in range(per_class):
+                pixels = draw.integers(0, 120, (24, 24, 3), dtype=np.uint8) + np.uint8(100 * number)
+                picture = io.BytesIO()
+                Image.fromarray(pixels).save(picture, "PNG")
+                archive.writestr(f"{label}/{index:03d}.png", picture.getvalue())
+        archive.writestr("__MACOSX/._junk", b"x")
+    return buffer.getvalue()
+
+
+def upload(app: AppTest, name: str, content: bytes) -> AppTest:
+    """Drop a file on the data page."""
+    app.run()
+    app.file_uploader[0].upload(name, content)
+    return app.run()
+
+
+def said(app: AppTest) -> str:
+    """Everything that the page says, in one string."""
+    parts = [*app.title, *app.subheader, *app.markdown, *app.caption, *app.error, *app.warning, *app.info]
+    return "\n".join(str(part.value) for part in parts)

@@ -1,0 +1,131 @@
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.pages.conftest import csv_bytes, said, upload, zip_bytes
+from tl_core.workspace import Workspace
+from ui import session
+
+
+def metrics(app: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def test_first_visit_offers_every_way_in(app: AppTest) -> None:
+    app.run()
+    assert not app.exception
+    assert app.title[0].value == "Bring your data"
+    assert {button.key for button in app.button} >= {"data_sample_bbc_news", "data_sample_digits", "rail_next"}
+    assert app.button(key="rail_next").disabled
+
+
+def test_zip_of_pictures_becomes_a_data_set(app: AppTest) -> None:
+    upload(app, "flowers.zip", zip_bytes())
+    assert not app.exception
+    assert not app.error
+    assert metrics(app)["Images"] == "24"
+    assert metrics(app)["Classes"] == "2"
+    assert not app.button(key="rail_next").disabled
+
+
+def test_upload_is_not_kept_twice(app: AppTest, workspace: Workspace) -> None:
+    upload(app, "flowers.zip", zip_bytes())
+    assert list(workspace.folder("uploads").rglob("*.zip")) == []
+    assert app.session_state["data_upload_turn"] == 1
+
+
+def test_table_is_shown_before_it_is_imported(app: AppTest) -> None:
+    upload(app, "letters.csv", csv_bytes())
+    assert app.selectbox(key="data_text").value == "text"
+    assert app.selectbox(key="data_label").value == "label"
+    assert "Texts" not in metrics(app)
+    app.button(key="data_import").click().run()
+    assert metrics(app)["Texts"] == "40"
+
+
+def test_columns_can_be_corrected(app: AppTest) -> None:
+    upload(app, "letters.csv", b"topic;body\n" + b"sport;a late goal in the match\nnews;a vote in the house\n" * 10)
+    app.selectbox(key="data_text").select("topic")
+    app.selectbox(key="data_label").select("topic")
+    app.run()
+    assert app.button(key="data_import").disabled
+    app.selectbox(key="data_text").select("body").run()
+    assert not app.button(key="data_import").disabled
+
+
+def test_cancelled_table_is_gone(app: AppTest, workspace: Workspace) -> None:
+    upload(app, "letters.csv", csv_bytes())
+    app.button(key="data_cancel").click().run()
+    assert app.title[0].value == "Bring your data"
+    assert list(workspace.folder("uploads").rglob("*.csv")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("broken.zip", b"this is not a zip"), ("empty.zip", b""), ("empty.csv", b""), ("one.zip", zip_bytes(3, ("a",)))],
+)
+def test_bad_upload_ends_in_a_sentence(app: AppTest, name: str, content: bytes) -> None:
+    upload(app, name, content)
+    assert not app.exception
+    assert app.error
+    assert "Traceback" not in said(app)
+    assert app.button(key="rail_next").disabled
+
+
+def test_path_on_the_server(app: AppTest, tmp_path) -> None:
+    (tmp_path / "flowers.zip").write_bytes(zip_bytes())
+    app.run()
+    app.text_input(key="data_path").input(str(tmp_path / "flowers.zip"))
+    app.button(key="data_path_open").click().run()
+    assert metrics(app)["Images"] == "24"
+    assert (tmp_path / "flowers.zip").exists()
+
+
+def test_missing_path_says_so(app: AppTest) -> None:
+    app.run()
+    app.text_input(key="data_path").input("/no/such/place")
+    app.button(key="data_path_open").click().run()
+    assert "/no/such/place" in app.error[0].value
+
+
+def test_split_can_be_changed(app: AppTest) -> None:
+    upload(app, "flowers.zip", zip_bytes(50))
+    app.slider(key="data_test").set_value(40)
+    app.button(key="data_split_apply").click().run()
+    assert metrics(app)["Test: is judged by"] == "40"
+
+
+def test_other_data_and_back(app: AppTest) -> None:
+    upload(app, "flowers.zip", zip_bytes())
+    app.button(key="data_other").click().run()
+    assert app.title[0].value == "Bring your data"
+    app.button(key="data_keep").click().run()
+    assert metrics(app)["Images"] == "24"
+
+
+def test_reload_restores_the_project(app: AppTest) -> None:
+    upload(app, "flowers.zip", zip_bytes())
+    fresh = AppTest.from_file(app._script_path, default_timeout=60).run()
+    assert metrics(fresh)["Images"] == "24"
+
+
+def test_earlier_import_can_be_opened_again(app: AppTest) -> None:
+    upload(app, "flowers.zip", zip_bytes())
+    app.button(key="data_other").click().run()
+    upload(app, "animals.zip", zip_bytes(15))
+    assert metrics(app)["Images"] == "30"
+    app.button(key="data_other").click().run()
+    openers = [button for button in app.button if button.key.startswith("data_open_")]
+    assert len(openers) == 2
+    openers[1].click().run()
+    assert metrics(app)["Images"] == "24"
+
+
+def test_class_names_are_not_markup(app: AppTest) -> None:
+    upload(app, "odd.zip", zip_bytes(12, ("$a$ *b*", "Ünïcode :red[x]")))
+    assert not app.exception
+    assert r"\*b\*" in said(app) or r"\*b\*" in str(list(metrics(app)))
+
+
+def test_a_project_outlives_a_broken_draft(workspace: Workspace) -> None:
+    (workspace.folder("projects") / "0123abcd.json").write_text("{broken")
+    assert session._read("0123abcd") is None

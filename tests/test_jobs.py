@@ -1,0 +1,118 @@
+from dataclasses import replace
+
+import pytest
+
+from tl_core.backbones.spec import BACKBONES
+from tl_core.data.dataset import Dataset
+from tl_core.data.split import SplitSpec
+from tl_core.errors import DataError, RunError
+from tl_core.evaluation.saved import bundle_folder, read_report
+from tl_core.export.bundle import load_bundle
+from tl_core.jobs import execute
+from tl_core.plan import TransferPlan
+from tl_core.runs.control import MemoryControl
+from tl_core.runs.events import Noted, RunEnded, RunEvent
+from tl_core.runs.record import record
+from tl_core.runs.store import RunStore
+from tl_core.runs.task import Task
+from tl_core.strategies import STRATEGIES, Setting
+
+
+def plan_of(strategy: str, dataset: Dataset, backbone: str, **options) -> TransferPlan:
+    spec = BACKBONES[backbone]
+    setting = Setting(backbone, spec.modality, tuple(g.name for g in spec.groups), 20, len(dataset.classes), 5)
+    return STRATEGIES[strategy].make(setting, options)
+
+
+def run(workspace, task: Task, control: MemoryControl | None = None) -> tuple[str, list[RunEvent]]:
+    store = RunStore(workspace)
+    run_id = store.create(task)
+    folder = store.folder(run_id)
+    return run_id, list(record(execute(task, workspace, folder, control or MemoryControl()), folder))
+
+
+@pytest.fixture
+def image_task(tiny_images, tiny_backbones) -> Task:
+    plan = plan_of("feature_extraction", tiny_images, tiny_backbones[0])
+    return Task("train", tiny_backbones[0], tiny_images.fingerprint, plan=plan)
+
+
+def test_a_training_leaves_report_bundle_and_key_figures(workspace, image_task, tiny_images):
+    run_id, events = run(workspace, image_task)
+    assert [type(event) for event in events].count(RunEnded) == 1
+    assert events[-1].status == "done", events[-1]
+    store = RunStore(workspace)
+    report = read_report(store.folder(run_id))
+    assert report.run == run_id
+    assert [p.row for p in report.predictions] == list(tiny_images.rows("test"))
+    assert [c.baseline for c in report.comparisons] == ["classical"]
+    assert store.state(run_id).numbers["accuracy"] == report.accuracy.value
+    bundle = load_bundle(bundle_folder(store.folder(run_id)))
+    assert bundle.report == report
+
+
+def test_the_split_is_the_tasks_and_not_the_data_sets_present_one(workspace, image_task, tiny_images):
+    task = replace(image_task, split=SplitSpec(validation=0.2, test=0.4, seed=3))
+    run_id, _ = run(workspace, task)
+    rows = [p.row for p in read_report(RunStore(workspace).folder(run_id)).predictions]
+    assert rows == list(replace(tiny_images, split=task.split).rows("test"))
+    assert Dataset.open(tiny_images.folder).split == SplitSpec()
+
+
+def test_a_text_run_goes_the_same_way(workspace, tiny_texts, tiny_backbones):
+    plan = plan_of("full", tiny_texts, tiny_backbones[1], epochs=1)
+    run_id, events = run(workspace, Task("train", tiny_backbones[1], tiny_texts.fingerprint, plan=plan))
+    assert events[-1].status == "done", events[-1]
+    assert (bundle_folder(RunStore(workspace).folder(run_id)) / "tokenizer.json").exists()
+
+
+def test_a_scratch_baseline_is_written_into_the_report_and_bundle_it_is_for(
+    workspace, image_task, tiny_images, tiny_backbones
+):
+    first, _ = run(workspace, image_task)
+    plan = plan_of("from_scratch", tiny_images, tiny_backbones[0], epochs=2)
+    scratch = replace(image_task, plan=plan, budget=30.0, compare_to=first)
+    for _ in range(2):  # a second baseline replaces the first
+        second, events = run(workspace, scratch)
+        assert events[-1].status == "done", events[-1]
+    folder = RunStore(workspace).folder(first)
+    report = read_report(folder)
+    assert [c.baseline for c in report.comparisons] == ["scratch", "classical"]
+    assert "30 seconds" in report.comparisons[0].budget
+    assert load_bundle(bundle_folder(folder)).report == report
+    other = read_report(RunStore(workspace).folder(second))
+    assert other.accuracy == report.comparisons[0].other
+    assert other.comparisons == ()
+
+
+def test_a_baseline_for_a_run_that_is_gone_still_ends_well(workspace, image_task):
+    task = replace(image_task, compare_to="20260101-000000-000000")
+    _, events = run(workspace, task)
+    assert events[-1].status == "done"
+    assert any(isinstance(event, Noted) and event.finding.code == "no_comparison" for event in events)
+
+
+def test_a_stop_keeps_what_is_best_and_still_reports(workspace, tiny_images, tiny_backbones, image_task):
+    plan = plan_of("full", tiny_images, tiny_backbones[0], epochs=50)
+    control = MemoryControl()
+    store = RunStore(workspace)
+    task = replace(image_task, plan=plan)
+    run_id = store.create(task)
+    seen = []
+    for event in execute(task, workspace, store.folder(run_id), control):
+        seen.append(event)
+        if type(event).__name__ == "EpochDone":
+            control.stop()
+    assert seen[-1].status == "stopped"
+    assert read_report(store.folder(run_id)) is not None
+
+
+def test_what_cannot_be_run_says_why(workspace, image_task):
+    folder = RunStore(workspace).folder(RunStore(workspace).create(image_task))
+    for task, error, words in (
+        (replace(image_task, fingerprint="gone"), DataError, "not in this workspace"),
+        (replace(image_task, plan=None), RunError, "no plan"),
+        (replace(image_task, split=SplitSpec(test=0.0)), DataError, "test"),
+    ):
+        with pytest.raises(error, match=words):
+            list(execute(task, workspace, folder, MemoryControl()))

@@ -1,0 +1,156 @@
+"""How fast a backbone is on this machine: a measurement of a few seconds, kept in the workspace."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from tl_core.backbones.spec import BackboneSpec, ImageInput
+from tl_core.errors import BackboneError
+from tl_core.types import Estimate, dump, load
+from tl_core.workspace import Workspace, read_json, write_json
+
+if TYPE_CHECKING:
+    import torch
+
+    from tl_core.backbones.staged import Staged, State
+
+SECONDS = 3.0
+"""How long a measurement goes on, once it has its smallest number of rounds."""
+ROUNDS = (3, 24)
+"""The smallest and the largest number of rounds."""
+ITEMS = 8
+TOKENS = 128
+"""Length of the texts that are measured; most of the cost of a text grows with its length."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Measured seconds. `per_item` is the forward pass of one item through each layer group, input side first.
+
+    `low` and `high` bound the sum over the groups (the middle 95 % of `rounds` rounds). `train_ratio` is the time of
+    a whole training step (forward and backward through everything) over that of the forward pass. `tokens` is the
+    length of the texts that were measured, 0 for pictures.
+    """
+
+    backbone: str
+    per_item: Mapping[str, float]
+    low: float
+    high: float
+    train_ratio: float
+    rounds: int
+    tokens: int
+    device: str
+    threads: int
+
+    @property
+    def thousand(self) -> Estimate:
+        """Seconds of the forward pass of 1,000 items."""
+        texts = f" of {self.tokens} tokens" if self.tokens else ""
+        method = f"median of {self.rounds} rounds over {ITEMS} items{texts} on this machine"
+        value = 1000 * sum(self.per_item.values())
+        return Estimate(value, 1000 * self.low, 1000 * self.high, self.rounds, method)
+
+    def seconds(self, groups: Iterable[str] | None = None, tokens: float = 0) -> float:
+        """Return the forward seconds of one item through `groups` (None: all), a text of `tokens` tokens."""
+        wanted = self.per_item if groups is None else list(groups)
+        scale = tokens / self.tokens if self.tokens and tokens else 1.0
+        return scale * sum(self.per_item[name] for name in wanted)
+
+
+def read_speed(workspace: Workspace, name: str) -> Speed | None:
+    """Return what was measured of a backbone, or None where nothing (readable) is there."""
+    try:
+        return load(Speed, read_json(workspace.root / "speed" / f"{name}.json"))
+    except (OSError, ValueError, ValidationError):
+        return None
+
+
+def measure_speed(spec: BackboneSpec, workspace: Workspace, seconds: float = SECONDS) -> Speed:
+    """Measure a backbone for some seconds, all its groups in turn in every round, and keep the result.
+
+    Raises BackboneError where it is not ready.
+    """
+    import torch
+
+    from tl_core.backbones.compat import default_device
+
+    if spec.load is None:
+        raise BackboneError(f"{spec.title} is not ready on this machine.", "Choose a backbone that is ready.")
+    device = default_device()
+    with torch.random.fork_rng(devices=[]):
+        network = spec.load(False).to(device)
+        rounds, ratios = _rounds(network, _items(spec, device), seconds)
+    totals = sorted(sum(times) / ITEMS for times in rounds)
+    edge = int(len(totals) * 0.025)
+    per_item = [median(times) / ITEMS for times in zip(*rounds, strict=True)]
+    speed = Speed(
+        backbone=spec.name,
+        per_item=dict(zip(network.names, per_item, strict=True)),
+        low=min(totals[edge], sum(per_item)),
+        high=max(totals[-1 - edge], sum(per_item)),
+        train_ratio=median(ratios),
+        rounds=len(rounds),
+        tokens=0 if isinstance(spec.input, ImageInput) else TOKENS,
+        device=device.type,
+        threads=torch.get_num_threads(),
+    )
+    write_json(workspace.folder("speed") / f"{spec.name}.json", dump(speed))
+    return speed
+
+
+def _items(spec: BackboneSpec, device: "torch.device") -> "State":
+    import torch
+
+    if isinstance(spec.input, ImageInput):
+        maps = torch.rand(ITEMS, 3, spec.input.size, spec.input.size, device=device)
+        return (maps.contiguous(memory_format=torch.channels_last),)
+    ids = torch.randint(1, 100, (ITEMS, TOKENS), device=device)
+    return ids, torch.ones_like(ids, dtype=torch.bool)
+
+
+def _rounds(network: "Staged", state: "State", seconds: float) -> tuple[list[list[float]], list[float]]:
+    """Return the seconds of every stage in every round, and per round the ratio of a training step to them."""
+    _forward(network, state)  # the first pass sets up memory and kernels
+    rounds: list[list[float]] = []
+    ratios: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(rounds) < ROUNDS[0] or (time.perf_counter() < end and len(rounds) < ROUNDS[1]):
+        rounds.append(_forward(network, state))
+        if len(rounds) % 2:
+            ratios.append(_train(network, state) / sum(rounds[-1]))
+    return rounds, ratios
+
+
+def _forward(network: "Staged", state: "State") -> list[float]:
+    import torch
+
+    network.eval()
+    times = []
+    with torch.inference_mode():
+        for index in range(len(network.names)):
+            started = _now(state[0])
+            state = network.stage(index, state)
+            times.append(_now(state[0]) - started)
+    return times
+
+
+def _train(network: "Staged", state: "State") -> float:
+    network.train()
+    started = _now(state[0])
+    network.pool(network.run(state))[0].square().sum().backward()
+    ended = _now(state[0])
+    network.zero_grad()
+    return ended - started
+
+
+def _now(tensor: "torch.Tensor") -> float:
+    """Read the clock once everything that was asked of the tensor's device is done."""
+    if tensor.is_cuda:
+        import torch
+
+        torch.cuda.synchronize()
+    return time.perf_counter()

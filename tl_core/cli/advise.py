@@ -1,0 +1,84 @@
+"""`advise`: the recommended backbone and plan, with reasons."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from tl_core.cli.console import Console, duration
+from tl_core.cli.data import choose_backbone, describe, open_data
+from tl_core.cli.running import run_whole
+from tl_core.runs.task import Task
+from tl_core.types import dump
+from tl_core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tl_core.advice.values import Advice, ProbeReport
+    from tl_core.backbones.spec import BackboneSpec
+    from tl_core.data.dataset import Dataset
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    """Import a data set, look at it with the backbone, and print the advice."""
+    workspace = Workspace.default()
+    dataset = open_data(arguments.data, workspace, console)
+    spec = choose_backbone("", dataset.modality)
+    probe = probed(dataset, spec, workspace, console)
+    advice = advice_on(dataset, spec, workspace, probe)
+    if arguments.json:
+        console.json(dump(advice))
+    else:
+        _print(dataset, advice, console)
+    return 0
+
+
+def probed(dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, console: Console) -> "ProbeReport":
+    """Return the probe's evidence and measure the machine's speed, each from the workspace where it is there.
+
+    Raises DataError where the data set cannot be trained on.
+    """
+    from tl_core.advice.values import read_report
+    from tl_core.backbones.speed import read_speed
+
+    describe(dataset, spec).require_usable()
+    if read_speed(workspace, spec.name) is None:
+        run_whole(workspace, Task("speed", spec.name, name=f"Speed of {spec.title}"), console)
+    found = read_report(workspace, dataset, spec.name)
+    if found is None:
+        task = Task("probe", spec.name, dataset.fingerprint, dataset.split, name=f"Probe of {dataset.name}")
+        run_whole(workspace, task, console)
+        found = read_report(workspace, dataset, spec.name)
+    assert found is not None, "a probe that ended well has written its report"
+    return found
+
+
+def advice_on(
+    dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, probe: "ProbeReport | None" = None
+) -> "Advice":
+    """Return the advice for a data set and a backbone. Raises DataError where it cannot be trained on."""
+    from tl_core.advice.rules import advise
+    from tl_core.backbones.speed import read_speed
+
+    profile = describe(dataset, spec)
+    profile.require_usable()
+    return advise(profile, spec, probe=probe, speed=read_speed(workspace, spec.name))
+
+
+def _print(dataset: "Dataset", advice: "Advice", console: Console) -> None:
+    console.line(f"Backbone: {advice.backbone}")
+    console.line(f"Strategy: {advice.strategy}")
+    card = advice.card(advice.strategy)
+    if card.accuracy:
+        low, high = card.accuracy.low, card.accuracy.high
+        console.line(f"Expected accuracy: {card.accuracy.value:.1%} ({low:.1%} to {high:.1%})")
+    if card.seconds:
+        console.line(f"Expected time: {duration(card.seconds.value)}")
+    console.line("\nWhy:")
+    for reason in advice.reasons:
+        console.line(f"  - {reason.text} [{reason.source}]")
+    for finding in advice.findings:
+        console.line(f"\n{finding.level}: {finding.message} {finding.hint}".rstrip())
+    console.line("\nPlan:")
+    phases = [
+        (p.name, str(p.epochs), ", ".join(f"{group} {rate:g}" for group, rate in p.lr.items()))
+        for p in advice.plan.phases
+    ]
+    console.table(("phase", "epochs at most", "learning rates (every other group is frozen)"), phases)

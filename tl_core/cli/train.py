@@ -1,0 +1,155 @@
+"""`train`: train a model and write it to a folder."""
+
+import argparse
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tl_core.cli.advise import advice_on, probed
+from tl_core.cli.console import Console
+from tl_core.cli.data import choose_backbone, describe, open_data
+from tl_core.cli.running import run_here
+from tl_core.errors import DataError, ExportError, PlanError, UsageError
+from tl_core.evaluation.saved import bundle_folder, read_report
+from tl_core.runs.store import RunState, RunStore
+from tl_core.runs.task import Task
+from tl_core.types import dump
+from tl_core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tl_core.backbones.spec import BackboneSpec
+    from tl_core.data.dataset import Dataset
+    from tl_core.evaluation.values import Report
+    from tl_core.plan import TransferPlan
+
+STOPPED = 130
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    """Train what was asked for, or what is advised, and copy the bundle out."""
+    out: Path = arguments.out.expanduser()
+    _check_names(arguments)
+    check_out(out)
+    written = _read(arguments.plan) if arguments.plan else ""
+    workspace = Workspace.default()
+    dataset = open_data(arguments.data, workspace, console)
+    if written:
+        describe(dataset).require_usable()
+        plan, spec = _plan_from(written, arguments.backbone, dataset)
+    else:
+        spec = choose_backbone(arguments.backbone, dataset.modality)
+        plan = _advised(arguments.strategy, dataset, spec, workspace, console)
+    task = Task("train", spec.name, dataset.fingerprint, dataset.split, plan, arguments.seed, name=dataset.name)
+    state = run_here(workspace, task, console)
+    folder = RunStore(workspace).folder(state.id)
+    report = read_report(folder)
+    if report is None:
+        console.note("Stopped before anything was learned, so nothing was written.")
+        return STOPPED
+    place(bundle_folder(folder), out)
+    _print(report, state, out, arguments.json, console)
+    return STOPPED if state.status == "stopped" else 0
+
+
+def _check_names(arguments: argparse.Namespace) -> None:
+    """Refuse a misspelt name before the work begins. Raises UsageError."""
+    from tl_core.backbones.spec import BACKBONES
+    from tl_core.strategies import STRATEGIES
+
+    if arguments.backbone:
+        BACKBONES[arguments.backbone]
+    if arguments.strategy:
+        STRATEGIES[arguments.strategy]
+
+
+def check_out(out: Path) -> None:
+    """Refuse a folder that holds something else than a bundle. Raises UsageError."""
+    try:
+        if out.exists() and not out.is_dir():
+            raise UsageError(f"{out} is a file.", "Name a folder that does not exist yet.")
+        if out.is_dir() and any(out.iterdir()) and not (out / "weights.safetensors").is_file():
+            raise UsageError(f"The folder {out} is not empty and holds no trained model.", "Name a new folder.")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        probe = out.parent / f".{out.name}.part"
+        probe.mkdir(exist_ok=True)
+        probe.rmdir()
+    except OSError as error:
+        raise UsageError(f"The folder {out} cannot be written ({error.strerror}).", "Name another one.") from error
+
+
+def place(bundle: Path, out: Path) -> None:
+    """Copy a bundle to `out`; an older bundle there gives way. Raises ExportError."""
+    from tl_core.export.bundle import replaced
+
+    try:
+        with replaced(out) as part:
+            shutil.copytree(bundle, part, dirs_exist_ok=True)
+    except shutil.Error as error:
+        raise ExportError(f"The bundle could not be copied to {out}.", "Check the free space.") from error
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.expanduser().read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"The plan {path} cannot be read ({error.strerror}).", "Check the path.") from error
+    except UnicodeDecodeError as error:
+        raise PlanError(f"{path.name} is not a text file, so it is no plan.", "A plan is a YAML file.") from error
+
+
+def _plan_from(text: str, backbone: str, dataset: "Dataset") -> tuple["TransferPlan", "BackboneSpec"]:
+    """Read a plan and check it whole. Raises PlanError, or UsageError where it does not fit the command."""
+    from tl_core.backbones.spec import BACKBONES
+    from tl_core.plan import from_yaml
+
+    named = from_yaml(text, backbones=tuple(BACKBONES)).backbone
+    if backbone and backbone != named:
+        raise UsageError(f"The plan is for {named}, not for {backbone}.", "Leave --backbone out, or change the plan.")
+    spec = choose_backbone(named, dataset.modality)
+    return from_yaml(text, [group.name for group in spec.groups], tuple(BACKBONES)), spec
+
+
+def _advised(
+    strategy: str, dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, console: Console
+) -> "TransferPlan":
+    """Return the recommended plan, or that of the named strategy with the options that suit the data."""
+    probe = None if strategy == "from_scratch" else probed(dataset, spec, workspace, console)
+    advice = advice_on(dataset, spec, workspace, probe)
+    if not strategy:
+        console.note(f"Training as advised: {advice.strategy} on {advice.backbone}.")
+        return advice.plan
+    try:
+        return advice.card(strategy).plan
+    except KeyError as error:
+        raise DataError(f"The strategy {strategy} does not suit this data set.", "Leave --strategy out.") from error
+
+
+def _print(report: "Report", state: RunState, out: Path, as_json: bool, console: Console) -> None:
+    if as_json:
+        console.json(
+            {
+                "out": str(out),
+                "run": state.id,
+                "status": state.status,
+                "backbone": report.plan.backbone,
+                "strategy": report.plan.strategy,
+                "seed": state.task.seed,
+                "seconds": state.numbers.get("seconds"),
+                "accuracy": dump(report.accuracy),
+                "macro_f1": dump(report.macro_f1),
+                "validation": dict(report.validation),
+                "comparisons": [dump(comparison) for comparison in report.comparisons],
+                "findings": [dump(finding) for finding in report.findings],
+            }
+        )
+        return
+    console.line(f"{report.plan.strategy} on {report.plan.backbone}, measured on {report.accuracy.n} test items:")
+    rows = [("accuracy", report.accuracy), ("macro-F1", report.macro_f1)]
+    table = [(name, f"{e.value:.3f}", f"{e.low:.3f}", f"{e.high:.3f}") for name, e in rows]
+    console.table(("", "value", "low", "high"), table)
+    for one in report.comparisons:
+        gain = f"{one.gain.value:+.3f} ({one.gain.low:+.3f} to {one.gain.high:+.3f})"
+        console.line(f"Against {one.title.lower()} ({one.other.value:.3f}): {gain}, {one.verdict}")
+    for finding in report.findings:
+        console.line(f"{finding.level}: {finding.message} {finding.hint}".rstrip())
+    console.line(f"The model is in {out}")

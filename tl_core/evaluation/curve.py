@@ -1,0 +1,173 @@
+"""The data-efficiency curve: accuracy over nested label counts, for transfer, from scratch and a classical model.
+
+Every arm is a generator: it yields itself with one point more each time, so that a curve can be saved and shown while
+it grows. Points are scored on the test items. That is reporting, not choosing: no score of a curve may choose anything
+(a plan, a strategy, an epoch), or the test set would no longer be one.
+"""
+
+import shutil
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from math import hypot, sqrt
+
+import numpy as np
+
+from tl_core.backbones.spec import BackboneSpec
+from tl_core.data.dataset import Dataset
+from tl_core.errors import DataError, RunError
+from tl_core.evaluation.baselines import Classical, logistic
+from tl_core.evaluation.metrics import wilson
+from tl_core.evaluation.nested import label_counts, nested_order
+from tl_core.evaluation.predict import Rows, predict
+from tl_core.evaluation.values import Curve, CurveArm, CurvePoint
+from tl_core.plan import TransferPlan
+from tl_core.runs.control import RunControl
+from tl_core.runs.events import EpochDone, Progress, RunEnded
+from tl_core.strategies import STRATEGIES, Setting
+from tl_core.training.loop import TrainJob, load_best, train
+from tl_core.types import Estimate
+
+
+def empty_curve(dataset: Dataset, backbone: str) -> Curve:
+    """Return a curve without arms. Raises DataError where there are no test items to score on."""
+    n_test = len(dataset.rows("test"))
+    if n_test == 0:
+        raise DataError("There is no test item to measure a curve on.", "Give the split a test part.")
+    return Curve(dataset.fingerprint, backbone, n_test, ())
+
+
+def sizes(dataset: Dataset) -> tuple[int, ...]:
+    """Return the label counts of the curve: doubling from one a class up to the training items."""
+    return label_counts(dataset.labels[dataset.rows("train")])
+
+
+def subset(dataset: Dataset, labels: int, seed: int) -> np.ndarray:
+    """Return the first `labels` training rows in the seed's nested order: stratified, contained in every larger one."""
+    rows = dataset.rows("train")
+    return rows[nested_order(dataset.labels[rows], seed)[:labels]]
+
+
+def transfer_arm(dataset: Dataset, features_ND: np.ndarray, l2: float, seeds: int = 5) -> Iterator[CurveArm]:
+    """Yield the growing transfer arm: a logistic regression over frozen features `[N, D]` for every count and seed.
+
+    `l2` is the strength per item (scikit-learn's 1 / (C N)), as a plan's head phase has it; features are standardised
+    by the items of each subset.
+    """
+    classes = len(dataset.classes)
+
+    def fit(train: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        mean, std = features_ND[train].mean(axis=0), features_ND[train].std(axis=0)
+        std = np.where(std <= 1e-6 * np.maximum(np.abs(mean), 1e-6), 1.0, std)
+        seen, asked = ((features_ND[part] - mean) / std for part in (train, rows))
+        return logistic(seen, dataset.labels[train], asked, classes, 1 / (max(l2, 1e-8) * len(train)))
+
+    budget = f"frozen features, {seeds} draws of the items"
+    yield from _cheap_arm(dataset, CurveArm("transfer", "Transfer", budget, ()), fit, seeds)
+
+
+def classical_arm(dataset: Dataset, model: Classical, seeds: int = 3) -> Iterator[CurveArm]:
+    """Yield the growing classical arm: the classical model for every count and seed."""
+    arm = CurveArm("classical", "Classical model", f"{model.title}, {seeds} draws of the items", ())
+    yield from _cheap_arm(dataset, arm, model.predict, seeds)
+
+
+def _cheap_arm(
+    dataset: Dataset, arm: CurveArm, fit: Callable[[np.ndarray, np.ndarray], np.ndarray], seeds: int
+) -> Iterator[CurveArm]:
+    test, counts = dataset.rows("test"), sizes(dataset)
+    for labels in counts:
+        # all items are the same items whatever the seed, and the fit is deterministic
+        draws = 1 if labels == counts[-1] else seeds
+        found = [fit(subset(dataset, labels, seed), test).argmax(axis=1) for seed in range(draws)]
+        scores = [float(np.mean(predicted == dataset.labels[test])) for predicted in found]
+        arm = with_point(arm, labels, scores * (seeds // draws), len(test))
+        yield arm
+
+
+def scratch_counts(counts: Sequence[int], most: int = 5) -> tuple[int, ...]:
+    """Return at most `most` of the label counts, evenly spaced and the last among them: trainings cost time."""
+    if len(counts) <= most:
+        return tuple(counts)
+    return tuple(counts[round(place)] for place in np.linspace(0, len(counts) - 1, most))
+
+
+def scratch_plan(dataset: Dataset, spec: BackboneSpec, labels: int) -> TransferPlan:
+    """Return the from-scratch strategy's own plan for `labels` training items of a data set."""
+    chosen = dataset.labels[subset(dataset, labels, seed=0)]
+    smallest = int(np.unique(chosen, return_counts=True)[1].min())
+    groups = tuple(group.name for group in spec.groups)
+    setting = Setting(spec.name, spec.modality, groups, labels, len(dataset.classes), smallest)
+    return STRATEGIES["from_scratch"].make(setting)
+
+
+def scratch_arm(job: TrainJob, counts: Sequence[int], seeds: int, control: RunControl) -> Iterator[CurveArm | Progress]:
+    """Yield progress and the growing from-scratch arm: a training for every count and seed.
+
+    The plan of a count is the strategy's (`scratch_plan`), not the job's; `job.budget` caps the seconds of one
+    training. The best epoch is chosen on all validation items, which flatters this arm. Ends early, with the points so
+    far, where `control` stops it. Raises RunError where a training fails.
+    """
+    dataset, test = job.dataset, job.dataset.rows("test")
+    plans = {labels: scratch_plan(dataset, job.spec, labels) for labels in counts}
+    arm = CurveArm("scratch", "From scratch", _budget(plans.values(), seeds, job.budget), ())
+    total = len(counts) * seeds
+    for place, labels in enumerate(counts):
+        scores = []
+        for seed in range(seeds):
+            rows = tuple(subset(dataset, labels, seed).tolist())
+            folder = job.folder / f"scratch-{labels}-{seed}"
+            folder.mkdir(parents=True, exist_ok=True)
+            part = replace(job, plan=plans[labels], seed=job.seed + seed, train_rows=rows, folder=folder)
+            for share in _trained(part, control):
+                done = round(100 * (place * seeds + seed + share))
+                yield Progress(f"from scratch with {labels} labels", done, 100 * total)
+            if control.stopped:
+                return
+            model = load_best(folder, job.spec, part.plan, len(dataset.classes))
+            found = predict(model, job.spec, Rows(job.store.prepared(dataset, job.spec), test)).argmax(axis=1)
+            scores.append(float(np.mean(found == dataset.labels[test])))
+            shutil.rmtree(folder, ignore_errors=True)
+        arm = with_point(arm, labels, scores, len(test))
+        yield arm
+    yield Progress("from scratch", 100 * total, 100 * total)
+
+
+def _budget(plans: Collection[TransferPlan], seeds: int, seconds: float | None) -> str:
+    epochs = sorted({plan.epochs for plan in plans})
+    span = f"{epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else f"{epochs[0]}"
+    cap = f" or {seconds:.0f} s" if seconds else ""
+    return f"at most {span} epochs{cap} a training, {seeds} draw{'s' * (seeds > 1)} of the items"
+
+
+def _trained(job: TrainJob, control: RunControl) -> Iterator[float]:
+    """Train; yield the share of the epochs done. Raises RunError where the training failed."""
+    epochs = 0
+    for event in train(job, control):
+        if isinstance(event, EpochDone):
+            epochs += 1
+            yield min(epochs / job.plan.epochs, 1.0)
+        if isinstance(event, RunEnded) and event.status == "failed":
+            raise RunError(event.reason, event.hint)
+
+
+def with_point(arm: CurveArm, labels: int, scores: Sequence[float], n_test: int) -> CurveArm:
+    """Return the arm with one point more.
+
+    The interval of the mean joins two spreads (square root of the sum of squares): which items were drawn for
+    training, by Student's t over the seeds, and which items the test set holds, by Wilson.
+    """
+    mean = float(np.mean(scores))
+    items = wilson(mean * n_test, n_test)
+    seeds = student(len(scores)) * float(np.std(scores, ddof=1)) / sqrt(len(scores)) if len(scores) > 1 else 0.0
+    low, high = hypot(seeds, mean - items.low), hypot(seeds, items.high - mean)
+    method = f"mean of {len(scores)} draws; spread of draws and of test items"
+    accuracy = Estimate(mean, max(0.0, mean - low), min(1.0, mean + high), n_test, method)
+    points = sorted((*arm.points, CurvePoint(labels, tuple(scores), accuracy)), key=lambda point: point.labels)
+    return replace(arm, points=tuple(points))
+
+
+def student(n: int) -> float:
+    """Return the 97.5 % point of Student's t for the mean of `n` values."""
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, n - 1))

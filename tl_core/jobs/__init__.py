@@ -1,0 +1,24 @@
+"""What each kind of run does: a task becomes a stream of events, and files that outlive the run."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tl_core.jobs.curve import curve
+from tl_core.jobs.job import Events, Job
+from tl_core.jobs.probe import probe, speed
+from tl_core.jobs.train import train
+from tl_core.runs.control import RunControl
+from tl_core.runs.events import RunEvent
+from tl_core.runs.task import Kind, Task
+from tl_core.workspace import Workspace
+
+_KINDS: dict[Kind, Callable[[Job], Events]] = {"probe": probe, "train": train, "curve": curve, "speed": speed}
+
+
+def execute(task: Task, workspace: Workspace, folder: Path, control: RunControl) -> Iterator[RunEvent]:
+    """Do what a task asks and yield what happens, RunEnded exactly once and last, unless an exception ends it.
+
+    `folder` takes what the run makes; what serves other runs too goes to the workspace. Raises GraftError for
+    everything that a person can put right.
+    """
+    yield from _KINDS[task.kind](Job(task, workspace, folder, control))

@@ -1,0 +1,76 @@
+"""The data-efficiency curve, saved after every point so that it can be watched."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from tl_core.data.dataset import Dataset
+from tl_core.evaluation.saved import read_curve, write_curve
+from tl_core.evaluation.values import CurveArm
+from tl_core.jobs.job import Events, Job, started
+from tl_core.runs.events import Progress, RunEnded
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SCRATCH_SECONDS = 30.0  # of each training from scratch, unless the task says otherwise
+SCRATCH_SEEDS = 2
+
+
+def cheap_arms(job: Job, dataset: Dataset, features_ND: "np.ndarray", l2: float) -> Events:
+    """Measure transfer on stored features `[N, D]`, and the classical model."""
+    from tl_core.evaluation.baselines import classical
+    from tl_core.evaluation.curve import classical_arm, transfer_arm
+
+    yield from _grow(job, dataset, transfer_arm(dataset, features_ND, l2))
+    yield from _grow(job, dataset, classical_arm(dataset, classical(dataset)))
+
+
+def curve(job: Job) -> Events:
+    """Train the same network from scratch at a few label counts; the task's budget caps each training's seconds."""
+    from tl_core.evaluation.curve import scratch_arm, scratch_counts, scratch_plan, sizes
+    from tl_core.training.loop import TrainJob
+
+    task, dataset, spec = job.task, job.dataset(), job.spec
+    yield started(job, dataset)
+    yield from _missing_cheap_arms(job, dataset)
+    counts = scratch_counts(sizes(dataset))
+    training = TrainJob(
+        dataset=dataset,
+        spec=spec,
+        plan=scratch_plan(dataset, spec, counts[-1]),
+        seed=task.seed,
+        folder=job.folder,
+        store=job.store(),
+        budget=task.budget or SCRATCH_SECONDS,
+    )
+    yield from _grow(job, dataset, scratch_arm(training, counts, SCRATCH_SEEDS, job.control))
+    if job.control.stopped:
+        yield RunEnded("stopped", "Stopped on request; the points that were measured are kept.")
+    else:
+        yield RunEnded("done", "The curve is measured.")
+
+
+def _missing_cheap_arms(job: Job, dataset: Dataset) -> Events:
+    """Measure the cheap arms where a probe was there but did not get to them."""
+    from tl_core.advice.values import read_report
+
+    known, report = read_curve(job.workspace, job.task), read_report(job.workspace, dataset, job.spec.name)
+    if report and not (known and known.arm("transfer") and known.arm("classical")):
+        features = job.store().features(dataset, job.spec, report.tap, report.pool)
+        yield from cheap_arms(job, dataset, features, report.l2)
+
+
+def _grow(job: Job, dataset: Dataset, arms: Iterable[CurveArm | Progress]) -> Events:
+    """Save an arm each time it has grown, until it is whole or the run is stopped."""
+    from tl_core.evaluation.curve import empty_curve, sizes
+
+    counts = sizes(dataset)
+    for arm in arms:
+        if isinstance(arm, Progress):
+            yield arm
+            continue
+        known = read_curve(job.workspace, job.task) or empty_curve(dataset, job.spec.name)
+        write_curve(job.workspace, job.task, known.with_arm(arm))
+        yield Progress(f"curve, {arm.title.lower()}", len(arm.points), len(counts))
+        if job.control.stopped:
+            return

@@ -1,0 +1,65 @@
+"""A task with everything it needs at hand, and what every kind of run does alike."""
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from tl_core.backbones.spec import BACKBONES, BackboneSpec
+from tl_core.data.dataset import Dataset
+from tl_core.runs.control import RunControl
+from tl_core.runs.events import Progress, RunEvent, RunStarted
+from tl_core.runs.task import Task
+from tl_core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tl_core.features import FeatureStore
+
+Events = Generator[RunEvent, None, None]
+PUBLISH = 0.25  # seconds between two Progress events of one stage
+
+
+@dataclass(frozen=True)
+class Job:
+    """A task with everything it needs at hand."""
+
+    task: Task
+    workspace: Workspace
+    folder: Path
+    control: RunControl
+
+    @property
+    def spec(self) -> BackboneSpec:
+        """The backbone. Raises UsageError for a name that does not exist."""
+        return BACKBONES[self.task.backbone]
+
+    def dataset(self) -> Dataset:
+        """Return the data set under the split that the task names. Raises DataError where it is gone."""
+        from tl_core.data.sources import open_dataset
+
+        return replace(open_dataset(self.workspace, self.task.fingerprint), split=self.task.split)
+
+    def store(self) -> "FeatureStore":
+        """Return the workspace's feature store."""
+        from tl_core.features import FeatureStore
+
+        return FeatureStore(self.workspace)
+
+
+def started(job: Job, dataset: Dataset) -> RunStarted:
+    """Return the event that opens a run without a model of its own."""
+    items = {split: len(dataset.rows(split)) for split in ("train", "validation", "test")}
+    return RunStarted(job.task.kind, None, {}, "", job.task.seed, items)
+
+
+def counted(job: Job, stage: str, steps: Iterator[tuple[int, int]]) -> Generator[RunEvent, None, bool]:
+    """Turn (done, total) into Progress, not too often; return False where the run was stopped on the way."""
+    shown = 0.0
+    for done, total in steps:
+        if job.control.stopped:
+            return False
+        if monotonic() - shown >= PUBLISH or done >= total:
+            shown = monotonic()
+            yield Progress(stage, done, total)
+    return not job.control.stopped

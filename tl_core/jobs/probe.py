@@ -1,0 +1,36 @@
+"""The probe: one forward pass, and the evidence that rests on it. And the speed test."""
+
+from tl_core.jobs.curve import cheap_arms
+from tl_core.jobs.job import Events, Job, counted, started
+from tl_core.runs.events import Progress, RunEnded, RunStarted
+
+
+def probe(job: Job) -> Events:
+    """One forward pass, then the comparison of depths, then the arms of the curve that cost no further pass."""
+    from tl_core.advice.evidence import probe_report
+    from tl_core.advice.values import write_report
+
+    dataset, spec, store = job.dataset(), job.spec, job.store()
+    yield started(job, dataset)
+    if not (yield from counted(job, "features", store.probe(dataset, spec))):
+        yield RunEnded("stopped", "Stopped before the backbone had seen every item; nothing was kept.")
+        return
+    yield Progress("comparing depths", 0, 1)
+    report = probe_report(dataset, spec, store)
+    write_report(job.workspace, report)
+    yield Progress("comparing depths", 1, 1)
+    if len(dataset.rows("test")):
+        features = store.features(dataset, spec, report.tap, report.pool)
+        yield from cheap_arms(job, dataset, features, report.l2)
+    yield RunEnded("done", "The backbone has seen every item, and the depths are compared.")
+
+
+def speed(job: Job) -> Events:
+    """Measure the backbone on this machine."""
+    from tl_core.backbones.speed import measure_speed
+
+    yield RunStarted("speed", None, {}, "", job.task.seed, {})
+    yield Progress("measuring the speed of this machine", 0, 1)
+    measure_speed(job.spec, job.workspace)
+    yield Progress("measuring the speed of this machine", 1, 1)
+    yield RunEnded("done", "The speed is measured.")

@@ -1,0 +1,159 @@
+"""Plotly figures for results that stand still: the confusion matrix and the data-efficiency curve."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tl_core.evaluation.values import Curve, CurveArm, Report
+from ui.theme import BRAND, GRID, INK, MUTED, SERIES, shade
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+BACKGROUND = ("#fdfcf9", "#171a17")
+LONGEST = 24
+MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
+ARM_LOOKS = {"transfer": (0, "solid", "circle"), "scratch": (2, "dash", "square"), "classical": (1, "dot", "diamond")}
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+
+
+def confusion(report: Report) -> "Figure":
+    """Return the confusion matrix as a heat map of row shares, counts in the cells, the truth going down.
+
+    Each cell is also a point (customdata: truth, predicted), because a heat map cannot be selected from.
+    """
+    import plotly.graph_objects as go
+
+    names = [_short(name) for name in report.classes]
+    size = len(names)
+    shares = [[count / max(1, sum(line)) for count in line] for line in report.confusion]
+    figure = go.Figure(
+        go.Heatmap(
+            z=shares,
+            colorscale=[[0, shade(BACKGROUND)], [1, shade(BRAND)]],
+            zmin=0,
+            zmax=1,
+            showscale=False,
+            xgap=2,
+            ygap=2,
+            hoverinfo="skip",
+        )
+    )
+    cells = [(t, p) for t in range(size) for p in range(size)]
+    light, dark = ("#ffffff", INK[0])
+    figure.add_scatter(
+        x=[p for _, p in cells],
+        y=[t for t, _ in cells],
+        mode="markers+text",
+        marker={"symbol": "square", "size": max(14, min(44, 300 // max(1, size))), "opacity": 0},
+        text=[str(report.confusion[t][p]) if report.confusion[t][p] or size <= 12 else "" for t, p in cells],
+        textfont={"color": [_on(shares[t][p], light, dark) for t, p in cells], "size": 14 if size <= 12 else 10},
+        customdata=[[t, p] for t, p in cells],
+        hovertext=[
+            f"{report.confusion[t][p]} of {sum(report.confusion[t])} that are {report.classes[t]}"
+            f"<br>were called {report.classes[p]}"
+            for t, p in cells
+        ],
+        hovertemplate="%{hovertext}<extra></extra>",
+        selected={"marker": {"opacity": 0.35}},
+        unselected={"marker": {"opacity": 0}, "textfont": {"color": shade(MUTED)}},
+    )
+    axis = {"tickmode": "array", "tickvals": list(range(size)), "ticktext": names, "showgrid": False, "zeroline": False}
+    figure.update_xaxes(**axis, title="The model says", side="top", range=[-0.5, size - 0.5])
+    figure.update_yaxes(**axis, title="It is", range=[size - 0.5, -0.5])
+    figure.update_layout(height=min(900, 150 + 44 * max(5, size)), margin=MARGIN, showlegend=False, dragmode=False)
+    return figure
+
+
+def _on(share: float, light: str, dark: str) -> str:
+    """Return the text colour that reads on a cell."""
+    if shade(("", "dark")):
+        return dark if share > 0.55 else INK[1]
+    return light if share > 0.55 else dark
+
+
+def curve(shown: Curve, labels: float | None = None, accuracy: float | None = None) -> "Figure":
+    """Return the data-efficiency curve: an arm a line with its band, label counts on a log axis.
+
+    `labels` draws the line that reads it down, `accuracy` the one that reads it across.
+    """
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for arm in shown.arms:
+        if arm.points:
+            _arm(figure, arm)
+    counts = sorted({point.labels for arm in shown.arms for point in arm.points})
+    if labels is not None:
+        figure.add_vline(x=labels, line={"color": shade(INK), "width": 1.5, "dash": "dash"})
+    if accuracy is not None:
+        figure.add_hline(y=accuracy, line={"color": shade(INK), "width": 1.5, "dash": "dash"})
+    figure.update_xaxes(
+        type="log",
+        title="Labelled examples to learn from",
+        tickmode="array",
+        tickvals=counts,
+        ticktext=[f"{count:,}" for count in counts],
+        gridcolor=shade(GRID),
+    )
+    figure.update_yaxes(title="Accuracy on the test items", tickformat=".0%", gridcolor=shade(GRID), range=_span(shown))
+    figure.update_layout(
+        height=430,
+        margin=MARGIN,
+        hovermode="x unified",
+        dragmode=False,
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
+    )
+    return figure
+
+
+def _span(shown: Curve) -> Sequence[float]:
+    values = [v for arm in shown.arms for p in arm.points for v in (p.accuracy.low, p.accuracy.high)] or [0, 1]
+    return [max(0.0, min(values) - 0.05), min(1.02, max(values) + 0.05)]
+
+
+def _arm(figure: "Figure", arm: CurveArm) -> None:
+    number, dash, symbol = ARM_LOOKS[arm.name]
+    colour = shade(SERIES)[number]
+    x = [point.labels for point in arm.points]
+    low, high = [p.accuracy.low for p in arm.points], [p.accuracy.high for p in arm.points]
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    figure.add_scatter(
+        x=x + x[::-1],
+        y=high + low[::-1],
+        fill="toself",
+        fillcolor=f"rgba({red},{green},{blue},0.16)",
+        mode="lines",
+        line={"width": 0},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    figure.add_scatter(
+        x=x,
+        y=[point.accuracy.value for point in arm.points],
+        mode="lines+markers",
+        name=f"{arm.title} ({arm.budget})",
+        line={"color": colour, "width": 2.5, "dash": dash},
+        marker={"symbol": symbol, "size": 8},
+        customdata=[[p.accuracy.low, p.accuracy.high] for p in arm.points],
+        hovertemplate=f"{arm.title}: %{{y:.1%}} (%{{customdata[0]:.0%}} to %{{customdata[1]:.0%}})<extra></extra>",
+    )
+
+
+def confusion_words(report: Report) -> str:
+    """Return the confusion matrix in words."""
+    right = sum(report.confusion[i][i] for i in range(len(report.classes)))
+    return f"Confusion matrix of {len(report.classes)} classes: {right} of {sum(map(sum, report.confusion))} right"
+
+
+def curve_words(shown: Curve) -> str:
+    """Return the curve in words."""
+    parts = [
+        f"{arm.title} from {arm.points[0].accuracy.value:.0%} with {arm.points[0].labels} labels "
+        f"to {arm.points[-1].accuracy.value:.0%} with {arm.points[-1].labels}"
+        for arm in shown.arms
+        if arm.points
+    ]
+    return "Accuracy over labels. " + "; ".join(parts)

@@ -1,0 +1,196 @@
+"""A run as a page sees it: its events read by cursor, kept as plain numbers, and drawn while it goes on."""
+
+from dataclasses import dataclass, field
+from time import time
+
+import streamlit as st
+
+from tl_core.runs.events import (
+    EpochDone,
+    Noted,
+    PhaseStarted,
+    Progress,
+    RunEnded,
+    RunEvent,
+    RunStarted,
+    StepDone,
+)
+from tl_core.runs.store import RunState, RunStore
+from tl_core.types import Finding, Modality
+from ui import charts, words
+from ui.components.layer_stack import layer_stack, layers
+from ui.components.phase_timeline import phase_timeline, segments
+
+POINTS = 500
+_KEY = "live_runs"
+
+
+@dataclass
+class LiveRun:
+    """What a run has said so far. `losses` holds (step, loss) pairs, thinned to at most POINTS."""
+
+    cursor: int = 0
+    started: RunStarted | None = None
+    phase: PhaseStarted | None = None
+    step: StepDone | None = None
+    progress: Progress | None = None
+    ended: RunEnded | None = None
+    phase_start: int = 0
+    phase_epochs: int = 0
+    losses: list[tuple[int, float]] = field(default_factory=list)
+    epochs: list[tuple[int, EpochDone]] = field(default_factory=list)
+    boundaries: list[tuple[int, int, str]] = field(default_factory=list)
+    notes: list[Finding] = field(default_factory=list)
+    _stride: int = 1
+    _seen: int = 0
+
+    def take(self, event: RunEvent) -> None:
+        """Add one event. Matches by name, because a reloaded module has classes of its own."""
+        handler = getattr(self, f"_on_{type(event).__name__}", None)
+        if handler:
+            handler(event)
+
+    def _on_RunStarted(self, event: RunStarted) -> None:
+        self.started = event
+
+    def _on_Progress(self, event: Progress) -> None:
+        self.progress = event
+
+    def _on_PhaseStarted(self, event: PhaseStarted) -> None:
+        self.phase, self.progress, self.phase_epochs = event, None, 0
+        self.phase_start = self.step.step if self.step else 0
+        self.boundaries.append((self.phase_start, len(self.epochs), event.name))
+
+    def _on_StepDone(self, event: StepDone) -> None:
+        self.step, self.progress = event, None
+        if self._seen % self._stride == 0:
+            self.losses.append((event.step, event.loss))
+        self._seen += 1
+        if len(self.losses) > POINTS:
+            self.losses, self._stride = self.losses[::2], self._stride * 2
+
+    def _on_EpochDone(self, event: EpochDone) -> None:
+        self.progress = None
+        self.phase_epochs += 1
+        self.epochs.append((self.step.step if self.step else len(self.epochs) + 1, event))
+
+    def _on_Noted(self, event: Noted) -> None:
+        self.notes.append(event.finding)
+
+    def _on_RunEnded(self, event: RunEnded) -> None:
+        self.ended, self.progress = event, None
+
+    @property
+    def phase_position(self) -> float:
+        """How far the running phase is, in [0, 1]."""
+        if not self.phase or self.ended:
+            return 1.0 if self.ended and self.ended.status == "done" else 0.0
+        by_step = (self.step.step - self.phase_start) / max(1, self.phase.steps) if self.step else 0.0
+        return min(1.0, max(by_step, self.phase_epochs / max(1, self.phase.epochs)))
+
+    @property
+    def position(self) -> float:
+        """How far the training is, in [0, 1]."""
+        if self.ended and self.ended.status == "done":
+            return 1.0
+        return min(1.0, self.step.step / max(1, self.step.steps)) if self.step else 0.0
+
+    @property
+    def best(self) -> EpochDone | None:
+        """The epoch whose weights are kept."""
+        return next((event for _, event in reversed(self.epochs) if event.best), None)
+
+
+def watch(store: RunStore, run_id: str) -> LiveRun:
+    """Return what the run has said, reading only what is new since this tab last looked."""
+    known: dict[str, LiveRun] = st.session_state.setdefault(_KEY, {})
+    live = known.setdefault(run_id, LiveRun())
+    events, live.cursor = store.events(run_id, live.cursor)
+    for event in events:
+        live.take(event)
+    return live
+
+
+def _sentence(live: LiveRun, state: RunState) -> tuple[float, str]:
+    """Return how far the run is and what it does now, in words."""
+    if state.status == "queued":
+        return 0.0, "Waiting for its turn. Another run is at work; this one starts by itself."
+    if live.progress:
+        done, total = live.progress.done, live.progress.total
+        stage = live.progress.stage
+        return done / max(1, total), f"{stage}: {done:,} of {total:,}" if total > 1 else stage
+    if not live.phase:
+        return 0.0, "Starting: loading the backbone and the data"
+    if state.stopping:
+        return live.position, "Stopping… the best weights so far are kept"
+    epoch = min(live.phase_epochs + 1, live.phase.epochs)
+    text = f"Phase {live.phase.index + 1}, {live.phase.name}: epoch {epoch} of {live.phase.epochs}"
+    if live.step and live.step.seconds_left > 0:
+        text += f" · about {words.seconds(live.step.seconds_left)} left"
+    return live.position, text
+
+
+def _rates(live: LiveRun) -> dict[str, float]:
+    """Return the current rate of every group that learns now."""
+    if live.ended or not live.phase:
+        return {}
+    moved = live.step.lr if live.step and live.step.phase == live.phase.index else {}
+    return {group: moved.get(group, rate) for group, rate in live.phase.lr.items()}
+
+
+def draw_stack(live: LiveRun, state: RunState, modality: Modality) -> None:
+    """Draw the layer stack as it stands now; before the start and after the end, by the plan's last phase."""
+    plan = state.task.plan
+    if not live.started or plan is None:
+        st.skeleton(height=320)
+        return
+    rates = _rates(live)
+    phase = plan.phases[live.phase.index] if live.phase and live.phase.index < len(plan.phases) else plan.phases[0]
+    top = max((rate for part in plan.phases for rate in part.lr.values()), default=1.0)
+    shown = rates or dict(phase.lr)
+    drawn = layers(live.started.groups, shown, top, solved=phase.optimizer == "lbfgs")
+    layer_stack(drawn, learning=bool(rates) and not live.progress, modality=modality, key="train_stack")
+
+
+def draw_run(store: RunStore, state: RunState, modality: Modality) -> None:
+    """Draw everything that is live about a training run."""
+    live = watch(store, state.id)
+    position, sentence = _sentence(live, state)
+    if live.phase and not live.progress and state.active:
+        st.markdown(f"**{position:.0%}** · {sentence}")
+    elif state.active:
+        st.progress(min(1.0, max(0.0, position)), text=sentence)
+    if state.task.plan:
+        index = live.phase.index if live.phase else 0
+        done = live.ended is not None and live.ended.status == "done"
+        parts = segments(state.task.plan.phases, len(state.task.plan.phases) if done else index, live.phase_position)
+        phase_timeline(parts, key="train_timeline")
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        draw_stack(live, state, modality)
+    with right:
+        _numbers(live, state)
+        _curves(live)
+    words.findings(live.notes[-3:])
+
+
+def _numbers(live: LiveRun, state: RunState) -> None:
+    best, step = live.best, live.step
+    cells = st.columns(3)
+    value = f"{best.validation['accuracy']:.1%}" if best and "accuracy" in best.validation else "–"
+    cells[0].metric("Best validation accuracy", value, border=True, help="On items that training never sees.")
+    speed = f"{step.items_per_second:,.0f} / s" if step and step.items_per_second else "–"
+    cells[1].metric("Items", speed, border=True, help="How many items the computer learns from each second.")
+    start = live.started.at if live.started else state.created
+    end = live.ended.at if live.ended else (time() if state.active else live.epochs[-1][1].at if live.epochs else start)
+    cells[2].metric("Time so far" if state.active else "Time", words.seconds(end - start), border=True)
+
+
+def _curves(live: LiveRun) -> None:
+    if not live.losses and not live.epochs:
+        st.caption("The curves begin with the first steps of training.")
+        return
+    st.markdown("**Loss**  :small[:gray[how wrong the network is; lower is better]]")
+    st.echarts_chart(charts.loss(live), height=220, key="train_loss", alt=charts.loss_words(live))
+    st.markdown("**Accuracy**  :small[:gray[share of right answers after each epoch; higher is better]]")
+    st.echarts_chart(charts.accuracy(live), height=220, key="train_accuracy", alt=charts.accuracy_words(live))

@@ -1,0 +1,185 @@
+"""The recommendation: what the probe found, what is advised and why, and what else there is."""
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from tl_core.advice.values import Card, ProbeReport
+from tl_core.evaluation.saved import read_curve
+from tl_core.plan import Reason
+from tl_core.strategies import STRATEGIES
+from ui import background, figures, forms, planning, session, theme, words
+from ui.planning import Ground
+
+DOMAINS = {"": "As measured", "similar": "Much like it", "different": "Quite different"}
+
+
+def probe(known: Ground) -> bool:
+    """See to the probe: begin it, show how far it is, or what came out. Returns whether it still goes on."""
+    if known.probe:
+        return False
+    task = background.probe_task(known.dataset, known.spec.name)
+    run = background.ensure(task)
+    if run.active:
+        share, doing = background.progress(run)
+        with st.container(border=True, key="plan_probe"):
+            st.markdown(
+                f"**Getting to know your data.** {words.tell(known.spec.title)} looks at every item once. "
+                "The recommendation below gets better with it; you need not wait."
+            )
+            st.progress(share, text=doing)
+        return True
+    if run.status != "done":
+        with st.container(border=True, horizontal=True, vertical_alignment="center", key="plan_probe_failed"):
+            st.markdown(
+                f":material/warning: **The look at your data did not finish.** {words.tell(run.reason)} "
+                f"{words.tell(run.hint)}",
+                width="stretch",
+            )
+            if st.button("Try again", key="plan_probe_again"):
+                background.again(task)
+                st.rerun()
+    return False
+
+
+def recommendation(known: Ground) -> None:
+    """Draw the strategy in force: why it, with sources; and where evidence and rules disagree."""
+    name = planning.strategy_of(known)
+    strategy, advised = STRATEGIES[name], name == known.advice.strategy
+    with st.container(border=True, key="plan_advice"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.subheader(strategy.title, anchor=False, width="content")
+            if advised:
+                st.badge("Recommended for your data", icon=":material/eco:", color="violet")
+            else:
+                st.badge("Your choice", icon=":material/person:", color="gray")
+        st.write(strategy.summary)
+        card = known.advice.card(name)
+        _expectation(card, known.probe)
+        if advised:
+            st.markdown("\n".join(f"- {words.tell(each.text)} {_source(each)}" for each in known.advice.reasons))
+            for finding in known.advice.findings:
+                st.markdown(f":material/balance: {words.tell(finding.message)} :gray[{words.tell(finding.hint)}]")
+        elif st.button(f"Back to the recommendation: {STRATEGIES[known.advice.strategy].title}", key="plan_follow"):
+            planning.choose(known.advice.strategy, known)
+            st.rerun()
+        with st.expander("Adjust", icon=":material/tune:", key=f"plan_adjust_{name}"):
+            usual = vars(strategy.defaults(known.setting)) | dict(card.options)
+            chosen = forms.form(strategy.options, usual | dict(session.current().options), f"plan_option_{name}")
+            if not session.current().edited:
+                planning.set_options(known, name, chosen)
+
+
+def _expectation(card: Card, probe: ProbeReport | None) -> None:
+    if card.accuracy:
+        st.markdown(
+            f":material/target: Expected to be right about **{card.accuracy.value:.0%}** of the time "
+            f":gray[({card.accuracy.low:.0%} to {card.accuracy.high:.0%}; always guessing the largest class: "
+            f"{probe.majority if probe else 0:.0%})]"
+        )
+
+
+def likeness(known: Ground) -> None:
+    """Let the person say how near the data is to what the backbone knows."""
+    domain = known.advice.domain
+    left, right = st.columns([2, 3], vertical_alignment="center")
+    with left:
+        said = st.segmented_control(
+            f"Your data compared with what {known.spec.title} learned from",
+            list(DOMAINS), default=session.current().domain, required=True,
+            format_func=lambda each: DOMAINS[each], key="plan_domain",
+        )  # fmt: skip
+    with right:
+        st.caption(f"{words.tell(domain.reason.text)} {_source(domain.reason)}")
+    if said is not None and said != session.current().domain:
+        session.update(domain=said)
+        st.rerun()
+
+
+def others(known: Ground) -> None:
+    """Draw every strategy as a card to choose instead."""
+    now = planning.strategy_of(known)
+    rest = [card for card in known.advice.cards if card.strategy != now]
+    with (
+        st.expander("Other ways to do it", icon=":material/alt_route:", key="plan_others"),
+        st.grid(3, min_column_width=270, gap="medium", key="plan_cards"),
+    ):
+        for card in rest:
+            _card(card, known)
+
+
+def _card(card: Card, known: Ground) -> None:
+    strategy = STRATEGIES[card.strategy]
+    with st.container(border=True, height="stretch", vertical_alignment="distribute", key=f"plan_card_{strategy.name}"):
+        with st.container(gap="small"):
+            st.markdown(f"#### {strategy.title}")
+            st.write(strategy.summary)
+            st.caption(f"**When:** {words.tell(strategy.when)}")
+            facts = [f":material/schedule: {words.span(card.seconds)}"] if card.seconds else []
+            if card.accuracy:
+                facts.append(f":material/target: about {card.accuracy.value:.0%}")
+            if card.note:
+                facts.append(words.tell(card.note))
+            st.caption(" · ".join(facts) or ":material/schedule: not measured yet")
+        if st.button("Choose", key=f"plan_choose_{strategy.name}", width="stretch"):
+            planning.choose(strategy.name, known)
+            st.rerun()
+
+
+def evidence(known: Ground) -> None:
+    """Draw what the probe measured: accuracy at every depth, and how it grows with the number of labels."""
+    if not known.probe:
+        return
+    curve = read_curve(session.workspace(), known.dataset, known.spec.name)
+    left, right = st.columns(2, gap="large") if curve else (st.container(), None)
+    with left:
+        st.subheader("How deep to cut", anchor=False)
+        _depth(known.probe)
+        st.caption("A simple head on the frozen features after each layer group, by cross-validation.")
+    if curve and right:
+        with right:
+            st.subheader("What more labels would bring", anchor=False)
+            st.plotly_chart(
+                figures.curve(curve), key="plan_curve", config={"displayModeBar": False}, alt=figures.curve_words(curve)
+            )
+
+
+def _depth(report: ProbeReport) -> None:
+    best: dict[str, float] = {}
+    low: dict[str, float] = {}
+    high: dict[str, float] = {}
+    for score in report.depth:
+        if score.accuracy.value >= best.get(score.tap, -1.0):
+            best[score.tap] = score.accuracy.value
+            low[score.tap], high[score.tap] = score.accuracy.low, score.accuracy.high
+    names = list(best)
+    brand, muted = theme.shade(theme.BRAND), theme.shade(theme.MUTED)
+    figure = go.Figure(
+        go.Scatter(
+            x=names,
+            y=list(best.values()),
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": [high[name] - best[name] for name in names],
+                "arrayminus": [best[name] - low[name] for name in names],
+                "color": muted,
+                "thickness": 1,
+            },
+            mode="lines+markers",
+            line={"color": muted, "width": 1.5},
+            marker={"size": [13 if name == report.tap else 8 for name in names], "color": brand},
+            hovertemplate="%{x}: %{y:.1%}<extra></extra>",
+        )
+    )
+    figure.update_layout(
+        height=300, margin={"l": 0, "r": 10, "t": 10, "b": 0}, dragmode=False, showlegend=False,
+        yaxis={"tickformat": ".0%"}, xaxis={"type": "category"},
+    )  # fmt: skip
+    alt = f"Accuracy by depth: best {max(best.values()):.0%} after {report.tap or names[-1]}."
+    st.plotly_chart(figure, key="plan_depth", config={"displayModeBar": False}, alt=alt)
+
+
+def _source(reason: Reason) -> str:
+    if reason.source.startswith("http"):
+        return f":small[[source]({reason.source})]"
+    return f":small[:gray[{words.tell(reason.source)}]]"

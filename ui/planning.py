@@ -1,0 +1,114 @@
+"""How a project comes to its plan: the advice, a strategy chosen instead, options, edits by hand."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import streamlit as st
+from tl_core.advice.rules import advise, setting_for
+
+from tl_core.advice.values import Advice, ProbeReport, read_report
+from tl_core.backbones.spec import BackboneSpec
+from tl_core.backbones.speed import Speed, read_speed
+from tl_core.data.dataset import Dataset
+from tl_core.data.profile import Profile
+from tl_core.errors import PlanError
+from tl_core.plan import TransferPlan, with_rate
+from tl_core.strategies import STRATEGIES, Setting
+from tl_core.types import load
+from ui import data_view, session
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Everything that a plan rests on."""
+
+    dataset: Dataset
+    spec: BackboneSpec
+    profile: Profile
+    probe: ProbeReport | None
+    speed: Speed | None
+    advice: Advice
+    setting: Setting
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The backbone's layer groups, input side first."""
+        return tuple(group.name for group in self.spec.groups)
+
+    @property
+    def tokens(self) -> int:
+        """The usual length of a text, 0 for pictures or where it is not known."""
+        return next((spread.median for spread in self.profile.sizes if spread.unit == "tokens"), 0)
+
+
+def ground() -> Ground:
+    """Return what is known now; more of it after the probe and the speed test."""
+    dataset, spec = session.dataset(), session.backbone()
+    if dataset is None or spec is None:
+        raise PlanError("A plan needs data and a backbone.", "Choose them on the pages before.")
+    found = data_view.profile_of(dataset)
+    probe = read_report(session.workspace(), dataset, spec.name)
+    speed = read_speed(session.workspace(), spec.name)
+    domain = session.current().domain or None
+    advice = advise(found, spec, probe, speed, domain)
+    return Ground(dataset, spec, found, probe, speed, advice, setting_for(found, spec, probe))
+
+
+def settle(known: Ground) -> TransferPlan:
+    """Return the project's plan, and keep it: as edited, else of the chosen strategy, else as recommended."""
+    now = session.current()
+    if now.plan and now.edited and now.plan.backbone == known.spec.name:
+        return now.plan
+    plan = known.advice.plan if not now.strategy else make(known, now.strategy, now.options)
+    if plan != now.plan:
+        session.update(plan=plan, edited=False)
+    return plan
+
+
+def make(known: Ground, strategy: str, options: Mapping[str, Any]) -> TransferPlan:
+    """Return the plan of a strategy with some of its options changed."""
+    if not options:
+        return known.advice.card(strategy).plan
+    return STRATEGIES[strategy].make(known.setting, options)
+
+
+def strategy_of(known: Ground) -> str:
+    """Return the strategy in force: the chosen one, else the recommended one."""
+    return session.current().strategy or known.advice.strategy
+
+
+def choose(strategy: str, known: Ground) -> None:
+    """Take a strategy with its usual options; the recommended one is followed as it improves."""
+    followed = "" if strategy == known.advice.strategy else strategy
+    session.update(strategy=followed, options={}, plan=None, edited=False)
+
+
+def set_options(known: Ground, strategy: str, values: Mapping[str, Any]) -> None:
+    """Keep the options that differ from what is usual here."""
+    usual = vars(STRATEGIES[strategy].defaults(known.setting)) | dict(known.advice.card(strategy).options)
+    changed = {name: value for name, value in values.items() if value != usual.get(name)}
+    if changed != dict(session.current().options):
+        session.update(strategy=strategy if changed else session.current().strategy, options=changed, edited=False)
+        st.rerun()
+
+
+def edit_rate(plan: TransferPlan, phase: int, group: str, rate: float | None) -> None:
+    """Change one cell by hand."""
+    edited(with_rate(plan, phase, group, rate))
+
+
+def edit_phase(plan: TransferPlan, index: int, changes: Mapping[str, Any]) -> None:
+    """Change a phase by hand: its epochs, schedule, warm-up or patience."""
+    phases = [replace(each, **changes) if at == index else each for at, each in enumerate(plan.phases)]
+    edited(replace(plan, phases=tuple(phases)))
+
+
+def edited(plan: TransferPlan) -> None:
+    """Keep a plan that no longer follows from its strategy."""
+    session.update(plan=load(TransferPlan, plan), edited=True)
+
+
+def back_to_strategy() -> None:
+    """Drop the edits by hand."""
+    session.update(plan=None, edited=False)

@@ -1,0 +1,135 @@
+"""Results as a person reads them: numbers with their intervals in words, tables, verdicts."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from tl_core.data.dataset import Dataset
+from tl_core.evaluation import saved
+from tl_core.evaluation.saved import REPORT
+from tl_core.evaluation.values import Prediction, Report
+from tl_core.runs.store import RunState
+from tl_core.types import Estimate
+from ui import running
+from ui.items import show_items
+from ui.words import tell
+
+PAGE = 12
+
+
+def read_report(run: RunState) -> Report | None:
+    """Return what was measured of a run, None where nothing was (yet)."""
+    folder = running.store().folder(run.id)
+    path = folder / REPORT
+    return _read(str(folder), path.stat().st_mtime_ns) if path.is_file() else None
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def _read(folder: str, version: int) -> Report | None:
+    return saved.read_report(Path(folder))
+
+
+def interval(estimate: Estimate, points: bool = False) -> str:
+    """Return the interval in words: "between 84% and 95%", or in percentage points."""
+    if points:
+        return f"between {100 * estimate.low:+.1f} and {100 * estimate.high:+.1f} points"
+    return f"between {estimate.low:.1%} and {estimate.high:.1%}"
+
+
+def headline(report: Report) -> None:
+    """Show accuracy and macro-F1, each with its interval."""
+    right = sum(prediction.truth == prediction.predicted for prediction in report.predictions)
+    cells = st.columns(3)
+    for cell, label, value, note, help_ in (
+        (
+            cells[0],
+            "Accuracy",
+            report.accuracy,
+            f"{right:,} of {report.accuracy.n:,} test items right",
+            "The share of right answers on items that the training never saw.",
+        ),
+        (
+            cells[1],
+            "Macro-F1",
+            report.macro_f1,
+            "every class counts the same",
+            "The average over the classes of F1, which joins how many of a class are found (recall) and how many of "
+            "the finds are right (precision).",
+        ),
+    ):
+        with cell, st.container(border=True, height="stretch"):
+            st.metric(label, f"{value.value:.1%}", help=help_)
+            st.caption(f"{interval(value)}, n = {value.n:,} ({note})")
+    with cells[2], st.container(border=True, height="stretch"):
+        st.metric("Guessing", f"{_guess(report):.1%}", help="Always saying the class that is most frequent.")
+        st.caption("what always saying the most frequent class would get")
+
+
+def _guess(report: Report) -> float:
+    counts = np.sum(report.confusion, axis=1)
+    return float(counts.max() / max(1, counts.sum()))
+
+
+def class_table(report: Report) -> pd.DataFrame:
+    """Return one row a class: its test items, precision, recall and F1, each with its interval in words."""
+    rows = []
+    for index, score in enumerate(report.per_class):
+        row: dict[str, object] = {"Class": score.name, "Test items": int(sum(report.confusion[index]))}
+        for name, estimate in (("Precision", score.precision), ("Recall", score.recall), ("F1", score.f1)):
+            row[name] = 100 * estimate.value
+            row[f"{name}, between"] = f"{estimate.low:.0%} – {estimate.high:.0%}"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def show_classes(report: Report) -> None:
+    """Draw the table of classes."""
+    percent = {
+        name: st.column_config.ProgressColumn(name, min_value=0, max_value=100, format="%.0f%%", help=help_)
+        for name, help_ in (
+            ("Precision", "Of the items given this class, how many are of it."),
+            ("Recall", "Of the items of this class, how many were found."),
+            ("F1", "Precision and recall in one number."),
+        )
+    }
+    between = {
+        f"{name}, between": st.column_config.TextColumn("between", help="The 95 % interval.", width="small")
+        for name in ("Precision", "Recall", "F1")
+    }
+    st.dataframe(
+        class_table(report),
+        hide_index=True,
+        width="stretch",
+        column_config={**percent, **between},
+        key="results_classes",
+        alt="Precision, recall and F1 of each class with intervals",
+    )
+
+
+def cell_items(report: Report, truth: int, predicted: int) -> list[Prediction]:
+    """Return the test items of one cell of the confusion matrix, the most confident first."""
+    found = [item for item in report.predictions if item.truth == truth and item.predicted == predicted]
+    return sorted(found, key=lambda item: -item.probabilities[predicted])
+
+
+def show_predictions(report: Report, dataset: Dataset | None, found: Sequence[Prediction], key: str) -> None:
+    """Show test items page by page: what each is, and what the model said how surely."""
+    if dataset is None:
+        st.caption("The data set of this run is no longer in the workspace, so its items cannot be shown.")
+        return
+    pages = max(1, -(-len(found) // PAGE))
+    at = st.pagination(pages, key=f"{key}_page") if pages > 1 else 1
+    shown = found[(at - 1) * PAGE : at * PAGE]
+    captions = {}
+    for item in shown:
+        said, is_ = tell(report.classes[item.predicted]), tell(report.classes[item.truth])
+        sure = f"{item.probabilities[item.predicted]:.0%} sure"
+        captions[item.row] = (
+            f":green[:material/check:] **{said}**, {sure}"
+            if item.predicted == item.truth
+            else f":red[:material/close:] **{said}**, {sure}; labelled {is_}"
+        )
+    show_items(dataset, [item.row for item in shown], captions, f"{key}_items")

@@ -1,0 +1,166 @@
+"""The data-efficiency curve on the results page: the chart, read across and down, and its from-scratch arm."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import streamlit as st
+
+from tl_core.errors import GraftError
+from tl_core.evaluation.reading import accuracy_gained, labels_saved
+from tl_core.evaluation.saved import read_curve
+from tl_core.evaluation.values import Curve
+from tl_core.runs import supervisor
+from tl_core.runs.store import RunState
+from tl_core.runs.task import Task
+from ui import figures, running, session, words
+from ui.live import watch
+
+SECONDS = 60
+Way = Literal["down", "across"]
+WAYS: dict[Way, str] = {"down": "The same number of labels", "across": "The same accuracy"}
+
+
+def curve_runs(run: RunState, kind: Literal["probe", "curve"]) -> list[RunState]:
+    """Return the runs of a kind that work on this run's data, split and backbone, newest first."""
+    mine = (run.task.fingerprint, run.task.backbone, run.task.split)
+    return [
+        state
+        for state in running.store().list()
+        if state.kind == kind and (state.task.fingerprint, state.task.backbone, state.task.split) == mine
+    ]
+
+
+def queue(run: RunState, kind: Literal["probe", "curve"], budget: float | None = None) -> None:
+    """Start the background run that measures the cheap arms ("probe") or the from-scratch arm ("curve")."""
+    task = Task(kind, run.task.backbone, run.task.fingerprint, run.task.split, seed=run.task.seed, budget=budget)
+    names = {"probe": "probe", "curve": "data-efficiency curve"}
+    supervisor.start(running.store(), replace(task, name=f"{run.name}, {names[kind]}"))
+
+
+def draw(run: RunState) -> None:
+    """Draw the section."""
+    dataset = session.open_dataset(run.task.fingerprint)
+    if dataset is None:
+        st.caption("The data set of this run is no longer in the workspace.")
+        return
+    dataset = replace(dataset, split=run.task.split)
+    shown = read_curve(session.workspace(), dataset, run.task.backbone)
+    if shown is None:
+        _offer_probe(run)
+        return
+    names = [arm.name for arm in shown.arms if arm.points and arm.name != "transfer"]
+    labels, accuracy = _reading(shown, names) if names and shown.arm("transfer") else (None, None)
+    st.plotly_chart(
+        figures.curve(shown, labels, accuracy),
+        width="stretch",
+        key="results_curve",
+        config={"displayModeBar": False},
+        alt=figures.curve_words(shown),
+    )
+    st.caption(
+        f"Every point is measured on the same {shown.n_test:,} test items. Bands: 95 % intervals. "
+        "Beside each line: what it was given."
+    )
+    _scratch_arm(run, shown)
+
+
+def _reading(shown: Curve, names: Sequence[str]) -> tuple[float | None, float | None]:
+    """Draw the reading line's controls and its sentence; return where the line stands."""
+    titles = {arm.name: arm.title for arm in shown.arms}
+    left, right = st.columns([3, 2])
+    with left:
+        way = st.segmented_control(
+            "Compare at", list(WAYS), default="down", required=True, format_func=WAYS.__getitem__, key="results_way"
+        )
+    with right:
+        other = names[0]
+        if len(names) > 1:
+            other = st.segmented_control(
+                "With", names, default=names[0], required=True, format_func=titles.__getitem__, key="results_arm"
+            )
+    mine, rival = shown.arm("transfer"), shown.arm(other)
+    assert mine
+    assert rival
+    if way == "down":
+        low = max(mine.points[0].labels, rival.points[0].labels)
+        high = min(mine.points[-1].labels, rival.points[-1].labels)
+        if low >= high:
+            st.caption("The two lines share no stretch of label counts yet.")
+            return None, None
+        labels = st.slider("Labels", low, high, min(high, max(low, round((low * high) ** 0.5))), key="results_labels")
+        st.markdown(f"**{accuracy_gained(shown, labels, other).sentence}**")
+        return float(labels), None
+    values = [100 * point.accuracy.value for arm in (mine, rival) for point in arm.points]
+    low_p, high_p = int(min(values)), max(int(min(values)) + 1, int(max(values)))
+    percent = st.slider("Accuracy", low_p, high_p, (low_p + high_p) // 2, format="%d%%", key="results_goal")
+    st.markdown(f"**{labels_saved(shown, percent / 100, other).sentence}**")
+    return None, percent / 100
+
+
+def _offer_probe(run: RunState) -> None:
+    """Say why there is no curve yet, and offer to measure it."""
+    probes = [state for state in curve_runs(run, "probe") if state.active]
+    if probes:
+        st.fragment(_watch_run, run_every=1.0)(probes[0].id)
+        return
+    st.write("How many labels does your data need, and how many does transfer save? One look at the data tells.")
+    if st.button("Measure the curve", icon=":material/show_chart:", key="results_probe"):
+        _start(run, "probe", None)
+
+
+def _scratch_arm(run: RunState, shown: Curve) -> None:
+    """Offer the from-scratch arm, or show how far it is."""
+    active = [state for state in curve_runs(run, "curve") if state.active]
+    if active:
+        st.fragment(_watch_run, run_every=1.0)(active[0].id)
+        return
+    failed = [state for state in curve_runs(run, "curve")[:1] if state.status in ("failed", "interrupted")]
+    for state in failed:
+        st.warning(f"{state.reason} {state.hint}".strip())
+    known = shown.arm("scratch")
+    with st.container(horizontal=True, vertical_alignment="bottom", key="results_scratch"):
+        seconds = st.number_input(
+            "Seconds for each training from scratch",
+            min_value=5,
+            max_value=36_000,
+            value=SECONDS,
+            step=15,
+            key="results_budget",
+            width=300,
+            help="The from-scratch network trains anew for each label count, this long at most. The budget is written "
+            "on the chart.",
+        )
+        word = "Measure from scratch again" if known else "Add the same network from scratch"
+        if st.button(word, icon=":material/add_chart:", key="results_scratch_start"):
+            _start(run, "curve", float(seconds))
+
+
+def _start(run: RunState, kind: Literal["probe", "curve"], budget: float | None) -> None:
+    try:
+        queue(run, kind, budget)
+    except GraftError as error:
+        st.error(f"{error.message} {error.hint}".strip())
+        return
+    st.rerun()
+
+
+def _watch_run(run_id: str) -> None:
+    """Show how far a background run is; a fragment's body, which redraws the page when the run ends."""
+    store = running.store()
+    state = store.state(run_id)
+    if not state.active:
+        st.rerun()
+    live = watch(store, run_id)
+    done, text = 0.0, "Waiting for its turn"
+    if state.status == "running":
+        text = "Starting"
+        if live.progress:
+            done = live.progress.done / max(1, live.progress.total)
+            text = f"{live.progress.stage}: {live.progress.done:,} of {live.progress.total:,}"
+        elif live.step:
+            done, text = live.position, f"About {words.seconds(live.step.seconds_left)} left for this training"
+    st.progress(min(1.0, done), text=f"{running.title(state)}. {text}")
+    if st.button("Stop", icon=":material/stop:", disabled=state.stopping, key=f"results_stop_{run_id}"):
+        store.stop(run_id)
+        st.toast("Stopping…", icon=":material/stop:")

@@ -1,0 +1,110 @@
+"""Starting, finding and naming runs for the pages."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import streamlit as st
+
+from tl_core.backbones.spec import BACKBONES, BackboneSpec
+from tl_core.data.dataset import Dataset
+from tl_core.errors import GraftError, RunError
+from tl_core.plan import TransferPlan
+from tl_core.runs import supervisor
+from tl_core.runs.store import RunState, RunStore, Status
+from tl_core.runs.task import Task
+from tl_core.strategies import STRATEGIES, Setting
+from ui import background, session, words
+
+Colour = Literal["blue", "orange", "green", "red", "gray", "violet"]
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a run's status is shown: a word, a colour and an icon."""
+
+    word: str
+    colour: Colour
+    icon: str
+
+
+LOOKS: dict[Status, Look] = {
+    "queued": Look("Waiting", "gray", ":material/hourglass_empty:"),
+    "running": Look("Running", "violet", ":material/play_circle:"),
+    "done": Look("Finished", "green", ":material/check_circle:"),
+    "stopped": Look("Stopped", "blue", ":material/stop_circle:"),
+    "failed": Look("Failed", "red", ":material/error:"),
+    "interrupted": Look("Interrupted", "orange", ":material/power_off:"),
+}
+
+
+def store() -> RunStore:
+    """Return the runs of this server's workspace."""
+    return background.store()
+
+
+def badge(state: RunState) -> None:
+    """Show a run's status as a word with colour and icon."""
+    look = LOOKS[state.status]
+    word = "Stopping…" if state.stopping else look.word
+    st.badge(word, icon=look.icon, color=look.colour)
+
+
+def chosen() -> RunState | None:
+    """Return the run of this project, None where there is none or it was deleted."""
+    run_id = session.current().run
+    try:
+        return store().state(run_id) if run_id else None
+    except GraftError:
+        return None
+
+
+def title(state: RunState) -> str:
+    """Return a run's name for Markdown."""
+    return words.tell(state.name)
+
+
+def scratch_plan(plan: TransferPlan, spec: BackboneSpec, dataset: Dataset) -> TransferPlan:
+    """Return the plan that trains the same network, whole, from random weights. Its task's budget ends it."""
+    counts = np.bincount(dataset.labels[dataset.rows("train")], minlength=len(dataset.classes))
+    setting = Setting(
+        backbone=plan.backbone,
+        modality=dataset.modality,
+        groups=tuple(group.name for group in spec.groups),
+        n_train=int(counts.sum()),
+        n_classes=len(dataset.classes),
+        per_class_min=int(counts.min()),
+    )
+    return STRATEGIES["from_scratch"].make(setting)
+
+
+def start(dataset: Dataset, plan: TransferPlan, seed: int, name: str) -> str:
+    """Queue the training of a plan, make it this project's run, and return its id."""
+    task = Task("train", plan.backbone, dataset.fingerprint, dataset.split, plan, seed, name=name)
+    run_id = supervisor.start(store(), task)
+    session.update(run=run_id)
+    return run_id
+
+
+def start_scratch(run: RunState, budget: float) -> str:
+    """Queue the same network from scratch on the run's own data, split and seed, for at most `budget` seconds.
+
+    Raises RunError where the data set is gone.
+    """
+    dataset, plan = session.open_dataset(run.task.fingerprint), run.task.plan
+    if dataset is None or plan is None:
+        raise RunError("The data set of this run is no longer in the workspace.", "Bring it in again on the data page.")
+    dataset = replace(dataset, split=run.task.split)
+    plan = scratch_plan(plan, BACKBONES[plan.backbone], dataset)
+    task = replace(run.task, plan=plan, budget=budget, compare_to=run.id, name=f"{run.name}, from scratch")
+    return supervisor.start(store(), task)
+
+
+def baselines(run_id: str) -> list[RunState]:
+    """Return the from-scratch runs that were made to compare with this run, newest first."""
+    return [state for state in store().list() if state.kind == "train" and state.task.compare_to == run_id]
+
+
+def restart(state: RunState) -> str:
+    """Queue the same task once more and return the new run's id."""
+    return supervisor.start(store(), state.task)

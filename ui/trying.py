@@ -1,0 +1,147 @@
+"""Trying a trained model: one item or a batch, and what the answer looks like."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from tl_core.data.dataset import Dataset
+from tl_core.errors import GraftError
+from tl_core.evaluation.values import Report
+from ui import errors, predict, session, words
+from ui.items import show_image
+from ui.uploads import discard, uploader
+
+IMAGES = ["jpg", "jpeg", "png", "bmp", "gif", "tif", "tiff", "webp"]
+LONGEST = 60
+ROWS = 1000
+TOP = 8
+
+
+def one_image(bundle: Path, report: Report, dataset: Dataset | None) -> None:
+    """Classify a picture: an upload, or one of the test items."""
+    left, right = st.columns(2, gap="large")
+    with left:
+        uploaded = uploader("A picture", IMAGES, "try_image")
+        if uploaded:
+            st.session_state["try_source"] = (str(uploaded), "")
+        picked = _pick(report, dataset)
+        if picked is not None and dataset is not None:
+            path = dataset.folder / str(dataset.items["path"].iloc[picked])
+            st.session_state["try_source"] = (str(path), report.classes[dataset.labels[picked]])
+    source, truth = st.session_state.get("try_source", ("", ""))
+    if not source or not Path(source).is_file():
+        return
+    with right:
+        show_image(Path(source), "The picture to classify", width=280)
+        answer(f"{bundle}|{source}", truth, lambda tell: predict.predict(bundle, Path(source), tell))
+
+
+def one_text(bundle: Path, report: Report, dataset: Dataset | None) -> None:
+    """Classify a text: typed, or one of the test items."""
+    left, right = st.columns(2, gap="large")
+    with left:
+        picked = _pick(report, dataset)
+        truth = ""
+        if picked is not None and dataset is not None:
+            st.session_state["try_text"] = str(dataset.items["text"].iloc[picked])
+            st.session_state["try_truth"] = report.classes[dataset.labels[picked]]
+        text = st.text_area("A text", key="try_text", height=220, placeholder="Type or paste a text", max_chars=100_000)
+        go = st.button(
+            "Classify", type="primary", icon=":material/play_arrow:", key="try_go", disabled=not text.strip()
+        )
+        if go or picked is not None:
+            st.session_state["try_asked"] = text
+            if go and picked is None and not _is_test_item(text, dataset):
+                st.session_state["try_truth"] = ""
+        truth = st.session_state.get("try_truth", "")
+    asked = st.session_state.get("try_asked", "")
+    if asked.strip():
+        with right:
+            answer(f"{bundle}|{asked}", truth, lambda tell: predict.predict_text(bundle, asked, tell))
+
+
+def _is_test_item(text: str, dataset: Dataset | None) -> bool:
+    return dataset is not None and bool((dataset.items["text"] == text).any())
+
+
+def _pick(report: Report, dataset: Dataset | None) -> int | None:
+    """Offer a random test item, which the training never saw; return its row, for one run."""
+    if dataset is None or not report.predictions:
+        return None
+    if not st.button("Take one from the test items", icon=":material/casino:", key="try_pick"):
+        return None
+    turn = st.session_state.get("try_turn", 0)
+    st.session_state["try_turn"] = turn + 1
+    return report.predictions[(turn * 7919 + 13) % len(report.predictions)].row
+
+
+def answer(about: str, truth: str, ask: Callable[[predict.Progress], pd.DataFrame]) -> None:
+    """Show the model's answer; what was asked before is not asked again."""
+    known: dict[str, pd.DataFrame] = st.session_state.setdefault("try_answers", {})
+    if about not in known:
+        try:
+            with st.spinner("Asking the model…", show_time=True):
+                known[about] = ask(lambda done, text: None)
+        except GraftError as error:
+            errors.show(error)
+            return
+    chances = predict.probabilities(known[about])
+    said, chance = next(iter(chances.items()))
+    st.markdown(f"### {words.tell(said)}")
+    same = "the same" if truth == said else words.tell(truth)
+    note = f"; the label says {same}" if truth else ""
+    st.caption(f"{chance:.0%} sure{note}")
+    for name, value in list(chances.items())[:TOP]:
+        st.progress(min(1.0, value), text=f"{words.tell(name[:LONGEST])} · {value:.1%}")
+
+
+def _show(bar: DeltaGenerator, done: float, text: str) -> None:
+    bar.progress(done, text=text)
+
+
+def batch(bundle: Path, report: Report) -> None:
+    """Classify many items at once and hand the table out."""
+    images = session.open_dataset(report.fingerprint)
+    kind = "pictures in a zip" if images is None or images.modality == "image" else "texts in a CSV, TSV or zip"
+    st.write(f"Drop in many {kind}. You get a table with the answer and a probability for each class.")
+    uploaded = uploader("A batch", ["zip", "csv", "tsv", "txt"], "try_batch")
+    if uploaded:
+        st.session_state.pop("try_table", None)
+        bar = st.progress(0.0, text="Loading the model")
+        try:
+            table = predict.predict(bundle, uploaded, lambda done, text: _show(bar, done, text))
+            st.session_state["try_table"] = (uploaded.stem, table)
+        except GraftError as error:
+            errors.show(error)
+        finally:
+            bar.empty()
+            discard(uploaded, session.workspace())
+    if "try_table" not in st.session_state:
+        return
+    name, table = st.session_state["try_table"]
+    st.markdown(f"**{len(table):,} items classified**")
+    counts = table["predicted"].value_counts()
+    st.caption(" · ".join(f"{words.tell(str(label))} {count:,}" for label, count in counts.head(TOP).items()))
+    shares = {
+        str(column): st.column_config.ProgressColumn(str(column), min_value=0, max_value=1, format="percent")
+        for column in table.columns[2:]
+    }
+    st.dataframe(
+        table.head(ROWS),
+        hide_index=True,
+        column_config=shares,
+        key="try_rows",
+        alt="Items with their predicted classes",
+    )
+    st.download_button(
+        "Download the table",
+        table.to_csv(index=False),
+        file_name=f"{name}-predicted.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        key="try_table_download",
+    )
