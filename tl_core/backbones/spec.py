@@ -62,11 +62,8 @@ class BackboneSpec:
     input: ImageInput | TextInput | None = None
     features: int = 0
     groups: tuple[LayerGroup, ...] = ()
-<<<<<<< HEAD
     group_parameters: tuple[int, ...] = ()
-=======
     access: str = ""
->>>>>>> main
     load: Callable[[bool], "Staged"] | None = field(default=None, compare=False, repr=False)
 
     @property
