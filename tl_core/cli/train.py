@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tl_core.cli.advise import advice_on, probed
 from tl_core.cli.console import Console
-from tl_core.cli.data import choose_backbone, open_data
+from tl_core.cli.data import choose_backbone, describe, open_data
 from tl_core.cli.running import run_here
 from tl_core.errors import DataError, ExportError, PlanError, UsageError
 from tl_core.evaluation.saved import bundle_folder, read_report
@@ -34,6 +34,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     workspace = Workspace.default()
     dataset = open_data(arguments.data, workspace, console)
     if written:
+        describe(dataset).require_usable()
         plan, spec = _plan_from(written, arguments.backbone, dataset)
     else:
         spec = choose_backbone(arguments.backbone, dataset.modality)

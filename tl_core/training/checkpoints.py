@@ -37,7 +37,7 @@ class Best:
         self._model = model
         self._folder = folder
         self._kept: dict[str, torch.Tensor] = {}
-        self._written = -SECONDS
+        self._written = monotonic()
         self._dirty = True
 
     def watch(self, names: Collection[str]) -> None:

@@ -13,8 +13,8 @@ from tl_core.plan import TransferPlan
 from tl_core.training.inputs import CachedInputs, Inputs, PooledInputs, PreparedInputs, batches, cache_prefix
 from tl_core.training.model import TransferModel
 
-Stages = Generator[tuple[str, int, int], None, Inputs]
-"""Yields (stage, items done, items in all) and returns the inputs."""
+Stage = tuple[str, int, int]
+"""What is being done, items done, items in all."""
 
 
 class Feed:
@@ -35,7 +35,7 @@ class Feed:
         if self._cached is not None and start < self._cached.start:
             self._cached = None
 
-    def pooled(self, model: TransferModel, rows: np.ndarray, batch_size: int) -> Stages:
+    def pooled(self, model: TransferModel, rows: np.ndarray, batch_size: int) -> Generator[Stage, None, PooledInputs]:
         """Return pooled features of the given rows; the backbone runs where the store lacks them."""
         device = model.head.mean.device
         if self.stored:
@@ -49,7 +49,9 @@ class Feed:
             yield "features", done, len(rows)
         return PooledInputs(kept)
 
-    def staged(self, model: TransferModel, start: int, rows: np.ndarray, batch_size: int, limit: int) -> Stages:
+    def staged(
+        self, model: TransferModel, start: int, rows: np.ndarray, batch_size: int, limit: int
+    ) -> Generator[Stage, None, Inputs]:
         """Return inputs at stage `start`: cached activations within `limit` bytes, else items to prepare."""
         source = self._source(model, start)
         if start == 0:

@@ -28,10 +28,16 @@ class PooledInputs:
     def __init__(self, features: torch.Tensor) -> None:
         self.features = features
         self.lengths: np.ndarray | None = None
+        self._standardised: torch.Tensor | None = None
+
+    def settle(self, model: TransferModel) -> None:
+        """Standardise once what every step would standardise again; the head's mean and deviation are final."""
+        self._standardised = model.head.standardised(self.features)
 
     def logits(self, model: TransferModel, rows: np.ndarray) -> torch.Tensor:
         """Run the head."""
-        return model.head(self.features[torch.from_numpy(rows)])
+        assert self._standardised is not None
+        return model.head.classify(self._standardised[torch.from_numpy(rows)])
 
 
 class PreparedInputs:

@@ -12,6 +12,7 @@ in the run's folder when the run ends, however it ends.
 import logging
 import math
 from collections.abc import Generator, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from time import monotonic, time
 
@@ -26,7 +27,7 @@ from tl_core.runs.failure import explain, unexpected
 from tl_core.training.checkpoints import FILE, load_best
 from tl_core.training.convex import Solver
 from tl_core.training.inputs import Inputs, PooledInputs, batches
-from tl_core.training.optimisers import make_optimiser, out_of_memory, set_rates, step
+from tl_core.training.optimisers import make_optimiser, one_thread, out_of_memory, set_rates, step
 from tl_core.training.pace import Pace
 from tl_core.training.run import Diverged, Run, Stopped, TrainJob
 from tl_core.types import Finding
@@ -167,9 +168,10 @@ def _learn(
     """Take one optimiser step; return the mean loss and the count of correct items, without waiting for them."""
     torch.manual_seed(run.job.seed * 1_000_003 + run.step)  # for dropout: the events' reader may draw numbers too
     truth = run.labels[torch.from_numpy(batch)]
-    logits = inputs.logits(run.model, batch)
-    loss = nn.functional.cross_entropy(logits, truth)
-    step(run.model, optimiser, loss)
+    with one_thread() if isinstance(inputs, PooledInputs) else nullcontext():
+        logits = inputs.logits(run.model, batch)
+        loss = nn.functional.cross_entropy(logits, truth)
+        step(run.model, optimiser, loss)
     run.step += 1
     return loss.detach(), (logits.detach().argmax(dim=1) == truth).sum()
 

@@ -37,7 +37,15 @@ class HeadLayers(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Standardise, then classify."""
-        return self.out(self.dropout(self.hidden((features - self.mean) / self.std)))
+        return self.classify(self.standardised(features))
+
+    def standardised(self, features: torch.Tensor) -> torch.Tensor:
+        """Return features `[B, D]` in the units that the weights are in."""
+        return (features - self.mean) / self.std
+
+    def classify(self, standardised: torch.Tensor) -> torch.Tensor:
+        """Return class scores `[B, K]` of features that are standardised already."""
+        return self.out(self.dropout(self.hidden(standardised)))
 
     @torch.no_grad()
     def standardise(self, features: torch.Tensor) -> None:
@@ -88,7 +96,8 @@ def build_model(spec: BackboneSpec, plan: TransferPlan, n_classes: int, seed: in
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.momentum = NORM_MOMENTUM
         deviation = plan.head.pool == "mean_std"
-        width = _width(backbone.eval(), spec, stages)
+        whole = spec.features and stages == len(spec.groups)
+        width = spec.features if whole else _width(backbone.eval(), spec, stages)
         head = HeadLayers(2 * width if deviation else width, n_classes, plan.head)
     return TransferModel(backbone, head, stages, deviation).eval()
 

@@ -1,6 +1,7 @@
 """Who may move: freezing, training modes, and optimiser groups with their rates."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -69,6 +70,17 @@ def step(model: nn.Module, optimiser: torch.optim.Optimizer, loss: torch.Tensor)
     loss.backward()
     torch.nn.utils.clip_grad_norm_([p for p in model.parameters() if p.grad is not None], CLIP)
     optimiser.step()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one CPU thread: a head is so small that waiting for a second one takes longer than the work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def out_of_memory(error: Exception) -> bool:

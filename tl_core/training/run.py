@@ -6,6 +6,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from tl_core.runs.control import RunControl
 from tl_core.runs.events import Progress, RunEvent, RunStarted
 from tl_core.training.checkpoints import Best
 from tl_core.training.evaluate import evaluate
-from tl_core.training.feed import Feed
+from tl_core.training.feed import Feed, Stage
 from tl_core.training.inputs import Inputs, batches
 from tl_core.training.model import build_model, groups_of
 from tl_core.training.optimisers import Freezer
@@ -45,6 +46,9 @@ class TrainJob:
     train_rows: Sequence[int] | None = None
     cache: int = 2 * 2**30
     publish: float = 0.25
+
+
+AnyInputs = TypeVar("AnyInputs", bound=Inputs)
 
 
 class Stopped(Exception):
@@ -132,10 +136,11 @@ class Run:
         inputs: Inputs | None = None
         # random weights that all learn have no features yet to take a mean and deviation from
         if start == self.model.stages or (self.fresh and self.feed.stored):
-            pooled = self.feed.pooled(self.model, np.union1d(rows, judged), self.batch_size)
-            inputs = yield from self._told(pooled)
+            features = self.feed.pooled(self.model, np.union1d(rows, judged), self.batch_size)
+            inputs = pooled = yield from self._told(features)
             if self.fresh:
-                self.model.head.standardise(inputs.features[torch.from_numpy(rows)])  # type: ignore[attr-defined]
+                self.model.head.standardise(pooled.features[torch.from_numpy(rows)])
+            pooled.settle(self.model)
         if start < self.model.stages:
             staged = self.feed.staged(self.model, start, np.union1d(rows, judged), self.batch_size, self.job.cache)
             inputs = yield from self._told(staged)
@@ -145,7 +150,7 @@ class Run:
         assert inputs is not None
         return inputs
 
-    def _told(self, stages: Generator[tuple[str, int, int], None, Inputs]) -> Generator[RunEvent, None, Inputs]:
+    def _told(self, stages: Generator[Stage, None, AnyInputs]) -> Generator[RunEvent, None, AnyInputs]:
         try:
             while True:
                 stage, done, total = next(stages)
