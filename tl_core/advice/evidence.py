@@ -80,8 +80,8 @@ def make_folds(y_N: np.ndarray, unit_N: np.ndarray, seed: int = 0) -> np.ndarray
 def choose(held: Sequence[Held], rows_N: np.ndarray) -> Choice:
     """Return the depth and the strengths that the items `rows_N` (a mask) speak for.
 
-    At each depth the most accurate strength; between equals, the lower cross-entropy. Of the depths, the deepest
-    that is within one standard error of the best (the one-standard-error rule of Breiman et al. 1984, section 3.4.3, on
+    At each depth, of the strengths within half a standard error of the most accurate, the one with the lowest
+    cross-entropy (which is less noisy; between equals the stronger). Of the depths, the deepest that is within one standard error of the best (the one-standard-error rule of Breiman et al. 1984, section 3.4.3, on
     paired differences; the larger of its estimates over folds and over items).
     """
     l2 = tuple(_strength(one, rows_N) for one in held)
@@ -98,7 +98,9 @@ def choose(held: Sequence[Held], rows_N: np.ndarray) -> Choice:
 def _strength(held: Held, rows_N: np.ndarray) -> int:
     accuracy = held.correct[:, rows_N].mean(axis=1)
     surprise = held.surprise[:, rows_N].mean(axis=1)
-    return int(np.lexsort((surprise, -accuracy))[0])
+    best = accuracy.max()
+    near = accuracy >= best - 0.5 * np.sqrt(best * (1 - best) / rows_N.sum()) - 1e-12
+    return int(np.argmin(np.where(near, surprise, np.inf)))
 
 
 def _standard_error(difference_N: np.ndarray, fold_N: np.ndarray) -> float:

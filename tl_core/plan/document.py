@@ -65,7 +65,10 @@ def _compose(text: str) -> yaml.Node:
                 _fail(token, "anchors (&), aliases (*) and tags (!) have no place in a plan.", "Write the value out.")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        # a scanner's context is where the broken piece begins, a parser's is where the whole block does
+        scanned = "scanning" in (error.context or "")
+        mark = (error.context_mark if scanned else None) or error.problem_mark
+        line = mark.line + 1 if mark else 1
         hint = "Check the indentation, the colons and the quotes there."
         raise PlanError(f"Line {line}: this is not valid YAML ({error.problem}).", hint) from error
     except yaml.reader.ReaderError as error:

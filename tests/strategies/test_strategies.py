@@ -1,0 +1,90 @@
+import pytest
+
+from tl_core.errors import PlanError
+from tl_core.plan import Head
+from tl_core.strategies import STRATEGIES, Setting
+from tl_core.strategies.recipes import batch_size, graded, top
+
+GROUPS = ("stem", "b0", "b1", "b2", "b3", "top")
+
+
+def setting(**changes):
+    known = {"backbone": "net", "modality": "image", "groups": GROUPS, "n_train": 700, "n_classes": 5}
+    return Setting(**(known | {"per_class_min": 100, "l2": 0.3, "last_l2": 0.02, "tap": "b1"} | changes))
+
+
+def make(name, options=None, **changes):
+    return STRATEGIES[name].make(setting(**changes), options)
+
+
+def test_feature_extraction_solves_the_head_on_everything_but_the_test_items():
+    plan = make("feature_extraction")
+    (phase,) = plan.phases
+    assert (phase.optimizer, phase.fit_on, phase.weight_decay) == ("lbfgs", "train+validation", 0.02)
+    assert plan.head == Head()
+
+
+def test_a_small_network_is_trained_with_early_stopping():
+    plan = make("feature_extraction", {"head": "mlp", "hidden": 64, "dropout": 0.5})
+    assert plan.head == Head("mlp", 64, 0.5)
+    assert (plan.phases[0].optimizer, plan.phases[0].patience, plan.phases[0].fit_on) == ("adamw", 10, "train")
+
+
+def test_lower_layers_sit_where_the_probe_says_else_in_the_middle():
+    probed = make("lower_layers")
+    assert (probed.head.tap, probed.head.pool, probed.phases[0].weight_decay) == ("b1", "mean_std", 0.3)
+    assert make("lower_layers", tap=None).head.tap == "b1"
+    assert make("lower_layers", tap="b3").head.tap == "b3"
+    assert make("lower_layers", tap="top").head.tap == "b1"
+    assert make("lower_layers", {"tap": "stem"}).head.tap == "stem"
+    with pytest.raises(PlanError, match="cut after"):
+        make("lower_layers", {"tap": "nowhere"})
+
+
+@pytest.mark.parametrize(
+    ("reach", "trained"), [("one", ["top"]), ("two", ["b3", "top"]), ("half", ["b2", "b3", "top"])]
+)
+def test_partial_thaws_the_last_blocks(reach, trained):
+    head, tuning = make("partial", {"reach": reach}).phases
+    assert list(head.lr) == ["head"]
+    assert head.fit_on == "train", "validation must still judge the fine-tuning"
+    assert list(tuning.lr) == [*trained, "head"]
+
+
+def test_gradual_thaws_one_more_block_each_phase():
+    phases = make("gradual", {"steps": 3}).phases[1:]
+    assert [set(phase.lr) - {"head"} for phase in phases] == [{"top"}, {"b3", "top"}, {"b2", "b3", "top"}]
+    assert all(phase.patience == 2 for phase in phases)
+    assert len(make("gradual", {"steps": 14}).phases) == 1 + len(GROUPS)
+
+
+def test_discriminative_rates_fall_by_the_published_formula():
+    tuning = make("discriminative", {"decay": 0.5}).phases[1]
+    for level, group in enumerate(GROUPS):
+        assert tuning.lr[group] == pytest.approx(1e-4 * 0.5 ** (len(GROUPS) - 1 - level))
+    assert list(make("discriminative", {"reach": "half"}).phases[1].lr) == ["b2", "b3", "top", "head"]
+
+
+def test_usual_rates_follow_the_modality():
+    assert make("full").phases[1].lr["stem"] == 1e-4
+    assert make("full", modality="text").phases[1].lr["stem"] == 3e-5
+    assert make("full", {"scale": 2.0}).phases[1].lr["stem"] == 2e-4
+    assert make("lp_ft").phases[1].lr["stem"] < make("full").phases[1].lr["stem"]
+
+
+def test_from_scratch_starts_at_random_and_trains_everything():
+    plan = make("from_scratch")
+    assert plan.init == "random"
+    assert list(plan.phases[0].lr) == [*GROUPS, "head"]
+    assert plan.phases[0].schedule == "one_cycle"
+
+
+@pytest.mark.parametrize(("n", "size"), [(10, 8), (63, 8), (64, 16), (1999, 16), (2000, 32), (19_999, 32), (20_000, 64)])
+def test_batches_grow_with_the_data(n, size):
+    assert batch_size(setting(n_train=n)) == size
+
+
+def test_helpers():
+    assert top(("a", "b", "c"), "half") == ("b", "c")
+    assert top(("a",), "two") == ("a",)
+    assert graded(("a", "b"), 1e-4, 0.4, head=1e-3) == {"a": 4e-5, "b": 1e-4, "head": 1e-3}

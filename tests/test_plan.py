@@ -1,0 +1,256 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tl_core.errors import PlanError
+from tl_core.plan import Head, Phase, Reason, TransferPlan, check, from_yaml, rate_at, require, to_yaml, with_rate
+
+GROUPS = ("stem", "blocks.0", "blocks.1", "top")
+NETS = ("tiny_image", "tiny_text")
+
+
+def plan_of(*phases, **changes):
+    return TransferPlan("tiny_image", "custom", phases or (Phase("head", 5, {"head": 1e-3}),), **changes)
+
+
+def phase(**changes):
+    return Phase(**({"name": "one", "epochs": 5, "lr": {"head": 1e-3}} | changes))
+
+
+def test_a_sound_plan_has_no_finding():
+    tuning = Phase("all", 4, {"blocks.1": 1e-5, "top": 1e-4, "head": 1e-3}, warmup=0.1, patience=2)
+    assert check(plan_of(phase(optimizer="lbfgs"), tuning), GROUPS, NETS) == ()
+    require(plan_of(), GROUPS, NETS)
+
+
+@pytest.mark.parametrize(
+    ("plan", "code", "place"),
+    [
+        (plan_of(phase(lr={"head": 1e-3, "blok.1": 1e-4})), "unknown-group", "phases/0/lr/blok.1"),
+        (plan_of(phase(lr={})), "nothing-trainable", "phases/0/lr"),
+        (plan_of(phase(lr={"head": 0.0})), "rate", "phases/0/lr/head"),
+        (plan_of(phase(lr={"head": -1e-3})), "rate", "phases/0/lr/head"),
+        (plan_of(phase(lr={"head": math.nan})), "rate", "phases/0/lr/head"),
+        (plan_of(phase(lr={"head": math.inf})), "rate", "phases/0/lr/head"),
+        (plan_of(phase(lr={"head": 3.0})), "rate", "phases/0/lr/head"),
+        (plan_of(phase(epochs=0)), "epochs", "phases/0/epochs"),
+        (plan_of(phase(epochs=10**6)), "epochs", "phases/0/epochs"),
+        (plan_of(phase(lr={"top": 1e-4})), "head-frozen", "phases/0/lr"),
+        (plan_of(phase(), phase()), "phase-name", "phases/1/name"),
+        (plan_of(phase(name=" ")), "phase-name", "phases/0/name"),
+        (plan_of(head=Head(tap="blocks.9")), "tap", "head/tap"),
+        (plan_of(phase(lr={"head": 1e-3, "top": 1e-4}), head=Head(tap="blocks.1")), "above-tap", "phases/0/lr/top"),
+        (plan_of(phase(lr={"head": 1.0, "top": 1e-4}, optimizer="lbfgs")), "lbfgs-groups", "phases/0/optimizer"),
+        (plan_of(phase(optimizer="lbfgs"), head=Head("mlp")), "lbfgs-head", "phases/0/optimizer"),
+        (plan_of(phase(optimizer="lbfgs", patience=2)), "lbfgs-patience", "phases/0/patience"),
+        (plan_of(phase(fit_on="train+validation", patience=2)), "patience-fit-on", "phases/0/patience"),
+        (plan_of(phase(fit_on="train+validation"), phase(name="two")), "fit-on-order", "phases/0/fit_on"),
+        (plan_of(phase(patience=0)), "patience", "phases/0/patience"),
+        (plan_of(phase(warmup=1.0)), "warmup", "phases/0/warmup"),
+        (plan_of(phase(warmup=-0.1)), "warmup", "phases/0/warmup"),
+        (plan_of(phase(weight_decay=-1.0)), "weight-decay", "phases/0/weight_decay"),
+        (plan_of(phase(weight_decay=2.0)), "weight-decay", "phases/0/weight_decay"),
+        (plan_of(phase(schedule="cosin")), "schedule", "phases/0/schedule"),
+        (plan_of(phase(optimizer="sgd")), "optimizer", "phases/0/optimizer"),
+        (plan_of(phase(fit_on="test")), "fit_on", "phases/0/fit_on"),
+        (plan_of(batch_size=0), "batch-size", "batch_size"),
+        (plan_of(batch_size=10**6), "batch-size", "batch_size"),
+        (plan_of(init="zeros"), "init", "init"),
+        (plan_of(head=Head("tree")), "kind", "head/kind"),
+        (plan_of(head=Head(pool="max")), "pool", "head/pool"),
+        (plan_of(head=Head(dropout=1.0)), "dropout", "head/dropout"),
+        (plan_of(head=Head(hidden=0)), "hidden", "head/hidden"),
+        (TransferPlan("tiny_image", "custom", ()), "no-phase", "phases"),
+        (TransferPlan("tiny_imag", "custom", (phase(),)), "backbone", "backbone"),
+    ],
+)
+def test_each_mistake_is_named_where_it_is(plan, code, place):
+    stops = {(finding.code, finding.items[0]): finding for finding in check(plan, GROUPS, NETS) if finding.level == "stop"}
+    assert (code, place) in stops
+    assert stops[code, place].message.endswith((".", "?"))
+    with pytest.raises(PlanError):
+        require(plan, GROUPS, NETS)
+
+
+@pytest.mark.parametrize(
+    ("plan", "code"),
+    [
+        (plan_of(phase(lr={"head": 0.1})), "bold-rate"),
+        (plan_of(phase(lr={"head": 1e-3, "stem": 1e-4})), "hole"),
+        (plan_of(phase(patience=9)), "patience"),
+        (plan_of(phase(optimizer="lbfgs", weight_decay=0.0)), "lbfgs-decay"),
+        (plan_of(phase(optimizer="lbfgs", warmup=0.1)), "lbfgs-warmup"),
+        (plan_of(init="random"), "random-frozen"),
+    ],
+)
+def test_what_is_odd_is_said_and_does_not_block(plan, code):
+    assert [(finding.code, finding.level != "stop") for finding in check(plan, GROUPS)] == [(code, True)]
+
+
+def test_a_near_miss_is_suggested():
+    found = check(plan_of(phase(lr={"head": 1e-3, "block.1": 1e-4})), GROUPS)
+    assert "'blocks.1'" in found[0].hint
+
+
+def test_one_cell_is_edited():
+    plan = plan_of(phase(), phase(name="two"))
+    thawed = with_rate(plan, 1, "top", 1e-4)
+    assert thawed.phases[0] == plan.phases[0]
+    assert dict(thawed.phases[1].lr) == {"head": 1e-3, "top": 1e-4}
+    assert with_rate(thawed, 1, "top", None) == plan
+    assert with_rate(plan, 0, "stem", None) == plan
+    with pytest.raises(PlanError, match="no phase number 3"):
+        with_rate(plan, 2, "top", 1e-4)
+
+
+rates = st.floats(1e-9, 1.0, exclude_min=True)
+words = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
+phases = st.builds(
+    Phase,
+    name=words,
+    epochs=st.integers(1, 1000),
+    lr=st.dictionaries(words, rates, max_size=4),
+    schedule=st.sampled_from(("constant", "linear", "cosine", "slanted", "one_cycle")),
+    warmup=st.floats(0, 0.99),
+    weight_decay=st.floats(0, 10),
+    optimizer=st.sampled_from(("adamw", "lbfgs")),
+    patience=st.none() | st.integers(1, 50),
+    fit_on=st.sampled_from(("train", "train+validation")),
+)
+plans = st.builds(
+    TransferPlan,
+    backbone=words,
+    strategy=words,
+    phases=st.lists(phases, max_size=3).map(tuple),
+    init=st.sampled_from(("pretrained", "random")),
+    head=st.builds(Head, hidden=st.integers(1, 4096), dropout=st.floats(0, 0.9), tap=st.none() | words),
+    batch_size=st.integers(1, 4096),
+    why=st.lists(st.builds(Reason, words, words), max_size=2).map(tuple),
+)
+
+
+@given(plans)
+def test_yaml_goes_out_and_comes_back_the_same(plan):
+    assert from_yaml(to_yaml(plan, GROUPS)) == plan
+
+
+BY_HAND = """\
+backbone: tiny_image     # chosen by hand
+batch_size: 16
+head: {dropout: 0.1, tap: null}
+phases:
+  - name: head
+    epochs: 5
+    lr: {head: 1e-3}
+  - name: all
+    epochs: 3
+    patience: 2
+    lr:
+      top: 2e-5
+      head: .001
+"""
+
+
+def test_a_person_can_write_one_by_hand():
+    plan = from_yaml(BY_HAND, GROUPS, NETS)
+    assert plan.strategy == "custom"
+    assert plan.head == Head(dropout=0.1)
+    assert dict(plan.phases[1].lr) == {"top": 2e-5, "head": 1e-3}
+    assert plan.phases[1].patience == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "says"),
+    [
+        (("epochs: 3", "epochs: three"), 9, "whole number"),
+        (("epochs: 3", "epochs: 3.5"), 9, "whole number"),
+        (("epochs: 3", "epoch: 3"), 9, "Did you mean 'epochs'"),
+        (("epochs: 3", "epochs: 0"), 9, "must have between 1"),
+        (("top: 2e-5", "top: fast"), 12, "must be a number"),
+        (("top: 2e-5", "tip: 2e-5"), 12, "Did you mean 'top'"),
+        (("top: 2e-5", "head: 2e-5"), 13, "appears twice"),
+        (("batch_size: 16", "backbone: other"), 2, "appears twice"),
+        (("backbone: tiny_image", "backbone: tiny_imagee"), 1, "Did you mean 'tiny_image'"),
+        (("    patience: 2\n", "    patience: 2\n  bad\n"), 11, "not valid YAML"),
+        (("name: all", "name: head"), 5, "Two phases"),
+        (("    epochs: 3\n", ""), 8, "has no 'epochs'"),
+        (("    lr: {head: 1e-3}", "    lr: [head]"), 7, "name: value"),
+        (("    lr: {head: 1e-3}", "    lr: {}"), 7, "freezes everything"),
+        (("tap: null", "tap: &a top"), 3, "anchors"),
+        (("tap: null", "tap: !!python/name:os.system top"), 3, "tags"),
+        (("tap: null", "pool: max"), 3, "cannot be 'max'"),
+        (("batch_size: 16", "batch_size: 1" + 400 * "0"), 2, "whole number"),
+    ],
+)
+def test_every_error_names_its_line(change, line, says):
+    assert change[0] in BY_HAND
+    with pytest.raises(PlanError) as error:
+        from_yaml(BY_HAND.replace(*change), GROUPS, NETS)
+    assert str(error.value).startswith(f"Line {line}:")
+    assert says in str(error.value)
+
+
+@given(st.text(max_size=200) | plans.map(to_yaml).flatmap(lambda text: st.integers(0, len(text)).map(lambda n: text[:n])))
+def test_no_text_makes_it_stumble(text):
+    try:
+        from_yaml(text, GROUPS)
+    except PlanError as error:
+        assert error.message.startswith("Line ")
+
+
+@pytest.mark.parametrize("text", ["", "# nothing", "[" * 20_000, "a: b\n" * 300_000, "\x00", "- 1", "{? [a] : b}", "---\na: 1\n---\nb: 2"])
+def test_what_is_no_plan_is_told(text):
+    with pytest.raises(PlanError, match="^Line"):
+        from_yaml(text)
+
+
+def torch_rates(make, steps):
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    schedule = make(optimizer)
+    found = []
+    for _ in range(steps):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("constant", lambda o: torch.optim.lr_scheduler.ConstantLR(o, 1.0, 50)),
+        ("linear", lambda o: torch.optim.lr_scheduler.LinearLR(o, 1.0, 1e-12, 50)),
+        ("cosine", lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 50)),
+    ],
+)
+def test_schedules_are_torchs(name, make):
+    assert [rate_at(name, 0.0, step / 50) for step in range(50)] == pytest.approx(torch_rates(make, 50), abs=1e-9)
+
+
+def test_one_cycle_is_torchs():
+    steps = 41
+    peak = (0.3 * (steps - 1) + 1) / steps  # torch counts the peak in whole steps
+    wanted = torch_rates(lambda o: torch.optim.lr_scheduler.OneCycleLR(o, 1.0, total_steps=steps, pct_start=peak), steps - 1)
+    assert [rate_at("one_cycle", 0.0, step / (steps - 1)) for step in range(steps - 1)] == pytest.approx(wanted, abs=1e-9)
+
+
+def test_slanted_is_the_papers_formula():
+    total, cut_frac, ratio = 200, 0.1, 32
+    cut = int(total * cut_frac)
+    for t in range(total):
+        p = t / cut if t < cut else 1 - (t - cut) / (cut * (1 / cut_frac - 1))
+        assert rate_at("slanted", 0.0, t / total) == pytest.approx((1 + p * (ratio - 1)) / ratio)
+
+
+@given(
+    st.sampled_from(("constant", "linear", "cosine", "slanted", "one_cycle")), st.floats(0, 0.9), st.floats(0, 1)
+)
+def test_a_multiplier_lies_between_nought_and_one_and_peaks_after_the_warmup(name, warmup, position):
+    assert 0.0 <= rate_at(name, warmup, position) <= 1.0
+    if warmup > 0.01:
+        assert rate_at(name, warmup, warmup) == pytest.approx(1.0)
+        assert rate_at(name, warmup, warmup / 2) < 1.0
