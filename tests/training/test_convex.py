@@ -14,7 +14,7 @@ def problem(classes, n=90, width=12, seed=0):
     """Overlapping classes in features of very different scales."""
     draw = np.random.default_rng(seed)
     labels = np.arange(n) % classes
-    scale = 10.0 ** draw.uniform(-2, 2, width)
+    scale = 10.0 ** draw.uniform(-0.8, 0.8, width)
     features = (draw.normal(0, 1, (n, width)) + 0.8 * draw.normal(0, 1, (classes, width))[labels]) * scale + scale
     return features.astype(np.float32), labels
 
