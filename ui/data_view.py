@@ -23,6 +23,7 @@ from ui.words import plural, tell
 SPLITS = {"train": "Learns from", "validation": "Tunes with", "test": "Is judged by"}
 SHOWN_CLASSES = 24
 THUMB = 104
+GAP = 6  # clear pixels around a thumbnail, because Streamlit sets images edge to edge
 
 
 def profile_of(dataset: Dataset) -> Profile:
@@ -51,6 +52,9 @@ def overview(dataset: Dataset) -> None:
     with st.grid(4, min_column_width=150, key="data_metrics"):
         st.metric(rail.noun(dataset.modality, 2).capitalize(), f"{len(dataset.items):,}", border=True)
         st.metric("Classes", len(dataset.classes), border=True)
+        if totals.min() == totals.max():
+            st.metric("Every class", f"{totals.min():,}", border=True)
+            return
         st.metric(f"Smallest class: {tell(shorten(totals.idxmin(), 24))}", f"{totals.min():,}", border=True)
         st.metric(f"Largest class: {tell(shorten(totals.idxmax(), 24))}", f"{totals.max():,}", border=True)
 
@@ -87,8 +91,12 @@ def balance(dataset: Dataset) -> None:
 
 def measures(found: Profile) -> None:
     """Draw how the sizes of the items spread, with the model's limit where there is one."""
+    alike = [spread for spread in found.sizes if spread.minimum == spread.maximum]
+    if found.modality == "image" and len(alike) == len(found.sizes) == 2:
+        st.caption(f"All pictures have {alike[0].median:,} × {alike[1].median:,} pixels.")
+        return
     for spread in found.sizes:
-        if spread.unit == "characters" and len(found.sizes) > 1:
+        if spread in alike or (spread.unit == "characters" and len(found.sizes) > 1):
             continue
         limit = found.max_tokens if spread.unit == "tokens" else 0
         _box(spread, limit)
@@ -144,7 +152,7 @@ def examples(dataset: Dataset) -> None:
             st.caption(tell(name))
         paths = dataset.items["path"].to_numpy()[chosen]
         pictures = [thumbnail(str(dataset.folder / path)) for path in paths]
-        st.image(pictures, width=THUMB, alt=[f"Example of {name}"] * len(pictures))
+        st.image(pictures, width=THUMB if len(rows) < 5 else THUMB * 2 // 3, alt=[f"Example of {name}"] * len(pictures))
     if len(wanted) > 12:
         st.caption("The first 12 classes. Choose a class to see the others.")
 
@@ -159,7 +167,7 @@ def _texts(dataset: Dataset, rows: dict[str, np.ndarray], each: int) -> None:
     with st.container(height=480 if each > 2 else "content", border=False, gap="small", key="data_texts"):
         for name, found in rows.items():
             for row in found[:each]:
-                text = shorten(" ".join(str(texts[row])[:1000].split()), 240)
+                text = shorten(" ".join(str(texts[row])[:1000].split()), 170)
                 st.markdown(f":violet-badge[{tell(name)}] :small[{tell(text)}]")
 
 
@@ -174,8 +182,9 @@ def thumbnail(path: str) -> bytes:
     scale = side / min(image.size)
     image = image.resize((max(side, round(image.width * scale)), max(side, round(image.height * scale))))
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    buffer = io.BytesIO()
-    image.crop((left, top, left + side, top + side)).save(buffer, "PNG")
+    tile, buffer = Image.new("RGBA", (side + 2 * GAP, side + 2 * GAP)), io.BytesIO()
+    tile.paste(image.crop((left, top, left + side, top + side)), (GAP, GAP))
+    tile.save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -2,12 +2,12 @@
 
 import plotly.graph_objects as go
 import streamlit as st
-from tl_core.advice.values import Card, ProbeReport
 
+from tl_core.advice.values import Card, ProbeReport
+from tl_core.evaluation.saved import read_curve
 from tl_core.plan import Reason
 from tl_core.strategies import STRATEGIES
 from ui import background, figures, forms, planning, session, theme, words
-from ui.curves import find_curve
 from ui.planning import Ground
 
 DOMAINS = {"": "As measured", "similar": "Much like it", "different": "Quite different"}
@@ -129,8 +129,7 @@ def evidence(known: Ground) -> None:
     """Draw what the probe measured: accuracy at every depth, and how it grows with the number of labels."""
     if not known.probe:
         return
-    task = background.probe_task(known.dataset, known.spec.name)
-    curve = find_curve(task)
+    curve = read_curve(session.workspace(), background.probe_task(known.dataset, known.spec.name))
     left, right = st.columns(2, gap="large") if curve else (st.container(), None)
     with left:
         st.subheader("How deep to cut", anchor=False)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import streamlit as st
-from tl_core.advice.rules import estimate, trainable_parameters
+from tl_core.advice.cost import estimate, group_parameters, trainable_parameters
 
 from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import GraftError, PlanError
@@ -19,7 +19,7 @@ USUAL_RATE = 1e-4
 
 def drawing(plan: TransferPlan, known: Ground) -> None:
     """Draw the plan cell by cell; a click opens a cell."""
-    cell = plan_grid(plan, known.groups, key="plan_grid", parameters=dict(known.spec.group_parameters), editable=True)
+    cell = plan_grid(plan, known.groups, key="plan_grid", parameters=group_parameters(known.spec), editable=True)
     if cell:
         _edit_cell(plan, cell)
     with st.container(horizontal=True, vertical_alignment="center", key="plan_tools"):
@@ -132,7 +132,8 @@ def costs(plan: TransferPlan, known: Ground) -> None:
         )  # fmt: skip
         st.metric("Phases", len(plan.phases), border=True)
         if known.speed:
-            time, memory = estimate(plan, known.spec, known.speed, known.profile.n_train, len(known.dataset.classes))
+            n_train, n_classes = known.profile.n_train, len(known.dataset.classes)
+            time, memory = estimate(plan, known.spec, known.speed, n_train, n_classes, known.tokens)
             st.metric("Expected time", words.span(time), border=True, help=time.method)
             st.metric("Memory", words.span(memory, words.size), border=True, help=memory.method)
         else:

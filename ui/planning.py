@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
+
 from tl_core.advice.rules import advise, setting_for
 from tl_core.advice.values import Advice, ProbeReport, read_report
-from tl_core.backbones.speed import Speed, read_speed
-
 from tl_core.backbones.spec import BackboneSpec
+from tl_core.backbones.speed import Speed, read_speed
 from tl_core.data.dataset import Dataset
 from tl_core.data.profile import Profile
 from tl_core.errors import PlanError
@@ -35,6 +35,11 @@ class Ground:
     def groups(self) -> tuple[str, ...]:
         """The backbone's layer groups, input side first."""
         return tuple(group.name for group in self.spec.groups)
+
+    @property
+    def tokens(self) -> int:
+        """The usual length of a text, 0 for pictures or where it is not known."""
+        return next((spread.median for spread in self.profile.sizes if spread.unit == "tokens"), 0)
 
 
 def ground() -> Ground:

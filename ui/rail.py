@@ -7,9 +7,12 @@ from typing import Literal
 import streamlit as st
 
 from tl_core.backbones.spec import BACKBONES
+from tl_core.errors import RunError
+from tl_core.runs.store import RunStore
 from ui import session as sessions
 from ui.brand import asset
 from ui.session import Session
+from ui.words import plural, sentence
 
 PAGES = Path(__file__).parents[1] / "pages"
 TITLES = {"try": "Try & take away"}
@@ -56,12 +59,28 @@ def choices(session: Session) -> dict[str, str]:
     """Return what was chosen at each step that is done."""
     found = {}
     if dataset := sessions.open_dataset(session.dataset):
-        found["data"] = f"{dataset.name} · {dataset.receipt.taken:,} {noun(dataset.modality, dataset.receipt.taken)}"
+        found["data"] = f"{dataset.name} · {plural(dataset.receipt.taken, dataset.modality)}"
     if session.backbone in BACKBONES:
         found["backbone"] = BACKBONES[session.backbone].title
     if session.plan:
-        found["plan"] = session.plan.strategy.replace("_", " ").capitalize() + (", edited" if session.edited else "")
+        found["plan"] = sentence(session.plan.strategy) + (", edited" if session.edited else "")
+    if session.run:
+        found |= _of_run(session.run)
     return found
+
+
+def _of_run(run: str) -> dict[str, str]:
+    """Return what a run adds to the rail: it is trained, and then it is measured."""
+    try:
+        state = RunStore(sessions.workspace()).state(run)
+    except RunError:
+        return {}
+    if state.kind != "train" or state.active:
+        return {}
+    accuracy = state.numbers.get("accuracy")
+    if accuracy is None:
+        return {}
+    return {"train": sentence(state.status), "results": f"{accuracy:.1%} right"}
 
 
 def steps(session: Session) -> list[Step]:

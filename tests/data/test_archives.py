@@ -142,6 +142,22 @@ def change_flags(path, change):
     Path(path).write_bytes(raw)
 
 
+def test_names_in_another_encoding(make_folder, workspace):
+    folder = make_folder(TWO_CLASSES)
+    Path(os.fsdecode(os.fsencode(folder) + b"/cats/caf\xe9.png")).write_bytes(picture(9))
+    dataset = import_data(folder, workspace)
+    assert "cats/caf\ufffd.png" in dataset.items["id"].tolist()
+    assert open_dataset(workspace, dataset.fingerprint).receipt.taken == 5
+
+
+def test_a_file_that_is_too_large(make_folder, make_table, workspace, monkeypatch):
+    monkeypatch.setattr("tl_core.data.sources.archive.MAX_FILE", 2**20)
+    dataset = import_data(make_folder({**TWO_CLASSES, "cats/large.png": bytes(2**20 + 1)}), workspace)
+    assert reasons(dataset) == {"cats/large.png": "it is larger than 1 MB"}
+    with pytest.raises(DataError, match=r"data\.csv cannot be read: it is larger than 1 MB"):
+        import_data(make_table(bytes(2**20 + 1)), workspace)
+
+
 def test_text_folders(make_folder, workspace):
     files = {"pos/1.txt": "schön", "pos/2.txt": "gut\n", "neg/1.txt": "schlecht".encode("utf-16"), "neg/2.txt": "  \n"}
     dataset = import_data(make_folder(files), workspace)

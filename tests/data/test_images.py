@@ -1,3 +1,5 @@
+import hashlib
+import io
 from contextlib import suppress
 
 import numpy as np
@@ -48,7 +50,7 @@ def test_odd_pictures_are_converted_and_say_so(data, change, tmp_path):
 
 
 def tmp_write(folder, data):
-    path = folder / f"{hash(data)}.bin"
+    path = folder / f"{hashlib.sha256(data).hexdigest()}.bin"
     path.write_bytes(data)
     return path
 
@@ -103,8 +105,6 @@ def test_a_wide_picture_is_stored_smaller(kind):
 
 
 def size_of(data):
-    import io
-
     with Image.open(io.BytesIO(data)) as image:
         return image.size
 

@@ -40,7 +40,7 @@ def test_a_solved_head_is_logistic_regression_and_tuning_keeps_what_is_frozen(
     run(head)
     features, train_rows = store.features(dataset, spec).astype(np.float64), dataset.rows("train")
     model = after(head)
-    # the head's own mean and deviation: scikit-learn's scaler blows the backbone's dead features up to deviation 1
+    # in the head's own units: scikit-learn's scaler blows the backbone's dead features up to deviation 1
     standard = (features - model.head.mean.numpy()) / model.head.std.numpy()
     oracle = LogisticRegression(C=1 / (l2 * len(train_rows)), tol=1e-10, max_iter=20_000)
     oracle.fit(standard[train_rows], dataset.labels[train_rows])

@@ -1,8 +1,8 @@
 """The evidence: how well a linear head does at every depth of the frozen backbone, on the data itself."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -25,7 +25,7 @@ Z = 1.96
 class Store(Protocol):
     """What the evidence reads: pooled features and the shift, from one earlier forward pass."""
 
-    def features(self, dataset: Dataset, spec: BackboneSpec, tap: str | None = None, pool: str = "mean") -> np.ndarray:
+    def features(self, dataset: Dataset, spec: BackboneSpec, tap: str | None = None, pool: Pool = "mean") -> np.ndarray:
         """Return features `[N, D]`."""
         ...
 
@@ -86,8 +86,7 @@ def choose(held: Sequence[Held], rows_N: np.ndarray) -> Choice:
     """
     l2 = tuple(_strength(one, rows_N) for one in held)
     scores = np.stack([one.correct[index, rows_N] for one, index in zip(held, l2, strict=True)]).astype(float)
-    best = int(np.argmax(scores.mean(axis=1)[::-1]))
-    best = len(held) - 1 - best
+    best = len(held) - 1 - int(np.argmax(scores.mean(axis=1)[::-1]))
     fold = held[0].fold[rows_N]
     for tap in range(len(held) - 1, best, -1):
         difference = scores[best] - scores[tap]
@@ -106,3 +105,145 @@ def _standard_error(difference_N: np.ndarray, fold_N: np.ndarray) -> float:
     means = np.array([difference_N[fold_N == fold].mean() for fold in np.unique(fold_N)])
     over_folds = means.std(ddof=1) / np.sqrt(len(means)) if len(means) > 1 else 0.0
     return float(max(over_folds, difference_N.std() / np.sqrt(len(difference_N))))
+
+
+@dataclass(frozen=True)
+class Depth:
+    """The features at one depth, for the rows that may be learned from."""
+
+    tap: str
+    pool: Pool
+    features: np.ndarray
+
+
+def probe_report(dataset: Dataset, spec: BackboneSpec, store: Store) -> ProbeReport:
+    """Return the evidence of the training and validation items; test items are never read.
+
+    Needs the features of the probe's forward pass in `store`. Where there are too few items to check anything, the
+    report says so in a finding and has no accuracy.
+    """
+    started = time.perf_counter()
+    rows = dataset.rows("train", "validation")
+    labels, unit = np.unique(dataset.labels[rows], return_inverse=True)[1], units(dataset, rows)
+    fold = make_folds(labels, unit)
+    report = _empty(dataset, spec, labels, store.shift(dataset, spec))
+    if (fold >= 0).sum() < MIN_ITEMS or len(np.unique(labels[fold >= 0])) < 2:
+        message = "There are too few items of each class to check how well the backbone's features serve them."
+        finding = Finding("warn", "no-evidence", message, "Add items: ten of each class are a beginning.")
+        return replace(report, findings=(finding,))
+    names = [group.name for group in spec.groups]
+    lower: list[Pool] = ["mean_std"] * (len(names) - 1)
+    last: list[Pool] = ["mean"]
+    every = [
+        Depth(tap, pool, store.features(dataset, spec, tap, pool)[rows])
+        for tap, pool in zip(names, lower + last, strict=True)
+    ]
+    found = weigh(every, labels, unit)
+    return replace(
+        report,
+        folds=int(fold.max()) + 1,
+        depth=found.scores,
+        tap=None if found.tap == names[-1] else found.tap,
+        pool="mean" if found.tap == names[-1] else "mean_std",
+        l2=next(score.l2 for score in found.scores if score.tap == found.tap),
+        last_l2=found.scores[-1].l2,
+        accuracy=found.accuracy,
+        seconds=time.perf_counter() - started,
+        findings=_findings(dataset, labels, fold, rows),
+    )
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """The outcome over all depths, input side first; `accuracy` is expected of a head at the chosen one."""
+
+    scores: tuple[TapScore, ...]
+    tap: str
+    accuracy: Estimate
+
+
+def weigh(every: Sequence[Depth], y_N: np.ndarray, unit_N: np.ndarray) -> Weighed:
+    """Return how a linear head does at every depth, and the choice.
+
+    Many rows: the depths are ranked on RANK_ROWS of them, then the last and the best other are weighed on up to
+    FINAL_ROWS. The accuracy is that of the whole procedure: for each fold, depth and strength are chosen on the others.
+    """
+    few = _sample(y_N, unit_N, RANK_ROWS)
+    fold = make_folds(y_N[few], unit_N[few])
+    held = [cross_validate(one.features[few], y_N[few], fold) for one in every]
+    choice = choose(held, fold >= 0)
+    scores = [_score(one, result, fold) for one, result in zip(every, held, strict=True)]
+    last = len(every) - 1
+    if len(few) == len(y_N):
+        return Weighed(tuple(scores), every[choice.tap].tap, _honest(held, fold))
+    finalists = sorted({choice.tap, last})
+    many = _sample(y_N, unit_N, FINAL_ROWS)
+    fold = make_folds(y_N[many], unit_N[many])
+    final = [cross_validate(every[tap].features[many], y_N[many], fold) for tap in finalists]
+    for tap, result in zip(finalists, final, strict=True):
+        scores[tap] = _score(every[tap], result, fold)
+    tap = finalists[choose(final, fold >= 0).tap]
+    return Weighed(tuple(scores), every[tap].tap, _honest(final, fold))
+
+
+def _score(depth: Depth, held: Held, fold: np.ndarray) -> TapScore:
+    index = _strength(held, fold >= 0)
+    return TapScore(depth.tap, depth.pool, _honest([held], fold), held.l2[index])
+
+
+def _honest(held: Sequence[Held], fold_N: np.ndarray) -> Estimate:
+    """Return the accuracy on each fold with depth and strength chosen on the other folds; Wilson's interval."""
+    right = 0
+    for fold in np.unique(fold_N[fold_N >= 0]):
+        others = (fold_N >= 0) & (fold_N != fold)
+        choice = choose(held, others if others.any() else fold_N >= 0)
+        right += int(held[choice.tap].correct[choice.l2[choice.tap], fold_N == fold].sum())
+    n, folds = int((fold_N >= 0).sum()), int(fold_N.max()) + 1
+    share, weight = right / n, Z**2 / n
+    middle = (share + weight / 2) / (1 + weight)
+    half = Z * np.sqrt(share * (1 - share) / n + weight / (4 * n)) / (1 + weight)
+    what = "depth and strength" if len(held) > 1 else "strength"
+    method = f"{folds}-fold cross-validation, {what} chosen on the other folds; Wilson interval"
+    return Estimate(share, max(0.0, float(middle - half)), min(1.0, float(middle + half)), n, method)
+
+
+def _sample(y_N: np.ndarray, unit_N: np.ndarray, count: int) -> np.ndarray:
+    """Return about `count` rows, whole units, each class in its share and with two units where it has them."""
+    if len(y_N) <= count:
+        return np.arange(len(y_N))
+    order = np.random.default_rng(0).permutation(unit_N.max() + 1)[unit_N]
+    kept = []
+    for label in np.unique(y_N):
+        mine = np.flatnonzero(y_N == label)
+        mine = mine[np.argsort(order[mine], kind="stable")]
+        wanted = max(2, round(count * len(mine) / len(y_N)))
+        kept.append(mine[np.isin(unit_N[mine], unit_N[mine[:wanted]])])
+    return np.sort(np.concatenate(kept))
+
+
+def _empty(dataset: Dataset, spec: BackboneSpec, y_N: np.ndarray, shift: Mapping[str, float]) -> ProbeReport:
+    return ProbeReport(
+        fingerprint=dataset.fingerprint,
+        backbone=spec.name,
+        split=split_key(dataset),
+        n=len(y_N),
+        n_classes=int(y_N.max()) + 1,
+        folds=0,
+        depth=(),
+        tap=None,
+        pool="mean",
+        l2=NO_EVIDENCE_L2,
+        last_l2=NO_EVIDENCE_L2,
+        accuracy=None,
+        majority=float(np.bincount(y_N).max() / len(y_N)),
+        shift=shift,
+    )
+
+
+def _findings(dataset: Dataset, y_N: np.ndarray, fold_N: np.ndarray, rows: np.ndarray) -> tuple[Finding, ...]:
+    alone = np.unique(dataset.labels[rows][fold_N < 0])
+    if not len(alone):
+        return ()
+    names = ", ".join(dataset.classes[label] for label in alone)
+    message = f"These classes have one item to learn from, so the expected accuracy leaves them out: {names}."
+    return (Finding("warn", "classes-alone", message, "Add items of these classes, or leave the classes out."),)

@@ -66,10 +66,10 @@ class ProbeReport:
 
 @dataclass(frozen=True)
 class SizeRow:
-    """One row of a published table: data of this size (from `low` up to below `high`) calls for `strategy`."""
+    """One row of a published table: data of `low` up to below `high` items (None: no end) calls for `strategy`."""
 
     low: float
-    high: float
+    high: float | None
     strategy: str
     options: Mapping[str, Any]
     text: str

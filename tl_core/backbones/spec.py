@@ -45,7 +45,8 @@ class BackboneSpec:
     """One leaf of the modality tree.
 
     `load(pretrained)` builds the network as a chain of stages, one stage a layer group, input side first; it is
-    None where this machine can only show the card. `features` is the width D of the pooled output `[N, D]`.
+    None where this machine can only show the card. `features` is the width D of the pooled output `[N, D]`, and
+    `group_parameters` what each layer group holds (empty: to be counted on the network).
     `parameters` and `weights.bytes` are 0 where its makers do not state them; `access` is what they ask for first.
     """
 
@@ -61,6 +62,7 @@ class BackboneSpec:
     input: ImageInput | TextInput | None = None
     features: int = 0
     groups: tuple[LayerGroup, ...] = ()
+    group_parameters: tuple[int, ...] = ()
     access: str = ""
     load: Callable[[bool], "Staged"] | None = field(default=None, compare=False, repr=False)
 

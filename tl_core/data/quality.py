@@ -136,8 +136,8 @@ def _duplicate_findings(dataset: Dataset) -> list[Finding]:
             Finding(
                 "warn",
                 "leak",
-                f"{_count(found.leaks, 'item', 'items')} of validation and test also in train, "
-                "so what is measured there will look too good.",
+                f"{_count(found.leaks, 'item of validation or test is', 'items of validation or test are')} "
+                "also in train, so what is measured there will look too good.",
                 "Remove them from the source, or let Graft make the split: it keeps identical items together.",
                 leaks,
             )

@@ -1,5 +1,6 @@
 """Train, validation and test: stratified, seeded, with identical items kept together."""
 
+from collections import Counter
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
@@ -82,7 +83,7 @@ def _units(items: pd.DataFrame) -> np.ndarray:
     return np.array([number[node] for node in roots], dtype=np.int64)
 
 
-@dataclass
+@dataclass(eq=False)
 class _Unit:
     rows: np.ndarray
     label: int  # the most frequent one of its rows
@@ -101,8 +102,10 @@ def _carve(
     """Split rows into the named fractions and train; classes in `anchored` have train items elsewhere already."""
     members = _members(labels, units, np.asarray(list(digests), dtype=object))
     carry = dict.fromkeys(fractions, 0.0)
-    for label in sorted({unit.label for unit in members}):
-        mine = sorted((u for u in members if u.label == label), key=lambda u: u.key)
+    by_label: dict[int, list[_Unit]] = {}
+    for unit in sorted(members, key=lambda u: u.key):
+        by_label.setdefault(unit.label, []).append(unit)
+    for label, mine in sorted(by_label.items()):
         order = np.random.default_rng([seed, label]).permutation(len(mine))
         _fill([mine[i] for i in order], fractions, carry)
     _keep_in_train(members, labels, anchored)
@@ -146,27 +149,28 @@ def _fill(units: list[_Unit], fractions: dict[str, float], carry: dict[str, floa
 
 def _keep_in_train(units: list[_Unit], labels: np.ndarray, anchored: frozenset[int]) -> None:
     """Bring back the smallest unit that holds a class which train lacks (units of mixed classes can cause that)."""
-    for label in sorted(set(np.unique(labels).tolist()) - anchored):
-        holders = [u for u in units if label in labels[u.rows]]
-        if not any(u.home == "train" for u in holders):
-            min(holders, key=lambda u: (len(u.rows), u.key)).home = "train"
+    inside = set(labels[_rows_of(units, "train")].tolist()) | anchored
+    for label in np.unique(labels).tolist():
+        if label not in inside:
+            holders = [u for u in units if label in labels[u.rows]]
+            back = min(holders, key=lambda u: (len(u.rows), u.key))
+            back.home = "train"
+            inside |= set(labels[back.rows].tolist())
 
 
 def _none_empty(units: list[_Unit], labels: np.ndarray, fractions: dict[str, float], anchored: frozenset[int]) -> None:
     """Give a split that came out empty the smallest unit that train can spare."""
-    in_train: dict[int, int] = dict.fromkeys(anchored, 1)
-    for unit in units:
-        if unit.home == "train":
-            for label in np.unique(labels[unit.rows]).tolist():
-                in_train[label] = in_train.get(label, 0) + 1
     for split, fraction in fractions.items():
         if fraction <= 0 or any(u.home == split for u in units):
             continue
-        spare = [
-            u for u in units if u.home == "train" and all(in_train[k] > 1 for k in np.unique(labels[u.rows]).tolist())
-        ]
+        trained = [u for u in units if u.home == "train"]
+        holders = Counter(label for u in trained for label in set(labels[u.rows].tolist()))
+        holders.update(anchored)
+        spare = [u for u in trained if all(holders[label] > 1 for label in set(labels[u.rows].tolist()))]
         if spare:
-            chosen = min(spare, key=lambda u: (len(u.rows), u.key))
-            chosen.home = split
-            for label in np.unique(labels[chosen.rows]).tolist():
-                in_train[label] -= 1
+            min(spare, key=lambda u: (len(u.rows), u.key)).home = split
+
+
+def _rows_of(units: list[_Unit], split: str) -> np.ndarray:
+    rows = [u.rows for u in units if u.home == split]
+    return np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)

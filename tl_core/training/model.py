@@ -16,11 +16,6 @@ NORM_MOMENTUM = 0.1
 """Share of a new batch in the running statistics: torch's default. Ported weights bring 0.01, with which the
 tens of steps of a small data set leave statistics that describe neither the source nor the target."""
 
-FLOOR = 0.01
-"""Smallest deviation that a feature is divided by, as a share of the root mean square of all deviations. Backbones have
-dead features (three of MiniLM's 384 vary by 1e-9, a quarter of EfficientNet-Lite0's hardly at all on plain pictures):
-scaled up to 1 they are noise, and the first step of a fine-tune that moves them wrecks every score."""
-
 
 class HeadLayers(nn.Module):
     """Class scores `[B, K]` from pooled features `[B, D]`.
@@ -54,12 +49,11 @@ class HeadLayers(nn.Module):
 
     @torch.no_grad()
     def standardise(self, features: torch.Tensor) -> None:
-        """Take mean and deviation from features `[N, D]`, no deviation below FLOOR of the features' typical one."""
+        """Take mean and spread from features `[N, D]`; the formula, and its why, are those of advice.linear.spread."""
         wide = features.double()
-        mean, std = wide.mean(dim=0), wide.std(dim=0, correction=0)
-        typical = std.square().mean().sqrt()
+        mean, variance = wide.mean(dim=0), wide.var(dim=0, correction=0)
         self.mean.copy_(mean)
-        self.std.copy_(std.clamp(min=float(FLOOR * typical)) if typical > 0 else torch.ones_like(std))
+        self.std.copy_((variance + variance.mean() + 1e-12).sqrt())
 
 
 class TransferModel(nn.Module):

@@ -27,7 +27,7 @@ class _Member:
     number: int
     size: int
     crop: float
-    parameters: int
+    group_parameters: tuple[int, ...]
     bytes: int
     summary: str
 
@@ -37,9 +37,30 @@ class _Member:
 
 
 MEMBERS = (
-    _Member(0, 224, 0.875, 3_371_008, 18_826_032, "The quickest image backbone here: the one to begin with."),
-    _Member(1, 240, 0.882, 4_135_680, 21_946_926, "A little deeper than Lite0, with slightly larger images."),
-    _Member(2, 260, 0.89, 4_811_072, 24_666_229, "The most accurate of the three on ImageNet, and the slowest."),
+    _Member(
+        0,
+        224,
+        0.875,
+        (928, 896, 13_968, 39_712, 198_480, 446_784, 1_652_640, 605_440, 412_160),
+        18_826_032,
+        "The quickest image backbone here: the one to begin with.",
+    ),
+    _Member(
+        1,
+        240,
+        0.882,
+        (928, 896, 22_800, 65_952, 281_680, 617_024, 2_128_800, 605_440, 412_160),
+        21_946_926,
+        "A little deeper than Lite0, with slightly larger images.",
+    ),
+    _Member(
+        2,
+        260,
+        0.89,
+        (928, 896, 22_800, 86_832, 342_992, 707_136, 2_480_560, 715_808, 453_120),
+        24_666_229,
+        "The most accurate of the three on ImageNet, and the slowest.",
+    ),
 )
 
 
@@ -59,13 +80,14 @@ for _member in MEMBERS:
             modality="image",
             place=("image", "general"),
             summary=f"{_member.summary} Trained on ImageNet: 1.2 million photographs of 1,000 kinds of things.",
-            parameters=_member.parameters,
+            parameters=sum(_member.group_parameters),
             licence="Apache-2.0",
             source=SOURCE,
             weights=Weights("package", _member.package, _member.bytes),
             input=ImageInput(_member.size, HALF, HALF, "bicubic", _member.crop),
             features=1280,
             groups=GROUPS,
+            group_parameters=_member.group_parameters,
             load=partial(_load, _member),
         ),
     )

@@ -40,6 +40,7 @@ MINILM = BACKBONES.add(
             LayerGroup("embeddings", r"net\.embeddings\."),
             *(LayerGroup(f"layer.{i}", rf"net\.encoder\.layer\.{i}\.") for i in range(6)),
         ),
+        group_parameters=(11_918_592, *[1_774_464] * 6),
         load=_load,
     ),
 )

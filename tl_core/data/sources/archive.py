@@ -14,7 +14,7 @@ from tl_core.data.dataset import ReceiptLine
 from tl_core.errors import DataError
 from tl_core.workspace import Limits
 
-MAX_FILE = 1 * 2**30
+MAX_FILE = 512 * 2**20
 """Bytes of one file that are read into memory."""
 _RATIO_MATTERS = 32 * 2**20  # below this many unpacked bytes no ratio hurts: blank pictures pack 1000 to 1
 _JUNK = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx"})
@@ -196,7 +196,9 @@ def _add_file(tree: Tree, root: Path, path: Path) -> None:
 
 
 def _relative(root: Path, path: str | Path) -> str:
-    return unicodedata.normalize("NFC", os.path.relpath(os.fsdecode(path), root).replace(os.sep, "/"))
+    name = os.path.relpath(os.fsdecode(path), root).replace(os.sep, "/")
+    readable = os.fsencode(name).decode("utf-8", "replace")  # a name in another encoding could not be stored
+    return unicodedata.normalize("NFC", readable)
 
 
 def _file_reader(path: Path) -> Callable[[], bytes]:
@@ -212,7 +214,7 @@ def _file_reader(path: Path) -> Callable[[], bytes]:
 
 def _check_size(size: int) -> None:
     if size > MAX_FILE:
-        raise DataError(f"it is larger than {MAX_FILE / 2**30:.0f} GB")
+        raise DataError(f"it is larger than {MAX_FILE // 2**20:,} MB")
 
 
 def read_whole(entry: Entry) -> bytes:

@@ -16,6 +16,7 @@ _TEXT_NAMES = "text sentence review comment content body message document tweet 
 _TEXT_NAMES += "description summary headline title subject post query"
 _LABEL_NAMES = "label class category target sentiment topic intent genre emotion tag y rating kategorie klasse thema "
 _LABEL_NAMES += "labels classes code polarity"
+_NEVER_TEXT = frozenset({"label", "labels", "class", "category", "target"})
 _GROUP_NAMES = ("group", "group_id", "patient_id", "subject_id", "author_id", "user_id", "document_id")
 _SPLIT_COLUMNS = ("split", "subset", "partition", "set")
 _MISSING = frozenset({"", "nan", "NaN", "null", "NULL", "#N/A", "<NA>"})
@@ -164,7 +165,7 @@ def find_text_column(grid: Grid, taken: str = "") -> str:
     best, best_score = "", 0.0
     for name, column in zip(grid.columns, _columns(grid), strict=True):
         filled = [cell for cell in column if cell.strip()]
-        if name == taken or not filled:
+        if name == taken or name.lower() in _NEVER_TEXT or not filled:
             continue
         length = statistics.median(min(len(cell), 5000) for cell in filled)
         variety = len(set(filled)) / len(filled)

