@@ -26,16 +26,17 @@ def choose() -> None:
         st.session_state[FOCUS] = picked
         st.rerun()
     st.caption("● ready on this computer   ○ would need a download")
-    measuring = backbone_view.measure(modality)
+    spec = BACKBONES[focus]
+    measuring = spec.modality == modality and backbone_view.measure(spec)
 
     def card() -> None:
-        backbone_view.card(BACKBONES[focus], modality)
-        if measuring and not backbone_view.measure(modality):
+        backbone_view.card(spec, modality)
+        if measuring and not backbone_view.measure(spec):
             st.rerun()
 
     st.fragment(card, run_every=1.5 if measuring else None)()
-    if BACKBONES[focus].input:
-        backbone_view.preprocessing(BACKBONES[focus])
+    if spec.input:
+        backbone_view.preprocessing(spec)
     if not chosen:
         rail.block("Choose a backbone to go on.")
 

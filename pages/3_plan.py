@@ -10,7 +10,7 @@ def watch() -> None:
     """See to the probe and the speed test; a fragment's body, which redraws the page when one of them is done."""
     known = planning.ground()
     waiting = plan_advice.probe(known)
-    measuring = not known.speed and backbone_view.measure(known.spec.modality)
+    measuring = not known.speed and backbone_view.measure(known.spec)
     before = st.session_state.get("plan_waiting")
     st.session_state["plan_waiting"] = (waiting, measuring)
     if before is not None and before != (waiting, measuring):

@@ -19,13 +19,11 @@ def recommended(modality: Modality) -> BackboneSpec:
     return next(spec for spec in BACKBONES.values() if spec.ready and spec.modality == modality)
 
 
-def measure(modality: Modality) -> bool:
-    """Have every ready backbone of a modality measured, one after the other; return whether that still goes on."""
-    waiting = False
-    for spec in BACKBONES.values():
-        if spec.ready and spec.modality == modality and not read_speed(session.workspace(), spec.name):
-            waiting |= background.ensure(background.speed_task(spec.name)).active
-    return waiting
+def measure(spec: BackboneSpec) -> bool:
+    """Have a backbone measured where it was not yet; return whether that still goes on."""
+    if not spec.ready or read_speed(session.workspace(), spec.name):
+        return False
+    return background.ensure(background.speed_task(spec.name)).active
 
 
 def card(spec: BackboneSpec, modality: Modality) -> None:

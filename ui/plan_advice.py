@@ -129,7 +129,7 @@ def evidence(known: Ground) -> None:
     """Draw what the probe measured: accuracy at every depth, and how it grows with the number of labels."""
     if not known.probe:
         return
-    curve = read_curve(session.workspace(), known.dataset, known.spec.name)
+    curve = read_curve(session.workspace(), background.probe_task(known.dataset, known.spec.name))
     left, right = st.columns(2, gap="large") if curve else (st.container(), None)
     with left:
         st.subheader("How deep to cut", anchor=False)

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
-from tl_core.advice.rules import advise, setting_for
 
+from tl_core.advice.rules import advise, setting_for
 from tl_core.advice.values import Advice, ProbeReport, read_report
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.backbones.speed import Speed, read_speed
