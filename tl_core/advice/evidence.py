@@ -25,7 +25,7 @@ Z = 1.96
 class Store(Protocol):
     """What the evidence reads: pooled features and the shift, from one earlier forward pass."""
 
-    def features(self, dataset: Dataset, spec: BackboneSpec, tap: str | None = None, pool: str = "mean") -> np.ndarray:
+    def features(self, dataset: Dataset, spec: BackboneSpec, tap: str | None = None, pool: Pool = "mean") -> np.ndarray:
         """Return features `[N, D]`."""
         ...
 
