@@ -24,7 +24,7 @@ def show() -> None:
         "A good one is ready; change what you like."
     )
     waiting = st.session_state.get("plan_waiting", (True, True))
-    st.fragment(watch, run_every=1.0 if any(waiting) else None)()
+    st.fragment(watch, run_every=1.0 if any(waiting) else None, key="plan_live")()
     known = planning.ground()
     plan_advice.recommendation(known)
     plan_advice.likeness(known)
