@@ -9,19 +9,20 @@ if state and state.kind != "train":
     state = None
 if state:
     st.title("Watch it learn" if state.active else running.title(state), anchor=False)
+    watched = st.session_state["train_watching"] = training.watched(state)
     if state.active:
-        st.session_state["train_watching"] = state.id
         rail.block("The training is still going on. You can leave this page; it goes on without you.")
     else:
         training.outcome(state)
-    beside = any(other.active for other in running.baselines(state.id))
-    st.fragment(training.show, run_every=1.0 if state.active or beside else None, key="train_live")(state.id)
-    if not state.active:
-        with st.expander("Train again", icon=":material/replay:", expanded=False, key="train_more"):
-            if session.current().plan and session.dataset() and session.backbone():
-                training.setup()
-            else:
-                st.write("Choose data, a backbone and a plan first.")
+        if state.status not in ("done", "stopped"):
+            rail.block("This training has no results.")
+    st.fragment(training.show, run_every=1.0 if any(watched[1:]) else None, key="train_live")(state.id)
+    project = session.current()
+    if not state.active and project.plan and session.dataset() and session.backbone():
+        changed = (project.plan, project.dataset) != (state.task.plan, state.task.fingerprint)
+        label = "Train the plan as it is now" if changed else "Train once more"
+        with st.expander(label, icon=":material/replay:", expanded=changed, key="train_more"):
+            training.setup()
 else:
     st.title("Watch it learn", anchor=False)
     if empty.need_plan():

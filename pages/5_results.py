@@ -66,7 +66,7 @@ def mistakes(report: Report) -> None:
 
 def draw(run: RunState, report: Report) -> None:
     """Draw the whole page for a run that was measured."""
-    st.caption(f"{running.title(run)} · {words.sentence(report.plan.strategy)}")
+    st.caption(f"{running.title(run)} · {running.strategy_title(report.plan.strategy)}")
     results.headline(report)
     words.findings(report.findings)
     st.header("What transfer was worth", anchor=False)

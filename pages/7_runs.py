@@ -7,7 +7,7 @@ import streamlit as st
 from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import GraftError
 from tl_core.runs.store import RunState
-from ui import empty, errors, rail, running, session
+from ui import empty, errors, rail, running, session, words
 from ui.results import interval, read_report
 
 KINDS = {"train": "Training", "probe": "Probe of the data", "curve": "Data-efficiency curve", "speed": "Speed test"}
@@ -48,12 +48,12 @@ def card(state: RunState) -> None:
             with st.container(horizontal=True, vertical_alignment="center"):
                 running.badge(state)
                 st.markdown(f"**{running.title(state)}**", width="content")
-            strategy = state.task.plan.strategy.replace("_", " ") if state.task.plan else ""
+            strategy = running.strategy_title(state.task.plan.strategy) if state.task.plan else ""
             parts = [KINDS[state.kind], dataset.name if dataset else "", backbone, strategy]
             when = datetime.fromtimestamp(state.created).strftime("%d %b %Y, %H:%M")
-            st.caption(" · ".join([*filter(None, parts), when]))
+            st.caption(words.tell(" · ".join([*filter(None, parts), when])))
             if state.status in ("failed", "interrupted"):
-                st.caption(f":red[{state.reason}]")
+                st.markdown(f":red[{words.tell(state.reason)}]")
         with number:
             value, span = accuracy(state)
             if value:

@@ -200,10 +200,70 @@ def test_a_run_that_fails_says_why_and_where_the_log_is(capsys, workspace, folde
     assert "Traceback" in log.read_text()
 
 
+def digit_pictures(folder: Path) -> Path:
+    """40 real pictures of two handwritten digits, and 10 more of each for the evaluation."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    for label in (3, 8):
+        for place, row in enumerate((digits.target == label).nonzero()[0][:30]):
+            target = folder / ("held out" if place >= 20 else "given") / f"digit {label}" / f"{row}.png"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray((digits.images[row] * 15).astype("uint8")).resize((96, 96)).save(target)
+    return folder
+
+
+def news_texts(folder: Path) -> Path:
+    """60 real news texts of two topics as a table, and 20 more of each for the evaluation."""
+    from tl_core.data.samples import SAMPLES
+
+    items = {label: [i.text for i in SAMPLES["bbc_news"].items() if i.label == label] for label in ("tech", "sports")}
+    for name, part in (("given", slice(0, 30)), ("held out", slice(30, 50))):
+        with open(folder / f"{name}.csv", "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["text", "topic"])
+            writer.writerows([text[:600], label] for label, texts in items.items() for text in texts[part])
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [digit_pictures, news_texts])
+def test_every_command_on_real_data_with_real_weights(make, tmp_path):
+    home, out, table = tmp_path / "home", tmp_path / "out", tmp_path / "table.csv"
+    (tmp_path / "data").mkdir()
+    given, held_out = sorted(make(tmp_path / "data").iterdir())
+
+    done = subprocess_call("advise", given, "--json", home=home)
+    assert done.returncode == 0, done.stderr
+    advice = json.loads(done.stdout)
+    assert advice["reasons"]
+    assert all(reason["source"] for reason in advice["reasons"])
+
+    done = subprocess_call("train", given, "--out", out, "--json", home=home)
+    assert done.returncode == 0, done.stderr
+    trained = json.loads(done.stdout)
+    assert (trained["backbone"], trained["strategy"]) == (advice["backbone"], advice["strategy"])
+
+    done = subprocess_call("evaluate", out, held_out, "--json", home=home)
+    assert done.returncode == 0, done.stderr
+    measured = json.loads(done.stdout)
+    assert measured["accuracy"]["value"] >= 0.85
+    assert measured["accuracy"]["n"] == sum(map(sum, measured["confusion"]))
+
+    done = subprocess_call("predict", out, held_out, "--out", table, home=home)
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+    assert len(rows) == measured["accuracy"]["n"]
+
+    again = subprocess_call("predict", out, held_out, "--out", table, home=tmp_path / "another home")
+    assert again.returncode == 0, again.stderr
+    assert list(csv.DictReader(table.read_text(encoding="utf-8").splitlines())) == rows
+
+
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_was_learned(folder, tmp_path):
     plan = tmp_path / "plan.yaml"
-    plan.write_text(PLAN.format(backbone="efficientnet_lite0", group="head", epochs=5000))
+    plan.write_text(PLAN.format(backbone="efficientnet_lite0", group="blocks.6: 0.0001, head", epochs=1000))
     home, out = tmp_path / "home", tmp_path / "out"
     command = [sys.executable, "-m", "tl_core", "train", str(folder), "--out", str(out), "--plan", str(plan)]
     environment = {**os.environ, "GRAFT_HOME": str(home)}
@@ -213,7 +273,9 @@ def test_ctrl_c_keeps_what_was_learned(folder, tmp_path):
         store = RunStore(Workspace(home))
         deadline = time.monotonic() + 120
         while not any(type(e).__name__ == "EpochDone" for s in store.list() for e in store.events(s.id)[0]):
-            assert time.monotonic() < deadline
+            if process.poll() is not None or time.monotonic() > deadline:
+                process.kill()
+                pytest.fail(process.communicate()[1])
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
         printed, err = process.communicate(timeout=60)

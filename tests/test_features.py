@@ -1,6 +1,7 @@
 """The probe runs a frozen backbone once, and the store gives back what it saw."""
 
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -122,6 +123,16 @@ def test_stopping_leaves_nothing_behind(workspace: Workspace, tiny_images: Datas
     left = [p.name for p in (workspace.root / "features" / tiny_images.fingerprint).iterdir()]
     assert [name for name in left if not name.startswith("inputs-")] == []
     assert run(store, tiny_images, TINY_IMAGE)[-1] == (24, 24)
+
+
+def test_what_a_killed_probe_left_is_swept_away(workspace: Workspace, tiny_images: Dataset):
+    store = FeatureStore(workspace)
+    dead, alive = (workspace.folder("features", tiny_images.fingerprint, f".{name}.part") for name in ("dead", "alive"))
+    (dead / "stem.npy").write_bytes(b"half")
+    os.utime(dead, (0, 0))
+    run(store, tiny_images, TINY_IMAGE)
+    assert not dead.exists()
+    assert alive.exists()
 
 
 def test_the_last_step_is_told_when_the_features_are_there(workspace: Workspace, tiny_images: Dataset):

@@ -2,16 +2,18 @@ from dataclasses import replace
 
 import pytest
 
+from tl_core.advice import values as advice
+from tl_core.backbones import speed
 from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
 from tl_core.data.split import SplitSpec
 from tl_core.errors import DataError, RunError
-from tl_core.evaluation.saved import bundle_folder, read_report
+from tl_core.evaluation.saved import bundle_folder, read_curve, read_report
 from tl_core.export.bundle import load_bundle
 from tl_core.jobs import execute
 from tl_core.plan import TransferPlan
 from tl_core.runs.control import MemoryControl
-from tl_core.runs.events import Noted, RunEnded, RunEvent
+from tl_core.runs.events import Noted, Progress, RunEnded, RunEvent
 from tl_core.runs.record import record
 from tl_core.runs.store import RunStore
 from tl_core.runs.task import Task
@@ -105,6 +107,45 @@ def test_a_stop_keeps_what_is_best_and_still_reports(workspace, tiny_images, tin
             control.stop()
     assert seen[-1].status == "stopped"
     assert read_report(store.folder(run_id)) is not None
+
+
+def test_a_probe_leaves_evidence_and_the_cheap_arms_of_the_curve(workspace, tiny_texts, tiny_backbones):
+    task = Task("probe", tiny_backbones[1], tiny_texts.fingerprint)
+    _, events = run(workspace, task)
+    assert events[-1].status == "done", events[-1]
+    assert {event.stage for event in events if isinstance(event, Progress)} >= {"features", "comparing depths"}
+    report = advice.read_report(workspace, tiny_texts, tiny_backbones[1])
+    assert report.fingerprint == tiny_texts.fingerprint
+    curve = read_curve(workspace, task)
+    assert [arm.name for arm in curve.arms] == ["transfer", "classical"]
+    assert read_curve(workspace, replace(task, split=SplitSpec(seed=1))) is None
+    again = run(workspace, task)[1]
+    assert again[-1].status == "done"
+
+
+def test_a_stopped_probe_keeps_nothing_and_says_so(workspace, tiny_texts, tiny_backbones):
+    control = MemoryControl()
+    control.stop()
+    _, events = run(workspace, Task("probe", tiny_backbones[1], tiny_texts.fingerprint), control)
+    assert events[-1].status == "stopped"
+    assert advice.read_report(workspace, tiny_texts, tiny_backbones[1]) is None
+
+
+def test_the_scratch_arm_joins_the_curve_with_its_budget(workspace, tiny_texts, tiny_backbones):
+    task = Task("curve", tiny_backbones[1], tiny_texts.fingerprint, budget=0.2)
+    run(workspace, replace(task, kind="probe"))
+    _, events = run(workspace, task)
+    assert events[-1].status == "done", events[-1]
+    curve = read_curve(workspace, task)
+    assert {arm.name for arm in curve.arms} == {"transfer", "classical", "scratch"}
+    assert curve.arm("scratch").points
+    assert "0 s" in curve.arm("scratch").budget
+
+
+def test_a_speed_test_is_kept(workspace, tiny_backbones, monkeypatch):
+    monkeypatch.setattr(speed, "SECONDS", 0.05)
+    assert run(workspace, Task("speed", tiny_backbones[0]))[1][-1].status == "done"
+    assert speed.read_speed(workspace, tiny_backbones[0]) is not None
 
 
 def test_what_cannot_be_run_says_why(workspace, image_task):

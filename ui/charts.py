@@ -22,7 +22,7 @@ def _frame(x_name: str, x_max: int, percent: bool) -> dict[str, Any]:
     return {
         "animation": False,
         "legend": {"top": 0, "right": 0, "icon": "roundRect", "itemHeight": 4},
-        "grid": {"left": 48, "right": 12, "top": 26, "bottom": 34, "containLabel": False},
+        "grid": {"left": 4, "right": 12, "top": 28, "bottom": 4},
         "tooltip": {"trigger": "axis", "valueFormatter": "%.1f%%" if percent else "%.3f"},
         "xAxis": {
             "type": "value",
@@ -50,12 +50,12 @@ def _line(name: str, colour: str, points: list[list[float]], symbols: bool) -> d
     }
 
 
-def _phase_marks(at: list[tuple[int, str]]) -> dict[str, Any]:
+def _phase_marks(at: list[tuple[int, str]], named: bool) -> dict[str, Any]:
     return {
         "silent": True,
         "symbol": "none",
         "lineStyle": {"type": "dashed", "color": shade(MUTED)},
-        "label": {"show": True, "formatter": "{b}", "position": "insideEndTop", "color": shade(MUTED), "fontSize": 10},
+        "label": {"show": named, "formatter": "{b}", "position": "insideEndTop", "color": shade(MUTED), "fontSize": 10},
         "data": [{"xAxis": x, "name": name} for x, name in at if x > 0],
     }
 
@@ -73,7 +73,7 @@ def loss(live: LiveRun) -> dict[str, Any]:
         _line("Training", colours[1], training, len(training) < 3),
         _line("Validation", colours[0], checked, True),
     ]
-    option["series"][0]["markLine"] = _phase_marks([(step, name) for step, _, name in live.boundaries])
+    option["series"][0]["markLine"] = _phase_marks([(step, name) for step, _, name in live.boundaries], named=True)
     return option
 
 
@@ -87,7 +87,7 @@ def accuracy(live: LiveRun) -> dict[str, Any]:
         found = [(n, getattr(epoch, part)) for n, (_, epoch) in enumerate(live.epochs, start=1)]
         points = [[n, 100 * values["accuracy"]] for n, values in found if "accuracy" in values]
         series.append(_line(name, colour, points, len(points) < 60))
-    series[0]["markLine"] = _phase_marks([(epoch, name) for _, epoch, name in live.boundaries])
+    series[0]["markLine"] = _phase_marks([(epoch, name) for _, epoch, name in live.boundaries], named=False)
     option["series"] = series
     return option
 

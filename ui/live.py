@@ -83,8 +83,8 @@ class LiveRun:
     @property
     def phase_position(self) -> float:
         """How far the running phase is, in [0, 1]."""
-        if not self.phase or self.ended:
-            return 1.0 if self.ended and self.ended.status == "done" else 0.0
+        if not self.phase or (self.ended and self.ended.status == "done"):
+            return 1.0 if self.phase else 0.0
         by_step = (self.step.step - self.phase_start) / max(1, self.phase.steps) if self.step else 0.0
         return min(1.0, max(by_step, self.phase_epochs / max(1, self.phase.epochs)))
 
@@ -117,8 +117,9 @@ def _sentence(live: LiveRun, state: RunState) -> tuple[float, str]:
         return 0.0, "Waiting for its turn. Another run is at work; this one starts by itself."
     if live.progress:
         done, total = live.progress.done, live.progress.total
-        stage = live.progress.stage
-        return done / max(1, total), f"{stage}: {done:,} of {total:,}" if total > 1 else stage
+        stage = words.sentence(live.progress.stage)
+        share = live.position if live.phase else done / max(1, total)
+        return share, f"{stage}: {done:,} of {total:,}" if total > 1 else stage
     if not live.phase:
         return 0.0, "Starting: loading the backbone and the data"
     if state.stopping:
@@ -146,17 +147,18 @@ def draw_stack(live: LiveRun, state: RunState, modality: Modality) -> None:
         return
     rates = _rates(live)
     phase = plan.phases[live.phase.index] if live.phase and live.phase.index < len(plan.phases) else plan.phases[0]
-    top = max((rate for part in plan.phases for rate in part.lr.values()), default=1.0)
+    gradual = [part for part in plan.phases if part.optimizer != "lbfgs"]  # a solved head has no rate
+    top = max((rate for part in gradual for rate in part.lr.values()), default=1.0)
     shown = rates or dict(phase.lr)
     drawn = layers(live.started.groups, shown, top, solved=phase.optimizer == "lbfgs")
-    layer_stack(drawn, learning=bool(rates) and not live.progress, modality=modality, key="train_stack")
+    layer_stack(drawn, learning=bool(rates) and live.position < 1, modality=modality, key="train_stack")
 
 
 def draw_run(store: RunStore, state: RunState, modality: Modality) -> None:
     """Draw everything that is live about a training run."""
     live = watch(store, state.id)
     position, sentence = _sentence(live, state)
-    if live.phase and not live.progress and state.active:
+    if live.phase and state.active:
         st.markdown(f"**{position:.0%}** · {sentence}")
     elif state.active:
         st.progress(min(1.0, max(0.0, position)), text=sentence)
@@ -178,7 +180,12 @@ def _numbers(live: LiveRun, state: RunState) -> None:
     best, step = live.best, live.step
     cells = st.columns(3)
     value = f"{best.validation['accuracy']:.1%}" if best and "accuracy" in best.validation else "–"
-    cells[0].metric("Best validation accuracy", value, border=True, help="On items that training never sees.")
+    cells[0].metric(
+        "Best so far" if state.active else "Best validation",
+        value,
+        border=True,
+        help="Accuracy on the validation items, from which the training never learns. The best weights are kept.",
+    )
     speed = f"{step.items_per_second:,.0f} / s" if step and step.items_per_second else "–"
     cells[1].metric("Items", speed, border=True, help="How many items the computer learns from each second.")
     start = live.started.at if live.started else state.created

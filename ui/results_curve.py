@@ -18,10 +18,12 @@ from ui.live import watch
 
 SECONDS = 60
 Way = Literal["down", "across"]
+Kind = Literal["probe", "curve"]
+KINDS: tuple[Kind, ...] = ("probe", "curve")
 WAYS: dict[Way, str] = {"down": "The same number of labels", "across": "The same accuracy"}
 
 
-def curve_runs(run: RunState, kind: Literal["probe", "curve"]) -> list[RunState]:
+def curve_runs(run: RunState, kind: Kind) -> list[RunState]:
     """Return the runs of a kind that work on this run's data, split and backbone, newest first."""
     mine = (run.task.fingerprint, run.task.backbone, run.task.split)
     return [
@@ -31,7 +33,7 @@ def curve_runs(run: RunState, kind: Literal["probe", "curve"]) -> list[RunState]
     ]
 
 
-def queue(run: RunState, kind: Literal["probe", "curve"], budget: float | None = None) -> None:
+def queue(run: RunState, kind: Kind, budget: float | None = None) -> None:
     """Start the background run that measures the cheap arms ("probe") or the from-scratch arm ("curve")."""
     task = Task(kind, run.task.backbone, run.task.fingerprint, run.task.split, seed=run.task.seed, budget=budget)
     names = {"probe": "probe", "curve": "data-efficiency curve"}
@@ -39,13 +41,15 @@ def queue(run: RunState, kind: Literal["probe", "curve"], budget: float | None =
 
 
 def draw(run: RunState) -> None:
-    """Draw the section."""
-    dataset = session.open_dataset(run.task.fingerprint)
-    if dataset is None:
-        st.caption("The data set of this run is no longer in the workspace.")
-        return
-    dataset = replace(dataset, split=run.task.split)
-    shown = read_curve(session.workspace(), dataset, run.task.backbone)
+    """Draw the section; while it is being measured it redraws itself, point by point."""
+    active = any(state.active for kind in KINDS for state in curve_runs(run, kind))
+    st.fragment(_section, run_every=2.0 if active else None, key="results_curve_part")(run, active)
+
+
+def _section(run: RunState, active: bool) -> None:
+    if active and not any(state.active for kind in KINDS for state in curve_runs(run, kind)):
+        st.rerun()
+    shown = read_curve(session.workspace(), run.task)
     if shown is None:
         _offer_probe(run)
         return
@@ -89,20 +93,26 @@ def _reading(shown: Curve, names: Sequence[str]) -> tuple[float | None, float | 
             st.caption("The two lines share no stretch of label counts yet.")
             return None, None
         labels = st.slider("Labels", low, high, min(high, max(low, round((low * high) ** 0.5))), key="results_labels")
-        st.markdown(f"**{accuracy_gained(shown, labels, other).sentence}**")
+        _say(accuracy_gained(shown, labels, other).sentence, rival.title)
         return float(labels), None
     values = [100 * point.accuracy.value for arm in (mine, rival) for point in arm.points]
     low_p, high_p = int(min(values)), max(int(min(values)) + 1, int(max(values)))
     percent = st.slider("Accuracy", low_p, high_p, (low_p + high_p) // 2, format="%d%%", key="results_goal")
-    st.markdown(f"**{labels_saved(shown, percent / 100, other).sentence}**")
+    _say(labels_saved(shown, percent / 100, other).sentence, rival.title)
     return None, percent / 100
+
+
+def _say(sentence: str, title: str) -> None:
+    """Write a reading; a title inside a sentence is not capitalised."""
+    text = sentence.replace(title, title[0].lower() + title[1:])
+    st.markdown(f"**{words.tell(text[0].upper() + text[1:])}**")
 
 
 def _offer_probe(run: RunState) -> None:
     """Say why there is no curve yet, and offer to measure it."""
     probes = [state for state in curve_runs(run, "probe") if state.active]
     if probes:
-        st.fragment(_watch_run, run_every=1.0)(probes[0].id)
+        _show_progress(probes[0].id)
         return
     st.write("How many labels does your data need, and how many does transfer save? One look at the data tells.")
     if st.button("Measure the curve", icon=":material/show_chart:", key="results_probe"):
@@ -113,7 +123,7 @@ def _scratch_arm(run: RunState, shown: Curve) -> None:
     """Offer the from-scratch arm, or show how far it is."""
     active = [state for state in curve_runs(run, "curve") if state.active]
     if active:
-        st.fragment(_watch_run, run_every=1.0)(active[0].id)
+        _show_progress(active[0].id)
         return
     failed = [state for state in curve_runs(run, "curve")[:1] if state.status in ("failed", "interrupted")]
     for state in failed:
@@ -136,7 +146,7 @@ def _scratch_arm(run: RunState, shown: Curve) -> None:
             _start(run, "curve", float(seconds))
 
 
-def _start(run: RunState, kind: Literal["probe", "curve"], budget: float | None) -> None:
+def _start(run: RunState, kind: Kind, budget: float | None) -> None:
     try:
         queue(run, kind, budget)
     except GraftError as error:
@@ -145,19 +155,17 @@ def _start(run: RunState, kind: Literal["probe", "curve"], budget: float | None)
     st.rerun()
 
 
-def _watch_run(run_id: str) -> None:
-    """Show how far a background run is; a fragment's body, which redraws the page when the run ends."""
+def _show_progress(run_id: str) -> None:
+    """Show how far a background run is, and let it be stopped."""
     store = running.store()
     state = store.state(run_id)
-    if not state.active:
-        st.rerun()
     live = watch(store, run_id)
     done, text = 0.0, "Waiting for its turn"
     if state.status == "running":
         text = "Starting"
         if live.progress:
             done = live.progress.done / max(1, live.progress.total)
-            text = f"{live.progress.stage}: {live.progress.done:,} of {live.progress.total:,}"
+            text = f"{words.sentence(live.progress.stage)}: {live.progress.done:,} of {live.progress.total:,}"
         elif live.step:
             done, text = live.position, f"About {words.seconds(live.step.seconds_left)} left for this training"
     st.progress(min(1.0, done), text=f"{running.title(state)}. {text}")

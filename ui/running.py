@@ -64,6 +64,11 @@ def title(state: RunState) -> str:
     return words.tell(state.name)
 
 
+def strategy_title(name: str) -> str:
+    """Return a strategy's title; a name from elsewhere becomes words."""
+    return STRATEGIES[name].title if name in STRATEGIES else words.sentence(name)
+
+
 def scratch_plan(plan: TransferPlan, spec: BackboneSpec, dataset: Dataset) -> TransferPlan:
     """Return the plan that trains the same network, whole, from random weights. Its task's budget ends it."""
     counts = np.bincount(dataset.labels[dataset.rows("train")], minlength=len(dataset.classes))

@@ -26,7 +26,7 @@ def summary() -> None:
         help=f"{counts['validation']:,} more steer the training; {counts['test']:,} are kept for the final measure.",
     )
     cells[2].metric("Backbone", spec.title, border=True)
-    cells[3].metric("Strategy", project.plan.strategy.replace("_", " ").capitalize(), border=True)
+    cells[3].metric("Strategy", running.strategy_title(project.plan.strategy), border=True)
     with st.container(border=True):
         st.subheader("What learns, and when", anchor=False)
         plan_grid(project.plan, [group.name for group in spec.groups], key="train_plan")
@@ -106,9 +106,16 @@ def queue_line(state: RunState) -> None:
             st.caption(f"The same network from scratch, at most {other.task.budget or 0:.0f} s{done}", width="content")
 
 
+def watched(state: RunState) -> tuple[str, bool, bool]:
+    """Return what the page around the live part depends on: it is drawn anew when this changes."""
+    return state.id, state.active, any(other.active for other in running.baselines(state.id))
+
+
 def show(run_id: str) -> None:
     """Draw one run; the fragment's body, so it reads the run's state anew each time."""
     state = running.store().state(run_id)
+    if watched(state) != st.session_state.get("train_watching"):
+        st.rerun()
     if state.active:
         with st.container(horizontal=True, vertical_alignment="center", key="train_head"):
             running.badge(state)
@@ -116,9 +123,6 @@ def show(run_id: str) -> None:
             st.space("stretch")
             if st.button("Stop", icon=":material/stop:", disabled=state.stopping, key="train_stop"):
                 confirm_stop(run_id)
-    elif st.session_state.get("train_watching") == run_id:
-        del st.session_state["train_watching"]
-        st.rerun()
     modality = BACKBONES[state.task.backbone].modality if state.task.backbone in BACKBONES else "image"
     draw_run(running.store(), state, modality)
     queue_line(state)

@@ -8,6 +8,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
+from tl_core.backbones.compat import ensure_torchvision
 from tl_core.backbones.packages import package_file, package_folder, tokenizer_file
 from tl_core.backbones.preprocess import preprocessor
 from tl_core.backbones.spec import BACKBONES
@@ -26,6 +27,7 @@ def sample(name: str) -> Image.Image:
 
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_the_photograph_of_a_palace_is_a_palace(number: int):
+    ensure_torchvision()
     from timm.data import ImageNetInfo
 
     spec = BACKBONES[f"efficientnet_lite{number}"]

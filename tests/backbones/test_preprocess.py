@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.tiny import TINY_IMAGE, TINY_TEXT
 from tl_core.backbones.compat import ensure_torchvision
+from tl_core.backbones.packages import tokenizer_file
 from tl_core.backbones.preprocess import describe, preprocessor
 from tl_core.backbones.spec import BACKBONES, ImageInput, TextInput
 from tl_core.errors import BackboneError
@@ -85,8 +86,9 @@ def test_what_another_backbone_prepared_is_refused():
 def test_tokens_are_those_of_the_native_tokenizer():
     from transformers import AutoTokenizer
 
-    prepare = preprocessor(BACKBONES["minilm_l6"])
-    native = AutoTokenizer.from_pretrained(prepare._file.parent, local_files_only=True)
+    spec = BACKBONES["minilm_l6"]
+    prepare = preprocessor(spec)
+    native = AutoTokenizer.from_pretrained(tokenizer_file(spec).parent, local_files_only=True)
     for text in ["Hello, World!", "", "naïve café — 東京 🙂", "word " * 1000, "x" * 5000, "a b\nc\td " * 700]:
         expected = native(text, truncation=True, max_length=256)["input_ids"]
         assert prepare.prepare(text).tolist() == expected

@@ -56,6 +56,7 @@ class TestReady:
         assert sum(map(len, partition(tensor_names(network), spec.groups).values())) == len(tensor_names(network))
         assert sum(p.numel() for p in network.parameters()) == spec.parameters
         assert tuple(group.name for group in spec.groups) == network.names
+        assert all(tensor.is_contiguous() for tensor in network.state_dict().values()), "safetensors needs that"
 
     def test_a_group_works_in_the_stage_of_its_name(self, name: str):
         """Which modules run in a stage is observed, not read off their names."""

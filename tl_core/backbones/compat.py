@@ -16,19 +16,19 @@ def ensure_torchvision() -> None:
     A CPU build of torch beside a CUDA build of torchvision misses two operators that torchvision names while it
     is imported; declaring them is enough, because nothing here calls them.
     """
-    foreign = "+cpu" not in importlib.metadata.version("torchvision")
-    if torch.version.cuda is None and torch.version.hip is None and foreign and not _has_operators():
+    if mismatched(torch.__version__, importlib.metadata.version("torchvision")):
         library = torch.library.Library("torchvision", "FRAGMENT")
         for name in ("nms", "qnms"):
             library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         _DECLARED.append(library)  # the operators live as long as the library object
 
 
-def _has_operators() -> bool:
-    try:
-        return bool(torch.ops.torchvision.nms)
-    except AttributeError:
-        return False
+def mismatched(torch_version: str, torchvision_version: str) -> bool:
+    """Return whether torch is the CPU build of its own index and torchvision is not.
+
+    Builds without a local version (macOS, ARM) match each other, and declaring the operators twice would fail.
+    """
+    return torch_version.endswith("+cpu") and not torchvision_version.endswith("+cpu")
 
 
 def default_device() -> torch.device:

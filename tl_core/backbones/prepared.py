@@ -1,9 +1,11 @@
 """Prepared items, kept where that saves work: decoding pictures again in every epoch is slow."""
 
+import os
 import shutil
 import threading
 import zlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +31,8 @@ class PreparedTexts(Sequence[torch.Tensor]):
     """Token ids of every text, in memory, end to end."""
 
     def __init__(self, dataset: Dataset, prepare: Preprocessor) -> None:
-        parts = [prepare.prepare(text).numpy() for text in dataset.items["text"]]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # tokenizers let other threads run meanwhile
+            parts = [ids.numpy() for ids in pool.map(prepare.prepare, dataset.items["text"])]
         self.lengths = np.array([len(part) for part in parts], dtype=np.int64)
         self._ends = np.cumsum(self.lengths)
         self._ids = np.concatenate([np.zeros(0, dtype=np.int32), *parts])

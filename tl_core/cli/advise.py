@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from tl_core.cli.console import Console, duration
-from tl_core.cli.data import choose_backbone, describe, open_data
+from tl_core.cli.data import choose_backbone, describe, open_data, usable_profile
 from tl_core.cli.running import run_whole
 from tl_core.runs.task import Task
 from tl_core.types import dump
@@ -21,13 +21,21 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     workspace = Workspace.default()
     dataset = open_data(arguments.data, workspace, console)
     spec = choose_backbone("", dataset.modality)
-    probe = probed(dataset, spec, workspace, console)
-    advice = advice_on(dataset, spec, workspace, probe)
+    advice = advise_on(dataset, spec, workspace, console)
     if arguments.json:
         console.json(dump(advice))
     else:
         _print(dataset, advice, console)
     return 0
+
+
+def advise_on(dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, console: Console) -> "Advice":
+    """Return the advice on a data set and a backbone, with all evidence. Raises DataError as `probed` does."""
+    from tl_core.advice.rules import advise
+    from tl_core.backbones.speed import read_speed
+
+    probe = probed(dataset, spec, workspace, console)
+    return advise(describe(dataset, spec), spec, probe=probe, speed=read_speed(workspace, spec.name))
 
 
 def probed(dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, console: Console) -> "ProbeReport":
@@ -38,7 +46,7 @@ def probed(dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, conso
     from tl_core.advice.values import read_report
     from tl_core.backbones.speed import read_speed
 
-    describe(dataset, spec).require_usable()
+    usable_profile(dataset, spec)
     if read_speed(workspace, spec.name) is None:
         run_whole(workspace, Task("speed", spec.name, name=f"Speed of {spec.title}"), console)
     found = read_report(workspace, dataset, spec.name)
@@ -48,18 +56,6 @@ def probed(dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, conso
         found = read_report(workspace, dataset, spec.name)
     assert found is not None, "a probe that ended well has written its report"
     return found
-
-
-def advice_on(
-    dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, probe: "ProbeReport | None" = None
-) -> "Advice":
-    """Return the advice for a data set and a backbone. Raises DataError where it cannot be trained on."""
-    from tl_core.advice.rules import advise
-    from tl_core.backbones.speed import read_speed
-
-    profile = describe(dataset, spec)
-    profile.require_usable()
-    return advise(profile, spec, probe=probe, speed=read_speed(workspace, spec.name))
 
 
 def _print(dataset: "Dataset", advice: "Advice", console: Console) -> None:

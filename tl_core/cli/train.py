@@ -5,11 +5,11 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tl_core.cli.advise import advice_on, probed
+from tl_core.cli.advise import advise_on, probed
 from tl_core.cli.console import Console
-from tl_core.cli.data import choose_backbone, describe, open_data
+from tl_core.cli.data import choose_backbone, open_data, usable_profile
 from tl_core.cli.running import run_here
-from tl_core.errors import DataError, ExportError, PlanError, UsageError
+from tl_core.errors import ExportError, PlanError, UsageError
 from tl_core.evaluation.saved import bundle_folder, read_report
 from tl_core.runs.store import RunState, RunStore
 from tl_core.runs.task import Task
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     workspace = Workspace.default()
     dataset = open_data(arguments.data, workspace, console)
     if written:
-        describe(dataset).require_usable()
+        usable_profile(dataset)
         plan, spec = _plan_from(written, arguments.backbone, dataset)
     else:
         spec = choose_backbone(arguments.backbone, dataset.modality)
@@ -113,15 +113,15 @@ def _advised(
     strategy: str, dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, console: Console
 ) -> "TransferPlan":
     """Return the recommended plan, or that of the named strategy with the options that suit the data."""
-    probe = None if strategy == "from_scratch" else probed(dataset, spec, workspace, console)
-    advice = advice_on(dataset, spec, workspace, probe)
-    if not strategy:
-        console.note(f"Training as advised: {advice.strategy} on {advice.backbone}.")
-        return advice.plan
-    try:
-        return advice.card(strategy).plan
-    except KeyError as error:
-        raise DataError(f"The strategy {strategy} does not suit this data set.", "Leave --strategy out.") from error
+    from tl_core.advice.rules import setting_for
+    from tl_core.strategies import STRATEGIES
+
+    if strategy:
+        probe = None if strategy == "from_scratch" else probed(dataset, spec, workspace, console)
+        return STRATEGIES[strategy].make(setting_for(usable_profile(dataset, spec), spec, probe))
+    advice = advise_on(dataset, spec, workspace, console)
+    console.note(f"Training as advised: {advice.strategy} on {advice.backbone}.")
+    return advice.plan
 
 
 def _print(report: "Report", state: RunState, out: Path, as_json: bool, console: Console) -> None:

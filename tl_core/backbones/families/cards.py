@@ -4,249 +4,252 @@ Parameters of networks whose configuration is public are counted from it. 0 stan
 not state.
 """
 
+from dataclasses import dataclass
+
 from tl_core.backbones.spec import BACKBONES, BackboneSpec, Weights
 from tl_core.types import Modality
 
 UNSTATED = "not stated on its card: ask at the source"
 
 
-def _card(
-    name: str,
-    title: str,
-    place: tuple[str, ...],
-    summary: str,
-    *,
-    size: tuple[int, int],
-    licence: str,
-    hub: str = "",
-    source: str = "",
-    access: str = "",
-) -> None:
-    """Register a card; `size` is (parameters, bytes of the weights)."""
-    modality: Modality = "text" if place[0] == "text" else "image"
-    parameters, weight = size
+@dataclass(frozen=True)
+class _Card:
+    name: str
+    title: str
+    place: tuple[str, ...]
+    summary: str
+    size: tuple[int, int]  # parameters, bytes of the weights
+    licence: str
+    hub: str = ""
+    source: str = ""
+    access: str = ""
+
+
+CARDS = (
+    _Card(
+        "resnet50",
+        "ResNet-50",
+        ("image", "general"),
+        "The classic: robust, well understood, and a good point of comparison. Trained on ImageNet.",
+        size=(25_557_032, 102_000_000),
+        licence="Apache-2.0",
+        hub="timm/resnet50.a1_in1k",
+    ),
+    _Card(
+        "efficientnet_b0",
+        "EfficientNet-B0",
+        ("image", "general"),
+        "The full-size relative of EfficientNet-Lite0, with squeeze-and-excitation. Trained on ImageNet.",
+        size=(5_288_548, 21_000_000),
+        licence="Apache-2.0",
+        hub="timm/efficientnet_b0.ra_in1k",
+    ),
+    _Card(
+        "convnext_tiny",
+        "ConvNeXt-Tiny",
+        ("image", "general"),
+        "A convolutional network built with the lessons of vision transformers. Trained on ImageNet.",
+        size=(28_589_128, 114_000_000),
+        licence="Apache-2.0",
+        hub="timm/convnext_tiny.fb_in1k",
+    ),
+    _Card(
+        "vit_b16",
+        "ViT-B/16",
+        ("image", "general"),
+        "A vision transformer: strong features, but slow without a graphics card. Trained on ImageNet-21k.",
+        size=(86_567_656, 346_000_000),
+        licence="Apache-2.0",
+        hub="timm/vit_base_patch16_224.augreg2_in21k_ft_in1k",
+    ),
+    _Card(
+        "rad_dino",
+        "RAD-DINO",
+        ("image", "medical"),
+        "Chest X-rays without labels: DINOv2 continued on them. For research, not for clinical practice.",
+        size=(86_579_712, 346_000_000),
+        licence="MIT",
+        hub="microsoft/rad-dino",
+    ),
+    _Card(
+        "biovil_t",
+        "BioViL-T",
+        ("image", "medical"),
+        "Chest X-rays together with their reports, over time. For research, not for clinical practice.",
+        size=(0, 0),
+        licence="MIT",
+        hub="microsoft/BiomedVLP-BioViL-T",
+    ),
+    _Card(
+        "medclip",
+        "MedCLIP",
+        ("image", "medical"),
+        "Medical images and texts that need not come in pairs: chest X-rays and their findings.",
+        size=(135_800_000, 0),
+        licence=UNSTATED,
+        source="https://github.com/RyanWangZf/MedCLIP",
+    ),
+    _Card(
+        "satmae",
+        "SatMAE",
+        ("image", "satellite"),
+        "A masked autoencoder (ViT-L) for satellite images, over time and over spectral bands.",
+        size=(303_301_632, 0),
+        licence=UNSTATED,
+        source="https://github.com/sustainlab-group/SatMAE",
+    ),
+    _Card(
+        "prithvi_eo2",
+        "Prithvi-EO-2.0-300M-TL",
+        ("image", "satellite"),
+        "NASA's and IBM's model of the Earth's surface, from satellite images in several spectral bands over time.",
+        size=(300_000_000, 0),
+        licence="Apache-2.0",
+        hub="ibm-nasa-geospatial/Prithvi-EO-2.0-300M-TL",
+    ),
+    _Card(
+        "cellvit",
+        "CellViT",
+        ("image", "microscopy"),
+        "Finds and classifies cell nuclei in stained tissue.",
+        size=(0, 0),
+        licence="Apache-2.0 with Commons Clause (not for sale)",
+        source="https://github.com/TIO-IKIM/CellViT",
+    ),
+    _Card(
+        "bioclip",
+        "BioCLIP",
+        ("image", "microscopy"),
+        "A CLIP of the tree of life: 10 million images of more than 450,000 kinds of organisms.",
+        size=(149_620_737, 598_000_000),
+        licence="MIT",
+        hub="imageomics/bioclip",
+    ),
+    _Card(
+        "bert",
+        "BERT-base",
+        ("text", "general"),
+        "The encoder that most others descend from. English, without capitals.",
+        size=(109_482_240, 440_000_000),
+        licence="Apache-2.0",
+        hub="google-bert/bert-base-uncased",
+    ),
+    _Card(
+        "roberta",
+        "RoBERTa-base",
+        ("text", "general"),
+        "BERT trained longer and on more text; often a little better.",
+        size=(124_645_632, 501_000_000),
+        licence="MIT",
+        hub="FacebookAI/roberta-base",
+    ),
+    _Card(
+        "deberta_v3",
+        "DeBERTa-v3-base",
+        ("text", "general"),
+        "Among the most accurate encoders of its size, and slower than BERT.",
+        size=(183_831_552, 371_000_000),
+        licence="MIT",
+        hub="microsoft/deberta-v3-base",
+    ),
+    _Card(
+        "llama32_1b",
+        "Llama 3.2 1B",
+        ("text", "general"),
+        "The smallest decoder of its generation of Llama; needs a graphics card to be trained.",
+        size=(1_235_814_400, 2_470_000_000),
+        licence="Llama 3.2 Community License",
+        hub="meta-llama/Llama-3.2-1B",
+        access="Its makers ask you to sign in to the hub and accept their licence first.",
+    ),
+    _Card(
+        "scibert",
+        "SciBERT",
+        ("text", "scientific"),
+        "BERT trained on scientific papers, with a vocabulary of its own.",
+        size=(109_918_464, 440_000_000),
+        licence=UNSTATED,
+        hub="allenai/scibert_scivocab_uncased",
+    ),
+    _Card(
+        "biomedbert",
+        "BiomedBERT",
+        ("text", "scientific"),
+        "BERT trained from the start on biomedical abstracts and full texts (formerly PubMedBERT).",
+        size=(109_482_240, 440_000_000),
+        licence="MIT",
+        hub="microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract-fulltext",
+    ),
+    _Card(
+        "legalbert",
+        "LEGAL-BERT",
+        ("text", "legal"),
+        "BERT trained on English legislation, court cases and contracts.",
+        size=(109_482_240, 440_000_000),
+        licence="CC-BY-SA-4.0",
+        hub="nlpaueb/legal-bert-base-uncased",
+    ),
+    _Card(
+        "codebert",
+        "CodeBERT",
+        ("text", "code"),
+        "RoBERTa trained on functions in six programming languages and their descriptions.",
+        size=(124_645_632, 499_000_000),
+        licence=UNSTATED,
+        hub="microsoft/codebert-base",
+    ),
+    _Card(
+        "starcoder2_3b",
+        "StarCoder2-3B",
+        ("text", "code"),
+        "A decoder trained on public code in many languages; needs a graphics card to be trained.",
+        size=(3_030_371_328, 12_100_000_000),
+        licence="BigCode OpenRAIL-M",
+        hub="bigcode/starcoder2-3b",
+    ),
+    _Card(
+        "clip_b32",
+        "CLIP ViT-B/32",
+        ("multimodal", "general"),
+        "Pictures and captions in one space: compares any picture with any sentence.",
+        size=(151_277_313, 605_000_000),
+        licence=UNSTATED,
+        hub="openai/clip-vit-base-patch32",
+    ),
+    _Card(
+        "flamingo_3b",
+        "Flamingo (OpenFlamingo-3B)",
+        ("multimodal", "general"),
+        "An open rebuild of Flamingo, whose own weights were not released. CLIP ViT-L/14 and MPT-1B come on top.",
+        size=(3_000_000_000, 4_190_000_000),
+        licence=UNSTATED,
+        hub="openflamingo/OpenFlamingo-3B-vitl-mpt1b",
+    ),
+    _Card(
+        "llava_15_7b",
+        "LLaVA-1.5-7B",
+        ("multimodal", "general"),
+        "A language model that sees: answers questions about pictures. Needs a large graphics card.",
+        size=(7_063_427_072, 14_100_000_000),
+        licence="Llama 2 Community License",
+        hub="llava-hf/llava-1.5-7b-hf",
+    ),
+)
+
+for _card in CARDS:
+    _modality: Modality = "text" if _card.place[0] == "text" else "image"
     BACKBONES.add(
-        name,
+        _card.name,
         BackboneSpec(
-            name=name,
-            title=title,
-            modality=modality,
-            place=place,
-            summary=summary,
-            parameters=parameters,
-            licence=licence,
-            source=source or f"https://huggingface.co/{hub}",
-            weights=Weights("hub", hub, weight),
-            access=access,
+            name=_card.name,
+            title=_card.title,
+            modality=_modality,
+            place=_card.place,
+            summary=_card.summary,
+            parameters=_card.size[0],
+            licence=_card.licence,
+            source=_card.source or f"https://huggingface.co/{_card.hub}",
+            weights=Weights("hub", _card.hub, _card.size[1]),
+            access=_card.access,
         ),
     )
-
-
-_card(
-    "resnet50",
-    "ResNet-50",
-    ("image", "general"),
-    "The classic: robust, well understood, and a good point of comparison. Trained on ImageNet.",
-    size=(25_557_032, 102_000_000),
-    licence="Apache-2.0",
-    hub="timm/resnet50.a1_in1k",
-)
-_card(
-    "efficientnet_b0",
-    "EfficientNet-B0",
-    ("image", "general"),
-    "The full-size relative of EfficientNet-Lite0, with squeeze-and-excitation. Trained on ImageNet.",
-    size=(5_288_548, 21_000_000),
-    licence="Apache-2.0",
-    hub="timm/efficientnet_b0.ra_in1k",
-)
-_card(
-    "convnext_tiny",
-    "ConvNeXt-Tiny",
-    ("image", "general"),
-    "A convolutional network built with the lessons of vision transformers. Trained on ImageNet.",
-    size=(28_589_128, 114_000_000),
-    licence="Apache-2.0",
-    hub="timm/convnext_tiny.fb_in1k",
-)
-_card(
-    "vit_b16",
-    "ViT-B/16",
-    ("image", "general"),
-    "A vision transformer: strong features, but slow without a graphics card. Trained on ImageNet-21k, then ImageNet.",
-    size=(86_567_656, 346_000_000),
-    licence="Apache-2.0",
-    hub="timm/vit_base_patch16_224.augreg2_in21k_ft_in1k",
-)
-_card(
-    "rad_dino",
-    "RAD-DINO",
-    ("image", "medical"),
-    "Chest X-rays without labels: DINOv2 continued on them. For research, not for clinical practice.",
-    size=(86_579_712, 346_000_000),
-    licence="MIT",
-    hub="microsoft/rad-dino",
-)
-_card(
-    "biovil_t",
-    "BioViL-T",
-    ("image", "medical"),
-    "Chest X-rays together with their reports, over time. For research, not for clinical practice.",
-    size=(0, 0),
-    licence="MIT",
-    hub="microsoft/BiomedVLP-BioViL-T",
-)
-_card(
-    "medclip",
-    "MedCLIP",
-    ("image", "medical"),
-    "Medical images and texts that need not come in pairs: chest X-rays and their findings.",
-    size=(135_800_000, 0),
-    licence=UNSTATED,
-    source="https://github.com/RyanWangZf/MedCLIP",
-)
-_card(
-    "satmae",
-    "SatMAE",
-    ("image", "satellite"),
-    "A masked autoencoder (ViT-L) for satellite images, over time and over spectral bands.",
-    size=(303_301_632, 0),
-    licence=UNSTATED,
-    source="https://github.com/sustainlab-group/SatMAE",
-)
-_card(
-    "prithvi_eo2",
-    "Prithvi-EO-2.0-300M-TL",
-    ("image", "satellite"),
-    "NASA's and IBM's model of the Earth's surface, from satellite images in several spectral bands over time.",
-    size=(300_000_000, 0),
-    licence="Apache-2.0",
-    hub="ibm-nasa-geospatial/Prithvi-EO-2.0-300M-TL",
-)
-_card(
-    "cellvit",
-    "CellViT",
-    ("image", "microscopy"),
-    "Finds and classifies cell nuclei in stained tissue.",
-    size=(0, 0),
-    licence="Apache-2.0 with Commons Clause (not for sale)",
-    source="https://github.com/TIO-IKIM/CellViT",
-)
-_card(
-    "bioclip",
-    "BioCLIP",
-    ("image", "microscopy"),
-    "A CLIP of the tree of life: 10 million images of more than 450,000 kinds of organisms.",
-    size=(149_620_737, 598_000_000),
-    licence="MIT",
-    hub="imageomics/bioclip",
-)
-_card(
-    "bert",
-    "BERT-base",
-    ("text", "general"),
-    "The encoder that most others descend from. English, without capitals.",
-    size=(109_482_240, 440_000_000),
-    licence="Apache-2.0",
-    hub="google-bert/bert-base-uncased",
-)
-_card(
-    "roberta",
-    "RoBERTa-base",
-    ("text", "general"),
-    "BERT trained longer and on more text; often a little better.",
-    size=(124_645_632, 501_000_000),
-    licence="MIT",
-    hub="FacebookAI/roberta-base",
-)
-_card(
-    "deberta_v3",
-    "DeBERTa-v3-base",
-    ("text", "general"),
-    "Among the most accurate encoders of its size, and slower than BERT.",
-    size=(183_831_552, 371_000_000),
-    licence="MIT",
-    hub="microsoft/deberta-v3-base",
-)
-_card(
-    "llama32_1b",
-    "Llama 3.2 1B",
-    ("text", "general"),
-    "The smallest decoder of its generation of Llama; needs a graphics card to be trained.",
-    size=(1_235_814_400, 2_470_000_000),
-    licence="Llama 3.2 Community License",
-    hub="meta-llama/Llama-3.2-1B",
-    access="Its makers ask you to sign in to the hub and accept their licence first.",
-)
-_card(
-    "scibert",
-    "SciBERT",
-    ("text", "scientific"),
-    "BERT trained on scientific papers, with a vocabulary of its own.",
-    size=(109_918_464, 440_000_000),
-    licence=UNSTATED,
-    hub="allenai/scibert_scivocab_uncased",
-)
-_card(
-    "biomedbert",
-    "BiomedBERT",
-    ("text", "scientific"),
-    "BERT trained from the start on biomedical abstracts and full texts (formerly PubMedBERT).",
-    size=(109_482_240, 440_000_000),
-    licence="MIT",
-    hub="microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract-fulltext",
-)
-_card(
-    "legalbert",
-    "LEGAL-BERT",
-    ("text", "legal"),
-    "BERT trained on English legislation, court cases and contracts.",
-    size=(109_482_240, 440_000_000),
-    licence="CC-BY-SA-4.0",
-    hub="nlpaueb/legal-bert-base-uncased",
-)
-_card(
-    "codebert",
-    "CodeBERT",
-    ("text", "code"),
-    "RoBERTa trained on functions in six programming languages and their descriptions.",
-    size=(124_645_632, 499_000_000),
-    licence=UNSTATED,
-    hub="microsoft/codebert-base",
-)
-_card(
-    "starcoder2_3b",
-    "StarCoder2-3B",
-    ("text", "code"),
-    "A decoder trained on public code in many languages; needs a graphics card to be trained.",
-    size=(3_030_371_328, 12_100_000_000),
-    licence="BigCode OpenRAIL-M",
-    hub="bigcode/starcoder2-3b",
-)
-_card(
-    "clip_b32",
-    "CLIP ViT-B/32",
-    ("multimodal", "general"),
-    "Pictures and captions in one space: compares any picture with any sentence.",
-    size=(151_277_313, 605_000_000),
-    licence=UNSTATED,
-    hub="openai/clip-vit-base-patch32",
-)
-_card(
-    "flamingo_3b",
-    "Flamingo (OpenFlamingo-3B)",
-    ("multimodal", "general"),
-    "An open rebuild of Flamingo, whose own weights were not released. CLIP ViT-L/14 and MPT-1B come on top.",
-    size=(3_000_000_000, 4_190_000_000),
-    licence=UNSTATED,
-    hub="openflamingo/OpenFlamingo-3B-vitl-mpt1b",
-)
-_card(
-    "llava_15_7b",
-    "LLaVA-1.5-7B",
-    ("multimodal", "general"),
-    "A language model that sees: answers questions about pictures. Needs a large graphics card.",
-    size=(7_063_427_072, 14_100_000_000),
-    licence="Llama 2 Community License",
-    hub="llava-hf/llava-1.5-7b-hf",
-)

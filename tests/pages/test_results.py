@@ -1,0 +1,171 @@
+from dataclasses import replace
+
+import pytest
+
+from tests.pages import scripted
+from tests.pages.conftest import said
+from tl_core.evaluation.compare import compare
+from tl_core.evaluation.saved import read_report, write_curve, write_report
+from tl_core.evaluation.values import Comparison
+from tl_core.runs.store import RunStore
+from tl_core.types import Estimate
+from ui.results import cell_items, class_table
+from ui.results_compare import verdict_sentence
+
+pytestmark = pytest.mark.usefixtures("tiny_backbones")
+
+
+@pytest.fixture
+def store(workspace):
+    return RunStore(workspace)
+
+
+@pytest.fixture
+def data(workspace):
+    return scripted.images(workspace)
+
+
+def open_results(app, workspace, dataset, run):
+    app.query_params["project"] = scripted.project(workspace, dataset, run=run)
+    app.run()
+    app.switch_page("../pages/5_results.py").run()
+    assert not app.exception
+    return app
+
+
+def test_without_a_run_the_page_leads_to_training(app, workspace, data):
+    open_results(app, workspace, data, "")
+    assert "Nothing trained yet" in said(app)
+    assert app.button(key="empty_go_train")
+
+
+def test_a_run_without_a_report_says_that_it_goes_on(app, workspace, data, store):
+    run = scripted.write_run(store, scripted.task(data), [*scripted.script(scripted.PLAN, 5)], alive=True)
+    open_results(app, workspace, data, run)
+    assert "still going on" in said(app)
+
+
+def test_the_headline_has_its_intervals_in_words(app, workspace, data, store):
+    run = scripted.finished(store, data)
+    open_results(app, workspace, data, run)
+    report = read_report(store.folder(run))
+    metrics = {metric.label: metric.value for metric in app.metric}
+    assert metrics["Accuracy"] == f"{report.accuracy.value:.1%}"
+    assert metrics["Macro-F1"] == f"{report.macro_f1.value:.1%}"
+    words = said(app)
+    assert f"between {report.accuracy.low:.1%} and {report.accuracy.high:.1%}, n = {report.accuracy.n}" in words
+    assert len(app.get("plotly_chart")) == 1
+
+
+def test_every_class_has_its_row_with_intervals(data):
+    report = scripted.make_report("r", data, scripted.PLAN, 0.8)
+    table = class_table(report)
+    assert list(table["Class"]) == ["a", "b", "c"]
+    assert table["Test items"].sum() == len(report.predictions)
+    assert table["Recall"][0] == pytest.approx(100 * report.per_class[0].recall.value)
+    assert "–" in table["Recall, between"][0]
+
+
+def test_a_cell_opens_its_items_the_surest_first(app, workspace, data, store):
+    run = scripted.finished(store, data, skill=0.5)
+    open_results(app, workspace, data, run)
+    report = read_report(store.folder(run))
+    truth, said_ = max(
+        ((t, p) for t in range(3) for p in range(3) if t != p), key=lambda cell: report.confusion[cell[0]][cell[1]]
+    )
+    app.selectbox(key="results_truth_None").set_value(truth).run()
+    app.selectbox(key="results_said_None").set_value(said_).run()
+    assert not app.exception
+    found = cell_items(report, truth, said_)
+    assert len(found) == report.confusion[truth][said_]
+    assert f"**{len(found)} test items** that are {'abc'[truth]}, called {'abc'[said_]}" in said(app)
+    chances = [item.probabilities[said_] for item in found]
+    assert chances == sorted(chances, reverse=True)
+
+
+def test_without_a_baseline_the_page_offers_to_start_it(app, workspace, data, store):
+    run = scripted.finished(store, data)
+    open_results(app, workspace, data, run)
+    app.number_input(key="results_seconds").set_value(30).run()
+    app.button(key="results_baseline").click().run()
+    started = store.list()[0]
+    assert (started.task.compare_to, started.task.budget) == (run, 30)
+    assert started.task.plan.init == "random"
+
+
+def test_a_running_baseline_is_shown_with_its_budget(app, workspace, data, store):
+    run = scripted.finished(store, data)
+    asked = scripted.task(data, compare_to=run, budget=45.0)
+    scripted.write_run(store, asked, [*scripted.script(scripted.PLAN, 20)], alive=True)
+    open_results(app, workspace, data, run)
+    assert any("At most 45 s" in bar.text for bar in app.get("progress"))
+    assert not [button for button in app.button if button.key == "results_baseline"]
+
+
+def test_comparisons_say_gain_interval_and_verdict(app, workspace, data, store):
+    run = scripted.finished(store, data)
+    report = read_report(store.folder(run))
+    import numpy as np
+
+    truth = np.array([item.truth for item in report.predictions])
+    mine = np.array([item.predicted for item in report.predictions])
+    card = compare("scratch", "at most 60 seconds", truth, mine, (truth + 1) % 3)
+    write_report(store.folder(run), replace(report, comparisons=(card,)))
+    open_results(app, workspace, data, run)
+    words = said(app)
+    assert "more right answers in a hundred than without it, between" in words
+    assert "at most 60 seconds" in words
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        ("helps", "more right answers"),
+        ("hurts", "fewer right answers"),
+        ("no difference shown", "about equally good"),
+        ("cannot tell", "More test items would settle it"),
+    ],
+)
+def test_each_verdict_has_its_sentence(verdict, words):
+    some = Estimate(0.5, 0.4, 0.6, 20, "")
+    assert words in verdict_sentence(
+        Comparison("scratch", "t", "b", some, some, Estimate(0.1, 0, 0.2, 20, ""), verdict)
+    )
+
+
+def test_the_curve_is_read_down_and_across(app, workspace, data, store):
+    write_curve(workspace, scripted.task(data), scripted.make_curve(data))
+    run = scripted.finished(store, data)
+    open_results(app, workspace, data, run)
+    assert len(app.get("plotly_chart")) == 2
+    app.slider(key="results_labels").set_value(64).run()
+    assert "With 64 labels transfer reaches 83.7%" in said(app)
+    app.segmented_control(key="results_way").set_value("across").run()
+    app.slider(key="results_goal").set_value(72).run()
+    assert "72.0% takes about" in said(app)
+
+
+def test_the_scratch_arm_is_started_as_a_background_run(app, workspace, data, store):
+    write_curve(workspace, scripted.task(data), scripted.make_curve(data, scratch=False))
+    run = scripted.finished(store, data)
+    open_results(app, workspace, data, run)
+    app.number_input(key="results_budget").set_value(20).run()
+    app.button(key="results_scratch_start").click().run()
+    started = store.list()[0]
+    assert (started.kind, started.task.budget, started.task.fingerprint) == ("curve", 20, data.fingerprint)
+    assert any("Waiting for its turn" in bar.text for bar in app.get("progress"))
+
+
+def test_without_a_curve_the_probe_is_offered(app, workspace, data, store):
+    run = scripted.finished(store, data)
+    open_results(app, workspace, data, run)
+    app.button(key="results_probe").click().run()
+    assert store.list()[0].kind == "probe"
+
+
+def test_names_of_classes_are_not_markup(app, workspace, data, store):
+    run = scripted.finished(store, data, skill=0.4)
+    report = read_report(store.folder(run))
+    write_report(store.folder(run), replace(report, classes=("*a*", "<b>b</b>", ":red[c]")))
+    open_results(app, workspace, data, run)
+    assert "**\\*a\\***" in said(app) or "**\\<b\\>" in said(app)

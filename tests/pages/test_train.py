@@ -1,0 +1,177 @@
+import math
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.pages import scripted
+from tests.pages.conftest import said
+from tl_core.data.dataset import Dataset
+from tl_core.runs.events import EpochDone, Noted, Progress, RunEnded, StepDone
+from tl_core.runs.store import RunStore
+from tl_core.types import Finding
+from tl_core.workspace import Workspace
+from ui.components.layer_stack import layers
+from ui.components.phase_timeline import segments
+from ui.live import POINTS, LiveRun
+
+pytestmark = pytest.mark.usefixtures("tiny_backbones")
+
+
+@pytest.fixture
+def store(workspace: Workspace) -> RunStore:
+    return RunStore(workspace)
+
+
+def open_train(app: AppTest, workspace: Workspace, dataset: Dataset, run: str = "") -> AppTest:
+    app.query_params["project"] = scripted.project(workspace, dataset, run=run)
+    app.run()
+    app.switch_page("../pages/4_train.py").run()
+    assert not app.exception
+    return app
+
+
+def live(*events) -> LiveRun:
+    made = LiveRun()
+    for event in events:
+        made.take(event)
+    return made
+
+
+def test_without_a_plan_the_page_leads_to_the_step_before(app, workspace, tiny_images):
+    app.query_params["project"] = scripted.project(workspace, tiny_images, plan=None)
+    app.run()
+    app.switch_page("../pages/4_train.py").run()
+    assert not app.exception
+    assert "backbone" in said(app)
+    assert not [button for button in app.button if button.key == "train_start"]
+
+
+def test_start_queues_the_plan_and_the_same_network_from_scratch(app, workspace, tiny_images, store):
+    open_train(app, workspace, tiny_images)
+    app.number_input(key="train_budget").set_value(40)
+    app.number_input(key="train_seed").set_value(3)
+    app.button(key="train_start").click().run()
+    assert not app.exception
+    scratch, main = store.list()
+    assert main.task.plan == scripted.PLAN
+    assert main.task.seed == scratch.task.seed == 3
+    assert scratch.task.plan.init == "random"
+    assert scratch.task.plan.strategy == "from_scratch"
+    assert scratch.task.budget == 40
+    assert scratch.task.compare_to == main.id
+    assert scratch.task.split == main.task.split == tiny_images.split
+    assert app.query_params["run"] == main.id
+
+
+def test_the_proof_can_be_left_out(app, workspace, tiny_images, store):
+    open_train(app, workspace, tiny_images)
+    app.toggle(key="train_scratch").set_value(False).run()
+    app.button(key="train_start").click().run()
+    assert len(store.list()) == 1
+
+
+def test_a_running_run_shows_where_it_is(app, workspace, tiny_images, store):
+    run = scripted.write_run(store, scripted.task(tiny_images), [*scripted.script(scripted.PLAN, 35)], alive=True)
+    open_train(app, workspace, tiny_images, run)
+    words = said(app)
+    assert "Phase 2, top layers: epoch 2 of 4" in words
+    assert len(app.get("echarts_chart")) == 2
+    assert len(app.get("bidi_component")) == 3  # the rail, the timeline and the stack
+    assert app.button(key="rail_next").disabled
+    assert not [button for button in app.button if button.key == "train_start"]
+
+
+def test_a_waiting_run_says_so(app, workspace, tiny_images, store):
+    run = store.create(scripted.task(tiny_images))
+    open_train(app, workspace, tiny_images, run)
+    assert "Waiting for its turn" in app.get("progress")[0].text
+
+
+def test_stopping_is_confirmed_at_once(app, workspace, tiny_images, store):
+    run = scripted.write_run(store, scripted.task(tiny_images), [*scripted.script(scripted.PLAN, 35)], alive=True)
+    store.stop(run)
+    open_train(app, workspace, tiny_images, run)
+    assert "Stopping… the best weights so far are kept" in said(app)
+    assert app.button(key="train_stop").disabled
+
+
+def test_a_finished_run_leads_to_its_results(app, workspace, tiny_images, store):
+    run = scripted.finished(store, tiny_images)
+    open_train(app, workspace, tiny_images, run)
+    assert "The model is ready." in said(app)
+    assert app.button(key="train_results")
+    assert not app.button(key="rail_next").disabled
+
+
+def test_a_failure_says_what_to_do_and_starts_again(app, workspace, tiny_images, store):
+    ended = RunEnded("failed", "The memory was not enough.", "Choose a smaller batch size.")
+    run = scripted.write_run(store, scripted.task(tiny_images), [*scripted.script(scripted.PLAN, 5), ended])
+    open_train(app, workspace, tiny_images, run)
+    assert "The memory was not enough." in app.error[0].value
+    assert "Choose a smaller batch size." in app.error[0].value
+    assert app.button(key="rail_next").disabled
+    app.button(key="train_again").click().run()
+    assert store.list()[0].task == store.state(run).task
+    assert app.query_params["run"] == store.list()[0].id != run
+
+
+def test_a_worker_that_vanished_shows_as_interrupted(app, workspace, tiny_images, store):
+    run = scripted.write_run(store, scripted.task(tiny_images), [*scripted.script(scripted.PLAN, 35)])
+    open_train(app, workspace, tiny_images, run)
+    assert "The run's process ended" in app.warning[0].value
+    assert app.button(key="train_again")
+
+
+def test_a_run_that_does_not_exist_leads_to_the_plan(app, workspace, tiny_images):
+    open_train(app, workspace, tiny_images, "20260101-000000-000000")
+    assert app.button(key="train_start")
+
+
+def test_the_mirror_of_a_run_is_thinned_and_keeps_its_ends():
+    rates = {"head": 1e-3}
+    made = live(*(StepDone(0, n, 5000, 1 / n, rates, 10.0, 1.0) for n in range(1, 5001)))
+    assert len(made.losses) <= POINTS
+    assert made.losses[0] == (1, 1.0)
+    assert made.losses[-1][0] > 4900
+
+
+def test_the_mirror_knows_the_best_epoch_and_the_stage():
+    epochs = [
+        EpochDone(0, n, {}, {"loss": 1.0, "accuracy": a}, 1.0, b) for n, a, b in ((1, 0.5, True), (2, 0.4, False))
+    ]
+    made = live(*epochs, Noted(Finding("warn", "x", "Look")), Progress("Testing", 1, 4))
+    assert made.best is epochs[0]
+    assert made.notes[0].message == "Look"
+    assert made.progress.stage == "Testing"
+    made.take(RunEnded("done", "All done."))
+    assert made.progress is None
+    assert made.position == 1.0
+
+
+def test_the_mirror_reads_only_what_is_new(workspace, tiny_images, store, monkeypatch):
+    import streamlit as st
+
+    from ui import live as module
+
+    monkeypatch.setattr(st, "session_state", {})
+    events = [*scripted.script(scripted.PLAN, 20)]
+    run = scripted.write_run(store, scripted.task(tiny_images), events, alive=True)
+    first = module.watch(store, run)
+    cursor, steps = first.cursor, len(first.losses)
+    assert module.watch(store, run) is first
+    assert (first.cursor, len(first.losses)) == (cursor, steps)
+
+
+def test_the_stack_draws_the_head_on_top_and_what_is_left_out_frozen():
+    drawn = layers({"stem": 10, "top": 20_000, "head": 30}, {"head": 1e-3, "top": 1e-4}, top_rate=1e-3)
+    assert [layer.name for layer in drawn] == ["head", "top", "stem"]
+    assert [layer.state for layer in drawn] == ["head", "trainable", "frozen"]
+    assert drawn[0].level == 1.0
+    assert math.isclose(drawn[1].level, 2 / 3)
+    assert drawn[2].rate == ""
+
+
+def test_the_timeline_fills_up_to_the_position():
+    drawn = segments(scripted.PLAN.phases, 1, 0.25)
+    assert [part.filled for part in drawn] == [1.0, 0.25]
+    assert [part.weight for part in drawn] == [2, 4]

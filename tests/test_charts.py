@@ -1,0 +1,83 @@
+import pytest
+
+from tests.pages import scripted
+from tl_core.plan import Head, Phase, TransferPlan
+from ui import charts, figures
+from ui.components.palette import count_text, rate_text
+from ui.components.plan_grid import grid_data
+from ui.live import LiveRun
+
+
+@pytest.fixture
+def live():
+    made = LiveRun()
+    for event in scripted.script(scripted.PLAN):
+        made.take(event)
+    return made
+
+
+def test_loss_has_a_point_for_each_published_step_and_each_epoch(live):
+    training, validation = charts.loss(live)["series"]
+    assert len(training["data"]) == 60
+    assert [step for step, _ in validation["data"]] == [10, 20, 30, 40, 50, 60]
+    assert training["markLine"]["data"] == [{"xAxis": 20, "name": "top layers"}]
+
+
+def test_accuracy_is_in_percent_and_counts_epochs_over_the_phases(live):
+    training, _ = charts.accuracy(live)["series"]
+    assert [epoch for epoch, _ in training["data"]] == [1, 2, 3, 4, 5, 6]
+    assert all(0 <= value <= 100 for _, value in training["data"])
+    assert "validation" in charts.accuracy_words(live)
+
+
+def test_a_loss_that_is_not_finite_is_left_out(live):
+    live.losses.append((61, float("nan")))
+    assert len(charts.loss(live)["series"][0]["data"]) == 60
+
+
+def test_the_confusion_matrix_can_be_selected_cell_by_cell(tiny_images):
+    report = scripted.make_report("r", tiny_images, scripted.PLAN, 0.7)
+    figure = figures.confusion(report)
+    cells = figure.data[1]
+    assert len(cells.customdata) == 9
+    for (truth, predicted), text in zip(cells.customdata, cells.text, strict=True):
+        assert text == str(report.confusion[truth][predicted])
+    assert "3 classes" in figures.confusion_words(report)
+
+
+def test_the_curve_carries_every_arm_its_band_and_its_budget(tiny_images):
+    curve = scripted.make_curve(tiny_images)
+    figure = figures.curve(curve, labels=32)
+    lines = [trace for trace in figure.data if trace.name]
+    bands = [trace for trace in figure.data if trace.fill == "toself"]
+    assert len(lines) == len(bands) == 3
+    assert all(arm.budget in line.name for arm, line in zip(curve.arms, lines, strict=True))
+    assert figure.layout.xaxis.type == "log"
+    assert figure.layout.shapes[0].x0 == 32
+
+
+def test_the_grid_has_the_head_on_top_and_rates_in_the_cells():
+    data = grid_data(scripted.PLAN, ["stem", "middle", "top"])
+    assert [row["name"] for row in data["rows"]] == ["head", "top", "middle", "stem"]
+    assert [cell["state"] for cell in data["rows"][1]["cells"]] == ["frozen", "trainable"]
+    assert data["rows"][1]["cells"][1]["rate"] == "0.0003"
+    assert data["phases"][1]["epochs"] == "4 epochs"
+    assert "10% warm-up" in data["phases"][1]["notes"]
+
+
+def test_what_lies_above_the_tap_is_not_used():
+    phase = Phase("head", 30, {"head": 1.0}, optimizer="lbfgs")
+    plan = TransferPlan("tiny_image", "lower_layers", (phase,), head=Head(tap="middle"))
+    rows = {row["name"]: row["cells"][0] for row in grid_data(plan, ["stem", "middle", "top"])["rows"]}
+    assert rows["top"]["state"] == "unused"
+    assert rows["middle"]["state"] == "frozen"
+    assert rows["head"] == {"state": "head", "word": "New head", "rate": "solved"}
+
+
+@pytest.mark.parametrize(("rate", "text"), [(1e-3, "0.001"), (3e-5, "3×10⁻⁵"), (2.5e-6, "2.5×10⁻⁶"), (0.0, "0")])
+def test_rates_read_well(rate, text):
+    assert rate_text(rate) == text
+
+
+def test_counts_read_well():
+    assert [count_text(n) for n in (940, 12_345, 4_130_000)] == ["940", "12.3 k", "4.13 M"]
