@@ -25,7 +25,7 @@ Z = 1.96
 class Store(Protocol):
     """What the evidence reads: pooled features and the shift, from one earlier forward pass."""
 
-    def features(self, dataset: Dataset, spec: BackboneSpec, tap: str | None = None, pool: str = "mean") -> np.ndarray:
+    def features(self, dataset: Dataset, spec: BackboneSpec, tap: str | None = None, pool: Pool = "mean") -> np.ndarray:
         """Return features `[N, D]`."""
         ...
 
@@ -132,9 +132,11 @@ def probe_report(dataset: Dataset, spec: BackboneSpec, store: Store) -> ProbeRep
         finding = Finding("warn", "no-evidence", message, "Add items: ten of each class are a beginning.")
         return replace(report, findings=(finding,))
     names = [group.name for group in spec.groups]
-    pools: list[Pool] = ["mean_std"] * (len(names) - 1) + ["mean"]
+    lower: list[Pool] = ["mean_std"] * (len(names) - 1)
+    last: list[Pool] = ["mean"]
     every = [
-        Depth(tap, pool, store.features(dataset, spec, tap, pool)[rows]) for tap, pool in zip(names, lower + last, strict=True)
+        Depth(tap, pool, store.features(dataset, spec, tap, pool)[rows])
+        for tap, pool in zip(names, lower + last, strict=True)
     ]
     found = weigh(every, labels, unit)
     return replace(

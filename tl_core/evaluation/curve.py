@@ -12,6 +12,7 @@ from math import hypot, sqrt
 
 import numpy as np
 
+from tl_core.advice.linear import standardise
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.errors import DataError, RunError
@@ -56,9 +57,7 @@ def transfer_arm(dataset: Dataset, features_ND: np.ndarray, l2: float, seeds: in
     classes = len(dataset.classes)
 
     def fit(train: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        mean, std = features_ND[train].mean(axis=0), features_ND[train].std(axis=0)
-        std = np.where(std <= 1e-6 * np.maximum(np.abs(mean), 1e-6), 1.0, std)
-        seen, asked = ((features_ND[part] - mean) / std for part in (train, rows))
+        seen, asked = standardise(features_ND[train], features_ND[rows])
         return logistic(seen, dataset.labels[train], asked, classes, 1 / (max(l2, 1e-8) * len(train)))
 
     budget = f"frozen features, {seeds} draws of the items"

@@ -49,13 +49,11 @@ class HeadLayers(nn.Module):
 
     @torch.no_grad()
     def standardise(self, features: torch.Tensor) -> None:
-        """Take mean and deviation from features `[N, D]`; a constant feature keeps the deviation 1, as in sklearn."""
+        """Take mean and spread from features `[N, D]`; the formula, and its why, are those of advice.linear.spread."""
         wide = features.double()
-        mean, std = wide.mean(dim=0), wide.std(dim=0, correction=0)
-        # a deviation at the rounding error of its mean is no signal, and dividing by it would make noise of it
-        constant = std <= 1e-6 * mean.abs().clamp(min=1e-6)
+        mean, variance = wide.mean(dim=0), wide.var(dim=0, correction=0)
         self.mean.copy_(mean)
-        self.std.copy_(torch.where(constant, torch.ones_like(std), std))
+        self.std.copy_((variance + variance.mean() + 1e-12).sqrt())
 
 
 class TransferModel(nn.Module):
