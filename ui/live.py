@@ -1,10 +1,13 @@
 """A run as a page sees it: its events read by cursor, kept as plain numbers, and drawn while it goes on."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import time
 
 import streamlit as st
 
+from tl_core.backbones.spec import BACKBONES
+from tl_core.layers import HEAD
 from tl_core.runs.events import (
     EpochDone,
     Noted,
@@ -142,16 +145,24 @@ def _rates(live: LiveRun) -> dict[str, float]:
 def draw_stack(live: LiveRun, state: RunState, modality: Modality) -> None:
     """Draw the layer stack as it stands now; before the start and after the end, by the plan's last phase."""
     plan = state.task.plan
-    if not live.started or plan is None:
-        st.skeleton(height=320)
+    if plan is None:
         return
     rates = _rates(live)
     phase = plan.phases[live.phase.index] if live.phase and live.phase.index < len(plan.phases) else plan.phases[0]
     gradual = [part for part in plan.phases if part.optimizer != "lbfgs"]  # a solved head has no rate
     top = max((rate for part in gradual for rate in part.lr.values()), default=1.0)
     shown = rates or dict(phase.lr)
-    drawn = layers(live.started.groups, shown, top, solved=phase.optimizer == "lbfgs")
+    drawn = layers(_groups(live, state), shown, top, solved=phase.optimizer == "lbfgs")
     layer_stack(drawn, learning=bool(rates) and live.position < 1, modality=modality, key="train_stack")
+
+
+def _groups(live: LiveRun, state: RunState) -> Mapping[str, int]:
+    """Return the layer groups, input side first, with their parameters; 0 while these are not known."""
+    if live.started:
+        return live.started.groups
+    name = state.task.backbone
+    known = [group.name for group in BACKBONES[name].groups] if name in BACKBONES else []
+    return dict.fromkeys([*known, HEAD], 0)
 
 
 def draw_run(store: RunStore, state: RunState, modality: Modality) -> None:
