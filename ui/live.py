@@ -188,15 +188,15 @@ def draw_run(store: RunStore, state: RunState, modality: Modality) -> None:
 
 
 def _numbers(live: LiveRun, state: RunState) -> None:
-    best, step = live.best, live.step
+    step, best = live.step, live.best
     cells = st.columns(3)
-    value = f"{best.validation['accuracy']:.1%}" if best and "accuracy" in best.validation else "–"
-    cells[0].metric(
-        "Best so far" if state.active else "Best validation",
-        value,
-        border=True,
-        help="Accuracy on the validation items, from which the training never learns. The best weights are kept.",
-    )
+    if best and "accuracy" in best.validation:
+        value, label = best.validation["accuracy"], "Best so far" if state.active else "Best validation"
+        note = "Accuracy on the validation items, from which the training never learns. The best weights are kept."
+    else:
+        value = live.epochs[-1][1].train.get("accuracy") if live.epochs else None
+        label, note = "Training accuracy", "On the items that it learns from; what counts is measured at the end."
+    cells[0].metric(label, "–" if value is None else f"{value:.1%}", border=True, help=note)
     speed = f"{step.items_per_second:,.0f} / s" if step and step.items_per_second else "–"
     cells[1].metric("Items", speed, border=True, help="How many items the computer learns from each second.")
     start = live.started.at if live.started else state.created

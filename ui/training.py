@@ -96,7 +96,7 @@ def outcome(state: RunState) -> None:
     if state.status in ("done", "stopped"):
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             accuracy = state.numbers.get("accuracy")
-            words = f" It gets {accuracy:.0%} of the test items right." if accuracy is not None else ""
+            told = f" It gets {accuracy:.0%} of the test items right." if accuracy is not None else ""
             st.markdown(
                 f"**{'The model is ready.' if state.status == 'done' else 'Stopped; the best is kept.'}**{words}"
             )
@@ -105,7 +105,8 @@ def outcome(state: RunState) -> None:
                 rail.go("results")
         return
     tone = st.error if state.status == "failed" else st.warning
-    tone(f"**{state.reason or 'The training did not finish.'}**\n\n{state.hint}")
+    reason = words.tell(state.reason or "The training did not finish.")
+    tone(f"**{reason}**\n\n{words.tell(state.hint)}")
     if st.button("Start again", type="primary", icon=":material/replay:", key="train_again"):
         session.update(run=running.restart(state))
         st.rerun()
