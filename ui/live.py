@@ -191,7 +191,8 @@ def _numbers(live: LiveRun, state: RunState) -> None:
     step, best = live.step, live.best
     cells = st.columns(3)
     if best and "accuracy" in best.validation:
-        value, label = best.validation["accuracy"], "Best so far" if state.active else "Best validation"
+        value: float | None = best.validation["accuracy"]
+        label = "Best so far" if state.active else "Best validation"
         note = "Accuracy on the validation items, from which the training never learns. The best weights are kept."
     else:
         value = live.epochs[-1][1].train.get("accuracy") if live.epochs else None

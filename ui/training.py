@@ -98,7 +98,7 @@ def outcome(state: RunState) -> None:
             accuracy = state.numbers.get("accuracy")
             told = f" It gets {accuracy:.0%} of the test items right." if accuracy is not None else ""
             st.markdown(
-                f"**{'The model is ready.' if state.status == 'done' else 'Stopped; the best is kept.'}**{words}"
+                f"**{'The model is ready.' if state.status == 'done' else 'Stopped; the best is kept.'}**{told}"
             )
             st.space("stretch")
             if st.button("See the results", type="primary", icon=":material/insights:", key="train_results"):
