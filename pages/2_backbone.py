@@ -34,7 +34,7 @@ def choose() -> None:
         if measuring and not backbone_view.measure(spec):
             st.rerun()
 
-    st.fragment(card, run_every=1.5 if measuring else None)()
+    st.fragment(card, run_every=1.5 if measuring else None, key="backbone_live")()
     if spec.input:
         backbone_view.preprocessing(spec)
     if not chosen:

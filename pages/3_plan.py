@@ -11,9 +11,10 @@ def watch() -> None:
     known = planning.ground()
     waiting = plan_advice.probe(known)
     measuring = not known.speed and backbone_view.measure(known.spec)
-    before = st.session_state.get("plan_waiting")
-    st.session_state["plan_waiting"] = (waiting, measuring)
-    if before is not None and before != (waiting, measuring):
+    now = (waiting, measuring, known.probe is not None)
+    before = st.session_state.get("plan_watch", now)
+    st.session_state["plan_watch"] = now
+    if before != now:
         st.rerun()
 
 
@@ -23,8 +24,8 @@ def show() -> None:
         "The plan says which layers keep what they know, which ones learn, and how fast. "
         "A good one is ready; change what you like."
     )
-    waiting = st.session_state.get("plan_waiting", (True, True))
-    st.fragment(watch, run_every=1.0 if any(waiting) else None)()
+    waiting, measuring, _ = st.session_state.get("plan_watch", (True, True, False))
+    st.fragment(watch, run_every=1.0 if waiting or measuring else None, key="plan_live")()
     known = planning.ground()
     plan_advice.recommendation(known)
     plan_advice.likeness(known)

@@ -47,11 +47,9 @@ def confusion(report: Report) -> None:
             found = results.cell_items(report, truth, said)
             is_, called = words.tell(report.classes[truth]), words.tell(report.classes[said])
             st.markdown(f"**{len(found)} test items** that are {is_}, called {called}")
-    if truth is not None and said is not None:
-        items = results.cell_items(report, truth, said)
-        if items:
-            dataset = session.open_dataset(report.fingerprint)
-            results.show_predictions(report, dataset, items, f"results_cell_{truth}_{said}")
+            results.show_predictions(
+                report, session.open_dataset(report.fingerprint), found, f"results_cell_{truth}_{said}"
+            )
 
 
 def mistakes(report: Report) -> None:

@@ -34,7 +34,7 @@ def take_away(bundle: Path, report: Report) -> None:
 
     left, right = st.columns(2, gap="large")
     with left:
-        st.write("One file with everything it takes to use the model elsewhere. It is yours; it needs no internet.")
+        st.write("One file with all it takes to use the model elsewhere. It is yours, and does not need this app.")
         st.download_button(
             "Download the model",
             packed,

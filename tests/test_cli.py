@@ -116,6 +116,30 @@ def test_the_way_from_data_to_predictions(capsys, workspace, folder, plan, tmp_p
     assert str(out) in text
 
 
+def test_advice_a_named_strategy_and_the_curve(capsys, workspace, folder, tiny_backbones, tmp_path, monkeypatch):
+    monkeypatch.setattr("tl_core.cli.data.default_backbone", lambda modality: ("tiny_image", None))
+    monkeypatch.setattr("tl_core.jobs.curve.SCRATCH_SECONDS", 0.1)
+    code, out, err = call(capsys, "advise", folder)
+    assert code == 0, err
+    assert "Why:" in out
+    assert "Plan:" in out
+    advice = json.loads(call(capsys, "advise", folder, "--json")[1])
+    assert advice["backbone"] == "tiny_image"
+    kinds = [state.kind for state in RunStore(workspace).list()]
+    assert sorted(kinds) == ["probe", "speed"]  # the second time, both were there
+
+    code, out, err = call(capsys, "train", folder, "--out", tmp_path / "a", "--strategy", "lower_layers", "--json")
+    assert code == 0, err
+    assert json.loads(out)["strategy"] == "lower_layers"
+
+    code, out, err = call(capsys, "curve", folder, "--json")
+    assert code == 0, err
+    assert {arm["name"] for arm in json.loads(out)["arms"]} == {"transfer", "classical", "scratch"}
+    code, out, _ = call(capsys, "curve", folder)
+    assert code == 0
+    assert "labels" in out
+
+
 MISTAKES = {
     "nothing": ([], "No command was given."),
     "near": (["trian"], "Did you mean 'train'?"),
@@ -217,7 +241,11 @@ def news_texts(folder: Path) -> Path:
     """60 real news texts of two topics as a table, and 20 more of each for the evaluation."""
     from tl_core.data.samples import SAMPLES
 
-    items = {label: [i.text for i in SAMPLES["bbc_news"].items() if i.label == label] for label in ("tech", "sports")}
+    every = SAMPLES["bbc_news"].items()
+    items = {
+        label: [i.read().decode("utf-8", "replace") for i in every if i.label == label][:50]
+        for label in ("tech", "sports")
+    }
     for name, part in (("given", slice(0, 30)), ("held out", slice(30, 50))):
         with open(folder / f"{name}.csv", "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)

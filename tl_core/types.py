@@ -1,7 +1,6 @@
 """Values that every stage speaks in, and their way to JSON and back."""
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter
@@ -33,9 +32,13 @@ class Estimate:
     method: str
 
 
-@cache
+_adapters: dict[Any, TypeAdapter] = {}
+
+
 def _adapter(cls: Any) -> TypeAdapter:
-    return TypeAdapter(cls)
+    if cls not in _adapters:  # building one costs milliseconds, and a log holds thousands of values
+        _adapters[cls] = TypeAdapter(cls)
+    return _adapters[cls]
 
 
 def dump(value: Any) -> Any:

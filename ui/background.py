@@ -16,7 +16,7 @@ STAGES = {"features": "Showing every item to the backbone once"}
 
 def store() -> RunStore:
     """Return the runs of this server's workspace; the object keeps what it knows of runs that ended."""
-    return _store(str(session.workspace().root))
+    return _store(str(session.workspace().folder("runs").parent))
 
 
 @st.cache_resource(show_spinner=False)

@@ -64,6 +64,8 @@ def loss(live: LiveRun) -> dict[str, Any]:
     """Return the loss over the steps: training as published, validation at each epoch's end."""
     colours = _colours()
     steps = live.step.steps if live.step else len(live.epochs)
+    if live.ended and live.step:
+        steps = live.step.step
     training = [[step, value] for step, value in live.losses]
     if not training:
         training = [[step, epoch.train["loss"]] for step, epoch in live.epochs if "loss" in epoch.train]
@@ -71,7 +73,7 @@ def loss(live: LiveRun) -> dict[str, Any]:
     option = _frame("step", steps, percent=False)
     option["series"] = [
         _line("Training", colours[1], training, len(training) < 3),
-        _line("Validation", colours[0], checked, True),
+        *([_line("Validation", colours[0], checked, True)] if checked else []),
     ]
     option["series"][0]["markLine"] = _phase_marks([(step, name) for step, _, name in live.boundaries], named=True)
     return option
@@ -80,13 +82,14 @@ def loss(live: LiveRun) -> dict[str, Any]:
 def accuracy(live: LiveRun) -> dict[str, Any]:
     """Return the accuracy after each epoch, training and validation."""
     colours = _colours()
-    planned = live.started.plan.epochs if live.started and live.started.plan else 1
+    planned = live.started.plan.epochs if live.started and live.started.plan and not live.ended else 1
     option = _frame("epoch", max(planned, len(live.epochs)), percent=True)
     series = []
     for name, colour, part in (("Training", colours[1], "train"), ("Validation", colours[0], "validation")):
         found = [(n, getattr(epoch, part)) for n, (_, epoch) in enumerate(live.epochs, start=1)]
         points = [[n, 100 * values["accuracy"]] for n, values in found if "accuracy" in values]
-        series.append(_line(name, colour, points, len(points) < 60))
+        if points or part == "train":
+            series.append(_line(name, colour, points, len(points) < 60))
     series[0]["markLine"] = _phase_marks([(epoch, name) for _, epoch, name in live.boundaries], named=False)
     option["series"] = series
     return option

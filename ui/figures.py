@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tl_core.evaluation.values import Curve, CurveArm, Report
-from ui.theme import BRAND, GRID, INK, MUTED, SERIES, shade
+from ui.theme import BRAND, GRID, INK, SERIES, shade
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -39,17 +39,17 @@ def confusion(report: Report) -> "Figure":
             xgap=2,
             ygap=2,
             hoverinfo="skip",
+            text=[[str(count) if count or size <= 12 else "" for count in line] for line in report.confusion],
+            texttemplate="%{text}",
+            textfont={"size": 14 if size <= 12 else 10},
         )
     )
     cells = [(t, p) for t in range(size) for p in range(size)]
-    light, dark = ("#ffffff", INK[0])
     figure.add_scatter(
         x=[p for _, p in cells],
         y=[t for t, _ in cells],
-        mode="markers+text",
+        mode="markers",
         marker={"symbol": "square", "size": max(14, min(44, 300 // max(1, size))), "opacity": 0},
-        text=[str(report.confusion[t][p]) if report.confusion[t][p] or size <= 12 else "" for t, p in cells],
-        textfont={"color": [_on(shares[t][p], light, dark) for t, p in cells], "size": 14 if size <= 12 else 10},
         customdata=[[t, p] for t, p in cells],
         hovertext=[
             f"{report.confusion[t][p]} of {sum(report.confusion[t])} that are {report.classes[t]}"
@@ -58,20 +58,13 @@ def confusion(report: Report) -> "Figure":
         ],
         hovertemplate="%{hovertext}<extra></extra>",
         selected={"marker": {"opacity": 0.35}},
-        unselected={"marker": {"opacity": 0}, "textfont": {"color": shade(MUTED)}},
+        unselected={"marker": {"opacity": 0}},
     )
     axis = {"tickmode": "array", "tickvals": list(range(size)), "ticktext": names, "showgrid": False, "zeroline": False}
     figure.update_xaxes(**axis, title="The model says", side="top", range=[-0.5, size - 0.5])
     figure.update_yaxes(**axis, title="It is", range=[size - 0.5, -0.5])
     figure.update_layout(height=min(900, 150 + 44 * max(5, size)), margin=MARGIN, showlegend=False, dragmode=False)
     return figure
-
-
-def _on(share: float, light: str, dark: str) -> str:
-    """Return the text colour that reads on a cell."""
-    if shade(("", "dark")):
-        return dark if share > 0.55 else INK[1]
-    return light if share > 0.55 else dark
 
 
 def curve(shown: Curve, labels: float | None = None, accuracy: float | None = None) -> "Figure":

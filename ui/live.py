@@ -1,10 +1,13 @@
 """A run as a page sees it: its events read by cursor, kept as plain numbers, and drawn while it goes on."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import time
 
 import streamlit as st
 
+from tl_core.backbones.spec import BACKBONES
+from tl_core.layers import HEAD
 from tl_core.runs.events import (
     EpochDone,
     Noted,
@@ -142,16 +145,24 @@ def _rates(live: LiveRun) -> dict[str, float]:
 def draw_stack(live: LiveRun, state: RunState, modality: Modality) -> None:
     """Draw the layer stack as it stands now; before the start and after the end, by the plan's last phase."""
     plan = state.task.plan
-    if not live.started or plan is None:
-        st.skeleton(height=320)
+    if plan is None:
         return
     rates = _rates(live)
     phase = plan.phases[live.phase.index] if live.phase and live.phase.index < len(plan.phases) else plan.phases[0]
     gradual = [part for part in plan.phases if part.optimizer != "lbfgs"]  # a solved head has no rate
     top = max((rate for part in gradual for rate in part.lr.values()), default=1.0)
     shown = rates or dict(phase.lr)
-    drawn = layers(live.started.groups, shown, top, solved=phase.optimizer == "lbfgs")
+    drawn = layers(_groups(live, state), shown, top, solved=phase.optimizer == "lbfgs")
     layer_stack(drawn, learning=bool(rates) and live.position < 1, modality=modality, key="train_stack")
+
+
+def _groups(live: LiveRun, state: RunState) -> Mapping[str, int]:
+    """Return the layer groups, input side first, with their parameters; 0 while these are not known."""
+    if live.started:
+        return live.started.groups
+    name = state.task.backbone
+    known = [group.name for group in BACKBONES[name].groups] if name in BACKBONES else []
+    return dict.fromkeys([*known, HEAD], 0)
 
 
 def draw_run(store: RunStore, state: RunState, modality: Modality) -> None:
@@ -177,15 +188,16 @@ def draw_run(store: RunStore, state: RunState, modality: Modality) -> None:
 
 
 def _numbers(live: LiveRun, state: RunState) -> None:
-    best, step = live.best, live.step
+    step, best = live.step, live.best
     cells = st.columns(3)
-    value = f"{best.validation['accuracy']:.1%}" if best and "accuracy" in best.validation else "–"
-    cells[0].metric(
-        "Best so far" if state.active else "Best validation",
-        value,
-        border=True,
-        help="Accuracy on the validation items, from which the training never learns. The best weights are kept.",
-    )
+    if best and "accuracy" in best.validation:
+        value: float | None = best.validation["accuracy"]
+        label = "Best so far" if state.active else "Best validation"
+        note = "Accuracy on the validation items, from which the training never learns. The best weights are kept."
+    else:
+        value = live.epochs[-1][1].train.get("accuracy") if live.epochs else None
+        label, note = "Training accuracy", "On the items that it learns from; what counts is measured at the end."
+    cells[0].metric(label, "–" if value is None else f"{value:.1%}", border=True, help=note)
     speed = f"{step.items_per_second:,.0f} / s" if step and step.items_per_second else "–"
     cells[1].metric("Items", speed, border=True, help="How many items the computer learns from each second.")
     start = live.started.at if live.started else state.created

@@ -15,9 +15,10 @@ DOMAINS = {"": "As measured", "similar": "Much like it", "different": "Quite dif
 
 def probe(known: Ground) -> bool:
     """See to the probe: begin it, show how far it is, or what came out. Returns whether it still goes on."""
-    if known.probe:
-        return False
     task = background.probe_task(known.dataset, known.spec.name)
+    if known.probe:
+        run = background.find(task)  # the curve still grows after the depths are compared
+        return run is not None and run.active
     run = background.ensure(task)
     if run.active:
         share, doing = background.progress(run)

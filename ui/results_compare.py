@@ -7,7 +7,7 @@ import streamlit as st
 from tl_core.errors import GraftError
 from tl_core.evaluation.values import Comparison, Report
 from tl_core.runs.store import RunState
-from ui import errors, running
+from ui import errors, running, words
 from ui.live import watch
 from ui.results import interval
 
@@ -46,7 +46,7 @@ def missing_scratch(run: RunState, other: RunState | None) -> None:
             st.progress(live.position, text=f"At most {other.task.budget or 0:.0f} s of training")
             return
         if other:
-            st.warning(f"{other.reason} {other.hint}".strip())
+            st.warning(words.tell(f"{other.reason} {other.hint}".strip()))
         st.write("Would the network have been as good without its earlier knowledge? Train it anew and compare.")
         seconds = st.number_input("Seconds of training", 10, 36_000, SECONDS, 30, key="results_seconds", width=220)
         if st.button("Train from scratch", icon=":material/play_arrow:", key="results_baseline"):
@@ -69,7 +69,7 @@ def _watch(run: RunState, report: Report) -> None:
 WORDS: dict[str, tuple[Literal["green", "gray", "red", "orange"], str, str]] = {
     "helps": ("green", ":material/trending_up:", "Transfer helps"),
     "no difference shown": ("gray", ":material/drag_handle:", "No difference shown"),
-    "hurts": ("red", ":material/trending_down:", "Transfer hurts here"),
+    "hurts": ("red", ":material/trending_down:", "The other is better here"),
     "cannot tell": ("orange", ":material/help:", "Too few test items to tell"),
 }
 
@@ -79,9 +79,9 @@ def verdict_sentence(comparison: Comparison) -> str:
     points = abs(100 * comparison.gain.value)
     span = interval(comparison.gain, points=True)
     if comparison.verdict == "helps":
-        return f"{points:.1f} more right answers in a hundred than without it, {span}."
+        return f"{points:.1f} more right answers in a hundred than the other, {span}."
     if comparison.verdict == "hurts":
-        return f"{points:.1f} fewer right answers in a hundred than without it, {span}."
+        return f"{points:.1f} fewer right answers in a hundred than the other, {span}."
     if comparison.verdict == "no difference shown":
         return f"Both are about equally good: the difference lies {span}."
     return f"The difference may lie {span}. More test items would settle it."
@@ -98,4 +98,4 @@ def comparison_card(comparison: Comparison) -> None:
         cells[1].metric("This model", f"{comparison.transfer.value:.1%}")
         cells[2].metric("The other", f"{comparison.other.value:.1%}")
         st.write(verdict_sentence(comparison))
-        st.caption(f"Same {comparison.gain.n:,} test items. The other was given: {comparison.budget}.")
+        st.caption(f"Same {comparison.gain.n:,} test items. The other was given: {words.tell(comparison.budget)}.")

@@ -127,7 +127,7 @@ def _scratch_arm(run: RunState, shown: Curve) -> None:
         return
     failed = [state for state in curve_runs(run, "curve")[:1] if state.status in ("failed", "interrupted")]
     for state in failed:
-        st.warning(f"{state.reason} {state.hint}".strip())
+        st.warning(words.tell(f"{state.reason} {state.hint}".strip()))
     known = shown.arm("scratch")
     with st.container(horizontal=True, vertical_alignment="bottom", key="results_scratch"):
         seconds = st.number_input(

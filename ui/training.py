@@ -2,68 +2,83 @@
 
 import streamlit as st
 
-from tl_core.backbones.spec import BACKBONES
+from tl_core.advice.cost import estimate
+from tl_core.backbones.spec import BACKBONES, BackboneSpec
+from tl_core.backbones.speed import read_speed
+from tl_core.data.dataset import Dataset
+from tl_core.plan import TransferPlan
 from tl_core.runs.store import RunState
-from ui import rail, running, session
+from tl_core.types import Estimate
+from ui import rail, running, session, words
 from ui.components.plan_grid import plan_grid
+from ui.data_view import profile_of
 from ui.live import draw_run, watch
 
 SECONDS = 120
 
 
-def summary() -> None:
-    """Show what will run."""
+def setup() -> None:
+    """Show what will run, its options and the one button."""
     project, dataset, spec = session.current(), session.dataset(), session.backbone()
     if not (project.plan and dataset and spec):
         return
-    cells = st.columns(4)
-    counts = {name: len(dataset.rows(name)) for name in ("train", "validation", "test")}
-    cells[0].metric("Data", dataset.name, border=True)
-    cells[1].metric(
-        "Learns from",
-        f"{counts['train']:,} {rail.noun(dataset.modality, counts['train'])}",
-        border=True,
-        help=f"{counts['validation']:,} more steer the training; {counts['test']:,} are kept for the final measure.",
-    )
-    cells[2].metric("Backbone", spec.title, border=True)
-    cells[3].metric("Strategy", running.strategy_title(project.plan.strategy), border=True)
-    with st.container(border=True):
+    _facts(project.plan, dataset, spec)
+    plan, options = st.columns([3, 2], gap="medium")
+    with plan, st.container(border=True):
         st.subheader("What learns, and when", anchor=False)
         plan_grid(project.plan, [group.name for group in spec.groups], key="train_plan")
+    with options, st.container(border=True):
+        seed, seconds = _options(project.plan)
+        if st.button("Start training", type="primary", icon=":material/play_arrow:", key="train_start"):
+            running.start(dataset, project.plan, seed, f"{dataset.name} · {spec.title}")
+            state = running.chosen()
+            if seconds and state:
+                running.start_scratch(state, seconds)
+            st.rerun()
 
 
-def setup() -> None:
-    """Show the plan, its options and the one button."""
-    project, dataset, spec = session.current(), session.dataset(), session.backbone()
-    if not (project.plan and dataset and spec):
-        return
-    summary()
-    scratch, seconds, seed = True, SECONDS, 0
-    with st.container(border=True):
-        from_scratch = project.plan.init == "random"
-        if not from_scratch:
-            scratch = st.toggle(
-                "Then train the same network from scratch, to prove the gain",
-                value=True,
-                key="train_scratch",
-                help="The same network without its earlier knowledge, on the same data. It runs after this one, "
-                "in the background.",
-            )
-        left, right = st.columns(2)
-        if scratch and not from_scratch:
-            seconds = left.number_input(
-                "Seconds for the training from scratch", 10, 36_000, SECONDS, 30, key="train_budget"
-            )
-        seed = right.number_input(
-            "Seed", 0, 2**31 - 1, 0, key="train_seed", help="The same seed gives the same result on the same computer."
+def _facts(plan: TransferPlan, dataset: Dataset, spec: BackboneSpec) -> None:
+    counts = {name: len(dataset.rows(name)) for name in ("train", "validation", "test")}
+    kept = f"{counts['validation']:,} more steer the training; {counts['test']:,} are kept for the final measure."
+    with st.grid(4, min_column_width=180, key="train_facts"):
+        st.metric("Data", dataset.name, border=True)
+        learns = f"{counts['train']:,} {rail.noun(dataset.modality, counts['train'])}"
+        st.metric("Learns from", learns, border=True, help=kept)
+        title = running.strategy_title(plan.strategy)
+        st.metric("Strategy", title, border=True, help=f"On the backbone {spec.title}.")
+        if expected := _expected(plan, dataset, spec):
+            st.metric("Expected time", words.span(expected), border=True, help=expected.method)
+        else:
+            st.metric("Backbone", spec.title, border=True)
+
+
+def _expected(plan: TransferPlan, dataset: Dataset, spec: BackboneSpec) -> Estimate | None:
+    """Return the seconds that the plan takes on this computer, None where its speed was not measured."""
+    speed = read_speed(session.workspace(), spec.name)
+    if speed is None:
+        return None
+    found = profile_of(dataset)
+    tokens = next((spread.median for spread in found.sizes if spread.unit == "tokens"), 0)
+    return estimate(plan, spec, speed, found.n_train, len(dataset.classes), tokens)[0]
+
+
+def _options(plan: TransferPlan) -> tuple[int, float]:
+    """Draw the options; return the seed and the seconds from scratch, 0 for none."""
+    seconds = 0.0
+    if plan.init == "pretrained":
+        scratch = st.toggle(
+            "Then train the same network from scratch, to prove the gain",
+            value=True,
+            key="train_scratch",
+            help="The same network without its earlier knowledge, on the same data. It runs after this one, in the "
+            "background.",
         )
-    if st.button("Start training", type="primary", icon=":material/play_arrow:", key="train_start"):
-        name = f"{dataset.name} · {spec.title}"
-        running.start(dataset, project.plan, int(seed), name)
-        state = running.chosen()
-        if scratch and not from_scratch and state:
-            running.start_scratch(state, float(seconds))
-        st.rerun()
+        if scratch:
+            label = "Seconds for the training from scratch"
+            seconds = float(st.number_input(label, 10, 36_000, SECONDS, 30, key="train_budget"))
+    same = "The same seed gives the same result on the same computer."
+    seed = st.number_input("Seed", 0, 2**31 - 1, 0, key="train_seed", help=same)
+    return int(seed), seconds
 
 
 @st.dialog("Stop this training?")
@@ -81,16 +96,17 @@ def outcome(state: RunState) -> None:
     if state.status in ("done", "stopped"):
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             accuracy = state.numbers.get("accuracy")
-            words = f" It gets {accuracy:.0%} of the test items right." if accuracy is not None else ""
+            told = f" It gets {accuracy:.0%} of the test items right." if accuracy is not None else ""
             st.markdown(
-                f"**{'The model is ready.' if state.status == 'done' else 'Stopped; the best is kept.'}**{words}"
+                f"**{'The model is ready.' if state.status == 'done' else 'Stopped; the best is kept.'}**{told}"
             )
             st.space("stretch")
             if st.button("See the results", type="primary", icon=":material/insights:", key="train_results"):
                 rail.go("results")
         return
     tone = st.error if state.status == "failed" else st.warning
-    tone(f"**{state.reason or 'The training did not finish.'}**\n\n{state.hint}")
+    reason = words.tell(state.reason or "The training did not finish.")
+    tone(f"**{reason}**\n\n{words.tell(state.hint)}")
     if st.button("Start again", type="primary", icon=":material/replay:", key="train_again"):
         session.update(run=running.restart(state))
         st.rerun()

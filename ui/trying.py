@@ -17,7 +17,7 @@ from ui.uploads import discard, uploader
 IMAGES = ["jpg", "jpeg", "png", "bmp", "gif", "tif", "tiff", "webp"]
 LONGEST = 60
 ROWS = 1000
-TOP = 8
+TOP = 5
 
 
 def one_image(bundle: Path, report: Report, dataset: Dataset | None) -> None:
@@ -124,7 +124,7 @@ def batch(bundle: Path, report: Report) -> None:
     name, table = st.session_state["try_table"]
     st.markdown(f"**{len(table):,} items classified**")
     counts = table["predicted"].value_counts()
-    st.caption(" · ".join(f"{words.tell(str(label))} {count:,}" for label, count in counts.head(TOP).items()))
+    st.caption(" · ".join(f"{words.tell(str(label))}: {count:,}" for label, count in counts.head(TOP).items()))
     shares = {
         str(column): st.column_config.ProgressColumn(str(column), min_value=0, max_value=1, format="percent")
         for column in table.columns[2:]

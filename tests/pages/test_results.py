@@ -113,7 +113,7 @@ def test_comparisons_say_gain_interval_and_verdict(app, workspace, data, store):
     write_report(store.folder(run), replace(report, comparisons=(card,)))
     open_results(app, workspace, data, run)
     words = said(app)
-    assert "more right answers in a hundred than without it, between" in words
+    assert "more right answers in a hundred than the other, between" in words
     assert "at most 60 seconds" in words
 
 

@@ -6,6 +6,7 @@ from streamlit.testing.v1 import AppTest
 from tests.pages import scripted
 from tests.pages.conftest import said
 from tl_core.data.dataset import Dataset
+from tl_core.evaluation.saved import read_report
 from tl_core.runs.events import EpochDone, Noted, Progress, RunEnded, StepDone
 from tl_core.runs.store import RunStore
 from tl_core.types import Finding
@@ -98,7 +99,8 @@ def test_stopping_is_confirmed_at_once(app, workspace, tiny_images, store):
 def test_a_finished_run_leads_to_its_results(app, workspace, tiny_images, store):
     run = scripted.finished(store, tiny_images)
     open_train(app, workspace, tiny_images, run)
-    assert "The model is ready." in said(app)
+    report = read_report(store.folder(run))
+    assert f"**The model is ready.** It gets {report.accuracy.value:.0%} of the test items right." in said(app)
     assert app.button(key="train_results")
     assert not app.button(key="rail_next").disabled
 

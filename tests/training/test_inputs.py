@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.training.helpers import SOLVED, after, descent, epochs, make_job, run
+from tests.training.helpers import SOLVED, after, descent, epochs, logits, make_job, run
 from tl_core.plan import Head, Phase
 from tl_core.runs.events import Progress
 from tl_core.training.inputs import batches
@@ -50,10 +50,10 @@ def test_a_cached_prefix_gives_the_same_run_as_none(data, start, request):
     for a, b in zip(epochs(told, 1), epochs(expected, 1), strict=True):
         assert a.train["loss"] == pytest.approx(b.train["loss"], abs=1e-5)
         assert a.validation == pytest.approx(b.validation, abs=1e-5)
-    one, other = after(cached).state_dict(), after(plain).state_dict()
-    for name in one:
-        # AdamW divides by the gradient's size, so where that is near nought rounding becomes a tenth of a step
-        torch.testing.assert_close(one[name], other[name], atol=1e-4, rtol=1e-4)
+    # scores, not weights: the true gradient of an attention key's bias is nought, and AdamW makes steps of its rounding
+    everything = np.arange(len(dataset.items))
+    one, other = (logits(after(job), job, everything) for job in (cached, plain))
+    torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
 
 
 def count_first_stage(monkeypatch, cls):

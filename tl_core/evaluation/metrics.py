@@ -5,9 +5,12 @@ N items, C classes. `truth_N` and `predicted_N` hold class indices, `probabiliti
 Every interval is a 95 % one that keeps its width at the edges: where all of four test items are right, accuracy is
 1.00 from 0.51 to 1.00, not 1.00 from 1.00 to 1.00. A proportion gets Wilson's interval. What is a function of the
 whole confusion matrix gets a bootstrap of the matrix with two right and two wrong items added to it, the
-"plus four" of Agresti & Coull 1998 (https://doi.org/10.1080/00031305.1998.10480550). Measured on simulated test sets of
-20 items with a true accuracy of 0.98, that interval of macro-F1 holds the truth 92 to 95 % of the time, the plain
-percentile bootstrap 33 to 38 %; from 400 items on they agree.
+"plus four" of Agresti & Coull 1998 (https://doi.org/10.1080/00031305.1998.10480550).
+
+How often that interval of macro-F1 held the truth in simulation (150 test sets a setting, so give or take 4 points):
+20 items, 2 or 5 classes, accuracy 0.6 to 0.98: 92 to 95 %, where the plain percentile bootstrap held it 33 to 93 %.
+It is too narrow for many classes on few items (20 classes, 20 to 100 items, accuracy 0.6 to 0.9: 67 to 82 %, and the
+plain one is no worse there), and for 4 items (68 to 96 %).
 """
 
 from collections.abc import Callable, Sequence

@@ -3,16 +3,21 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tl_core.jobs.curve import curve
+from tl_core.jobs.curve import run_curve
 from tl_core.jobs.job import Events, Job
-from tl_core.jobs.probe import probe, speed
-from tl_core.jobs.train import train
+from tl_core.jobs.probe import run_probe, run_speed
+from tl_core.jobs.train import run_train
 from tl_core.runs.control import RunControl
 from tl_core.runs.events import RunEvent
 from tl_core.runs.task import Kind, Task
 from tl_core.workspace import Workspace
 
-_KINDS: dict[Kind, Callable[[Job], Events]] = {"probe": probe, "train": train, "curve": curve, "speed": speed}
+_KINDS: dict[Kind, Callable[[Job], Events]] = {
+    "probe": run_probe,
+    "train": run_train,
+    "curve": run_curve,
+    "speed": run_speed,
+}
 
 
 def execute(task: Task, workspace: Workspace, folder: Path, control: RunControl) -> Iterator[RunEvent]:

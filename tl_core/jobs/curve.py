@@ -25,7 +25,7 @@ def cheap_arms(job: Job, dataset: Dataset, features_ND: "np.ndarray", l2: float)
     yield from _grow(job, dataset, classical_arm(dataset, classical(dataset)))
 
 
-def curve(job: Job) -> Events:
+def run_curve(job: Job) -> Events:
     """Train the same network from scratch at a few label counts; the task's budget caps each training's seconds."""
     from tl_core.evaluation.curve import scratch_arm, scratch_counts, scratch_plan, sizes
     from tl_core.training.loop import TrainJob

@@ -5,7 +5,7 @@ from tl_core.jobs.job import Events, Job, counted, started
 from tl_core.runs.events import Progress, RunEnded, RunStarted
 
 
-def probe(job: Job) -> Events:
+def run_probe(job: Job) -> Events:
     """One forward pass, then the comparison of depths, then the arms of the curve that cost no further pass."""
     from tl_core.advice.evidence import probe_report
     from tl_core.advice.values import write_report
@@ -25,7 +25,7 @@ def probe(job: Job) -> Events:
     yield RunEnded("done", "The backbone has seen every item, and the depths are compared.")
 
 
-def speed(job: Job) -> Events:
+def run_speed(job: Job) -> Events:
     """Measure the backbone on this machine."""
     from tl_core.backbones.speed import measure_speed
 

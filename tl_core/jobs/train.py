@@ -25,7 +25,7 @@ BEST = "best.safetensors"
 TEST_ROWS = 256  # measured between two Progress events
 
 
-def train(job: Job) -> Events:
+def run_train(job: Job) -> Events:
     """Train, then measure on the test items, compare, and write the bundle."""
     from tl_core.training import loop
 

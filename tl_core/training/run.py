@@ -176,7 +176,7 @@ class Run:
                 done = next(measuring)
                 self.check()
                 if done < len(rows) and self.due():
-                    yield Progress("validation", done, len(rows))
+                    yield Progress("evaluation", done, len(rows))
         except StopIteration as end:
             return end.value
         finally:

@@ -36,7 +36,9 @@ def layers(groups: Mapping[str, int], rates: Mapping[str, float], top_rate: floa
         if name in rates:
             level = 1.0 if solved else 1 + math.log10(max(rate, 1e-12) / max(top_rate, 1e-12)) / _FLOOR
         text = "" if name not in rates else "solved exactly" if solved else f"rate {rate_text(rate)}"
-        drawn.append(Layer(name, state, WORDS[state], count_text(count), text, min(1.0, max(0.0, level))))
+        drawn.append(
+            Layer(name, state, WORDS[state], count_text(count) if count else "", text, min(1.0, max(0.0, level)))
+        )
     return drawn
 
 

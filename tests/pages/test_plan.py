@@ -1,0 +1,153 @@
+from dataclasses import replace
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.pages.conftest import PAGES, said, upload, zip_bytes
+from tl_core.advice.values import ProbeReport, TapScore, split_key, write_report
+from tl_core.data.dataset import Dataset
+from tl_core.plan import TransferPlan, to_yaml
+from tl_core.runs.store import RunStore
+from tl_core.strategies import STRATEGIES, Setting
+from tl_core.types import Estimate, dump, load
+from tl_core.workspace import Workspace, read_json, write_json
+from ui.session import Session
+
+GROUPS = ["stem", *(f"blocks.{i}" for i in range(7)), "top"]
+
+
+def draft(workspace: Workspace) -> Session:
+    return load(Session, read_json(next(workspace.folder("projects").glob("*.json"))))
+
+
+def saved_plan(workspace: Workspace) -> TransferPlan:
+    plan = draft(workspace).plan
+    assert plan
+    return plan
+
+
+@pytest.fixture
+def planned(app: AppTest) -> AppTest:
+    """The plan page, for pictures, before the probe is done."""
+    upload(app, "flowers.zip", zip_bytes())
+    app.button(key="rail_next").click().run()
+    app.button(key="backbone_use_efficientnet_lite0").click().run()
+    app.button(key="rail_next").click().run()
+    return app
+
+
+def test_without_a_backbone_it_leads_back(app: AppTest) -> None:
+    upload(app, "flowers.zip", zip_bytes())
+    app.switch_page(PAGES["plan"]).run()
+    assert "No backbone yet" in said(app)
+
+
+def test_a_recommendation_is_there_at_once(planned: AppTest, workspace: Workspace) -> None:
+    assert not planned.exception
+    assert not planned.error
+    assert planned.title[0].value == "Decide what learns"
+    assert "Feature extraction" in said(planned)
+    assert saved_plan(workspace).strategy == "feature_extraction"
+    assert not planned.button(key="rail_next").disabled
+
+
+def test_the_probe_is_begun_once(planned: AppTest, workspace: Workspace) -> None:
+    planned.run()
+    assert sum(state.kind == "probe" for state in RunStore(workspace).list()) == 1
+    assert "Getting to know your data" in said(planned)
+
+
+def test_every_strategy_can_be_chosen_instead(planned: AppTest, workspace: Workspace) -> None:
+    offered = {button.key for button in planned.button if button.key.startswith("plan_choose_")}
+    assert offered == {f"plan_choose_{name}" for name in STRATEGIES if name != "feature_extraction"}
+    planned.button(key="plan_choose_gradual").click().run()
+    assert not planned.exception
+    assert saved_plan(workspace).strategy == "gradual"
+    planned.button(key="plan_follow").click().run()
+    assert saved_plan(workspace).strategy == "feature_extraction"
+
+
+def test_an_option_changes_the_plan(planned: AppTest, workspace: Workspace) -> None:
+    planned.button(key="plan_choose_full").click().run()
+    before = saved_plan(workspace).epochs
+    planned.number_input(key="plan_option_full_epochs").set_value(3).run()
+    assert saved_plan(workspace).epochs != before
+    assert draft(workspace).options == {"epochs": 3}
+
+
+def test_another_strategy_forgets_the_options(planned: AppTest, workspace: Workspace) -> None:
+    planned.button(key="plan_choose_full").click().run()
+    planned.number_input(key="plan_option_full_epochs").set_value(3).run()
+    planned.button(key="plan_choose_gradual").click().run()
+    assert draft(workspace).options == {}
+
+
+def test_a_plan_goes_out_and_comes_back(planned: AppTest, workspace: Workspace) -> None:
+    plan = STRATEGIES["full"].make(_setting(), {"epochs": 2})
+    planned.file_uploader[0].upload("plan.yaml", to_yaml(plan, GROUPS).encode())
+    planned.run()
+    assert saved_plan(workspace) == plan
+    assert draft(workspace).edited
+    assert "Edited by hand" in said(planned)
+    planned.button(key="plan_undo").click().run()
+    assert saved_plan(workspace).strategy == "feature_extraction"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("blocks.6", "blocks.99", "blocks.99"),
+        ("epochs: 2", "epochs: many", "Line"),
+        ("backbone: efficientnet_lite0", "backbone: efficientnet_lite1", "efficientnet_lite1"),
+        ("phases:", "phases: [", "ine"),
+    ],
+)
+def test_a_mistake_in_a_plan_is_named(planned: AppTest, workspace: Workspace, old: str, new: str, told: str) -> None:
+    kept = saved_plan(workspace)
+    text = to_yaml(STRATEGIES["full"].make(_setting(), {"epochs": 2}), GROUPS).split("\n", 2)[2].replace(old, new, 1)
+    planned.file_uploader[0].upload("plan.yaml", text.encode())
+    planned.run()
+    assert not planned.exception
+    assert told in planned.error[0].value
+    assert saved_plan(workspace) == kept
+
+
+def test_a_plan_with_a_mistake_blocks_the_way(planned: AppTest, workspace: Workspace) -> None:
+    now = draft(workspace)
+    phase = replace(now.plan.phases[0], lr={"blocks.99": 0.1})
+    wrong = replace(now, plan=replace(now.plan, phases=(phase,)), edited=True)
+    write_json(workspace.folder("projects") / f"{now.project}.json", dump(wrong))
+    planned.run()
+    assert "blocks.99" in planned.error[0].value
+    assert planned.button(key="rail_next").disabled
+
+
+def test_the_probe_changes_the_recommendation_and_is_drawn(planned: AppTest, workspace: Workspace) -> None:
+    now = draft(workspace)
+    dataset = Dataset.open(workspace.root / "datasets" / now.dataset)
+    scores = {"stem": 0.6, "blocks.4": 0.95, "top": 0.8}
+    depth = tuple(
+        TapScore(tap, "mean", Estimate(value, value - 0.03, value + 0.03, 20, "cross-validation"), 0.1)
+        for tap, value in scores.items()
+    )
+    report = ProbeReport(
+        now.dataset, "efficientnet_lite0", split_key(dataset), 20, 2, 5, depth, "blocks.4", "mean", 0.1, 0.1,
+        depth[1].accuracy, 0.5, {"stem": 0.6},
+    )  # fmt: skip
+    write_report(workspace, report)
+    planned.run()
+    assert not planned.exception
+    assert saved_plan(workspace).strategy == "lower_layers"
+    assert saved_plan(workspace).head.tap == "blocks.4"
+    assert len(planned.get("plotly_chart")) == 1
+    assert "How deep to cut" in said(planned)
+
+
+def test_own_word_on_the_domain_counts(planned: AppTest, workspace: Workspace) -> None:
+    next(each for each in planned.get("segmented_control") if each.key == "plan_domain").set_value("different").run()
+    assert draft(workspace).domain == "different"
+    assert saved_plan(workspace).strategy == "lower_layers"
+
+
+def _setting() -> Setting:
+    return Setting("efficientnet_lite0", "image", tuple(GROUPS), 16, 2, 8)
