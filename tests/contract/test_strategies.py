@@ -4,6 +4,7 @@ from dataclasses import fields, is_dataclass
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from tl_core.backbones.spec import BACKBONES
@@ -46,6 +47,7 @@ def values(field):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@examples(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_every_plan_passes_its_own_check_and_round_trips(name, data):
     setting, strategy = data.draw(settings()), STRATEGIES[name]
@@ -62,6 +64,7 @@ def test_every_plan_passes_its_own_check_and_round_trips(name, data):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@examples(max_examples=30, deadline=None)
 @given(setting=settings())
 def test_the_usual_plan_has_nothing_odd(name, setting):
     assert check(STRATEGIES[name].make(setting), setting.groups) == ()

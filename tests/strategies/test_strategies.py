@@ -79,7 +79,9 @@ def test_from_scratch_starts_at_random_and_trains_everything():
     assert plan.phases[0].schedule == "one_cycle"
 
 
-@pytest.mark.parametrize(("n", "size"), [(10, 8), (63, 8), (64, 16), (1999, 16), (2000, 32), (19_999, 32), (20_000, 64)])
+@pytest.mark.parametrize(
+    ("n", "size"), [(10, 8), (63, 8), (64, 16), (1999, 16), (2000, 32), (19_999, 32), (20_000, 64)]
+)
 def test_batches_grow_with_the_data(n, size):
     assert batch_size(setting(n_train=n)) == size
 

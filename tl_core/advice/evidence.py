@@ -81,8 +81,9 @@ def choose(held: Sequence[Held], rows_N: np.ndarray) -> Choice:
     """Return the depth and the strengths that the items `rows_N` (a mask) speak for.
 
     At each depth, of the strengths within half a standard error of the most accurate, the one with the lowest
-    cross-entropy (which is less noisy; between equals the stronger). Of the depths, the deepest that is within one standard error of the best (the one-standard-error rule of Breiman et al. 1984, section 3.4.3, on
-    paired differences; the larger of its estimates over folds and over items).
+    cross-entropy (which is less noisy; between equals the stronger). Of the depths, the deepest that is within one
+    standard error of the best: the rule of Breiman et al. 1984, section 3.4.3, on paired differences, with the larger
+    of its estimates over folds and over items.
     """
     l2 = tuple(_strength(one, rows_N) for one in held)
     scores = np.stack([one.correct[index, rows_N] for one, index in zip(held, l2, strict=True)]).astype(float)

@@ -36,7 +36,7 @@ def plan(setting: Setting, options: LowerLayers) -> TransferPlan:
     probed = setting.tap if setting.tap in setting.groups[:-1] else None
     tap = options.tap or probed or setting.groups[max(0, (len(setting.groups) - 1) // 2)]
     if probed == tap:
-        why = Reason(f"On this data a linear head works best after {tap}, found by cross-validation.", ALAIN)
+        why = Reason(f"Of the lower layers, {tap} serves a linear head best on this data, by cross-validation.", ALAIN)
     else:
         why = Reason(f"The head sits after {tap}: upper layers are tied to what the backbone was trained on.", YOSINSKI)
     return TransferPlan(

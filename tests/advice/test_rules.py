@@ -1,0 +1,205 @@
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tl_core.advice.cost import estimate, trainable_parameters
+from tl_core.advice.rules import Sizes, advise, default_backbone, domain_of, rule_for, setting_for
+from tl_core.advice.tables import per_class_row
+from tl_core.advice.values import Advice, Domain, ProbeReport, TapScore
+from tl_core.backbones.spec import BACKBONES
+from tl_core.backbones.speed import Speed
+from tl_core.data.profile import ClassCount, Profile
+from tl_core.data.quality import Duplicates
+from tl_core.plan import Reason, check
+from tl_core.strategies import STRATEGIES
+from tl_core.types import Estimate, dump, load
+
+IMAGE, TEXT = BACKBONES["efficientnet_lite0"], BACKBONES[default_backbone("text")[0]]
+
+
+def profile_of(per_class, classes, modality="image"):
+    held = round(per_class * 0.18)
+    counts = tuple(ClassCount(f"c{i}", per_class - held, held, 5) for i in range(classes))
+    total = sum(c.total for c in counts)
+    return Profile("f", "data", modality, total, counts, 1.0, (), Duplicates(0, 0, 0, 0), (), (), 0, 0)
+
+
+def estimate_of(value):
+    return Estimate(value, value - 0.02, min(1.0, value + 0.02), 500, "5-fold cross-validation")
+
+
+def probe_of(spec, accuracy=0.8, tap=None, shift=None):
+    names = [group.name for group in spec.groups]
+    scores = tuple(TapScore(n, "mean" if n == names[-1] else "mean_std", estimate_of(accuracy), 0.05) for n in names)
+    return ProbeReport(
+        "f", spec.name, "s", 500, 3, 5, scores, tap, "mean_std" if tap else "mean", 0.05, 0.02, estimate_of(accuracy),
+        0.4, {"stem": shift} if shift is not None else {},
+    )  # fmt: skip
+
+
+def speed_of(spec, seconds=0.02):
+    names = [group.name for group in spec.groups]
+    tokens = 128 if spec.modality == "text" else 0
+    each = {name: seconds / len(names) for name in names}
+    return Speed(spec.name, each, seconds * 0.9, seconds * 1.2, 3.0, 10, tokens, "cpu", 2)
+
+
+def domain(similarity):
+    return Domain(similarity, Reason("x", "y"))
+
+
+@pytest.mark.parametrize(
+    ("items", "strategy"),
+    [(1, "feature_extraction"), (99, "feature_extraction"), (99.9, "feature_extraction"), (100, "partial"),
+     (999, "partial"), (1000, "discriminative"), (10_000, "discriminative"), (10_001, "full"), (10**7, "full")],
+)  # fmt: skip
+def test_items_a_class_at_every_threshold(items, strategy):
+    assert per_class_row(items).strategy == strategy
+
+
+@pytest.mark.parametrize(
+    ("total", "classes", "similarity", "strategy"),
+    [
+        (999, 20, "similar", "feature_extraction"),
+        (999, 20, "different", "lower_layers"),
+        (999, 3, "different", "lower_layers"),
+        (999, 3, "similar", "partial"),
+        (999, 3, "not measured", "partial"),
+        (1000, 3, "different", "partial"),
+        (1000, 20, "different", "feature_extraction"),
+        (10_000, 3, "different", "discriminative"),
+        (10_001, 200, "different", "discriminative"),
+        (10_001, 200, "similar", "feature_extraction"),
+        (50_000, 2, "similar", "full"),
+        (50_000, 2, "different", "discriminative"),
+        (50_000, 2, "very different", "from_scratch"),
+        (500, 2, "very different", "lower_layers"),
+    ],
+)
+def test_the_rule_by_size_and_domain(total, classes, similarity, strategy):
+    assert rule_for(Sizes(total, 0, classes, total // classes), domain(similarity)).strategy == strategy
+
+
+@pytest.mark.parametrize(
+    ("shift", "similarity"),
+    [(0.20, "similar"), (0.26, "similar"), (0.39, "different"), (0.60, "different"), (1.5, "very different")],
+)
+def test_the_domain_from_the_shift(shift, similarity):
+    found = domain_of(IMAGE, probe_of(IMAGE, shift=shift))
+    assert (found.similarity, found.measured) == (similarity, shift)
+
+
+def test_the_domain_of_texts_comes_from_the_depth_and_a_person_may_overrule():
+    assert domain_of(TEXT, None).similarity == "not measured"
+    assert domain_of(TEXT, probe_of(TEXT)).similarity == "similar"
+    assert domain_of(TEXT, probe_of(TEXT, tap=TEXT.groups[2].name)).similarity == "different"
+    assert domain_of(TEXT, probe_of(TEXT), "different").similarity == "different"
+    assert domain_of(IMAGE, probe_of(IMAGE, shift=0.9), "similar").similarity == "similar"
+
+
+def test_before_the_probe_the_rule_alone_speaks():
+    advice = advise(profile_of(300, 3), IMAGE)
+    assert advice.strategy == advice.rule == "partial"
+    assert all(card.seconds is None and "not measured yet" in card.note for card in advice.cards)
+    assert advice.domain.similarity == "not measured"
+
+
+def test_evidence_moves_the_head_and_says_so():
+    advice = advise(profile_of(50, 3), IMAGE, probe_of(IMAGE, tap="blocks.4", shift=0.2))
+    assert (advice.rule, advice.strategy) == ("feature_extraction", "lower_layers")
+    assert advice.plan.head.tap == "blocks.4"
+    assert "evidence-depth" in [finding.code for finding in advice.findings]
+    back = advise(profile_of(50, 3), IMAGE, probe_of(IMAGE, shift=0.6))
+    assert (back.rule, back.strategy) == ("lower_layers", "feature_extraction")
+
+
+@pytest.mark.parametrize(
+    ("per_class", "accuracy", "seconds", "says"),
+    [
+        (900, 0.97, 0.001, "little to gain"),
+        (150, 0.80, 0.001, "too few to tell"),
+        (900, 0.80, None, "not measured yet"),
+        (900, 0.80, 0.5, "minutes"),
+    ],
+)
+def test_fine_tuning_is_not_the_default_where_evidence_or_time_speak_against_it(per_class, accuracy, seconds, says):
+    speed = speed_of(IMAGE, seconds) if seconds else None
+    advice = advise(profile_of(per_class, 3), IMAGE, probe_of(IMAGE, accuracy, shift=0.2), speed)
+    assert (advice.rule, advice.strategy) == ("partial", "feature_extraction")
+    (finding,) = [finding for finding in advice.findings if finding.code == "evidence-over-rule"]
+    assert says in finding.message
+    assert advice.card("partial").options["reach"] == "two"
+
+
+def test_fine_tuning_is_the_default_where_it_can_gain_be_judged_and_fits_the_time():
+    advice = advise(profile_of(900, 3), IMAGE, probe_of(IMAGE, 0.8, shift=0.2), speed_of(IMAGE, 0.002))
+    assert advice.strategy == "partial"
+    assert any("fits the time" in reason.text for reason in advice.reasons)
+
+
+def test_where_the_sources_disagree_it_is_said():
+    codes = {f.code for f in advise(profile_of(150, 3, "text"), TEXT, probe_of(TEXT)).findings}
+    assert {"sources-total-or-class", "sources-freeze-share", "sources-text-all-layers"} <= codes
+    assert "sources-rate-decay" in {f.code for f in advise(profile_of(2000, 3), IMAGE, probe_of(IMAGE)).findings}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(2, 20_000),
+    st.integers(2, 30),
+    st.sampled_from((IMAGE, TEXT)),
+    st.sampled_from((None, "similar", "different")),
+    st.booleans(),
+    st.booleans(),
+)
+def test_all_advice_is_whole(per_class, classes, spec, said, probed, timed):
+    profile = profile_of(per_class, classes, spec.modality)
+    probe = probe_of(spec) if probed else None
+    advice = advise(profile, spec, probe, speed_of(spec) if timed else None, said)
+    groups = [group.name for group in spec.groups]
+    assert {card.strategy for card in advice.cards} == set(STRATEGIES)
+    assert advice.cards[0].strategy == advice.strategy
+    assert advice.cards[0].plan == advice.plan
+    for card in advice.cards:
+        assert check(card.plan, groups, list(BACKBONES)) == ()
+        assert (card.seconds is None) == (not timed)
+    assert all(reason.text and reason.source for reason in advice.reasons)
+    assert load(Advice, json.loads(json.dumps(dump(advice), allow_nan=False))) == advice
+    assert (
+        STRATEGIES[advice.strategy].make(setting_for(profile, spec, probe), advice.options).phases == advice.plan.phases
+    )
+
+
+def seconds_of(name, spec=IMAGE, n=700, options=None, tokens=0.0):
+    plan = STRATEGIES[name].make(setting_for(profile_of(n // 3, 3), spec), options)
+    return estimate(plan, spec, speed_of(spec), n, 3, tokens)[0]
+
+
+def test_time_follows_what_has_to_run():
+    head, partial, full = seconds_of("feature_extraction"), seconds_of("partial"), seconds_of("full")
+    assert head.value < partial.value < full.value
+    assert seconds_of("full", n=1400, options={"epochs": 12}).value == pytest.approx(2 * full.value, rel=0.1)
+    by_hand = 12 * 700 * 0.02 * (3.0 + 0.2)
+    assert full.value == pytest.approx(by_hand, rel=0.05)
+    assert full.low < full.value < full.high
+    assert seconds_of("full", TEXT, tokens=64).value < seconds_of("full", TEXT, tokens=128).value
+
+
+def test_memory_and_parameters_follow_what_learns():
+    setting = setting_for(profile_of(200, 3), IMAGE)
+    plans = [STRATEGIES[name].make(setting) for name in ("feature_extraction", "partial", "full")]
+    learning = [trainable_parameters(plan, IMAGE, 3) for plan in plans]
+    assert learning == [1281 * 3, 1281 * 3 + 605_440 + 412_160, 1281 * 3 + IMAGE.parameters]
+    memory = [estimate(plan, IMAGE, speed_of(IMAGE), 420, 3)[1].value for plan in plans]
+    assert memory == sorted(memory)
+    assert len(set(memory)) == 3
+
+
+def test_the_default_backbones_exist_and_say_why():
+    for modality in ("image", "text"):
+        name, why = default_backbone(modality)
+        assert BACKBONES[name].modality == modality
+        assert BACKBONES[name].ready
+        assert why.source.startswith("http")
