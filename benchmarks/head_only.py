@@ -34,7 +34,7 @@ from tl_core.runs.events import RunEnded
 from tl_core.training.loop import TrainJob, train
 from tl_core.workspace import Workspace
 
-BACKBONE = {"image": "efficientnet_lite0", "text": "minilm_l6"}
+BACKBONE = {"image": "efficientnet_lite0", "text": "all_minilm_l6_v2"}
 AIM = 1.3
 BATCH = 32
 CPU = torch.device("cpu")

@@ -12,7 +12,10 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Names to values, in the order they were added. A duplicate raises; a near miss suggests."""
+    """Names to values, in the order they were added. A duplicate raises; a near miss suggests.
+
+    A name is found in any spelling of its case and hyphens: "EfficientNet-Lite0" is efficientnet_lite0.
+    """
 
     def __init__(self, noun: str, package: str) -> None:
         self.noun = noun
@@ -30,7 +33,10 @@ class Registry(Generic[T]):
     def __getitem__(self, name: str) -> T:
         self._discover()
         if name not in self._values:
-            near = difflib.get_close_matches(name, self._values, n=1)
+            plain = name.strip().lower().replace("-", "_").replace(" ", "_")
+            if plain in self._values:
+                return self._values[plain]
+            near = difflib.get_close_matches(plain, self._values, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(self._values)}."
             raise UsageError(f"There is no {self.noun} named {name!r}.", hint)
         return self._values[name]

@@ -39,7 +39,7 @@ def test_the_photograph_of_a_palace_is_a_palace(number: int):
 
 
 def test_like_sentences_lie_close():
-    spec = BACKBONES["minilm_l6"]
+    spec = BACKBONES["all_minilm_l6_v2"]
     prepare, network = preprocessor(spec), spec.load(True).eval()
     texts = ["A cat sleeps on the sofa.", "The kitten is napping on the couch.", "Shares fell on Monday."]
     with torch.inference_mode():
@@ -49,7 +49,7 @@ def test_like_sentences_lie_close():
 
 
 def test_a_text_does_not_feel_its_batch():
-    spec = BACKBONES["minilm_l6"]
+    spec = BACKBONES["all_minilm_l6_v2"]
     prepare, network = preprocessor(spec), spec.load(True).eval()
     prepared = [prepare.prepare(text) for text in ("short", "rather longer " * 30, "of middling length " * 5)]
     with torch.inference_mode():
@@ -140,6 +140,6 @@ def test_a_package_that_is_missing_says_how_to_get_it():
 
 
 def test_only_text_backbones_have_a_tokenizer():
-    assert tokenizer_file(BACKBONES["minilm_l6"]).name == "tokenizer.json"
+    assert tokenizer_file(BACKBONES["all_minilm_l6_v2"]).name == "tokenizer.json"
     with pytest.raises(BackboneError, match="does not read texts"):
         tokenizer_file(BACKBONES["efficientnet_lite0"])

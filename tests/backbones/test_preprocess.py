@@ -86,7 +86,7 @@ def test_what_another_backbone_prepared_is_refused():
 def test_tokens_are_those_of_the_native_tokenizer():
     from transformers import AutoTokenizer
 
-    spec = BACKBONES["minilm_l6"]
+    spec = BACKBONES["all_minilm_l6_v2"]
     prepare = preprocessor(spec)
     native = AutoTokenizer.from_pretrained(tokenizer_file(spec).parent, local_files_only=True)
     for text in ["Hello, World!", "", "naïve café — 東京 🙂", "word " * 1000, "x" * 5000, "a b\nc\td " * 700]:
@@ -122,4 +122,4 @@ def test_the_key_changes_with_what_decides_the_result():
 def test_a_person_is_told_what_happens():
     assert "256" in describe(BACKBONES["efficientnet_lite0"])
     assert "0.5" in describe(BACKBONES["efficientnet_lite0"])
-    assert "256 tokens" in describe(BACKBONES["minilm_l6"])
+    assert "256 tokens" in describe(BACKBONES["all_minilm_l6_v2"])

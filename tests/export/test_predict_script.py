@@ -104,7 +104,7 @@ def test_images(workspace, tmp_path):
 
 
 def test_texts(workspace, tmp_path):
-    made = material(make_texts(workspace), "minilm_l6", Head(tap="layer.3"))
+    made = material(make_texts(workspace), "all_minilm_l6_v2", Head(tap="layer.3"))
     folder = write_bundle(tmp_path / "bundle", made).path
     rows = tmp_path / "rows.csv"
     long = "the storm, it came with wind " * 200
@@ -116,7 +116,7 @@ def test_texts(workspace, tmp_path):
 
 
 def test_what_a_person_gets_wrong(workspace, tmp_path):
-    folder = write_bundle(tmp_path / "bundle", material(make_texts(workspace), "minilm_l6")).path
+    folder = write_bundle(tmp_path / "bundle", material(make_texts(workspace), "all_minilm_l6_v2")).path
     for argument in (tmp_path / "nothing.csv", tmp_path / "elsewhere"):
         done = run(folder, argument)
         assert done.returncode == 1

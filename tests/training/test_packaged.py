@@ -15,7 +15,7 @@ from tl_core.training.loop import TrainJob
 from tl_core.training.model import build_model, groups_of
 
 pytestmark = pytest.mark.slow
-CASES = [("textile_defects", "efficientnet_lite0", 60), ("bbc_news", "minilm_l6", 60)]
+CASES = [("textile_defects", "efficientnet_lite0", 60), ("bbc_news", "all_minilm_l6_v2", 60)]
 
 
 @pytest.mark.parametrize(("sample", "backbone", "count"), CASES)

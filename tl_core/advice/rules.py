@@ -73,7 +73,7 @@ def default_backbone(modality: Modality) -> tuple[str, Reason]:
         text = "EfficientNet-Lite0 is the quickest image backbone at hand, and trained on 1.2 million photographs."
         return "efficientnet_lite0", Reason(text, "https://arxiv.org/abs/1905.11946")
     text = "MiniLM is small and quick, and was trained to bring sentences of like meaning together."
-    return "minilm_l6", Reason(text, "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2")
+    return "all_minilm_l6_v2", Reason(text, "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2")
 
 
 def advise(

@@ -20,9 +20,9 @@ def _load(pretrained: bool) -> "Staged":
 
 
 MINILM = BACKBONES.add(
-    "minilm_l6",
+    "all_minilm_l6_v2",
     BackboneSpec(
-        name="minilm_l6",
+        name="all_minilm_l6_v2",
         title="all-MiniLM-L6-v2",
         modality="text",
         place=("text", "general"),
