@@ -121,6 +121,8 @@ def take(spec: BackboneSpec) -> None:
         st.markdown(":material/check_circle: **Chosen for this project**")
     elif st.button(f"Use {spec.title}", type="primary", key=f"backbone_use_{spec.name}"):
         session.choose_backbone(spec.name)
+        if dataset := session.dataset():
+            background.ensure(background.probe_task(dataset, spec.name))
         st.rerun()
 
 

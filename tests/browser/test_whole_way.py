@@ -84,7 +84,9 @@ def same_answers(app: pd.DataFrame, elsewhere: pd.DataFrame) -> None:
 def take_away(page: Page, batch: Path, tmp_path: Path) -> None:
     """Classify a batch in the app, download table and bundle, and compare with the bundle's own program."""
     page.get_by_role("tab", name="Many at once").click()
-    page.locator(".st-key-try_batch input[type=file], [class*=st-key-try_batch] input[type=file]").first.set_input_files(batch)
+    page.locator(
+        ".st-key-try_batch input[type=file], [class*=st-key-try_batch] input[type=file]"
+    ).first.set_input_files(batch)
     expect(page.locator(".st-key-try_table_download button")).to_be_visible(timeout=3 * MINUTES)
     table = pd.read_csv(save_download(page, "try_table_download", tmp_path / "table.csv"))
     bundle = save_download(page, "try_download", tmp_path / "bundle.zip")
@@ -116,7 +118,9 @@ def test_texts_from_a_ready_sample(tab, server, tmp_path):
     wait_for_the_model(tab, 6)
     press(tab, "train_results")
     expect(tab).to_have_url(re.compile("/results"))
-    expect(tab.get_by_text(re.compile("helps|no difference shown|hurts|cannot tell", re.I)).first).to_be_visible(timeout=3 * MINUTES)
+    expect(tab.get_by_text(re.compile("helps|no difference shown|hurts|cannot tell", re.I)).first).to_be_visible(
+        timeout=3 * MINUTES
+    )
     settle(tab)
     shot(tab, "5-results")
     go_on(tab, "try")

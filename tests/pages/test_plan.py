@@ -48,6 +48,12 @@ def test_a_recommendation_is_there_at_once(planned: AppTest, workspace: Workspac
     assert planned.title[0].value == "Decide what learns"
     assert "Feature extraction" in said(planned)
     assert saved_plan(workspace).strategy == "feature_extraction"
+
+
+def test_going_on_waits_for_the_check_unless_one_chooses_oneself(planned: AppTest) -> None:
+    assert planned.button(key="rail_next").disabled
+    assert "being checked on your data" in said(planned)
+    planned.button(key="plan_choose_lp_ft").click().run()
     assert not planned.button(key="rail_next").disabled
 
 
