@@ -7,7 +7,7 @@ import numpy as np
 
 from tl_core.data.dataset import Dataset
 from tl_core.data.split import SPLITS
-from tl_core.types import Finding
+from tl_core.types import Finding, Level
 
 FEW = 10
 """Items of a class in train below which its accuracy is mostly luck."""
@@ -172,11 +172,11 @@ def _receipt_findings(dataset: Dataset) -> list[Finding]:
     converted = {line.item for line in lines if line.action == "converted"}
     findings = []
     if skipped:
-        level = "warn" if len(skipped) > dataset.receipt.taken / 20 else "info"
+        level: Level = "warn" if len(skipped) > dataset.receipt.taken / 20 else "info"
         first = f" The first is {skipped[0].item}: {skipped[0].reason}."
         findings.append(
             Finding(
-                "warn" if level == "warn" else "info",
+                level,
                 "skipped",
                 f"{_count(len(skipped), 'entry of the source was', 'entries of the source were')} left out.{first}",
                 "The receipt names each with its reason.",

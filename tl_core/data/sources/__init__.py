@@ -103,8 +103,8 @@ def open_dataset(workspace: Workspace, fingerprint: str) -> Dataset:
 
 def source_path(source: str) -> Path:
     """Return the path of a source that a person named. Raises DataError where nothing can be read there."""
-    path = Path(source.strip().strip("'\"")).expanduser()
     try:
+        path = Path(source.strip().strip("'\"")).expanduser()
         if not source.strip() or not path.exists():
             raise DataError(f"There is nothing at {source.strip() or 'an empty path'}.", "Check the path. " + _WHAT)
         path = path.resolve()
@@ -114,6 +114,8 @@ def source_path(source: str) -> Path:
             path.open("rb").close()
     except OSError as error:
         raise DataError(f"{source} cannot be opened ({error.strerror}).", "Check who may read it.") from error
+    except (ValueError, RuntimeError) as error:  # a character that no path has, or the home of nobody
+        raise DataError(f"{source!r} is not a path.", "Check the path. " + _WHAT) from error
     return path
 
 
