@@ -151,6 +151,7 @@ MISTAKES = {
     "both": (["train", "{data}", "--out", "{new}", "--plan", "a", "--strategy", "b"], "not allowed"),
     "no data": (["profile", "{new}"], "nothing at"),
     "no data to train": (["train", "{new}", "--out", "{new}"], "nothing at"),
+    "the home of nobody": (["profile", "~nobody-at-all/data"], "not a path"),
     "sample": (["advise", "sample:digit"], "Did you mean 'digits'?"),
     "empty": (["profile", "{empty}"], "nothing"),
     "not a zip": (["curve", "{bad_zip}"], "zip"),
@@ -215,7 +216,8 @@ def test_a_run_that_fails_says_why_and_where_the_log_is(capsys, workspace, folde
     monkeypatch.setattr("tl_core.evaluation.report.make_report", fail)
     code, out, err = call(capsys, "train", folder, "--out", tmp_path / "new", "--plan", plan)
     assert (code, out) == (1, "")
-    assert "ValueError: boom" in err
+    assert "not expected" in err
+    assert "ValueError" not in err
     assert "Traceback" not in err
     (state,) = RunStore(workspace).list()
     assert state.status == "failed"
