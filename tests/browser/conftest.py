@@ -68,9 +68,10 @@ def server(home):
     yield url
     process.terminate()
     try:
-        process.wait(20)
+        process.wait(40)
     except subprocess.TimeoutExpired:
         process.kill()
+        process.wait()
     assert "Traceback" not in log.read_text(), log.read_text()
 
 
