@@ -3,8 +3,8 @@
 from typing import Any
 
 import streamlit as st
-from tl_core.advice.cost import estimate, group_parameters, trainable_parameters
 
+from tl_core.advice.cost import estimate, group_parameters, trainable_parameters
 from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import GraftError, PlanError
 from tl_core.layers import HEAD
