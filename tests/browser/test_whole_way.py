@@ -17,7 +17,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import settle, shot
 from tl_core.data.samples import package_folder
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 MINUTES = 60_000
 TEXTILES = ("conformal_clip_data", "data", "textile_images", "simulated")
 
