@@ -8,22 +8,34 @@ from typing import BinaryIO
 
 import streamlit as st
 
-from tl_core.errors import WorkspaceError
+from tl_core.errors import GraftError, WorkspaceError
 from tl_core.workspace import Workspace
 
 
-def uploader(label: str, kinds: list[str], key: str) -> Path | None:
+def uploader(label: str, kinds: list[str] | None, key: str) -> Path | None:
     """Draw a file uploader; return the uploaded file's path on disk, for one run.
 
-    The widget gets another key afterwards, which lets go of the copy in memory and empties it.
+    The widget gets another key before it is drawn again, which lets go of the copy in memory and empties it: the next
+    file, after a bad one too, finds the widget that the page knows. Raises WorkspaceError where there is no space.
     """
     turn = st.session_state.setdefault(f"{key}_turn", 0)
-    uploaded = st.file_uploader(label, type=kinds, key=f"{key}_{turn}")
+    st.file_uploader(label, type=kinds, key=f"{key}_{turn}", on_change=_take, args=(key, turn))
+    taken: Path | GraftError | None = st.session_state.pop(f"{key}_taken", None)
+    if isinstance(taken, GraftError):
+        raise taken
+    return taken
+
+
+def _take(key: str, turn: int) -> None:
+    """Put an upload on disk before the page runs."""
+    uploaded = st.session_state.get(f"{key}_{turn}")
     if uploaded is None:
-        return None
-    path = keep(uploaded, uploaded.name, Workspace.default())
+        return
+    try:
+        st.session_state[f"{key}_taken"] = keep(uploaded, uploaded.name, Workspace.default())
+    except GraftError as error:
+        st.session_state[f"{key}_taken"] = error
     st.session_state[f"{key}_turn"] = turn + 1
-    return path
 
 
 def keep(content: BinaryIO, name: str, workspace: Workspace) -> Path:

@@ -71,6 +71,16 @@ def test_bad_upload_ends_in_a_sentence(app: AppTest, name: str, content: bytes) 
     assert app.button(key="rail_next").disabled
 
 
+def test_a_good_upload_after_a_bad_one_is_taken(app: AppTest) -> None:
+    upload(app, "empty.csv", b"")
+    (after,) = app.file_uploader
+    assert after.key == "data_upload_1"  # the widget that the next file goes to is the one on the page
+    after.upload("letters.csv", csv_bytes())
+    app.run()
+    assert not app.error
+    assert app.selectbox(key="data_text").value == "text"
+
+
 def test_path_on_the_server(app: AppTest, tmp_path) -> None:
     (tmp_path / "flowers.zip").write_bytes(zip_bytes())
     app.run()
