@@ -17,12 +17,12 @@ CHUNK = 256
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Write one row an item: the item, the predicted class, and every class's probability."""
-    out: Path = arguments.out.expanduser()
+    out: Path = arguments.out
     if out.is_dir() or not out.parent.is_dir():
         raise UsageError(f"{out} cannot be written.", "Name a file in a folder that exists.")
     from tl_core.export.bundle import load_bundle
 
-    bundle = load_bundle(arguments.bundle.expanduser())
+    bundle = load_bundle(arguments.bundle)
     count, skipped = classify(
         bundle, arguments.input, out, lambda done, total: console.stage("Classifying", done, total)
     )

@@ -66,6 +66,17 @@ def _label_findings(dataset: Dataset, table: np.ndarray) -> list[Finding]:
                 "Add items of at least one other class: a model learns by telling classes apart.",
             )
         ]
+    trained = [name for name, count in zip(dataset.classes, table[:, 0].tolist(), strict=True) if count]
+    if len(trained) < 2:
+        return [
+            Finding(
+                "stop",
+                "one-class-in-train",
+                "The training items show fewer than two classes, so there is nothing to tell apart.",
+                "Let Graft make the split, or add training items of the other classes.",
+                tuple(trained),
+            )
+        ]
     if kinds >= _MANY_CLASSES and kinds > n / 3:
         return [
             Finding(
@@ -158,11 +169,10 @@ def _split_findings(table: np.ndarray) -> list[Finding]:
     findings = []
     for name, total in zip(SPLITS[1:], table.sum(axis=0)[1:].tolist(), strict=True):
         if not total:
+            level: Level = "warn" if name == "validation" else "stop"
             use = "choose between settings" if name == "validation" else "measure the result honestly"
-            findings.append(
-                Finding("warn", f"no-{name}", f"No item is left for {name}, so there is nothing to {use} with.",
-                        "Add items, or give that split a larger share.")
-            )  # fmt: skip
+            message = f"No item is left for {name}, so there is nothing to {use} with."
+            findings.append(Finding(level, f"no-{name}", message, "Add items, or give that split a larger share."))
     return findings
 
 
