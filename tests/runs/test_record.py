@@ -41,7 +41,8 @@ def test_a_mistake_is_told_in_its_own_words_without_a_traceback(tmp_path):
 
 def test_the_unexpected_leaves_its_traceback_in_the_log(tmp_path):
     *_, last = run(tmp_path, STEP, ValueError("boom\n  twice"))
-    assert "ValueError: boom twice" in last.reason
+    assert "not expected" in last.reason
+    assert "ValueError" not in last.reason + last.hint
     assert "worker.log" in last.hint
     assert "Traceback" in (tmp_path / "worker.log").read_text()
 
@@ -53,14 +54,14 @@ def test_the_unexpected_leaves_its_traceback_in_the_log(tmp_path):
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: not enough memory: you tried"), "memory"),
         (RuntimeError("CUDA out of memory. Tried to allocate"), "memory"),
         (OSError(errno.ENOSPC, "No space left on device"), "disk is full"),
-        (KeyError(), "KeyError"),
-        (ValueError("x" * 5000), "ValueError"),
+        (KeyError("name"), "not expected"),
+        (ValueError("x" * 5000), "not expected"),
     ],
 )
 def test_reasons_are_plain_and_short(error, words):
     ended = explain(error)
     assert words in ended.reason
-    assert len(ended.reason) < 400
+    assert len(ended.reason) < 100
     assert ended.hint
 
 

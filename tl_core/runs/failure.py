@@ -23,10 +23,7 @@ def explain(error: BaseException) -> RunEnded:
         return RunEnded("failed", NO_MEMORY, NO_MEMORY_HINT)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return RunEnded("failed", NO_SPACE, NO_SPACE_HINT)
-    if len(text) > 300:
-        text = text[:300] + " …"
-    named = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return RunEnded("failed", f"The run stopped unexpectedly ({named}).", LOG_HINT)
+    return RunEnded("failed", "The run stopped at an error that was not expected.", LOG_HINT)
 
 
 def unexpected(error: BaseException) -> bool:
