@@ -8,7 +8,7 @@ import streamlit as st
 from tl_core.evaluation.saved import bundle_folder
 from tl_core.evaluation.values import Report
 from tl_core.export.archive import zip_bundle
-from ui import empty, rail, results, running, session, trying, words
+from ui import empty, predict, rail, results, running, session, trying, words
 
 WHAT = {
     "weights.safetensors": "what the network has learned",
@@ -76,6 +76,7 @@ run = running.chosen()
 if empty.need_run() and run:
     report, bundle = results.read_report(run), bundle_folder(running.store().folder(run.id))
     if report and bundle.is_dir():
+        predict.warm(bundle)
         dataset = session.open_dataset(report.fingerprint)
         one, many = st.tabs(["One at a time", "Many at once"], key="try_tabs")
         with one:

@@ -1,43 +1,101 @@
-"""Predictions for the pages: made in a process of their own, because the server holds no network."""
+"""Predictions for the pages: made by a process that holds the model and stays for a while, as the server holds none."""
 
+import contextlib
+import json
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
 import pandas as pd
 
 from tl_core.errors import DataError, RunError
 
 ROOT = Path(__file__).resolve().parents[1]
-USER_MISTAKE = 2
-_COUNT = re.compile(r"([\d,]+) of ([\d,]+)")
 Progress = Callable[[float, str], None]
 
 
-def predict(bundle: Path, source: Path, report: Progress) -> pd.DataFrame:
-    """Return the table of predictions for a file: item, predicted, and a probability column for each class.
+@dataclass(frozen=True)
+class Predictions:
+    """A table with item, predicted, and a probability column for each class; and what was left out, with the reason."""
+
+    table: pd.DataFrame
+    skipped: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass
+class Helper:
+    """A process that holds one bundle's model; `lock` is held while it answers."""
+
+    process: subprocess.Popen[str]
+    lock: Lock = field(default_factory=Lock)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked."""
+        return self.process.poll() is None
+
+    def ask(self, question: dict[str, str], report: Progress) -> dict[str, Any]:
+        """Return its answer, {} where it ended instead. The process is ended with the page: `report` may raise."""
+        assert self.process.stdin
+        assert self.process.stdout
+        try:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.write(json.dumps(question) + "\n")
+                self.process.stdin.flush()
+            for line in self.process.stdout:
+                answer: dict[str, Any] = json.loads(line)
+                if "done" not in answer:
+                    return answer
+                done, total = answer["done"], answer["total"]
+                report(min(1.0, done / max(1, total)), f"Classifying: {done:,} of {total:,}")
+        except BaseException:
+            self.end()
+            raise
+        self.process.wait()
+        return {}
+
+    def end(self) -> None:
+        """End the process at once."""
+        self.process.kill()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.communicate()
+
+
+_helpers: dict[tuple[Path, int], Helper] = {}
+_choosing = Lock()
+
+
+def warm(bundle: Path) -> None:
+    """Begin to load a bundle's model, so that the first answer comes soon."""
+    _helper(bundle)
+
+
+def predict(bundle: Path, source: Path, report: Progress) -> Predictions:
+    """Return the predictions for a file.
 
     `report` is told how far it is, in [0, 1], and what is being done. Raises DataError for an input that cannot be
     read, and RunError where the prediction itself breaks off.
     """
     with _scratch() as folder:
         out = folder / "predictions.csv"
-        command = [sys.executable, "-m", "tl_core", "predict", str(bundle), str(source), "--out", str(out)]
-        code, last = _run(command, report)
-        if code == USER_MISTAKE:
-            raise DataError(last or "This input cannot be read.")
-        if code or not out.is_file():
-            raise RunError("The prediction broke off.", "Try again; a smaller batch may help if memory is short.")
-        return pd.read_csv(out, dtype={"item": str, "predicted": str}, keep_default_na=False)
+        answer = _ask(bundle, {"source": str(source.absolute()), "out": str(out)}, report)
+        if "mistake" in answer:
+            raise DataError(answer["mistake"], answer["hint"])
+        if "items" not in answer:
+            hint = "Try again; a smaller batch may help if memory is short."
+            raise RunError(answer.get("failure", "The prediction broke off."), answer.get("hint", hint))
+        table = pd.read_csv(out, dtype={"item": str, "predicted": str}, keep_default_na=False)
+        return Predictions(table, tuple((item, reason) for item, reason in answer["skipped"]))
 
 
-def predict_text(bundle: Path, text: str, report: Progress) -> pd.DataFrame:
+def predict_text(bundle: Path, text: str, report: Progress) -> Predictions:
     """Return the prediction for one text. Raises as `predict` does."""
     with _scratch() as folder:
         source = folder / "text.txt"
@@ -52,38 +110,53 @@ def probabilities(table: pd.DataFrame, row: int = 0) -> dict[str, float]:
     return dict(sorted(chances.items(), key=lambda pair: -pair[1]))
 
 
-def _run(command: list[str], report: Progress) -> tuple[int, str]:
-    """Run a command to its end; return its exit code and the last line that it said.
+def _ask(bundle: Path, question: dict[str, str], report: Progress) -> dict[str, Any]:
+    """Ask a bundle's helper. One that ended just before the question, having waited too long, is begun anew."""
+    for _ in range(2):
+        helper = _helper(bundle)
+        with helper.lock:
+            answer = helper.ask(question, report) if helper.alive else {}
+        if answer:
+            return answer
+    return {}
 
-    The process is ended with the page: a page switch raises out of `report`.
-    """
-    environment = os.environ | {"PYTHONUNBUFFERED": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    process = subprocess.Popen(
-        command,
+
+def _helper(bundle: Path) -> Helper:
+    """Return the process that holds a bundle's model. Only one stays; another bundle's goes, unless it is at work."""
+    weights = bundle / "weights.safetensors"
+    key = (bundle, weights.stat().st_mtime_ns if weights.is_file() else 0)
+    with _choosing:
+        if (known := _helpers.get(key)) and known.alive:
+            return known
+        for other, helper in list(_helpers.items()):
+            if helper.lock.acquire(blocking=False):
+                del _helpers[other]
+                helper.end()
+                helper.lock.release()
+        _helpers[key] = Helper(_start(command(bundle)))
+        return _helpers[key]
+
+
+def command(bundle: Path) -> list[str]:
+    """Return what starts a helper."""
+    return [sys.executable, "-m", "tl_core.serve", str(bundle)]
+
+
+def _start(line: list[str]) -> subprocess.Popen[str]:
+    quiet = {"TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false", "PYTHONWARNINGS": "ignore"}
+    return subprocess.Popen(
+        line,
         cwd=ROOT,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        env=os.environ | quiet | {"OMP_WAIT_POLICY": "PASSIVE"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
         encoding="utf-8",
         errors="replace",
     )
-    last = ""
-    with process:
-        try:
-            for line in process.stderr or ():
-                last = line.strip() or last
-                if found := _COUNT.search(last):
-                    done, total = (int(number.replace(",", "")) for number in found.groups())
-                    report(min(1.0, done / max(1, total)), last)
-        except BaseException:
-            process.kill()
-            raise
-    return process.returncode, last
 
 
-@contextmanager
+@contextlib.contextmanager
 def _scratch() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="graft-"))
     try:

@@ -78,13 +78,13 @@ def _pick(report: Report, dataset: Dataset | None) -> int | None:
     return report.predictions[(turn * 7919 + 13) % len(report.predictions)].row
 
 
-def answer(about: str, truth: str, ask: Callable[[predict.Progress], pd.DataFrame]) -> None:
+def answer(about: str, truth: str, ask: Callable[[predict.Progress], predict.Predictions]) -> None:
     """Show the model's answer; what was asked before is not asked again."""
     known: dict[str, pd.DataFrame] = st.session_state.setdefault("try_answers", {})
     if about not in known:
         try:
             with st.spinner("Asking the model…", show_time=True):
-                known[about] = ask(lambda done, text: None)
+                known[about] = ask(lambda done, text: None).table
         except GraftError as error:
             errors.show(error)
             return
@@ -102,6 +102,12 @@ def _show(bar: DeltaGenerator, done: float, text: str) -> None:
     bar.progress(done, text=text)
 
 
+def _left_out(skipped: tuple[tuple[str, str], ...]) -> None:
+    if skipped:
+        with st.expander(f"{words.plural(len(skipped), 'file')} left out", icon=":material/info:", key="try_left_out"):
+            st.markdown("\n".join(f"- {words.tell(item)}: {words.tell(reason)}" for item, reason in skipped[:ROWS]))
+
+
 def batch(bundle: Path, report: Report) -> None:
     """Classify many items at once and hand the table out."""
     images = session.open_dataset(report.fingerprint)
@@ -112,8 +118,8 @@ def batch(bundle: Path, report: Report) -> None:
         st.session_state.pop("try_table", None)
         bar = st.progress(0.0, text="Loading the model")
         try:
-            table = predict.predict(bundle, uploaded, lambda done, text: _show(bar, done, text))
-            st.session_state["try_table"] = (uploaded.stem, table)
+            found = predict.predict(bundle, uploaded, lambda done, text: _show(bar, done, text))
+            st.session_state["try_table"] = (uploaded.stem, found)
         except GraftError as error:
             errors.show(error)
         finally:
@@ -121,8 +127,10 @@ def batch(bundle: Path, report: Report) -> None:
             discard(uploaded, session.workspace())
     if "try_table" not in st.session_state:
         return
-    name, table = st.session_state["try_table"]
-    st.markdown(f"**{len(table):,} items classified**")
+    name, found = st.session_state["try_table"]
+    table = found.table
+    st.markdown(f"**{words.plural(len(table), 'item')} classified**")
+    _left_out(found.skipped)
     counts = table["predicted"].value_counts()
     st.caption(" · ".join(f"{words.tell(str(label))}: {count:,}" for label, count in counts.head(TOP).items()))
     shares = {

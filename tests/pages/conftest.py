@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from tl_core.runs import supervisor
 from tl_core.workspace import Workspace
+from ui import predict
 
 ROOT = Path(__file__).parents[2]
 PAGES = {path.stem[2:]: str(path) for path in (ROOT / "pages").glob("*.py")}
@@ -19,6 +20,7 @@ PAGES = {path.stem[2:]: str(path) for path in (ROOT / "pages").glob("*.py")}
 @pytest.fixture(autouse=True)
 def queue_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "start", lambda store, task: store.create(task))
+    monkeypatch.setattr(predict, "warm", lambda bundle: None)
 
 
 @pytest.fixture

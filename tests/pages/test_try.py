@@ -1,5 +1,4 @@
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -12,6 +11,7 @@ from ui import predict
 
 pytestmark = pytest.mark.usefixtures("tiny_backbones")
 TABLE = pd.DataFrame({"item": ["x.png"], "predicted": ["b"], "a": [0.1], "b": [0.7], "c": [0.2]})
+ANSWER = predict.Predictions(TABLE)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_without_a_model_the_page_leads_to_training(app, workspace, tiny_images,
 
 def test_a_test_item_is_classified_beside_its_label(app, workspace, tiny_images, store, monkeypatch):
     asked = []
-    monkeypatch.setattr(predict, "predict", lambda bundle, source, tell: asked.append(source) or TABLE)
+    monkeypatch.setattr(predict, "predict", lambda bundle, source, tell: asked.append(source) or ANSWER)
     run = with_bundle(store, tiny_images)
     open_try(app, workspace, tiny_images, run)
     app.button(key="try_pick").click().run()
@@ -61,7 +61,7 @@ def test_a_test_item_is_classified_beside_its_label(app, workspace, tiny_images,
 
 def test_a_text_is_classified(app, workspace, tiny_texts, store, monkeypatch):
     asked = []
-    monkeypatch.setattr(predict, "predict_text", lambda bundle, text, tell: asked.append(text) or TABLE)
+    monkeypatch.setattr(predict, "predict_text", lambda bundle, text, tell: asked.append(text) or ANSWER)
     run = with_bundle(store, tiny_texts, text=True)
     open_try(app, workspace, tiny_texts, run)
     assert app.button(key="try_go").disabled
@@ -93,34 +93,89 @@ def test_the_bundle_says_what_is_in_it_and_can_be_had(app, workspace, tiny_image
     assert len(app.get("download_button")) == 1
 
 
-def script(tmp_path: Path, body: str) -> list[str]:
-    path = tmp_path / "child.py"
-    path.write_text(body)
-    return [sys.executable, str(path)]
+@pytest.fixture
+def helper(monkeypatch, tmp_path):
+    """Let a script of the test's own stand in for the process that holds the model; return how often it began."""
+    begun = []
+
+    def use(body):
+        path = tmp_path / "child.py"
+        path.write_text(f"import json, sys, time\ndef say(**answer): print(json.dumps(answer), flush=True)\n{body}")
+        monkeypatch.setattr(predict, "_helpers", {})
+        monkeypatch.setattr(predict, "command", lambda bundle: begun.append(bundle) or [sys.executable, str(path)])
+        return begun
+
+    yield use
+    for each in predict._helpers.values():
+        each.end()
 
 
-def test_a_child_tells_how_far_it_is(tmp_path):
-    told = []
-    body = "import sys\nfor n in (1, 2): print(f'Testing: {n} of 2', file=sys.stderr)"
-    assert predict._run(script(tmp_path, body), lambda done, text: told.append((done, text))) == (0, "Testing: 2 of 2")
-    assert told == [(0.5, "Testing: 1 of 2"), (1.0, "Testing: 2 of 2")]
+ANSWERING = """
+for line in sys.stdin:
+    with open(json.loads(line)["out"], "w") as table: table.write("item,predicted,a,b\\nx.png,b,0.2,0.8\\n")
+    say(done=1, total=2)
+    say(items=1, skipped=[["notes.txt", "not a picture"]])
+"""
 
 
-def test_a_child_ends_with_the_page(tmp_path):
-    body = "import sys, time\nprint('1 of 9', file=sys.stderr, flush=True)\ntime.sleep(60)"
+def test_a_helper_is_asked_again_and_tells_how_far_it_is(helper, tmp_path):
+    told, begun = [], helper(ANSWERING)
+    for _ in range(3):
+        found = predict.predict(tmp_path, tmp_path / "x", lambda done, text: told.append((done, text)))
+    assert len(begun) == 1
+    assert told == [(0.5, "Classifying: 1 of 2")] * 3
+    assert found.table["predicted"].tolist() == ["b"]
+    assert found.skipped == (("notes.txt", "not a picture"),)
+
+
+def test_a_helper_that_ended_is_begun_anew(helper, tmp_path):
+    begun = helper(ANSWERING + "    break")
+    for _ in range(2):
+        predict.predict(tmp_path, tmp_path / "x", lambda done, text: None)
+    assert len(begun) == 2
+
+
+def test_another_bundle_takes_the_place(helper, tmp_path):
+    helper(ANSWERING)
+    predict._helper(tmp_path / "one")
+    first = next(iter(predict._helpers.values()))
+    predict._helper(tmp_path / "two")
+    assert not first.alive
+    assert [key[0].name for key in predict._helpers] == ["two"]
+
+
+def test_a_helper_ends_with_the_page(helper, tmp_path):
+    helper("sys.stdin.readline(); say(done=1, total=9); time.sleep(60)")
 
     def leave(done, text):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        predict._run(script(tmp_path, body), leave)
+        predict.predict(tmp_path, tmp_path / "x", leave)
+    assert not any(each.alive for each in predict._helpers.values())
 
 
-@pytest.mark.parametrize(("code", "kind"), [(2, DataError), (1, RunError)])
-def test_a_childs_failure_becomes_a_sentence(monkeypatch, tmp_path, code, kind):
-    monkeypatch.setattr(predict, "_run", lambda command, report: (code, "This file is not a picture."))
-    with pytest.raises(kind, match=r"not a picture|broke off"):
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("sys.stdin.readline(); say(mistake='Not a picture.', hint='Give one.')", DataError),
+        ("sys.stdin.readline(); say(failure='Not a bundle.', hint='')", RunError),
+        ("", RunError),
+    ],
+)
+def test_a_helpers_failure_becomes_a_sentence(helper, tmp_path, body, kind):
+    helper(body)
+    with pytest.raises(kind, match=r"Not a|broke off"):
         predict.predict(tmp_path, tmp_path / "x", lambda done, text: None)
+
+
+def test_what_a_batch_leaves_out_is_listed(app, workspace, tiny_images, store, monkeypatch):
+    run = with_bundle(store, tiny_images)
+    app.session_state["try_table"] = ("batch", predict.Predictions(TABLE, (("notes.txt", "not a picture"),)))
+    open_try(app, workspace, tiny_images, run)
+    words = said(app)
+    assert "**1 item classified**" in words
+    assert "- notes.txt: not a picture" in words
 
 
 def test_probabilities_are_sorted():

@@ -1,11 +1,16 @@
 """`predict`: classify images or texts with a trained model."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tl_core.cli.console import Console
 from tl_core.errors import UsageError
 from tl_core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tl_core.export.bundle import Bundle
 
 CHUNK = 256
 
@@ -15,22 +20,36 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     out: Path = arguments.out.expanduser()
     if out.is_dir() or not out.parent.is_dir():
         raise UsageError(f"{out} cannot be written.", "Name a file in a folder that exists.")
-    from tl_core.data.inputs import read_inputs
-    from tl_core.evaluation.table import write_predictions
     from tl_core.export.bundle import load_bundle
 
     bundle = load_bundle(arguments.bundle.expanduser())
-    inputs = read_inputs(arguments.input, bundle.spec.modality, Workspace.default(), bundle.text_column)
-    items = inputs.paths or inputs.texts
+    count, skipped = classify(
+        bundle, arguments.input, out, lambda done, total: console.stage("Classifying", done, total)
+    )
+    for item, reason in skipped:
+        console.note(f"Skipped {item}: {reason}")
+    console.line(f"{count:,} predictions are in {out}")
+    return 0
+
+
+def classify(
+    bundle: "Bundle", source: str, out: Path, told: Callable[[int, int], None]
+) -> tuple[int, list[tuple[str, str]]]:
+    """Write the predictions for a source; return how many there are, and each item left out with the reason.
+
+    `told` hears how many items are done, of how many. Raises DataError where nothing can be read.
+    """
     import numpy as np
 
+    from tl_core.data.inputs import read_inputs
+    from tl_core.evaluation.table import write_predictions
+
+    inputs = read_inputs(source, bundle.spec.modality, Workspace.default(), bundle.text_column)
+    items = inputs.paths or inputs.texts
     found = []
     for start in range(0, len(items), CHUNK):
-        console.stage("Classifying", start, len(items))
+        told(start, len(items))
         found.append(bundle.predict(items[start : start + CHUNK]))
     write_predictions(out, inputs.ids, np.concatenate(found), bundle.classes)
-    skipped = [line for line in inputs.receipt.lines if line.action == "skipped"]
-    for line in skipped:
-        console.note(f"Skipped {line.item}: {line.reason}")
-    console.line(f"{len(items):,} predictions are in {out}")
-    return 0
+    skipped = [(line.item, line.reason) for line in inputs.receipt.lines if line.action == "skipped"]
+    return len(inputs.ids), skipped

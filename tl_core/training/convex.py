@@ -1,12 +1,17 @@
 """The head over frozen features, solved as the convex problem it is."""
 
+from contextlib import nullcontext
+
 import torch
 from torch import nn
 
 from tl_core.training.model import HeadLayers
+from tl_core.training.optimisers import one_thread
 
 ITERATIONS = 20
 """L-BFGS iterations that make up one epoch of the phase."""
+SMALL = 5e7
+"""Multiplications of a forward pass below which a second thread costs more than it does."""
 TOLERANCE = 1e-6
 """Largest entry of the gradient of the mean loss at which the solution counts as found; scikit-learn stops at 1e-4."""
 
@@ -43,7 +48,8 @@ class Solver:
     def iterate(self) -> tuple[float, bool]:
         """Iterate up to ITERATIONS times, write the weights to the head; returns the objective, and if it is found."""
         before = self._closure().item()
-        self._optimiser.step(self._closure)
+        with one_thread() if self._features.numel() * len(self._bias) < SMALL else nullcontext():
+            self._optimiser.step(self._closure)
         after = self._closure().item()
         with torch.no_grad():
             self._out.weight.copy_(self._weight)
