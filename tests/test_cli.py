@@ -170,6 +170,8 @@ MISTAKES = {
         "The plan is for tiny_image",
     ),
     "one class": (["train", "{one}", "--out", "{new}", "--plan", "{plan}"], "class"),
+    "nothing to test with": (["train", "{pair}", "--out", "{new}"], "left to test with"),
+    "two tables": (["train", "{tables}", "--out", "{new}"], "2 tables"),
     "not a bundle": (["predict", "{data}", "{data}", "--out", "{table}"], "bundle"),
     "no bundle": (["evaluate", "{new}", "{data}"], "bundle"),
     "table nowhere": (["predict", "{data}", "{data}", "--out", "{new}/deep/t.csv"], "cannot be written"),
@@ -186,6 +188,11 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(name, capsys, workspace, fold
     places["bad_plan"].write_text(PLAN.format(backbone="tiny_image", group="hed", epochs=1))
     (places["one"]).mkdir()
     (folder / "red").rename(places["one"] / "red") if name == "one class" else None
+    places |= {"pair": tmp_path / "pair.csv", "tables": tmp_path / "tables"}
+    places["pair"].write_text("text,label\na good thing,a\na bad thing,b\n")
+    places["tables"].mkdir()
+    for table in ("train.csv", "test.csv"):
+        (places["tables"] / table).write_text("text,label\na good thing,a\na bad thing,b\n")
     arguments, words = MISTAKES[name]
     code, out, err = call(capsys, *(argument.format(**places) for argument in arguments))
     assert (code, out) == (2, ""), err
