@@ -10,7 +10,8 @@ app: $(READY)
 
 test: $(READY)
 	sh scripts/chromium
-	$(VENV)/bin/python -m pytest
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -m "not browser" -n auto --maxprocesses 4
+	$(VENV)/bin/python -m pytest -q -m browser
 
 check: $(READY)
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy

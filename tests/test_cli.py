@@ -151,6 +151,7 @@ MISTAKES = {
     "both": (["train", "{data}", "--out", "{new}", "--plan", "a", "--strategy", "b"], "not allowed"),
     "no data": (["profile", "{new}"], "nothing at"),
     "no data to train": (["train", "{new}", "--out", "{new}"], "nothing at"),
+    "the home of nobody": (["profile", "~nobody-at-all/data"], "not a path"),
     "sample": (["advise", "sample:digit"], "Did you mean 'digits'?"),
     "empty": (["profile", "{empty}"], "nothing"),
     "not a zip": (["curve", "{bad_zip}"], "zip"),
@@ -169,6 +170,8 @@ MISTAKES = {
         "The plan is for tiny_image",
     ),
     "one class": (["train", "{one}", "--out", "{new}", "--plan", "{plan}"], "class"),
+    "nothing to test with": (["train", "{pair}", "--out", "{new}"], "left to test with"),
+    "two tables": (["train", "{tables}", "--out", "{new}"], "2 tables"),
     "not a bundle": (["predict", "{data}", "{data}", "--out", "{table}"], "bundle"),
     "no bundle": (["evaluate", "{new}", "{data}"], "bundle"),
     "table nowhere": (["predict", "{data}", "{data}", "--out", "{new}/deep/t.csv"], "cannot be written"),
@@ -185,6 +188,11 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(name, capsys, workspace, fold
     places["bad_plan"].write_text(PLAN.format(backbone="tiny_image", group="hed", epochs=1))
     (places["one"]).mkdir()
     (folder / "red").rename(places["one"] / "red") if name == "one class" else None
+    places |= {"pair": tmp_path / "pair.csv", "tables": tmp_path / "tables"}
+    places["pair"].write_text("text,label\na good thing,a\na bad thing,b\n")
+    places["tables"].mkdir()
+    for table in ("train.csv", "test.csv"):
+        (places["tables"] / table).write_text("text,label\na good thing,a\na bad thing,b\n")
     arguments, words = MISTAKES[name]
     code, out, err = call(capsys, *(argument.format(**places) for argument in arguments))
     assert (code, out) == (2, ""), err
@@ -215,7 +223,8 @@ def test_a_run_that_fails_says_why_and_where_the_log_is(capsys, workspace, folde
     monkeypatch.setattr("tl_core.evaluation.report.make_report", fail)
     code, out, err = call(capsys, "train", folder, "--out", tmp_path / "new", "--plan", plan)
     assert (code, out) == (1, "")
-    assert "ValueError: boom" in err
+    assert "not expected" in err
+    assert "ValueError" not in err
     assert "Traceback" not in err
     (state,) = RunStore(workspace).list()
     assert state.status == "failed"

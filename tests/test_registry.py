@@ -1,5 +1,8 @@
 """Names in, values out: duplicates, near misses, and spellings."""
 
+import sys
+import threading
+
 import pytest
 
 from tl_core.backbones.spec import BACKBONES
@@ -29,3 +32,29 @@ def test_a_far_miss_lists_what_there_is():
 def test_a_name_is_found_in_any_spelling(name):
     assert BACKBONES[name].name == "efficientnet_lite0"
     assert BACKBONES["all-MiniLM-L6-v2"].modality == "text"
+
+
+def test_a_second_thread_waits_until_every_name_is_there(tmp_path, monkeypatch):
+    package = tmp_path / "slow_names"
+    package.mkdir()
+    (package / "__init__.py").write_text("import threading\nbegun, go_on = threading.Event(), threading.Event()\n")
+    (package / "one.py").write_text(
+        "import slow_names\nslow_names.begun.set()\nslow_names.go_on.wait(5)\nslow_names.found.add('one', 1)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    import slow_names
+
+    slow_names.found = Registry("number", "slow_names")
+    first = threading.Thread(target=slow_names.found.values)
+    first.start()
+    slow_names.begun.wait(5)
+    seen: list[tuple[int, ...]] = []
+    second = threading.Thread(target=lambda: seen.append(slow_names.found.values()))
+    second.start()
+    second.join(0.1)
+    slow_names.go_on.set()
+    first.join()
+    second.join()
+    assert seen == [(1,)]
+    for name in ("slow_names", "slow_names.one"):
+        sys.modules.pop(name)

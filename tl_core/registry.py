@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import pkgutil
+import threading
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
@@ -22,6 +23,7 @@ class Registry(Generic[T]):
         self._package = package
         self._values: dict[str, T] = {}
         self._discovered = False
+        self._lock = threading.RLock()  # a second thread waits until every module is there
 
     def add(self, name: str, value: T) -> T:
         """Register `value` under `name`. Raises ValueError where the name is taken."""
@@ -60,7 +62,9 @@ class Registry(Generic[T]):
 
     def _discover(self) -> None:
         """Import every module of the package once; each registers itself."""
-        if not self._discovered:
+        with self._lock:
+            if self._discovered:
+                return
             self._discovered = True
             package = importlib.import_module(self._package)
             for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):

@@ -88,7 +88,10 @@ def new_folder(target: Path) -> Iterator[Path]:
     part.mkdir(parents=True)
     try:
         yield part
-        if not target.exists():
+        try:
             os.replace(part, target)
+        except OSError:
+            if not target.exists():
+                raise
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = Path(__file__).parent / "screenshots"
+VIEW = {"width": 1280, "height": 900}
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -68,9 +69,10 @@ def server(home):
     yield url
     process.terminate()
     try:
-        process.wait(20)
+        process.wait(40)
     except subprocess.TimeoutExpired:
         process.kill()
+        process.wait()
     assert "Traceback" not in log.read_text(), log.read_text()
 
 
@@ -85,7 +87,7 @@ def browser():
 @pytest.fixture
 def tab(browser: Browser, server: str):
     """A fresh tab; the test fails where the page throws or shows a raw exception."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    context = browser.new_context(viewport=VIEW, accept_downloads=True)
     page = context.new_page()
     page.set_default_timeout(30_000)
     errors: list[str] = []
@@ -107,8 +109,12 @@ def settle(page: Page) -> None:
 def shot(page: Page, name: str) -> None:
     """Save a picture of the page in both themes."""
     SHOTS.mkdir(exist_ok=True)
+    page.evaluate("document.querySelector('[data-testid=stMain]').scrollTo(0, 0)")
+    height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+    page.set_viewport_size({"width": VIEW["width"], "height": max(VIEW["height"], height + 120)})
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
-        page.wait_for_timeout(400)
-        page.screenshot(path=SHOTS / f"{name}-{scheme}.png", full_page=True)
+        page.wait_for_timeout(600)
+        page.screenshot(path=SHOTS / f"{name}-{scheme}.png")
     page.emulate_media(color_scheme="light")
+    page.set_viewport_size(VIEW)

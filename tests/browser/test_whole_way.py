@@ -17,7 +17,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import settle, shot
 from tl_core.data.samples import package_folder
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 MINUTES = 60_000
 TEXTILES = ("conformal_clip_data", "data", "textile_images", "simulated")
 
@@ -109,7 +109,7 @@ def test_texts_from_a_ready_sample(tab, server, tmp_path):
     shot(tab, "2-backbone")
     go_on(tab, "plan")
     expect(tab.locator("[class*=st-key-plan_grid]").first).to_be_visible()
-    go_on(tab, "train", minutes=5)
+    go_on(tab, "train", minutes=8)
     tab.locator(".st-key-train_budget input").fill("10")
     tab.locator(".st-key-train_budget input").press("Enter")
     settle(tab)
@@ -152,12 +152,12 @@ def test_pictures_from_an_uploaded_zip(tab, browser, server, tmp_path):
     settle(tab)
     shot(tab, "2-backbone-pictures")
     go_on(tab, "plan")
-    expect(tab.locator(".st-key-rail_next button")).to_be_enabled(timeout=3 * MINUTES)
+    expect(tab.locator(".st-key-rail_next button")).to_be_enabled(timeout=6 * MINUTES)
     tab.get_by_text("Other ways to do it").click()
     press(tab, "plan_choose_partial")
     settle(tab)
     shot(tab, "3-plan")
-    go_on(tab, "train", minutes=3)
+    go_on(tab, "train", minutes=5)
     tab.locator(".st-key-train_budget input").fill("20")
     tab.locator(".st-key-train_budget input").press("Enter")
     settle(tab)

@@ -362,3 +362,18 @@ def test_progress_ends_at_the_total(make_zip, workspace):
     seen = []
     import_data(make_zip(TWO_CLASSES), workspace, progress=lambda *a: seen.append(a))
     assert seen[-1] == ("Reading pictures", 4, 4)
+
+
+@pytest.mark.parametrize("how", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_of_any_packing_is_one_line_of_the_receipt(how, tmp_path, workspace):
+    path = tmp_path / "packed.zip"
+    with zipfile.ZipFile(path, "w", how) as archive:
+        for name, data in TWO_CLASSES.items():
+            archive.writestr(name, data)
+        info = archive.getinfo("cats/2.png")
+    data = bytearray(path.read_bytes())
+    start = info.header_offset + 30 + len("cats/2.png")
+    for place in range(start + 12, start + info.compress_size):
+        data[place] ^= 0xFF
+    path.write_bytes(data)
+    assert reasons(import_data(str(path), workspace)) == {"cats/2.png": "it is damaged inside the zip file"}

@@ -144,6 +144,11 @@ def test_the_pixel_limit_is_the_workspaces():
         normalise(picture(), Limits(pixels=100))
 
 
+def test_the_decoders_own_lower_limit_does_not_count(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert normalise(picture(size=(12, 10))).width == 12
+
+
 def test_every_cut_of_a_picture_is_one_sentence():
     for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"):
         data = picture(kind=kind, size=(30, 30))

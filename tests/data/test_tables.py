@@ -176,6 +176,15 @@ def test_rows_with_too_many_cells_are_skipped(make_table, workspace):
     assert "ragged" in [f.code for f in preview_table(make_table(PLAIN + "one, two, three,good\n")).findings]
 
 
+@pytest.mark.parametrize("chosen", ["", "group"])
+def test_a_label_column_named_group_holds_no_groups(chosen, make_table, workspace):
+    content = "text,group\n" + "".join(f"text number {i},{'ab'[i % 2]}\n" for i in range(40))
+    dataset = import_data(make_table(content), workspace, ImportOptions(label_column=chosen))
+    assert dataset.classes == ("a", "b")
+    assert set(dataset.items["group"]) == {""}
+    assert len(dataset.rows("test"))
+
+
 def test_split_and_group_columns_are_honoured(make_table, workspace):
     content = "text,label,split,group\n"
     content += "".join(

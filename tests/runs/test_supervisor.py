@@ -82,8 +82,24 @@ def test_a_worker_that_breaks_off_says_its_exit_code(store):
 def test_an_exception_is_a_failure_with_a_sentence(store):
     run_id = supervisor.start(store, task("raise"))
     state = wait_for(store, run_id, "failed")
-    assert "boom" in state.reason
+    assert "boom" not in state.reason + state.hint
+    assert "ValueError: boom" in (store.folder(run_id) / "worker.log").read_text()
     assert "Traceback" in (store.folder(run_id) / "worker.log").read_text()
+
+
+def test_a_worker_that_cannot_be_started_fails_its_run_and_the_next_one_starts(store, monkeypatch):
+    spawn, left = supervisor._spawn, [OSError(12, "Cannot allocate memory")] * 2
+
+    def failing_once(*arguments):
+        if left:
+            raise left.pop()
+        return spawn(*arguments)
+
+    monkeypatch.setattr(supervisor, "_spawn", failing_once)
+    *unlucky, last = [store.create(task(name)) for name in ("first", "second", "third")]
+    supervisor.sweep(store)
+    assert wait_for(store, last, "done").status == "done"
+    assert [store.state(run_id).status for run_id in unlucky] == ["failed", "failed"]
 
 
 def test_stop_is_obeyed_and_the_next_one_starts(store):

@@ -105,3 +105,10 @@ def test_a_head_after_a_changed_backbone_does_not_read_the_stored_features(tiny_
     last = epochs(events, 1)[-1]
     again = make_job(tiny_images, [SOLVED], head=Head(pool="mean_std"), folder="plain")
     assert last.train["loss"] != pytest.approx(epochs(run(again))[-1].train["loss"], rel=1e-3)
+
+
+def test_a_second_phase_of_the_head_alone_still_reads_the_stored_features(tiny_images, monkeypatch):
+    job = make_job(tiny_images, [SOLVED, Phase("more", 3, {"head": 1e-3})])
+    counted = count_first_stage(monkeypatch, type(job.spec.load(True)))
+    run(job)
+    assert sum(counted) == len(tiny_images.items)

@@ -246,6 +246,19 @@ def test_a_loss_that_is_no_number_keeps_the_best_weights_and_names_the_step(tiny
     assert loss.item() == pytest.approx(best.validation["loss"], abs=1e-5)
 
 
+def test_weights_that_the_last_step_breaks_are_never_the_best(tiny_images, monkeypatch):
+    learn = loop._learn
+
+    def breaking(run, *args):
+        told = learn(run, *args)
+        run.model.head.out.weight.data.fill_(torch.nan)
+        return told
+
+    monkeypatch.setattr(loop, "_learn", breaking)
+    events = list(train(make_job(tiny_images, [descent(["head"], epochs=1)], batch_size=64), MemoryControl()))
+    assert "no longer a number" in events[-1].reason
+
+
 def test_a_loss_that_is_no_number_from_the_start_leaves_no_weights(tiny_images, broken_loss):
     broken_loss(1)
     job = make_job(tiny_images, [descent(["head"])])

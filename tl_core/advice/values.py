@@ -123,11 +123,7 @@ class Advice:
 
     def card(self, strategy: str) -> Card:
         """Return the card of a strategy. Raises KeyError where there is none."""
-        return next((card for card in self.cards if card.strategy == strategy), None) or _missing(strategy)
-
-
-def _missing(strategy: str) -> Card:
-    raise KeyError(strategy)
+        return {card.strategy: card for card in self.cards}[strategy]
 
 
 def split_key(dataset: Dataset) -> str:

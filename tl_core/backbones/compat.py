@@ -1,34 +1,34 @@
 """What stands between the installed builds and us."""
 
-import importlib.metadata
+import importlib
+import sys
 from functools import cache
-from typing import Any
 
 import torch
 
-_DECLARED: list[Any] = []
+_DECLARED: list[torch.library.Library] = []
 
 
 @cache
 def ensure_torchvision() -> None:
-    """Call before torchvision, timm or transformers is imported.
+    """Import torchvision, also where its build does not match torch's; call before timm or transformers is imported.
 
-    A CPU build of torch beside a CUDA build of torchvision misses two operators that torchvision names while it
-    is imported; declaring them is enough, because nothing here calls them.
+    A CUDA build of torchvision beside a CPU build of torch misses two operators that torchvision names while it is
+    imported; declaring them is enough, because nothing here calls them. The import itself is asked whether they are
+    missing: version numbers do not say it on every system, and where they are there, a second declaration fails.
     """
-    if mismatched(torch.__version__, importlib.metadata.version("torchvision")):
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
         library = torch.library.Library("torchvision", "FRAGMENT")
         for name in ("nms", "qnms"):
             library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         _DECLARED.append(library)  # the operators live as long as the library object
-
-
-def mismatched(torch_version: str, torchvision_version: str) -> bool:
-    """Return whether torch is the CPU build of its own index and torchvision is not.
-
-    Builds without a local version (macOS, ARM) match each other, and declaring the operators twice would fail.
-    """
-    return torch_version.endswith("+cpu") and not torchvision_version.endswith("+cpu")
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+            del sys.modules[name]  # half imported
+        importlib.import_module("torchvision")
 
 
 def default_device() -> torch.device:

@@ -41,8 +41,8 @@ class Dataset:
     number); `path` is relative to `folder` (images) and `text` holds the text (texts); `label` indexes `classes`;
     `given` is the split that the source names ("train", "validation", "test") or "" where it names none;
     `digest` is the content hash, so equal digests are identical items; items of one `group` stay in one split.
-    The fingerprint covers modality, classes, digests and labels, in order; the split is not part of it, because
-    features do not depend on it.
+    The fingerprint covers modality, classes, and digest, label, given split and group of each item, in order; the
+    split that is made of them is not part of it, because features do not depend on it.
     """
 
     folder: Path

@@ -7,7 +7,7 @@ import numpy as np
 
 from tl_core.data.dataset import Dataset
 from tl_core.data.split import SPLITS
-from tl_core.types import Finding
+from tl_core.types import Finding, Level
 
 FEW = 10
 """Items of a class in train below which its accuracy is mostly luck."""
@@ -62,7 +62,7 @@ def _label_findings(dataset: Dataset, table: np.ndarray) -> list[Finding]:
             Finding(
                 "stop",
                 "one-class",
-                f"All {n:,} items are in one class, {dataset.classes[0]!r}.",
+                f"{'The only item is' if n == 1 else f'All {n:,} items are'} in one class, {dataset.classes[0]!r}.",
                 "Add items of at least one other class: a model learns by telling classes apart.",
             )
         ]
@@ -155,14 +155,26 @@ def _duplicate_findings(dataset: Dataset) -> list[Finding]:
 
 
 def _split_findings(table: np.ndarray) -> list[Finding]:
+    n, tested = int(table.sum()), int(table[:, 2].sum())
     findings = []
-    for name, total in zip(SPLITS[1:], table.sum(axis=0)[1:].tolist(), strict=True):
-        if not total:
-            use = "choose between settings" if name == "validation" else "measure the result honestly"
-            findings.append(
-                Finding("warn", f"no-{name}", f"No item is left for {name}, so there is nothing to {use} with.",
-                        "Add items, or give that split a larger share.")
-            )  # fmt: skip
+    if not tested:
+        findings.append(
+            Finding(
+                "stop",
+                "no-test",
+                f"None of the {n:,} items is left to test with, so nothing could be said of how good a model is.",
+                "Add more different items, four of a class at least: identical ones are kept on one side of the split.",
+            )
+        )
+    if not table[:, 1].sum():
+        findings.append(
+            Finding(
+                "warn",
+                "no-validation",
+                "No item is left for validation, so there is nothing to choose between settings with.",
+                "Add items, or give that split a larger share.",
+            )
+        )
     return findings
 
 
@@ -172,11 +184,11 @@ def _receipt_findings(dataset: Dataset) -> list[Finding]:
     converted = {line.item for line in lines if line.action == "converted"}
     findings = []
     if skipped:
-        level = "warn" if len(skipped) > dataset.receipt.taken / 20 else "info"
+        level: Level = "warn" if len(skipped) > dataset.receipt.taken / 20 else "info"
         first = f" The first is {skipped[0].item}: {skipped[0].reason}."
         findings.append(
             Finding(
-                "warn" if level == "warn" else "info",
+                level,
                 "skipped",
                 f"{_count(len(skipped), 'entry of the source was', 'entries of the source were')} left out.{first}",
                 "The receipt names each with its reason.",

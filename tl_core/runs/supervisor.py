@@ -144,7 +144,7 @@ def _launch_next(store: RunStore, post: _Post) -> bool:
         if store.state(queue[0].id).status != "queued":
             return True
         _give(store, post, queue[0].id)
-    return False
+    return post.worker is None
 
 
 def _give(store: RunStore, post: _Post, run_id: str) -> None:

@@ -116,6 +116,8 @@ def _descend(run: Run, index: int, phase: Phase) -> Events:
         started = monotonic()
         train_metrics = yield from _epoch(run, epoch, inputs, optimiser, pace)
         validation = yield from run.validate(phase, inputs)
+        if not math.isfinite(validation.get("loss", 0.0)):  # the epoch's last step broke the weights
+            raise Diverged(run.step)
         better = run.best.offer(validation, train_metrics)
         run.fresh = False
         waited = 0 if better else waited + 1
@@ -181,7 +183,8 @@ def _finish(run: Run, index: int, steps: int) -> Events:
     run.best.restore()
     run.fresh = False
     run.planned[index] = steps
-    run.feed.changed(run.start_of(run.plan.phases[index]))
+    if (start := run.start_of(run.plan.phases[index])) < run.model.stages:
+        run.feed.changed(start)
     yield from _save(run)
 
 

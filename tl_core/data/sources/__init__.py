@@ -62,7 +62,7 @@ def import_data(
             return _store_table(grid, table.name, draft, workspace, options, progress)
         modality = modality_of(tree)
         if modality is None:
-            raise DataError(f"There is nothing in {path.name} that can be read as pictures, texts or a table.", _WHAT)
+            raise _nothing(tree, path.name)
         items = class_folders(tree, modality, path.name)
         draft = _draft(path, modality, options)
         draft.lines += tree.lines
@@ -103,8 +103,8 @@ def open_dataset(workspace: Workspace, fingerprint: str) -> Dataset:
 
 def source_path(source: str) -> Path:
     """Return the path of a source that a person named. Raises DataError where nothing can be read there."""
-    path = Path(source.strip().strip("'\"")).expanduser()
     try:
+        path = Path(source.strip().strip("'\"")).expanduser()
         if not source.strip() or not path.exists():
             raise DataError(f"There is nothing at {source.strip() or 'an empty path'}.", "Check the path. " + _WHAT)
         path = path.resolve()
@@ -114,6 +114,8 @@ def source_path(source: str) -> Path:
             path.open("rb").close()
     except OSError as error:
         raise DataError(f"{source} cannot be opened ({error.strerror}).", "Check who may read it.") from error
+    except (ValueError, RuntimeError) as error:  # a character that no path has, or the home of nobody
+        raise DataError(f"{source!r} is not a path.", "Check the path. " + _WHAT) from error
     return path
 
 
@@ -140,6 +142,16 @@ def only_table(tree: Tree) -> Entry | None:
     shared = strip_enclosing([*texts, *(e.name for e in tables)], 1)
     sorted_texts = any(name.count("/") > shared for name in texts)
     return tables[0] if len(tables) == 1 and not sorted_texts and modality_of(tree) != "image" else None
+
+
+def _nothing(tree: Tree, source: str) -> DataError:
+    """Return why a tree without pictures and texts is no data set: it holds several tables, or nothing to read."""
+    tables = [e.name for e in tree.entries if e.suffix in TABLE_SUFFIXES]
+    if len(tables) > 1:
+        named = ", ".join(tables[:3]) + (", ..." if len(tables) > 3 else "")
+        hint = "Give one of them, or join them; a column named split can say train, validation or test."
+        return DataError(f"There are {len(tables):,} tables in {source} ({named}), and only one can be read.", hint)
+    return DataError(f"There is nothing in {source} that can be read as pictures, texts or a table.", _WHAT)
 
 
 def _store_table(

@@ -1,7 +1,9 @@
 """A zip or a folder as one list of files, read one at a time and never unpacked to disk."""
 
+import lzma
 import os
 import stat
+import struct
 import unicodedata
 import zipfile
 import zlib
@@ -18,6 +20,7 @@ MAX_FILE = 512 * 2**20
 """Bytes of one file that are read into memory."""
 _RATIO_MATTERS = 32 * 2**20  # below this many unpacked bytes no ratio hurts: blank pictures pack 1000 to 1
 _JUNK = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx"})
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)
 _ENCRYPTED = 0x1
 _UTF8 = 0x800
 
@@ -150,7 +153,7 @@ def _zip_reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[],
         try:
             with archive.open(info) as file:
                 return file.read(info.file_size + 1)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError) as error:
+        except (*_DAMAGE, EOFError, OSError, ValueError, RuntimeError) as error:
             raise DataError("it is damaged inside the zip file") from error
 
     return read
@@ -187,12 +190,18 @@ def _add_file(tree: Tree, root: Path, path: Path) -> None:
     relative = _relative(root, path)
     if is_junk(relative):
         tree.junk.append(relative)
-    elif path.is_symlink():
+        return
+    try:
+        info = path.lstat()
+    except OSError as error:
+        tree.skip(relative, f"it cannot be opened ({error.strerror})")
+        return
+    if stat.S_ISLNK(info.st_mode):
         tree.skip(relative, "a link, not a file")
-    elif not path.is_file():
+    elif not stat.S_ISREG(info.st_mode):
         tree.skip(relative, "not an ordinary file")
     else:
-        tree.entries.append(Entry(relative, path.stat().st_size, _file_reader(path)))
+        tree.entries.append(Entry(relative, info.st_size, _file_reader(path)))
 
 
 def _relative(root: Path, path: str | Path) -> str:

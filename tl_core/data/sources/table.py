@@ -105,10 +105,14 @@ def choose_columns(grid: Grid, options: ImportOptions) -> tuple[Columns, list[Fi
     findings: list[Finding] = []
     text = options.text_column or find_text_column(grid, taken=options.label_column)
     split = options.split_column or _find_split_column(grid, {text, options.label_column})
-    group = options.group_column or next((c for c in grid.columns if c.lower() in _GROUP_NAMES and c != text), "")
+    taken = {text, options.label_column}
+    group = options.group_column or next((c for c in grid.columns if c.lower() in _GROUP_NAMES and c not in taken), "")
     label, sure = options.label_column, True
     if not label:
         label, sure = _find_label_column(grid, {text, split, group})
+    if not label and not options.group_column:
+        label, sure = _find_label_column(grid, {text, split})
+        group = ""
     if not text:
         findings.append(Finding("stop", "no-text", "No column of this table holds texts.", "Choose the text column."))
     if not label:

@@ -88,9 +88,9 @@ class ImageBackbone(nn.Module):
         maps = self.net.blocks(self.net.bn1(self.net.conv_stem(images)))
         if self.whole:
             maps = self.net.bn2(self.net.conv_head(maps))
-        mean = maps.mean(dim=(2, 3))
-        variance = maps.square().mean(dim=(2, 3)) - mean.square()
-        return mean, variance.clamp_min(1e-12).sqrt()
+        mean = maps.mean(dim=(2, 3), keepdim=True)
+        variance = (maps - mean).square().mean(dim=(2, 3))
+        return mean[:, :, 0, 0], variance.clamp_min(1e-12).sqrt()
 
 
 class TextBackbone(nn.Module):
@@ -244,10 +244,11 @@ def to_rgb(image: Image.Image) -> Image.Image:
         return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
     if image.mode.startswith("I") or image.mode == "F":
         values = np.nan_to_num(np.asarray(image).astype(np.float64))
+        fractions = image.mode.startswith("F")
         low, high = float(values.min()), float(values.max())
         if low < 0 or high > 65535:
             values, full = values - low, max(high - low, 1e-12)
-        elif high <= 1 and np.any(values != np.round(values)):
+        elif fractions and high <= 1:
             full = 1.0
         else:
             full = next(depth for depth in (255.0, 4095.0, 65535.0) if high <= depth)
@@ -315,7 +316,7 @@ def read_one(name: str, data: bytes, modality: str, column: str) -> Iterator[tup
 
 
 def decode(data: bytes) -> str:
-    """Return text from UTF-8 or UTF-16 with or without a mark at the start, else from Windows' western encoding."""
+    """Return text from UTF-16 with a mark at the start, from UTF-8, else from Windows' western encoding."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16")
     try:
