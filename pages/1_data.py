@@ -2,12 +2,14 @@
 
 import streamlit as st
 
-from ui import data_in, data_view, rail, session
+from ui import data_in, data_view, projects, rail, session
 from ui.words import findings, tell
 
 
 def welcome() -> None:
-    st.title("Bring your data", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+        st.title("Bring your data", anchor=False, width="content")
+        projects.switcher()
     st.write(
         "Show Graft examples that are sorted already. It takes a network that has learned from millions of others "
         "and grafts your task onto it. Everything stays on this computer."
@@ -23,9 +25,12 @@ def chosen() -> None:
     dataset = session.dataset()
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         st.title(tell(dataset.name), anchor=False, width="content")
-        if st.button("Use other data", icon=":material/swap_horiz:", key="data_other"):
-            st.session_state[data_in.CHOOSING] = True
-            st.rerun()
+        with st.container(horizontal=True, width="content"):
+            projects.switcher()
+            projects.begin_button("data_new")
+            if st.button("Use other data", icon=":material/swap_horiz:", key="data_other"):
+                st.session_state[data_in.CHOOSING] = True
+                st.rerun()
     found = data_view.profile_of(dataset)
     data_view.overview(dataset)
     findings(found.findings)

@@ -25,7 +25,7 @@ def choose() -> None:
     if picked in BACKBONES and picked != focus:
         st.session_state[FOCUS] = picked
         st.rerun()
-    st.caption("● ready on this computer   ○ would need a download")
+    st.caption("● ready on this computer\u2003○ would need a download")
     spec = BACKBONES[focus]
     measuring = spec.modality == modality and backbone_view.measure(spec)
 

@@ -8,7 +8,7 @@ import streamlit as st
 from tl_core.evaluation.saved import bundle_folder
 from tl_core.evaluation.values import Report
 from tl_core.export.archive import zip_bundle
-from ui import empty, predict, rail, results, running, session, trying, words
+from ui import empty, predict, projects, rail, results, running, session, trying, words
 
 WHAT = {
     "weights.safetensors": "what the network has learned",
@@ -82,9 +82,13 @@ if empty.need_run() and run:
         with one:
             (trying.one_text if _is_text(bundle) else trying.one_image)(bundle, report, dataset)
         with many:
-            trying.batch(bundle, report)
+            trying.batch(bundle)
         st.header("Take it away", anchor=False)
         take_away(bundle, report)
+        st.subheader("What next", anchor=False)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown("Your model is kept under Runs. Is there something else to tell apart?", width="content")
+            projects.begin_button("try_new")
     else:
         rail.block("The model has to be trained and measured first.")
         text = "The training is still going on." if run.active else "This run has no finished model."

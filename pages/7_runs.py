@@ -7,7 +7,7 @@ import streamlit as st
 from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import GraftError
 from tl_core.runs.store import RunState
-from ui import empty, errors, rail, running, session, words
+from ui import empty, errors, projects, rail, running, session, words
 from ui.results import interval, read_report
 
 KINDS = {"train": "Training", "probe": "Probe of the data", "curve": "Data-efficiency curve", "speed": "Speed test"}
@@ -87,7 +87,11 @@ def show(everything: bool, page: int) -> None:
         card(state)
 
 
-st.title("All runs", anchor=False)
+with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+    st.title("All runs", anchor=False, width="content")
+    with st.container(horizontal=True, width="content"):
+        projects.switcher()
+        projects.begin_button("runs_new")
 states = running.store().list()
 if not states:
     empty.empty(

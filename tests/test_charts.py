@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from tests.pages import scripted
 from tl_core.plan import Head, Phase, TransferPlan
+from tl_core.runs.events import PhaseStarted
 from ui import charts, figures
 from ui.components.palette import count_text, rate_text
 from ui.components.plan_grid import grid_data
@@ -81,3 +84,12 @@ def test_rates_read_well(rate, text):
 
 def test_counts_read_well():
     assert [count_text(n) for n in (940, 12_345, 4_130_000)] == ["940", "12.3 k", "4.13 M"]
+
+
+def test_the_epochs_ahead_are_those_of_the_phases_to_come(live):
+    plan, head = live.started.plan, live.started.plan.phases[0]
+    live.ended, live.phase, live.phase_epochs = None, PhaseStarted(1, "top", 4, {}, 40), 2
+    solved = replace(head, optimizer="lbfgs", epochs=30)
+    live.started = replace(live.started, plan=replace(plan, phases=(solved, replace(head, epochs=4), solved)))
+    assert live.epochs_planned == len(live.epochs) + 2 + 1
+    assert charts.accuracy(live)["xAxis"]["max"] == live.epochs_planned

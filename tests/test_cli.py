@@ -155,7 +155,6 @@ MISTAKES = {
     "the home of nobody": (["profile", "~nobody-at-all/data"], "not a path"),
     "here": (["train", "{data}", "--out", "."], "the folder you are in"),
     "out of nobody": (["train", "{data}", "--out", "~nobody-at-all/model"], "not a path"),
-    "a picture a class": (["train", "{few}", "--out", "{new}", "--plan", "{plan}"], "left for test"),
     "train of one class": (["advise", "{lopsided}"], "fewer than two classes"),
     "sample": (["advise", "sample:digit"], "Did you mean 'digits'?"),
     "empty": (["profile", "{empty}"], "nothing"),
@@ -175,6 +174,8 @@ MISTAKES = {
         "The plan is for tiny_image",
     ),
     "one class": (["train", "{one}", "--out", "{new}", "--plan", "{plan}"], "class"),
+    "nothing to test with": (["train", "{pair}", "--out", "{new}"], "left to test with"),
+    "two tables": (["train", "{tables}", "--out", "{new}"], "2 tables"),
     "not a bundle": (["predict", "{data}", "{data}", "--out", "{table}"], "bundle"),
     "no bundle": (["evaluate", "{new}", "{data}"], "bundle"),
     "table nowhere": (["predict", "{data}", "{data}", "--out", "{new}/deep/t.csv"], "cannot be written"),
@@ -183,17 +184,22 @@ MISTAKES = {
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_one_sentence_and_exit_code_2(name, capsys, workspace, folder, plan, tmp_path):
-    places = {key: tmp_path / key for key in ("new", "empty", "bad_zip", "bad_plan", "one", "table", "few", "lopsided")}
+    places = {key: tmp_path / key for key in ("new", "empty", "bad_zip", "bad_plan", "one", "table", "lopsided")}
     places |= {"data": folder, "plan": plan, "picture": next((folder / "red").iterdir())}
     places["empty"].mkdir()
     places["bad_zip"] = tmp_path / "bad.zip"
     places["bad_zip"].write_bytes(b"PK\x03\x04 and nothing more")
     places["bad_plan"].write_text(PLAN.format(backbone="tiny_image", group="hed", epochs=1))
     (places["one"]).mkdir()
-    for path in ("few/red", "few/blue one", "lopsided/train/red", "lopsided/test/blue one"):
+    for path in ("lopsided/train/red", "lopsided/test/blue one"):
         (tmp_path / path).mkdir(parents=True)
         shutil.copy(folder / Path(path).name / "1.png", tmp_path / path)
     (folder / "red").rename(places["one"] / "red") if name == "one class" else None
+    places |= {"pair": tmp_path / "pair.csv", "tables": tmp_path / "tables"}
+    places["pair"].write_text("text,label\na good thing,a\na bad thing,b\n")
+    places["tables"].mkdir()
+    for table in ("train.csv", "test.csv"):
+        (places["tables"] / table).write_text("text,label\na good thing,a\na bad thing,b\n")
     arguments, words = MISTAKES[name]
     code, out, err = call(capsys, *(argument.format(**places) for argument in arguments))
     assert (code, out) == (2, ""), err

@@ -11,7 +11,12 @@ from tl_core.runs.store import RunState, RunStore
 from tl_core.runs.task import Task
 from ui import session, words
 
-STAGES = {"features": "Showing every item to the backbone once"}
+STAGES = {
+    "features": "Showing every item to the backbone once",
+    "comparing depths": "Finding out how much of the backbone suits your data",
+}
+PARTS = {"features": (0.0, 0.6), "comparing depths": (0.6, 1.0)}
+"""Which part of the bar a stage of the probe fills."""
 
 
 def store() -> RunStore:
@@ -59,8 +64,10 @@ def progress(state: RunState) -> tuple[float, str]:
     last = cast(Progress | None, next((each for each in reversed(events) if type(each).__name__ == "Progress"), None))
     if last is None:
         return 0.0, "Starting"
-    share = min(1.0, last.done / max(1, last.total))
-    return share, f"{STAGES.get(last.stage, words.sentence(last.stage))}: {last.done:,} of {last.total:,}"
+    low, high = PARTS.get(last.stage, (0.0, 1.0))
+    share = low + (high - low) * min(1.0, last.done / max(1, last.total))
+    doing = STAGES.get(last.stage, words.sentence(last.stage))
+    return share, f"{doing}: {last.done:,} of {last.total:,}" if last.total > 1 else doing
 
 
 def _same(one: Task, other: Task) -> bool:

@@ -82,8 +82,7 @@ def loss(live: LiveRun) -> dict[str, Any]:
 def accuracy(live: LiveRun) -> dict[str, Any]:
     """Return the accuracy after each epoch, training and validation."""
     colours = _colours()
-    planned = live.started.plan.epochs if live.started and live.started.plan and not live.ended else 1
-    option = _frame("epoch", max(planned, len(live.epochs)), percent=True)
+    option = _frame("epoch", max(1, live.epochs_planned), percent=True)
     series = []
     for name, colour, part in (("Training", colours[1], "train"), ("Validation", colours[0], "validation")):
         found = [(n, getattr(epoch, part)) for n, (_, epoch) in enumerate(live.epochs, start=1)]

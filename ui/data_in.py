@@ -7,11 +7,11 @@ import pandas as pd
 import streamlit as st
 
 from tl_core.data.samples import SAMPLES, Sample
-from tl_core.data.sources import ImportOptions, import_data, list_datasets, preview_table
+from tl_core.data.sources import ImportOptions, TablePreview, import_data, list_datasets, preview_table
 from tl_core.errors import GraftError
 from ui import errors, rail, session, uploads
 from ui.brand import ASSETS
-from ui.words import findings, tell
+from ui.words import findings, plural, tell
 
 PENDING = "data_pending"
 CHOOSING = "data_choosing"
@@ -96,7 +96,7 @@ def earlier() -> None:
             count = dataset.receipt.taken
             st.markdown(
                 f":material/{ICONS[dataset.modality]}: **{tell(dataset.name)}** :gray[· {count:,} "
-                f"{rail.noun(dataset.modality, count)} in {len(dataset.classes)} classes]",
+                f"{rail.noun(dataset.modality, count)} in {plural(len(dataset.classes), 'class', 'classes')}]",
                 width="stretch",
             )
             if st.button("Open", key=f"data_open_{dataset.fingerprint}", type="tertiary"):
@@ -135,39 +135,41 @@ def table_preview(path: Path) -> None:
         if found is None:
             _cancel(path)
             return
-        with st.grid(4, min_column_width=170, key="data_columns"):
-            columns = list(found.columns)
-            text = st.selectbox("Texts are in", columns, index=_at(columns, found.text_column), key="data_text")
-            label = st.selectbox("Labels are in", columns, index=_at(columns, found.label_column), key="data_label")
-            st.selectbox(
-                "Columns are parted by",
-                DELIMITERS,
-                index=_at(list(DELIMITERS), found.delimiter),
-                format_func=lambda mark: DELIMITERS[mark],
-                key="data_delimiter",
-            )
-            known = list(dict.fromkeys([found.encoding, *ENCODINGS]))
-            st.selectbox("Letters are written in", known, key="data_encoding", help="Change it if letters look wrong.")
-        st.toggle("The first row names the columns", value=found.header, key="data_header")
-        st.dataframe(pd.DataFrame(list(found.rows), columns=columns), hide_index=True, height=260, key="data_rows")
+        text, label = _corrections(found)
+        st.dataframe(pd.DataFrame(list(found.rows), columns=list(found.columns)), hide_index=True, height=260,
+                     key="data_rows")  # fmt: skip
+        chosen = ImportOptions(path.stem, text, label, found.delimiter, found.encoding, found.header)
+        if text and label and (text, label) != (found.text_column, found.label_column):
+            found = preview_table(path, chosen, session.workspace().limits) or found
         findings(found.findings)
         with st.container(horizontal=True):
-            wrong = text == label
-            if st.button("Import", type="primary", disabled=wrong, key="data_import"):
-                bring(
-                    str(path),
-                    ImportOptions(
-                        name=path.stem,
-                        text_column=text or "",
-                        label_column=label or "",
-                        delimiter=found.delimiter,
-                        encoding=found.encoding,
-                        header=found.header,
-                    ),
-                )
+            if st.button("Import", type="primary", disabled=not text or not label or text == label, key="data_import"):
+                bring(str(path), chosen)
             _cancel(path)
-        if wrong:
-            st.caption("Texts and labels must be in two different columns.")
+
+
+def _corrections(found: TablePreview) -> tuple[str, str]:
+    """Let a person correct how a table was read; return its text and its label column, "" for none."""
+    with st.grid(4, min_column_width=170, key="data_columns"):
+        text = _column("Texts are in", found, found.text_column, "data_text")
+        label = _column("Labels are in", found, found.label_column, "data_label")
+        st.selectbox(
+            "Columns are parted by",
+            DELIMITERS,
+            index=list(DELIMITERS).index(found.delimiter),
+            format_func=lambda mark: DELIMITERS[mark],
+            key="data_delimiter",
+        )
+        known = list(dict.fromkeys([found.encoding, *ENCODINGS]))
+        st.selectbox("Letters are written in", known, key="data_encoding", help="Change it if letters look wrong.")
+    st.toggle("The first row names the columns", value=found.header, key="data_header")
+    return text, label
+
+
+def _column(title: str, table: TablePreview, found: str, key: str) -> str:
+    """Ask for a column; none is chosen where none was found."""
+    place = table.columns.index(found) if found else None
+    return st.selectbox(title, table.columns, index=place, placeholder="Choose a column", key=key) or ""
 
 
 def bring(source: str, options: ImportOptions) -> None:
@@ -208,7 +210,3 @@ def _cancel(path: Path) -> None:
         uploads.discard(path, session.workspace())
         st.session_state.pop(PENDING, None)
         st.rerun()
-
-
-def _at(options: list[str], value: str) -> int:
-    return options.index(value) if value in options else 0

@@ -99,6 +99,16 @@ class LiveRun:
         return min(1.0, self.step.step / max(1, self.step.steps)) if self.step else 0.0
 
     @property
+    def epochs_planned(self) -> int:
+        """How many epochs there are at most, from what was done and what is left; a solved phase has one."""
+        plan = self.started.plan if self.started else None
+        if plan is None or self.ended:
+            return len(self.epochs)
+        at = self.phase.index if self.phase else 0
+        left = [1 if phase.optimizer == "lbfgs" else phase.epochs for phase in plan.phases[at:]]
+        return len(self.epochs) - self.phase_epochs + max(left[0], self.phase_epochs) + sum(left[1:])
+
+    @property
     def best(self) -> EpochDone | None:
         """The epoch whose weights are kept."""
         return next((event for _, event in reversed(self.epochs) if event.best), None)
@@ -129,7 +139,7 @@ def _sentence(live: LiveRun, state: RunState) -> tuple[float, str]:
         return live.position, "Stopping… the best weights so far are kept"
     epoch = min(live.phase_epochs + 1, live.phase.epochs)
     text = f"Phase {live.phase.index + 1}, {live.phase.name}: epoch {epoch} of {live.phase.epochs}"
-    if live.step and live.step.seconds_left > 0:
+    if live.step and live.step.phase == live.phase.index and live.step.seconds_left > 0:
         text += f" · about {words.seconds(live.step.seconds_left)} left"
     return live.position, text
 
@@ -198,11 +208,12 @@ def _numbers(live: LiveRun, state: RunState) -> None:
         value = live.epochs[-1][1].train.get("accuracy") if live.epochs else None
         label, note = "Training accuracy", "On the items that it learns from; what counts is measured at the end."
     cells[0].metric(label, "–" if value is None else f"{value:.1%}", border=True, help=note)
-    speed = f"{step.items_per_second:,.0f} / s" if step and step.items_per_second else "–"
-    cells[1].metric("Items", speed, border=True, help="How many items the computer learns from each second.")
+    speed = f"{step.items_per_second:,.0f}" if step and step.items_per_second else "–"
+    cells[1].metric("Items a second", speed, border=True, help="How many items the computer learns from each second.")
     start = live.started.at if live.started else state.created
     end = live.ended.at if live.ended else (time() if state.active else live.epochs[-1][1].at if live.epochs else start)
-    cells[2].metric("Time so far" if state.active else "Time", words.seconds(end - start), border=True)
+    took = words.seconds(end - start) if live.started or not state.active else "–"
+    cells[2].metric("Time so far" if state.active else "Time", took, border=True)
 
 
 def _curves(live: LiveRun) -> None:

@@ -3,7 +3,7 @@
 import plotly.graph_objects as go
 import streamlit as st
 
-from tl_core.advice.values import Card, ProbeReport
+from tl_core.advice.values import NOT_MEASURED, Card, ProbeReport
 from tl_core.evaluation.saved import read_curve
 from tl_core.plan import Reason
 from tl_core.strategies import STRATEGIES
@@ -25,7 +25,7 @@ def probe(known: Ground) -> bool:
         with st.container(border=True, key="plan_probe"):
             st.markdown(
                 f"**Getting to know your data.** {words.tell(known.spec.title)} looks at every item once. "
-                "The recommendation below gets better with it; you need not wait."
+                "The recommendation below rests on it. This takes some seconds; with many items, a few minutes."
             )
             st.progress(share, text=doing)
         return True
@@ -123,6 +123,7 @@ def _card(card: Card, known: Ground) -> None:
             st.caption(" · ".join(facts) or ":material/schedule: not measured yet")
         if st.button("Choose", key=f"plan_choose_{strategy.name}", width="stretch"):
             planning.choose(strategy.name, known)
+            st.toast(f"{strategy.title} is chosen", icon=":material/check:")
             st.rerun()
 
 
@@ -135,7 +136,10 @@ def evidence(known: Ground) -> None:
     with left:
         st.subheader("How deep to cut", anchor=False)
         _depth(known.probe)
-        st.caption("A simple head on the frozen features after each layer group, by cross-validation.")
+        st.caption(
+            "A simple head on the frozen features after each layer group, by cross-validation. The large dot is "
+            "where to cut: the last group that is not clearly worse than the best."
+        )
     if curve and right:
         with right:
             st.subheader("What more labels would bring", anchor=False)
@@ -181,6 +185,8 @@ def _depth(report: ProbeReport) -> None:
 
 
 def _source(reason: Reason) -> str:
+    if reason.source == NOT_MEASURED:
+        return ""  # the text says so already
     if reason.source.startswith("http"):
         return f":small[[source]({reason.source})]"
     return f":small[:gray[{words.tell(reason.source)}]]"

@@ -94,7 +94,11 @@ def comparison_card(comparison: Comparison) -> None:
         st.markdown(f"**Against: {comparison.title[0].lower()}{comparison.title[1:]}**")
         st.badge(word, icon=icon, color=colour)
         cells = st.columns([4, 3, 3])
-        cells[0].metric("Transfer gain", f"{100 * comparison.gain.value:+.1f}", help="In percentage points.")
+        cells[0].metric(
+            "Gain in points",
+            f"{100 * comparison.gain.value:+.1f}",
+            help="How many more right answers in a hundred this model gives than the other.",
+        )
         cells[1].metric("This model", f"{comparison.transfer.value:.1%}")
         cells[2].metric("The other", f"{comparison.other.value:.1%}")
         st.write(verdict_sentence(comparison))

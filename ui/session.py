@@ -86,10 +86,20 @@ def start_over() -> Session:
     """Begin a new, empty project; the old one keeps its draft."""
     session = Session(project=uuid.uuid4().hex[:8])
     write_json(_path(session.project), dump(session))
-    st.session_state[KEY] = session.project
-    st.query_params.clear()
-    address(session)
+    _enter(session)
     return session
+
+
+def projects() -> list[Session]:
+    """Return the projects that have data, the last changed first."""
+    drafts = sorted(workspace().folder("projects").glob("*.json"), key=lambda path: -path.stat().st_mtime)
+    return [session for path in drafts if (session := _read(path.stem)) and session.dataset]
+
+
+def open_project(project: str) -> None:
+    """Make another project the one of this tab, where there is such."""
+    if session := _read(project):
+        _enter(session)
 
 
 def address(session: Session) -> None:
@@ -129,6 +139,12 @@ def backbone() -> BackboneSpec | None:
 @st.cache_resource(show_spinner=False, max_entries=8)
 def _open(folder: str, version: int) -> Dataset:
     return Dataset.open(Path(folder))
+
+
+def _enter(session: Session) -> None:
+    st.session_state[KEY] = session.project
+    st.query_params.clear()
+    address(session)
 
 
 def _path(project: str) -> Path:

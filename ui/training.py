@@ -1,5 +1,7 @@
 """The train page's parts: what will run, the run as it goes on, how it ended."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from tl_core.advice.cost import estimate
@@ -7,6 +9,7 @@ from tl_core.backbones.spec import BACKBONES, BackboneSpec
 from tl_core.backbones.speed import read_speed
 from tl_core.data.dataset import Dataset
 from tl_core.plan import TransferPlan
+from tl_core.runs.failure import LOG
 from tl_core.runs.store import RunState
 from tl_core.types import Estimate
 from ui import rail, running, session, words
@@ -107,9 +110,23 @@ def outcome(state: RunState) -> None:
     tone = st.error if state.status == "failed" else st.warning
     reason = words.tell(state.reason or "The training did not finish.")
     tone(f"**{reason}**\n\n{words.tell(state.hint)}")
+    details = last_lines(running.store().folder(state.id) / LOG)
+    if "Traceback" in details:
+        with st.expander("Details for whoever looks into it", icon=":material/bug_report:", key="train_details"):
+            st.code(details, language=None, wrap_lines=True)
     if st.button("Start again", type="primary", icon=":material/replay:", key="train_again"):
         session.update(run=running.restart(state))
         st.rerun()
+
+
+def last_lines(path: Path, size: int = 3000) -> str:
+    """Return the end of a log, "" where there is none."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, path.stat().st_size - size))
+            return file.read().decode("utf-8", "replace").strip()
+    except OSError:
+        return ""
 
 
 def queue_line(state: RunState) -> None:

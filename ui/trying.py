@@ -108,12 +108,12 @@ def _left_out(skipped: tuple[tuple[str, str], ...]) -> None:
             st.markdown("\n".join(f"- {words.tell(item)}: {words.tell(reason)}" for item, reason in skipped[:ROWS]))
 
 
-def batch(bundle: Path, report: Report) -> None:
+def batch(bundle: Path) -> None:
     """Classify many items at once and hand the table out."""
-    images = session.open_dataset(report.fingerprint)
-    kind = "pictures in a zip" if images is None or images.modality == "image" else "texts in a CSV, TSV or zip"
+    text = (bundle / "tokenizer.json").is_file()
+    kind = "texts in a CSV, TSV or zip" if text else "pictures in a zip"
     st.write(f"Drop in many {kind}. You get a table with the answer and a probability for each class.")
-    uploaded = uploader("A batch", ["zip", "csv", "tsv", "txt"], "try_batch")
+    uploaded = uploader("A batch", ["zip", "csv", "tsv", "txt"] if text else ["zip"], "try_batch")
     if uploaded:
         st.session_state.pop("try_table", None)
         bar = st.progress(0.0, text="Loading the model")
@@ -130,9 +130,9 @@ def batch(bundle: Path, report: Report) -> None:
     name, found = st.session_state["try_table"]
     table = found.table
     st.markdown(f"**{words.plural(len(table), 'item')} classified**")
-    _left_out(found.skipped)
     counts = table["predicted"].value_counts()
     st.caption(" · ".join(f"{words.tell(str(label))}: {count:,}" for label, count in counts.head(TOP).items()))
+    _left_out(found.skipped)
     shares = {
         str(column): st.column_config.ProgressColumn(str(column), min_value=0, max_value=1, format="percent")
         for column in table.columns[2:]

@@ -129,6 +129,12 @@ def test_a_single_item_can_be_profiled(make_zip, workspace):
     assert {"no-validation", "no-test", "one-class"} <= set(codes(found))
 
 
+def test_nothing_to_test_with_blocks_before_anything_is_trained(make_zip, workspace):
+    found = profile(import_data(make_zip({"cats/1.png": picture(1), "dogs/2.png": picture(2)}), workspace))
+    with pytest.raises(DataError, match="None of the 2 items is left to test with"):
+        found.require_usable()
+
+
 def test_what_was_left_out_and_changed_is_counted(make_zip, workspace):
     from PIL import Image
 

@@ -52,6 +52,24 @@ def test_columns_can_be_corrected(app: AppTest) -> None:
     assert not app.button(key="data_import").disabled
 
 
+def test_a_label_that_was_not_found_is_asked_for(app: AppTest) -> None:
+    rows = b"".join(b"%d,letter number %d,web\n" % (i, i) for i in range(30))
+    upload(app, "letters.csv", b"nr,note,channel\n" + rows)
+    assert app.selectbox(key="data_label").value is None
+    assert "No column" in said(app)
+    assert app.button(key="data_import").disabled
+    app.selectbox(key="data_label").select("channel").run()
+    assert "No column" not in said(app)
+    assert not app.button(key="data_import").disabled
+
+
+def test_what_is_said_of_the_label_is_said_of_the_chosen_column(app: AppTest) -> None:
+    rows = b"".join(b"%d,letter number %d,%s\n" % (i, i, (b"a", b"b")[i % 2]) for i in range(30))
+    upload(app, "letters.csv", b"nr,note,label\n" + rows)
+    app.selectbox(key="data_label").select("nr").run()
+    assert "'nr' has 30 different" in said(app)
+
+
 def test_cancelled_table_is_gone(app: AppTest, workspace: Workspace) -> None:
     upload(app, "letters.csv", csv_bytes())
     app.button(key="data_cancel").click().run()

@@ -117,6 +117,17 @@ def test_a_failure_says_what_to_do_and_starts_again(app, workspace, tiny_images,
     assert app.query_params["run"] == store.list()[0].id != run
 
 
+def test_the_technical_side_of_a_failure_is_there_on_demand(app, workspace, tiny_images, store):
+    ended = RunEnded("failed", "An error that was not expected.", "Start it again.")
+    run = scripted.write_run(store, scripted.task(tiny_images), [ended])
+    (store.folder(run) / "worker.log").write_text("x" * 5000 + "Traceback (most recent call last):\nKeyError: 'y'")
+    open_train(app, workspace, tiny_images, run)
+    assert "not expected" in app.error[0].value
+    assert "KeyError" not in said(app)
+    assert "KeyError: 'y'" in app.code[0].value
+    assert len(app.code[0].value) <= 3000
+
+
 def test_a_worker_that_vanished_shows_as_interrupted(app, workspace, tiny_images, store):
     run = scripted.write_run(store, scripted.task(tiny_images), [*scripted.script(scripted.PLAN, 35)])
     open_train(app, workspace, tiny_images, run)

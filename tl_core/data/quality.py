@@ -62,7 +62,7 @@ def _label_findings(dataset: Dataset, table: np.ndarray) -> list[Finding]:
             Finding(
                 "stop",
                 "one-class",
-                f"All {n:,} items are in one class, {dataset.classes[0]!r}.",
+                f"{'The only item is' if n == 1 else f'All {n:,} items are'} in one class, {dataset.classes[0]!r}.",
                 "Add items of at least one other class: a model learns by telling classes apart.",
             )
         ]
@@ -166,13 +166,26 @@ def _duplicate_findings(dataset: Dataset) -> list[Finding]:
 
 
 def _split_findings(table: np.ndarray) -> list[Finding]:
+    n, tested = int(table.sum()), int(table[:, 2].sum())
     findings = []
-    for name, total in zip(SPLITS[1:], table.sum(axis=0)[1:].tolist(), strict=True):
-        if not total:
-            level: Level = "warn" if name == "validation" else "stop"
-            use = "choose between settings" if name == "validation" else "measure the result honestly"
-            message = f"No item is left for {name}, so there is nothing to {use} with."
-            findings.append(Finding(level, f"no-{name}", message, "Add items, or give that split a larger share."))
+    if not tested:
+        findings.append(
+            Finding(
+                "stop",
+                "no-test",
+                f"None of the {n:,} items is left to test with, so nothing could be said of how good a model is.",
+                "Add more different items, four of a class at least: identical ones are kept on one side of the split.",
+            )
+        )
+    if not table[:, 1].sum():
+        findings.append(
+            Finding(
+                "warn",
+                "no-validation",
+                "No item is left for validation, so there is nothing to choose between settings with.",
+                "Add items, or give that split a larger share.",
+            )
+        )
     return findings
 
 

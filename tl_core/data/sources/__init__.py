@@ -62,7 +62,7 @@ def import_data(
             return _store_table(grid, table.name, draft, workspace, options, progress)
         modality = modality_of(tree)
         if modality is None:
-            raise DataError(f"There is nothing in {path.name} that can be read as pictures, texts or a table.", _WHAT)
+            raise _nothing(tree, path.name)
         items = class_folders(tree, modality, path.name)
         draft = _draft(path, modality, options)
         draft.lines += tree.lines
@@ -142,6 +142,16 @@ def only_table(tree: Tree) -> Entry | None:
     shared = strip_enclosing([*texts, *(e.name for e in tables)], 1)
     sorted_texts = any(name.count("/") > shared for name in texts)
     return tables[0] if len(tables) == 1 and not sorted_texts and modality_of(tree) != "image" else None
+
+
+def _nothing(tree: Tree, source: str) -> DataError:
+    """Return why a tree without pictures and texts is no data set: it holds several tables, or nothing to read."""
+    tables = [e.name for e in tree.entries if e.suffix in TABLE_SUFFIXES]
+    if len(tables) > 1:
+        named = ", ".join(tables[:3]) + (", ..." if len(tables) > 3 else "")
+        hint = "Give one of them, or join them; a column named split can say train, validation or test."
+        return DataError(f"There are {len(tables):,} tables in {source} ({named}), and only one can be read.", hint)
+    return DataError(f"There is nothing in {source} that can be read as pictures, texts or a table.", _WHAT)
 
 
 def _store_table(
