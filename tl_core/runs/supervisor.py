@@ -176,9 +176,9 @@ def _spawn(store: RunStore, run_id: str) -> "subprocess.Popen[bytes]":
     paths = [str(_SOURCE), os.environ.get("PYTHONPATH", "")]
     environment = {
         **os.environ,
+        **process.QUIET,
         "PYTHONPATH": os.pathsep.join(path for path in paths if path),
         "PYTHONUNBUFFERED": "1",
-        "OMP_WAIT_POLICY": "PASSIVE",  # idle threads sleep: the server on the same cores stays quick
     }
     with open(folder / LOG, "ab") as output:
         return subprocess.Popen(
