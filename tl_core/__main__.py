@@ -4,8 +4,8 @@ import os
 import sys
 
 from tl_core.cli import main
+from tl_core.threads import CALM
 
 if __name__ == "__main__":
-    # Read when torch is loaded: threads that spin while they wait cost up to seven times the speed on busy cores.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.update(CALM | dict(os.environ))
     sys.exit(main(sys.argv[1:]))
