@@ -168,6 +168,7 @@ MISTAKES = {
     "no plan": (["train", "{data}", "--out", "{new}", "--plan", "{new}"], "cannot be read"),
     "plan is a picture": (["train", "{data}", "--out", "{new}", "--plan", "{picture}"], "no plan"),
     "plan is a folder": (["train", "{data}", "--out", "{new}", "--plan", "{empty}"], "cannot be read"),
+    "plan is empty": (["train", "{data}", "--out", "{new}", "--plan", "{empty_plan}"], "plan"),
     "plan has a mistake": (["train", "{data}", "--out", "{new}", "--plan", "{bad_plan}"], "hed"),
     "plan is for another": (
         ["train", "{data}", "--out", "{new}", "--plan", "{plan}", "--backbone", "tiny_text"],
@@ -196,6 +197,8 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(name, capsys, workspace, fold
         shutil.copy(folder / Path(path).name / "1.png", tmp_path / path)
     (folder / "red").rename(places["one"] / "red") if name == "one class" else None
     places |= {"pair": tmp_path / "pair.csv", "tables": tmp_path / "tables"}
+    places["empty_plan"] = tmp_path / "empty.yaml"
+    places["empty_plan"].touch()
     places["pair"].write_text("text,label\na good thing,a\na bad thing,b\n")
     places["tables"].mkdir()
     for table in ("train.csv", "test.csv"):

@@ -76,7 +76,12 @@ def _load(folder: Path) -> Classify:
             raise broken
 
         return refuse
-    return lambda source, out, told: classify(bundle, source, out, told)
+
+    def answer(source: str, out: Path, told: Told) -> tuple[int, list[tuple[str, str]]]:
+        inputs = classify(bundle, source, out, told)
+        return len(inputs.ids), inputs.skipped
+
+    return answer
 
 
 def main(folder: Path) -> None:

@@ -64,8 +64,13 @@ def test_the_text_column_can_be_named(make_table, workspace):
     path = make_table("a,b\nsome long words here,short\nother long words here,brief\n")
     assert read_inputs(path, "text", workspace).texts[0] == "some long words here"
     assert read_inputs(path, "text", workspace, text_column="b").texts == ("short", "brief")
-    with pytest.raises(DataError, match="There is no column named 'c'"):
-        read_inputs(path, "text", workspace, text_column="c")
+
+
+def test_a_table_without_the_column_of_the_training_is_read_by_its_look(make_table, workspace):
+    path = make_table("nr,Nachricht\n1,some long words here\n2,other long words here\n")
+    inputs = read_inputs(path, "text", workspace, text_column="text")
+    assert inputs.texts == ("some long words here", "other long words here")
+    assert inputs.text_column == "Nachricht"
 
 
 def test_a_zip_with_a_table_or_texts(make_zip, workspace):

@@ -11,7 +11,7 @@ from tl_core.worker import work
 
 
 def execute(task, workspace, folder, control):
-    yield Progress(os.environ["OMP_WAIT_POLICY"], 0, 1)
+    yield Progress(f"{os.environ['OMP_WAIT_POLICY']} {os.environ['OPENBLAS_NUM_THREADS']}", 0, 1)
     if task.name == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     if task.name == "break off":

@@ -53,7 +53,7 @@ def test_a_run_goes_through_another_process(store):
     assert wait_for(store, run_id, "done", "failed", "interrupted").status == "done"
     events, _ = store.events(run_id)
     assert [type(event).__name__ for event in events] == ["Progress", "RunEnded"]
-    assert events[0].stage == "PASSIVE"
+    assert events[0].stage == "PASSIVE 1"
     assert pid_of(store, run_id) != os.getpid()
 
 

@@ -1,6 +1,7 @@
 """`predict`: classify images or texts with a trained model."""
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from tl_core.errors import UsageError
 from tl_core.workspace import Workspace
 
 if TYPE_CHECKING:
+    from tl_core.data.inputs import Inputs
     from tl_core.export.bundle import Bundle
 
 CHUNK = 256
@@ -17,25 +19,23 @@ CHUNK = 256
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Write one row an item: the item, the predicted class, and every class's probability."""
-    out: Path = arguments.out
-    if out.is_dir() or not out.parent.is_dir():
+    out: Path = arguments.out.expanduser()
+    if out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
         raise UsageError(f"{out} cannot be written.", "Name a file in a folder that exists.")
     from tl_core.export.bundle import load_bundle
 
-    bundle = load_bundle(arguments.bundle)
-    count, skipped = classify(
-        bundle, arguments.input, out, lambda done, total: console.stage("Classifying", done, total)
-    )
-    for item, reason in skipped:
+    bundle = load_bundle(arguments.bundle.expanduser())
+    inputs = classify(bundle, arguments.input, out, lambda done, total: console.stage("Classifying", done, total))
+    if inputs.text_column != bundle.text_column and inputs.text_column:
+        console.note(f"The texts were read from the column {inputs.text_column!r}.")
+    for item, reason in inputs.skipped:
         console.note(f"Skipped {item}: {reason}")
-    console.line(f"{count:,} predictions are in {out}")
+    console.line(f"{len(inputs.ids):,} predictions are in {out}")
     return 0
 
 
-def classify(
-    bundle: "Bundle", source: str, out: Path, told: Callable[[int, int], None]
-) -> tuple[int, list[tuple[str, str]]]:
-    """Write the predictions for a source; return how many there are, and each item left out with the reason.
+def classify(bundle: "Bundle", source: str, out: Path, told: Callable[[int, int], None]) -> "Inputs":
+    """Write the predictions for a source; return what was classified, and what was left out.
 
     `told` hears how many items are done, of how many. Raises DataError where nothing can be read.
     """
@@ -51,5 +51,4 @@ def classify(
         told(start, len(items))
         found.append(bundle.predict(items[start : start + CHUNK]))
     write_predictions(out, inputs.ids, np.concatenate(found), bundle.classes)
-    skipped = [(line.item, line.reason) for line in inputs.receipt.lines if line.action == "skipped"]
-    return len(inputs.ids), skipped
+    return inputs

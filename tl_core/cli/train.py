@@ -30,10 +30,10 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     out: Path = arguments.out
     _check_names(arguments)
     check_out(out)
-    written = _read(arguments.plan) if arguments.plan else ""
+    written = _read(arguments.plan) if arguments.plan else None
     workspace = Workspace.default()
     dataset = open_data(arguments.data, workspace, console)
-    if written:
+    if written is not None:
         usable_profile(dataset)
         plan, spec = _plan_from(written, arguments.backbone, dataset)
     else:

@@ -28,11 +28,18 @@ class Inputs:
     paths: tuple[Path, ...] = ()
     texts: tuple[str, ...] = ()
     receipt: Receipt = field(default_factory=lambda: Receipt("", 0))
+    text_column: str = ""
+
+    @property
+    def skipped(self) -> list[tuple[str, str]]:
+        """Return each item that was left out, with the reason."""
+        return [(line.item, line.reason) for line in self.receipt.lines if line.action == "skipped"]
 
 
 def read_inputs(source: str, modality: Modality, workspace: Workspace, text_column: str = "") -> Inputs:
     """Read what is to be predicted from a file, zip, folder or table, or from `sample:NAME`.
 
+    The texts of a table are in `text_column`; where it has no such column, in the one that most looks like texts.
     Pictures are put in the workspace's uploads, in the same form that an import stores them. Raises DataError
     where nothing of the modality can be read.
     """
@@ -44,7 +51,7 @@ def read_inputs(source: str, modality: Modality, workspace: Workspace, text_colu
     if path.is_file() and (suffix in IMAGE_SUFFIXES or (suffix in TEXT_SUFFIXES and modality == "text")):
         reader.add(Entry(path.name, path.stat().st_size, path.read_bytes))
     elif is_table(path):
-        reader.add_table(read_grid(read_bytes(path), path.name, ImportOptions(text_column=text_column)), text_column)
+        reader.add_table(read_grid(read_bytes(path), path.name, ImportOptions()), text_column)
     else:
         with open_tree(path, workspace.limits) as tree:
             table = only_table(tree) if modality == "text" else None
@@ -68,6 +75,7 @@ class _Reader:
     paths: list[Path] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     lines: list[ReceiptLine] = field(default_factory=list)
+    text_column: str = ""
 
     @cached_property
     def _folder(self) -> Path:
@@ -94,7 +102,7 @@ class _Reader:
         """Take every row that has a text. Raises DataError for pictures, or where no column holds texts."""
         if self.modality == "image":
             raise DataError(f"{self.source} is a table, and this model looks at pictures.", "Give a picture or a zip.")
-        column = text_column or find_text_column(grid)
+        self.text_column = column = text_column if text_column in grid.columns else find_text_column(grid)
         if not column:
             raise DataError(f"No column of {self.source} holds texts.", "Name the column that does.")
         self.lines += [ReceiptLine(f"row {n}", "skipped", f"it has {cells} cells, more than there are columns")
@@ -112,7 +120,7 @@ class _Reader:
             noun = "picture" if self.modality == "image" else "text"
             raise DataError(f"There is no {noun} to read in {self.source}.{why}", f"This model takes {noun}s.")
         receipt = Receipt(self.source, len(self.ids), tuple(self.lines))
-        return Inputs(tuple(self.ids), tuple(self.paths), tuple(self.texts), receipt)
+        return Inputs(tuple(self.ids), tuple(self.paths), tuple(self.texts), receipt, self.text_column)
 
     def _add_image(self, entry: Entry) -> None:
         data = entry.read()
