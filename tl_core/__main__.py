@@ -3,9 +3,11 @@
 import os
 import sys
 
-from tl_core.cli import main
-from tl_core.threads import CALM
+from tl_core.runs.process import QUIET
 
 if __name__ == "__main__":
-    os.environ.update(CALM | dict(os.environ))
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    from tl_core.cli import main  # after the environment, which numpy reads when it is loaded
+
     sys.exit(main(sys.argv[1:]))
