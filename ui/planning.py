@@ -56,13 +56,17 @@ def ground() -> Ground:
 
 
 def settle(known: Ground) -> TransferPlan:
-    """Return the project's plan, and keep it: as edited, else of the chosen strategy, else as recommended."""
+    """Return the project's plan, and keep it: as edited, else of the chosen strategy, else as recommended.
+
+    The page runs again where that changed it, because the rail was drawn before.
+    """
     now = session.current()
     if now.plan and now.edited and now.plan.backbone == known.spec.name:
         return now.plan
     plan = known.advice.plan if not now.strategy else make(known, now.strategy, now.options)
     if plan != now.plan:
         session.update(plan=plan, edited=False)
+        st.rerun()
     return plan
 
 

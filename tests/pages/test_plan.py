@@ -11,6 +11,7 @@ from tl_core.runs.store import RunStore
 from tl_core.strategies import STRATEGIES, Setting
 from tl_core.types import Estimate, dump, load
 from tl_core.workspace import Workspace, read_json, write_json
+from ui import rail
 from ui.session import Session
 
 GROUPS = ["stem", *(f"blocks.{i}" for i in range(7)), "top"]
@@ -48,6 +49,16 @@ def test_a_recommendation_is_there_at_once(planned: AppTest, workspace: Workspac
     assert planned.title[0].value == "Decide what learns"
     assert "Feature extraction" in said(planned)
     assert saved_plan(workspace).strategy == "feature_extraction"
+
+
+def test_the_page_runs_again_when_it_made_a_plan_because_the_rail_was_drawn_before(
+    planned: AppTest, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    monkeypatch.setattr(rail, "draw", lambda project, here: drawn.append(project.plan))
+    planned.button(key="plan_choose_partial").click().run()
+    assert drawn[-1] is not None
+    assert drawn[-1].strategy == "partial"
 
 
 def test_going_on_waits_for_the_check_unless_one_chooses_oneself(planned: AppTest) -> None:

@@ -148,8 +148,10 @@ def domain_of(spec: BackboneSpec, probe: ProbeReport | None, said: str | None = 
         text = "There are too few items to measure how near your data is; taken as similar."
         return Domain("not measured", Reason(text, NOT_MEASURED))
     if probe.tap in (None, spec.groups[-1].name):
-        return Domain("similar", Reason("The last layer's features serve your data best: similar.", MEASURED_HERE))
-    text = f"The features after {probe.tap} serve your data better than the last layer's: different."
+        return Domain(
+            "similar", Reason("The last layer's features serve your data best: the domain is similar.", MEASURED_HERE)
+        )
+    text = f"The features after {probe.tap} serve your data better than the last layer's: the domain is different."
     return Domain("different", Reason(text, MEASURED_HERE))
 
 
