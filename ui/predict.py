@@ -14,9 +14,9 @@ from threading import Lock
 from typing import Any
 
 import pandas as pd
-from tl_core.threads import CALM
 
 from tl_core.errors import DataError, RunError
+from tl_core.threads import CALM
 
 ROOT = Path(__file__).resolve().parents[1]
 Progress = Callable[[float, str], None]
