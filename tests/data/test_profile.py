@@ -154,3 +154,10 @@ def test_stops_come_first(make_table, workspace):
 
 def test_a_manifest_without_sizes_can_be_profiled(tiny_images):
     assert profile(tiny_images).sizes == ()
+
+
+def test_folders_of_two_items_each_are_classes_and_not_ids(make_zip, workspace):
+    files = {f"class {c:02}/{i}.png": picture(100 * c + i) for c in range(12) for i in range(2)}
+    assert "label-like-id" not in codes(profile(import_data(make_zip(files), workspace)))
+    alone = {f"class {c:02}/0.png": picture(c) for c in range(12)}
+    assert "label-like-id" in codes(profile(import_data(make_zip(alone), workspace)))

@@ -77,7 +77,8 @@ def _label_findings(dataset: Dataset, table: np.ndarray) -> list[Finding]:
                 tuple(trained),
             )
         ]
-    if kinds >= _MANY_CLASSES and kinds > n / 3:
+    few = 3 if dataset.text_column else 2  # a person who makes folders means them as classes, even with two items each
+    if kinds >= _MANY_CLASSES and kinds > n / few:
         return [
             Finding(
                 "stop",
