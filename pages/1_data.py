@@ -3,12 +3,12 @@
 import streamlit as st
 
 from ui import data_in, data_view, projects, rail, session
+from ui.heading import heading
 from ui.words import findings, tell
 
 
 def welcome() -> None:
-    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-        st.title("Bring your data", anchor=False, width="content")
+    with heading("Bring your data"):
         projects.switcher()
     st.write(
         "Show Graft examples that are sorted already. It takes a network that has learned from millions of others "
@@ -23,14 +23,12 @@ def welcome() -> None:
 
 def chosen() -> None:
     dataset = session.dataset()
-    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-        st.title(tell(dataset.name), anchor=False, width="content")
-        with st.container(horizontal=True, width="content"):
-            projects.switcher()
-            projects.begin_button("data_new")
-            if st.button("Use other data", icon=":material/swap_horiz:", key="data_other"):
-                st.session_state[data_in.CHOOSING] = True
-                st.rerun()
+    with heading(tell(dataset.name)):
+        projects.switcher()
+        projects.begin_button("data_new")
+        if st.button("Use other data", icon=":material/swap_horiz:", key="data_other"):
+            st.session_state[data_in.CHOOSING] = True
+            st.rerun()
     found = data_view.profile_of(dataset)
     data_view.overview(dataset)
     findings(found.findings)

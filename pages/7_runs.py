@@ -8,6 +8,7 @@ from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import GraftError
 from tl_core.runs.store import RunState
 from ui import empty, errors, projects, rail, running, session, words
+from ui.heading import heading
 from ui.results import interval, read_report
 
 KINDS = {"train": "Training", "probe": "Probe of the data", "curve": "Data-efficiency curve", "speed": "Speed test"}
@@ -87,11 +88,9 @@ def show(everything: bool, page: int) -> None:
         card(state)
 
 
-with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-    st.title("All runs", anchor=False, width="content")
-    with st.container(horizontal=True, width="content"):
-        projects.switcher()
-        projects.begin_button("runs_new")
+with heading("All runs"):
+    projects.switcher()
+    projects.begin_button("runs_new")
 states = running.store().list()
 if not states:
     empty.empty(

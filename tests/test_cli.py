@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -152,6 +153,9 @@ MISTAKES = {
     "no data": (["profile", "{new}"], "nothing at"),
     "no data to train": (["train", "{new}", "--out", "{new}"], "nothing at"),
     "the home of nobody": (["profile", "~nobody-at-all/data"], "not a path"),
+    "here": (["train", "{data}", "--out", "."], "the folder you are in"),
+    "out of nobody": (["train", "{data}", "--out", "~nobody-at-all/model"], "not a path"),
+    "train of one class": (["advise", "{lopsided}"], "fewer than two classes"),
     "sample": (["advise", "sample:digit"], "Did you mean 'digits'?"),
     "empty": (["profile", "{empty}"], "nothing"),
     "not a zip": (["curve", "{bad_zip}"], "zip"),
@@ -181,13 +185,16 @@ MISTAKES = {
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_one_sentence_and_exit_code_2(name, capsys, workspace, folder, plan, tmp_path):
-    places = {key: tmp_path / key for key in ("new", "empty", "bad_zip", "bad_plan", "one", "table")}
+    places = {key: tmp_path / key for key in ("new", "empty", "bad_zip", "bad_plan", "one", "table", "lopsided")}
     places |= {"data": folder, "plan": plan, "picture": next((folder / "red").iterdir())}
     places["empty"].mkdir()
     places["bad_zip"] = tmp_path / "bad.zip"
     places["bad_zip"].write_bytes(b"PK\x03\x04 and nothing more")
     places["bad_plan"].write_text(PLAN.format(backbone="tiny_image", group="hed", epochs=1))
     (places["one"]).mkdir()
+    for path in ("lopsided/train/red", "lopsided/test/blue one"):
+        (tmp_path / path).mkdir(parents=True)
+        shutil.copy(folder / Path(path).name / "1.png", tmp_path / path)
     (folder / "red").rename(places["one"] / "red") if name == "one class" else None
     places |= {"pair": tmp_path / "pair.csv", "tables": tmp_path / "tables"}
     places["empty_plan"] = tmp_path / "empty.yaml"

@@ -8,7 +8,7 @@ from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
 from tl_core.data.split import SplitSpec
 from tl_core.errors import DataError, RunError
-from tl_core.evaluation.saved import bundle_folder, read_curve, read_report
+from tl_core.evaluation.saved import bundle_folder, read_curve, read_report, write_curve, write_report
 from tl_core.export.bundle import load_bundle
 from tl_core.jobs import execute
 from tl_core.plan import TransferPlan
@@ -140,6 +140,25 @@ def test_the_scratch_arm_joins_the_curve_with_its_budget(workspace, tiny_texts, 
     assert {arm.name for arm in curve.arms} == {"transfer", "classical", "scratch"}
     assert curve.arm("scratch").points
     assert "0 s" in curve.arm("scratch").budget
+
+
+def test_arms_that_broke_off_are_measured_again(workspace, tiny_texts, tiny_backbones):
+    task = Task("curve", tiny_backbones[1], tiny_texts.fingerprint, budget=0.2)
+    run(workspace, replace(task, kind="probe"))
+    whole = read_curve(workspace, task)
+    write_curve(workspace, task, replace(whole, arms=tuple(replace(a, points=a.points[:1]) for a in whole.arms)))
+    run(workspace, task)
+    assert [(arm.name, arm.points) for arm in read_curve(workspace, task).arms[:2]] == [
+        (arm.name, arm.points) for arm in whole.arms
+    ]
+
+
+def test_a_baseline_is_only_written_where_the_data_are_the_same(workspace, image_task):
+    first, _ = run(workspace, image_task)
+    folder = RunStore(workspace).folder(first)
+    write_report(folder, replace(read_report(folder), fingerprint="other"))
+    _, events = run(workspace, replace(image_task, compare_to=first))
+    assert any(isinstance(event, Noted) and event.finding.code == "no_comparison" for event in events)
 
 
 def test_a_speed_test_is_kept(workspace, tiny_backbones, monkeypatch):

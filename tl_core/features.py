@@ -1,7 +1,6 @@
 """The probe and the feature store: one forward pass of the frozen backbone, and everything else reads its result."""
 
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +20,7 @@ from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.errors import BackboneError, DataError, WorkspaceError
 from tl_core.types import dump, load
-from tl_core.workspace import Workspace, new_folder, read_json, write_json
+from tl_core.workspace import Workspace, new_folder, read_json, sweep, write_json
 
 BATCH = 16
 """Pictures of one batch of the probe: larger ones are no faster on a CPU, and stop later."""
@@ -29,8 +28,6 @@ TOKENS = 4096
 """Tokens of one batch of texts, padding included."""
 INPUT_BUDGET = 4 * 2**30
 """Bytes of disk for the prepared pictures of all data sets together."""
-ABANDONED = 24 * 3600
-"""Seconds after which an unfinished probe is taken for dead."""
 VERSION = 1
 """Counts up when what the probe stores changes, so that old features are not taken for new ones."""
 
@@ -73,7 +70,7 @@ class FeatureStore:
         if spec.load is None:
             raise BackboneError(f"{spec.title} is not ready on this machine.", "Choose a backbone that is ready.")
         total = len(dataset.items)
-        _sweep(self._folder(dataset, spec).parent)
+        sweep(self._folder(dataset, spec).parent, ".*.part")
         yield 0, total
         with new_folder(self._folder(dataset, spec)) as folder:
             for done in self._pass(dataset, spec, folder):
@@ -172,13 +169,6 @@ def _batches(items: Sequence[torch.Tensor], first: np.ndarray) -> Iterator[np.nd
         stop = start + max(1, TOKENS // int(lengths[order[start]]))
         yield order[start:stop]
         start = stop
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what a probe left that was killed: unfinished folders that are older than any probe takes."""
-    for part in folder.glob(".*.part"):
-        if time.time() - part.stat().st_mtime > ABANDONED:
-            shutil.rmtree(part, ignore_errors=True)
 
 
 def _new_array(path: Path, shape: tuple[int, int]) -> np.ndarray:

@@ -3,9 +3,10 @@
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,14 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read plain JSON types."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def sweep(folder: Path, pattern: str, seconds: float = 24 * 3600) -> None:
+    """Remove what matches and was not touched for so long: what is unfinished then belongs to nobody any more."""
+    for path in folder.glob(pattern):
+        with suppress(OSError):  # somebody else may be just finishing or removing it
+            if time.time() - path.stat().st_mtime > seconds:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 @contextmanager

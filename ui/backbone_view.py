@@ -72,7 +72,7 @@ def facts(spec: BackboneSpec, modality: Modality) -> list[tuple[str, str]]:
 def reads(spec: BackboneSpec) -> str:
     """Say in words how an item is prepared for a model."""
     if isinstance(spec.input, ImageInput):
-        return f"Pictures, shrunk and cut to {spec.input.size} × {spec.input.size} pixels"
+        return f"Pictures, scaled and cut to {spec.input.size} × {spec.input.size} pixels"
     if isinstance(spec.input, TextInput):
         return f"The first {spec.input.max_tokens} tokens of a text (about {round(spec.input.max_tokens * 0.75)} words)"
     return "Pictures" if spec.modality == "image" else "Texts"

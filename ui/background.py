@@ -58,7 +58,7 @@ def probe_task(dataset: Dataset, backbone: str) -> Task:
 def progress(state: RunState) -> tuple[float, str]:
     """Return how far a run is, 0 to 1, and what it does, in words."""
     if state.status == "queued":
-        return 0.0, "Waiting for its turn"
+        return 0.0, "Waiting for its turn: another run is at work, and is listed under Runs"
     events, _ = store().events(state.id)
     # by name, because a reloaded module has classes of its own
     last = cast(Progress | None, next((each for each in reversed(events) if type(each).__name__ == "Progress"), None))

@@ -49,7 +49,9 @@ def recommendation(known: Ground) -> None:
     with st.container(border=True, key="plan_advice"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.subheader(strategy.title, anchor=False, width="content")
-            if advised:
+            if advised and _open(known):
+                st.badge("Recommended so far", icon=":material/hourglass_top:", color="gray")
+            elif advised:
                 st.badge("Recommended for your data", icon=":material/eco:", color="violet")
             else:
                 st.badge("Your choice", icon=":material/person:", color="gray")
@@ -68,6 +70,14 @@ def recommendation(known: Ground) -> None:
             chosen = forms.form(strategy.options, usual | dict(session.current().options), f"plan_option_{name}")
             if not session.current().edited:
                 planning.set_options(known, name, chosen)
+
+
+def _open(known: Ground) -> bool:
+    """Whether the look at the data still goes on, which may change the recommendation."""
+    if known.probe:
+        return False
+    run = background.find(background.probe_task(known.dataset, known.spec.name))
+    return run is not None and run.active
 
 
 def _expectation(card: Card, probe: ProbeReport | None) -> None:

@@ -90,7 +90,8 @@ def answer(about: str, truth: str, ask: Callable[[predict.Progress], predict.Pre
             return
     chances = predict.probabilities(known[about])
     said, chance = next(iter(chances.items()))
-    st.markdown(f"### {words.tell(said)}")
+    mark = "" if not truth else ":green[:material/check:] " if truth == said else ":red[:material/close:] "
+    st.markdown(f"### {mark}{words.tell(said)}")
     same = "the same" if truth == said else words.tell(truth)
     note = f"; the label says {same}" if truth else ""
     st.caption(f"{chance:.0%} sure{note}")

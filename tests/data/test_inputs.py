@@ -1,3 +1,6 @@
+import os
+import time
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -33,6 +36,14 @@ def test_a_picture_is_stored_as_an_import_stores_it(make_folder, workspace):
     with Image.open(inputs.paths[0]) as image:
         assert (image.mode, image.getpixel((0, 0))) == ("RGB", (255, 255, 255))
     assert inputs.receipt.lines[0].action == "converted"
+
+
+def test_pictures_of_yesterday_are_removed(make_folder, workspace):
+    paths = []
+    for name in ("x.png", "y.png"):
+        paths += read_inputs(make_folder({name: picture(len(paths))}, name[0]) + f"/{name}", "image", workspace).paths
+        os.utime(paths[-1], (time.time() - 25 * 3600,) * 2)
+    assert [path.exists() for path in paths] == [False, True]
 
 
 def test_one_text(make_folder, workspace):

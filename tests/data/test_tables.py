@@ -116,7 +116,7 @@ def test_labels_that_are_an_id(make_table, workspace):
         "The column 'label' has 200 different values, as if it were an id, in 200 rows: too few rows of each to learn."
     )
     found = profile(import_data(path, workspace))
-    assert [f.code for f in found.blocking] == ["label-like-id"]
+    assert found.blocking[0].code == "label-like-id"
     with pytest.raises(DataError, match="There are 200 different labels for 200 items"):
         found.require_usable()
 

@@ -53,7 +53,7 @@ def test_a_test_item_is_classified_beside_its_label(app, workspace, tiny_images,
     assert not app.exception
     assert asked[0].is_relative_to(tiny_images.folder)
     words = said(app)
-    assert "### b" in words
+    assert ":material/close:] b" in words
     assert "70% sure; the label says" in words
     app.run()
     assert len(asked) == 1

@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Print the data-efficiency curve: transfer, a classical model and the same network from scratch."""
+    from tl_core.evaluation.curve import scratch_counts, sizes
+
     workspace = Workspace.default()
     dataset = open_data(arguments.data, workspace, console)
     spec = choose_backbone("", dataset.modality)
     probed(dataset, spec, workspace, console)
     task = Task("curve", spec.name, dataset.fingerprint, dataset.split, name=f"Curve of {dataset.name}")
     curve = read_curve(workspace, task)
-    if curve is None or curve.arm("scratch") is None:
+    if curve is None or not curve.whole("scratch", len(scratch_counts(sizes(dataset)))):
         run_whole(workspace, task, console)
         curve = read_curve(workspace, task)
     if curve is None:

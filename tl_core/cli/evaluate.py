@@ -13,7 +13,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from tl_core.export.bundle import load_bundle
     from tl_core.export.measure import evaluate_bundle
 
-    bundle = load_bundle(arguments.bundle.expanduser())
+    bundle = load_bundle(arguments.bundle)
     dataset = open_data(arguments.data, Workspace.default(), console)
     measured = evaluate_bundle(bundle, dataset)
     if arguments.json:

@@ -54,10 +54,10 @@ def _parser() -> _Parser:
     for name in ("profile", "advise", "train", "curve"):
         made[name].add_argument("data", metavar="DATA", help=DATA)
     _train(made["train"])
-    made["predict"].add_argument("bundle", metavar="DIR", type=Path, help="a folder that `train` wrote")
+    made["predict"].add_argument("bundle", metavar="DIR", type=_path, help="a folder that `train` wrote")
     made["predict"].add_argument("input", metavar="INPUT", help="an image, a text file, a zip, a folder, a CSV or TSV")
-    made["predict"].add_argument("--out", metavar="FILE.csv", type=Path, required=True, help="the table to write")
-    made["evaluate"].add_argument("bundle", metavar="DIR", type=Path, help="a folder that `train` wrote")
+    made["predict"].add_argument("--out", metavar="FILE.csv", type=_path, required=True, help="the table to write")
+    made["evaluate"].add_argument("bundle", metavar="DIR", type=_path, help="a folder that `train` wrote")
     made["evaluate"].add_argument("data", metavar="DATA", help=DATA)
     for name in ("samples", "profile", "advise", "train", "evaluate", "curve"):
         made[name].add_argument("--json", action="store_true", help="print one JSON document")
@@ -65,12 +65,20 @@ def _parser() -> _Parser:
 
 
 def _train(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="where the trained model goes")
+    parser.add_argument("--out", metavar="DIR", type=_path, required=True, help="where the trained model goes")
     parser.add_argument("--backbone", metavar="NAME", default="", help="default: what `advise` says")
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--strategy", metavar="NAME", default="", help="default: what `advise` says")
-    choice.add_argument("--plan", metavar="FILE", type=Path, help="a transfer plan as YAML")
+    choice.add_argument("--plan", metavar="FILE", type=_path, help="a transfer plan as YAML")
     parser.add_argument("--seed", metavar="N", type=_seed, default=0, help="default: 0")
+
+
+def _path(text: str) -> Path:
+    """Return a whole path: "." has no name of its own to write beside."""
+    try:
+        return Path(text).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a path") from error
 
 
 def _seed(text: str) -> int:

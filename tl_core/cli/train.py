@@ -27,7 +27,7 @@ STOPPED = 130
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Train what was asked for, or what is advised, and copy the bundle out."""
-    out: Path = arguments.out.expanduser()
+    out: Path = arguments.out
     _check_names(arguments)
     check_out(out)
     written = _read(arguments.plan) if arguments.plan else None
@@ -65,6 +65,8 @@ def _check_names(arguments: argparse.Namespace) -> None:
 def check_out(out: Path) -> None:
     """Refuse a folder that holds something else than a bundle. Raises UsageError."""
     try:
+        if out == Path.cwd():
+            raise UsageError(f"{out} is the folder you are in.", "Name a new folder in it.")
         if out.exists() and not out.is_dir():
             raise UsageError(f"{out} is a file.", "Name a folder that does not exist yet.")
         if out.is_dir() and any(out.iterdir()) and not (out / "weights.safetensors").is_file():
@@ -90,7 +92,7 @@ def place(bundle: Path, out: Path) -> None:
 
 def _read(path: Path) -> str:
     try:
-        return path.expanduser().read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise UsageError(f"The plan {path} cannot be read ({error.strerror}).", "Check the path.") from error
     except UnicodeDecodeError as error:

@@ -1,6 +1,8 @@
 """What a person wants predicted: one picture or text, or many in a zip, a folder or a table; no labels needed."""
 
+import os
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from tl_core.data.dataset import Receipt, ReceiptLine
@@ -15,7 +17,7 @@ from tl_core.data.sources.table import find_text_column
 from tl_core.data.sources.text import decode, tidy
 from tl_core.errors import DataError
 from tl_core.types import Modality
-from tl_core.workspace import Workspace, write_bytes
+from tl_core.workspace import Workspace, sweep, write_bytes
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,13 @@ class _Reader:
     lines: list[ReceiptLine] = field(default_factory=list)
     text_column: str = ""
 
+    @cached_property
+    def _folder(self) -> Path:
+        """Where pictures lie for a day after they were last read."""
+        folder = self.workspace.folder("uploads", "inputs")
+        sweep(folder, "*")
+        return folder
+
     def add(self, entry: Entry) -> None:
         """Take one file, or write down why not."""
         wanted, noun = (IMAGE_SUFFIXES, "picture") if self.modality == "image" else (TEXT_SUFFIXES, "text file")
@@ -116,8 +125,10 @@ class _Reader:
     def _add_image(self, entry: Entry) -> None:
         data = entry.read()
         picture = normalise(data, self.workspace.limits)
-        path = self.workspace.folder("uploads", "inputs") / stored_name(data, picture)
-        if not path.exists():
+        path = self._folder / stored_name(data, picture)
+        if path.exists():
+            os.utime(path)
+        else:
             write_bytes(path, picture.data)
         self.ids.append(entry.name)
         self.paths.append(path)

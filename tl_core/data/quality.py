@@ -66,6 +66,17 @@ def _label_findings(dataset: Dataset, table: np.ndarray) -> list[Finding]:
                 "Add items of at least one other class: a model learns by telling classes apart.",
             )
         ]
+    trained = [name for name, count in zip(dataset.classes, table[:, 0].tolist(), strict=True) if count]
+    if len(trained) < 2:
+        return [
+            Finding(
+                "stop",
+                "one-class-in-train",
+                "The training items show fewer than two classes, so there is nothing to tell apart.",
+                "Let Graft make the split, or add training items of the other classes.",
+                tuple(trained),
+            )
+        ]
     if kinds >= _MANY_CLASSES and kinds > n / 3:
         return [
             Finding(

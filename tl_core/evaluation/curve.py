@@ -52,7 +52,8 @@ def transfer_arm(dataset: Dataset, features_ND: np.ndarray, l2: float, seeds: in
     """Yield the growing transfer arm: a logistic regression over frozen features `[N, D]` for every count and seed.
 
     `l2` is the strength per item (scikit-learn's 1 / (C N)), as a plan's head phase has it; features are standardised
-    by the items of each subset.
+    by the items of each subset. Depth and strength come from the probe, which saw every training and validation label:
+    that flatters this arm at small counts, as the validation items do the one from scratch.
     """
     classes = len(dataset.classes)
 
@@ -60,7 +61,7 @@ def transfer_arm(dataset: Dataset, features_ND: np.ndarray, l2: float, seeds: in
         seen, asked = standardise(features_ND[train], features_ND[rows])
         return logistic(seen, dataset.labels[train], asked, classes, 1 / (max(l2, 1e-8) * len(train)))
 
-    budget = f"frozen features, {seeds} draws of the items"
+    budget = f"frozen features, depth and strength by the probe of all labels, {seeds} draws of the items"
     yield from _cheap_arm(dataset, CurveArm("transfer", "Transfer", budget, ()), fit, seeds)
 
 

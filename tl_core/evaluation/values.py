@@ -96,6 +96,11 @@ class Curve:
         """Return the arm of that name, None where it was not measured."""
         return next((arm for arm in self.arms if arm.name == name), None)
 
+    def whole(self, name: str, count: int) -> bool:
+        """Return whether the arm of that name was measured at `count` label counts, not broken off before."""
+        arm = self.arm(name)
+        return arm is not None and len(arm.points) >= count
+
     def with_arm(self, arm: CurveArm) -> "Curve":
         """Return the curve with `arm` in place of the one of its name, or added."""
         order = [old.name for old in self.arms]

@@ -53,9 +53,11 @@ def run_curve(job: Job) -> Events:
 def _missing_cheap_arms(job: Job, dataset: Dataset) -> Events:
     """Measure the cheap arms where a probe was there but did not get to them."""
     from tl_core.advice.values import read_report
+    from tl_core.evaluation.curve import sizes
 
     known, report = read_curve(job.workspace, job.task), read_report(job.workspace, dataset, job.spec.name)
-    if report and not (known and known.arm("transfer") and known.arm("classical")):
+    count = len(sizes(dataset))
+    if report and not (known and known.whole("transfer", count) and known.whole("classical", count)):
         features = job.store().features(dataset, job.spec, report.tap, report.pool)
         yield from cheap_arms(job, dataset, features, report.l2)
 

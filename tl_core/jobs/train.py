@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from tl_core.training.model import TransferModel
 
-BEST = "best.safetensors"
 TEST_ROWS = 256  # measured between two Progress events
 
 
 def run_train(job: Job) -> Events:
     """Train, then measure on the test items, compare, and write the bundle."""
     from tl_core.training import loop
+    from tl_core.training.checkpoints import FILE
 
     task, dataset = job.task, job.dataset()
     if task.plan is None:
@@ -45,7 +45,7 @@ def run_train(job: Job) -> Events:
         if isinstance(event, EpochDone) and event.best:
             validation = event.validation
         yield event
-    if ended is None or ended.status == "failed" or not (job.folder / BEST).exists():
+    if ended is None or ended.status == "failed" or not (job.folder / FILE).exists():
         yield ended or RunEnded("failed", "Training stopped without saying why.", "Start it again.")
         return
     yield from _measure(job, dataset, validation, monotonic() - began)
@@ -116,7 +116,7 @@ def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
     except RunError:
         folder = None
     theirs = read_report(folder) if folder else None
-    if folder is None or theirs is None or [p.row for p in theirs.predictions] != [p.row for p in report.predictions]:
+    if folder is None or theirs is None or _measured_on(theirs) != _measured_on(report):
         message = "The run that this one was to be compared with is gone, or was measured on other items."
         yield Noted(Finding("warn", "no_comparison", message))
         return
@@ -129,6 +129,10 @@ def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
     spec = BACKBONES[theirs.plan.backbone]
     model = load_best(folder, spec, theirs.plan, len(theirs.classes))
     write_bundle(bundle_folder(folder), Material(model, spec, dataset, theirs))
+
+
+def _measured_on(report: Report) -> tuple[str, list[int]]:
+    return report.fingerprint, [item.row for item in report.predictions]
 
 
 def _compare(

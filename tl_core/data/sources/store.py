@@ -19,9 +19,8 @@ from tl_core.data.options import Progress, RawItem
 from tl_core.data.sources.text import decode, tidy
 from tl_core.errors import DataError, WorkspaceError
 from tl_core.types import Modality
-from tl_core.workspace import Limits, Workspace, new_folder
+from tl_core.workspace import Limits, Workspace, new_folder, sweep
 
-_STALE = 24 * 3600  # seconds after which a folder that an interrupted import left is removed
 _REPORT_EVERY = 0.1  # seconds
 
 
@@ -51,7 +50,7 @@ def store(items: Sequence[RawItem], draft: Draft, workspace: Workspace, progress
     Raises DataError where nothing can be read, and WorkspaceError where the disk is full.
     """
     root = workspace.folder("datasets")
-    _remove_stale(root)
+    sweep(root, ".*.part")
     with _staging(root) as part:
         rows = list(_read(items, draft, part, workspace.limits, progress))
         if not rows:
@@ -156,15 +155,6 @@ def _staging(root: Path) -> Iterator[Path]:
         yield part
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-def _remove_stale(root: Path) -> None:
-    for part in root.glob(".*.part"):
-        try:
-            if time.time() - part.stat().st_mtime > _STALE:
-                shutil.rmtree(part, ignore_errors=True)
-        except FileNotFoundError:
-            continue  # another import is just finishing
 
 
 @contextmanager

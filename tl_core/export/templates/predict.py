@@ -375,5 +375,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except Problem as problem:
+    except (Problem, OSError, zipfile.BadZipFile) as problem:
         sys.exit(str(problem))
