@@ -3,11 +3,10 @@
 import os
 import sys
 
-from tl_core.runs.process import QUIET
+from tl_core.threads import CALM
 
 if __name__ == "__main__":
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
+    os.environ.update(CALM | dict(os.environ))
     from tl_core.cli import main  # after the environment, which numpy reads when it is loaded
 
     sys.exit(main(sys.argv[1:]))

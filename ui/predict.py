@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from tl_core.errors import DataError, RunError
-from tl_core.runs.process import QUIET
+from tl_core.threads import CALM
 
 ROOT = Path(__file__).resolve().parents[1]
 Progress = Callable[[float, str], None]
@@ -148,7 +148,7 @@ def _start(line: list[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
         line,
         cwd=ROOT,
-        env=os.environ | quiet | QUIET,
+        env=os.environ | quiet | CALM,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -6,10 +6,6 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-QUIET = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
-"""Environment of a process that computes; read when the libraries load. Threads that spin while they wait cost many
-times the speed on busy cores, and numpy's matrices here are too small to share."""
-
 
 @dataclass(frozen=True)
 class Owner:

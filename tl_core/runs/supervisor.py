@@ -26,6 +26,7 @@ from tl_core.runs.failure import LOG, explain
 from tl_core.runs.record import EVENTS_FILE
 from tl_core.runs.store import RunState, RunStore
 from tl_core.runs.task import Task
+from tl_core.threads import CALM
 from tl_core.workspace import write_json
 
 WORKER = ("-m", "tl_core.worker")
@@ -176,9 +177,9 @@ def _spawn(store: RunStore, run_id: str) -> "subprocess.Popen[bytes]":
     paths = [str(_SOURCE), os.environ.get("PYTHONPATH", "")]
     environment = {
         **os.environ,
-        **process.QUIET,
         "PYTHONPATH": os.pathsep.join(path for path in paths if path),
         "PYTHONUNBUFFERED": "1",
+        **CALM,  # the server on the same cores stays quick
     }
     with open(folder / LOG, "ab") as output:
         return subprocess.Popen(
