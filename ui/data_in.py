@@ -43,9 +43,7 @@ def ways_in() -> None:
     left, right = st.columns([3, 2], gap="large", vertical_alignment="top")
     with left:
         st.subheader("Your own", anchor=False)
-        path = uploads.uploader(
-            "A zip of pictures in folders, or a table of texts (CSV, TSV)", ["zip", "csv", "tsv", "txt"], "data_upload"
-        )
+        path = uploads.uploader("A zip of pictures in folders, or a table of texts (CSV, TSV)", None, "data_upload")
         if path:
             take(path)
         with st.popover("How to arrange your files", icon=":material/help:", type="tertiary", key="data_arrange"):
