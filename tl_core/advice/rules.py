@@ -141,7 +141,11 @@ def domain_of(spec: BackboneSpec, probe: ProbeReport | None, said: str | None = 
             "similar" if shift < SIMILAR_BELOW else "different" if shift < VERY_DIFFERENT_FROM else "very different"
         )
         text = (
-            f"The layers' statistics on your data are off by {shift:.2f}: {level} (similar is below {SIMILAR_BELOW})."
+            f"Your items move the backbone's inner statistics by {shift:.2f}, so they count as {level} from what it "
+            f"knows (below {SIMILAR_BELOW} is similar)."
+            if level != "similar"
+            else f"Your items move the backbone's inner statistics by only {shift:.2f}, so they count as similar to "
+            f"what it knows (below {SIMILAR_BELOW})."
         )
         return Domain(level, Reason(text, SHIFT_MEASURED), shift)
     if not probe.depth or probe.accuracy is None:
