@@ -36,6 +36,16 @@ def go_on(page: Page, step: str, minutes: float = 1) -> None:
     settle(page)
 
 
+def new_project(page: Page, server: str) -> None:
+    """Open the app, leave the project that it goes on with, and wait for the ways in."""
+    page.goto(server)
+    upload = "[class*=st-key-data_upload] input[type=file]"
+    page.locator(f".st-key-data_new button, {upload}").first.wait_for(state="attached")
+    if page.locator(".st-key-data_new button").count():
+        press(page, "data_new")
+    page.locator(upload).first.wait_for(state="attached")
+
+
 def textile_zip(path: Path, per_class: int) -> Path:
     """Pack real textile pictures as a person would: one enclosing folder, with junk of an operating system."""
     root = package_folder(*TEXTILES)
@@ -141,11 +151,7 @@ def test_texts_from_a_ready_sample(tab, server, tmp_path):
 
 
 def test_pictures_from_an_uploaded_zip(tab, browser, server, tmp_path):
-    tab.goto(server)
-    tab.goto(f"{server}/?project=00000001")
-    settle(tab)
-    if tab.locator(".st-key-data_other button").count():
-        press(tab, "data_other")
+    new_project(tab, server)
     upload = textile_zip(tmp_path / "my textiles.zip", 30)
     tab.locator("[class*=st-key-data_upload] input[type=file]").first.set_input_files(upload)
     expect(tab.locator(".st-key-data_metrics")).to_be_visible(timeout=2 * MINUTES)
@@ -215,10 +221,7 @@ def test_a_deep_link_on_a_fresh_page_reaches_the_right_page(tab, server):
 
 
 def test_what_is_no_zip_gets_one_sentence_and_a_way_on(tab, server):
-    tab.goto(f"{server}/?project=00000002")
-    settle(tab)
-    if tab.locator(".st-key-data_other button").count():
-        press(tab, "data_other")
+    new_project(tab, server)
     upload = tab.locator("[class*=st-key-data_upload] input[type=file]").first
     upload.set_input_files({"name": "pictures.zip", "mimeType": "application/zip", "buffer": b"this is no zip"})
     expect(tab.get_by_test_id("stAlert").first).to_contain_text(re.compile("zip", re.I), timeout=MINUTES)
