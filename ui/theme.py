@@ -47,7 +47,6 @@ class Tone:
 FROZEN = Tone("Frozen", "blue", ":material/ac_unit:", "#2a6db0", "#6fb1ee", "#dceaf8", "#1b344d")
 TRAINABLE = Tone("Trainable", "orange", ":material/bolt:", "#9a5d00", "#e3a93f", "#fbe8c4", "#473512")
 HEAD = Tone("Head", "green", ":material/eco:", "#2c7a43", "#6cc585", "#d9f0de", "#1a3f26")
-TONES = {"frozen": FROZEN, "trainable": TRAINABLE, "head": HEAD}
 
 BRAND = ("#6b3a63", "#d6a3cd")
 INK = ("#24211c", "#e9e6df")
@@ -60,12 +59,6 @@ SERIES = (
 """Colours for data (classes, metrics), light and dark; none of them means frozen, trainable or head."""
 SPLITS = (("#6b3a63", "#a97ba1", "#dcc7d8"), ("#d6a3cd", "#94698c", "#5a4056"))
 """Train, validation and test."""
-
-LEVEL_ICONS: dict[Level, str] = {
-    "info": ":material/info:",
-    "warn": ":material/warning:",
-    "stop": ":material/block:",
-}
 
 
 def is_dark() -> bool:

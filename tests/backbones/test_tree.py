@@ -12,7 +12,7 @@ from tl_core.backbones.tree import TREE, tree
 
 
 def test_every_backbone_is_in_the_tree_once():
-    shown = [spec.name for branch in TREE for spec in branch.all_specs()]
+    shown = [spec.name for branch in TREE for node in branch.walk() for spec in node.specs]
     assert sorted(shown) == sorted(BACKBONES)
 
 

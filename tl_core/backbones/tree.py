@@ -27,10 +27,6 @@ class Node:
         for child in self.children:
             yield from child.walk()
 
-    def all_specs(self) -> tuple[BackboneSpec, ...]:
-        """Return every backbone here and below, in display order."""
-        return tuple(spec for node in self.walk() for spec in node.specs)
-
 
 PLACES: dict[tuple[str, ...], tuple[str, str]] = {
     ("image",): ("Pictures", "Photographs, scans and drawings."),

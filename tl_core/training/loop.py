@@ -193,7 +193,7 @@ def _stopped(run: Run) -> RunEnded:
     if run.fresh and run.step:
         run.best.take({}, {})
         run.fresh = False
-        return RunEnded("stopped", "Stopped on request in the first epoch; the weights were kept as they were.")
+        return RunEnded("stopped", "Stopped on request before the head was done; the weights were kept as they were.")
     run.best.restore()
     kept = "nothing had been learned yet" if run.fresh else "the best weights so far were kept"
     return RunEnded("stopped", f"Stopped on request; {kept}.")
