@@ -24,7 +24,9 @@ def record(events: Iterable[RunEvent], folder: Path) -> Iterator[RunEvent]:
         try:
             log.append(path, event)
         except OSError as error:
-            stream.close()  # ends the work, which may free the few bytes that the end takes
+            stream.close()
+            if isinstance(events, Generator):
+                events.close()  # ends the work, which may free the few bytes that the end takes
             last = event if isinstance(event, RunEnded) else explain(error)
             _last_word(path, last)
             yield last
