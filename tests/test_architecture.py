@@ -10,7 +10,20 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
     *("errors", "threads", "types", "registry", "workspace", "data", "layers", "backbones", "features", "plan"),
-    *("strategies", "advice", "runs", "training", "evaluation", "export", "jobs", "cli", "worker", "serve", "__main__"),
+    *(
+        "strategies",
+        "penalties",
+        "advice",
+        "runs",
+        "training",
+        "evaluation",
+        "export",
+        "jobs",
+        "cli",
+        "worker",
+        "serve",
+        "__main__",
+    ),
 ]
 HEAVY = {"torch", "torchvision", "timm", "transformers", "sklearn", "datasets", "peft"}
 CORE = sorted((ROOT / "tl_core").rglob("*.py"))

@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from tests.training.helpers import after, logits, make_job, run
 from tl_core.advice.linear import spread
 from tl_core.plan import Head, Phase
-from tl_core.training.convex import TOLERANCE, Solver
+from tl_core.training.convex import TOLERANCE, Solvable, Solver
 from tl_core.training.model import HeadLayers
 
 
@@ -28,7 +28,7 @@ def problem(classes, n=90, width=12, seed=0):
 def solve(features, labels, l2, epochs=50):
     head = HeadLayers(features.shape[1], int(labels.max()) + 1, Head())
     head.standardise(torch.from_numpy(features))
-    solver = Solver(head, torch.from_numpy(features), torch.from_numpy(labels), l2, fresh=True)
+    solver = Solver(head, Solvable(torch.from_numpy(features), torch.from_numpy(labels)), l2, fresh=True)
     found = any(solver.iterate()[1] for _ in range(epochs))
     return head, found
 

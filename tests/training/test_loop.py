@@ -21,7 +21,8 @@ from tests.training.helpers import (
 from tl_core.plan import Head, Phase, rate_at
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import CheckpointSaved, Noted, PhaseStarted, Progress, RunEnded, RunStarted, StepDone
-from tl_core.training import inputs, loop
+from tl_core.training import inputs
+from tl_core.training.lessons import Lessons
 from tl_core.training.loop import train
 
 ALL = ["stem", "middle", "top", "head"]
@@ -70,19 +71,19 @@ def broken_loss(monkeypatch):
 
     def install(first, error=None):
         count = 0
-        learn = loop._learn
+        take = Lessons.step
 
-        def poisoned(run, *args):
+        def poisoned(lessons, *args):
             nonlocal count
             count += 1
             if count >= first and error:
                 raise error
             if count >= first:
                 with torch.no_grad():
-                    run.model.head.out.weight.fill_(torch.inf)
-            return learn(run, *args)
+                    lessons.run.model.head.out.weight.fill_(torch.inf)
+            return take(lessons, *args)
 
-        monkeypatch.setattr(loop, "_learn", poisoned)
+        monkeypatch.setattr(Lessons, "step", poisoned)
 
     return install
 
@@ -247,14 +248,14 @@ def test_a_loss_that_is_no_number_keeps_the_best_weights_and_names_the_step(tiny
 
 
 def test_weights_that_the_last_step_breaks_are_never_the_best(tiny_images, monkeypatch):
-    learn = loop._learn
+    take = Lessons.step
 
-    def breaking(run, *args):
-        told = learn(run, *args)
-        run.model.head.out.weight.data.fill_(torch.nan)
+    def breaking(lessons, *args):
+        told = take(lessons, *args)
+        lessons.run.model.head.out.weight.data.fill_(torch.nan)
         return told
 
-    monkeypatch.setattr(loop, "_learn", breaking)
+    monkeypatch.setattr(Lessons, "step", breaking)
     events = list(train(make_job(tiny_images, [descent(["head"], epochs=1)], batch_size=64), MemoryControl()))
     assert "no longer a number" in events[-1].reason
 
@@ -270,14 +271,14 @@ def test_a_loss_that_is_no_number_from_the_start_leaves_no_weights(tiny_images, 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: not enough memory: you tried")])
 def test_a_step_that_runs_out_of_memory_goes_on_with_half_the_items(tiny_images, monkeypatch, error):
-    logits_of = inputs.PreparedInputs.logits
+    state_of = inputs.PreparedInputs.state
 
-    def greedy(self, model, rows):
+    def greedy(self, model, rows, vary=False):
         if len(rows) > 3:
             raise error
-        return logits_of(self, model, rows)
+        return state_of(self, model, rows, vary)
 
-    monkeypatch.setattr(inputs.PreparedInputs, "logits", greedy)
+    monkeypatch.setattr(inputs.PreparedInputs, "state", greedy)
     job = make_job(tiny_images, [descent(ALL)], batch_size=8, publish=0.0)
     events = run(job)
     assert [e.finding.code for e in events if isinstance(e, Noted)] == ["memory", "memory"]
@@ -285,10 +286,10 @@ def test_a_step_that_runs_out_of_memory_goes_on_with_half_the_items(tiny_images,
 
 
 def test_memory_that_is_not_enough_for_one_item_is_told_plainly(tiny_images, monkeypatch):
-    def greedy(self, model, rows):
+    def greedy(self, model, rows, vary=False):
         raise MemoryError
 
-    monkeypatch.setattr(inputs.PreparedInputs, "logits", greedy)
+    monkeypatch.setattr(inputs.PreparedInputs, "state", greedy)
     events = list(train(make_job(tiny_images, [descent(ALL)], batch_size=4), MemoryControl()))
     assert events[-1].status == "failed"
     assert "single item" in events[-1].reason

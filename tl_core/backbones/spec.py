@@ -9,6 +9,8 @@ from tl_core.registry import Registry
 from tl_core.types import Modality
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from tl_core.backbones.staged import Staged
 
 
@@ -47,6 +49,7 @@ class BackboneSpec:
     `load(pretrained)` builds the network as a chain of stages, one stage a layer group, input side first; it is
     None where this machine can only show the card. `features` is the width D of the pooled output `[N, D]`, and
     `group_parameters` what each layer group holds (empty: to be counted on the network).
+    `original_head()` builds the classifier that the weights were trained with, from pooled features `[B, features]`.
     `parameters` and `weights.bytes` are 0 where its makers do not state them; `access` is what they ask for first.
     """
 
@@ -65,6 +68,7 @@ class BackboneSpec:
     group_parameters: tuple[int, ...] = ()
     access: str = ""
     load: Callable[[bool], "Staged"] | None = field(default=None, compare=False, repr=False)
+    original_head: Callable[[], "nn.Module"] | None = field(default=None, compare=False, repr=False)
 
     @property
     def ready(self) -> bool:

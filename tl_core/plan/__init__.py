@@ -3,10 +3,27 @@
 from tl_core.plan.checks import check, require
 from tl_core.plan.document import from_yaml, to_yaml
 from tl_core.plan.schedules import rate_at
-from tl_core.plan.values import Head, Phase, Reason, Schedule, TransferPlan, with_rate
+from tl_core.plan.values import (
+    Adapter,
+    Augment,
+    Head,
+    Loss,
+    Objective,
+    Penalty,
+    Phase,
+    Reason,
+    Schedule,
+    TransferPlan,
+    with_rate,
+)
 
 __all__ = [
+    "Adapter",
+    "Augment",
     "Head",
+    "Loss",
+    "Objective",
+    "Penalty",
     "Phase",
     "Reason",
     "Schedule",

@@ -8,8 +8,9 @@ from typing import get_args, get_type_hints
 
 from tl_core.errors import PlanError
 from tl_core.layers import HEAD
+from tl_core.plan.extras import extras, finding, stop
 from tl_core.plan.values import Head, Phase, TransferPlan
-from tl_core.types import Finding, Level
+from tl_core.types import Finding
 
 MAX_EPOCHS = 1000
 MAX_BATCH = 4096
@@ -32,17 +33,17 @@ def check(plan: TransferPlan, groups: Sequence[str], backbones: Collection[str] 
         where = f"phases/{index}"
         called = f"Phase {index + 1} ({phase.name!r})"
         if names[phase.name] > 1:
-            found.append(_stop("phase-name", f"{where}/name", f"Two phases are called {phase.name!r}.", "Rename one."))
+            found.append(stop("phase-name", f"{where}/name", f"Two phases are called {phase.name!r}.", "Rename one."))
         found += _groups(phase, plan.head, groups, where, called)
         found += _numbers(phase, where, called)
         found += _solver(phase, plan.head, where, called)
-    return (*found, *_order(plan), *_never_learns(plan, groups))
+    return (*found, *_order(plan), *_never_learns(plan, groups), *extras(plan))
 
 
 def require(plan: TransferPlan, groups: Sequence[str], backbones: Collection[str] = ()) -> None:
     """Raise PlanError with every mistake of `plan` that blocks it; do nothing where there is none."""
     if stops := [finding for finding in check(plan, groups, backbones) if finding.level == "stop"]:
-        raise PlanError(" ".join(finding.message for finding in stops), stops[0].hint)
+        raise PlanError(" ".join(found.message for found in stops), stops[0].hint)
 
 
 def suggest(name: str, known: Collection[str]) -> str:
@@ -51,32 +52,22 @@ def suggest(name: str, known: Collection[str]) -> str:
     return f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}."
 
 
-def _finding(level: Level, code: str, where: str, message: str, hint: str = "") -> Finding:
-    return Finding(level, code, message, hint, (where,))
-
-
-def _stop(code: str, where: str, message: str, hint: str = "") -> Finding:
-    return _finding("stop", code, where, message, hint)
-
-
 def _choice(holder: type, field: str, value: object, where: str) -> Iterator[Finding]:
     known = [str(name) for name in get_args(get_type_hints(holder)[field])]
     if value not in known:
-        yield _stop(
-            field, f"{where}/{field}".lstrip("/"), f"There is no {field} {value!r}.", suggest(str(value), known)
-        )
+        yield stop(field, f"{where}/{field}".lstrip("/"), f"There is no {field} {value!r}.", suggest(str(value), known))
 
 
 def _plan(plan: TransferPlan, backbones: Collection[str]) -> Iterator[Finding]:
     if backbones and plan.backbone not in backbones:
         message = f"There is no backbone named {plan.backbone!r}."
-        yield _stop("backbone", "backbone", message, suggest(plan.backbone, backbones))
+        yield stop("backbone", "backbone", message, suggest(plan.backbone, backbones))
     yield from _choice(TransferPlan, "init", plan.init, "")
     if not 1 <= plan.batch_size <= MAX_BATCH:
         message = f"The batch size is {plan.batch_size}; it must lie between 1 and {MAX_BATCH}."
-        yield _stop("batch-size", "batch_size", message, "16 or 32 is usual.")
+        yield stop("batch-size", "batch_size", message, "16 or 32 is usual.")
     if not plan.phases:
-        yield _stop("no-phase", "phases", "The plan has no phase, so nothing would be trained.", "Add a phase.")
+        yield stop("no-phase", "phases", "The plan has no phase, so nothing would be trained.", "Add a phase.")
 
 
 def _head(head: Head, groups: Sequence[str]) -> Iterator[Finding]:
@@ -84,101 +75,109 @@ def _head(head: Head, groups: Sequence[str]) -> Iterator[Finding]:
     yield from _choice(Head, "pool", head.pool, "head")
     if not 1 <= head.hidden <= MAX_HIDDEN:
         message = f"The head has {head.hidden} hidden units; it must have between 1 and {MAX_HIDDEN}."
-        yield _stop("hidden", "head/hidden", message, "256 is usual.")
+        yield stop("hidden", "head/hidden", message, "256 is usual.")
     if not 0.0 <= head.dropout < 1.0:
         message = f"The head's dropout is {head.dropout}; it must be at least 0 and below 1."
-        yield _stop("dropout", "head/dropout", message, "0.2 drops a fifth of the features.")
+        yield stop("dropout", "head/dropout", message, "0.2 drops a fifth of the features.")
     if head.tap is not None and head.tap not in groups:
         message = f"The head is to sit on {head.tap!r}, which is no layer group of this backbone."
-        yield _stop("tap", "head/tap", message, suggest(head.tap, groups))
+        yield stop("tap", "head/tap", message, suggest(head.tap, groups))
 
 
 def _groups(phase: Phase, head: Head, groups: Sequence[str], where: str, called: str) -> Iterator[Finding]:
     if not phase.lr:
         hint = f"Give at least one of these a learning rate: {', '.join([*groups, HEAD])}."
-        yield _stop("nothing-trainable", f"{where}/lr", f"{called} freezes everything.", hint)
+        yield stop("nothing-trainable", f"{where}/lr", f"{called} freezes everything.", hint)
     above = groups[groups.index(head.tap) + 1 :] if head.tap in groups else ()
     for group in phase.lr:
         place = f"{where}/lr/{group}"
         if group != HEAD and group not in groups:
             message = f"{called} names the layer group {group!r}, which this backbone does not have."
-            yield _stop("unknown-group", place, message, suggest(group, [*groups, HEAD]))
+            yield stop("unknown-group", place, message, suggest(group, [*groups, HEAD]))
         elif group in above:
             message = f"{called} trains {group!r}, but the head sits below it, on {head.tap!r}."
-            yield _stop("above-tap", place, message, f"Freeze {group!r}, or move the head up.")
+            yield stop("above-tap", place, message, f"Freeze {group!r}, or move the head up.")
     trained = [index for index, group in enumerate(groups) if group in phase.lr]
     top = groups.index(head.tap) if head.tap in groups else len(groups) - 1
     if trained and (holes := [group for group in groups[trained[0] : top + 1] if group not in phase.lr]):
         message = f"{called} freezes {', '.join(holes)} above layers that learn."
-        yield _finding("info", "hole", f"{where}/lr", message, "That is allowed, but unusual.")
+        yield finding("info", "hole", f"{where}/lr", message, "That is allowed, but unusual.")
 
 
 def _numbers(phase: Phase, where: str, called: str) -> Iterator[Finding]:
     if not phase.name.strip():
-        yield _stop("phase-name", f"{where}/name", f"{called} has no name.", "Give it one.")
+        yield stop("phase-name", f"{where}/name", f"{called} has no name.", "Give it one.")
     yield from _choice(Phase, "schedule", phase.schedule, where)
     yield from _choice(Phase, "optimizer", phase.optimizer, where)
     yield from _choice(Phase, "fit_on", phase.fit_on, where)
     if not 1 <= phase.epochs <= MAX_EPOCHS:
         message = f"{called} has {phase.epochs} epochs; it must have between 1 and {MAX_EPOCHS}."
-        yield _stop("epochs", f"{where}/epochs", message)
+        yield stop("epochs", f"{where}/epochs", message)
     for group, rate in phase.lr.items():
         yield from _rate(phase, group, rate, f"{where}/lr/{group}", called)
     if not 0.0 <= phase.warmup < 1.0:
         message = f"{called} warms up over {phase.warmup} of its steps; it must be at least 0 and below 1."
-        yield _stop("warmup", f"{where}/warmup", message, "0.1, a tenth of the steps, is usual.")
+        yield stop("warmup", f"{where}/warmup", message, "0.1, a tenth of the steps, is usual.")
     most = MAX_DECAY.get(phase.optimizer, 1.0)
     if not 0.0 <= phase.weight_decay <= most:
         message = f"{called} has the weight decay {phase.weight_decay}; it must lie between 0 and {most:g}."
-        yield _stop("weight-decay", f"{where}/weight_decay", message, "0.01 is usual.")
+        yield stop("weight-decay", f"{where}/weight_decay", message, "0.01 is usual.")
 
 
 def _rate(phase: Phase, group: str, rate: float, where: str, called: str) -> Iterator[Finding]:
     if not (math.isfinite(rate) and rate > 0.0):
         message = f"{called} gives {group!r} the learning rate {rate}; a rate is above 0."
-        yield _stop("rate", where, message, "To freeze the group, leave it out.")
+        yield stop("rate", where, message, "To freeze the group, leave it out.")
     elif rate > MAX_RATE:
         message = f"{called} gives {group!r} the learning rate {rate}, which would wreck any weights."
-        yield _stop("rate", where, message, "Usual rates are 0.001 for a new head and 0.0001 or less below it.")
+        yield stop("rate", where, message, "Usual rates are 0.001 for a new head and 0.0001 or less below it.")
     elif rate > BOLD_RATE and phase.optimizer == "adamw":
         message = f"{called} gives {group!r} the learning rate {rate}, far above what is usual."
-        yield _finding("warn", "bold-rate", where, message, "Usual is 0.001 for a new head, 0.0001 or less below it.")
+        yield finding("warn", "bold-rate", where, message, "Usual is 0.001 for a new head, 0.0001 or less below it.")
 
 
 def _solver(phase: Phase, head: Head, where: str, called: str) -> Iterator[Finding]:
     if phase.patience is not None and phase.patience < 1:
         message = f"{called} has the patience {phase.patience}; it must be at least 1, or absent."
-        yield _stop("patience", f"{where}/patience", message)
+        yield stop("patience", f"{where}/patience", message)
     elif phase.patience is not None and phase.fit_on == "train+validation":
         message = f"{called} learns from the validation items and also waits for them to stop improving."
         hint = "Leave patience out, or fit on the training items alone."
-        yield _stop("patience-fit-on", f"{where}/patience", message, hint)
+        yield stop("patience-fit-on", f"{where}/patience", message, hint)
     elif phase.patience is not None and phase.patience >= phase.epochs > 0 and phase.optimizer == "adamw":
         message = f"{called} has {phase.epochs} epochs, so a patience of {phase.patience} never stops it."
-        yield _finding("info", "patience", f"{where}/patience", message)
+        yield finding("info", "patience", f"{where}/patience", message)
     if phase.optimizer != "lbfgs":
         return
     if others := [group for group in phase.lr if group != HEAD]:
         message = f"{called} uses lbfgs, which solves the head alone, but also trains {', '.join(others)}."
-        yield _stop("lbfgs-groups", f"{where}/optimizer", message, "Freeze them, or use adamw.")
+        yield stop("lbfgs-groups", f"{where}/optimizer", message, "Freeze them, or use adamw.")
     if head.kind != "linear":
         message = f"{called} uses lbfgs, which solves a linear head; this plan's head is {head.kind!r}."
-        yield _stop("lbfgs-head", f"{where}/optimizer", message, "Use adamw, or a linear head.")
+        yield stop("lbfgs-head", f"{where}/optimizer", message, "Use adamw, or a linear head.")
     if phase.patience is not None:
         message = f"{called} uses lbfgs, which stops at the solution and knows no patience."
-        yield _stop("lbfgs-patience", f"{where}/patience", message, "Leave patience out.")
+        yield stop("lbfgs-patience", f"{where}/patience", message, "Leave patience out.")
     if phase.warmup > 0:
         message = f"{called} uses lbfgs, which has no schedule; its warm-up is ignored."
-        yield _finding("info", "lbfgs-warmup", f"{where}/warmup", message)
+        yield finding("info", "lbfgs-warmup", f"{where}/warmup", message)
     if phase.weight_decay == 0:
         message = f"{called} solves the head without any weight decay; classes that separate have no best solution."
-        yield _finding("warn", "lbfgs-decay", f"{where}/weight_decay", message, "0.01 is a good start.")
+        yield finding("warn", "lbfgs-decay", f"{where}/weight_decay", message, "0.01 is a good start.")
 
 
 def _order(plan: TransferPlan) -> Iterator[Finding]:
-    if plan.phases and HEAD not in plan.phases[0].lr:
-        message = f"The first phase ({plan.phases[0].name!r}) freezes the head, which has not learned anything yet."
-        yield _stop("head-frozen", "phases/0/lr", message, "Give the head a learning rate in the first phase.")
+    labels = [index for index, phase in enumerate(plan.phases) if phase.objective == "labels"]
+    if plan.phases and not labels:
+        message = "No phase of the plan learns from the labels, so the head would know nothing."
+        yield stop("no-labels", "phases", message, "Add a phase whose objective is labels.")
+    elif labels and HEAD not in plan.phases[labels[0]].lr:
+        first = plan.phases[labels[0]]
+        message = f"The first phase ({first.name!r}) freezes the head, which has not learned anything yet."
+        if labels[0]:
+            message = f"The phase {first.name!r} freezes the head, which has not learned anything yet."
+        hint = "Give the head a learning rate in the first phase that learns from labels."
+        yield stop("head-frozen", f"phases/{labels[0]}/lr", message, hint)
     for index, (phase, later) in enumerate(zip(plan.phases, plan.phases[1:], strict=False)):
         if phase.fit_on == "train+validation" and later.fit_on == "train":
             message = (
@@ -186,7 +185,7 @@ def _order(plan: TransferPlan) -> Iterator[Finding]:
             )
             message += f"{index + 2} ({later.name!r})."
             hint = "Only the last phases may learn from the validation items."
-            yield _stop("fit-on-order", f"phases/{index}/fit_on", message, hint)
+            yield stop("fit-on-order", f"phases/{index}/fit_on", message, hint)
 
 
 def _never_learns(plan: TransferPlan, groups: Sequence[str]) -> Iterator[Finding]:
@@ -194,4 +193,4 @@ def _never_learns(plan: TransferPlan, groups: Sequence[str]) -> Iterator[Finding
     learning = {group for phase in plan.phases for group in phase.lr}
     if plan.init == "random" and (idle := [group for group in groups[:top] if group not in learning]):
         message = f"The backbone starts from random weights, and these layers never learn: {', '.join(idle)}."
-        yield _finding("warn", "random-frozen", "init", message, "Train them, or start from the pretrained weights.")
+        yield finding("warn", "random-frozen", "init", message, "Train them, or start from the pretrained weights.")

@@ -20,6 +20,7 @@ NUMBER = {
     int: (re.compile(r"[-+]?[0-9]+"), "a whole number, such as 10"),
     float: (re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?"), "a number, such as 0.001 or 1e-3"),
 }
+RARE = {"patience", "objective", "draws", "blend", "penalties", "adapter", "augment", "loss"}
 Lines = dict[str, int]
 
 
@@ -29,15 +30,27 @@ def to_yaml(plan: TransferPlan, groups: Sequence[str] = ()) -> str:
     if groups:
         lines.append(f"# Layer groups, input side first: {', '.join([*groups, HEAD])}.")
     order = {group: index for index, group in enumerate([*groups, HEAD])}
-    data = asdict(plan)
+    data = _without_defaults(asdict(plan), TransferPlan)
     for phase in data["phases"]:
         phase["lr"] = dict(sorted(phase["lr"].items(), key=lambda item: order.get(item[0], -1)))
-        if phase["patience"] is None:
-            del phase["patience"]
-    data["phases"], data["why"] = list(data["phases"]), list(data["why"])
+    data["phases"] = [_without_defaults(phase, Phase) for phase in data["phases"]]
+    data["why"] = list(data["why"])
+    if "penalties" in data:
+        data["penalties"] = list(data["penalties"])
     first = {name: data.pop(name) for name in ("backbone", "strategy", "init", "head", "batch_size", "phases")}
     body = yaml.safe_dump(first | data, sort_keys=False, allow_unicode=True, width=110)
     return "\n".join(lines) + "\n" + body
+
+
+def _plain(value: Any) -> Any:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+
+
+def _without_defaults(data: dict[str, Any], cls: Any) -> dict[str, Any]:
+    """Leave out the settings that few plans have, where they are at their default."""
+    defaults = {field.name: field.default for field in fields(cls) if field.name in RARE}
+    plain = {name: _plain(default) for name, default in defaults.items()}
+    return {name: value for name, value in data.items() if name not in plain or value != plain[name]}
 
 
 def from_yaml(text: str, groups: Sequence[str] | None = None, backbones: Collection[str] = ()) -> TransferPlan:
@@ -120,7 +133,8 @@ class _Reader:
         pairs = self._pairs(node, where, known=hints)
         optional = {"strategy"} if cls is TransferPlan else set()
         for field in fields(cls):
-            if field.default is MISSING and field.name not in pairs and field.name not in optional:
+            needed = field.default is MISSING and field.default_factory is MISSING
+            if needed and field.name not in pairs and field.name not in optional:
                 what = "phase" if cls is Phase else (where.rstrip("/0123456789") or "plan")
                 _fail(node, f"the {what} has no {field.name!r}.", f"Add a line that starts with {field.name}:")
         values = {k: self.read(v, hints[k], f"{where}/{k}".lstrip("/")) for k, v in pairs.items()}
@@ -169,6 +183,10 @@ def _scalar(node: yaml.Node, hint: Any, where: str) -> Any:
         return node.value
     if hint is str:
         return node.value
+    if hint is bool:
+        if node.value not in ("true", "false"):
+            _fail(node, f"{_name(where)} must be true or false, not {node.value!r}.")
+        return node.value == "true"
     pattern, wanted = NUMBER[hint]
     convert: Callable[[str], Any] = hint
     if not pattern.fullmatch(node.value) or len(node.value) > 400 or not math.isfinite(float(node.value)):

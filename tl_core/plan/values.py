@@ -1,12 +1,13 @@
 """The plan as a value, and the edit of one of its cells."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from tl_core.errors import PlanError
 
 Schedule = Literal["constant", "linear", "cosine", "slanted", "one_cycle"]
+Objective = Literal["labels", "masked", "contrastive"]
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,11 @@ class Phase:
     solves a head over frozen features as the convex problem it is (full batch, `weight_decay` as the L2 strength
     per item: sklearn's 1 / (C N)). `patience` stops the phase after so many epochs without a better validation
     score. `fit_on` may add the validation items, for a phase whose choices are already made.
+
+    `objective` says what is learned: the "labels"; to fill in what is "masked" in items without labels
+    (domain-adaptive pretraining); or to bring items of one label together and others apart ("contrastive").
+    `draws` caps the items of an epoch, drawn anew each time; None takes every item once. `blend` ends the phase
+    with the mix of its first and its best weights that validation likes most (WiSE-FT).
     """
 
     name: str
@@ -28,6 +34,9 @@ class Phase:
     optimizer: Literal["adamw", "lbfgs"] = "adamw"
     patience: int | None = None
     fit_on: Literal["train", "train+validation"] = "train"
+    objective: Objective = "labels"
+    draws: int | None = None
+    blend: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,46 @@ class Head:
     dropout: float = 0.0
     tap: str | None = None
     pool: Literal["mean", "mean_std"] = "mean"
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """A term of tl_core.penalties by its name, times `strength`, added to the loss where the backbone learns."""
+
+    name: str
+    strength: float
+    options: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """Small layers beside frozen ones: what learns in every backbone group that a phase names (peft's kinds)."""
+
+    kind: Literal["lora", "dora", "loha", "lokr", "ia3"] = "lora"
+    rank: int = 8
+    alpha: float = 16.0
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class Augment:
+    """How training pictures vary: anew in every epoch, or as so many fixed `views` that can be cached."""
+
+    policy: Literal["none", "light", "strong"] = "none"
+    views: int = 0
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Changes to the cross-entropy of fine-tuning.
+
+    "balanced" weighs a class by N / (K * n) for its n of N items in K classes, as scikit-learn does. `mixup` is the
+    alpha of Zhang et al. 2018, arXiv:1710.09412; 0 is off.
+    """
+
+    class_weights: Literal["none", "balanced"] = "none"
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +112,10 @@ class TransferPlan:
     init: Literal["pretrained", "random"] = "pretrained"
     head: Head = Head()
     batch_size: int = 32
+    penalties: tuple[Penalty, ...] = ()
+    adapter: Adapter | None = None
+    augment: Augment = Augment()
+    loss: Loss = Loss()
     why: tuple[Reason, ...] = ()
 
     @property

@@ -1,9 +1,34 @@
-"""How a run is asked to stop: by a flag in memory, or by a file in its folder that any process can leave."""
+"""How a run is asked to stop, to wait, or to change its phase: in memory, or by files in its folder."""
 
+import contextlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
+
+from pydantic import ValidationError
+
+from tl_core.types import dump, load
 
 STOP_REQUEST = "stop.request"
+PAUSE_REQUEST = "pause.request"
+EDITS = "edits.jsonl"
+
+Action = Literal["rate", "freeze", "skip"]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A change to the phase that runs, asked for as number `number` (from 1) of its run.
+
+    "rate": `group` learns at `rate` from now on; "freeze": it learns no more; "skip": the phase ends.
+    """
+
+    number: int
+    action: Action
+    group: str = ""
+    rate: float | None = None
 
 
 class RunControl(Protocol):
@@ -14,37 +39,121 @@ class RunControl(Protocol):
         """Whether the run should keep what is best so far and end."""
         ...
 
+    @property
+    def paused(self) -> bool:
+        """Whether the run should write its state down and wait."""
+        ...
+
+    def edits(self, after: int) -> Sequence[Edit]:
+        """Return the edits that were asked for since number `after`, in order."""
+        ...
+
 
 class MemoryControl:
-    """A flag for a run in the same process."""
+    """Requests to a run in the same process."""
 
     def __init__(self) -> None:
-        self._stopped = False
+        self._stopped = self._paused = False
+        self._edits: list[Edit] = []
 
     @property
     def stopped(self) -> bool:
         """Whether stop() was called."""
         return self._stopped
 
+    @property
+    def paused(self) -> bool:
+        """Whether pause() was called and resume() was not, since."""
+        return self._paused
+
+    def edits(self, after: int) -> Sequence[Edit]:
+        """Return the edits since number `after`."""
+        return self._edits[after:]
+
     def stop(self) -> None:
         """Ask the run to end after its current step."""
         self._stopped = True
 
+    def pause(self) -> None:
+        """Ask the run to wait after its current step."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Ask a waiting run to go on."""
+        self._paused = False
+
+    def edit(self, group: str, rate: float | None) -> None:
+        """Ask that a layer group learns at `rate` from the next step on; None freezes it."""
+        self._ask("freeze" if rate is None else "rate", group, rate)
+
+    def skip_phase(self) -> None:
+        """Ask that the phase ends after the current step."""
+        self._ask("skip")
+
+    def _ask(self, action: Action, group: str = "", rate: float | None = None) -> None:
+        self._edits.append(Edit(len(self._edits) + 1, action, group, rate))
+
 
 class FileControl:
-    """A file in the run's folder, obeyed by whatever process executes the run; a signal handler may call stop()."""
+    """Requests as files in the run's folder, obeyed by whatever process executes the run.
+
+    A signal handler may call stop().
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._request = folder / STOP_REQUEST
+        self._stop, self._pause, self._file = folder / STOP_REQUEST, folder / PAUSE_REQUEST, folder / EDITS
         self._stopped = False
+        self._known: list[Edit] = []
+        self._size = 0
 
     @property
     def stopped(self) -> bool:
         """Whether this process or any other one asked to stop."""
-        self._stopped = self._stopped or self._request.exists()
+        self._stopped = self._stopped or self._stop.exists()
         return self._stopped
+
+    @property
+    def paused(self) -> bool:
+        """Whether any process asked to wait."""
+        return self._pause.exists()
+
+    def edits(self, after: int) -> Sequence[Edit]:
+        """Return the edits since number `after`; a look costs one stat where nothing is new."""
+        try:
+            size = self._file.stat().st_size
+        except FileNotFoundError:
+            return ()
+        if size != self._size:
+            whole = self._file.read_bytes().rpartition(b"\n")[0]
+            self._size = len(whole) + 1 if whole else 0
+            self._known = []
+            for line in whole.splitlines():
+                with contextlib.suppress(ValueError, ValidationError):  # half a line of a process that was killed
+                    self._known.append(load(Edit, {**json.loads(line), "number": len(self._known) + 1}))
+        return self._known[after:]
 
     def stop(self) -> None:
         """Ask the run to end after its current step; every process sees it."""
         self._stopped = True
-        self._request.touch()
+        self._stop.touch()
+
+    def pause(self) -> None:
+        """Ask the run to wait after its current step."""
+        self._pause.touch()
+
+    def resume(self) -> None:
+        """Ask a waiting run to go on."""
+        self._pause.unlink(missing_ok=True)
+
+    def edit(self, group: str, rate: float | None) -> None:
+        """Ask that a layer group learns at `rate` from the next step on; None freezes it."""
+        self._ask("freeze" if rate is None else "rate", group, rate)
+
+    def skip_phase(self) -> None:
+        """Ask that the phase ends after the current step."""
+        self._ask("skip")
+
+    def _ask(self, action: Action, group: str = "", rate: float | None = None) -> None:
+        line = json.dumps(dump(Edit(0, action, group, rate))) + "\n"
+        with open(self._file, "ab") as file:  # one write in append mode: requests of two tabs do not mix
+            file.write(line.encode())

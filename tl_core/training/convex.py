@@ -1,6 +1,7 @@
 """The head over frozen features, solved as the convex problem it is."""
 
 from contextlib import nullcontext
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -16,21 +17,31 @@ TOLERANCE = 1e-6
 """Largest entry of the gradient of the mean loss at which the solution counts as found; scikit-learn stops at 1e-4."""
 
 
+@dataclass(frozen=True)
+class Solvable:
+    """Raw features `[N, D]`, labels `[N]`, and the weight of each class `[K]` (None: all alike)."""
+
+    features: torch.Tensor
+    labels: torch.Tensor
+    weights: torch.Tensor | None = None
+
+
 class Solver:
     """Minimises mean cross-entropy + l2 / 2 * ||W||^2 over a linear head, biases unpenalised, in double precision.
 
-    This is scikit-learn's LogisticRegression(C=1 / (l2 * N)) on standardised features. For two classes scikit-learn
-    has one weight vector w where a softmax has two, w / 2 and -w / 2; the penalty is doubled there, which makes it
-    the same number.
+    Class weights make it the weighted mean. This is scikit-learn's LogisticRegression(C=1 / (l2 * N)) on
+    standardised features. For two classes scikit-learn has one weight vector w where a softmax has two, w / 2 and
+    -w / 2; the penalty is doubled there, which makes it the same number.
 
     Full-batch L-BFGS with strong Wolfe line search: Liu and Nocedal 1989, https://doi.org/10.1007/BF01589116.
     """
 
-    def __init__(self, head: HeadLayers, features: torch.Tensor, labels: torch.Tensor, l2: float, fresh: bool) -> None:
-        """Take raw features `[N, D]` and labels `[N]`; a `fresh` head starts from zero instead of its weights."""
+    def __init__(self, head: HeadLayers, data: Solvable, l2: float, fresh: bool) -> None:
+        """Take what to learn from; a `fresh` head starts from zero instead of its weights."""
         self._out = head.out
-        self._features = (features.double() - head.mean) / head.std
-        self._labels = labels
+        self._features = (data.features.double() - head.mean) / head.std
+        self._labels = data.labels
+        self._weights = None if data.weights is None else data.weights.double()
         start = torch.zeros_like if fresh else torch.clone
         self._weight = start(head.out.weight.detach().double()).requires_grad_()
         self._bias = start(head.out.bias.detach().double()).requires_grad_()
@@ -60,6 +71,9 @@ class Solver:
     def _closure(self) -> torch.Tensor:
         self._optimiser.zero_grad()
         scores = nn.functional.linear(self._features, self._weight, self._bias)
-        loss = nn.functional.cross_entropy(scores, self._labels) + self._l2 / 2 * self._weight.square().sum()
+        loss = (
+            nn.functional.cross_entropy(scores, self._labels, self._weights)
+            + self._l2 / 2 * self._weight.square().sum()
+        )
         loss.backward()
         return loss

@@ -10,8 +10,9 @@ from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.features import FeatureStore
 from tl_core.plan import TransferPlan
-from tl_core.training.inputs import CachedInputs, Inputs, PooledInputs, PreparedInputs, batches, cache_prefix
+from tl_core.training.inputs import CachedInputs, PooledInputs, PreparedInputs, StagedInputs, batches, cache_prefix
 from tl_core.training.model import TransferModel
+from tl_core.training.space import ItemSpace
 
 Stage = tuple[str, int, int]
 """What is being done, items done, items in all."""
@@ -21,11 +22,15 @@ class Feed:
     """Inputs for the phases of one run.
 
     The feature store serves the pretrained backbone as it was built. Once a phase has changed the backbone, or
-    where it was random from the start, the same features come from the model at hand.
+    where it was random from the start, the same features come from the model at hand. Batches of frozen stages are
+    cut by the plan's batch size, whatever else happens, so that a resumed run finds the same bits.
     """
 
-    def __init__(self, dataset: Dataset, spec: BackboneSpec, plan: TransferPlan, store: FeatureStore) -> None:
+    def __init__(
+        self, dataset: Dataset, spec: BackboneSpec, plan: TransferPlan, store: FeatureStore, space: ItemSpace
+    ) -> None:
         self._dataset, self._spec, self._plan, self._store = dataset, spec, plan, store
+        self._space = space
         self._cached: CachedInputs | None = None
         self.stored = plan.init == "pretrained"
 
@@ -35,38 +40,37 @@ class Feed:
         if self._cached is not None and start < self._cached.start:
             self._cached = None
 
-    def pooled(self, model: TransferModel, rows: np.ndarray, batch_size: int) -> Generator[Stage, None, PooledInputs]:
-        """Return pooled features of the given rows; the backbone runs where the store lacks them."""
+    def pooled(self, model: TransferModel, rows: np.ndarray) -> Generator[Stage, None, PooledInputs]:
+        """Return pooled features of the given rows of the data set; the backbone runs where the store lacks them."""
         device = model.head.mean.device
         if self.stored:
             for done, total in self._store.probe(self._dataset, self._spec):
                 yield "features", done, total
             features = self._store.features(self._dataset, self._spec, self._plan.head.tap, self._plan.head.pool)
             return PooledInputs(torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32)).to(device))
-        source = self._source(model, 0)
-        kept = torch.zeros(len(source.items), len(model.head.mean), device=device)
-        for done in _pool(model, source, rows, batch_size, kept):
+        source = self.prepared(0)
+        kept = torch.zeros(self._space.main, len(model.head.mean), device=device)
+        for done in _pool(model, source, rows, self._plan.batch_size, kept):
             yield "features", done, len(rows)
         return PooledInputs(kept)
 
     def staged(
-        self, model: TransferModel, start: int, rows: np.ndarray, batch_size: int, limit: int
-    ) -> Generator[Stage, None, Inputs]:
+        self, model: TransferModel, start: int, rows: np.ndarray, limit: int
+    ) -> Generator[Stage, None, StagedInputs]:
         """Return inputs at stage `start`: cached activations within `limit` bytes, else items to prepare."""
-        source = self._source(model, start)
-        if start == 0:
+        source = self.prepared(start)
+        if start == 0 or limit == 0:
             return source
         if self._cached is None or self._cached.start != start or not self._cached.holds(rows):
             self._cached = None
-            for done, cache in cache_prefix(model, source, rows, batch_size, limit):
+            for done, cache in cache_prefix(model, source, rows, self._plan.batch_size, limit):
                 self._cached = cache if done == len(rows) else None
                 yield "frozen layers", done, len(rows)
         return self._cached or source
 
-    def _source(self, model: TransferModel, start: int) -> PreparedInputs:
-        items = self._store.prepared(self._dataset, self._spec)
-        lengths = np.array([len(item) for item in items]) if self._dataset.modality == "text" else None
-        return PreparedInputs(items, lengths, preprocessor(self._spec), start)
+    def prepared(self, start: int) -> PreparedInputs:
+        """Return inputs that run everything below stage `start` anew each time."""
+        return PreparedInputs(self._space, self._space.lengths, preprocessor(self._spec), start)
 
 
 @torch.no_grad()

@@ -1,6 +1,7 @@
 """What a phase reads: pooled features, activations at the frozen boundary, or prepared items, behind one shape."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -11,14 +12,32 @@ from tl_core.backbones.staged import State
 from tl_core.training.model import TransferModel
 
 
+@dataclass(frozen=True)
+class Mix:
+    """Mixup of one batch: x * share + x[order] * (1 - share)."""
+
+    order: torch.Tensor
+    share: float
+
+    def __call__(self, values: torch.Tensor) -> torch.Tensor:
+        """Mix values `[B, ...]`."""
+        return values * self.share + values[self.order] * (1.0 - self.share)
+
+
 class Inputs(Protocol):
-    """Items by row number of the data set, and what is left of the model to run on them."""
+    """Items by row of the item space, and what is left of the model to run on them."""
 
     lengths: np.ndarray | None
     """Tokens of each row `[N]`, where batches of similar length save padding."""
 
     def logits(self, model: TransferModel, rows: np.ndarray) -> torch.Tensor:
-        """Return class scores `[B, K]` of the given rows, running only what the phase may change."""
+        """Return class scores `[B, K]` of the given rows as they are, running only what the phase may change."""
+        ...
+
+    def learn(
+        self, model: TransferModel, rows: np.ndarray, mix: Mix | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return pooled features `[B, D]` and class scores `[B, K]` of the given rows, varied as a lesson is."""
         ...
 
 
@@ -39,34 +58,70 @@ class PooledInputs:
         assert self._standardised is not None
         return model.head.classify(self._standardised[torch.from_numpy(rows)])
 
+    def learn(
+        self, model: TransferModel, rows: np.ndarray, mix: Mix | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run the head."""
+        assert self._standardised is not None
+        standardised = self._standardised[torch.from_numpy(rows)]
+        return self.features[torch.from_numpy(rows)], model.head.classify(mix(standardised) if mix else standardised)
 
-class PreparedInputs:
+
+class StagedInputs:
+    """What reads a state at the input of stage `start` and runs the stages from there on."""
+
+    start: int
+    lengths: np.ndarray | None
+
+    def state(self, model: TransferModel, rows: np.ndarray, vary: bool = False) -> State:
+        """Return the state of the rows at the input of stage `start`."""
+        raise NotImplementedError
+
+    def logits(self, model: TransferModel, rows: np.ndarray) -> torch.Tensor:
+        """Run the rest of the model."""
+        return model(self.state(model, rows), self.start)
+
+    def features(self, model: TransferModel, rows: np.ndarray) -> torch.Tensor:
+        """Return pooled features `[B, D]` of the rows as they are."""
+        return model.features(self.state(model, rows), self.start)
+
+    def learn(
+        self, model: TransferModel, rows: np.ndarray, mix: Mix | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run the rest of the model; pictures are mixed where it begins, texts (ids, lengths) at its pooled end."""
+        state = self.state(model, rows, vary=True)
+        if mix is not None and len(state) == 1:
+            state = (mix(state[0]),)
+        pooled = model.features(state, self.start)
+        if mix is not None and len(state) > 1:
+            pooled = mix(pooled)
+        return pooled, model.head(pooled)
+
+
+class PreparedInputs(StagedInputs):
     """Prepared items: the stages before `start` are frozen and run without a gradient, then the rest."""
 
     def __init__(
         self, items: Sequence[torch.Tensor], lengths: np.ndarray | None, prepare: Preprocessor, start: int
     ) -> None:
         self.items, self.lengths, self.start = items, lengths, start
+        self.vary: Callable[[torch.Tensor], torch.Tensor] | None = None
+        """Turns a prepared picture into a varied one, by torch's own random numbers."""
         self._prepare = prepare
 
-    def state(self, model: TransferModel, rows: np.ndarray) -> State:
-        """Return the state at the input of stage `start`."""
-        state = self._prepare.collate([self.items[int(row)] for row in rows], model.head.mean.device)
+    def state(self, model: TransferModel, rows: np.ndarray, vary: bool = False) -> State:
+        """Return the state of the rows at the input of stage `start`."""
+        items = [self.items[int(row)] for row in rows]
+        if vary and self.vary is not None:
+            items = [self.vary(item) for item in items]
+        state = self._prepare.collate(items, model.head.mean.device)
         if self.start:
             with torch.no_grad():
                 state = model.backbone.run(state, 0, self.start)
         return state
 
-    def logits(self, model: TransferModel, rows: np.ndarray) -> torch.Tensor:
-        """Run the whole model."""
-        return model(self.state(model, rows), self.start)
 
-    def features(self, model: TransferModel, rows: np.ndarray) -> torch.Tensor:
-        """Return pooled features `[B, D]`."""
-        return model.features(self.state(model, rows), self.start)
-
-
-class CachedInputs:
+class CachedInputs(StagedInputs):
     """Activations at the input of stage `start`, kept in memory; texts without their padding."""
 
     def __init__(self, start: int, size: int) -> None:
@@ -85,14 +140,10 @@ class CachedInputs:
         """Return whether every one of the rows is here."""
         return all(self._states[row] is not None for row in rows)
 
-    def state(self, rows: np.ndarray) -> State:
+    def state(self, model: TransferModel, rows: np.ndarray, vary: bool = False) -> State:
         """Return the batch as it was, padded with zeros where the items differ in length."""
         kept = [state for row in rows if (state := self._states[row]) is not None]
         return tuple(_pad(tensors) for tensors in zip(*kept, strict=True))
-
-    def logits(self, model: TransferModel, rows: np.ndarray) -> torch.Tensor:
-        """Run the stages from `start` on."""
-        return model(self.state(rows), self.start)
 
 
 def batches(

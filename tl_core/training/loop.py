@@ -12,22 +12,23 @@ in the run's folder when the run ends, however it ends.
 import logging
 import math
 from collections.abc import Generator, Iterator
-from contextlib import nullcontext
 from dataclasses import replace
 from time import monotonic, time
 
-import numpy as np
 import torch
-from torch import nn
 
+from tl_core.layers import HEAD
 from tl_core.plan import Phase
 from tl_core.runs.control import RunControl
 from tl_core.runs.events import CheckpointSaved, EpochDone, Noted, PhaseStarted, RunEnded, RunEvent, StepDone
 from tl_core.runs.failure import explain, unexpected
 from tl_core.training.checkpoints import FILE, load_best
-from tl_core.training.convex import Solver
-from tl_core.training.inputs import Inputs, PooledInputs, batches
-from tl_core.training.optimisers import make_optimiser, one_thread, out_of_memory, set_rates, step
+from tl_core.training.convex import Solvable, Solver
+from tl_core.training.inputs import PooledInputs
+from tl_core.training.lessons import Lessons
+from tl_core.training.objectives import objective
+from tl_core.training.objectives.labels import class_weights
+from tl_core.training.optimisers import make_optimiser, out_of_memory, set_rates
 from tl_core.training.pace import Pace
 from tl_core.training.run import Diverged, Run, Stopped, TrainJob
 from tl_core.types import Finding
@@ -74,18 +75,20 @@ def _execute(job: TrainJob, control: RunControl) -> Events:
 
 def _solve(run: Run, index: int, phase: Phase) -> Events:
     """Solve the linear head over frozen features; an epoch is a stretch of L-BFGS iterations."""
-    inputs = yield from run.inputs(phase)
+    inputs = yield from run.inputs(objective(run, index))
     assert isinstance(inputs, PooledInputs)
     rows = run.rows(phase)
     chosen = torch.from_numpy(rows)
-    solver = Solver(run.model.head, inputs.features[chosen], run.labels[chosen], phase.weight_decay, run.fresh)
+    weights = class_weights(run.plan.loss.class_weights, run.labels[chosen], len(run.job.dataset.classes))
+    data = Solvable(inputs.features[chosen], run.labels[chosen], weights)
+    solver = Solver(run.model.head, data, phase.weight_decay, run.fresh)
     yield PhaseStarted(index, phase.name, phase.epochs, dict(phase.lr), phase.epochs)
     for epoch in range(phase.epochs):
         run.check()
         started = monotonic()
-        objective, found = solver.iterate()
+        size, found = solver.iterate()
         run.step += 1
-        if not math.isfinite(objective):
+        if not math.isfinite(size):
             raise Diverged(run.step)
         train_metrics = yield from run.measure(phase, inputs, rows)
         validation = yield from run.validate(phase, inputs)
@@ -105,24 +108,28 @@ def _solve(run: Run, index: int, phase: Phase) -> Events:
 
 def _descend(run: Run, index: int, phase: Phase) -> Events:
     """Train by gradient descent, epoch by epoch, until the phase or the patience ends."""
-    inputs = yield from run.inputs(phase)
-    if not run.fresh and run.best.score is None:
+    aim = objective(run, index)
+    yield from aim.prepare()
+    inputs = yield from run.inputs(aim)
+    if not run.fresh and run.best.score is None and aim.judged:
         run.best.take((yield from run.validate(phase, inputs)), {})
-    optimiser = make_optimiser(run.model, run.freezer.owned, phase)
+    helpers = [*aim.modules(), *run.terms.modules()]
+    optimiser = make_optimiser(run.model, run.freezer.owned, phase, helpers)
     yield PhaseStarted(index, phase.name, phase.epochs, dict(phase.lr), run.planned[index])
     pace = Pace(run, index)
     waited = 0
     for epoch in range(phase.epochs):
         started = monotonic()
-        train_metrics = yield from _epoch(run, epoch, inputs, optimiser, pace)
-        validation = yield from run.validate(phase, inputs)
+        train_metrics = yield from _epoch(Lessons(run, aim, inputs, optimiser), epoch, pace)
+        validation = (yield from run.validate(phase, inputs)) if aim.judged else {}
         if not math.isfinite(validation.get("loss", 0.0)):  # the epoch's last step broke the weights
             raise Diverged(run.step)
         better = run.best.offer(validation, train_metrics)
-        run.fresh = False
+        run.fresh = run.fresh and HEAD not in phase.lr
         waited = 0 if better else waited + 1
         yield EpochDone(index, epoch, train_metrics, validation, monotonic() - started, better)
-        yield from _save(run)
+        if not run.fresh:
+            yield from _save(run)
         if run.spent() or epoch + 1 == phase.epochs:
             break
         if validation and phase.patience is not None and waited >= phase.patience:
@@ -131,61 +138,46 @@ def _descend(run: Run, index: int, phase: Phase) -> Events:
     yield from _finish(run, index, pace.steps)
 
 
-def _epoch(
-    run: Run, epoch: int, inputs: Inputs, optimiser: torch.optim.Optimizer, pace: Pace
-) -> Generator[RunEvent, None, dict[str, float]]:
+def _epoch(lessons: Lessons, epoch: int, pace: Pace) -> Generator[RunEvent, None, dict[str, float]]:
     """Learn from every item once; return mean loss and accuracy of the batches as they were learned from."""
-    phase = run.plan.phases[pace.phase]
-    rows = run.rows(phase)
-    todo = batches(rows, run.batch_size, inputs.lengths, run.shuffle)[::-1]
-    hits = torch.zeros((), dtype=torch.int64, device=run.device)
+    run, phase, aim = lessons.run, lessons.aim.phase, lessons.aim
+    todo = aim.epoch(epoch, lessons.inputs.lengths)[::-1]
+    total = sum(len(batch) for batch in todo)
+    hits: torch.Tensor | None = torch.zeros((), dtype=torch.int64, device=run.device)
     loss, done = 0.0, 0
     while todo and not (done and run.spent()):
         run.check()
         batch = todo[-1]
-        rates = set_rates(optimiser, phase, (epoch + (done + len(batch) / 2) / len(rows)) / phase.epochs)
+        position = (epoch + (done + len(batch) / 2) / total) / phase.epochs
+        rates = set_rates(lessons.optimiser, phase, position)
         try:
-            batch_loss, batch_hits = _learn(run, inputs, optimiser, batch)
+            batch_loss, batch_hits = lessons.step(batch, position)
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
-            run.halve(pace.phase)
-            todo = batches(np.concatenate(todo), run.batch_size, inputs.lengths)
-            yield _note("memory", f"The memory was not enough, so a step now takes {run.batch_size} items.")
+            run.halve()
+            yield _note("memory", f"The memory was not enough, so a step now takes {run.at_once} items at a time.")
             continue
         todo.pop()
         done += len(batch)
-        hits += batch_hits
+        hits = None if hits is None or batch_hits is None else hits + batch_hits
         pace.record(batch_loss, len(batch))
         if run.due():
             loss += pace.settle()
             yield pace.event(rates)
     loss += pace.settle()
-    return {"loss": loss / done, "accuracy": hits.item() / done}
-
-
-def _learn(
-    run: Run, inputs: Inputs, optimiser: torch.optim.Optimizer, batch: np.ndarray
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Take one optimiser step; return the mean loss and the count of correct items, without waiting for them."""
-    torch.manual_seed(run.job.seed * 1_000_003 + run.step)  # for dropout: the events' reader may draw numbers too
-    truth = run.labels[torch.from_numpy(batch)]
-    with one_thread() if isinstance(inputs, PooledInputs) else nullcontext():
-        logits = inputs.logits(run.model, batch)
-        loss = nn.functional.cross_entropy(logits, truth)
-        step(run.model, optimiser, loss)
-    run.step += 1
-    return loss.detach(), (logits.detach().argmax(dim=1) == truth).sum()
+    return {"loss": loss / done} | ({} if hits is None else {"accuracy": hits.item() / done})
 
 
 def _finish(run: Run, index: int, steps: int) -> Events:
     """End a phase: the best weights become the model's."""
     run.best.restore()
-    run.fresh = False
+    run.fresh = run.fresh and HEAD not in run.plan.phases[index].lr
     run.planned[index] = steps
     if (start := run.start_of(run.plan.phases[index])) < run.model.stages:
         run.feed.changed(start)
-    yield from _save(run)
+    if not run.fresh:
+        yield from _save(run)
 
 
 def _stopped(run: Run) -> RunEnded:

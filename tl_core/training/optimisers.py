@@ -1,6 +1,6 @@
 """Who may move: freezing, training modes, and optimiser groups with their rates."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -11,13 +11,19 @@ from tl_core.training.model import TransferModel
 
 CLIP = 1.0
 """The largest norm of the whole gradient, as in the BERT and ViT fine-tuning recipes."""
+HELPER_RATE = 1e-3
+"""The rate of networks that are new and serve training alone (a discriminator), as of any new layer."""
 
 
 class Freezer:
     """Knows the layer group of every parameter and module of a model, and lets chosen groups move."""
 
-    def __init__(self, model: TransferModel, owned: Mapping[str, list[str]]) -> None:
+    def __init__(
+        self, model: TransferModel, owned: Mapping[str, list[str]], may_learn: Callable[[str], bool] = lambda name: True
+    ) -> None:
+        """Take the tensors of each group; parameters that `may_learn` refuses (below an adapter) never move."""
         self.owned = owned
+        self._may_learn = may_learn
         self._model = model
         self._group_of = {name: group for group, names in owned.items() for name in names}
         self._module_groups = _module_groups(model, self._group_of)
@@ -25,7 +31,7 @@ class Freezer:
     def thaw_only(self, moving: Collection[str]) -> None:
         """Freeze every group but the moving ones: no gradient, and evaluation mode."""
         for name, parameter in self._model.named_parameters():
-            parameter.requires_grad_(self._group_of[name] in moving)
+            parameter.requires_grad_(self._group_of[name] in moving and self._may_learn(name))
             parameter.grad = None
         self.training_mode(moving)
 
@@ -38,21 +44,22 @@ class Freezer:
             module.training = self._module_groups.get(name) in moving
 
 
-def make_optimiser(model: TransferModel, owned: Mapping[str, list[str]], phase: Phase) -> torch.optim.Optimizer:
+def make_optimiser(
+    model: TransferModel, owned: Mapping[str, list[str]], phase: Phase, helpers: Sequence[nn.Module] = ()
+) -> torch.optim.Optimizer:
     """Return AdamW with two parameter groups a layer group: weights decay, biases and normalisation do not.
 
-    Each parameter group carries "name" (the layer group) and "base" (its rate before the schedule).
+    Each parameter group carries "name" (the layer group) and "base" (its rate before the schedule). Helper networks
+    learn under the name "" at HELPER_RATE.
     """
-    parameters = dict(model.named_parameters())
+    parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    members = [(g, rate, [parameters[n] for n in owned[g] if n in parameters]) for g, rate in phase.lr.items()]
+    members.append(("", HELPER_RATE, [p for helper in helpers for p in helper.parameters()]))
     groups = []
-    for group, rate in phase.lr.items():
-        own = [parameters[name] for name in owned[group] if name in parameters]
-        for members, strength in (
-            ([p for p in own if p.ndim > 1], phase.weight_decay),
-            ([p for p in own if p.ndim <= 1], 0.0),
-        ):
-            if members:
-                groups.append({"params": members, "name": group, "base": rate, "lr": rate, "weight_decay": strength})
+    for name, rate, own in members:
+        for some, decay in (([p for p in own if p.ndim > 1], phase.weight_decay), ([p for p in own if p.ndim <= 1], 0)):
+            if some:
+                groups.append({"params": some, "name": name, "base": rate, "lr": rate, "weight_decay": float(decay)})
     return torch.optim.AdamW(groups)
 
 
@@ -61,14 +68,13 @@ def set_rates(optimiser: torch.optim.Optimizer, phase: Phase, position: float) -
     factor = rate_at(phase.schedule, phase.warmup, position)
     for group in optimiser.param_groups:
         group["lr"] = group["base"] * factor
-    return {group["name"]: group["lr"] for group in optimiser.param_groups}
+    return {group["name"]: group["lr"] for group in optimiser.param_groups if group["name"]}
 
 
-def step(model: nn.Module, optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-    """Take one step against the clipped gradient of `loss`."""
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_([p for p in model.parameters() if p.grad is not None], CLIP)
+def step(optimiser: torch.optim.Optimizer) -> None:
+    """Take one step against the gradient, clipped as a whole."""
+    moving = [p for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
+    torch.nn.utils.clip_grad_norm_(moving, CLIP)
     optimiser.step()
 
 

@@ -43,4 +43,5 @@ class Pace:
         speed = self._items / max(now - self._since, 1e-9)
         self._since, self._items = now, 0
         left = self._run.seconds_left(self.phase, self.steps, now - self._began)
-        return StepDone(self.phase, self._run.step, self._run.steps, self._mean, rates, speed, left)
+        sizes = self._run.terms.sizes()
+        return StepDone(self.phase, self._run.step, self._run.steps, self._mean, rates, speed, left, sizes)

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -14,17 +14,31 @@ import torch
 from tl_core.backbones.compat import default_device
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
-from tl_core.errors import DataError, RunError
+from tl_core.errors import DataError, PlanError, RunError
 from tl_core.features import FeatureStore
+from tl_core.layers import HEAD
+from tl_core.penalties import Need, check_penalties
 from tl_core.plan import Phase, TransferPlan, require
 from tl_core.runs.control import RunControl
-from tl_core.runs.events import Progress, RunEvent, RunStarted
+from tl_core.runs.events import Noted, Progress, RunEvent, RunStarted
 from tl_core.training.checkpoints import Best
 from tl_core.training.evaluate import evaluate
 from tl_core.training.feed import Feed, Stage
-from tl_core.training.inputs import Inputs, batches
+from tl_core.training.inputs import Inputs
 from tl_core.training.model import build_model, groups_of
+from tl_core.training.objectives import Objective, objective
 from tl_core.training.optimisers import Freezer
+from tl_core.training.space import ItemSpace
+from tl_core.training.terms import Terms
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A finished run over the same classes: its backbone, its plan, and the folder with its best weights."""
+
+    spec: BackboneSpec
+    plan: TransferPlan
+    folder: Path
 
 
 @dataclass(frozen=True)
@@ -33,7 +47,8 @@ class TrainJob:
 
     `budget` caps the seconds of training, preparation not counted. `train_rows` restricts the training items to
     some rows of the data set (a data-efficiency curve). `cache` caps the bytes that the frozen prefix's activations
-    may take; `publish` is the shortest time in seconds between two StepDone or Progress events.
+    may take; `publish` is the shortest time in seconds between two StepDone or Progress events. `source` (labelled)
+    and `target` (its labels are never read) are second data sets for what needs them, `teacher` is a finished run.
     """
 
     dataset: Dataset
@@ -46,9 +61,24 @@ class TrainJob:
     train_rows: Sequence[int] | None = None
     cache: int = 2 * 2**30
     publish: float = 0.25
+    source: Dataset | None = None
+    target: Dataset | None = None
+    teacher: Teacher | None = None
+
+    @property
+    def have(self) -> tuple[Need, ...]:
+        """What there is beside the data set, for the penalties that need it."""
+        whole = self.plan.head.tap in (None, *(group.name for group in self.spec.groups[-1:]))
+        found: list[tuple[Need, bool]] = [
+            ("source", self.source is not None),
+            ("target", self.target is not None),
+            ("teacher", self.teacher is not None),
+            ("original_head", self.spec.original_head is not None and whole),
+        ]
+        return tuple(need for need, there in found if there)
 
 
-AnyInputs = TypeVar("AnyInputs", bound=Inputs)
+Made = TypeVar("Made")
 
 
 class Stopped(Exception):
@@ -68,6 +98,8 @@ class Run:
 
     def __init__(self, job: TrainJob, control: RunControl) -> None:
         require(job.plan, [group.name for group in job.spec.groups])
+        if wrong := [f for f in check_penalties(job.plan, job.have, job.spec.modality) if f.level == "stop"]:
+            raise PlanError(wrong[0].message, wrong[0].hint)
         self.job, self.plan = job, job.plan
         self._control = control
         self._choose_rows()
@@ -77,10 +109,14 @@ class Run:
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.freezer = Freezer(self.model, groups_of(self.model, job.spec))
         self.best = Best(self.model, job.folder)
-        self.feed = Feed(job.dataset, job.spec, job.plan, job.store)
-        self.labels = torch.tensor(job.dataset.labels, device=self.device)
+        self.space = ItemSpace(job.dataset, job.spec, job.store, job.source, job.target)
+        self.feed = Feed(job.dataset, job.spec, job.plan, job.store, self.space)
+        self.labels = self.space.labels.to(self.device)
+        self.first: dict[str, torch.Tensor] = {}
+        self.remember({group for phase in job.plan.phases for group in phase.lr})
+        self.terms = Terms(self)
         self.shuffle = torch.Generator().manual_seed(job.seed)
-        self.batch_size = job.plan.batch_size
+        self.parts = 1  # pieces that a step is taken in, where memory is short
         self.fresh = True  # the head has not learned anything yet
         self.step = 0
         self.planned = [phase.epochs * self.steps_per_epoch(phase) for phase in job.plan.phases]
@@ -122,35 +158,47 @@ class Run:
 
     def steps_per_epoch(self, phase: Phase) -> int:
         """Return the optimiser steps in an epoch; a solved head takes one."""
-        return 1 if phase.optimizer == "lbfgs" else len(batches(self.rows(phase), self.batch_size))
+        return 1 if phase.optimizer == "lbfgs" else objective(self, self.plan.phases.index(phase)).steps()
 
     def start_of(self, phase: Phase) -> int:
         """Return the first stage that a phase trains; the number of stages where it trains the head alone."""
         names = self.model.backbone.names[: self.model.stages]
         return next((index for index, name in enumerate(names) if name in phase.lr), self.model.stages)
 
-    def inputs(self, phase: Phase) -> Generator[RunEvent, None, Inputs]:
+    def inputs(self, aim: Objective) -> Generator[RunEvent, None, Inputs]:
         """Return what the phase reads, and standardise a fresh head's features on the way."""
-        rows, judged, start = self.rows(phase), self.judged(phase), self.start_of(phase)
+        phase = aim.phase
+        rows, judged, start = aim.rows(), self.judged(phase), self.start_of(phase)
         self.freezer.thaw_only(())
         inputs: Inputs | None = None
         # random weights that all learn have no features yet to take a mean and deviation from
-        if start == self.model.stages or (self.fresh and self.feed.stored):
-            features = self.feed.pooled(self.model, np.union1d(rows, judged), self.batch_size)
+        if start == self.model.stages or (self.fresh and self.feed.stored and aim.judged):
+            features = self.feed.pooled(self.model, np.union1d(rows, judged))
             inputs = pooled = yield from self._told(features)
             if self.fresh:
                 self.model.head.standardise(pooled.features[torch.from_numpy(rows)])
             pooled.settle(self.model)
         if start < self.model.stages:
-            staged = self.feed.staged(self.model, start, np.union1d(rows, judged), self.batch_size, self.job.cache)
-            inputs = yield from self._told(staged)
+            every = np.unique(np.concatenate([rows, judged, self.terms.rows()]))
+            limit = 0 if aim.raw else self.job.cache
+            inputs = staged = yield from self._told(self.feed.staged(self.model, start, every, limit))
+            if not self.terms.ready and aim.judged:
+                for finding in (yield from self._told(self.terms.prepare(staged))).notes:
+                    yield Noted(finding)
         self.freezer.thaw_only(phase.lr)
         self.best.watch([name for group in phase.lr for name in self.freezer.owned[group]])
         self.clock = self.clock or monotonic()
         assert inputs is not None
         return inputs
 
-    def _told(self, stages: Generator[Stage, None, AnyInputs]) -> Generator[RunEvent, None, AnyInputs]:
+    def remember(self, groups: Collection[str]) -> None:
+        """Keep the present values of the backbone tensors of some groups as the ones that the run began with."""
+        state = self.model.state_dict()
+        for group in set(groups) & set(self.freezer.owned) - {HEAD}:
+            for name in self.freezer.owned[group]:
+                self.first.setdefault(name, state[name].clone())
+
+    def _told(self, stages: Generator[Stage, None, Made]) -> Generator[RunEvent, None, Made]:
         try:
             while True:
                 stage, done, total = next(stages)
@@ -171,7 +219,7 @@ class Run:
         """Return loss and accuracy on `rows`, in evaluation mode."""
         self.freezer.training_mode(())
         try:
-            measuring = evaluate(self.model, inputs, self.labels, rows, self.batch_size)
+            measuring = evaluate(self.model, inputs, self.labels, rows, self.at_once)
             while True:
                 done = next(measuring)
                 self.check()
@@ -215,16 +263,19 @@ class Run:
             left = min(left, max(self.job.budget - (monotonic() - self.clock), 0.0))
         return left
 
-    def halve(self, index: int) -> None:
-        """Halve the batch size. Raises RunError where it is one already."""
-        if self.batch_size == 1:
+    @property
+    def at_once(self) -> int:
+        """Items that go through the model at once."""
+        return max(1, self.plan.batch_size // self.parts)
+
+    def halve(self) -> None:
+        """Take each step in twice as many pieces. Raises RunError where a piece is one item already."""
+        if self.at_once == 1:
             raise RunError(
                 "The memory is not enough for a single item.",
                 "Choose a smaller backbone, train fewer layer groups, or close other programs.",
             )
-        self.batch_size //= 2
-        for later, phase in list(enumerate(self.plan.phases))[index:]:
-            self.planned[later] = phase.epochs * self.steps_per_epoch(phase)
+        self.parts *= 2
 
 
 def _device() -> torch.device:

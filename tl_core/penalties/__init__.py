@@ -1,0 +1,185 @@
+"""Penalties: terms that are added to the loss of every phase in which the backbone learns. One file each.
+
+A penalty is prepared once, when the first such phase begins; it then adds a term at every step. The modules import
+torch only inside their methods, because a form lists them in a process that never loads it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from tl_core.errors import PlanError
+from tl_core.plan import Penalty, TransferPlan
+from tl_core.registry import Registry
+from tl_core.types import Finding, Modality
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import nn
+
+Need = Literal["source", "target", "original_head", "teacher"]
+"""What a penalty cannot do without: labelled source items, unlabelled target items, the head that the backbone was
+trained with, a trained teacher."""
+Stage = tuple[str, int, int]
+"""What is being done, items done, items in all."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """Some items of the run: rows `[N]` of its item space, labels `[N]` into `classes` (-1 where there is none)."""
+
+    rows: "np.ndarray"
+    labels: "torch.Tensor"
+    classes: tuple[str, ...] = ()
+
+    def draw(self, count: int, seed: int) -> "np.ndarray":
+        """Return `count` positions in this side, drawn by `seed` alone, without repeats where there are enough."""
+        import numpy as np
+
+        generator = np.random.default_rng(seed)
+        return generator.choice(len(self.rows), count, replace=count > len(self.rows))
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a penalty finds when the first phase that moves the backbone begins; the model is in evaluation mode.
+
+    `features(rows)` runs the present model on rows of the item space and returns pooled features `[B, D]`, with a
+    gradient unless one is switched off; `model.head(features)` returns class scores `[B, K]`. `start` holds the
+    pretrained value of every backbone parameter that any phase may move, by its name in `model`; these tensors never
+    change. `original_head` maps pooled features `[B, C]` to the scores of the classes that the backbone was trained on.
+    `teacher(rows)` returns a trained model's scores `[B, K]`.
+    """
+
+    model: "nn.Module"
+    start: Mapping[str, "torch.Tensor"]
+    train: Side
+    features: Callable[["np.ndarray"], "torch.Tensor"]
+    batch_size: int
+    seed: int
+    source: Side | None = None
+    target: Side | None = None
+    original_head: "nn.Module | None" = None
+    teacher: Callable[["np.ndarray"], "torch.Tensor"] | None = None
+    notes: list[Finding] = field(default_factory=list)
+    """What a person should know of how the penalty was prepared; told as events."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step: rows `[B]` of the item space, their pooled features `[B, D]`, class scores `[B, K]`, labels `[B]`.
+
+    `step` counts over the run, `position` is the share of the phase that is done. `features(rows)` runs the present
+    model, in the phase's own training mode, on other rows.
+    """
+
+    rows: "np.ndarray"
+    pooled: "torch.Tensor"
+    logits: "torch.Tensor"
+    labels: "torch.Tensor"
+    step: int
+    position: float
+    features: Callable[["np.ndarray"], "torch.Tensor"]
+
+
+class Term:
+    """A penalty at work. Subclasses give `loss`; whatever they keep between steps goes through `state` and `load`."""
+
+    def prepare(self, ground: Ground) -> Iterator[Stage]:
+        """Look at the model and the items once; yields progress."""
+        yield from ()
+
+    def loss(self, batch: Batch) -> "torch.Tensor":
+        """Return the term, a scalar, before it is multiplied by its strength."""
+        raise NotImplementedError
+
+    def modules(self) -> "Sequence[nn.Module]":
+        """Return helper networks (a discriminator, a head for source classes), there once prepared; they learn too."""
+        return ()
+
+    def state(self) -> "dict[str, torch.Tensor]":
+        """Return what `prepare` found out and a resumed run must not find out anew; helper networks not included."""
+        return {}
+
+    def load(self, state: "Mapping[str, torch.Tensor]", ground: Ground) -> None:
+        """Take the place of `prepare` in a resumed run; `ground.model` is then further on than it was there."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class PenaltyKind:
+    """A penalty as it is chosen. `options` is a dataclass whose number fields carry what a form needs (`option`)."""
+
+    name: str
+    title: str
+    summary: str
+    when: str
+    strength: float
+    options: type[Any]
+    make: Callable[[Any], Term]
+    sources: tuple[str, ...]
+    needs: tuple[Need, ...] = ()
+    modalities: tuple[Modality, ...] = ("image", "text")
+
+    def term(self, penalty: Penalty) -> Term:
+        """Return the term that a plan asks for. Raises PlanError for an option that is unknown or out of range."""
+        known = {f.name: f.metadata for f in fields(self.options)}
+        for name, value in penalty.options.items():
+            if name not in known:
+                there_are = ", ".join(known) or "none"
+                raise PlanError(f"The penalty {self.name!r} has no option {name!r}.", f"There are: {there_are}.")
+            if not known[name]["min"] <= value <= known[name]["max"]:
+                low, high = known[name]["min"], known[name]["max"]
+                message = f"{known[name]['label']} of {self.name!r} must lie between {low} and {high}, not {value}."
+                raise PlanError(message, known[name]["help"])
+        return self.make(replace(self.options(), **penalty.options))
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """For a penalty that has nothing to choose but its strength."""
+
+
+def option(default: float, label: str, help: str, bounds: tuple[float, float]) -> Any:
+    """Return a dataclass field for a form: label, help, least and largest value."""
+    metadata = {"label": label, "help": help, "min": bounds[0], "max": bounds[1]}
+    return field(default=default, metadata=metadata)
+
+
+PENALTIES: Registry[PenaltyKind] = Registry("penalty", "tl_core.penalties")
+
+_MISSING: dict[Need, tuple[str, str]] = {
+    "source": ("labelled items of the source", "Give a second data set as the source, or take another penalty."),
+    "target": ("unlabelled items of the target", "Give a second data set as the target, or take another penalty."),
+    "original_head": (
+        "the head that the backbone was trained with, and this backbone comes without it",
+        "Take the penalty kl or l2_sp, which need none.",
+    ),
+    "teacher": ("a trained teacher", "Choose a finished run as the teacher."),
+}
+
+
+def check_penalties(plan: TransferPlan, have: Sequence[Need], modality: Modality) -> tuple[Finding, ...]:
+    """Return what is wrong in the plan's penalties, given what the run has; level "stop" blocks it."""
+    found = []
+    for index, penalty in enumerate(plan.penalties):
+        where = (f"penalties/{index}",)
+        try:
+            kind = PENALTIES[penalty.name]
+            kind.term(penalty)
+        except Exception as error:
+            if not hasattr(error, "hint"):
+                raise
+            found.append(Finding("stop", "penalty", str(error), error.hint, where))
+            continue
+        if modality not in kind.modalities:
+            message = f"The penalty {penalty.name!r} does not fit a {modality} backbone."
+            found.append(Finding("stop", "penalty-modality", message, kind.when, where))
+        for need in kind.needs:
+            if need not in have:
+                what, hint = _MISSING[need]
+                found.append(
+                    Finding("stop", "penalty-needs", f"The penalty {penalty.name!r} needs {what}.", hint, where)
+                )
+    return tuple(found)

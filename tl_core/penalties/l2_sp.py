@@ -1,0 +1,56 @@
+"""L2-SP: the weights are pulled back to where they started, not to zero."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from tl_core.penalties import PENALTIES, Batch, Ground, NoOptions, PenaltyKind, Stage, Term
+
+if TYPE_CHECKING:
+    import torch
+
+LI = "Li, Grandvalet & Davoine 2018, Explicit Inductive Bias for Transfer Learning, arXiv:1802.01483"
+
+
+class L2SP(Term):
+    """1/2 * ||w - w0||^2 over the backbone's parameters, w0 the pretrained ones (Li et al. 2018, equation 3).
+
+    Their term on the new head, beta / 2 * ||w||^2, is the optimiser's own weight decay here.
+    """
+
+    def __init__(self, options: NoOptions) -> None:
+        self._start: Mapping[str, torch.Tensor] = {}
+
+    def prepare(self, ground: Ground) -> Iterator[Stage]:
+        """Note the pretrained weights; nothing is computed."""
+        self.load({}, ground)
+        yield from ()
+
+    def load(self, state: "Mapping[str, torch.Tensor]", ground: Ground) -> None:
+        """Note the pretrained weights and the parameters that are held to them."""
+        self._parameters = dict(ground.model.named_parameters())
+        self._start = ground.start
+
+    def loss(self, batch: Batch) -> "torch.Tensor":
+        """Return the term over what learns at this step."""
+        import torch
+
+        pairs = [(self._parameters[n], w0) for n, w0 in self._start.items() if self._parameters[n].requires_grad]
+        if not pairs:
+            return batch.logits.new_zeros(())
+        apart = torch._foreach_sub([w for w, _ in pairs], [w0 for _, w0 in pairs])
+        return torch.stack([d.square().sum() for d in apart]).sum() / 2
+
+
+PENALTIES.add(
+    "l2_sp",
+    PenaltyKind(
+        "l2_sp",
+        "Stay near the pretrained weights (L2-SP)",
+        "Every weight is pulled back to its pretrained value.",
+        "Fine-tuning on little data, when the task is close to what the backbone knows.",
+        0.01,
+        NoOptions,
+        L2SP,
+        (LI,),
+    ),
+)

@@ -1,0 +1,111 @@
+"""Mistakes in the parts of a plan that few plans have: objectives, penalties, adapters, augmentation, the loss."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, get_args, get_type_hints
+
+from tl_core.layers import HEAD
+from tl_core.plan.values import Adapter, Augment, Loss, Phase, TransferPlan
+from tl_core.types import Finding, Level
+
+MAX_RANK = 256
+MAX_VIEWS = 16
+
+
+def finding(level: Level, code: str, where: str, message: str, hint: str = "") -> Finding:
+    """Return a finding about one place in the plan."""
+    return Finding(level, code, message, hint, (where,))
+
+
+def stop(code: str, where: str, message: str, hint: str = "") -> Finding:
+    """Return a finding that blocks the plan."""
+    return finding("stop", code, where, message, hint)
+
+
+def extras(plan: TransferPlan) -> Iterator[Finding]:
+    """Yield what is wrong or odd in the rarer settings."""
+    for index, phase in enumerate(plan.phases):
+        yield from _objective(phase, f"phases/{index}", f"Phase {index + 1} ({phase.name!r})")
+    names = Counter(penalty.name for penalty in plan.penalties)
+    for index, penalty in enumerate(plan.penalties):
+        where = f"penalties/{index}"
+        if names[penalty.name] > 1:
+            yield stop("penalty-twice", where, f"The penalty {penalty.name!r} appears twice.", "Keep one of the two.")
+        if not (math.isfinite(penalty.strength) and penalty.strength >= 0):
+            message = f"The penalty {penalty.name!r} has the strength {penalty.strength}; it must be 0 or more."
+            yield stop("penalty-strength", f"{where}/strength", message)
+    if plan.penalties and not any(set(phase.lr) - {HEAD} for phase in plan.phases):
+        message = "The penalties have no effect: they guard a backbone that learns, and here all of it is frozen."
+        yield finding("warn", "penalty-idle", "penalties", message, "Leave them out, or thaw some layers.")
+    yield from _adapter(plan)
+    yield from _augment(plan.augment)
+    yield from _loss(plan.loss)
+
+
+def _objective(phase: Phase, where: str, called: str) -> Iterator[Finding]:
+    yield from _known(Phase, "objective", phase.objective, f"{where}/objective")
+    if phase.draws is not None and phase.draws < 1:
+        yield stop("draws", f"{where}/draws", f"{called} draws {phase.draws} items; it must be at least 1, or absent.")
+    if phase.blend and (phase.fit_on != "train" or phase.objective != "labels" or phase.optimizer != "adamw"):
+        message = f"{called} is to be blended, but the validation items cannot judge it."
+        hint = "Only a fine-tuning phase that learns from the training items alone can be blended."
+        yield stop("blend", f"{where}/blend", message, hint)
+    if phase.objective == "labels":
+        return
+    if phase.optimizer != "adamw":
+        message = f"{called} does not learn from labels, so there is no head to solve."
+        yield stop("objective-optimizer", f"{where}/optimizer", message, "Use adamw.")
+    if HEAD in phase.lr:
+        message = f"{called} does not learn from labels in a way that a head could use, but gives the head a rate."
+        yield stop("objective-head", f"{where}/lr/{HEAD}", message, "Leave the head out of this phase.")
+    if phase.patience is not None or phase.fit_on != "train":
+        message = f"{called} is not judged by the validation items; patience and fit_on have no place in it."
+        yield stop("objective-judge", where, message, "Leave both out.")
+
+
+def _adapter(plan: TransferPlan) -> Iterator[Finding]:
+    adapter = plan.adapter
+    if adapter is None:
+        return
+    yield from _known(Adapter, "kind", adapter.kind, "adapter/kind")
+    if not 1 <= adapter.rank <= MAX_RANK:
+        message = f"The adapter's rank is {adapter.rank}; it must lie between 1 and {MAX_RANK}."
+        yield stop("rank", "adapter/rank", message, "8 is usual.")
+    if not (math.isfinite(adapter.alpha) and adapter.alpha > 0):
+        message = f"The adapter's alpha is {adapter.alpha}; it must be above 0."
+        yield stop("alpha", "adapter/alpha", message, "Twice the rank is usual.")
+    yield from _share("adapter/dropout", "The adapter's dropout", adapter.dropout)
+    if plan.init == "random":
+        message = "An adapter stands beside pretrained layers, but this plan starts from random weights."
+        yield stop("adapter-random", "adapter", message, "Leave the adapter out, or start from the pretrained weights.")
+    if not any(set(phase.lr) - {HEAD} for phase in plan.phases):
+        message = "The adapter has no effect: no phase names a backbone group for it to learn in."
+        yield finding("warn", "adapter-idle", "adapter", message, "Give some backbone groups a learning rate.")
+
+
+def _augment(augment: Augment) -> Iterator[Finding]:
+    yield from _known(Augment, "policy", augment.policy, "augment/policy")
+    if not 0 <= augment.views <= MAX_VIEWS:
+        message = f"There are {augment.views} fixed views of each picture; there must be between 0 and {MAX_VIEWS}."
+        yield stop("views", "augment/views", message, "0 varies the pictures anew in every epoch.")
+
+
+def _loss(loss: Loss) -> Iterator[Finding]:
+    yield from _known(Loss, "class_weights", loss.class_weights, "loss/class_weights")
+    yield from _share("loss/label_smoothing", "The label smoothing", loss.label_smoothing)
+    if not (math.isfinite(loss.mixup) and 0 <= loss.mixup <= 10):
+        message = f"The alpha of mixup is {loss.mixup}; it must lie between 0 and 10."
+        yield stop("mixup", "loss/mixup", message, "0.2 is usual; 0 is off.")
+
+
+def _share(where: str, called: str, value: float) -> Iterator[Finding]:
+    if not 0 <= value < 1:
+        message = f"{called} is {value}; it must be at least 0 and below 1."
+        yield stop(where.rpartition("/")[2].replace("_", "-"), where, message)
+
+
+def _known(holder: type, name: str, value: Any, where: str) -> Iterator[Finding]:
+    known = [str(one) for one in get_args(get_type_hints(holder)[name])]
+    if value not in known:
+        yield stop(name.replace("_", "-"), where, f"There is no {name} {value!r}.", f"There are: {', '.join(known)}.")
