@@ -161,11 +161,15 @@ class Noted(RunEvent):
 
 @dataclass(frozen=True)
 class RunEnded(RunEvent):
-    """The end, exactly once. `reason` is a sentence; `hint` says what to do after a failure."""
+    """The end, exactly once. `reason` is a sentence; `hint` says what to do after a failure.
+
+    `final` where to go on from the last checkpoint would end in the same failure.
+    """
 
     status: Literal["done", "stopped", "failed"]
     reason: str
     hint: str = ""
+    final: bool = False
 
 
 EVENTS = {
