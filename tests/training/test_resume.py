@@ -64,7 +64,7 @@ def attempt(job, control, last):
     running = train(job, control)
     for event in running:
         events.append(event)
-        if last(event, len(events)):
+        if last(event, len(events)) and not isinstance(event, RunEnded):
             break
     running.close()
     return events

@@ -15,6 +15,7 @@ from tl_core.training.optimisers import make_optimiser
 from tl_core.training.pace import Pace
 from tl_core.training.run import Run
 from tl_core.training.snapshots import Snapshot
+from tl_core.training.watch import Watch
 
 Events = Generator[RunEvent, None, None]
 
@@ -23,6 +24,7 @@ class Descent:
     """One phase of gradient descent; between two steps `facts` and `tensors` say all there is to know of it."""
 
     lessons: Lessons
+    watch: Watch
 
     def __init__(self, run: Run, index: int) -> None:
         self.run, self.index = run, index
@@ -57,6 +59,7 @@ class Descent:
         elif not run.fresh and run.best.score is None and self.aim.judged:
             run.best.take((yield from run.validate(self.phase, inputs)), {})
         self.lessons = Lessons(run, self.aim, inputs, self._optimiser(saved.under("moments") if saved else {}))
+        self.watch = Watch(run, self.index)
         self.pace.mark()
 
     def rebuild(self) -> Events:
@@ -73,6 +76,7 @@ class Descent:
             run.thaw(self.phase, again=True)
         self.lowest = min(self.lowest, self.start)
         self.lessons = Lessons(run, self.aim, inputs, self._optimiser(moments))
+        self.watch.edited()
 
     @property
     def start(self) -> int:

@@ -41,6 +41,7 @@ from tl_core.training.optimisers import out_of_memory, set_rates
 from tl_core.training.run import Diverged, Run, Stopped, TrainJob
 from tl_core.training.snapshots import Snapshot
 from tl_core.training.state import capture, restore
+from tl_core.training.watch import Watch
 from tl_core.types import Finding
 
 __all__ = ["TrainJob", "load_best", "train"]
@@ -88,8 +89,8 @@ def _execute(job: TrainJob, control: RunControl) -> Events:
         yield from _save(run, now=True)
     elif end.status == "done":
         end = RunEnded("stopped", "Every phase was skipped before the head had learned anything.")
-    run.checkpoints.clear()
     yield replace(end, at=time())
+    run.checkpoints.clear()  # once whoever listens knows the end
 
 
 def _solve(run: Run, index: int) -> Events:
@@ -103,6 +104,7 @@ def _solve(run: Run, index: int) -> Events:
     weights = class_weights(run.plan.loss.class_weights, run.labels[chosen], len(run.job.dataset.classes))
     data = Solvable(inputs.features[chosen], run.labels[chosen], weights)
     solver = Solver(run.model.head, data, phase.weight_decay, run.fresh)
+    watch = Watch(run, index)
     yield PhaseStarted(index, phase.name, phase.epochs, dict(phase.lr), phase.epochs)
     for epoch in range(phase.epochs):
         run.check()
@@ -128,6 +130,7 @@ def _solve(run: Run, index: int) -> Events:
         if last:
             break
     run.fresh = False
+    yield from watch.report(epoch, None, last=True)
     yield from _finish(run, index, epoch + 1)
 
 
@@ -137,12 +140,13 @@ def _descend(run: Run, index: int, saved: Snapshot | None) -> Events:
         _checkpoint(run, index)
     descent = Descent(run, index)
     yield from descent.begin(saved)
-    phase = descent.phase
+    phase, watch = descent.phase, descent.watch
     yield PhaseStarted(index, phase.name, phase.epochs, dict(phase.lr), run.planned[index])
     while not descent.over:
         train_metrics = yield from _epoch(descent)
         if descent.done:
             yield from _judge(descent, train_metrics)
+            yield from watch.report(descent.epoch - 1, descent.lessons.optimiser, last=descent.over)
         if not run.fresh:
             yield from _save(run)
         _checkpoint(run, index, descent)
