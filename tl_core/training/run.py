@@ -196,7 +196,8 @@ class Run:
         state = self.model.state_dict()
         for group in set(groups) & set(self.freezer.owned) - {HEAD}:
             for name in self.freezer.owned[group]:
-                self.first.setdefault(name, state[name].clone())
+                if name in state:  # a constant that is not saved (BERT's positions) is not there
+                    self.first.setdefault(name, state[name].clone())
 
     def _told(self, stages: Generator[Stage, None, Made]) -> Generator[RunEvent, None, Made]:
         try:
