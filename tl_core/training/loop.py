@@ -60,7 +60,7 @@ def _execute(job: TrainJob, control: RunControl) -> Events:
         for index, phase in enumerate(run.plan.phases):
             solve = phase.optimizer == "lbfgs"
             yield from _solve(run, index, phase) if solve else _descend(run, index, phase)
-            if run.spent():
+            if run.spent() and not run.fresh:  # a backbone that has learned is of no use without a head
                 yield _note("budget", f"The time budget of {job.budget:g} seconds is used up, so training ends here.")
                 end = RunEnded("done", "The time budget was used up; the best weights so far were kept.")
                 break
