@@ -203,19 +203,18 @@ def test_an_earlier_end_is_not_the_end_of_a_run_that_goes_on(store):
 
 
 def test_what_cannot_go_on_says_why(store):
-    def ended(status, task=TRAIN, saved=True, **fields):
+    def ended(status, task=TRAIN, saved=True):
         run_id = store.create(task, owner=Owner(1, "gone", ""))
         if saved:
             checkpoint(store, run_id)
-        log.append(store.folder(run_id) / "events.jsonl", RunEnded(status, "Because.", **fields))
+        log.append(store.folder(run_id) / "events.jsonl", RunEnded(status, "Because."))
         return run_id
 
     mine = store.create(TRAIN, owner=identify(os.getpid()))
     for run_id, words in (
         (ended("done"), "over"),
         (ended("stopped"), "over"),
-        (ended("failed", saved=False), "nothing was saved"),
-        (ended("failed", final=True), "the same would happen"),
+        (ended("failed", saved=False), "nothing to go on from"),
         (ended("failed", task=TASK), "Only a training"),
         (store.create(TASK, owner=Owner(1, "gone", "")), "Only a training"),
         (store.create(TRAIN), "waits"),

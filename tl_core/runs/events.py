@@ -161,15 +161,11 @@ class Noted(RunEvent):
 
 @dataclass(frozen=True)
 class RunEnded(RunEvent):
-    """The end, exactly once. `reason` is a sentence; `hint` says what to do after a failure.
-
-    `final` where to go on from the last checkpoint would end in the same failure.
-    """
+    """The end, exactly once. `reason` is a sentence; `hint` says what to do after a failure."""
 
     status: Literal["done", "stopped", "failed"]
     reason: str
     hint: str = ""
-    final: bool = False
 
 
 EVENTS = {

@@ -9,6 +9,7 @@ from tl_core.runs.events import (
     PlanEdited,
     RunEnded,
     RunEvent,
+    RunPaused,
     RunResumed,
     RunStarted,
     StepDone,
@@ -51,3 +52,25 @@ def edits(events: Iterable[RunEvent]) -> tuple[PlanEdited, ...]:
     """Return what was changed while the run went on, each request once, by its number."""
     found = {event.number: event for event in events if isinstance(event, PlanEdited)}
     return tuple(found[number] for number in sorted(found))
+
+
+def in_words(event: PlanEdited | RunPaused | RunResumed) -> str:
+    """Return a sentence about what somebody did to a run while it went on.
+
+    Tells the events apart by name, because a module that was loaded anew has classes of its own.
+    """
+    match type(event).__name__, event:
+        case "RunPaused", _:
+            return f"Paused after step {event.step:,}."
+        case "RunResumed", _ if getattr(event, "restarted", False):
+            return f"Gone on with from what was saved after step {event.step:,}."
+        case "RunResumed", _:
+            return f"Gone on with after step {event.step:,}."
+    return _edit_in_words(event)  # type: ignore[arg-type]
+
+
+def _edit_in_words(event: PlanEdited) -> str:
+    if event.action == "skip":
+        return f"Phase {event.phase + 1} was ended by hand after step {event.step:,}."
+    how = "is frozen" if event.action == "freeze" else f"learns at the rate {event.rate:g}"
+    return f"Since step {event.step + 1:,}, {event.group} {how}: changed by hand."

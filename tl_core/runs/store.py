@@ -10,7 +10,9 @@ runs/<id>/task.json      what was asked, written with the folder
           edits.jsonl    changes that somebody asked for
           summary.json   a few numbers for the list of runs
           worker.log     what the worker printed
-          report.json, bundle/, checkpoints: the work itself
+          checkpoints/   what an interrupted training goes on from
+          trained.json   how the training ended, until its result is measured
+          report.json, bundle/, best.safetensors: the work itself
 
 A worker that dies leaves no RunEnded. Nobody writes one in its place: the state says "interrupted", because what
 the folder holds is what the worker got done. To go on with a run is to note where its log ends now, so that an
@@ -49,6 +51,7 @@ ACTIVE: tuple[Status, ...] = ("queued", "running")
 SUMMARY = "summary.json"
 ATTEMPTS = "attempts.json"
 CHECKPOINTS = "checkpoints"
+TRAINED = "trained.json"
 NOBODY = Owner(0, "", "")
 _ID = re.compile(r"\d{8}-\d{6}-\d{6}")
 _ID_FORMAT = "%Y%m%d-%H%M%S-%f"
@@ -161,7 +164,7 @@ class RunStore:
         else:
             status = "interrupted"
             reason, hint = explain_exit(_optional(folder / "exit.json").get("code"))
-        resumable = _resumable(folder, task, status, ended)
+        resumable = _resumable(folder, task, status)
         if status == "interrupted" and resumable:
             hint = f"{hint} {GO_ON_HINT}".strip()
         return RunState(
@@ -320,11 +323,19 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _resumable(folder: Path, task: Task, status: Status, ended: RunEnded | None) -> bool:
+def _resumable(folder: Path, task: Task, status: Status) -> bool:
     """Whether a training can go on: from its last checkpoint, or from the start where it was killed before one."""
-    if task.kind != "train" or (ended and ended.final):
+    return task.kind == "train" and (status == "interrupted" or (status == "failed" and _saved(folder)))
+
+
+def _saved(folder: Path) -> bool:
+    """Whether there is a checkpoint, or a training that only was not measured yet."""
+    if (folder / TRAINED).exists():
+        return True
+    try:  # a checkpoint that was only begun has a name that starts with a dot
+        return any(not name.startswith(".") for name in os.listdir(folder / CHECKPOINTS))
+    except OSError:
         return False
-    return status == "interrupted" or (status == "failed" and any((folder / CHECKPOINTS).glob("*")))
 
 
 def _why_not(state: RunState) -> tuple[str, str]:
@@ -336,7 +347,7 @@ def _why_not(state: RunState) -> tuple[str, str]:
     if state.status == "running":
         return "This run is still going.", "Follow it on the page of runs, or stop it first."
     if state.status == "failed":
-        return "This run cannot go on: the same would happen again, or nothing was saved yet.", state.hint
+        return "This run failed with nothing to go on from.", state.hint
     return "This run is over, so there is nothing left to do.", "Start it again for another one."
 
 

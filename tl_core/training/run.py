@@ -119,6 +119,7 @@ class Run:
         self.parts = 1  # pieces that a step is taken in, where memory is short
         self.fresh = True  # the head has not learned anything yet
         self.step = 0
+        self.gradient = torch.zeros(())  # norm of the whole gradient at the last step, before clipping
         self.planned = [phase.epochs * self.steps_per_epoch(phase) for phase in job.plan.phases]
         self.clock: float | None = None
         self._published = -math.inf
