@@ -21,6 +21,7 @@ from tl_core.penalties import Need, check_penalties
 from tl_core.plan import Phase, TransferPlan, require
 from tl_core.runs.control import RunControl
 from tl_core.runs.events import Noted, Progress, RunEvent, RunStarted
+from tl_core.training import adapters
 from tl_core.training.checkpoints import Best
 from tl_core.training.evaluate import evaluate
 from tl_core.training.feed import Feed, Stage
@@ -104,10 +105,13 @@ class Run:
         self._control = control
         self._choose_rows()
         self.device = _device()
-        self.model = build_model(job.spec, job.plan, len(job.dataset.classes), job.seed).to(self.device)
+        self.model = build_model(job.spec, job.plan, len(job.dataset.classes), job.seed)
         if job.spec.modality == "image":  # the layout that convolutions are faster in, on CPUs and GPUs alike
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.freezer = Freezer(self.model, groups_of(self.model, job.spec))
+        adapters.insert(self.model, job.spec, job.plan, job.seed)
+        self.model.to(self.device)
+        may_learn = adapters.may_learn(job.plan)
+        self.freezer = Freezer(self.model, groups_of(self.model, job.spec), may_learn)
         self.best = Best(self.model, job.folder)
         self.space = ItemSpace(job.dataset, job.spec, job.store, job.source, job.target)
         self.feed = Feed(job.dataset, job.spec, job.plan, job.store, self.space)
