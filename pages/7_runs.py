@@ -7,7 +7,7 @@ import streamlit as st
 from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import GraftError
 from tl_core.runs.store import RunState
-from ui import empty, errors, projects, rail, running, session, words
+from ui import empty, errors, projects, rail, running, session, steering, words
 from ui.heading import heading
 from ui.results import interval, read_report
 
@@ -69,6 +69,9 @@ def act(state: RunState) -> None:
     if state.kind == "train" and st.button("Open", icon=":material/open_in_new:", key=f"runs_open_{state.id}"):
         session.update(run=state.id)
         rail.go("results" if read_report(state) else "train")
+    if state.resumable or state.paused:
+        goes = {"on_click": steering.go_on, "args": (state.id,), "key": f"runs_go_on_{state.id}"}
+        st.button("Go on", icon=":material/play_arrow:", help="From where it was last saved", **goes)
     if state.active:
         if st.button("Stop", icon=":material/stop:", disabled=state.stopping, key=f"runs_stop_{state.id}"):
             running.store().stop(state.id)

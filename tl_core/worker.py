@@ -1,6 +1,6 @@
 """`python -m tl_core.worker RUN_DIR`: execute one run in a process of its own, and record it in its folder."""
 
-import fcntl
+import errno
 import os
 import signal
 import sys
@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
+from tl_core.errors import RunError
 from tl_core.runs import process
 from tl_core.runs.control import FileControl, RunControl
 from tl_core.runs.events import RunEnded, RunEvent
+from tl_core.runs.failure import full
 from tl_core.runs.record import record
 from tl_core.runs.store import RunStore
 from tl_core.runs.task import Task
@@ -20,20 +22,25 @@ Execute = Callable[[Task, Workspace, Path, RunControl], Iterator[RunEvent]]
 
 
 def work(folder: Path, execute: Execute) -> int:
-    """Execute the run in `folder`, once; return the process's exit code: 0 for done and stopped, 1 for failed."""
+    """Execute the run in `folder`, once; return the process's exit code: 0 for done and stopped, 1 for failed.
+
+    28 (ENOSPC) says that the disk was too full even for the run's last word.
+    """
     store = RunStore(Workspace(folder.parent.parent))
-    with open(folder / ".claim", "wb") as claim:
-        try:
-            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return 1  # another process is at work on this very run
+    with store.claim(folder.name) as mine:
+        if not mine:
+            return 1
         me = process.identify(os.getpid())
         if me:
             store.own(folder.name, me)
         control = FileControl(folder)
         _listen(control)
         task = store.task(folder.name)
-        *_, last = record(execute(task, store.workspace, folder, control), folder)
+        try:
+            *_, last = record(execute(task, store.workspace, folder, control), folder)
+        except RunError as error:
+            print(error, file=sys.stderr)
+            return errno.ENOSPC if full(error) else 1
     return int(isinstance(last, RunEnded) and last.status == "failed")
 
 

@@ -1,28 +1,36 @@
 """A run as a page sees it: its events read by cursor, kept as plain numbers, and drawn while it goes on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import time
 
 import streamlit as st
 
 from tl_core.backbones.spec import BACKBONES
 from tl_core.layers import HEAD
+from tl_core.penalties import PENALTIES
 from tl_core.runs.events import (
     EpochDone,
+    LayerStats,
     Noted,
     PhaseStarted,
+    PlanEdited,
     Progress,
     RunEnded,
     RunEvent,
+    RunPaused,
+    RunResumed,
     RunStarted,
     StepDone,
 )
+from tl_core.runs.history import in_words
 from tl_core.runs.store import RunState, RunStore
 from tl_core.types import Finding, Modality
 from ui import charts, words
 from ui.components.layer_stack import layer_stack, layers
 from ui.components.phase_timeline import phase_timeline, segments
+from ui.proof import freeze_proof
+from ui.steering import change
 
 POINTS = 500
 _KEY = "live_runs"
@@ -30,7 +38,12 @@ _KEY = "live_runs"
 
 @dataclass
 class LiveRun:
-    """What a run has said so far. `losses` holds (step, loss) pairs, thinned to at most POINTS."""
+    """What a run has said so far, without what an interruption lost.
+
+    `losses` holds (step, loss) pairs, thinned to at most POINTS; `rates` the base rates of what learns now, with what
+    was changed by hand; `waiting` while it is paused; `idle` the seconds in which nobody worked at it; `last` when it
+    last said something.
+    """
 
     cursor: int = 0
     started: RunStarted | None = None
@@ -44,6 +57,12 @@ class LiveRun:
     epochs: list[tuple[int, EpochDone]] = field(default_factory=list)
     boundaries: list[tuple[int, int, str]] = field(default_factory=list)
     notes: list[Finding] = field(default_factory=list)
+    rates: dict[str, float] = field(default_factory=dict)
+    stats: LayerStats | None = None
+    waiting: bool = False
+    idle: float = 0.0
+    _edits: set[int] = field(default_factory=set)
+    last: float = 0.0
     _stride: int = 1
     _seen: int = 0
 
@@ -52,17 +71,29 @@ class LiveRun:
         handler = getattr(self, f"_on_{type(event).__name__}", None)
         if handler:
             handler(event)
+        self.last = event.at
 
     def _on_RunStarted(self, event: RunStarted) -> None:
-        self.started = event
+        if self.started:  # nothing had been saved when it was interrupted: it begins again
+            fresh = LiveRun(self.cursor, notes=self.notes, idle=self.idle + event.at - self.last, _edits=self._edits)
+            self.__dict__.update(vars(fresh), started=self.started)
+        self.started = self.started or event
 
     def _on_Progress(self, event: Progress) -> None:
         self.progress = event
 
     def _on_PhaseStarted(self, event: PhaseStarted) -> None:
-        self.phase, self.progress, self.phase_epochs = event, None, 0
-        self.phase_start = self.step.step if self.step else 0
-        self.boundaries.append((self.phase_start, len(self.epochs), event.name))
+        self.phase, self.progress, self.rates = event, None, dict(event.lr)
+        if event.index >= len(self.boundaries):
+            self.boundaries.append((self.step.step if self.step else 0, len(self.epochs), event.name))
+        self._back_to(event.index)
+
+    def _back_to(self, index: int) -> None:
+        """Stand in phase `index`, which may have begun before an interruption."""
+        del self.boundaries[index + 1 :]
+        if self.boundaries:
+            self.phase_start, before, _ = self.boundaries[-1]
+            self.phase_epochs = len(self.epochs) - before
 
     def _on_StepDone(self, event: StepDone) -> None:
         self.step, self.progress = event, None
@@ -77,11 +108,43 @@ class LiveRun:
         self.phase_epochs += 1
         self.epochs.append((self.step.step if self.step else len(self.epochs) + 1, event))
 
+    def _on_LayerStats(self, event: LayerStats) -> None:
+        self.stats = event
+
+    def _on_PlanEdited(self, event: PlanEdited) -> None:
+        if event.action == "rate" and event.rate is not None:
+            self.rates[event.group] = event.rate
+        elif event.action == "freeze":
+            self.rates.pop(event.group, None)
+        if event.number not in self._edits:  # after an interruption it is obeyed, and told, again
+            self._edits.add(event.number)
+            self.notes.append(Finding("info", "edited", in_words(event)))
+
+    def _on_RunPaused(self, event: RunPaused) -> None:
+        self.waiting = True
+        self.notes.append(Finding("info", "paused", in_words(event)))
+
+    def _on_RunResumed(self, event: RunResumed) -> None:
+        self.waiting, self.ended = False, None
+        self.idle += event.at - self.last
+        self.notes.append(Finding("info", "resumed", in_words(event)))
+        if not event.restarted:
+            return
+        self.progress = None
+        self.losses = [point for point in self.losses if point[0] <= event.step]
+        kept = [pair for pair in self.epochs if (pair[1].phase, pair[1].epoch) < (event.phase, event.epoch)]
+        self.epochs = [(min(step, event.step), epoch) for step, epoch in kept]
+        if self.step and self.step.step > event.step:
+            self.step = replace(self.step, step=event.step)
+        if self.stats and (self.stats.phase, self.stats.epoch) >= (event.phase, event.epoch):
+            self.stats = None
+        self._back_to(event.phase)
+
     def _on_Noted(self, event: Noted) -> None:
         self.notes.append(event.finding)
 
     def _on_RunEnded(self, event: RunEnded) -> None:
-        self.ended, self.progress = event, None
+        self.ended, self.progress, self.waiting = event, None, False
 
     @property
     def phase_position(self) -> float:
@@ -137,6 +200,8 @@ def _sentence(live: LiveRun, state: RunState) -> tuple[float, str]:
         return 0.0, "Starting: loading the backbone and the data"
     if state.stopping:
         return live.position, "Stopping… the best weights so far are kept"
+    if state.paused:
+        return live.position, f"{'Paused' if live.waiting else 'Pausing…'} Everything learned so far is kept"
     epoch = min(live.phase_epochs + 1, live.phase.epochs)
     text = f"Phase {live.phase.index + 1}, {live.phase.name}: epoch {epoch} of {live.phase.epochs}"
     if live.step and live.step.phase == live.phase.index and live.step.seconds_left > 0:
@@ -149,7 +214,7 @@ def _rates(live: LiveRun) -> dict[str, float]:
     if live.ended or not live.phase:
         return {}
     moved = live.step.lr if live.step and live.step.phase == live.phase.index else {}
-    return {group: moved.get(group, rate) for group, rate in live.phase.lr.items()}
+    return {group: moved.get(group, rate) for group, rate in live.rates.items()}
 
 
 def draw_stack(live: LiveRun, state: RunState, modality: Modality) -> None:
@@ -163,7 +228,8 @@ def draw_stack(live: LiveRun, state: RunState, modality: Modality) -> None:
     top = max((rate for part in gradual for rate in part.lr.values()), default=1.0)
     shown = rates or dict(phase.lr)
     drawn = layers(_groups(live, state), shown, top, solved=phase.optimizer == "lbfgs")
-    layer_stack(drawn, learning=bool(rates) and live.position < 1, modality=modality, key="train_stack")
+    learning = bool(rates) and live.position < 1 and not live.waiting
+    layer_stack(drawn, learning=learning, modality=modality, key="train_stack")
 
 
 def _groups(live: LiveRun, state: RunState) -> Mapping[str, int]:
@@ -191,10 +257,13 @@ def draw_run(store: RunStore, state: RunState, modality: Modality) -> None:
     left, right = st.columns([2, 3], gap="large")
     with left:
         draw_stack(live, state, modality)
+        if state.status == "running":
+            change(live, state)
     with right:
         _numbers(live, state)
         _curves(live)
     words.findings(live.notes[-3:])
+    freeze_proof(live.stats)
 
 
 def _numbers(live: LiveRun, state: RunState) -> None:
@@ -211,9 +280,17 @@ def _numbers(live: LiveRun, state: RunState) -> None:
     speed = f"{step.items_per_second:,.0f}" if step and step.items_per_second else "–"
     cells[1].metric("Items a second", speed, border=True, help="How many items the computer learns from each second.")
     start = live.started.at if live.started else state.created
-    end = live.ended.at if live.ended else (time() if state.active else live.epochs[-1][1].at if live.epochs else start)
-    took = words.seconds(end - start) if live.started or not state.active else "–"
+    now = live.last if live.waiting else time()
+    end = live.ended.at if live.ended else (now if state.active else live.epochs[-1][1].at if live.epochs else start)
+    took = words.seconds(end - start - live.idle) if live.started or not state.active else "–"
     cells[2].metric("Time so far" if state.active else "Time", took, border=True)
+    if step and step.penalties:
+        parts = (f"{_penalty(name)}: {value:.3g}" for name, value in step.penalties.items())
+        st.caption(words.tell(f"Added to the loss at this step. {'; '.join(parts)}."))
+
+
+def _penalty(name: str) -> str:
+    return PENALTIES[name].title if name in PENALTIES else words.sentence(name)
 
 
 def _curves(live: LiveRun) -> None:

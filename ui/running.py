@@ -38,6 +38,9 @@ LOOKS: dict[Status, Look] = {
 }
 
 
+PAUSED = Look("Paused", "orange", ":material/pause_circle:")
+
+
 def store() -> RunStore:
     """Return the runs of this server's workspace."""
     return background.store()
@@ -45,7 +48,7 @@ def store() -> RunStore:
 
 def badge(state: RunState) -> None:
     """Show a run's status as a word with colour and icon."""
-    look = LOOKS[state.status]
+    look = PAUSED if state.paused and not state.stopping else LOOKS[state.status]
     word = "Stopping…" if state.stopping else look.word
     st.badge(word, icon=look.icon, color=look.colour)
 

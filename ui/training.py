@@ -8,11 +8,12 @@ from tl_core.advice.cost import estimate
 from tl_core.backbones.spec import BACKBONES, BackboneSpec
 from tl_core.backbones.speed import read_speed
 from tl_core.data.dataset import Dataset
+from tl_core.errors import GraftError
 from tl_core.plan import TransferPlan
 from tl_core.runs.failure import LOG
 from tl_core.runs.store import RunState
 from tl_core.types import Estimate
-from ui import rail, running, session, words
+from ui import rail, running, session, steering, words
 from ui.components.plan_grid import plan_grid
 from ui.data_view import profile_of
 from ui.live import draw_run, watch
@@ -114,9 +115,27 @@ def outcome(state: RunState) -> None:
     if "Traceback" in details:
         with st.expander("Details for whoever looks into it", icon=":material/bug_report:", key="train_details"):
             st.code(details, language=None, wrap_lines=True)
-    if st.button("Start again", type="primary", icon=":material/replay:", key="train_again"):
-        session.update(run=running.restart(state))
-        st.rerun()
+    with st.container(horizontal=True, key="train_recover"):
+        if state.resumable:
+            tip = "What was learned up to the last saved state is kept; only the rest is done."
+            symbol = ":material/play_arrow:"
+            st.button(
+                "Go on",
+                type="primary",
+                icon=symbol,
+                help=tip,
+                on_click=steering.go_on,
+                args=(state.id,),
+                key="train_go_on",
+            )
+        if st.button(
+            "Start again",
+            type="secondary" if state.resumable else "primary",
+            icon=":material/replay:",
+            key="train_again",
+        ):
+            session.update(run=running.restart(state))
+            st.rerun()
 
 
 def last_lines(path: Path, size: int = 3000) -> str:
@@ -146,7 +165,10 @@ def watched(state: RunState) -> tuple[str, bool, bool]:
 
 def show(run_id: str) -> None:
     """Draw one run; the fragment's body, so it reads the run's state anew each time."""
-    state = running.store().state(run_id)
+    try:
+        state = running.store().state(run_id)
+    except GraftError:  # deleted meanwhile, here or on disk
+        st.rerun()
     if watched(state) != st.session_state.get("train_watching"):
         st.rerun()
     if state.active:
@@ -154,6 +176,7 @@ def show(run_id: str) -> None:
             running.badge(state)
             st.markdown(f"**{running.title(state)}**", width="content")
             st.space("stretch")
+            steering.pause_button(state, key="train_pause")
             if st.button("Stop", icon=":material/stop:", disabled=state.stopping, key="train_stop"):
                 confirm_stop(run_id)
     modality = BACKBONES[state.task.backbone].modality if state.task.backbone in BACKBONES else "image"

@@ -1,8 +1,10 @@
 import errno
+import shutil
 
 import pytest
 
-from tl_core.errors import DataError
+from tl_core.errors import DataError, RunError, WorkspaceError
+from tl_core.runs import log
 from tl_core.runs.events import Progress, RunEnded
 from tl_core.runs.failure import explain, explain_exit
 from tl_core.runs.log import read
@@ -47,6 +49,11 @@ def test_the_unexpected_leaves_its_traceback_in_the_log(tmp_path):
     assert "Traceback" in (tmp_path / "worker.log").read_text()
 
 
+def caused(error, cause):
+    error.__cause__ = cause
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [
@@ -54,6 +61,7 @@ def test_the_unexpected_leaves_its_traceback_in_the_log(tmp_path):
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: not enough memory: you tried"), "memory"),
         (RuntimeError("CUDA out of memory. Tried to allocate"), "memory"),
         (OSError(errno.ENOSPC, "No space left on device"), "disk is full"),
+        (caused(WorkspaceError("best.safetensors could not be written."), OSError(errno.ENOSPC, "")), "disk is full"),
         (KeyError("name"), "not expected"),
         (ValueError("x" * 5000), "not expected"),
     ],
@@ -81,3 +89,53 @@ def test_a_vanished_worker_is_explained(code, words):
     assert words in reason
     assert reason.endswith(".")
     assert hint
+
+
+def test_a_folder_that_is_deleted_ends_the_work_with_a_sentence(tmp_path):
+    folder, closed = tmp_path / "run", []
+    folder.mkdir()
+
+    def events():
+        try:
+            yield STEP
+            shutil.rmtree(folder)
+            while True:
+                yield STEP
+        finally:
+            closed.append(True)
+
+    with pytest.raises(RunError, match="deleted while it ran"):
+        list(record(events(), folder))
+    assert closed
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_a_disk_that_is_full_ends_the_work_and_is_the_reason(tmp_path, monkeypatch, room):
+    """With room, the end of the work frees what the last word takes."""
+    append, full = log.append, []
+
+    def failing(path, event):
+        if full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(path, event)
+
+    def events():
+        try:
+            yield STEP
+            full.append(True)
+            while True:
+                yield STEP
+        finally:
+            if room:
+                full.clear()
+
+    monkeypatch.setattr(log, "append", failing)
+    if room:
+        *_, last = record(events(), tmp_path)
+        assert (last.status, last.reason) == ("failed", "The disk is full.")
+        assert read(tmp_path / "events.jsonl")[0] == [STEP, last]
+    else:
+        with pytest.raises(RunError, match="disk is full"):
+            list(record(events(), tmp_path))
+    assert explain_exit(errno.ENOSPC)[0] == "The disk is full."

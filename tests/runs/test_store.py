@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from tl_core.runs.events import Progress, RunEnded
 from tl_core.runs.process import Owner, alive, identify
 from tl_core.runs.store import RunStore
 from tl_core.runs.task import Task
-from tl_core.workspace import Workspace
+from tl_core.workspace import Workspace, write_json
 
 TASK = Task("probe", "minilm", fingerprint="abc", name="My probe")
 
@@ -163,3 +164,122 @@ def test_a_flag_in_memory():
     assert not control.stopped
     control.stop()
     assert control.stopped
+
+
+TRAIN = Task("train", "minilm", fingerprint="abc")
+
+
+def checkpoint(store, run_id):
+    (store.folder(run_id) / "checkpoints" / "12").mkdir(parents=True)
+
+
+def test_an_interrupted_training_waits_again_and_then_ends_for_good(store):
+    run_id = store.create(TRAIN, owner=Owner(1, "gone", ""))
+    log.append(store.folder(run_id) / "events.jsonl", Progress("reading", 1, 1))
+    state = store.state(run_id)
+    assert (state.status, state.resumable) == ("interrupted", True)
+    assert "go on" in state.hint
+    store.resume(run_id)
+    assert RunStore(store.workspace).state(run_id).status == store.state(run_id).status == "queued"
+    store.own(run_id, identify(os.getpid()))
+    assert store.state(run_id).status == "running"
+    end(store, run_id)
+    assert store.state(run_id).status == "done"
+    assert len(store.events(run_id)[0]) == 2
+
+
+def test_an_earlier_end_is_not_the_end_of_a_run_that_goes_on(store):
+    run_id = store.create(TRAIN, owner=Owner(1, "gone", ""))
+    checkpoint(store, run_id)
+    for _ in range(3):  # it fails, and is gone on with, again and again
+        end(store, run_id, "failed")
+        assert (store.state(run_id).status, store.state(run_id).resumable) == ("failed", True)
+        store.resume(run_id)
+        assert store.state(run_id).status == "queued"
+        store.own(run_id, identify(os.getpid()))
+        assert store.state(run_id).status == "running"
+    store.own(run_id, Owner(1, "gone", ""))
+    assert store.state(run_id).status == "interrupted"
+
+
+def test_what_cannot_go_on_says_why(store):
+    def ended(status, task=TRAIN, saved=True):
+        run_id = store.create(task, owner=Owner(1, "gone", ""))
+        if saved:
+            checkpoint(store, run_id)
+        log.append(store.folder(run_id) / "events.jsonl", RunEnded(status, "Because."))
+        return run_id
+
+    mine = store.create(TRAIN, owner=identify(os.getpid()))
+    for run_id, words in (
+        (ended("done"), "over"),
+        (ended("stopped"), "over"),
+        (ended("failed", saved=False), "nothing to go on from"),
+        (ended("failed", task=TASK), "Only a training"),
+        (store.create(TASK, owner=Owner(1, "gone", "")), "Only a training"),
+        (store.create(TRAIN), "waits"),
+        (mine, "still going"),
+    ):
+        assert not store.state(run_id).resumable
+        with pytest.raises(RunError, match=words):
+            store.resume(run_id)
+    with pytest.raises(RunError, match="still going"):
+        store.resume(mine, identify(os.getpid()))
+
+
+def test_a_run_taken_out_of_the_queue_again_can_still_go_on(store):
+    run_id = store.create(TRAIN, owner=Owner(1, "gone", ""))
+    checkpoint(store, run_id)
+    end(store, run_id, "failed")
+    for _ in range(2):
+        store.resume(run_id)
+        store.stop(run_id)
+        assert (store.state(run_id).status, store.state(run_id).reason) == ("failed", "Because.")
+        assert store.state(run_id).resumable
+    killed = store.create(TRAIN, owner=Owner(1, "gone", ""))
+    write_json(store.folder(killed) / "exit.json", {"code": -9})
+    before = store.state(killed)
+    store.resume(killed)
+    store.stop(killed)
+    assert store.state(killed) == before
+    assert "memory" in before.reason
+
+
+def test_old_requests_do_not_reach_the_next_attempt(store):
+    run_id = store.create(TRAIN, owner=Owner(1, "gone", ""))
+    control = store.control(run_id)
+    control.stop()
+    control.pause()
+    store.resume(run_id, owner=identify(os.getpid()))
+    state = store.state(run_id)
+    assert (state.status, state.stopping, state.paused) == ("running", False, False)
+    assert not store.control(run_id).stopped
+
+
+def test_a_run_is_paused_and_goes_on(store):
+    run_id = store.create(TRAIN, owner=identify(os.getpid()))
+    store.pause(run_id)
+    assert store.state(run_id).paused
+    assert store.control(run_id).paused
+    store.resume(run_id)
+    assert not store.state(run_id).paused
+    assert not store.control(run_id).paused
+    with pytest.raises(RunError, match="at work"):
+        store.pause(store.create(TRAIN))
+
+
+def test_a_run_is_claimed_by_one_process(store):
+    run_id = store.create(TRAIN)
+    with store.claim(run_id) as first, store.claim(run_id) as second:
+        assert (first, second) == (True, False)
+    with store.claim(run_id) as again:
+        assert again
+
+
+def test_a_workspace_that_somebody_deleted_is_an_empty_one(store):
+    run_id = store.create(TRAIN, owner=identify(os.getpid()))
+    shutil.rmtree(store.workspace.root)
+    assert store.list() == ()
+    with pytest.raises(RunError, match="There is no run"):
+        store.state(run_id)
+    assert store.state(store.create(TRAIN)).status == "queued"

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from tl_core.backbones.spec import BackboneSpec, ImageInput, TextInput
+from tl_core.backbones.footprint import Footprint
+from tl_core.backbones.spec import BackboneSpec, TextInput
 from tl_core.layers import HEAD, partition
 from tl_core.plan import Phase, TransferPlan
 from tl_core.types import Estimate
@@ -22,11 +23,21 @@ HEAD_STEP = 5e-6
 START_SECONDS = 4.0
 OVERHEAD = 1.25
 """What loading, evaluation and other work on the machine may add."""
-PROCESS_BYTES = 450 * 2**20
-IMAGE_BYTES = 80 * 2**20
-"""Activations that a network of 3.4 million parameters keeps for the gradient of one picture of 224 pixels."""
-HEAD_WIDTH = 32
-"""Width of one attention head of the small encoders."""
+COPIES = 2
+"""Copies of the weights that learn, beside the ones at work: the best so far, and those that the run began with."""
+MOMENTS = 2
+"""Running means that AdamW keeps of each gradient."""
+CACHE_LIMIT = 2 * 2**30
+"""Bytes of a frozen prefix's activations that a run keeps at most; where they would take more, none are kept."""
+PASS_BATCH = (16, 32)
+"""Items that go through the whole network at once: in the probe, and when it is measured on the test items."""
+RUN_BYTES = 80 * 2**20
+"""What a run holds beside the network: the data set's table, prepared items, buffers of the threads."""
+SLACK = 1.15
+"""What freed blocks that the allocator keeps, and the kernels' own buffers, add to activations. This and RUN_BYTES
+are what was missing on an EfficientNet and a MiniLM at batches of 8 to 32 on a CPU: 1.05 to 1.3 times."""
+MEMORY_SPREAD = 0.2
+"""Half the width of the interval around the estimated memory, as a share of it."""
 
 
 def group_parameters(spec: BackboneSpec) -> Mapping[str, int]:
@@ -94,7 +105,8 @@ def estimate(
 
     Layers below the lowest one that learns run once in a phase; the rest runs in every epoch, forward for validation
     and forward and backward for training. `value` supposes that no phase stops early, `low` that each stops as soon
-    as its patience allows. `tokens` is the usual length of a text; 0 takes the longest.
+    as its patience allows. `tokens` is the usual length of a text; 0 takes the longest. The memory of a step follows
+    from the longest batch, and so from the longest text that the backbone reads.
     """
     if isinstance(spec.input, TextInput):
         tokens = min(tokens or spec.input.max_tokens, spec.input.max_tokens)
@@ -107,30 +119,33 @@ def estimate(
     low = (START_SECONDS + work.whole(early=True)) * min(1.0, speed.low / usual)
     high = full * OVERHEAD * max(1.0, speed.high / usual)
     method = f"from the speed measured on this machine ({speed.rounds} rounds), if no phase stops early"
-    return Estimate(full, low, high, speed.rounds, method), _memory(plan, spec, n_classes, tokens)
+    return Estimate(full, low, high, speed.rounds, method), _memory(work, spec, speed.footprint, n_classes, tokens)
 
 
-def _memory(plan: TransferPlan, spec: BackboneSpec, n_classes: int, tokens: float) -> Estimate:
-    """Weights in single precision, gradient and AdamW's two moments for what learns, and kept activations."""
-    counts = group_parameters(spec)
-    states = 4 * spec.parameters + 12 * trainable_parameters(plan, spec, n_classes)
-    learning = {group for phase in plan.phases for group in phase.lr if group in counts}
-    names = [group.name for group in spec.groups]
-    lowest = min((names.index(group) for group in learning), default=len(names))
-    share = (len(names) - lowest) / max(1, len(names))
-    kept = plan.batch_size * _activations(spec, tokens) * max(share, 0.1)
-    value = PROCESS_BYTES + states + kept
-    method = "rough: weights, gradients and optimiser state counted, activations by a rule of thumb"
-    return Estimate(value, PROCESS_BYTES + states + kept / 2, PROCESS_BYTES + states + 2 * kept, 0, method)
+def _memory(work: _Work, spec: BackboneSpec, footprint: Footprint, n_classes: int, tokens: float) -> Estimate:
+    """Return the peak of the run's memory: the largest of its phases."""
+    sizes = {**group_parameters(spec), HEAD: _head_parameters(work.plan, spec, n_classes)}
+    weights = 4.0 * (sum(sizes.values()) or spec.parameters)
+    longest = spec.input.max_tokens if isinstance(spec.input, TextInput) else 0
+    passed = min(PASS_BATCH[1], max(PASS_BATCH[0], round(work.n_train * VALIDATION_SHARE)))
+    peaks = []
+    for phase in work.plan.phases:
+        learning = [index for index, group in enumerate(work.groups) if group in phase.lr]
+        lowest = min(learning, default=len(work.groups))
+        moving = 4.0 * sum(sizes.get(group, 0) for group in phase.lr)
+        kept = work.plan.batch_size * sum(footprint.kept_by(group, longest) for group in work.groups[lowest:])
+        at_once = max(passed, work.plan.batch_size if learning else 0)
+        passing = at_once * footprint.passing * (longest or 1)
+        checkpoint = weights + MOMENTS * moving  # put together in memory, when activations are gone
+        stored = _stored(work, footprint, work.groups[lowest - 1], tokens) if learning and lowest else 0.0
+        peaks.append(moving * (1 + MOMENTS + COPIES) + stored + max(SLACK * max(kept, passing), checkpoint))
+    value = footprint.base + RUN_BYTES + weights + max(peaks)
+    method = "counted on the network: weights, gradients, optimiser, copies, and what is kept for the backward pass"
+    return Estimate(value, value * (1 - MEMORY_SPREAD), value * (1 + MEMORY_SPREAD), 0, method)
 
 
-def _activations(spec: BackboneSpec, tokens: float) -> float:
-    """Return the bytes of activations that training the whole backbone keeps for one item.
-
-    Texts: 2 s h (34 + 5 a s / h) a layer in single precision (Korthikanti et al. 2022, arXiv:2205.05198, eq. 2),
-    with s tokens, width h and a heads.
-    """
-    if isinstance(spec.input, ImageInput):
-        return IMAGE_BYTES * (spec.input.size / 224) ** 2 * (spec.parameters / 3.4e6) ** 0.5
-    heads = max(1, spec.features // HEAD_WIDTH)
-    return 2 * tokens * spec.features * (34 + 5 * heads * tokens / max(1, spec.features)) * len(spec.groups)
+def _stored(work: _Work, footprint: Footprint, boundary: str, tokens: float) -> float:
+    """Return the bytes of the frozen prefix's activations, 0 where they are too many to be kept."""
+    items = work.n_train * (1 + VALIDATION_SHARE)
+    size = items * footprint.output.get(boundary, 0.0) * (tokens or 1)
+    return size if size <= CACHE_LIMIT else 0.0

@@ -1,13 +1,14 @@
-"""How fast a backbone is on this machine: a measurement of a few seconds, kept in the workspace."""
+"""What a backbone costs on this machine, in time and memory: a measurement of a few seconds, kept in the workspace."""
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from tl_core.backbones.footprint import Footprint, measure_footprint
 from tl_core.backbones.spec import BackboneSpec, ImageInput
 from tl_core.errors import BackboneError
 from tl_core.types import Estimate, dump, load
@@ -33,7 +34,7 @@ class Speed:
 
     `low` and `high` bound the sum over the groups (the middle 95 % of `rounds` rounds). `train_ratio` is the time of
     a whole training step (forward and backward through everything) over that of the forward pass. `tokens` is the
-    length of the texts that were measured, 0 for pictures.
+    length of the texts that were measured, 0 for pictures. `footprint` is the memory.
     """
 
     backbone: str
@@ -45,6 +46,7 @@ class Speed:
     tokens: int
     device: str
     threads: int
+    footprint: Footprint = field(default_factory=Footprint)
 
     @property
     def thousand(self) -> Estimate:
@@ -62,11 +64,12 @@ class Speed:
 
 
 def read_speed(workspace: Workspace, name: str) -> Speed | None:
-    """Return what was measured of a backbone, or None where nothing (readable) is there."""
+    """Return what was measured of a backbone, or None where nothing (readable, and with its memory) is there."""
     try:
-        return load(Speed, read_json(workspace.root / "speed" / f"{name}.json"))
+        speed = load(Speed, read_json(workspace.root / "speed" / f"{name}.json"))
     except (OSError, ValueError, ValidationError):
         return None
+    return speed if speed.footprint.kept else None
 
 
 def measure_speed(spec: BackboneSpec, workspace: Workspace, seconds: float = SECONDS) -> Speed:
@@ -81,9 +84,11 @@ def measure_speed(spec: BackboneSpec, workspace: Workspace, seconds: float = SEC
     if spec.load is None:
         raise BackboneError(f"{spec.title} is not ready on this machine.", "Choose a backbone that is ready.")
     device = default_device()
+    tokens = 0 if isinstance(spec.input, ImageInput) else TOKENS
     with torch.random.fork_rng(devices=[]):
         network = spec.load(False).to(device)
-        rounds, ratios = _rounds(network, _items(spec, device), seconds)
+        footprint = measure_footprint(network, lambda count, tokens: _items(spec, device, count, tokens), bool(tokens))
+        rounds, ratios = _rounds(network, _items(spec, device, ITEMS, tokens), seconds)
     totals = sorted(sum(times) / ITEMS for times in rounds)
     edge = int(len(totals) * 0.025)
     per_item = [median(times) / ITEMS for times in zip(*rounds, strict=True)]
@@ -94,21 +99,22 @@ def measure_speed(spec: BackboneSpec, workspace: Workspace, seconds: float = SEC
         high=max(totals[-1 - edge], sum(per_item)),
         train_ratio=median(ratios),
         rounds=len(rounds),
-        tokens=0 if isinstance(spec.input, ImageInput) else TOKENS,
+        tokens=tokens,
         device=device.type,
         threads=torch.get_num_threads(),
+        footprint=footprint,
     )
     write_json(workspace.folder("speed") / f"{spec.name}.json", dump(speed))
     return speed
 
 
-def _items(spec: BackboneSpec, device: "torch.device") -> "State":
+def _items(spec: BackboneSpec, device: "torch.device", count: int, tokens: int) -> "State":
     import torch
 
     if isinstance(spec.input, ImageInput):
-        maps = torch.rand(ITEMS, 3, spec.input.size, spec.input.size, device=device)
+        maps = torch.rand(count, 3, spec.input.size, spec.input.size, device=device)
         return (maps.contiguous(memory_format=torch.channels_last),)
-    ids = torch.randint(1, 100, (ITEMS, TOKENS), device=device)
+    ids = torch.randint(1, 100, (count, tokens), device=device)
     return ids, torch.ones_like(ids, dtype=torch.bool)
 
 

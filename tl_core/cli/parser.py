@@ -14,6 +14,7 @@ COMMANDS = {
     "profile": "what is in a data set, and what to look out for",
     "advise": "the recommended backbone and plan, with reasons",
     "train": "train a model and write it to a folder",
+    "resume": "go on with a training that was interrupted",
     "predict": "classify images or texts with a trained model",
     "evaluate": "measure a trained model on labelled data",
     "curve": "accuracy over the number of labels",
@@ -54,12 +55,13 @@ def _parser() -> _Parser:
     for name in ("profile", "advise", "train", "curve"):
         made[name].add_argument("data", metavar="DATA", help=DATA)
     _train(made["train"])
+    made["resume"].add_argument("out", metavar="DIR", type=_path, help="the --out folder of an interrupted `train`")
     made["predict"].add_argument("bundle", metavar="DIR", type=_path, help="a folder that `train` wrote")
     made["predict"].add_argument("input", metavar="INPUT", help="an image, a text file, a zip, a folder, a CSV or TSV")
     made["predict"].add_argument("--out", metavar="FILE.csv", type=_path, required=True, help="the table to write")
     made["evaluate"].add_argument("bundle", metavar="DIR", type=_path, help="a folder that `train` wrote")
     made["evaluate"].add_argument("data", metavar="DATA", help=DATA)
-    for name in ("samples", "profile", "advise", "train", "evaluate", "curve"):
+    for name in ("samples", "profile", "advise", "train", "resume", "evaluate", "curve"):
         made[name].add_argument("--json", action="store_true", help="print one JSON document")
     return parser
 
@@ -71,6 +73,10 @@ def _train(parser: argparse.ArgumentParser) -> None:
     choice.add_argument("--strategy", metavar="NAME", default="", help="default: what `advise` says")
     choice.add_argument("--plan", metavar="FILE", type=_path, help="a transfer plan as YAML")
     parser.add_argument("--seed", metavar="N", type=_seed, default=0, help="default: 0")
+    parser.add_argument("--source", metavar="DATA", default="", help="labelled data of another task, to learn from too")
+    parser.add_argument("--target", metavar="DATA", default="", help="more data of the task, whose labels are not read")
+    parser.add_argument("--teacher", metavar="DIR", default="", help="a folder that `train` wrote, to learn from")
+    parser.add_argument("--fresh", action="store_true", help="start over where DIR holds an interrupted training")
 
 
 def _path(text: str) -> Path:

@@ -11,8 +11,19 @@ from tl_core.cli.console import Console, duration
 from tl_core.errors import RunError
 from tl_core.runs import process
 from tl_core.runs.control import FileControl
-from tl_core.runs.events import EpochDone, Noted, PhaseStarted, Progress, RunEvent, StepDone
+from tl_core.runs.events import (
+    EpochDone,
+    Noted,
+    PhaseStarted,
+    PlanEdited,
+    Progress,
+    RunEvent,
+    RunPaused,
+    RunResumed,
+    StepDone,
+)
 from tl_core.runs.failure import LOG
+from tl_core.runs.history import in_words
 from tl_core.runs.record import record
 from tl_core.runs.store import RunState, RunStore
 from tl_core.runs.task import Task
@@ -24,13 +35,30 @@ def run_here(workspace: Workspace, task: Task, console: Console) -> RunState:
 
     Raises RunError where it failed.
     """
+    return follow(workspace, begin(workspace, task), console)
+
+
+def go_on_here(workspace: Workspace, run_id: str, console: Console) -> RunState:
+    """Go on with a run that ended early. Raises RunError where that cannot be, or where it fails."""
+    RunStore(workspace).resume(run_id, owner=process.identify(os.getpid()))
+    return follow(workspace, run_id, console)
+
+
+def begin(workspace: Workspace, task: Task) -> str:
+    """Write a new run as the work of this process, and return its id."""
+    return RunStore(workspace).create(task, owner=process.identify(os.getpid()))
+
+
+def follow(workspace: Workspace, run_id: str, console: Console) -> RunState:
+    """Execute this process's run to its end, and show it on the way. Raises RunError where it fails."""
     from tl_core.jobs import execute
 
     store = RunStore(workspace)
-    run_id = store.create(task, owner=process.identify(os.getpid()))
-    folder = store.folder(run_id)
+    folder, task = store.folder(run_id), store.task(run_id)
     control = FileControl(folder)
-    with _ctrl_c(control, console), _logging_to(folder / LOG):
+    with store.claim(run_id) as mine, _ctrl_c(control, console), _logging_to(folder / LOG):
+        if not mine:
+            raise RunError("Another process is at work on this run.", "Wait until it has ended.")
         for event in record(execute(task, workspace, folder, control), folder):
             show(event, console)
     state = store.state(run_id)
@@ -65,6 +93,8 @@ def show(event: RunEvent, console: Console) -> None:
             console.moving("training", f"{text}, {left} left", last=event.step == event.steps)
         case EpochDone():
             console.moving("training", f"Epoch {event.epoch + 1}{_accuracies(event)}")
+        case RunPaused() | RunResumed() | PlanEdited():
+            console.note(in_words(event))
         case Noted() if event.finding.level != "info":
             console.note(f"{event.finding.message} {event.finding.hint}".strip())
 

@@ -1,15 +1,19 @@
 """`train`: train a model and write it to a folder."""
 
 import argparse
+import contextlib
 import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tl_core.cli.advise import advise_on, probed
 from tl_core.cli.console import Console
 from tl_core.cli.data import choose_backbone, open_data, usable_profile
-from tl_core.cli.running import run_here
-from tl_core.errors import ExportError, PlanError, UsageError
+from tl_core.cli.mark import MARK, Mark, clear_mark, command, read_mark, write_mark
+from tl_core.cli.running import begin, follow
+from tl_core.errors import ExportError, PlanError, RunError, UsageError
 from tl_core.evaluation.saved import bundle_folder, read_report
 from tl_core.runs.store import RunState, RunStore
 from tl_core.runs.task import Task
@@ -29,7 +33,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     """Train what was asked for, or what is advised, and copy the bundle out."""
     out: Path = arguments.out
     _check_names(arguments)
-    check_out(out)
+    check_out(out, arguments.fresh)
     written = _read(arguments.plan) if arguments.plan else None
     workspace = Workspace.default()
     dataset = open_data(arguments.data, workspace, console)
@@ -40,14 +44,53 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         spec = choose_backbone(arguments.backbone, dataset.modality)
         plan = _advised(arguments.strategy, dataset, spec, workspace, console)
     task = Task("train", spec.name, dataset.fingerprint, dataset.split, plan, arguments.seed, name=dataset.name)
-    state = run_here(workspace, task, console)
+    task = _with_others(task, arguments, dataset, workspace, console)
+    run_id = begin(workspace, task)
+    write_mark(out, Mark(workspace.root, run_id))
+    with kept_on_failure(workspace, run_id, out, console):
+        state = follow(workspace, run_id, console)
+    return deliver(workspace, state, out, arguments.json, console)
+
+
+def _with_others(
+    task: Task, arguments: argparse.Namespace, dataset: "Dataset", workspace: Workspace, console: Console
+) -> Task:
+    """Bring in the second data sets and the teacher. Raises DataError or RunError where one does not fit."""
+    from tl_core.jobs.others import bring_teacher, open_others
+
+    given = (arguments.source, arguments.target)
+    source, target = (open_data(data, workspace, console).fingerprint if data else "" for data in given)
+    teacher = bring_teacher(workspace, arguments.teacher) if arguments.teacher else ""
+    task = replace(task, source=source, target=target, teacher=teacher)
+    open_others(workspace, task, dataset)
+    return task
+
+
+@contextlib.contextmanager
+def kept_on_failure(workspace: Workspace, run_id: str, out: Path, console: Console) -> Iterator[None]:
+    """Say how to go on where the run ends early, and tidy `out` where it cannot go on."""
+    try:
+        yield
+    except (RunError, KeyboardInterrupt):
+        state = Mark(workspace.root, run_id).state()
+        # while this very process is the owner, a run without an end counts as running
+        if state and (state.resumable or state.status == "running"):
+            console.note(f"What was learned is kept. To go on: {command(out)}")
+        else:
+            clear_mark(out)
+        raise
+
+
+def deliver(workspace: Workspace, state: RunState, out: Path, as_json: bool, console: Console) -> int:
+    """Copy what a run made to `out`, and say what it is worth; returns the exit code."""
     folder = RunStore(workspace).folder(state.id)
     report = read_report(folder)
     if report is None:
+        clear_mark(out)
         console.note("Stopped before anything was learned, so nothing was written.")
         return STOPPED
     place(bundle_folder(folder), out)
-    _print(report, state, out, arguments.json, console)
+    _print(report, state, out, as_json, console)
     return STOPPED if state.status == "stopped" else 0
 
 
@@ -62,14 +105,21 @@ def _check_names(arguments: argparse.Namespace) -> None:
         STRATEGIES[arguments.strategy]
 
 
-def check_out(out: Path) -> None:
-    """Refuse a folder that holds something else than a bundle. Raises UsageError."""
+def check_out(out: Path, fresh: bool = False) -> None:
+    """Refuse a folder that holds something else than a bundle, or, unless `fresh`, an interrupted training.
+
+    Raises UsageError.
+    """
+    mark = read_mark(out)
+    if mark and (state := mark.state()):
+        _check_earlier(out, state, fresh)
     try:
         if out == Path.cwd():
             raise UsageError(f"{out} is the folder you are in.", "Name a new folder in it.")
         if out.exists() and not out.is_dir():
             raise UsageError(f"{out} is a file.", "Name a folder that does not exist yet.")
-        if out.is_dir() and any(out.iterdir()) and not (out / "weights.safetensors").is_file():
+        found = {path.name for path in out.iterdir()} if out.is_dir() else set()
+        if found - ({MARK} if mark else set()) and "weights.safetensors" not in found:
             raise UsageError(f"The folder {out} is not empty and holds no trained model.", "Name a new folder.")
         out.parent.mkdir(parents=True, exist_ok=True)
         probe = out.parent / f".{out.name}.part"
@@ -79,12 +129,25 @@ def check_out(out: Path) -> None:
         raise UsageError(f"The folder {out} cannot be written ({error.strerror}).", "Name another one.") from error
 
 
+def _check_earlier(out: Path, state: RunState, fresh: bool) -> None:
+    """Refuse to train over an earlier run into the same folder that is not over. Raises UsageError."""
+    if state.active:
+        raise UsageError(f"Another training into {out} is still going.", "Name another folder, or let it end.")
+    if fresh or not (state.resumable or state.status in ("done", "stopped")):
+        return
+    what = "was interrupted" if state.resumable else "ended, but its model was not copied there"
+    raise UsageError(
+        f"An earlier training into {out} {what}.",
+        f"To go on with it: {command(out)}. To start over: add --fresh; the earlier run stays in the list of runs.",
+    )
+
+
 def place(bundle: Path, out: Path) -> None:
     """Copy a bundle to `out`; an older bundle there gives way. Raises ExportError."""
     from tl_core.export.bundle import replaced
 
     try:
-        with replaced(out) as part:
+        with replaced(out, but=MARK) as part:
             shutil.copytree(bundle, part, dirs_exist_ok=True)
     except shutil.Error as error:
         raise ExportError(f"The bundle could not be copied to {out}.", "Check the free space.") from error

@@ -176,11 +176,15 @@ def dataset_items(dataset: Dataset, rows: np.ndarray) -> list[Path] | list[str]:
 
 
 @contextmanager
-def replaced(folder: Path) -> Iterator[Path]:
-    """Yield a folder to fill, which then takes the place of `folder`: an empty one, an older bundle, or nothing."""
+def replaced(folder: Path, but: str = "") -> Iterator[Path]:
+    """Yield a folder to fill, which then takes the place of `folder`: an empty one, an older bundle, or nothing.
+
+    A file named `but` does not count as anything, and goes.
+    """
     if folder.exists() and not folder.is_dir():
         raise ExportError(f"{folder.name} is a file, so no bundle can be written there.", "Name a new folder.")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "config.json").is_file():
+    found = {path.name for path in folder.iterdir()} - {but} if folder.is_dir() else set()
+    if found and "config.json" not in found:
         raise ExportError(f"{folder} holds other files, so no bundle is written there.", "Name a new or empty folder.")
     token = uuid.uuid4().hex[:8]
     part, old = (folder.with_name(f".{folder.name}.{token}.{kind}") for kind in ("part", "old"))

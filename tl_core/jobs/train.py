@@ -1,6 +1,6 @@
 """A training run: train, measure once on the test items, compare, and write the bundle."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from time import monotonic, time
 from typing import TYPE_CHECKING, Literal
@@ -11,9 +11,11 @@ from tl_core.errors import DataError, RunError
 from tl_core.evaluation.saved import bundle_folder, read_report, write_report
 from tl_core.evaluation.values import Comparison, Report
 from tl_core.jobs.job import Events, Job
+from tl_core.jobs.others import open_others
+from tl_core.jobs.past import Past
 from tl_core.plan import TransferPlan
-from tl_core.runs.events import EpochDone, Noted, Progress, RunEnded, RunEvent
-from tl_core.runs.store import RunStore
+from tl_core.runs.events import Noted, Progress, RunEnded, RunEvent
+from tl_core.runs.store import TRAINED, RunStore
 from tl_core.types import Finding
 
 if TYPE_CHECKING:
@@ -34,25 +36,43 @@ def run_train(job: Job) -> Events:
         raise RunError("This run has no plan.", "Make one on the plan page.")
     if not len(dataset.rows("test")):
         raise DataError("The split leaves no test item, so nothing could be measured.", "Give it a test part.")
-    training = loop.TrainJob(dataset, job.spec, task.plan, task.seed, job.folder, job.store(), task.budget)
-    ended: RunEnded | None = None
-    validation: Mapping[str, float] = {}
-    began = monotonic()
-    for event in loop.train(training, job.control):
-        if isinstance(event, RunEnded):
-            ended = event
-            break
-        if isinstance(event, EpochDone) and event.best:
-            validation = event.validation
-        yield event
-    if ended is None or ended.status == "failed" or not (job.folder / FILE).exists():
-        yield ended or RunEnded("failed", "Training stopped without saying why.", "Start it again.")
+    past = Past.of(job.folder)
+    if not (past.ended and (job.folder / FILE).exists()):
+        others = open_others(job.workspace, task, dataset)
+        training = loop.TrainJob(
+            dataset=dataset,
+            spec=job.spec,
+            plan=task.plan,
+            seed=task.seed,
+            folder=job.folder,
+            store=job.store(),
+            budget=task.budget,
+            source=others.source,
+            target=others.target,
+            teacher=others.teacher,
+        )
+        yield from _train(job, loop.train(training, job.control), past)
+    if past.ended is None or past.ended.status == "failed" or not (job.folder / FILE).exists():
+        yield past.ended or RunEnded("failed", "Training stopped without saying why.", "Start it again.")
         return
-    yield from _measure(job, dataset, validation, monotonic() - began)
-    yield replace(ended, at=time())
+    yield from _measure(job, dataset, past)
+    (job.folder / TRAINED).unlink(missing_ok=True)
+    yield replace(past.ended, at=time())
 
 
-def _measure(job: Job, dataset: Dataset, validation: Mapping[str, float], seconds: float) -> Events:
+def _train(job: Job, events: Iterator[RunEvent], past: Past) -> Events:
+    """Pass a training on; `past` then knows how it went."""
+    began = monotonic()
+    for event in events:
+        past.take(event)
+        if not isinstance(event, RunEnded):
+            yield event
+    past.seconds += monotonic() - began
+    if past.ended and past.ended.status != "failed":
+        past.save(job.folder)  # from here on it need not be trained again
+
+
+def _measure(job: Job, dataset: Dataset, past: Past) -> Events:
     """Touch the test items, once: the report, the comparisons that rest on it, the bundle, the key figures."""
     from tl_core.evaluation.report import make_report
     from tl_core.export import Material
@@ -63,7 +83,7 @@ def _measure(job: Job, dataset: Dataset, validation: Mapping[str, float], second
     assert task.plan is not None
     model = load_best(job.folder, spec, task.plan, len(dataset.classes))
     probabilities = yield from _probabilities(job, model, dataset)
-    report = make_report(job.folder.name, dataset, task.plan, probabilities, validation)
+    report = make_report(job.folder.name, dataset, task.plan, probabilities, past.validation)
     if task.plan.init == "pretrained":
         yield Progress("comparing with a classical model", 0, 1)
         report = replace(report, comparisons=(_against_classical(dataset, task.plan, report),))
@@ -72,7 +92,7 @@ def _measure(job: Job, dataset: Dataset, validation: Mapping[str, float], second
     yield Progress("writing the bundle", 0, 1)
     write_bundle(bundle_folder(job.folder), Material(model, spec, dataset, report))
     yield Progress("writing the bundle", 1, 1)
-    numbers = {"accuracy": report.accuracy.value, "macro_f1": report.macro_f1.value, "seconds": seconds}
+    numbers = {"accuracy": report.accuracy.value, "macro_f1": report.macro_f1.value, "seconds": past.seconds}
     RunStore(job.workspace).summarise(job.folder.name, numbers)
     if task.compare_to:
         yield from _compare_back(job, dataset, report)

@@ -10,25 +10,38 @@ LOG = "worker.log"
 NO_MEMORY = "The computer's memory was not enough for this run."
 NO_MEMORY_HINT = "Choose a smaller batch size or a smaller backbone, train fewer layer groups, or close other programs."
 NO_SPACE = "The disk is full."
-NO_SPACE_HINT = "Free some space, or delete runs that are no longer needed, and start the run again."
+NO_SPACE_HINT = "Free some space, or delete runs that are no longer needed; then go on with the run or start it again."
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+GONE = "The folder of this run was deleted while it ran."
+GONE_HINT = "What it had learned is gone with it. Start it again."
+GO_ON_HINT = "You can go on from what was last saved."
 LOG_HINT = f"Start it again; if it happens again, the details are in {LOG} in the run's folder."
 
 
 def explain(error: BaseException) -> RunEnded:
     """Return the end of a run that `error` broke, in words for somebody who does not program."""
+    if full(error):
+        return RunEnded("failed", NO_SPACE, NO_SPACE_HINT)
     if isinstance(error, GraftError):
         return RunEnded("failed", error.message, error.hint)
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or "not enough memory" in text or "out of memory" in text:
         return RunEnded("failed", NO_MEMORY, NO_MEMORY_HINT)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return RunEnded("failed", NO_SPACE, NO_SPACE_HINT)
     return RunEnded("failed", "The run stopped at an error that was not expected.", LOG_HINT)
+
+
+def full(error: BaseException | None) -> bool:
+    """Whether an error comes from a disk that takes no more: full, a quota used up, or a file too large for it."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return True
+        error = error.__cause__
+    return False
 
 
 def unexpected(error: BaseException) -> bool:
     """Whether the traceback is worth keeping, because the sentence alone would not explain it."""
-    return not isinstance(error, GraftError)
+    return not isinstance(error, GraftError) and not full(error)
 
 
 def explain_exit(code: int | None) -> tuple[str, str]:
@@ -38,6 +51,8 @@ def explain_exit(code: int | None) -> tuple[str, str]:
             "The run's process was killed by the system, which is what happens when memory runs out.",
             NO_MEMORY_HINT,
         )
+    if code == errno.ENOSPC:
+        return NO_SPACE, NO_SPACE_HINT
     if code is not None and code < 0:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         return f"The run's process was ended from outside ({name}).", LOG_HINT

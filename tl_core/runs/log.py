@@ -55,12 +55,15 @@ def read(path: Path, cursor: int = 0) -> tuple[list[RunEvent], int]:
     return events, cursor + len(whole)
 
 
-def last_end(path: Path) -> RunEnded | None:
-    """Return how the run ended, from the end of the file alone; None where it did not."""
+def last_end(path: Path, start: int = 0) -> RunEnded | None:
+    """Return how the run ended, from the end of the file alone; None where it did not.
+
+    `start` is the byte where the last attempt begins: what came before it was not the end.
+    """
     try:
         with open(path, "rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - TAIL))
+            file.seek(max(start, size - TAIL))
             lines = file.read().splitlines(keepends=True)
     except FileNotFoundError:
         return None

@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import resource
 import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,3 +72,17 @@ def step_aside() -> None:
         os.nice(10)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("800")
+
+
+def peak_memory() -> int:
+    """Return the most bytes of memory that this process has held at once, its libraries included.
+
+    Linux says it of the program that runs now (VmHWM); what `getrusage` says there begins with what the process that
+    started this one held. On a graphics card, ask torch.cuda.max_memory_allocated.
+    """
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return held if sys.platform == "darwin" else 1024 * held

@@ -1,12 +1,14 @@
 """Drain a run into its folder: whatever happens, its log ends with exactly one RunEnded."""
 
+import contextlib
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
+from tl_core.errors import RunError
 from tl_core.runs import log
 from tl_core.runs.events import RunEnded, RunEvent
-from tl_core.runs.failure import LOG, explain, unexpected
+from tl_core.runs.failure import GONE, GONE_HINT, LOG, NO_SPACE, NO_SPACE_HINT, explain, full, unexpected
 
 EVENTS_FILE = "events.jsonl"
 
@@ -14,15 +16,37 @@ EVENTS_FILE = "events.jsonl"
 def record(events: Iterable[RunEvent], folder: Path) -> Iterator[RunEvent]:
     """Append every event to the folder's log and pass it on; an exception becomes RunEnded("failed").
 
-    The traceback of an error that its sentence does not explain goes to the folder's worker.log.
+    The traceback of an error that its sentence does not explain goes to the folder's worker.log. Raises RunError
+    where not even the end can be written: the folder is gone, or the disk is full.
     """
-    path = folder / EVENTS_FILE
-    for event in _closed(events, folder):
-        log.append(path, event)
+    path, stream = folder / EVENTS_FILE, _closed(events, folder)
+    for event in stream:
+        try:
+            log.append(path, event)
+        except OSError as error:
+            stream.close()
+            if isinstance(events, Generator):
+                events.close()  # ends the work, which may free the few bytes that the end takes
+            last = event if isinstance(event, RunEnded) else explain(error)
+            _last_word(path, last)
+            yield last
+            return
         yield event
 
 
-def _closed(events: Iterable[RunEvent], folder: Path) -> Iterator[RunEvent]:
+def _last_word(path: Path, ended: RunEnded) -> None:
+    """Write the end of a run that could not write what happened before it."""
+    try:
+        log.append(path, ended)
+    except OSError as error:
+        if full(error):
+            raise RunError(NO_SPACE, NO_SPACE_HINT) from error
+        if not path.parent.exists():
+            raise RunError(GONE, GONE_HINT) from error
+        raise RunError(f"The run could not be recorded ({error.strerror}).", "Check the workspace folder.") from error
+
+
+def _closed(events: Iterable[RunEvent], folder: Path) -> Generator[RunEvent, None, None]:
     """Pass events on up to the first RunEnded, and make one where there is none."""
     try:
         for event in events:
@@ -32,7 +56,7 @@ def _closed(events: Iterable[RunEvent], folder: Path) -> Iterator[RunEvent]:
         ended = RunEnded("failed", "The run stopped without saying why.", f"The details are in {LOG}.")
     except Exception as error:
         if unexpected(error):
-            with open(folder / LOG, "a", encoding="utf-8") as file:
+            with contextlib.suppress(OSError), open(folder / LOG, "a", encoding="utf-8") as file:
                 traceback.print_exc(file=file)
         ended = explain(error)
     yield ended

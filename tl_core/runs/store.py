@@ -4,13 +4,19 @@ runs/<id>/task.json      what was asked, written with the folder
           events.jsonl   what happened, appended by the worker alone (by the store for a run that never started)
           owner.json     the worker's process
           exit.json      the worker's exit code, where a supervisor saw it
+          attempts.json  where in events.jsonl each later attempt begins, for a run that was gone on with
           stop.request   somebody wants it to end
+          pause.request  somebody wants it to wait
+          edits.jsonl    changes that somebody asked for
           summary.json   a few numbers for the list of runs
           worker.log     what the worker printed
-          report.json, bundle/, checkpoints: the work itself
+          checkpoints/   what an interrupted training goes on from
+          trained.json   how the training ended, until its result is measured
+          report.json, bundle/, best.safetensors: the work itself
 
 A worker that dies leaves no RunEnded. Nobody writes one in its place: the state says "interrupted", because what
-the folder holds is what the worker got done.
+the folder holds is what the worker got done. To go on with a run is to note where its log ends now, so that an
+earlier RunEnded counts no more, and to take its owner away: it waits again, for a worker that finds the checkpoints.
 """
 
 import fcntl
@@ -30,9 +36,9 @@ from pydantic import ValidationError
 
 from tl_core.errors import RunError
 from tl_core.runs import log, process
-from tl_core.runs.control import STOP_REQUEST, FileControl
+from tl_core.runs.control import PAUSE_REQUEST, STOP_REQUEST, FileControl
 from tl_core.runs.events import RunEnded, RunEvent
-from tl_core.runs.failure import explain_exit
+from tl_core.runs.failure import GO_ON_HINT, explain_exit
 from tl_core.runs.process import Owner
 from tl_core.runs.record import EVENTS_FILE
 from tl_core.runs.task import Kind, Task
@@ -43,6 +49,10 @@ Status = Literal["queued", "running", "done", "stopped", "failed", "interrupted"
 Events = list[RunEvent]
 ACTIVE: tuple[Status, ...] = ("queued", "running")
 SUMMARY = "summary.json"
+ATTEMPTS = "attempts.json"
+CHECKPOINTS = "checkpoints"
+TRAINED = "trained.json"
+NOBODY = Owner(0, "", "")
 _ID = re.compile(r"\d{8}-\d{6}-\d{6}")
 _ID_FORMAT = "%Y%m%d-%H%M%S-%f"
 
@@ -50,7 +60,8 @@ _ID_FORMAT = "%Y%m%d-%H%M%S-%f"
 @dataclass(frozen=True)
 class RunState:
     """One run as a list shows it. `created` and `ended` are seconds since the epoch; `stopping` while a request
-    to stop waits to be obeyed; `numbers` holds what the run wrote down as its key figures, such as "accuracy"."""
+    to stop waits to be obeyed; `paused` while a request to wait stands; `resumable` where the run ended early and can
+    go on from what it saved; `numbers` holds what the run wrote down as its key figures, such as "accuracy"."""
 
     id: str
     kind: Kind
@@ -62,6 +73,8 @@ class RunState:
     task: Task
     ended: float | None = None
     stopping: bool = False
+    paused: bool = False
+    resumable: bool = False
     numbers: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -80,7 +93,7 @@ class RunStore:
 
     def create(self, task: Task, owner: Owner | None = None) -> str:
         """Write a new run and return its id: queued, or at once running as the work of `owner`."""
-        part = self.root / f".{uuid.uuid4().hex}.part"
+        part = self.workspace.folder("runs") / f".{uuid.uuid4().hex}.part"
         part.mkdir()
         try:
             write_json(part / "task.json", dump(task))
@@ -137,7 +150,9 @@ class RunStore:
         task = self.task(run_id)
         owner = _read_owner(folder)
         lives = process.alive(owner)
-        ended = log.last_end(folder / EVENTS_FILE)  # after the look at the process: it may end in between
+        ended = log.last_end(
+            folder / EVENTS_FILE, _starts(folder)[-1]
+        )  # after the look at the process: it may end in between
         status: Status
         reason, hint = "", ""
         if ended:
@@ -149,6 +164,9 @@ class RunStore:
         else:
             status = "interrupted"
             reason, hint = explain_exit(_optional(folder / "exit.json").get("code"))
+        resumable = _resumable(folder, task, status)
+        if status == "interrupted" and resumable:
+            hint = f"{hint} {GO_ON_HINT}".strip()
         return RunState(
             id=run_id,
             kind=task.kind,
@@ -160,13 +178,19 @@ class RunStore:
             task=task,
             ended=ended.at if ended else None,
             stopping=status in ACTIVE and (folder / STOP_REQUEST).exists(),
+            paused=status == "running" and (folder / PAUSE_REQUEST).exists(),
+            resumable=resumable,
             numbers=_optional(folder / SUMMARY),
         )
 
     def list(self) -> tuple[RunState, ...]:
-        """Return every readable run, newest first."""
+        """Return every readable run, newest first; none where somebody deleted the whole folder."""
         states = []
-        for run_id in sorted(os.listdir(self.root), reverse=True):
+        try:
+            names = sorted(os.listdir(self.root), reverse=True)
+        except FileNotFoundError:
+            names = []
+        for run_id in names:
             if _ID.fullmatch(run_id):
                 try:
                     states.append(self.state(run_id))
@@ -181,12 +205,17 @@ class RunStore:
     def stop(self, run_id: str, force: bool = False) -> None:
         """Ask a run to end, keeping what is best so far; one that waits ends at once.
 
-        `force` ends its process without asking, and leaves the run interrupted.
+        One that waits to go on is again what it was before. `force` ends its process without asking, and leaves the
+        run interrupted.
         """
         folder = self.folder(run_id)
         with self.lock():
             state = self.state(run_id)
-            if state.status == "queued":
+            starts = _starts(folder)
+            if state.status == "queued" and len(starts) > 1:
+                self.own(run_id, NOBODY)
+                write_json(folder / ATTEMPTS, starts[1:-1])
+            elif state.status == "queued":
                 reason = "It was taken out of the queue before it started."
                 log.append(folder / EVENTS_FILE, RunEnded("stopped", reason))
         if state.status == "running":
@@ -194,6 +223,39 @@ class RunStore:
             owner = _read_owner(folder)
             if force and owner:
                 process.kill(owner)
+
+    def control(self, run_id: str) -> FileControl:
+        """Return what asks a run to wait, or to change its phase."""
+        return FileControl(self.folder(run_id))
+
+    def pause(self, run_id: str) -> None:
+        """Ask a run that works to write its state down and wait. Raises RunError for one that does not work."""
+        if self.state(run_id).status != "running":
+            raise RunError("Only a run that is at work can be paused.", "See the list of runs.")
+        self.control(run_id).pause()
+
+    def resume(self, run_id: str, owner: Owner | None = None) -> None:
+        """Let a paused run go on, or queue one that was interrupted or failed again, to go on from what it saved.
+
+        With `owner` it does not wait: it is running at once as that process's work. Raises RunError where there is
+        nothing to go on with.
+        """
+        folder = self.folder(run_id)
+        with self.lock():
+            state = self.state(run_id)
+            if state.paused and not owner:
+                self.control(run_id).resume()
+                return
+            if not state.resumable:
+                raise RunError(*_why_not(state))
+            # broken off between these steps, it is interrupted still, and can be gone on with
+            write_json(folder / ATTEMPTS, [*_starts(folder)[1:], _size(folder / EVENTS_FILE)])
+            for name in (STOP_REQUEST, PAUSE_REQUEST):
+                (folder / name).unlink(missing_ok=True)
+            if owner:
+                self.own(run_id, owner)
+            else:
+                (folder / "owner.json").unlink(missing_ok=True)
 
     def delete(self, run_id: str) -> None:
         """Remove a run and everything it made. Raises RunError while it waits or works."""
@@ -211,13 +273,27 @@ class RunStore:
         write_json(self.folder(run_id) / SUMMARY, dict(numbers))
 
     def own(self, run_id: str, owner: Owner) -> None:
-        """Write down which process does the work."""
-        write_json(self.folder(run_id) / "owner.json", dump(owner))
+        """Write down which process does the work; how an earlier one ended counts no more."""
+        folder = self.folder(run_id)
+        write_json(folder / "owner.json", dump(owner))
+        if owner != NOBODY:
+            (folder / "exit.json").unlink(missing_ok=True)
+
+    @contextmanager
+    def claim(self, run_id: str) -> Iterator[bool]:
+        """Hold a run for as long as this process works at it; yields False where another process does already."""
+        with open(self.folder(run_id) / ".claim", "wb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
 
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold what decides about waiting runs: one process at a time starts, drops or deletes them."""
-        with open(self.root / ".lock", "wb") as file:
+        with open(self.workspace.folder("runs") / ".lock", "wb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
@@ -225,13 +301,54 @@ class RunStore:
 def _stamp(folder: Path) -> tuple[int, ...]:
     """Return what changes when a state file does: size and time of each, -1 for a missing one."""
     found = []
-    for name in ("task.json", EVENTS_FILE, "owner.json", "exit.json", SUMMARY):
+    for name in ("task.json", EVENTS_FILE, "owner.json", "exit.json", ATTEMPTS, SUMMARY):
         try:
             info = os.stat(folder / name)
             found += [info.st_size, info.st_mtime_ns]
         except FileNotFoundError:
             found += [-1, -1]
     return tuple(found)
+
+
+def _starts(folder: Path) -> list[int]:
+    """Return where in its log each attempt of a run begins: 0, then what resume() noted."""
+    found = _optional(folder / ATTEMPTS)
+    return [0, *(start for start in found if isinstance(start, int))]
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _resumable(folder: Path, task: Task, status: Status) -> bool:
+    """Whether a training can go on: from its last checkpoint, or from the start where it was killed before one."""
+    return task.kind == "train" and (status == "interrupted" or (status == "failed" and _saved(folder)))
+
+
+def _saved(folder: Path) -> bool:
+    """Whether there is a checkpoint, or a training that only was not measured yet."""
+    if (folder / TRAINED).exists():
+        return True
+    try:  # a checkpoint that was only begun has a name that starts with a dot
+        return any(not name.startswith(".") for name in os.listdir(folder / CHECKPOINTS))
+    except OSError:
+        return False
+
+
+def _why_not(state: RunState) -> tuple[str, str]:
+    """Return sentence and hint about a run that there is nothing to go on with."""
+    if state.kind != "train":
+        return "Only a training can go on where it was.", "Start it again; what it had measured is used again."
+    if state.status == "queued":
+        return "This run waits for its turn already.", ""
+    if state.status == "running":
+        return "This run is still going.", "Follow it on the page of runs, or stop it first."
+    if state.status == "failed":
+        return "This run failed with nothing to go on from.", state.hint
+    return "This run is over, so there is nothing left to do.", "Start it again for another one."
 
 
 def _optional(path: Path) -> Any:
@@ -248,4 +365,4 @@ def _read_owner(folder: Path) -> Owner | None:
     except FileNotFoundError:
         return None
     except (ValueError, ValidationError):
-        return Owner(0, "", "")
+        return NOBODY

@@ -67,6 +67,12 @@ def start(store: RunStore, task: Task) -> str:
     return run_id
 
 
+def resume(store: RunStore, run_id: str) -> None:
+    """Let a paused run go on, or queue one that ended early again. Raises RunError where it cannot go on."""
+    store.resume(run_id)
+    _attend(store)
+
+
 def sweep(store: RunStore) -> None:
     """At start-up: clear half-made and half-deleted folders away, and go on with the queue."""
     for leftover in (*store.root.glob(".*.part"), *store.root.glob(".*.trash")):

@@ -14,7 +14,8 @@ class Task:
     """One job for a worker. Only "train" needs a plan, and "speed" no data set.
 
     `budget` caps the seconds of training (a from-scratch baseline); None does not. `compare_to` names the run
-    that this one is a baseline for.
+    that this one is a baseline for. `source` (labelled) and `target` (its labels are never read) are fingerprints of
+    second data sets; `teacher` is a finished run over the same classes, or a model that was brought in as a teacher.
     """
 
     kind: Kind
@@ -26,3 +27,6 @@ class Task:
     budget: float | None = None
     compare_to: str = ""
     name: str = ""
+    source: str = ""
+    target: str = ""
+    teacher: str = ""

@@ -41,6 +41,6 @@ class Lessons:
                 (loss * share if run.parts > 1 else loss).backward()
                 total += lesson.loss.detach() * share
                 hits = None if hits is None or lesson.hits is None else hits + lesson.hits
-            step(self.optimiser)
+            run.gradient = step(self.optimiser)
         run.step += 1
         return total, hits

@@ -31,6 +31,7 @@ from tl_core.training.objectives.labels import class_weights
 from tl_core.training.optimisers import make_optimiser, out_of_memory, set_rates
 from tl_core.training.pace import Pace
 from tl_core.training.run import Diverged, Run, Stopped, TrainJob
+from tl_core.training.watch import Watch
 from tl_core.types import Finding
 
 __all__ = ["TrainJob", "load_best", "train"]
@@ -82,6 +83,7 @@ def _solve(run: Run, index: int, phase: Phase) -> Events:
     weights = class_weights(run.plan.loss.class_weights, run.labels[chosen], len(run.job.dataset.classes))
     data = Solvable(inputs.features[chosen], run.labels[chosen], weights)
     solver = Solver(run.model.head, data, phase.weight_decay, run.fresh)
+    watch = Watch(run, index)
     yield PhaseStarted(index, phase.name, phase.epochs, dict(phase.lr), phase.epochs)
     for epoch in range(phase.epochs):
         run.check()
@@ -103,6 +105,7 @@ def _solve(run: Run, index: int, phase: Phase) -> Events:
         yield EpochDone(index, epoch, train_metrics, validation, seconds, better)
         if last:
             break
+    yield from watch.report(epoch, None, last=True)
     yield from _finish(run, index, epoch + 1)
 
 
@@ -116,7 +119,7 @@ def _descend(run: Run, index: int, phase: Phase) -> Events:
     helpers = [*aim.modules(), *run.terms.modules()]
     optimiser = make_optimiser(run.model, run.freezer.owned, phase, helpers)
     yield PhaseStarted(index, phase.name, phase.epochs, dict(phase.lr), run.planned[index])
-    pace = Pace(run, index)
+    pace, watch = Pace(run, index), Watch(run, index)
     waited = 0
     for epoch in range(phase.epochs):
         started = monotonic()
@@ -128,11 +131,14 @@ def _descend(run: Run, index: int, phase: Phase) -> Events:
         run.fresh = run.fresh and HEAD not in phase.lr
         waited = 0 if better else waited + 1
         yield EpochDone(index, epoch, train_metrics, validation, monotonic() - started, better)
+        tired = bool(validation) and phase.patience is not None and waited >= phase.patience
+        over = run.spent() or epoch + 1 == phase.epochs
+        yield from watch.report(epoch, optimiser, last=over or tired)
         if not run.fresh:
             yield from _save(run)
-        if run.spent() or epoch + 1 == phase.epochs:
+        if over:
             break
-        if validation and phase.patience is not None and waited >= phase.patience:
+        if tired:
             yield _note("patience", f"{phase.name}: no better on validation for {waited} epochs, so the phase ends.")
             break
     yield from _finish(run, index, pace.steps)

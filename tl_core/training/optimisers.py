@@ -76,11 +76,12 @@ def set_rates(optimiser: torch.optim.Optimizer, phase: Phase, position: float) -
     return {group["name"]: group["lr"] for group in optimiser.param_groups if group["name"]}
 
 
-def step(optimiser: torch.optim.Optimizer) -> None:
-    """Take one step against the gradient, clipped as a whole."""
+def step(optimiser: torch.optim.Optimizer) -> torch.Tensor:
+    """Take one step against the gradient, clipped as a whole; returns the norm that it had before."""
     moving = [p for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
-    torch.nn.utils.clip_grad_norm_(moving, CLIP)
+    size = torch.nn.utils.clip_grad_norm_(moving, CLIP)
     optimiser.step()
+    return size
 
 
 @contextmanager

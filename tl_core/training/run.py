@@ -123,6 +123,7 @@ class Run:
         self.parts = 1  # pieces that a step is taken in, where memory is short
         self.fresh = True  # the head has not learned anything yet
         self.step = 0
+        self.gradient = torch.zeros(())  # norm of the whole gradient at the last step, before clipping
         self.planned = [phase.epochs * self.steps_per_epoch(phase) for phase in job.plan.phases]
         self.clock: float | None = None
         self._published = -math.inf
@@ -200,7 +201,8 @@ class Run:
         state = self.model.state_dict()
         for group in set(groups) & set(self.freezer.owned) - {HEAD}:
             for name in self.freezer.owned[group]:
-                self.first.setdefault(name, state[name].clone())
+                if name in state:  # a buffer that is not saved (BERT's position numbers) is in a group all the same
+                    self.first.setdefault(name, state[name].clone())
 
     def _told(self, stages: Generator[Stage, None, Made]) -> Generator[RunEvent, None, Made]:
         try:

@@ -79,7 +79,9 @@ class Objective:
 
 def objective(run: "Run", index: int) -> Objective:
     """Return the objective of a phase."""
+    from tl_core.training.objectives.contrastive import Contrastive
     from tl_core.training.objectives.labels import Labels
+    from tl_core.training.objectives.masked import Masked
 
-    kinds: dict[str, type[Objective]] = {"labels": Labels}
+    kinds: dict[str, type[Objective]] = {"labels": Labels, "contrastive": Contrastive, "masked": Masked}
     return kinds[run.plan.phases[index].objective](run, index)

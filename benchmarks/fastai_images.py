@@ -1,0 +1,167 @@
+"""Claim: pictures reach the accuracy that fastai's `fine_tune` ends with in half of its time, or less.
+
+Measured side by side in one run, the same packaged EfficientNet-Lite0 weights and split, no augmentation, in turn:
+
+product  the run that the app starts for `--strategy`, from an empty feature store
+fastai   `vision_learner("tf_efficientnet_lite0")` with the packaged weights put into its body, its own head, then
+         `fine_tune(--fastai-epochs)` as it comes: one epoch of the head, then the whole network with its one-cycle
+         rates, a worker process a core, batches of `--batch`: its default of 64 would leave two steps an epoch
+
+A side's curve is (seconds, validation accuracy) after every epoch. Counted for the product is everything from the
+call of `train()`: decoding the picture files, the probe, building the network, checkpoints. For fastai everything from
+the call of `fine_tune`; building the learner is not counted, and its pictures are prepared beforehand: PNG files of
+224 x 224 pixels with the same pixel values as the product's. The accuracies are those of the validation items, that
+both sides see after every epoch and neither learns from;
+they are 30 % of the items, and there is no test part, because every prepared item costs time.
+
+    ratio    the product's seconds until it is first as accurate as fastai at its best, over fastai's until then; where
+             the product never is, the ratio of that repeat counts as infinite
+    back     the other way round: fastai's seconds until it is as accurate as the product at its best, over the
+             product's; null where it never is
+    wholes   the whole run over the whole of `fine_tune`
+
+Repeats differ in the seed of both sides.
+
+    python -m benchmarks.fastai_images [--sample digits] [--items 240] [--strategy partial] [--fastai-epochs 3]
+"""
+
+import math
+import statistics
+import tempfile
+import warnings
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from benchmarks.common import backbone, parser, peer, ratios, reached, result, run, sample, setting, split, workspace
+from tl_core.backbones.preprocess import ImagePreprocessor, preprocessor
+from tl_core.backbones.spec import ImageInput
+from tl_core.data.dataset import Dataset
+from tl_core.features import FeatureStore
+from tl_core.strategies import STRATEGIES
+from tl_core.training.loop import TrainJob
+
+AIM = "<= 0.5"
+Curve = list[tuple[float, float]]
+"""(seconds, validation accuracy) after every epoch."""
+
+
+def product(dataset: Dataset, strategy: str, seed: int) -> tuple[Curve, float]:
+    """Run what the app runs, from an empty store; returns the curve and the seconds of the whole run."""
+    plan = STRATEGIES[strategy].make(setting(dataset))
+    with workspace() as place:
+        timed = run(TrainJob(dataset, backbone(dataset), plan, seed, place.root / "run", FeatureStore(place)))
+    return timed.curve(), timed.seconds
+
+
+def write_pictures(dataset: Dataset, folder: Path) -> list[Path]:
+    """Write every picture as the product prepares it; returns the files, by row."""
+    prepare = preprocessor(backbone(dataset))
+    assert isinstance(prepare, ImagePreprocessor)
+    files = [folder / f"{row}.png" for row in range(len(dataset.items))]
+    for file, path in zip(files, dataset.items["path"], strict=True):
+        pixels = prepare.prepare(dataset.folder / path).permute(1, 2, 0).numpy()
+        Image.fromarray(np.ascontiguousarray(pixels)).save(file)
+    return files
+
+
+def fastai(dataset: Dataset, files: list[Path], epochs: int, batch: int, seed: int) -> tuple[Curve, float]:
+    """Run `fine_tune`; returns the curve and its seconds."""
+    import pandas as pd
+
+    vision, callbacks = peer("fastai", "fastai.vision.all"), peer("fastai", "fastai.callback.core")
+    vision.set_seed(seed)
+    labels = [dataset.classes[label] for label in dataset.labels]
+    table = pd.DataFrame({"name": [f.name for f in files], "label": labels, "held": dataset.splits == "validation"})
+    spec = backbone(dataset)
+    assert isinstance(spec.input, ImageInput)
+    assert spec.load is not None
+    loaders = vision.ImageDataLoaders.from_df(
+        table,
+        files[0].parent,
+        valid_col="held",
+        bs=batch,
+        batch_tfms=[vision.Normalize.from_stats(spec.input.mean, spec.input.std)],
+    )
+    learner = vision.vision_learner(
+        loaders, "tf_efficientnet_lite0", pretrained=False, normalize=False, metrics=vision.accuracy
+    )
+    learner.model[0].model.load_state_dict(spec.load(True).net.state_dict())  # type: ignore[union-attr]
+    curve: Curve = []
+
+    class Clock(callbacks.Callback):  # type: ignore[name-defined]
+        """Reads the clock and the accuracy after every epoch."""
+
+        order = 99
+
+        def after_epoch(self) -> None:
+            """Note both."""
+            curve.append((perf_counter() - start, float(self.recorder.values[-1][-1])))
+
+    start = perf_counter()
+    with learner.no_bar(), learner.no_logging():
+        learner.fine_tune(epochs, cbs=[Clock()])
+    return curve, perf_counter() - start
+
+
+def speedups(ours: Curve, theirs: Curve) -> tuple[float, float]:
+    """Return `ratio` and `back`: the time to the other's best accuracy over the other's own time to it.
+
+    >>> speedups([(1.0, 0.8), (2.0, 0.9)], [(4.0, 0.7), (8.0, 0.8)])
+    (0.125, inf)
+    """
+    best, other = max(accuracy for _, accuracy in ours), max(accuracy for _, accuracy in theirs)
+    return reached(ours, other) / reached(theirs, other), reached(theirs, best) / reached(ours, best)
+
+
+def main() -> None:
+    """Measure and print; the last line is JSON."""
+    options = parser(__doc__, "textile_defects", 240)
+    options.add_argument("--strategy", default="partial", help="of the product, with its default options")
+    options.add_argument("--fastai-epochs", type=int, default=3)
+    options.add_argument("--batch", type=int, default=16, help="of fastai")
+    chosen = options.parse_args()
+    warnings.filterwarnings("ignore")  # the peer's
+    peer("fastai", "fastai.vision.all")
+    with workspace() as place, tempfile.TemporaryDirectory() as pictures:
+        dataset = split(sample(chosen.sample, chosen.items, place), validation=0.3)
+        files = write_pictures(dataset, Path(pictures))
+        counts = [len(dataset.rows(split)) for split in ("train", "validation")]
+        print(f"{counts[0]} and {counts[1]} items of {dataset.name}, {torch.get_num_threads()} threads")
+        found: list[dict[str, Any]] = []
+        for seed in range(chosen.repeats):
+            sides = {
+                "product": lambda s=seed: product(dataset, chosen.strategy, s),
+                "fastai": lambda s=seed: fastai(dataset, files, chosen.fastai_epochs, chosen.batch, s),
+            }
+            found.append({name: sides[name]() for name in (list(sides) if seed % 2 else list(sides)[::-1])})
+            for name, (curve, seconds) in found[-1].items():
+                told = ", ".join(f"{accuracy:.3f} at {at:.1f}" for at, accuracy in curve)
+                print(f"{seed + 1}/{chosen.repeats}  {name} {seconds:.1f} s: {told}", flush=True)
+    both = [speedups(pair["product"][0], pair["fastai"][0]) for pair in found]
+    forward, back = ([pair[side] for pair in both] for side in (0, 1))
+    wholes = ratios([pair["product"][1] for pair in found], [pair["fastai"][1] for pair in found])
+    best = {name: statistics.mean(max(a for _, a in pair[name][0]) for pair in found) for name in found[0]}
+    middle = statistics.median(back)
+    claim = f"seconds to fastai's best validation accuracy over fastai's own, {chosen.sample}, {chosen.strategy}"
+    print(
+        result(
+            claim,
+            (statistics.median(forward), min(forward), max(forward)),
+            chosen.repeats,
+            AIM,
+            reached=f"{sum(map(math.isfinite, forward))} of {chosen.repeats}",
+            back=round(middle, 3) if math.isfinite(middle) else None,
+            wholes=round(wholes[0], 3),
+            accuracy=round(best["product"], 4),
+            fastai_accuracy=round(best["fastai"], 4),
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""Claim: texts are fine-tuned faster than with transformers' `Trainer` at its defaults.
+
+Measured side by side in one run, the same packaged MiniLM, texts, token ids and cut at 256 tokens, in turn:
+
+product  the run that the app starts for full fine-tuning, with the batch size that the strategy gives
+trainer  `Trainer(BertForSequenceClassification)` with `TrainingArguments()` as they come: batches of 8 in random order,
+         padded to the longest of a batch, AdamW, a linear fall. Progress bar, reports and saving are off.
+same     the same Trainer with the product's batch size: what is left when the batch is no difference
+
+Counted are the epochs: for the product from the start of the phase to the end of its last epoch, for the Trainer the
+call of `train()`, which would save once in 500 steps: far less often than once in so short a run. Tokenizing, which
+both do beforehand, the product's probe and loading weights are not counted. Every text is for training, so neither
+side validates. The plan is the one for the whole sample. The ratio is that of the texts per second.
+
+`long` are the articles as they are, most of them cut; `short` are their headlines. The last line's ratio is the one of
+`--texts`; with "both" it is the long one, and the short one stands beside it.
+
+    python -m benchmarks.text_trainer [--items 32] [--titles 240] [--texts both] [--epochs 2] [--repeats 5]
+"""
+
+import warnings
+from dataclasses import replace
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from benchmarks.common import (
+    Ratio,
+    backbone,
+    measure,
+    parser,
+    peer,
+    quiet,
+    ratios,
+    result,
+    run,
+    sample,
+    setting,
+    split,
+    titles,
+    workspace,
+)
+from tl_core.backbones.packages import package_file
+from tl_core.data.dataset import Dataset
+from tl_core.data.sources import import_data
+from tl_core.features import FeatureStore
+from tl_core.plan import TransferPlan
+from tl_core.strategies import STRATEGIES
+from tl_core.training.loop import TrainJob
+from tl_core.workspace import Workspace
+
+AIM = ">= 1.3"
+
+
+class Sides:
+    """The product and the Trainer over one data set; a call returns the seconds of the plan's epochs."""
+
+    def __init__(self, dataset: Dataset, place: Workspace, plan: TransferPlan) -> None:
+        self.dataset, self.place, self.plan = dataset, place, plan
+        spec = backbone(dataset)
+        self.job = TrainJob(dataset, spec, self.plan, 0, place.root / "run", FeatureStore(place))
+        ids = self.job.store.prepared(dataset, spec)
+        labels = dataset.labels.tolist()
+        self.rows = [{"input_ids": ids[row].tolist(), "labels": labels[row]} for row in range(len(ids))]
+
+    def product(self) -> float:
+        """Run as the app does."""
+        return run(self.job).learning(0)
+
+    def trainer(self, **changed: Any) -> float:
+        """Run the Trainer with its defaults, but for `changed` arguments."""
+        transformers = peer("transformers")
+        folder = package_file(backbone(self.dataset).weights.name, "model/config.json").parent
+        with quiet():
+            model = transformers.BertForSequenceClassification.from_pretrained(
+                folder, num_labels=len(self.dataset.classes)
+            )
+        arguments = transformers.TrainingArguments(
+            output_dir=str(self.place.root / "trainer"),
+            num_train_epochs=self.plan.epochs,
+            disable_tqdm=True,
+            report_to="none",
+            save_strategy="no",
+            **changed,
+        )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        trainer = transformers.Trainer(model, arguments, train_dataset=self.rows, processing_class=tokenizer)
+        start = perf_counter()
+        with quiet():
+            trainer.train()
+        return perf_counter() - start
+
+    def same(self) -> float:
+        """Run the Trainer with the product's batch size."""
+        return self.trainer(per_device_train_batch_size=self.plan.batch_size)
+
+
+def make_plan(name: str, place: Workspace, epochs: int) -> TransferPlan:
+    """Return the fine-tuning phase that the app would plan for the whole sample, with `epochs` epochs."""
+    plan = STRATEGIES["full"].make(setting(import_data(f"sample:{name}", place)), {"epochs": epochs})
+    return replace(plan, phases=plan.phases[-1:])
+
+
+def compare(dataset: Dataset, place: Workspace, plan: TransferPlan, repeats: int) -> tuple[Ratio, dict[str, float]]:
+    """Return the ratio to the Trainer's defaults, and what else there is to tell."""
+    sides = Sides(dataset, place, plan)
+    tokens = sorted(len(row["input_ids"]) for row in sides.rows)
+    print(f"{len(tokens)} texts of {tokens[len(tokens) // 2]} tokens (median), batches of {sides.plan.batch_size}")
+    legs = {"product": sides.product, "trainer": sides.trainer, "same": sides.same}
+    seconds = measure(legs, repeats, warm="trainer")
+    median = sorted(seconds["product"])[repeats // 2]
+    same = ratios(seconds["same"], seconds["product"])[0]
+    speed = len(tokens) * plan.epochs / median
+    print(f"{speed:.1f} texts a second; Trainer with the same batch size takes {same:.2f} times as long")
+    return ratios(seconds["trainer"], seconds["product"]), {
+        "texts_per_second": round(speed, 1),
+        "same_batch": round(same, 3),
+    }
+
+
+def main() -> None:
+    """Measure and print; the last line is JSON."""
+    options = parser(__doc__, "bbc_news", 32)
+    options.add_argument("--titles", type=int, default=240, help="how many headlines")
+    options.add_argument("--texts", default="both", choices=("long", "short", "both"))
+    options.add_argument("--epochs", type=int, default=2)
+    chosen = options.parse_args()
+    peer("accelerate")
+    warnings.filterwarnings("ignore")  # the peer's
+    found: dict[str, tuple[Ratio, dict[str, float]]] = {}
+    for kind, items in (("long", chosen.items), ("short", chosen.titles)):
+        if chosen.texts not in (kind, "both"):
+            continue
+        with workspace() as place:
+            dataset = split(sample(chosen.sample, items, place))
+            made = titles(dataset) if kind == "short" else dataset
+            print(f"{kind} texts of {dataset.name}, {torch.get_num_threads()} threads")
+            found[kind] = compare(made, place, make_plan(chosen.sample, place, chosen.epochs), chosen.repeats)
+    kinds = list(found)
+    ratio, more = found[kinds[0]]
+    beside: dict[str, object] = dict(more)
+    if len(kinds) > 1:
+        (median, low, high), other = found["short"]
+        beside["short"] = {"ratio": round(median, 3), "low": round(low, 3), "high": round(high, 3), **other}
+    claim = f"texts per second of fine-tuning over transformers Trainer with its defaults, {kinds[0]} {chosen.sample}"
+    print(result(claim, ratio, chosen.repeats, AIM, **beside))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tl_core.runs.events import EpochDone, LayerStats, PhaseStarted, PlanEdited, RunEnded, RunResumed, StepDone
+from tl_core.runs.history import edits, surviving
+
+STEPS = 3  # in an epoch
+EPOCHS = 2  # in a phase
+
+
+def work(start: int, end: int) -> list:
+    """What a run of three phases tells from step `start` to step `end`; a phase that is gone on with says so anew."""
+    told = []
+    for step in range(start, end):
+        phase, within = divmod(step, STEPS * EPOCHS)
+        if within == 0 or step == start:
+            told.append(PhaseStarted(phase, f"phase {phase}", EPOCHS, {"head": 0.1}, STEPS * EPOCHS, at=0))
+        told.append(StepDone(phase, step + 1, 18, 1.0, {}, 1.0, 1.0, at=0))
+        if (step + 1) % STEPS == 0:
+            told.append(EpochDone(phase, within // STEPS, {}, {}, 1.0, False, at=0))
+            told.append(LayerStats(phase, within // STEPS, {}, at=0))
+    return told
+
+
+@given(st.lists(st.tuples(st.integers(1, 18), st.integers(0, 18)), max_size=4))
+def test_what_was_done_twice_counts_once(attempts):
+    """Each attempt is killed somewhere and gone on with from an earlier epoch's end: the work that counts is whole."""
+    events, at = [], 0
+    for reach, back in attempts:
+        killed = min(18, max(at, reach))
+        events += work(at, killed)
+        at = min(back, killed) // STEPS * STEPS
+        phase, within = divmod(at, STEPS * EPOCHS)
+        events.append(RunResumed(at, phase, within // STEPS, restarted=True, at=0))
+    events += work(at, 18)
+    counted = [event for event in surviving(events) if not isinstance(event, RunResumed)]
+    for kind in (StepDone, EpochDone, LayerStats):
+        assert [e for e in counted if isinstance(e, kind)] == [e for e in work(0, 18) if isinstance(e, kind)]
+    assert [e.index for e in counted if isinstance(e, PhaseStarted)] == [0, 1, 2]
+
+
+def test_a_pause_loses_nothing_and_an_old_end_is_no_end():
+    events = [*work(0, 5), RunResumed(5, 0, 1, restarted=False)]
+    assert surviving(events) == events
+    failed = [*work(0, 5), RunEnded("failed", "Because."), RunResumed(5, 0, 1, restarted=True)]
+    assert RunEnded not in {type(event) for event in surviving(failed)}
+
+
+def test_an_edit_that_is_obeyed_again_is_one_edit():
+    first, second = PlanEdited(1, 4, 0, "rate", "head", 0.1), PlanEdited(2, 9, 1, "skip")
+    assert edits([first, second, RunResumed(6, 1, 0, True), replace(second, at=0)])[0] == first
+    assert [edit.number for edit in edits([first, second, second])] == [1, 2]

@@ -1,0 +1,177 @@
+"""The benchmarks' own arithmetic and data; the figures are theirs to find, and no peer is needed here."""
+
+import ast
+import json
+import math
+import re
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import common, fastai_images, setfit
+from tl_core.data.dataset import Dataset
+from tl_core.plan import Phase, TransferPlan
+from tl_core.runs.events import EpochDone, PhaseStarted, Progress, RunEnded
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = sorted(path for path in (ROOT / "benchmarks").glob("*.py") if path.stem != "common")
+PEERS = {
+    "accelerate": "text_trainer",
+    "fastai": "fastai_images",
+    "setfit": "setfit",
+}
+
+
+def test_ratios_are_those_of_a_brute_force():
+    generator = np.random.default_rng(0)
+    for n in (1, 4, 5):
+        above, below = generator.random(n) + 0.1, generator.random(n) + 0.1
+        pairs = sorted(above[i] / below[i] for i in range(n))
+        middle = pairs[n // 2] if n % 2 else (pairs[n // 2 - 1] + pairs[n // 2]) / 2
+        assert common.ratios(above.tolist(), below.tolist()) == pytest.approx((middle, pairs[0], pairs[-1]))
+    with pytest.raises(ValueError, match="zip"):
+        common.ratios([1.0, 2.0], [1.0])
+
+
+def test_the_sides_take_turns_and_so_does_the_first(capsys):
+    calls: list[str] = []
+
+    def leg(name: str, seconds: float):
+        return lambda: calls.append(name) or seconds
+
+    found = common.measure({"a": leg("a", 1.0), "b": leg("b", 2.0), "c": leg("c", 3.0)}, 4, warm="b")
+    assert "".join(calls) == "b" + "abc" + "bca" + "cab" + "abc"
+    assert found == {"a": [1.0] * 4, "b": [2.0] * 4, "c": [3.0] * 4}
+    assert capsys.readouterr().out.splitlines()[-1] == "4/4  a 1.00 s  b 2.00 s  c 3.00 s"
+
+
+def test_the_result_line_has_its_fields_and_no_infinity():
+    line = json.loads(common.result("this over that", (1.23456, 1.0, math.inf), 5, "<= 1.2", accuracy=0.5))
+    assert line == {
+        "claim": "this over that",
+        "ratio": 1.235,
+        "low": 1.0,
+        "high": None,
+        "n": 5,
+        "aim": "<= 1.2",
+        "accuracy": 0.5,
+    }
+
+
+def epoch(phase: int, number: int, accuracy: float) -> EpochDone:
+    return EpochDone(phase, number, {}, {"accuracy": accuracy}, 1.0, True)
+
+
+def test_the_clock_of_a_run_tells_its_phases_apart():
+    plan = TransferPlan("b", "s", (Phase("one", 2, {"head": 1.0}), Phase("two", 1, {"head": 1.0})))
+    events = [
+        PhaseStarted(0, "one", 2, plan.phases[0].lr, 2),
+        epoch(0, 0, 0.5),
+        epoch(0, 1, 0.7),
+        Progress("frozen layers", 1, 1),
+        PhaseStarted(1, "two", 1, plan.phases[1].lr, 1),
+        epoch(1, 0, 0.9),
+        RunEnded("done", ""),
+    ]
+    timed = common.Timed(events, [1.0, 3.0, 4.0, 6.0, 7.5, 9.0, 10.0])
+    assert (timed.seconds, timed.learning(0), timed.learning(1), timed.waited(1)) == (10.0, 3.0, 1.5, 3.5)
+    assert timed.curve() == [(3.0, 0.5), (4.0, 0.7), (9.0, 0.9)]
+    assert [e.epoch for e in timed.epochs(0)] == [0, 1]
+    assert common.reached(timed.curve(), 0.7) == 4.0
+    assert common.reached(timed.curve(), 0.71) == 9.0
+    assert common.reached(timed.curve(), 0.91) == math.inf
+
+
+def test_time_to_the_same_accuracy_goes_both_ways():
+    ours, theirs = [(1.0, 0.6), (2.0, 0.8), (3.0, 0.7)], [(5.0, 0.5), (10.0, 0.7), (15.0, 0.7)]
+    assert fastai_images.speedups(ours, theirs) == (2.0 / 10.0, math.inf)
+    assert fastai_images.speedups(theirs, ours) == (math.inf, 2.0 / 10.0)
+
+
+def test_the_difference_of_accuracy_is_scipys_paired_interval():
+    from scipy.stats import ttest_rel
+
+    ours, theirs = [0.8, 0.9, 0.85, 0.7], [0.75, 0.88, 0.9, 0.6]
+    interval = ttest_rel(ours, theirs).confidence_interval(0.95)
+    mean = statistics.mean(a - b for a, b in zip(ours, theirs, strict=True))
+    assert setfit.difference(ours, theirs) == pytest.approx((mean, interval.low, interval.high))
+
+
+@pytest.fixture
+def texts() -> Dataset:
+    with common.workspace() as place:
+        return common.sample("bbc_news", 200, place)
+
+
+def test_a_part_of_a_sample_is_spread_over_it(texts):
+    assert len(texts.items) == 200
+    assert set(texts.labels) == set(range(5))
+    assert len(texts.labels) == len(texts.splits) == 200
+    assert common.titles(texts).items["text"].tolist() == [text.strip().split("\n")[0] for text in texts.items["text"]]
+    marks = {texts.fingerprint, common.titles(texts).fingerprint, common.split(texts).fingerprint}
+    assert len(marks) == 3, "a store keyed by the fingerprint must not take one for the other"
+
+
+def test_a_split_without_a_test_part(texts):
+    assert len(common.split(texts).rows("train")) == 200
+    held = common.split(texts, validation=0.3)
+    assert len(held.rows("test")) == 0
+    assert len(held.rows("validation")) == pytest.approx(60, abs=2)
+
+
+def test_few_labelled_texts_and_others_to_test_on(texts):
+    few, test = common.few(texts, 3, 50, seed=1)
+    assert np.bincount(few.labels).tolist() == [3] * 5
+    assert len(few.rows("train")) == 15
+    digests = [*few.items["digest"], *test["digest"]]
+    assert len(set(digests)) == len(digests) == 65
+    again, other = common.few(texts, 3, 50, seed=1)[0], common.few(texts, 3, 50, seed=2)[0]
+    assert again.items["id"].tolist() == few.items["id"].tolist() != other.items["id"].tolist()
+
+
+def test_the_prefix_cache_benchmark_tells_its_result():
+    command = "benchmarks.prefix_cache --sample digits --items 40 --reach one --epochs 1 --repeats 1"
+    done = subprocess.run([sys.executable, "-m", *command.split()], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    line = json.loads(done.stdout.splitlines()[-1])
+    assert {"claim", "ratio", "low", "high", "n", "aim", "accuracy", "accuracy_without"} <= line.keys()
+    assert 0 < line["low"] <= line["ratio"] <= line["high"]
+
+
+@pytest.mark.parametrize(("package", "name"), PEERS.items())
+def test_a_missing_peer_is_said_in_one_sentence(package, name):
+    hidden = f"import sys; sys.modules[{package!r}] = None; sys.argv = ['x']; import runpy; "
+    code = f"{hidden}runpy.run_module('benchmarks.{name}', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == common.PEER_MISSING, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert package in done.stderr
+    assert "requirements-benchmarks.txt" in done.stderr
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_benchmark_is_one_file_with_a_claim_and_an_aim(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    doc = ast.get_docstring(tree)
+    assert doc is not None
+    assert doc.startswith("Claim: ")
+    assert f"python -m benchmarks.{path.stem}" in doc
+    assert re.search(r'^AIM = "[<>]= [\d.]+', path.read_text(encoding="utf-8"), flags=re.M)
+
+
+def test_no_peer_is_needed_to_use_the_project():
+    wanted = (ROOT / "requirements-benchmarks.txt").read_text(encoding="utf-8")
+    peers = set(re.findall(r"^(fastai|setfit|sentence-transformers|evaluate|matplotlib)==", wanted, flags=re.M))
+    assert len(peers) == 5
+    for name in ("requirements.txt", "requirements-assets.txt"):
+        assert not {line.split("==")[0] for line in (ROOT / name).read_text().splitlines()} & peers
+    assert "requirements-benchmarks" not in (ROOT / "Makefile").read_text(encoding="utf-8")
+    inside = [path for folder in ("tl_core", "ui", "pages") for path in (ROOT / folder).rglob("*.py")]
+    for path in inside:
+        assert not re.search(
+            r"^\s*(import|from) (fastai|setfit|sentence_transformers|benchmarks)\b", path.read_text(), re.M
+        )

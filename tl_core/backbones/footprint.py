@@ -1,0 +1,125 @@
+"""How much memory a backbone takes, counted on the network itself."""
+
+import os
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    from tl_core.backbones.staged import Staged, State
+
+ITEMS = 2
+LENGTHS = (64, 128)
+"""Tokens of the texts that are counted: at two lengths, so that what grows with the square shows."""
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes for one item: for a picture as they are; for a text of T tokens `kept` T + `kept_square` T^2, and so on.
+
+    `kept` is what the backward pass needs again of each layer group in training mode, parameters not counted;
+    `output` what leaves each group; `passing` the most that lives at once in a forward pass without a gradient.
+    `base` is the process with its libraries and without the network; 0 on a graphics card, whose memory they are
+    not in. A Footprint() stands for one that was not measured.
+    """
+
+    kept: Mapping[str, float] = field(default_factory=dict)
+    kept_square: Mapping[str, float] = field(default_factory=dict)
+    output: Mapping[str, float] = field(default_factory=dict)
+    passing: float = 0.0
+    base: float = 0.0
+
+    def kept_by(self, group: str, tokens: float = 0) -> float:
+        """Return the bytes that one item, a text of `tokens` tokens, leaves in a group for the backward pass."""
+        if not tokens:
+            return self.kept.get(group, 0.0)
+        return tokens * (self.kept.get(group, 0.0) + tokens * self.kept_square.get(group, 0.0))
+
+
+def measure_footprint(network: "Staged", items: Callable[[int, int], "State"], text: bool) -> Footprint:
+    """Count on a few items; `items(n, T)` makes n of them, of T tokens where they are texts.
+
+    To be called as soon as the network is built: what else the process holds then counts as its base.
+    """
+    tensors = [*network.parameters(), *network.buffers()]
+    base = _resident() - sum(tensor.nbytes for tensor in tensors) if tensors[0].device.type == "cpu" else 0
+    counts = [_kept(network, items(ITEMS, length)) for length in (LENGTHS if text else (0,))]
+    per_item = [{name: kept / ITEMS for name, (kept, _) in count.items()} for count in counts]
+    kept, square = per_item[0], dict.fromkeys(network.names, 0.0)
+    if text:
+        short, long = LENGTHS
+        for name, at_short in per_item[0].items():
+            # a T + b T^2 through both counts
+            square[name] = max(0.0, (per_item[1][name] / long - at_short / short) / (long - short))
+            kept[name] = at_short / short - square[name] * short
+    size = LENGTHS[-1] if text else 0
+    unit = ITEMS * (size or 1)
+    output = {name: left / unit for name, (_, left) in counts[-1].items()}
+    return Footprint(kept, square, output, _passing(network, items(ITEMS, size)) / unit, max(0.0, base))
+
+
+def _kept(network: "Staged", state: "State") -> dict[str, tuple[int, int]]:
+    """Return for each group the bytes that autograd keeps in it, every storage once, and those of its output."""
+    import torch
+
+    known = {tensor.untyped_storage()._cdata for tensor in [*network.parameters(), *network.buffers()]}
+    known |= {tensor.untyped_storage()._cdata for tensor in state}
+    storages: dict[int, Any] = {}
+
+    def pack(tensor: "torch.Tensor") -> "torch.Tensor":
+        storage = tensor.untyped_storage()
+        if storage._cdata not in known:
+            storages[storage._cdata] = storage
+        return tensor
+
+    network.train()
+    found, before = {}, 0
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        for index, name in enumerate(network.names):
+            state = network.stage(index, state)
+            so_far = sum(storage.nbytes() for storage in storages.values())
+            found[name] = (so_far - before, sum(tensor.nbytes for tensor in state))
+            before = so_far
+    return found
+
+
+def _passing(network: "Staged", state: "State") -> int:
+    """Return the most bytes of new tensors that live at once in a forward pass without a gradient."""
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_leaves
+
+    live: dict[int, int] = {}
+    most = 0
+
+    class Count(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            nonlocal most
+            made = func(*args, **(kwargs or {}))
+            for tensor in tree_leaves(made):
+                if isinstance(tensor, torch.Tensor) and tensor.untyped_storage()._cdata not in known | live.keys():
+                    storage = tensor.untyped_storage()
+                    live[storage._cdata] = storage.nbytes()
+                    weakref.finalize(storage, live.pop, storage._cdata, None)
+            most = max(most, sum(live.values()))
+            return made
+
+    network.eval()
+    known = {tensor.untyped_storage()._cdata for tensor in [*network.parameters(), *network.buffers(), *state]}
+    with torch.inference_mode(), Count():
+        network.pool(network.run(state))
+    return most
+
+
+def _resident() -> int:
+    """Return the bytes of memory that this process holds now; where nothing says it, the most it ever did."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,0 +1,141 @@
+"""What a training may have beside its data: second data sets, and a finished model to learn from."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from tl_core.backbones.spec import BACKBONES
+from tl_core.data.dataset import Dataset
+from tl_core.errors import DataError, GraftError, RunError
+from tl_core.evaluation.saved import read_report
+from tl_core.plan import TransferPlan
+from tl_core.runs.store import RunStore
+from tl_core.runs.task import Task
+from tl_core.types import dump, load
+from tl_core.workspace import Workspace, new_folder, read_json, write_bytes, write_json
+
+if TYPE_CHECKING:
+    from tl_core.training.run import Teacher
+
+BROUGHT = "bundle-"
+FACTS = "teacher.json"
+
+
+@dataclass(frozen=True)
+class Others:
+    """The second data sets and the teacher that a task names, opened; None where it names none."""
+
+    source: Dataset | None = None
+    target: Dataset | None = None
+    teacher: "Teacher | None" = None
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What a teacher from a bundle is: its plan without what was merged into its weights, and its classes."""
+
+    plan: TransferPlan
+    classes: tuple[str, ...]
+
+
+def open_others(workspace: Workspace, task: Task, dataset: Dataset) -> Others:
+    """Open what a task names beside its data set. Raises DataError or RunError where it is gone or does not fit."""
+    return Others(
+        _open(workspace, task.source, dataset, "source data"),
+        _open(workspace, task.target, dataset, "target data"),
+        open_teacher(workspace, task.teacher, dataset) if task.teacher else None,
+    )
+
+
+def open_teacher(workspace: Workspace, name: str, dataset: Dataset) -> "Teacher":
+    """Open a finished run, or a model that bring_teacher() brought in. Raises RunError where it cannot teach this."""
+    from tl_core.training.checkpoints import FILE
+    from tl_core.training.run import Teacher
+
+    try:
+        folder, facts = _brought(workspace, name) if name.startswith(BROUGHT) else _run(workspace, name)
+    except (GraftError, OSError, ValueError, ValidationError) as error:
+        raise RunError("The model to learn from is no longer in this workspace.", "Choose another teacher.") from error
+    if facts is None or not (folder / FILE).is_file():
+        raise RunError("The run to learn from has no result.", "Choose a teacher that is trained to its end.")
+    spec = BACKBONES[facts.plan.backbone]
+    if spec.modality != dataset.modality:
+        raise RunError(
+            f"The model to learn from reads {spec.modality}s, but the data are {dataset.modality}s.",
+            f"Choose a teacher that reads {dataset.modality}s.",
+        )
+    if facts.classes != dataset.classes:
+        raise RunError(
+            f"The model to learn from tells {_list(facts.classes)} apart, but the data have {_list(dataset.classes)}.",
+            "Choose a teacher that was trained on the same classes.",
+        )
+    return Teacher(spec, facts.plan, folder)
+
+
+def bring_teacher(workspace: Workspace, given: str) -> str:
+    """Return how a task names the teacher that a person named: a run's id, or a folder with a trained model.
+
+    The model of a folder is copied into the workspace, so that a run can still go on where the folder is gone.
+    Raises ExportError where the folder holds none.
+    """
+    from tl_core.data.sources import source_path
+
+    store = RunStore(workspace)
+    if given in (state.id for state in store.list()):
+        return given
+    folder = source_path(given)
+    return folder.name if folder.parent == store.root.resolve() else _bring(workspace, folder)
+
+
+def _bring(workspace: Workspace, folder: Path) -> str:
+    import safetensors.torch
+
+    from tl_core.export.bundle import load_bundle
+    from tl_core.training.checkpoints import FILE
+
+    bundle = load_bundle(folder)
+    weights = safetensors.torch.save({name: t.contiguous() for name, t in bundle.model.state_dict().items()})
+    facts = _Facts(replace(bundle.plan, adapter=None), bundle.classes)
+    digest = hashlib.sha256(weights + repr(facts).encode()).hexdigest()[:16]
+    target = workspace.folder("teachers") / digest
+    if not target.is_dir():
+        with new_folder(target) as part:
+            write_bytes(part / FILE, weights)
+            write_json(part / FACTS, dump(facts))
+    return BROUGHT + digest
+
+
+def _brought(workspace: Workspace, name: str) -> tuple[Path, _Facts]:
+    folder = workspace.folder("teachers") / Path(name.removeprefix(BROUGHT)).name
+    return folder, load(_Facts, read_json(folder / FACTS))
+
+
+def _run(workspace: Workspace, run_id: str) -> tuple[Path, _Facts | None]:
+    folder = RunStore(workspace).folder(run_id)
+    report = read_report(folder)
+    return folder, _Facts(report.plan, report.classes) if report else None
+
+
+def _open(workspace: Workspace, fingerprint: str, dataset: Dataset, what: str) -> Dataset | None:
+    from tl_core.data.sources import open_dataset
+
+    if not fingerprint:
+        return None
+    try:
+        other = open_dataset(workspace, fingerprint)
+    except DataError as error:
+        raise DataError(f"The {what} are no longer in this workspace.", "Import them again.") from error
+    if other.modality != dataset.modality:
+        raise DataError(
+            f"The {what} are {other.modality}s, but the data to learn are {dataset.modality}s.",
+            f"Give {dataset.modality}s as well.",
+        )
+    return other
+
+
+def _list(classes: tuple[str, ...]) -> str:
+    shown = ", ".join(classes[:4])
+    return shown if len(classes) <= 4 else f"{shown} and {len(classes) - 4} more"

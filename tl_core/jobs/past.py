@@ -1,0 +1,67 @@
+"""What earlier attempts of a training got done, so that the next one need not do it again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from tl_core.runs import log
+from tl_core.runs.events import EpochDone, PlanEdited, RunEnded, RunEvent, RunResumed
+from tl_core.runs.history import edits, surviving
+from tl_core.runs.record import EVENTS_FILE
+from tl_core.runs.store import TRAINED
+from tl_core.types import dump, load
+from tl_core.workspace import read_json, write_json
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """How a training ended whose result is not measured yet."""
+
+    ended: RunEnded
+    validation: Mapping[str, float]
+    seconds: float
+
+
+@dataclass
+class Past:
+    """The epochs that count so far, and the seconds that training took; `ended` once the training is over."""
+
+    epochs: list[RunEvent] = field(default_factory=list)
+    edits: tuple[PlanEdited, ...] = ()
+    begun: bool = False
+    seconds: float = 0.0
+    ended: RunEnded | None = None
+    _validation: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, folder: Path) -> "Past":
+        """Read what a run's folder tells; nothing where this is its first attempt."""
+        events = log.read(folder / EVENTS_FILE)[0]
+        epochs = [event for event in surviving(events) if isinstance(event, EpochDone)]
+        past = cls([*epochs], edits(events), bool(events), sum(event.seconds for event in epochs))
+        try:
+            trained = load(_Trained, read_json(folder / TRAINED))
+        except (OSError, ValueError, ValidationError):
+            return past
+        past.ended, past.seconds, past._validation = trained.ended, trained.seconds, trained.validation
+        return past
+
+    def take(self, event: RunEvent) -> None:
+        """Hear what happens in this attempt."""
+        if isinstance(event, EpochDone | RunResumed):
+            self.epochs = surviving([*self.epochs, event])
+        elif isinstance(event, RunEnded):
+            self.ended = event
+
+    @property
+    def validation(self) -> Mapping[str, float]:
+        """The validation metrics of the weights that were kept."""
+        kept = (e.validation for e in reversed(self.epochs) if isinstance(e, EpochDone) and e.best)
+        return self._validation or next(kept, {})
+
+    def save(self, folder: Path) -> None:
+        """Write down that the training is over. Raises WorkspaceError."""
+        assert self.ended is not None
+        write_json(folder / TRAINED, dump(_Trained(self.ended, self.validation, self.seconds)))

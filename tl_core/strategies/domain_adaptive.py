@@ -1,0 +1,87 @@
+"""Domain-adaptive pretraining: the backbone first learns to fill in masked items of the new domain, without labels."""
+
+from dataclasses import dataclass
+
+from tl_core.layers import HEAD
+from tl_core.plan import Phase, Reason, TransferPlan
+from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.recipes import (
+    BERT,
+    DECAY,
+    backbone_rate,
+    batch_size,
+    last_l2,
+    rate_reason,
+    scaled,
+    size_reason,
+    solve_head,
+    solved_head_reason,
+    top,
+    tune,
+    tuning_epochs,
+)
+
+GURURANGAN = "Gururangan et al. 2020, Don't Stop Pretraining, arXiv:2004.10964"
+SIMMIM = "Xie et al. 2022, SimMIM, arXiv:2111.09886"
+MASKED_RATE = 1e-4
+"""AdamW's peak rate for filling in, the one of Gururangan et al. 2020 for a task's own texts (table 14)."""
+
+
+@dataclass(frozen=True)
+class DomainAdaptive:
+    """What can be chosen."""
+
+    passes: int = option(10, "Passes over the items", "How often each item is masked anew and filled in.", (1, 500))
+    adapt: str = option(
+        "all", "Blocks to adapt", "How many of the last blocks learn to fill in.", choices=("one", "two", "half", "all")
+    )
+    reach: str = option(
+        "two",
+        "Blocks to fine-tune",
+        "How many of the last blocks learn the labels afterwards; with none, only the head does.",
+        choices=("none", "one", "two", "half", "all"),
+    )
+    epochs: int = option(6, "Epochs at most", "Of fine-tuning; it may end sooner.", (1, 200), usual=tuning_epochs)
+    scale: float = option(1.0, "Learning rate, times the usual", "1 is the usual rate; less is safer.", (0.05, 20.0))
+
+
+def plan(setting: Setting, options: DomainAdaptive) -> TransferPlan:
+    """Return a phase that fills in, a solved head, and a phase over the last blocks where one is wanted."""
+    masked = Phase(
+        "fill in",
+        options.passes,
+        dict.fromkeys(top(setting.groups, options.adapt), scaled(MASKED_RATE, options.scale)),
+        schedule="linear",
+        warmup=0.1,
+        weight_decay=DECAY,
+        objective="masked",
+    )
+    filled = (
+        "Filling in what is masked teaches the backbone the words or looks of the new domain without a single label; "
+        "it takes much unlabelled data to be worth its time."
+    )
+    source = GURURANGAN if setting.modality == "text" else SIMMIM
+    why = [Reason(filled, source), solved_head_reason(), size_reason(setting)]
+    phases = [masked, solve_head(last_l2(setting), final=options.reach == "none")]
+    if options.reach != "none":
+        lr = dict.fromkeys([*top(setting.groups, options.reach), HEAD], scaled(backbone_rate(setting), options.scale))
+        phases.append(tune("last blocks", options.epochs, lr, setting, patience=3))
+        why.append(rate_reason(setting))
+    return TransferPlan(
+        setting.backbone, "domain_adaptive", tuple(phases), batch_size=batch_size(setting), why=tuple(why)
+    )
+
+
+STRATEGIES.add(
+    "domain_adaptive",
+    Strategy(
+        "domain_adaptive",
+        "Domain-adaptive pretraining",
+        "Let the backbone fill in masked items of your domain first, labelled or not; then learn the labels.",
+        "Thousands of unlabelled items, given as a second data set, of a domain far from what the backbone has seen. "
+        "With the labelled items alone little is to be gained.",
+        DomainAdaptive,
+        plan,
+        (GURURANGAN, SIMMIM, BERT),
+    ),
+)

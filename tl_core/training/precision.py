@@ -1,0 +1,237 @@
+"""In which numbers and which memory layout a phase computes: measured once, at its start, and then kept.
+
+bfloat16 has the range of float32 with 8 bits of significand; training under autocast, with the weights and the
+optimiser in float32, reaches float32's accuracy without another recipe and without scaling the loss (Kalamkar et al.
+2019, arXiv:1905.12322; Micikevicius et al. 2018, arXiv:1710.03740 for the float32 master weights). Whether it is
+faster depends on the processor, the layers and the sizes at hand, so it is tried; and whether it computes the same
+is looked at on the very batch.
+"""
+
+import math
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+SHARE = 0.02
+"""Largest part of a phase's time that the measurement may take."""
+ROUNDS = (3, 9)
+"""The smallest and the largest number of timed rounds."""
+WORTH = 1.05
+"""How many times as fast another way must be, in the median round, before it is taken."""
+HOPELESS = 3.0
+"""A way whose first pass takes so many times as long as float32 is not timed any further."""
+LOSS_ERROR, COSINE = 0.02, 0.99
+"""Agreement with float32 on one batch: the losses differ by at most 2 % (or by 0.02, where the loss is below 1), and
+the gradients of all parameters that learn, as one vector, have a cosine of at least 0.99. bfloat16 rounds to 1 part in
+256, and the gradient of another batch differs by far more."""
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How a phase computes. The default is what holds where nothing was measured.
+
+    `depthwise_float32` leaves convolutions of one channel each in float32, whose gradient in bfloat16 is slow on CPUs.
+    `speedup` is over float32 in the layout the model came in: the median of `rounds` rounds, each of which timed
+    forward and backward in every way. `loss_error` and `cosine` are the agreement, as LOSS_ERROR defines it.
+    """
+
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    channels_last: bool = False
+    depthwise_float32: bool = False
+    speedup: float = 1.0
+    loss_error: float = 0.0
+    cosine: float = 1.0
+    rounds: int = 0
+    why: str = "not measured"
+
+    @property
+    def title(self) -> str:
+        """Return what is computed in, in words."""
+        parts = [self.dtype, "channels last" * self.channels_last, "depthwise in float32" * self.depthwise_float32]
+        return ", ".join(part for part in parts if part)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether it computes what float32 computes; no number agrees with nothing."""
+        return self.loss_error <= LOSS_ERROR and self.cosine >= COSINE
+
+
+class _DepthwiseInFloat32(TorchFunctionMode):
+    """Keeps autocast away from depthwise convolutions."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.conv2d and args[1].shape[1] == 1 < args[1].shape[0]:
+            with torch.autocast(args[0].device.type, enabled=False):
+                return func(args[0].float(), *args[1:], **kwargs)
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def autocast(precision: Precision, device: torch.device) -> Iterator[None]:
+    """Compute forward passes as the choice says; the backward pass follows by itself.
+
+    bfloat16 has the range of float32, so that no gradient has to be scaled against underflow.
+    """
+    with ExitStack() as stack:
+        if precision.dtype == "bfloat16":
+            stack.enter_context(torch.autocast(device.type, torch.bfloat16))
+            if precision.depthwise_float32:
+                stack.enter_context(_DepthwiseInFloat32())
+        yield
+
+
+def lay_out(model: nn.Module, precision: Precision) -> None:
+    """Lay the weights of convolutions out as the choice says; every value stays what it is."""
+    layout = torch.channels_last if precision.channels_last else torch.contiguous_format
+    for parameter in model.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=layout)
+
+
+def choose(forward: Callable[[], torch.Tensor], model: nn.Module, device: torch.device, steps: int) -> Precision:
+    """Time the ways to compute on one real batch, and return the fastest that agrees with float32.
+
+    `forward` returns the loss of that batch, with the model in its present training modes; gradients are taken for
+    what learns. `steps` is how many steps of this very batch size the phase may take: where the measurement would
+    take more than SHARE of them, float32 is kept unseen. The model, its gradients and statistics, and all random
+    states are afterwards as they were, bit for bit.
+    """
+    first, *others = _ways(model, device)
+    passes = SHARE * steps
+    if passes < 1 + (1 + ROUNDS[0]) * (1 + len(others)):
+        return replace(first, why=f"float32: {steps:,} steps are too few for a measurement to pay")
+    with _untouched(model, device):
+        return _Trial(forward, model, device).run(first, others, passes)
+
+
+def _ways(model: nn.Module, device: torch.device) -> list[Precision]:
+    """Return what is tried, the reference first: float32 in the present layout. bfloat16 goes channels last."""
+    kernels = [parameter for parameter in model.parameters() if parameter.ndim == 4]
+    if not kernels:
+        return [Precision(), Precision("bfloat16")]
+    present = any(not kernel.is_contiguous() for kernel in kernels)
+    ways = [Precision("float32", present), Precision("float32", not present), Precision("bfloat16", True)]
+    if device.type == "cpu" and any(kernel.shape[1] == 1 < kernel.shape[0] for kernel in kernels):
+        ways.append(Precision("bfloat16", True, depthwise_float32=True))
+    return ways
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """One measurement of ways to compute."""
+
+    forward: Callable[[], torch.Tensor]
+    model: nn.Module
+    device: torch.device
+
+    def run(self, first: Precision, others: list[Precision], passes: float) -> Precision:
+        """Return the fastest way that agrees with `first`, after at most about so many passes as long as its own."""
+        loss, gradients, _ = self._look(first)
+        seconds = self._time(first)
+        end = time.perf_counter() + (passes - 2) * seconds
+        seen, hopeful = [], []
+        for way in others:
+            found, own, took = self._look(way)
+            error = abs(found - loss) / max(abs(loss), 1.0)
+            seen.append(replace(way, loss_error=error, cosine=_cosine(gradients, own)))
+            if seen[-1].agrees and took <= HOPELESS * seconds:
+                hopeful.append(seen[-1])
+        times = self._race([first, *hopeful], end) if hopeful else [[seconds]]
+        return _best(first, [_judged(way, times[0], own) for way, own in zip(hopeful, times[1:], strict=True)], seen)
+
+    def _look(self, way: Precision) -> tuple[float, list[torch.Tensor], float]:
+        """Return loss, gradients and seconds without any chance in them: only normalisation stays in training mode."""
+        modes = [(module, module.training) for module in self.model.modules()]
+        for module, training in modes:
+            module.training = training and isinstance(module, nn.modules.batchnorm._NormBase)
+        started = time.perf_counter()
+        loss = self._pass(way)
+        gradients = [p.grad.float() for p in self.model.parameters() if p.grad is not None]
+        took = time.perf_counter() - started
+        for module, training in modes:
+            module.training = training
+        return loss, gradients, took
+
+    def _race(self, ways: list[Precision], end: float) -> list[list[float]]:
+        """Return the seconds of every way in every round; all in turn, so that a busy machine is busy for each."""
+        times: list[list[float]] = [[] for _ in ways]
+        while len(times[0]) < ROUNDS[0] or (len(times[0]) < ROUNDS[1] and time.perf_counter() < end):
+            for way, own in zip(ways, times, strict=True):
+                own.append(self._time(way))
+        return times
+
+    def _time(self, way: Precision) -> float:
+        lay_out(self.model, way)
+        started = time.perf_counter()
+        self._pass(way)
+        return time.perf_counter() - started
+
+    def _pass(self, way: Precision) -> float:
+        """Run forward and backward; the gradients are then the parameters'."""
+        lay_out(self.model, way)
+        self.model.zero_grad(set_to_none=True)
+        with autocast(way, self.device):
+            loss = self.forward()
+        loss.backward()
+        return loss.item()  # waits for a graphics card
+
+
+def _cosine(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> float:
+    """Return the cosine between two lists of gradients, each taken as one vector; not a number where one is zero."""
+
+    def dot(a: list[torch.Tensor], b: list[torch.Tensor]) -> float:
+        return sum(torch.sum(x.double() * y.double()).item() for x, y in zip(a, b, strict=True))
+
+    size = math.sqrt(dot(ours, ours) * dot(theirs, theirs))
+    return dot(ours, theirs) / size if size else math.nan
+
+
+def _judged(way: Precision, reference: list[float], own: list[float]) -> Precision:
+    """Return the way with its speed; 0 where a single round saw it slower, which is no speed to rely on."""
+    ratios = [theirs / ours for theirs, ours in zip(reference, own, strict=True)]
+    return replace(way, speedup=median(ratios) if min(ratios) > 1 else 0.0, rounds=len(ratios))
+
+
+def _best(first: Precision, timed: list[Precision], seen: list[Precision]) -> Precision:
+    """Return the choice, and its reason in words."""
+    best = max(timed, key=lambda way: way.speedup, default=first)
+    if best.speedup >= WORTH and best is not first:
+        agreement = f"the loss within {best.loss_error:.1%}, the gradients' cosine {best.cosine:.4f}"
+        return replace(best, why=f"{best.title}: {best.speedup:.2f} times as fast as {first.title}, {agreement}")
+    wrong = [
+        f"{way.title} (loss off by {way.loss_error:.1%}, cosine {way.cosine:.3f})" for way in seen if not way.agrees
+    ]
+    told = f"; {' and '.join(wrong)} did not agree" if wrong else ""
+    rounds = timed[0].rounds if timed else 0
+    return replace(first, rounds=rounds, why=f"{first.title}: no other way was reliably faster{told}")
+
+
+@contextmanager
+def _untouched(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Put back weights, layouts, gradients, statistics, training modes and random states, whatever happens."""
+    weights = [(parameter, parameter.data, parameter.grad) for parameter in model.parameters()]
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    modes = [(module, module.training) for module in model.modules()]
+    mine, numpys = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            yield
+    finally:
+        random.setstate(mine)
+        np.random.set_state(numpys)
+        for parameter, data, gradient in weights:
+            parameter.data, parameter.grad = data, gradient
+        for buffer, before in buffers:
+            buffer.data.copy_(before)
+        for module, training in modes:
+            module.training = training

@@ -1,0 +1,98 @@
+"""What a person can do with a run that goes on: let it wait, let it go on, change its phase."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from tl_core.errors import GraftError
+from tl_core.runs import supervisor
+from tl_core.runs.store import RunState
+from ui import background, words
+from ui.components.palette import rate_text
+
+if TYPE_CHECKING:
+    from ui.live import LiveRun
+
+FREEZE, LEARN = "Freeze it", "Let it learn"
+START = 1e-4
+
+
+def ask(action: Callable[[], object], done: str) -> None:
+    """Hand a request to a run; one that has just ended cannot take it."""
+    try:
+        action()
+    except GraftError as error:
+        st.toast(f"{error.message} {error.hint}".strip(), icon=":material/error:")
+    else:
+        st.toast(done, icon=":material/check:")
+
+
+def pause(run_id: str) -> None:
+    """Ask a run to wait."""
+    ask(lambda: background.store().pause(run_id), "Pausing after this step")
+
+
+def go_on(run_id: str) -> None:
+    """Let a paused run go on, or queue one that was interrupted again."""
+    ask(lambda: supervisor.resume(background.store(), run_id), "It goes on from where it was")
+
+
+def pause_button(state: RunState, key: str) -> None:
+    """Draw "Pause" or "Resume" for a run that works."""
+    if state.status != "running" or state.stopping:
+        return
+    if state.paused:
+        st.button("Resume", icon=":material/play_arrow:", type="primary", on_click=go_on, args=(state.id,), key=key)
+    else:
+        tip = "The computer is free until you let it go on. Nothing is lost, not even where it is switched off."
+        st.button("Pause", icon=":material/pause:", on_click=pause, args=(state.id,), help=tip, key=key)
+
+
+def change(live: "LiveRun", state: RunState) -> None:
+    """Draw what can be changed while the phase runs; every change is kept with the run."""
+    plan, phase = state.task.plan, live.phase
+    if not (plan and phase and live.started and phase.index < len(plan.phases)):
+        return
+    with st.popover("Change while it runs", icon=":material/tune:", key="train_change"):
+        if plan.phases[phase.index].optimizer == "lbfgs":
+            st.caption("This phase finds the best head in one go, so there is nothing to change before the next one.")
+            return
+        _group(live, state)
+        last = phase.index + 1 == len(plan.phases)
+        st.button(
+            "End the training of this phase" if last else "Skip to the next phase",
+            icon=":material/skip_next:",
+            help="The best weights so far are kept.",
+            on_click=lambda: ask(background.store().control(state.id).skip_phase, "This phase ends after this step"),
+            key="train_skip",
+        )
+
+
+def _group(live: "LiveRun", state: RunState) -> None:
+    """Draw the change of one layer group."""
+    assert live.started is not None
+    names = list(live.started.groups)[::-1]
+
+    def named(name: str) -> str:
+        return f"{name}: learns at {rate_text(live.rates[name])}" if name in live.rates else f"{name}: frozen"
+
+    group = str(st.selectbox("Layer group", names, format_func=named, key="train_group"))
+    wish = st.segmented_control(
+        "From the next step on", (FREEZE, LEARN), default=LEARN, required=True, key="train_wish"
+    )
+    rate: float | None = None
+    if wish == LEARN:
+        value = live.rates.get(group, min(live.rates.values(), default=START))
+        tip = "How big its steps are. Halve it where the loss jumps, double it where nothing moves."
+        label = "Learning rate"
+        rate = st.number_input(label, 1e-8, 1.0, value, format="%.1e", help=tip, key=f"train_rate_{group}")
+    st.button(
+        "Change",
+        icon=":material/check:",
+        on_click=lambda: ask(
+            lambda: background.store().control(state.id).edit(group, rate),
+            f"{words.tell(group)}: changed from the next step on",
+        ),
+        key="train_edit",
+    )
