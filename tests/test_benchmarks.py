@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import common, fastai_images, setfit
+from benchmarks import common, fastai_images, setfit, text_trainer
 from tl_core.data.dataset import Dataset
 from tl_core.plan import Phase, TransferPlan
 from tl_core.runs.events import EpochDone, PhaseStarted, Progress, RunEnded
@@ -131,6 +131,15 @@ def test_few_labelled_texts_and_others_to_test_on(texts):
     assert len(set(digests)) == len(digests) == 65
     again, other = common.few(texts, 3, 50, seed=1)[0], common.few(texts, 3, 50, seed=2)[0]
     assert again.items["id"].tolist() == few.items["id"].tolist() != other.items["id"].tolist()
+
+
+def test_the_products_side_fine_tunes_all_of_minilm(texts):
+    with common.workspace() as place:
+        few = common.split(common.titles(common.few(texts, 2, 1, seed=0)[0]))
+        rows = text_trainer.Sides(few, place, text_trainer.make_plan("bbc_news", place, 1))
+        assert set(rows.plan.phases[0].lr) == {"embeddings", *(f"layer.{i}" for i in range(6)), "head"}
+        assert rows.plan.batch_size == 16, "the plan is the one for the whole sample, not for the ten texts"
+        assert rows.product() > 0
 
 
 def test_the_prefix_cache_benchmark_tells_its_result():
