@@ -8,6 +8,7 @@ from tl_core.plan.values import Adapter
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
 from tl_core.strategies.recipes import (
     KUMAR,
+    Extras,
     backbone_rate,
     batch_size,
     last_l2,
@@ -32,7 +33,7 @@ ALPHA = 2.0
 
 
 @dataclass(frozen=True)
-class Lora:
+class Lora(Extras):
     """What can be chosen."""
 
     kind: str = option(
@@ -65,7 +66,15 @@ def plan(setting: Setting, options: Lora) -> TransferPlan:
         size_reason(setting),
     )
     adapter = Adapter(options.kind, options.rank, ALPHA * options.rank, options.dropout)  # type: ignore[arg-type]
-    return TransferPlan(setting.backbone, "lora", phases, batch_size=batch_size(setting), adapter=adapter, why=why)
+    return TransferPlan(
+        setting.backbone,
+        "lora",
+        phases,
+        batch_size=batch_size(setting),
+        adapter=adapter,
+        why=why,
+        **options.extras(),
+    )
 
 
 STRATEGIES.add(

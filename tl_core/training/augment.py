@@ -64,7 +64,9 @@ def view(vary: Policy) -> Callable[[torch.Tensor, int], torch.Tensor]:
     return varied
 
 
-def preview(dataset: Dataset, spec: BackboneSpec, name: str, rows: Sequence[int], count: int, seed: int = 0) -> list[list[np.ndarray]]:
+def preview(
+    dataset: Dataset, spec: BackboneSpec, name: str, rows: Sequence[int], count: int, seed: int = 0
+) -> list[list[np.ndarray]]:
     """Return for each of `rows` the prepared picture and `count` variations of it, each uint8 `[S, S, 3]`.
 
     Raises PlanError where the backbone takes no pictures.

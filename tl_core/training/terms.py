@@ -27,6 +27,8 @@ class Terms:
             penalty.name: PENALTIES[penalty.name].term(penalty) for penalty in run.plan.penalties
         }
         self.ready = not self._terms
+        self.waiting: Mapping[str, torch.Tensor] | None = None
+        """What a checkpoint kept of the terms, until there are inputs to take it up with."""
         self._sizes: dict[str, torch.Tensor] = {}
 
     def rows(self) -> np.ndarray:
@@ -37,24 +39,36 @@ class Terms:
     def prepare(self, inputs: StagedInputs) -> Generator[Stage, None, Ground]:
         """Let every term look at the model and the items; returns the ground, for its notes."""
         ground = self._ground(inputs)
+        if self.waiting is not None:
+            self._load(self.waiting, ground)
+            return replace(ground, notes=[])
         for term in self._terms.values():
             yield from term.prepare(ground)
         self.ready = True
         return ground
 
-    def load(self, state: Mapping[str, torch.Tensor], inputs: StagedInputs) -> None:
-        """Take the place of `prepare` in a resumed run."""
-        ground = self._ground(inputs)
+    def resume(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Let the next `prepare` take up what `state` returned, instead of finding it out anew."""
+        if self._terms:
+            self.waiting, self.ready = state, False
+
+    def _load(self, state: Mapping[str, torch.Tensor], ground: Ground) -> None:
         for name, term in self._terms.items():
-            start = f"{name}/"
-            term.load({key[len(start) :]: value for key, value in state.items() if key.startswith(start)}, ground)
-        self.ready = True
+            term.load(_under(f"{name}/", state), ground)
+            for number, module in enumerate(term.modules()):
+                module.load_state_dict(_under(f"{name}:{number}/", state))
+        self.ready, self.waiting = True, None
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Return what the terms keep, each under its name; nothing before they are prepared."""
-        if not self.ready:
-            return {}
-        return {f"{name}/{key}": value for name, term in self._terms.items() for key, value in term.state().items()}
+        """Return what the terms keep, helper networks included; nothing before they are prepared."""
+        if self.waiting is not None:
+            return dict(self.waiting)
+        found: dict[str, torch.Tensor] = {}
+        for name, term in self._terms.items() if self.ready else ():
+            found |= {f"{name}/{key}": value for key, value in term.state().items()}
+            for number, module in enumerate(term.modules()):
+                found |= {f"{name}:{number}/{key}": value for key, value in module.state_dict().items()}
+        return found
 
     def modules(self) -> Sequence[nn.Module]:
         """Return the helper networks of all terms."""
@@ -112,3 +126,7 @@ class Terms:
             return model(prepare.collate([items[int(row)] for row in rows], run.device))
 
         return scores
+
+
+def _under(start: str, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {key[len(start) :]: value for key, value in state.items() if key.startswith(start)}
