@@ -5,11 +5,21 @@ from dataclasses import dataclass
 from tl_core.layers import HEAD
 from tl_core.plan import Phase, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
-from tl_core.strategies.recipes import HE, SMITH, batch_size, scaled, scratch_epochs, scratch_rate, size_reason, usable
+from tl_core.strategies.recipes import (
+    HE,
+    SMITH,
+    Extras,
+    batch_size,
+    scaled,
+    scratch_epochs,
+    scratch_rate,
+    size_reason,
+    usable,
+)
 
 
 @dataclass(frozen=True)
-class FromScratch:
+class FromScratch(Extras):
     """What can be chosen."""
 
     epochs: int = option(30, "Epochs at most", "Random weights need many.", (1, 500), usual=scratch_epochs)
@@ -35,7 +45,13 @@ def plan(setting: Setting, options: FromScratch) -> TransferPlan:
         size_reason(setting),
     )
     return TransferPlan(
-        setting.backbone, "from_scratch", (phase,), init="random", batch_size=batch_size(setting), why=why
+        setting.backbone,
+        "from_scratch",
+        (phase,),
+        init="random",
+        batch_size=batch_size(setting),
+        why=why,
+        **options.extras(),
     )
 
 

@@ -8,6 +8,7 @@ from tl_core.strategies import STRATEGIES, Setting, Strategy, option
 from tl_core.strategies.recipes import (
     KUMAR,
     YOSINSKI,
+    Extras,
     backbone_rate,
     batch_size,
     last_l2,
@@ -23,7 +24,7 @@ from tl_core.strategies.recipes import (
 
 
 @dataclass(frozen=True)
-class Partial:
+class Partial(Extras):
     """What can be chosen."""
 
     reach: str = option(
@@ -49,7 +50,9 @@ def plan(setting: Setting, options: Partial) -> TransferPlan:
         rate_reason(setting),
         size_reason(setting),
     )
-    return TransferPlan(setting.backbone, "partial", phases, batch_size=batch_size(setting), why=why)
+    return TransferPlan(
+        setting.backbone, "partial", phases, batch_size=batch_size(setting), why=why, **options.extras()
+    )
 
 
 STRATEGIES.add(
