@@ -17,8 +17,8 @@ from tl_core.workspace import read_json
 from ui.session import Session
 
 pytestmark = pytest.mark.usefixtures("tiny_backbones")
-PLAN = TransferPlan("tiny_image", "by hand", (Phase("tune", 2, {"top": 1e-4, "head": 1e-3}),))
-SOLVED = TransferPlan("tiny_image", "by hand", (Phase("head", 9, {"head": 1.0}, optimizer="lbfgs"),))
+PLAN = TransferPlan("tiny_image", "full", (Phase("tune", 2, {"top": 1e-4, "head": 1e-3}),))
+SOLVED = TransferPlan("tiny_image", "feature_extraction", (Phase("head", 9, {"head": 1.0}, optimizer="lbfgs"),))
 
 
 @pytest.fixture
