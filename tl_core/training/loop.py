@@ -81,7 +81,7 @@ def _execute(job: TrainJob, control: RunControl) -> Events:
             solve = run.plan.phases[index].optimizer == "lbfgs"
             begun = saved if saved and index == first and saved.facts["descent"] else None
             yield from _solve(run, index) if solve else _descend(run, index, begun)
-            if run.spent():
+            if run.spent() and not run.fresh:  # a backbone that has learned is of no use without a head
                 yield _note("budget", f"The time budget of {job.budget:g} seconds is used up, so training ends here.")
                 end = RunEnded("done", "The time budget was used up; the best weights so far were kept.")
                 break
