@@ -30,6 +30,7 @@ from tl_core.runs.events import (
     StepDone,
 )
 from tl_core.runs.failure import explain, unexpected
+from tl_core.training.augment import doubts
 from tl_core.training.blend import blend
 from tl_core.training.checkpoints import FILE, load_best
 from tl_core.training.convex import Solvable, Solver
@@ -73,6 +74,8 @@ def _execute(job: TrainJob, control: RunControl) -> Events:
         run.checkpoints.clear()
     first = restore(run, saved) if saved else 0
     yield RunResumed(run.step, first, saved.facts["epoch"], restarted=True) if saved else run.started()
+    for finding in () if saved else doubts(run.plan, job.dataset):
+        yield Noted(finding)
     end = RunEnded("done", "Every phase of the plan was trained.")
     try:
         for index in range(first, len(run.plan.phases)):
