@@ -30,6 +30,7 @@ from benchmarks.common import (
     few,
     parser,
     peer,
+    plan_of,
     quiet,
     ratios,
     result,
