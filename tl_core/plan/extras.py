@@ -59,9 +59,9 @@ def _objective(phase: Phase, where: str, called: str) -> Iterator[Finding]:
     if HEAD in phase.lr:
         message = f"{called} does not learn from labels in a way that a head could use, but gives the head a rate."
         yield stop("objective-head", f"{where}/lr/{HEAD}", message, "Leave the head out of this phase.")
-    if phase.patience is not None or phase.fit_on != "train":
-        message = f"{called} is not judged by the validation items; patience and fit_on have no place in it."
-        yield stop("objective-judge", where, message, "Leave both out.")
+    if phase.patience is not None:
+        message = f"{called} is not judged by the validation items, so there is nothing to be patient about."
+        yield stop("objective-judge", f"{where}/patience", message, "Leave the patience out.")
 
 
 def _adapter(plan: TransferPlan) -> Iterator[Finding]:

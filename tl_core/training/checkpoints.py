@@ -1,6 +1,6 @@
 """The best weights so far: in memory at every improvement, on disk at most every few seconds and at the end."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 
@@ -43,6 +43,21 @@ class Best:
     def watch(self, names: Collection[str]) -> None:
         """Start a phase that may change the tensors `names`: their present values are the ones to beat."""
         self._kept = {name: tensor.clone() for name, tensor in self._model.state_dict().items() if name in names}
+
+    def extend(self, names: Collection[str]) -> None:
+        """Let the phase change more tensors: what it changes already keeps its best values."""
+        state = self._model.state_dict()
+        self._kept |= {name: state[name].clone() for name in names if name in state and name not in self._kept}
+
+    def state(self) -> Mapping[str, torch.Tensor]:
+        """Return the best values of the tensors that the phase may change."""
+        return self._kept
+
+    def load(self, score: Sequence[float] | None, accuracy: float, kept: Mapping[str, torch.Tensor]) -> None:
+        """Take back the best of a checkpoint."""
+        self.score = (score[0], score[1]) if score is not None else None
+        self.accuracy, self._dirty = accuracy, True
+        self._kept = {name: tensor.clone() for name, tensor in kept.items()}
 
     def take(self, validation: Metrics, train: Metrics) -> bool:
         """Make the model's present values the best, whatever they score; returns whether validation judged them."""

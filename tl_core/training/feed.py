@@ -33,12 +33,14 @@ class Feed:
         self._space = space
         self._cached: CachedInputs | None = None
         self.stored = plan.init == "pretrained"
+        self.built: tuple[int, np.ndarray] | None = None
+        """The stage and the rows of the activations that are cached, or were where the run was interrupted."""
 
     def changed(self, start: int) -> None:
         """Say that a phase has trained backbone stages from `start` on."""
         self.stored = False
-        if self._cached is not None and start < self._cached.start:
-            self._cached = None
+        if self.built is not None and start < self.built[0]:
+            self._cached = self.built = None
 
     def pooled(self, model: TransferModel, rows: np.ndarray) -> Generator[Stage, None, PooledInputs]:
         """Return pooled features of the given rows of the data set; the backbone runs where the store lacks them."""
@@ -62,11 +64,19 @@ class Feed:
         if start == 0 or limit == 0:
             return source
         if self._cached is None or self._cached.start != start or not self._cached.holds(rows):
-            self._cached = None
+            rows = self._as_built(start, rows)
+            self._cached = self.built = None
             for done, cache in cache_prefix(model, source, rows, self._plan.batch_size, limit):
                 self._cached = cache if done == len(rows) else None
                 yield "frozen layers", done, len(rows)
+            self.built = None if self._cached is None else (start, rows)
         return self._cached or source
+
+    def _as_built(self, start: int, rows: np.ndarray) -> np.ndarray:
+        """Return the rows to cache: those of before an interruption, so that batches, and bits, are the same."""
+        if self._cached is None and self.built is not None and self.built[0] == start:
+            return self.built[1] if np.isin(rows, self.built[1]).all() else rows
+        return rows
 
     def prepared(self, start: int) -> PreparedInputs:
         """Return inputs that run everything below stage `start` anew each time."""
