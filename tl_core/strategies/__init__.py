@@ -96,6 +96,10 @@ class Strategy:
                 there_are = ", ".join(known) or "none"
                 raise PlanError(f"The strategy {self.name!r} has no option {name!r}.", f"There are: {there_are}.")
             _check(known[name].metadata, value)
+            only = known[name].metadata["modality"]
+            if only not in (None, setting.modality) and value != known[name].default:
+                message = f"{known[name].metadata['label']}: {value!r} is made for {only}s, and these are not."
+                raise PlanError(message, f"Leave it at {known[name].default!r}.")
         return replace(chosen, **(options or {}))
 
 
@@ -105,12 +109,16 @@ def option(
     help: str,
     bounds: tuple[float, float] | None = None,
     choices: tuple[str, ...] = (),
-    usual: Callable[[Setting], Any] | None = None,
+    **more: Any,
 ) -> Any:
-    """Return a dataclass field for a form: label, help, min and max or choices; `usual` suits it to a setting."""
+    """Return a dataclass field for a form: label, help, min and max or choices.
+
+    `more`: `usual`, a function that suits the value to a setting; `modality`, where the option is for one alone;
+    `last`, where a form shows it after the others.
+    """
     low, high = bounds or (None, None)
-    metadata = {"label": label, "help": help, "min": low, "max": high, "choices": choices, "usual": usual}
-    return field(default=default, metadata=metadata)
+    metadata = {"label": label, "help": help, "min": low, "max": high, "choices": choices}
+    return field(default=default, metadata={"usual": None, "modality": None, "last": False} | metadata | more)
 
 
 def _check(metadata: Mapping[str, Any], value: Any) -> None:

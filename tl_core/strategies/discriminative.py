@@ -10,6 +10,7 @@ from tl_core.strategies.recipes import (
     KUMAR,
     ULMFIT,
     YOSINSKI,
+    Extras,
     backbone_rate,
     batch_size,
     graded,
@@ -27,7 +28,7 @@ from tl_core.types import Finding
 
 
 @dataclass(frozen=True)
-class Discriminative:
+class Discriminative(Extras):
     """What can be chosen."""
 
     reach: str = option("all", "Blocks to train", "The last half of the network, or all.", choices=("half", "all"))
@@ -61,7 +62,9 @@ def plan(setting: Setting, options: Discriminative) -> TransferPlan:
         size_reason(setting),
     )
     phases = (solve_head(last_l2(setting), final=False), tuning)
-    return TransferPlan(setting.backbone, "discriminative", phases, batch_size=batch_size(setting), why=why)
+    return TransferPlan(
+        setting.backbone, "discriminative", phases, batch_size=batch_size(setting), why=why, **options.extras()
+    )
 
 
 def fits(setting: Setting, options: Discriminative) -> tuple[Finding, ...]:

@@ -6,7 +6,17 @@ from tl_core.layers import HEAD
 from tl_core.plan import Phase, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
 from tl_core.strategies.fits import GUIDE, MUCH, doubt, hard_to_judge, kept
-from tl_core.strategies.recipes import HE, SMITH, batch_size, scaled, scratch_epochs, scratch_rate, size_reason, usable
+from tl_core.strategies.recipes import (
+    HE,
+    SMITH,
+    Extras,
+    batch_size,
+    scaled,
+    scratch_epochs,
+    scratch_rate,
+    size_reason,
+    usable,
+)
 from tl_core.types import Finding
 
 CHARACTERS = "Zhang, Zhao & LeCun 2015, Character-level Convolutional Networks, arXiv:1509.01626"
@@ -16,7 +26,7 @@ guide); for texts several millions in Zhang, Zhao & LeCun 2015 (arXiv:1509.01626
 
 
 @dataclass(frozen=True)
-class FromScratch:
+class FromScratch(Extras):
     """What can be chosen."""
 
     epochs: int = option(30, "Epochs at most", "Random weights need many.", (1, 500), usual=scratch_epochs)
@@ -42,7 +52,13 @@ def plan(setting: Setting, options: FromScratch) -> TransferPlan:
         size_reason(setting),
     )
     return TransferPlan(
-        setting.backbone, "from_scratch", (phase,), init="random", batch_size=batch_size(setting), why=why
+        setting.backbone,
+        "from_scratch",
+        (phase,),
+        init="random",
+        batch_size=batch_size(setting),
+        why=why,
+        **options.extras(),
     )
 
 

@@ -10,6 +10,7 @@ from tl_core.strategies.recipes import (
     BERT,
     KORNBLITH,
     KUMAR,
+    Extras,
     backbone_rate,
     batch_size,
     last_l2,
@@ -25,7 +26,7 @@ from tl_core.types import Finding
 
 
 @dataclass(frozen=True)
-class Full:
+class Full(Extras):
     """What can be chosen."""
 
     epochs: int = option(8, "Epochs at most", "Early stopping may end sooner.", (1, 200), usual=tuning_epochs)
@@ -47,7 +48,7 @@ def plan(setting: Setting, options: Full) -> TransferPlan:
         rate_reason(setting),
         size_reason(setting),
     )
-    return TransferPlan(setting.backbone, "full", phases, batch_size=batch_size(setting), why=why)
+    return TransferPlan(setting.backbone, "full", phases, batch_size=batch_size(setting), why=why, **options.extras())
 
 
 def fits(setting: Setting, options: Full) -> tuple[Finding, ...]:

@@ -9,6 +9,7 @@ from tl_core.strategies.recipes import (
     DECAY,
     KUMAR,
     ULMFIT,
+    Extras,
     backbone_rate,
     batch_size,
     graded,
@@ -24,7 +25,7 @@ from tl_core.types import Finding
 
 
 @dataclass(frozen=True)
-class Gradual:
+class Gradual(Extras):
     """What can be chosen."""
 
     steps: int = option(3, "Blocks to thaw", "One more block thaws in each phase, from the head downwards.", (1, 14))
@@ -62,7 +63,9 @@ def plan(setting: Setting, options: Gradual) -> TransferPlan:
         rate_reason(setting),
         size_reason(setting),
     )
-    return TransferPlan(setting.backbone, "gradual", tuple(phases), batch_size=batch_size(setting), why=why)
+    return TransferPlan(
+        setting.backbone, "gradual", tuple(phases), batch_size=batch_size(setting), why=why, **options.extras()
+    )
 
 
 def fits(setting: Setting, options: Gradual) -> tuple[Finding, ...]:

@@ -8,6 +8,7 @@ from tl_core.strategies import STRATEGIES, Setting, Strategy, option
 from tl_core.strategies.fits import doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
     KUMAR,
+    Extras,
     backbone_rate,
     batch_size,
     last_l2,
@@ -23,7 +24,7 @@ from tl_core.types import Finding
 
 
 @dataclass(frozen=True)
-class LpFt:
+class LpFt(Extras):
     """What can be chosen."""
 
     epochs: int = option(8, "Epochs at most", "Early stopping may end sooner.", (1, 200), usual=tuning_epochs)
@@ -52,7 +53,7 @@ def plan(setting: Setting, options: LpFt) -> TransferPlan:
         rate_reason(setting),
         size_reason(setting),
     )
-    return TransferPlan(setting.backbone, "lp_ft", phases, batch_size=batch_size(setting), why=why)
+    return TransferPlan(setting.backbone, "lp_ft", phases, batch_size=batch_size(setting), why=why, **options.extras())
 
 
 def fits(setting: Setting, options: LpFt) -> tuple[Finding, ...]:

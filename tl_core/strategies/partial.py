@@ -9,6 +9,7 @@ from tl_core.strategies.fits import doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
     KUMAR,
     YOSINSKI,
+    Extras,
     backbone_rate,
     batch_size,
     last_l2,
@@ -25,7 +26,7 @@ from tl_core.types import Finding
 
 
 @dataclass(frozen=True)
-class Partial:
+class Partial(Extras):
     """What can be chosen."""
 
     reach: str = option(
@@ -51,7 +52,9 @@ def plan(setting: Setting, options: Partial) -> TransferPlan:
         rate_reason(setting),
         size_reason(setting),
     )
-    return TransferPlan(setting.backbone, "partial", phases, batch_size=batch_size(setting), why=why)
+    return TransferPlan(
+        setting.backbone, "partial", phases, batch_size=batch_size(setting), why=why, **options.extras()
+    )
 
 
 def fits(setting: Setting, options: Partial) -> tuple[Finding, ...]:

@@ -30,6 +30,7 @@ from tl_core.runs.events import (
     StepDone,
 )
 from tl_core.runs.failure import explain, unexpected
+from tl_core.training.blend import blend
 from tl_core.training.checkpoints import FILE, load_best
 from tl_core.training.convex import Solvable, Solver
 from tl_core.training.descent import Descent
@@ -150,6 +151,8 @@ def _descend(run: Run, index: int, saved: Snapshot | None) -> Events:
         if not run.fresh:
             yield from _save(run)
         _checkpoint(run, index, descent)
+    if descent.phase.blend and not run.spent():
+        yield from blend(run, descent.phase, descent.lessons.inputs)
     yield from _finish(run, index, descent.pace.steps, descent.lowest)
 
 
