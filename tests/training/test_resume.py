@@ -5,12 +5,15 @@ from dataclasses import replace
 
 import pytest
 
+from tests.penalties.helpers import equipped
 from tests.training.helpers import SOLVED, descent, make_job, spec_of
-from tl_core.plan import Head, Loss, Penalty, Phase
+from tl_core.penalties import PENALTIES
+from tl_core.plan import Augment, Head, Loss, Penalty, Phase
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import EpochDone, PhaseStarted, RunEnded, RunPaused, RunResumed, RunStarted
 from tl_core.strategies import STRATEGIES, Setting
 from tl_core.training.loop import train
+from tl_core.training.run import Teacher
 
 EPOCHS = 3
 
@@ -102,11 +105,30 @@ def test_every_strategy_goes_on_as_if_nothing_had_happened(name, data, request):
     dataset = request.getfixturevalue(data)
     plan = strategy_plan(name, dataset)
 
+    teacher = make_job(dataset, [SOLVED], folder="teacher")
+    whole(teacher)
+
     def make(folder):
         job = make_job(dataset, plan.phases, folder=folder, publish=0.0)
-        return replace(job, plan=plan)
+        return replace(job, plan=plan, teacher=Teacher(teacher.spec, teacher.plan, teacher.folder))
 
     same_as_whole(make, f"{name} {data}")
+
+
+@pytest.mark.parametrize("name", list(PENALTIES))
+def test_every_penalty_goes_on_as_it_was(name, tiny_images, workspace):
+    """Those with helper networks and with what they found out before the first step among them."""
+    groups = ["stem", "middle", "top", "head"]
+    everything = Phase("all", 2, dict.fromkeys(groups, 1e-3))
+    phases = (SOLVED, descent(["top", "head"], 2), everything, Phase("last", 1, {"head": 1e-3}))
+    job = equipped(tiny_images, workspace, phases)
+    job = replace(job, plan=replace(job.plan, penalties=(Penalty(name, PENALTIES[name].strength),)))
+
+    def make(folder):
+        (job.folder.parent / folder).mkdir()
+        return replace(job, folder=job.folder.parent / folder)
+
+    same_as_whole(make, name)
 
 
 VARIANTS = {
@@ -115,6 +137,20 @@ VARIANTS = {
     "dropout": {"head": Head("mlp", 8, 0.5)},
     "random": {"init": "random"},
 }
+
+
+PICTURES = {"views": Augment("light", 2), "anew": Augment("light")}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_varied_pictures_vary_alike(name, tiny_images):
+    phases = phases_of_all_kinds(tiny_images)
+
+    def make(folder):
+        job = make_job(tiny_images, phases, folder=folder, publish=0.0)
+        return replace(job, plan=replace(job.plan, augment=PICTURES[name]))
+
+    same_as_whole(make, name)
 
 
 def phases_of_all_kinds(dataset):
