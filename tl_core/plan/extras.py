@@ -38,9 +38,13 @@ def extras(plan: TransferPlan) -> Iterator[Finding]:
     if plan.penalties and not any(set(phase.lr) - {HEAD} for phase in plan.phases):
         message = "The penalties have no effect: they guard a backbone that learns, and here all of it is frozen."
         yield finding("warn", "penalty-idle", "penalties", message, "Leave them out, or thaw some layers.")
+    if plan.adapter is not None and any(phase.blend for phase in plan.phases):
+        message = "The plan mixes weights before and after a phase, but its adapters are products, which do not mix."
+        yield stop("blend-adapter", "adapter", message, "Leave out the adapter, or the blend.")
     yield from _adapter(plan)
     yield from _augment(plan.augment)
     yield from _loss(plan.loss)
+    yield from _known(TransferPlan, "precision", plan.precision, "precision")
 
 
 def _objective(phase: Phase, where: str, called: str) -> Iterator[Finding]:
@@ -59,9 +63,9 @@ def _objective(phase: Phase, where: str, called: str) -> Iterator[Finding]:
     if HEAD in phase.lr:
         message = f"{called} does not learn from labels in a way that a head could use, but gives the head a rate."
         yield stop("objective-head", f"{where}/lr/{HEAD}", message, "Leave the head out of this phase.")
-    if phase.patience is not None or phase.fit_on != "train":
-        message = f"{called} is not judged by the validation items; patience and fit_on have no place in it."
-        yield stop("objective-judge", where, message, "Leave both out.")
+    if phase.patience is not None:
+        message = f"{called} is not judged by the validation items, so there is nothing to be patient about."
+        yield stop("objective-judge", f"{where}/patience", message, "Leave the patience out.")
 
 
 def _adapter(plan: TransferPlan) -> Iterator[Finding]:

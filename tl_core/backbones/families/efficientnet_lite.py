@@ -9,6 +9,8 @@ from tl_core.backbones.spec import BACKBONES, BackboneSpec, ImageInput, Weights
 from tl_core.layers import LayerGroup
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from tl_core.backbones.staged import Staged
 
 HALF = (0.5, 0.5, 0.5)
@@ -71,6 +73,14 @@ def _load(member: _Member, pretrained: bool) -> "Staged":
     return efficientnet(f"tf_efficientnet_lite{member.number}", weights)
 
 
+def _original_head(member: _Member) -> "nn.Module":
+    """Return the 1,000-class layer that ImageNet trained, over the pooled mean of the last group `[B, 1280]`."""
+    from tl_core.backbones.timm_nets import classifier
+
+    whole = classifier(f"tf_efficientnet_lite{member.number}", package_file(member.package, "models/*.pth"))
+    return whole.get_classifier().eval()
+
+
 for _member in MEMBERS:
     BACKBONES.add(
         f"efficientnet_lite{_member.number}",
@@ -89,5 +99,6 @@ for _member in MEMBERS:
             groups=GROUPS,
             group_parameters=_member.group_parameters,
             load=partial(_load, _member),
+            original_head=partial(_original_head, _member),
         ),
     )

@@ -27,7 +27,10 @@ def pair_loss(features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     alike = labels[:, None] == labels[None, :]
     near, far = pairs & alike, pairs & ~alike
     # sums over masks, not picked entries: a picked count would have to be waited for on a graphics card
-    kinds = [((1 - cosines).square() * near).sum() / near.sum().clamp_min(1), (cosines.square() * far).sum() / far.sum().clamp_min(1)]
+    kinds = [
+        ((1 - cosines).square() * near).sum() / near.sum().clamp_min(1),
+        (cosines.square() * far).sum() / far.sum().clamp_min(1),
+    ]
     there = near.any().float() + far.any().float()
     return (kinds[0] + kinds[1]) / there.clamp_min(1)
 
@@ -36,7 +39,7 @@ class Balanced:
     """Batches with the same number of items of each class; nothing grows with the number of pairs."""
 
     def __init__(self, labels: np.ndarray, size: int) -> None:
-        """Take the labels `[N]` of the items to draw from, and the most items of a batch."""
+        """Take the labels `[N]` of the items to draw from, and the most items of a batch (4 at least)."""
         self._members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
         self.each = max(2, size // len(self._members))
         """Items of a class in a batch; a class with fewer gives all that it has."""
@@ -75,7 +78,7 @@ class Balanced:
 
 
 class Contrastive(Objective):
-    """The pairs within balanced batches of labelled items; an epoch draws `Phase.draws` items, or as many as there are."""
+    """The pairs within balanced batches; an epoch draws `Phase.draws` items, or as many as there are."""
 
     judged = False
 

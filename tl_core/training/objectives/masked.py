@@ -31,10 +31,10 @@ GRID = 7
 
 
 class Masked(Objective):
-    """The training items and every item of the unlabelled target, each with a part hidden that is to be filled in.
+    """The training items and those of the unlabelled target, each with a part hidden that is to be filled in.
 
-    The layers that do so are new and are dropped afterwards: the backbones here come without those of their own
-    pretraining.
+    A target item that is also a validation or test item of the run is left out. The layers that fill in are new,
+    and are dropped afterwards: the backbones here come without those of their own pretraining.
     """
 
     raw = True
@@ -43,13 +43,12 @@ class Masked(Objective):
     def __init__(self, run: "Run", index: int) -> None:
         super().__init__(run, index)
         self._prepare = preprocessor(run.job.spec)
+        self._unlabelled = _unlabelled(run)
         self._net: TextFiller | PictureFiller | None = None
 
     def rows(self) -> np.ndarray:
-        """Return the training items and the target's; a test item is never among them."""
-        target = self.run.space.target
-        own = self.run.rows(self.phase)
-        return own if target is None else np.concatenate([own, target.rows])
+        """Return the training items and the target's."""
+        return np.concatenate([self.run.rows(self.phase), self._unlabelled])
 
     def prepare(self) -> Generator[RunEvent, None, None]:
         """Build the layers that fill in. Raises BackboneError where the tokenizer knows no mask."""
@@ -83,18 +82,29 @@ class Masked(Objective):
     def _output(self) -> torch.Size:
         """Return the shape of what the last stage makes of the first item, the batch left out."""
         model = self.run.model
+        self.run.freezer.training_mode(())
         state = self._prepare.collate([self.run.space[int(self.rows()[0])]], self.run.device)
         return model.backbone.run(state, 0, model.stages)[0].shape[1:]
 
     def _told(self) -> Finding:
-        target = self.run.space.target
-        count = 0 if target is None else len(target.rows)
+        count = len(self._unlabelled)
         message = (
             f"Filling in learns from {len(self.rows())} items, {count} of them without a label. The layers that fill "
             "in are new and begin at random."
         )
-        hint = "" if count else "With the labelled items alone little is to be gained; add a second, unlabelled data set."
+        hint = (
+            "" if count else "With the labelled items alone little is to be gained; add a second, unlabelled data set."
+        )
         return Finding("info", "masked-items", message, hint)
+
+
+def _unlabelled(run: "Run") -> np.ndarray:
+    """Return the target's rows whose items are no validation or test items of the run."""
+    target, side, own = run.job.target, run.space.target, run.job.dataset
+    if target is None or side is None:
+        return np.zeros(0, dtype=np.int64)
+    held_out = own.items["digest"].to_numpy()[own.rows("validation", "test")]
+    return side.rows[~target.items["digest"].isin(held_out).to_numpy()]
 
 
 class TextFiller(nn.Module):
