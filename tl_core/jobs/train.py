@@ -50,6 +50,8 @@ def run_train(job: Job) -> Events:
             source=others.source,
             target=others.target,
             teacher=others.teacher,
+            resume=past.begun,
+            edits=past.edits,
         )
         yield from _train(job, loop.train(training, job.control), past)
     if past.ended is None or past.ended.status == "failed" or not (job.folder / FILE).exists():

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 from tl_core.plan import Phase, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.fits import doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
     DECAY,
     KUMAR,
     ULMFIT,
     YOSINSKI,
+    Extras,
     backbone_rate,
     batch_size,
     graded,
@@ -22,10 +24,11 @@ from tl_core.strategies.recipes import (
     tuning_epochs,
     usable,
 )
+from tl_core.types import Finding
 
 
 @dataclass(frozen=True)
-class Discriminative:
+class Discriminative(Extras):
     """What can be chosen."""
 
     reach: str = option("all", "Blocks to train", "The last half of the network, or all.", choices=("half", "all"))
@@ -59,7 +62,19 @@ def plan(setting: Setting, options: Discriminative) -> TransferPlan:
         size_reason(setting),
     )
     phases = (solve_head(last_l2(setting), final=False), tuning)
-    return TransferPlan(setting.backbone, "discriminative", phases, batch_size=batch_size(setting), why=why)
+    return TransferPlan(
+        setting.backbone, "discriminative", phases, batch_size=batch_size(setting), why=why, **options.extras()
+    )
+
+
+def fits(setting: Setting, options: Discriminative) -> tuple[Finding, ...]:
+    """Return where there is too little data, or where the rates cannot fall."""
+    found = None
+    if options.decay == 1 or len(top(setting.groups, options.reach)) == 1:
+        message = "With these choices every block that learns has the same rate, so nothing falls."
+        hint = "It is the same as fine-tuning at one rate."
+        found = doubt("no-fall", message, hint, ULMFIT, "info")
+    return (*fine_tuning(setting), *kept(found))
 
 
 STRATEGIES.add(
@@ -72,5 +87,6 @@ STRATEGIES.add(
         Discriminative,
         plan,
         (ULMFIT, YOSINSKI, KUMAR),
+        fits,
     ),
 )

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from tl_core.layers import HEAD
 from tl_core.plan import Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.fits import fine_tuning
 from tl_core.strategies.recipes import (
     BERT,
     KORNBLITH,
     KUMAR,
+    Extras,
     backbone_rate,
     batch_size,
     last_l2,
@@ -20,10 +22,11 @@ from tl_core.strategies.recipes import (
     tune,
     tuning_epochs,
 )
+from tl_core.types import Finding
 
 
 @dataclass(frozen=True)
-class Full:
+class Full(Extras):
     """What can be chosen."""
 
     epochs: int = option(8, "Epochs at most", "Early stopping may end sooner.", (1, 200), usual=tuning_epochs)
@@ -45,7 +48,12 @@ def plan(setting: Setting, options: Full) -> TransferPlan:
         rate_reason(setting),
         size_reason(setting),
     )
-    return TransferPlan(setting.backbone, "full", phases, batch_size=batch_size(setting), why=why)
+    return TransferPlan(setting.backbone, "full", phases, batch_size=batch_size(setting), why=why, **options.extras())
+
+
+def fits(setting: Setting, options: Full) -> tuple[Finding, ...]:
+    """Return where there is too little data for it."""
+    return fine_tuning(setting)
 
 
 STRATEGIES.add(
@@ -58,5 +66,6 @@ STRATEGIES.add(
         Full,
         plan,
         (KORNBLITH, BERT, KUMAR),
+        fits,
     ),
 )

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from tl_core.layers import HEAD
 from tl_core.plan import Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.fits import doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
     KUMAR,
     YOSINSKI,
+    Extras,
     backbone_rate,
     batch_size,
     last_l2,
@@ -20,10 +22,11 @@ from tl_core.strategies.recipes import (
     tune,
     tuning_epochs,
 )
+from tl_core.types import Finding
 
 
 @dataclass(frozen=True)
-class Partial:
+class Partial(Extras):
     """What can be chosen."""
 
     reach: str = option(
@@ -49,7 +52,22 @@ def plan(setting: Setting, options: Partial) -> TransferPlan:
         rate_reason(setting),
         size_reason(setting),
     )
-    return TransferPlan(setting.backbone, "partial", phases, batch_size=batch_size(setting), why=why)
+    return TransferPlan(
+        setting.backbone, "partial", phases, batch_size=batch_size(setting), why=why, **options.extras()
+    )
+
+
+def fits(setting: Setting, options: Partial) -> tuple[Finding, ...]:
+    """Return where there is too little data, or where the last blocks are not enough or are already everything."""
+    found = None
+    if len(top(setting.groups, options.reach)) == len(setting.groups):
+        message = f"This backbone has only {len(setting.groups)} blocks, so all of it learns: nothing is partial."
+        found = doubt("all-of-it", message, "Choose fewer blocks to keep some frozen.", YOSINSKI)
+    elif setting.similarity == "very different":
+        message = "Your data is very different from what the backbone has seen; its frozen layers may fit badly too."
+        hint = "Fine-tuning all layers can follow further, if there is data enough."
+        found = doubt("far", message, hint, YOSINSKI, "info")
+    return (*fine_tuning(setting), *kept(found))
 
 
 STRATEGIES.add(
@@ -62,5 +80,6 @@ STRATEGIES.add(
         Partial,
         plan,
         (YOSINSKI, KUMAR),
+        fits,
     ),
 )

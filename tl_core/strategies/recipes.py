@@ -1,11 +1,12 @@
 """What several strategies share: usual rates, batch sizes and epochs, and the two kinds of phase."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from tl_core.layers import HEAD
-from tl_core.plan import Phase, Reason, Schedule
-from tl_core.strategies import Setting
+from tl_core.plan import Augment, Loss, Phase, Reason, Schedule
+from tl_core.strategies import Setting, option
 
 CS231N = "Stanford CS231n notes, Transfer Learning, https://cs231n.github.io/transfer-learning/"
 RAZAVIAN = "Razavian et al. 2014, CNN Features off-the-shelf, arXiv:1403.6382"
@@ -24,6 +25,45 @@ SOLVER_ITERATIONS = 30
 DECAY = 0.01
 _BACKBONE_RATE = {"image": 1e-4, "text": 3e-5}
 _SCRATCH_RATE = {"image": 1e-3, "text": 3e-4}
+
+
+@dataclass(frozen=True)
+class Extras:
+    """Options that every strategy has whose backbone learns; a form shows them last."""
+
+    augment: str = option(
+        "none",
+        "Vary the pictures",
+        "light: shifted, resized, lighter or darker, mirrored. strong: cut out and recoloured as well. Not where a "
+        "mirrored picture is another class (digits, letters, left and right).",
+        choices=("none", "light", "strong"),
+        modality="image",
+        last=True,
+    )
+    class_weights: str = option(
+        "none",
+        "Weigh rare classes up",
+        "balanced: each class counts as much as any other, however few its items. Rare classes are found more often, "
+        "frequent ones a little less.",
+        choices=("none", "balanced"),
+        last=True,
+    )
+    label_smoothing: float = option(
+        0.0,
+        "Label smoothing",
+        "Share of each label that is spread over all classes: less overconfident; 0.1 is usual.",
+        (0.0, 0.5),
+        last=True,
+    )
+    mixup: float = option(
+        0.0, "Mixup", "Learn from mixed pairs of items; 0 is off, 0.2 is usual.", (0.0, 10.0), last=True
+    )
+
+    def extras(self) -> dict[str, Any]:
+        """Return the parts of a plan that these options make."""
+        policy: Any = self.augment
+        weights: Any = self.class_weights
+        return {"augment": Augment(policy), "loss": Loss(weights, self.label_smoothing, self.mixup)}
 
 
 def backbone_rate(setting: Setting) -> float:

@@ -10,6 +10,7 @@ import torch
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.errors import RunError
 from tl_core.plan import TransferPlan
+from tl_core.training import adapters
 from tl_core.training.model import TransferModel, build_model
 from tl_core.workspace import write_bytes
 
@@ -95,15 +96,17 @@ class Best:
 
 
 def load_best(folder: Path, spec: BackboneSpec, plan: TransferPlan, n_classes: int) -> TransferModel:
-    """Return the model with the best weights of the run in `folder`, in evaluation mode on the CPU.
+    """Return the model with the best weights of the run in `folder`, adapters merged, in evaluation mode on the CPU.
 
     Raises RunError where the run has left none, or they do not fit the plan.
     """
     model = build_model(spec, plan, n_classes, seed=0)
+    adapters.insert(model, spec, plan, seed=0)
     try:
         model.load_state_dict(safetensors.torch.load_file(folder / FILE))
     except FileNotFoundError as error:
         raise RunError("This run has no saved weights.", "Start it again and let it finish an epoch.") from error
     except (RuntimeError, safetensors.SafetensorError) as error:
         raise RunError("The saved weights do not fit this plan.", "Train again with the plan as it is now.") from error
+    adapters.merge(model, plan)
     return model.eval()

@@ -10,6 +10,7 @@ from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.features import FeatureStore
 from tl_core.plan import TransferPlan
+from tl_core.training.augment import Policy, augmentation, view
 from tl_core.training.inputs import CachedInputs, PooledInputs, PreparedInputs, StagedInputs, batches, cache_prefix
 from tl_core.training.model import TransferModel
 from tl_core.training.space import ItemSpace
@@ -32,9 +33,21 @@ class Feed:
         self._dataset, self._spec, self._plan, self._store = dataset, spec, plan, store
         self._space = space
         self._cached: CachedInputs | None = None
+        self._vary: Policy | None = None
         self.stored = plan.init == "pretrained"
         self.built: tuple[int, np.ndarray] | None = None
         """The stage and the rows of the activations that are cached, or were where the run was interrupted."""
+
+    def augment(self, seed: int) -> None:
+        """Vary training pictures as the plan asks: fixed views join the item space, else each step varies anew.
+
+        Raises PlanError where the items are no pictures.
+        """
+        vary = augmentation(self._plan, self._spec)
+        if vary is not None and self._plan.augment.views:
+            self._space.add_views(self._plan.augment.views, view(vary), seed)
+        else:
+            self._vary = vary
 
     def changed(self, start: int) -> None:
         """Say that a phase has trained backbone stages from `start` on."""
@@ -61,7 +74,8 @@ class Feed:
     ) -> Generator[Stage, None, StagedInputs]:
         """Return inputs at stage `start`: cached activations within `limit` bytes, else items to prepare."""
         source = self.prepared(start)
-        if start == 0 or limit == 0:
+        source.vary = self._vary
+        if start == 0 or limit == 0 or self._vary is not None:
             return source
         if self._cached is None or self._cached.start != start or not self._cached.holds(rows):
             rows = self._as_built(start, rows)

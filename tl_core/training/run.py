@@ -21,6 +21,7 @@ from tl_core.penalties import Need, check_penalties
 from tl_core.plan import Phase, TransferPlan, require
 from tl_core.runs.control import RunControl
 from tl_core.runs.events import Noted, PlanEdited, Progress, RunEvent, RunStarted
+from tl_core.training import adapters
 from tl_core.training.checkpoints import Best
 from tl_core.training.evaluate import evaluate
 from tl_core.training.feed import Feed, Stage
@@ -112,16 +113,22 @@ class Run:
         self._zero = monotonic()
         self._choose_rows()
         self.device = _device()
-        self.model = build_model(job.spec, job.plan, len(job.dataset.classes), job.seed).to(self.device)
+        self.model = build_model(job.spec, job.plan, len(job.dataset.classes), job.seed)
         if job.spec.modality == "image":  # the layout that convolutions are faster in, on CPUs and GPUs alike
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.freezer = Freezer(self.model, groups_of(self.model, job.spec))
+        adapters.insert(self.model, job.spec, job.plan, job.seed)
+        self.model.to(self.device)
+        may_learn = adapters.may_learn(job.plan)
+        self.freezer = Freezer(self.model, groups_of(self.model, job.spec), may_learn)
         self.best = Best(self.model, job.folder)
         self.space = ItemSpace(job.dataset, job.spec, job.store, job.source, job.target)
         self.feed = Feed(job.dataset, job.spec, job.plan, job.store, self.space)
+        self.feed.augment(job.seed)
         self.labels = self.space.labels.to(self.device)
         self.first: dict[str, torch.Tensor] = {}
         self.remembered: set[str] = set()
+        self.begun: dict[str, torch.Tensor] = {}
+        """What a phase that ends in a blend began with."""
         self.remember({group for phase in job.plan.phases for group in phase.lr})
         self.terms = Terms(self)
         self.shuffle = torch.Generator().manual_seed(job.seed)
@@ -198,7 +205,7 @@ class Run:
                 self.model.head.standardise(pooled.features[torch.from_numpy(rows)])
             pooled.settle(self.model)
         if start < self.model.stages:
-            every = np.unique(np.concatenate([rows, judged, self.terms.rows()]))
+            every = np.unique(np.concatenate([self.space.seen(rows), judged, self.terms.rows()]))
             limit = 0 if aim.raw else self.job.cache
             inputs = staged = yield from self._told(self.feed.staged(self.model, start, every, limit))
             if not self.terms.ready and aim.judged:
@@ -214,6 +221,9 @@ class Run:
         self.freezer.thaw_only(phase.lr)
         names = [name for group in phase.lr for name in self.freezer.owned[group]]
         (self.best.extend if again else self.best.watch)(names)
+        state, known = self.model.state_dict(), self.begun if again else {}
+        fresh = {n: state[n].clone() for n in names if phase.blend and n in state and n not in known}
+        self.begun = known | fresh
 
     def remember(self, groups: Collection[str]) -> None:
         """Keep the present values of the backbone tensors of some groups as the ones that the run began with."""

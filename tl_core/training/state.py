@@ -32,6 +32,7 @@ def capture(run: Run, index: int, descent: Descent | None = None) -> Snapshot:
     for name, tensor in best.items():
         if not torch.equal(tensor, model[name]):
             tensors[f"best/{name}"] = tensor
+    tensors |= {f"begun/{name}": tensor for name, tensor in run.begun.items()}
     tensors |= {f"terms/{name}": tensor for name, tensor in run.terms.state().items()}
     tensors |= {f"random/{name}": tensor for name, tensor in run.randoms().items()}
     if run.feed.built is not None:
@@ -69,6 +70,7 @@ def restore(run: Run, saved: Snapshot) -> int:
     best = saved.under("best")
     kept = {name: best.get(name, model[name]).to(model[name].device) for name in facts["best"]["kept"]}
     run.best.load(facts["best"]["score"], facts["best"]["accuracy"], kept)
+    run.begun = {name: tensor.to(model[name].device) for name, tensor in saved.under("begun").items()}
     for name in NUMBERS:
         setattr(run, name, facts["run"][name])
     run.set_time(facts["now"])
