@@ -19,9 +19,10 @@ from tl_core.backbones.prepared import PreparedImages
 from tl_core.backbones.preprocess import ImagePreprocessor
 from tl_core.backbones.spec import BackboneSpec, ImageInput
 from tl_core.data.dataset import Dataset
+from tl_core.data.mirror import breaks_labels
 from tl_core.errors import PlanError
 from tl_core.plan import TransferPlan
-from tl_core.types import Modality
+from tl_core.types import Finding, Modality
 
 Policy = Callable[[torch.Tensor], torch.Tensor]
 """Turns a prepared picture uint8 `[3, S, S]` into another, by torch's own random numbers."""
@@ -51,6 +52,15 @@ def require_pictures(plan: TransferPlan, modality: Modality) -> None:
             f"The plan varies its items ({plan.augment.policy} augmentation), which is made for pictures, not texts.",
             "Set the augmentation to none.",
         )
+
+
+def doubts(plan: TransferPlan, dataset: Dataset) -> tuple[Finding, ...]:
+    """Return what speaks against the plan's augmentation on this data."""
+    why = breaks_labels(dataset) if plan.augment.policy != "none" else ""
+    if not why:
+        return ()
+    message = f"The pictures of {dataset.name} are mirrored and cut, which may spoil labels: {why}."
+    return (Finding("warn", "augment-labels", message, "Set the augmentation to none, or compare with a run without."),)
 
 
 def view(vary: Policy) -> Callable[[torch.Tensor, int], torch.Tensor]:

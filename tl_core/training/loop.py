@@ -30,6 +30,7 @@ from tl_core.runs.events import (
     StepDone,
 )
 from tl_core.runs.failure import explain, unexpected
+from tl_core.training.augment import doubts
 from tl_core.training.blend import blend
 from tl_core.training.checkpoints import FILE, load_best
 from tl_core.training.convex import Solvable, Solver
@@ -39,6 +40,7 @@ from tl_core.training.inputs import PooledInputs
 from tl_core.training.objectives import objective
 from tl_core.training.objectives.labels import class_weights
 from tl_core.training.optimisers import out_of_memory, set_rates
+from tl_core.training.precision import Precision
 from tl_core.training.run import Diverged, Run, Stopped, TrainJob
 from tl_core.training.snapshots import Snapshot
 from tl_core.training.state import capture, restore
@@ -72,6 +74,8 @@ def _execute(job: TrainJob, control: RunControl) -> Events:
         run.checkpoints.clear()
     first = restore(run, saved) if saved else 0
     yield RunResumed(run.step, first, saved.facts["epoch"], restarted=True) if saved else run.started()
+    for finding in () if saved else doubts(run.plan, job.dataset):
+        yield Noted(finding)
     end = RunEnded("done", "Every phase of the plan was trained.")
     try:
         for index in range(first, len(run.plan.phases)):
@@ -206,6 +210,7 @@ def _epoch(descent: Descent) -> Generator[RunEvent, None, dict[str, float]]:
 def _finish(run: Run, index: int, steps: int, lowest: int | None = None) -> Events:
     """End a phase, in which the backbone learned from stage `lowest` on: the best weights become the model's."""
     run.best.restore()
+    run.model.precision = Precision()
     run.planned[index] = steps
     if lowest is not None and lowest < run.model.stages:
         run.feed.changed(lowest)
