@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from tl_core.advice.adapters import adapter_parameters
 from tl_core.backbones.footprint import Footprint
 from tl_core.backbones.spec import BackboneSpec, TextInput
 from tl_core.layers import HEAD, partition
@@ -58,7 +59,8 @@ def _count(spec: BackboneSpec) -> Mapping[str, int]:
 def trainable_parameters(plan: TransferPlan, spec: BackboneSpec, n_classes: int) -> int:
     """Return how many parameters learn in any phase, the head's among them."""
     learning = {group for phase in plan.phases for group in phase.lr}
-    below = sum(count for group, count in group_parameters(spec).items() if group in learning)
+    counts = group_parameters(spec) if plan.adapter is None else adapter_parameters(plan.adapter, spec)
+    below = sum(count for group, count in counts.items() if group in learning)
     return below + (_head_parameters(plan, spec, n_classes) if HEAD in learning else 0)
 
 
