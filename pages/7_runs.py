@@ -11,7 +11,14 @@ from ui import empty, errors, projects, rail, running, session, steering, words
 from ui.heading import heading
 from ui.results import interval, read_report
 
-KINDS = {"train": "Training", "probe": "Probe of the data", "curve": "Data-efficiency curve", "speed": "Speed test"}
+KINDS = {
+    "train": "Training",
+    "probe": "Probe of the data",
+    "curve": "Data-efficiency curve",
+    "speed": "Speed test",
+    "rates": "Trial of learning rates",
+    "layers": "Trial of layers",
+}
 PER_PAGE = 12
 
 

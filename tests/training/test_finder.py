@@ -13,7 +13,7 @@ from tl_core.runs.events import Progress
 from tl_core.training import finder
 from tl_core.training.finder import find_rate, phase_of
 from tl_core.training.lessons import Lessons
-from tl_core.training.rates import RateCurve, exploded, geometric, smooth, suggest
+from tl_core.training.rates import RateCurve, exploded, geometric, smooth, suggest, with_rate_of
 from tl_core.types import dump, load
 
 HEAD = Phase("head", 3, {"head": 1e-3})
@@ -128,3 +128,11 @@ def test_a_plan_that_is_solved_has_no_rate(tiny_images):
     with pytest.raises(PlanError, match="no learning rate"):
         phase_of(make_job(tiny_images, [SOLVED]).plan)
     assert finder.phase_of(make_job(tiny_images, [SOLVED, HEAD]).plan) == 1
+
+
+def test_a_rate_is_taken_over_with_the_proportions_of_the_phase(tiny_images):
+    plan = make_job(tiny_images, [SOLVED, Phase("tune", 2, {"top": 1e-4, "head": 1e-3})]).plan
+    changed = with_rate_of(plan, 1, 3e-3)
+    assert changed.phases[0] == plan.phases[0]
+    assert changed.phases[1] == replace(plan.phases[1], lr={"top": 3e-4, "head": 3e-3})
+    assert with_rate_of(plan, 1, 50.0).phases[1].lr["head"] == 1.0, "no plan may have more"

@@ -93,9 +93,9 @@ def advise(
     sizes = Sizes.of(profile)
     domain = domain_of(spec, probe, similarity)
     row = rule_for(sizes, domain)
-    setting = setting_for(profile, spec, probe)
+    setting = setting_for(profile, spec, probe, speed, similarity)
     cost = _Cost(spec, speed, sizes, _tokens(profile), probe, setting)
-    cards = {name: cost.card(name, row.options if name == row.strategy else {}) for name in ORDER}
+    cards = {name: cost.card(name, row.options if name == row.strategy else {}) for name in _names()}
     strategy, verdict = _decide(row, sizes, cards, probe, time_budget)
     chosen = cards[strategy]
     if strategy in HEAD_ONLY and probe and probe.accuracy:
@@ -110,8 +110,17 @@ def advise(
     )
 
 
-def setting_for(profile: Profile, spec: BackboneSpec, probe: ProbeReport | None = None) -> Setting:
-    """Return what the strategies know; `tap` is the lower depth that serves best, where the probe has run."""
+def setting_for(
+    profile: Profile,
+    spec: BackboneSpec,
+    probe: ProbeReport | None = None,
+    speed: "Speed | None" = None,
+    similarity: str | None = None,
+) -> Setting:
+    """Return what the strategies know; `tap` is the lower depth that serves best, where the probe has run.
+
+    The measured speed tells which kind of processor trains; `similarity` is the person's own word on the domain.
+    """
     sizes = Sizes.of(profile)
     lower = [score for score in (probe.depth if probe else ()) if score.tap != spec.groups[-1].name]
     best = max(lower, key=lambda score: (score.tap == (probe.tap if probe else ""), score.accuracy.value), default=None)
@@ -126,6 +135,11 @@ def setting_for(profile: Profile, spec: BackboneSpec, probe: ProbeReport | None 
         pool=best.pool if best else "mean",
         l2=best.l2 if best else (probe.last_l2 if probe else DEFAULT_L2),
         last_l2=probe.last_l2 if probe else DEFAULT_L2,
+        n_validation=sizes.n_validation,
+        similarity=domain_of(spec, probe, similarity).similarity,
+        last_is_best=probe.tap is None if probe and probe.accuracy and probe.depth else None,
+        device="cuda" if speed and speed.device.startswith("cuda") else "cpu",
+        parameters=spec.parameters,
     )
 
 
@@ -171,6 +185,11 @@ def rule_for(sizes: Sizes, domain: Domain) -> SizeRow:
     if domain.similarity in ("different", "very different"):
         return domain_row(sizes.total, different=True) or row
     return row
+
+
+def _names() -> tuple[str, ...]:
+    """Return every strategy: those of ORDER first, then whatever else is registered."""
+    return (*ORDER, *(name for name in STRATEGIES if name not in ORDER))
 
 
 def _decide(

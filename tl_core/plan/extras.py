@@ -44,6 +44,7 @@ def extras(plan: TransferPlan) -> Iterator[Finding]:
     yield from _adapter(plan)
     yield from _augment(plan.augment)
     yield from _loss(plan.loss)
+    yield from _known(TransferPlan, "precision", plan.precision, "precision")
 
 
 def _objective(phase: Phase, where: str, called: str) -> Iterator[Finding]:

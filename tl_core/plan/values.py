@@ -104,7 +104,10 @@ class Reason:
 
 @dataclass(frozen=True)
 class TransferPlan:
-    """Everything the trainer executes; it knows no strategy."""
+    """Everything the trainer executes; it knows no strategy.
+
+    `precision` "auto" takes what a short measurement finds faster, where the loss agrees with float32's.
+    """
 
     backbone: str
     strategy: str
@@ -116,6 +119,7 @@ class TransferPlan:
     adapter: Adapter | None = None
     augment: Augment = Augment()
     loss: Loss = Loss()
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     why: tuple[Reason, ...] = ()
 
     @property

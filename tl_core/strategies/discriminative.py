@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tl_core.plan import Phase, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.fits import doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
     DECAY,
     KUMAR,
@@ -23,6 +24,7 @@ from tl_core.strategies.recipes import (
     tuning_epochs,
     usable,
 )
+from tl_core.types import Finding
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,16 @@ def plan(setting: Setting, options: Discriminative) -> TransferPlan:
     )
 
 
+def fits(setting: Setting, options: Discriminative) -> tuple[Finding, ...]:
+    """Return where there is too little data, or where the rates cannot fall."""
+    found = None
+    if options.decay == 1 or len(top(setting.groups, options.reach)) == 1:
+        message = "With these choices every block that learns has the same rate, so nothing falls."
+        hint = "It is the same as fine-tuning at one rate."
+        found = doubt("no-fall", message, hint, ULMFIT, "info")
+    return (*fine_tuning(setting), *kept(found))
+
+
 STRATEGIES.add(
     "discriminative",
     Strategy(
@@ -75,5 +87,6 @@ STRATEGIES.add(
         Discriminative,
         plan,
         (ULMFIT, YOSINSKI, KUMAR),
+        fits,
     ),
 )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tl_core.layers import HEAD
 from tl_core.plan import Phase, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.fits import doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
     BERT,
     DECAY,
@@ -20,9 +21,11 @@ from tl_core.strategies.recipes import (
     tune,
     tuning_epochs,
 )
+from tl_core.types import Finding
 
 GURURANGAN = "Gururangan et al. 2020, Don't Stop Pretraining, arXiv:2004.10964"
 SIMMIM = "Xie et al. 2022, SimMIM, arXiv:2111.09886"
+CONVNEXT_V2 = "Woo et al. 2023, ConvNeXt V2, arXiv:2301.00808"
 MASKED_RATE = 1e-4
 """AdamW's peak rate for filling in, the one of Gururangan et al. 2020 for a task's own texts (table 14)."""
 
@@ -72,6 +75,23 @@ def plan(setting: Setting, options: DomainAdaptive) -> TransferPlan:
     )
 
 
+def fits(setting: Setting, options: DomainAdaptive) -> tuple[Finding, ...]:
+    """Return where there is nothing to adapt with or to, and where the labels are too few for what follows."""
+    alone = near = kind = None
+    if not setting.has_target:
+        message = "There is no second data set, so only the labelled items are filled in; that teaches little."
+        hint = "Give thousands of unlabelled items of your domain as a second data set."
+        alone = doubt("no-target", message, hint, GURURANGAN)
+    if setting.similarity == "similar":
+        message = "Your data is like what the backbone has seen; the gain grows with the distance."
+        near = doubt("near", message, "It may not be worth its time.", GURURANGAN, "info")
+    if setting.modality == "image":
+        message = "Filling in pictures was made for transformers; plain convolutional networks gain little by it."
+        kind = doubt("masked-pictures", message, "Compare it with the same plan without it.", CONVNEXT_V2, "info")
+    after = fine_tuning(setting) if options.reach != "none" else ()
+    return (*kept(alone, near, kind), *after)
+
+
 STRATEGIES.add(
     "domain_adaptive",
     Strategy(
@@ -83,5 +103,6 @@ STRATEGIES.add(
         DomainAdaptive,
         plan,
         (GURURANGAN, SIMMIM, BERT),
+        fits,
     ),
 )

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from tl_core.layers import HEAD
 from tl_core.plan import Head, Phase, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.fits import FEW_PER_CLASS, MUCH, doubt, kept
 from tl_core.strategies.recipes import (
+    ALAIN,
     ADAMW,
     BERT,
+    CS231N,
     DECAY,
     HEAD_RATE,
     RAZAVIAN,
@@ -17,7 +20,9 @@ from tl_core.strategies.recipes import (
     solve_head,
     usable,
 )
+from tl_core.types import Finding
 
+ESL_NETWORKS = "Hastie, Tibshirani & Friedman 2009, The Elements of Statistical Learning, section 11.5"
 HEADS = ("linear", "mlp")
 
 
@@ -65,6 +70,28 @@ def plan(setting: Setting, options: FeatureExtraction) -> TransferPlan:
     )
 
 
+def fits(setting: Setting, options: FeatureExtraction) -> tuple[Finding, ...]:
+    """Return where frozen features leave much behind, and where the small network has too few items."""
+    far = deep = small = None
+    if setting.total > MUCH and setting.similarity in ("different", "very different"):
+        message = (
+            f"{setting.total:,} items of a domain {setting.similarity} from what the backbone has seen are enough for "
+            "it to adapt; frozen, it cannot."
+        )
+        hint = "Fine-tuning usually reaches further here, and takes longer."
+        far = doubt("adapt", message, hint, CS231N, "info")
+    if setting.last_is_best is False:
+        message = "On your data the features of a lower layer did as well as the last one's, or better."
+        deep = doubt("lower", message, "“Features from lower layers” uses them.", ALAIN, "info")
+    if options.head == "mlp" and setting.per_class < FEW_PER_CLASS:
+        message = (
+            f"A small network as a head is soon too free for about {setting.per_class:.0f} items a class: it can learn "
+            "them by heart."
+        )
+        small = doubt("free-head", message, "The linear head is safer.", ESL_NETWORKS)
+    return kept(far, deep, small)
+
+
 STRATEGIES.add(
     "feature_extraction",
     Strategy(
@@ -75,5 +102,6 @@ STRATEGIES.add(
         FeatureExtraction,
         plan,
         (RAZAVIAN, BERT, ADAMW),
+        fits,
     ),
 )

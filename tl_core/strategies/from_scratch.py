@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tl_core.layers import HEAD
 from tl_core.plan import Phase, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.fits import GUIDE, MUCH, doubt, hard_to_judge, kept
 from tl_core.strategies.recipes import (
     HE,
     SMITH,
@@ -16,6 +17,12 @@ from tl_core.strategies.recipes import (
     size_reason,
     usable,
 )
+from tl_core.types import Finding
+
+CHARACTERS = "Zhang, Zhao & LeCun 2015, Character-level Convolutional Networks, arXiv:1509.01626"
+ENOUGH = {"image": 100_000, "text": 1_000_000}
+"""Items from which a network of its own can be worth it: 100,000 (BloomWiki, Transfer Learning, strategy selection
+guide); for texts several millions in Zhang, Zhao & LeCun 2015 (arXiv:1509.01626)."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,23 @@ def plan(setting: Setting, options: FromScratch) -> TransferPlan:
     )
 
 
+def fits(setting: Setting, options: FromScratch) -> tuple[Finding, ...]:
+    """Return where there is too little data for random weights."""
+    short = None
+    source = CHARACTERS if setting.modality == "text" else GUIDE
+    if setting.total < MUCH:
+        message = (
+            f"{setting.total:,} labelled items are too few to learn everything from nothing; a pretrained backbone "
+            "will nearly always be ahead."
+        )
+        short = doubt("scratch", message, "It is still a fair baseline to compare with.", HE)
+    elif setting.total < ENOUGH[setting.modality]:
+        kind = "texts" if setting.modality == "text" else "pictures"
+        message = f"Networks that start from nothing usually want {ENOUGH[setting.modality]:,} {kind} or more."
+        short = doubt("scratch", message, "It is still a fair baseline to compare with.", source, "info")
+    return kept(short, hard_to_judge(setting))
+
+
 STRATEGIES.add(
     "from_scratch",
     Strategy(
@@ -65,5 +89,6 @@ STRATEGIES.add(
         FromScratch,
         plan,
         (HE, SMITH),
+        fits,
     ),
 )

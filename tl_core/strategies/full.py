@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tl_core.layers import HEAD
 from tl_core.plan import Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.fits import fine_tuning
 from tl_core.strategies.recipes import (
     BERT,
     KORNBLITH,
@@ -21,6 +22,7 @@ from tl_core.strategies.recipes import (
     tune,
     tuning_epochs,
 )
+from tl_core.types import Finding
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,11 @@ def plan(setting: Setting, options: Full) -> TransferPlan:
     return TransferPlan(setting.backbone, "full", phases, batch_size=batch_size(setting), why=why, **options.extras())
 
 
+def fits(setting: Setting, options: Full) -> tuple[Finding, ...]:
+    """Return where there is too little data for it."""
+    return fine_tuning(setting)
+
+
 STRATEGIES.add(
     "full",
     Strategy(
@@ -59,5 +66,6 @@ STRATEGIES.add(
         Full,
         plan,
         (KORNBLITH, BERT, KUMAR),
+        fits,
     ),
 )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tl_core.plan import Phase, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.fits import doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
     DECAY,
     KUMAR,
@@ -20,6 +21,7 @@ from tl_core.strategies.recipes import (
     solved_head_reason,
     usable,
 )
+from tl_core.types import Finding
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,18 @@ def plan(setting: Setting, options: Gradual) -> TransferPlan:
     )
 
 
+def fits(setting: Setting, options: Gradual) -> tuple[Finding, ...]:
+    """Return where there is too little data, or too few blocks to thaw one after another."""
+    found = None
+    if len(setting.groups) <= 2:
+        message = f"This backbone has only {len(setting.groups)} blocks, too few to thaw one after another."
+        found = doubt("few-blocks", message, "Partial or full fine-tuning does the same in less time.", ULMFIT)
+    elif options.steps == 1:
+        message = "One block thaws, at once: this is partial fine-tuning."
+        found = doubt("one-step", message, "Thaw more blocks to make it gradual.", ULMFIT, "info")
+    return (*fine_tuning(setting), *kept(found))
+
+
 STRATEGIES.add(
     "gradual",
     Strategy(
@@ -76,5 +90,6 @@ STRATEGIES.add(
         Gradual,
         plan,
         (ULMFIT, KUMAR),
+        fits,
     ),
 )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tl_core.layers import HEAD
 from tl_core.plan import Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.fits import doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
     KUMAR,
     Extras,
@@ -19,6 +20,7 @@ from tl_core.strategies.recipes import (
     tune,
     tuning_epochs,
 )
+from tl_core.types import Finding
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,18 @@ def plan(setting: Setting, options: LpFt) -> TransferPlan:
     return TransferPlan(setting.backbone, "lp_ft", phases, batch_size=batch_size(setting), why=why, **options.extras())
 
 
+def fits(setting: Setting, options: LpFt) -> tuple[Finding, ...]:
+    """Return where there is too little data, or where the features are no good start."""
+    found = None
+    if setting.similarity == "very different":
+        message = (
+            "Your data is very different from what the backbone has seen. Keeping its features, which is what this "
+            "is good at, pays where they are good."
+        )
+        found = doubt("poor-features", message, "Full fine-tuning moves further from them.", KUMAR, "info")
+    return (*fine_tuning(setting), *kept(found))
+
+
 STRATEGIES.add(
     "lp_ft",
     Strategy(
@@ -64,5 +78,6 @@ STRATEGIES.add(
         LpFt,
         plan,
         (KUMAR,),
+        fits,
     ),
 )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tl_core.layers import HEAD
 from tl_core.plan import Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.fits import doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
     KUMAR,
     YOSINSKI,
@@ -21,6 +22,7 @@ from tl_core.strategies.recipes import (
     tune,
     tuning_epochs,
 )
+from tl_core.types import Finding
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,19 @@ def plan(setting: Setting, options: Partial) -> TransferPlan:
     )
 
 
+def fits(setting: Setting, options: Partial) -> tuple[Finding, ...]:
+    """Return where there is too little data, or where the last blocks are not enough or are already everything."""
+    found = None
+    if len(top(setting.groups, options.reach)) == len(setting.groups):
+        message = f"This backbone has only {len(setting.groups)} blocks, so all of it learns: nothing is partial."
+        found = doubt("all-of-it", message, "Choose fewer blocks to keep some frozen.", YOSINSKI)
+    elif setting.similarity == "very different":
+        message = "Your data is very different from what the backbone has seen; its frozen layers may fit badly too."
+        hint = "Fine-tuning all layers can follow further, if there is data enough."
+        found = doubt("far", message, hint, YOSINSKI, "info")
+    return (*fine_tuning(setting), *kept(found))
+
+
 STRATEGIES.add(
     "partial",
     Strategy(
@@ -65,5 +80,6 @@ STRATEGIES.add(
         Partial,
         plan,
         (YOSINSKI, KUMAR),
+        fits,
     ),
 )

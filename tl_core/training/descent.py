@@ -9,6 +9,7 @@ from torch import nn
 
 from tl_core.plan import Phase
 from tl_core.runs.events import RunEvent
+from tl_core.training.deciding import decide
 from tl_core.training.lessons import Lessons
 from tl_core.training.objectives import objective
 from tl_core.training.optimisers import make_optimiser
@@ -58,6 +59,7 @@ class Descent:
             self._load(saved)
         elif not run.fresh and run.best.score is None and self.aim.judged:
             run.best.take((yield from run.validate(self.phase, inputs)), {})
+        yield from decide(run, self.aim, inputs)
         self.lessons = Lessons(run, self.aim, inputs, self._optimiser(saved.under("moments") if saved else {}))
         self.watch = Watch(run, self.index)
         self.pace.mark()

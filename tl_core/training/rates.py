@@ -2,7 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from tl_core.plan import TransferPlan
+from tl_core.plan.checks import MAX_RATE
 
 BETA = 0.9
 TIMES = 4.0
@@ -72,3 +75,12 @@ def suggest(rates: Sequence[float], smoothed: Sequence[float]) -> float | None:
     if not kept or min(kept)[0] > FELL * kept[0][0]:
         return None
     return float(f"{min(kept)[1] / 10:.2g}")
+
+
+def with_rate_of(plan: TransferPlan, index: int, rate: float) -> TransferPlan:
+    """Return the plan with `rate` for the fastest group of a phase, and the others in proportion, to six digits."""
+    phase = plan.phases[index]
+    factor = rate / max(phase.lr.values())
+    lr = {group: float(f"{min(own * factor, MAX_RATE):.6g}") for group, own in phase.lr.items()}
+    phases = [replace(each, lr=lr) if place == index else each for place, each in enumerate(plan.phases)]
+    return replace(plan, phases=tuple(phases))

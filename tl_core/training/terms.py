@@ -1,6 +1,7 @@
 """The penalties of one run: prepared once, then terms of the loss at every step in which the backbone learns."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
