@@ -6,11 +6,13 @@ from dataclasses import replace
 import pytest
 
 from tests.training.helpers import SOLVED, descent, make_job, spec_of
+from tl_core.penalties import PENALTIES
 from tl_core.plan import Head, Loss, Penalty, Phase
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import EpochDone, PhaseStarted, RunEnded, RunPaused, RunResumed, RunStarted
 from tl_core.strategies import STRATEGIES, Setting
 from tl_core.training.loop import train
+from tl_core.training.run import Teacher
 
 EPOCHS = 3
 
@@ -100,10 +102,14 @@ def same_as_whole(make, seed):
 @pytest.mark.parametrize("name", list(STRATEGIES))
 def test_every_strategy_goes_on_as_if_nothing_had_happened(name, data, request):
     dataset = request.getfixturevalue(data)
-    plan = strategy_plan(name, dataset)
+    plan, teacher = strategy_plan(name, dataset), None
+    if any("teacher" in PENALTIES[penalty.name].needs for penalty in plan.penalties):
+        first = make_job(dataset, [SOLVED], folder="teacher")
+        whole(first)
+        teacher = Teacher(first.spec, first.plan, first.folder)
 
     def make(folder):
-        job = make_job(dataset, plan.phases, folder=folder, publish=0.0)
+        job = make_job(dataset, plan.phases, folder=folder, publish=0.0, teacher=teacher)
         return replace(job, plan=plan)
 
     same_as_whole(make, f"{name} {data}")
