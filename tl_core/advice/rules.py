@@ -37,7 +37,8 @@ HEAD_ONLY = ("feature_extraction", "lower_layers")
 DEFAULT_L2 = 0.1
 MEASURED_HERE = "Measured on this data by cross-validation"
 ORDER = (
-    "feature_extraction", "lower_layers", "lp_ft", "partial", "discriminative", "gradual", "full", "from_scratch",
+    *("feature_extraction", "lower_layers", "lp_ft", "partial", "discriminative", "gradual", "full"),
+    *("wise_ft", "lora", "from_scratch"),
 )  # fmt: skip
 
 
