@@ -21,7 +21,10 @@ class Contrastive:
     """What can be chosen."""
 
     draws: int = option(
-        DRAWS, "Items drawn", "How many items pass through the backbone in all; the time grows with it.", (64, 1_000_000)
+        DRAWS,
+        "Items drawn",
+        "How many items pass through the backbone in all; the time grows with it.",
+        (64, 1_000_000),
     )
     reach: str = option(
         "all", "Blocks to train", "How many of the last blocks learn.", choices=("one", "two", "half", "all")
