@@ -27,9 +27,11 @@ from tl_core.backbones.spec import BACKBONES, BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.data.sources import import_data
 from tl_core.data.split import SplitSpec
+from tl_core.errors import UsageError
+from tl_core.plan import TransferPlan
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import EpochDone, PhaseStarted, RunEnded, RunEvent
-from tl_core.strategies import Setting
+from tl_core.strategies import STRATEGIES, Setting
 from tl_core.training.loop import TrainJob, train
 from tl_core.workspace import Workspace
 
@@ -126,6 +128,14 @@ def setting(dataset: Dataset) -> Setting:
     smallest = int(np.unique(labels, return_counts=True)[1].min())
     groups = tuple(group.name for group in spec.groups)
     return Setting(spec.name, spec.modality, groups, len(labels), len(dataset.classes), smallest)
+
+
+def plan_of(strategy: str, dataset: Dataset) -> TransferPlan:
+    """Return a strategy's own plan for a data set; ends the benchmark with the registry's sentence if there is none."""
+    try:
+        return STRATEGIES[strategy].make(setting(dataset))
+    except UsageError as error:
+        raise SystemExit(str(error)) from error
 
 
 class BarePass:

@@ -37,12 +37,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.common import backbone, parser, peer, ratios, reached, result, run, sample, setting, split, workspace
+from benchmarks.common import backbone, parser, peer, plan_of, ratios, reached, result, run, sample, split, workspace
 from tl_core.backbones.preprocess import ImagePreprocessor, preprocessor
 from tl_core.backbones.spec import ImageInput
 from tl_core.data.dataset import Dataset
 from tl_core.features import FeatureStore
-from tl_core.strategies import STRATEGIES
 from tl_core.training.loop import TrainJob
 
 AIM = "<= 0.5"
@@ -52,7 +51,7 @@ Curve = list[tuple[float, float]]
 
 def product(dataset: Dataset, strategy: str, seed: int) -> tuple[Curve, float]:
     """Run what the app runs, from an empty store; returns the curve and the seconds of the whole run."""
-    plan = STRATEGIES[strategy].make(setting(dataset))
+    plan = plan_of(strategy, dataset)
     with workspace() as place:
         timed = run(TrainJob(dataset, backbone(dataset), plan, seed, place.root / "run", FeatureStore(place)))
     return timed.curve(), timed.seconds

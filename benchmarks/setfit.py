@@ -30,12 +30,12 @@ from benchmarks.common import (
     few,
     parser,
     peer,
+    plan_of,
     quiet,
     ratios,
     result,
     run,
     sample,
-    setting,
     titles,
     workspace,
 )
@@ -45,7 +45,6 @@ from tl_core.data.dataset import Dataset
 from tl_core.evaluation.curve import student
 from tl_core.evaluation.predict import Prepared, predict
 from tl_core.features import FeatureStore
-from tl_core.strategies import STRATEGIES
 from tl_core.training.loop import TrainJob, load_best
 from tl_core.workspace import Workspace
 
@@ -57,7 +56,7 @@ Side = tuple[float, float]
 def product(dataset: Dataset, test: pd.DataFrame, strategy: str, seed: int, place: Workspace) -> Side:
     """Train as the app does, then predict the test texts."""
     spec = backbone(dataset)
-    plan = STRATEGIES[strategy].make(setting(dataset))
+    plan = plan_of(strategy, dataset)
     folder = place.root / f"run-{seed}"
     seconds = run(TrainJob(dataset, spec, plan, seed, folder, FeatureStore(place))).seconds
     model = load_best(folder, spec, plan, len(dataset.classes))

@@ -331,3 +331,26 @@ def test_ctrl_c_keeps_what_was_learned(folder, tmp_path):
     assert store.list()[0].status == "stopped"
     assert (out / "weights.safetensors").exists()
     assert str(out) in printed
+
+
+def test_rates_are_tried_and_told(capsys, workspace, folder, plan):
+    code, out, _ = call(capsys, "rates", folder, "--plan", plan, "--json")
+    assert code == 0
+    curve = json.loads(out)
+    assert curve["phase"] == 0
+    assert len(curve["rates"]) == len(curve["smoothed"]) > 10
+    code, out, _ = call(capsys, "rates", folder, "--plan", plan)
+    assert code == 0
+    assert f"Suggested: {curve['suggestion']:g}" in out
+    assert "the plan has 0.1" in out
+
+
+def test_layers_are_tried_and_told(capsys, workspace, folder, plan):
+    code, out, _ = call(capsys, "layers", folder, "--plan", plan, "--json")
+    assert code == 0
+    sweep = json.loads(out)
+    assert [score["group"] for score in sweep["groups"]] == ["stem", "middle", "top"]
+    code, out, _ = call(capsys, "layers", folder, "--plan", plan)
+    assert code == 0
+    assert "none (the head alone)" in out
+    assert f"{sweep['groups'][1]['loss']:.3f}" in out

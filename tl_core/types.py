@@ -7,6 +7,7 @@ from pydantic import TypeAdapter
 
 Modality = Literal["image", "text"]
 Level = Literal["info", "warn", "stop"]
+Similarity = Literal["similar", "different", "very different", "not measured"]
 T = TypeVar("T")
 
 

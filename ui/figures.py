@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tl_core.evaluation.values import Curve, CurveArm, Report
-from ui.theme import BRAND, GRID, INK, SERIES, shade
+from tl_core.evaluation.values import Curve, CurveArm, LayerSweep, Report
+from tl_core.training.rates import RateCurve
+from ui.theme import BRAND, GRID, INK, MUTED, SERIES, TRAINABLE, shade
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -133,6 +134,75 @@ def _arm(figure: "Figure", arm: CurveArm) -> None:
         customdata=[[p.accuracy.low, p.accuracy.high] for p in arm.points],
         hovertemplate=f"{arm.title}: %{{y:.1%}} (%{{customdata[0]:.0%}} to %{{customdata[1]:.0%}})<extra></extra>",
     )
+
+
+def rates(shown: RateCurve) -> "Figure":
+    """Return a range test: the loss over the rate, as it was and smoothed, with the plan's rate and the suggestion."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    colour = shade(SERIES)[0]
+    for name, values, width, opacity in (("each step", shown.losses, 1, 0.35), ("smoothed", shown.smoothed, 2.5, 1.0)):
+        figure.add_scatter(
+            x=shown.rates, y=values, name=name, mode="lines", opacity=opacity, line={"color": colour, "width": width},
+            hovertemplate="%{x:.1e}: %{y:.3f}<extra></extra>",
+        )  # fmt: skip
+    marks = [(shown.present, "in the plan", shade(MUTED)), (shown.suggestion, "suggested", shade(INK))]
+    for place, (rate, name, ink) in enumerate(marks):
+        if rate is not None:
+            figure.add_vline(
+                x=rate, line={"color": ink, "width": 1.5, "dash": "dash"}, annotation_text=name,
+                annotation_position=("bottom right", "top right")[place],
+            )  # fmt: skip
+    figure.update_xaxes(type="log", title="Learning rate", gridcolor=shade(GRID), exponentformat="power")
+    worst = 1.5 * max(shown.smoothed[0], min(shown.smoothed))
+    figure.update_yaxes(title="Loss", gridcolor=shade(GRID), range=[0, worst])
+    legend = {"orientation": "h", "yanchor": "bottom", "y": 1.08, "x": 0}
+    figure.update_layout(height=340, margin={**MARGIN, "t": 28}, dragmode=False, legend=legend)
+    return figure
+
+
+def layers(shown: LayerSweep) -> "Figure":
+    """Return a layer-wise sweep: one bar a group with its 95 % interval, and the frozen probe's before them."""
+    import plotly.graph_objects as go
+
+    scores = [shown.baseline, *shown.groups]
+    names = ["head alone", *(score.group for score in shown.groups)]
+    values = [score.accuracy for score in scores]
+    spread = {
+        "type": "data", "symmetric": False, "array": [v.high - v.value for v in values],
+        "arrayminus": [v.value - v.low for v in values], "color": shade(INK), "thickness": 1,
+    }  # fmt: skip
+    colours = [shade(MUTED), *[TRAINABLE.now] * len(shown.groups)]
+    figure = go.Figure(
+        go.Bar(
+            x=names,
+            y=[v.value for v in values],
+            marker={"color": colours},
+            error_y=spread,
+            customdata=[[v.low, v.high] for v in values],
+            hovertemplate="%{x}: %{y:.1%} (%{customdata[0]:.0%} to %{customdata[1]:.0%})<extra></extra>",
+        )
+    )
+    figure.add_hline(y=shown.baseline.accuracy.value, line={"color": shade(MUTED), "width": 1.5, "dash": "dash"})
+    figure.update_yaxes(
+        title="Accuracy on the validation items", tickformat=".0%", gridcolor=shade(GRID), range=[0, 1.02]
+    )
+    figure.update_layout(height=340, margin=MARGIN, dragmode=False)
+    return figure
+
+
+def rates_words(shown: RateCurve) -> str:
+    """Return a range test in words."""
+    best = min(shown.smoothed)
+    said = "no rate is suggested" if shown.suggestion is None else f"{shown.suggestion:g} is suggested"
+    return f"Loss over a growing learning rate, from {shown.smoothed[0]:.2f} down to {best:.2f}; {said}"
+
+
+def layers_words(shown: LayerSweep) -> str:
+    """Return a layer-wise sweep in words."""
+    scores = [("the head alone", shown.baseline), *((score.group, score) for score in shown.groups)]
+    return "Accuracy with one layer group trained: " + ", ".join(f"{n} {s.accuracy.value:.0%}" for n, s in scores)
 
 
 def confusion_words(report: Report) -> str:

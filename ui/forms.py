@@ -1,6 +1,7 @@
 """Forms made from dataclasses: a field's type and metadata say which widget it gets.
 
-Metadata keys: `label`, `help`, `min`, `max`, `step`, `choices` (values, or a mapping of value to what is read).
+Metadata keys: `label`, `help`, `min`, `max`, `step`, `choices` (values, or a mapping of value to what is read), `last`
+(shown after the others), `modality` (shown for that one alone).
 """
 
 import dataclasses
@@ -14,13 +15,16 @@ import streamlit as st
 COLUMN = 260
 
 
-def form(cls: type, values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+def form(cls: type, values: Mapping[str, Any], prefix: str, modality: str | None = None) -> dict[str, Any]:
     """Draw one widget for each field of a dataclass, and return what they hold.
 
-    `values` overrides the fields' defaults; `prefix` starts every widget's key.
+    `values` overrides the fields' defaults; `prefix` starts every widget's key. Fields for another modality than
+    `modality` are left out.
     """
     hints, result = get_type_hints(cls), {}
     shown = [item for item in dataclasses.fields(cls) if item.metadata.get("label")]
+    shown = [item for item in shown if not modality or item.metadata.get("modality") in (None, modality)]
+    shown.sort(key=lambda item: bool(item.metadata.get("last")))
     if shown:
         with st.grid("auto", min_column_width=COLUMN, gap="medium", key=f"{prefix}_grid"):
             for item in shown:

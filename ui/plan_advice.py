@@ -67,7 +67,8 @@ def recommendation(known: Ground) -> None:
             st.rerun()
         with st.expander("Adjust", icon=":material/tune:", key=f"plan_adjust_{name}"):
             usual = vars(strategy.defaults(known.setting)) | dict(card.options)
-            chosen = forms.form(strategy.options, usual | dict(session.current().options), f"plan_option_{name}")
+            values = usual | dict(session.current().options)
+            chosen = forms.form(strategy.options, values, f"plan_option_{name}", known.spec.modality)
             if not session.current().edited:
                 planning.set_options(known, name, chosen)
 

@@ -52,7 +52,7 @@ def ground() -> Ground:
     speed = read_speed(session.workspace(), spec.name)
     domain = session.current().domain or None
     advice = advise(found, spec, probe, speed, domain)
-    return Ground(dataset, spec, found, probe, speed, advice, setting_for(found, spec, probe))
+    return Ground(dataset, spec, found, probe, speed, advice, setting_for(found, spec, probe, speed, domain))
 
 
 def settle(known: Ground) -> TransferPlan:

@@ -10,11 +10,10 @@ import pydantic
 
 from tl_core.data.dataset import Dataset
 from tl_core.plan import Reason, TransferPlan
-from tl_core.types import Estimate, Finding, dump, load
+from tl_core.types import Estimate, Finding, Similarity, dump, load
 from tl_core.workspace import Workspace, read_json, write_json
 
 Pool = Literal["mean", "mean_std"]
-Similarity = Literal["similar", "different", "very different", "not measured"]
 NOT_MEASURED = "not measured yet"
 
 

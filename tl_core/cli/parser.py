@@ -18,6 +18,8 @@ COMMANDS = {
     "predict": "classify images or texts with a trained model",
     "evaluate": "measure a trained model on labelled data",
     "curve": "accuracy over the number of labels",
+    "rates": "which learning rates a plan can bear, found by trying",
+    "layers": "which layer groups are worth training, found by trying",
 }
 
 
@@ -52,31 +54,36 @@ def _parser() -> _Parser:
     parser = _Parser(prog="python -m tl_core", description="Graft: transfer learning, step by step.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     made = {name: commands.add_parser(name, help=text, description=text) for name, text in COMMANDS.items()}
-    for name in ("profile", "advise", "train", "curve"):
+    for name in ("profile", "advise", "train", "curve", "rates", "layers"):
         made[name].add_argument("data", metavar="DATA", help=DATA)
     _train(made["train"])
+    for name in ("train", "rates", "layers"):
+        _plan(made[name])
     made["resume"].add_argument("out", metavar="DIR", type=_path, help="the --out folder of an interrupted `train`")
     made["predict"].add_argument("bundle", metavar="DIR", type=_path, help="a folder that `train` wrote")
     made["predict"].add_argument("input", metavar="INPUT", help="an image, a text file, a zip, a folder, a CSV or TSV")
     made["predict"].add_argument("--out", metavar="FILE.csv", type=_path, required=True, help="the table to write")
     made["evaluate"].add_argument("bundle", metavar="DIR", type=_path, help="a folder that `train` wrote")
     made["evaluate"].add_argument("data", metavar="DATA", help=DATA)
-    for name in ("samples", "profile", "advise", "train", "resume", "evaluate", "curve"):
+    for name in ("samples", "profile", "advise", "train", "resume", "evaluate", "curve", "rates", "layers"):
         made[name].add_argument("--json", action="store_true", help="print one JSON document")
     return parser
 
 
 def _train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", type=_path, required=True, help="where the trained model goes")
+    parser.add_argument("--source", metavar="DATA", default="", help="labelled data of another task, to learn from too")
+    parser.add_argument("--target", metavar="DATA", default="", help="more data of the task, whose labels are not read")
+    parser.add_argument("--teacher", metavar="DIR", default="", help="a folder that `train` wrote, to learn from")
+    parser.add_argument("--fresh", action="store_true", help="start over where DIR holds an interrupted training")
+
+
+def _plan(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backbone", metavar="NAME", default="", help="default: what `advise` says")
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--strategy", metavar="NAME", default="", help="default: what `advise` says")
     choice.add_argument("--plan", metavar="FILE", type=_path, help="a transfer plan as YAML")
     parser.add_argument("--seed", metavar="N", type=_seed, default=0, help="default: 0")
-    parser.add_argument("--source", metavar="DATA", default="", help="labelled data of another task, to learn from too")
-    parser.add_argument("--target", metavar="DATA", default="", help="more data of the task, whose labels are not read")
-    parser.add_argument("--teacher", metavar="DIR", default="", help="a folder that `train` wrote, to learn from")
-    parser.add_argument("--fresh", action="store_true", help="start over where DIR holds an interrupted training")
 
 
 def _path(text: str) -> Path:

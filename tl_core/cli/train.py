@@ -32,24 +32,28 @@ STOPPED = 130
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Train what was asked for, or what is advised, and copy the bundle out."""
     out: Path = arguments.out
-    _check_names(arguments)
+    check_names(arguments)
     check_out(out, arguments.fresh)
-    written = _read(arguments.plan) if arguments.plan else None
     workspace = Workspace.default()
-    dataset = open_data(arguments.data, workspace, console)
-    if written is not None:
-        usable_profile(dataset)
-        plan, spec = _plan_from(written, arguments.backbone, dataset)
-    else:
-        spec = choose_backbone(arguments.backbone, dataset.modality)
-        plan = _advised(arguments.strategy, dataset, spec, workspace, console)
-    task = Task("train", spec.name, dataset.fingerprint, dataset.split, plan, arguments.seed, name=dataset.name)
+    dataset, plan = planned(arguments, workspace, console)
+    task = Task("train", plan.backbone, dataset.fingerprint, dataset.split, plan, arguments.seed, name=dataset.name)
     task = _with_others(task, arguments, dataset, workspace, console)
     run_id = begin(workspace, task)
     write_mark(out, Mark(workspace.root, run_id))
     with kept_on_failure(workspace, run_id, out, console):
         state = follow(workspace, run_id, console)
     return deliver(workspace, state, out, arguments.json, console)
+
+
+def planned(arguments: argparse.Namespace, workspace: Workspace, console: Console) -> tuple["Dataset", "TransferPlan"]:
+    """Bring in the data and return them with the plan: the written one, that of the named strategy, or the advised."""
+    written = _read(arguments.plan) if arguments.plan else None
+    dataset = open_data(arguments.data, workspace, console)
+    if written is not None:
+        usable_profile(dataset)
+        return dataset, _plan_from(written, arguments.backbone, dataset)[0]
+    spec = choose_backbone(arguments.backbone, dataset.modality)
+    return dataset, _advised(arguments.strategy, dataset, spec, workspace, console)
 
 
 def _with_others(
@@ -94,7 +98,7 @@ def deliver(workspace: Workspace, state: RunState, out: Path, as_json: bool, con
     return STOPPED if state.status == "stopped" else 0
 
 
-def _check_names(arguments: argparse.Namespace) -> None:
+def check_names(arguments: argparse.Namespace) -> None:
     """Refuse a misspelt name before the work begins. Raises UsageError."""
     from tl_core.backbones.spec import BACKBONES
     from tl_core.strategies import STRATEGIES

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pydantic
 
-from tl_core.evaluation.values import Curve, Report
+from tl_core.evaluation.values import Curve, LayerSweep, Report
 from tl_core.runs.task import Task
+from tl_core.training.rates import RateCurve
 from tl_core.types import dump, load
 from tl_core.workspace import Workspace, read_json, write_json
 
 REPORT = "report.json"
 BUNDLE = "bundle"
+RATES = "rates.json"
+LAYERS = "layers.json"
 
 
 def bundle_folder(run_folder: Path) -> Path:
@@ -50,3 +53,29 @@ def read_curve(workspace: Workspace, task: Task) -> Curve | None:
 def write_curve(workspace: Workspace, task: Task, curve: Curve) -> None:
     """Save a curve, whole or not at all. Raises WorkspaceError where it cannot be written."""
     write_json(curve_path(workspace, task), dump(curve))
+
+
+def read_rates(run_folder: Path) -> RateCurve | None:
+    """Return the range test of a run, None where it has none (yet)."""
+    try:
+        return load(RateCurve, read_json(run_folder / RATES))
+    except (OSError, ValueError, pydantic.ValidationError):
+        return None
+
+
+def write_rates(run_folder: Path, curve: RateCurve) -> None:
+    """Save a range test, whole or not at all. Raises WorkspaceError where it cannot be written."""
+    write_json(run_folder / RATES, dump(curve))
+
+
+def read_layers(run_folder: Path) -> LayerSweep | None:
+    """Return the layer-wise sweep of a run as far as it got, None where it has none (yet)."""
+    try:
+        return load(LayerSweep, read_json(run_folder / LAYERS))
+    except (OSError, ValueError, pydantic.ValidationError):
+        return None
+
+
+def write_layers(run_folder: Path, sweep: LayerSweep) -> None:
+    """Save a layer-wise sweep, whole or not at all. Raises WorkspaceError where it cannot be written."""
+    write_json(run_folder / LAYERS, dump(sweep))

@@ -107,3 +107,31 @@ class Curve:
         if arm.name not in order:
             return replace(self, arms=(*self.arms, arm))
         return replace(self, arms=tuple(arm if old.name == arm.name else old for old in self.arms))
+
+
+@dataclass(frozen=True)
+class LayerScore:
+    """Validation accuracy, and mean cross-entropy, with one layer group trained beside the head; "" is none."""
+
+    group: str
+    accuracy: Estimate
+    loss: float
+
+
+@dataclass(frozen=True)
+class LayerSweep:
+    """What training each layer group alone, beside a solved head, is worth after `steps` steps.
+
+    `baseline` is the frozen probe on the same items; `groups` holds those measured so far, of `total`.
+    """
+
+    backbone: str
+    fingerprint: str
+    steps: int
+    items: int
+    rate: float
+    head_rate: float
+    seed: int
+    total: int
+    baseline: LayerScore
+    groups: tuple[LayerScore, ...] = ()

@@ -7,6 +7,7 @@ from tl_core.jobs.curve import run_curve
 from tl_core.jobs.job import Events, Job
 from tl_core.jobs.probe import run_probe, run_speed
 from tl_core.jobs.train import run_train
+from tl_core.jobs.tuning import run_layers, run_rates
 from tl_core.runs.control import RunControl
 from tl_core.runs.events import RunEvent
 from tl_core.runs.task import Kind, Task
@@ -17,6 +18,8 @@ _KINDS: dict[Kind, Callable[[Job], Events]] = {
     "train": run_train,
     "curve": run_curve,
     "speed": run_speed,
+    "rates": run_rates,
+    "layers": run_layers,
 }
 
 

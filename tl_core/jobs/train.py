@@ -14,6 +14,7 @@ from tl_core.jobs.job import Events, Job
 from tl_core.jobs.others import open_others
 from tl_core.jobs.past import Past
 from tl_core.plan import TransferPlan
+from tl_core.runs import process
 from tl_core.runs.events import Noted, Progress, RunEnded, RunEvent
 from tl_core.runs.store import TRAINED, RunStore
 from tl_core.types import Finding
@@ -50,6 +51,8 @@ def run_train(job: Job) -> Events:
             source=others.source,
             target=others.target,
             teacher=others.teacher,
+            resume=past.begun,
+            edits=past.edits,
         )
         yield from _train(job, loop.train(training, job.control), past)
     if past.ended is None or past.ended.status == "failed" or not (job.folder / FILE).exists():
@@ -93,6 +96,7 @@ def _measure(job: Job, dataset: Dataset, past: Past) -> Events:
     write_bundle(bundle_folder(job.folder), Material(model, spec, dataset, report))
     yield Progress("writing the bundle", 1, 1)
     numbers = {"accuracy": report.accuracy.value, "macro_f1": report.macro_f1.value, "seconds": past.seconds}
+    numbers["memory"] = float(process.peak_memory())
     RunStore(job.workspace).summarise(job.folder.name, numbers)
     if task.compare_to:
         yield from _compare_back(job, dataset, report)
@@ -127,6 +131,7 @@ def _against_classical(dataset: Dataset, plan: TransferPlan, report: Report) -> 
 
 def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
     """Write this baseline's result into the report and the bundle of the run that it is a baseline for."""
+    from tl_core.evaluation.ensemble import CODE, ensemble
     from tl_core.export import Material
     from tl_core.export.bundle import write_bundle
     from tl_core.training.loop import load_best
@@ -144,7 +149,8 @@ def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
     budget = f"random weights, the same {len(dataset.rows('train')):,} training items{cap}"
     comparison = _compare("scratch", budget, theirs, [item.predicted for item in report.predictions])
     others = tuple(one for one in theirs.comparisons if one.baseline != "scratch")
-    theirs = replace(theirs, comparisons=(comparison, *others))
+    findings = tuple(one for one in theirs.findings if one.code != CODE)
+    theirs = replace(theirs, comparisons=(comparison, *others), findings=(*findings, ensemble(theirs, report)))
     write_report(folder, theirs)
     spec = BACKBONES[theirs.plan.backbone]
     model = load_best(folder, spec, theirs.plan, len(theirs.classes))

@@ -6,12 +6,12 @@ torch only inside their methods, because a form lists them in a process that nev
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tl_core.errors import PlanError
 from tl_core.plan import Penalty, TransferPlan
 from tl_core.registry import Registry
-from tl_core.types import Finding, Modality
+from tl_core.types import Finding, Level, Modality
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +33,12 @@ class Side:
     labels: "torch.Tensor"
     classes: tuple[str, ...] = ()
 
-    def draw(self, count: int, seed: int) -> "np.ndarray":
+    def labelled(self) -> "Side":
+        """Return the items that have a label."""
+        known = self.labels >= 0
+        return replace(self, rows=self.rows[known.cpu().numpy()], labels=self.labels[known])
+
+    def draw(self, count: int, *seed: int) -> "np.ndarray":
         """Return `count` positions in this side, drawn by `seed` alone, without repeats where there are enough."""
         import numpy as np
 
@@ -48,30 +53,63 @@ class Ground:
     `features(rows)` runs the present model on rows of the item space and returns pooled features `[B, D]`, with a
     gradient unless one is switched off; `model.head(features)` returns class scores `[B, K]`. `start` holds the
     pretrained value of every backbone parameter that any phase may move, by its name in `model`; these tensors never
-    change. `original_head` maps pooled features `[B, C]` to the scores of the classes that the backbone was trained on.
-    `teacher(rows)` returns a trained model's scores `[B, K]`.
+    change. `solved` says whether the head has learned anything. `original_head` maps pooled features `[B, D]` to the
+    scores of the classes that the backbone was trained on. `teacher(rows)` returns a trained model's scores `[B, K]`.
+    `linear(K)` makes a head of one linear layer for pooled features, `linear(K, (features, labels))` one that is the
+    logistic regression on features `[N, D]` and labels `[N]`.
     """
 
     model: "nn.Module"
     start: Mapping[str, "torch.Tensor"]
     train: Side
     features: Callable[["np.ndarray"], "torch.Tensor"]
+    linear: "Linear"
     batch_size: int
     seed: int
+    solved: bool = True
     source: Side | None = None
     target: Side | None = None
-    original_head: "nn.Module | None" = None
+    original_head: "Callable[[torch.Tensor], torch.Tensor] | None" = None
     teacher: Callable[["np.ndarray"], "torch.Tensor"] | None = None
     notes: list[Finding] = field(default_factory=list)
     """What a person should know of how the penalty was prepared; told as events."""
+
+    @property
+    def device(self) -> "torch.device":
+        """Where the model is."""
+        head: Any = self.model.head
+        return head.mean.device
+
+    @property
+    def width(self) -> int:
+        """Pooled features D."""
+        head: Any = self.model.head
+        return len(head.mean)
+
+    def told(self, code: str, message: str, level: Level = "info") -> None:
+        """Add a note."""
+        self.notes.append(Finding(level, code, message))
+
+    def cut(self, rows: "np.ndarray") -> "Iterator[np.ndarray]":
+        """Yield `rows` in their order, as many as go through the model at once."""
+        yield from (rows[at : at + self.batch_size] for at in range(0, len(rows), self.batch_size))
+
+
+class Linear(Protocol):
+    """Makes heads; see Ground."""
+
+    def __call__(self, n_classes: int, solve: "tuple[torch.Tensor, torch.Tensor] | None" = None, /) -> "nn.Module":
+        """Return a head for `n_classes` classes, solved on (features, labels) where they are given."""
+        ...
 
 
 @dataclass(frozen=True)
 class Batch:
     """One step: rows `[B]` of the item space, their pooled features `[B, D]`, class scores `[B, K]`, labels `[B]`.
 
-    `step` counts over the run, `position` is the share of the phase that is done. `features(rows)` runs the present
-    model, in the phase's own training mode, on other rows.
+    `step` counts over the run, `position` is the share of the phase that is done. `beside(rows)` runs the present
+    model, in the phase's own training mode, on other rows `[M]`; it returns the features of the batch `[B, D]` and
+    theirs `[M, D]`, made with the same normalisation statistics. `mix` is the batch's mixup.
     """
 
     rows: "np.ndarray"
@@ -80,7 +118,12 @@ class Batch:
     labels: "torch.Tensor"
     step: int
     position: float
-    features: Callable[["np.ndarray"], "torch.Tensor"]
+    beside: Callable[["np.ndarray"], "tuple[torch.Tensor, torch.Tensor]"]
+    mix: "Callable[[torch.Tensor], torch.Tensor] | None" = None
+
+    def drawn(self, side: Side, count: int, seed: int) -> "np.ndarray":
+        """Return `count` positions in `side`; step and batch decide them, so that the pieces of a batch differ."""
+        return side.draw(count, seed, self.step, int(self.rows[0]))
 
 
 class Term:
@@ -120,6 +163,8 @@ class PenaltyKind:
     make: Callable[[Any], Term]
     sources: tuple[str, ...]
     needs: tuple[Need, ...] = ()
+    guards: bool = True
+    """Whether it holds on to what was learned before, which random weights have not."""
     modalities: tuple[Modality, ...] = ("image", "text")
 
     def term(self, penalty: Penalty) -> Term:
@@ -176,6 +221,9 @@ def check_penalties(plan: TransferPlan, have: Sequence[Need], modality: Modality
         if modality not in kind.modalities:
             message = f"The penalty {penalty.name!r} does not fit a {modality} backbone."
             found.append(Finding("stop", "penalty-modality", message, kind.when, where))
+        if kind.guards and plan.init == "random":
+            message = f"The penalty {penalty.name!r} holds on to pretrained weights, and this plan starts from random."
+            found.append(Finding("warn", "penalty-random", message, "Leave it out, or start from pretrained.", where))
         for need in kind.needs:
             if need not in have:
                 what, hint = _MISSING[need]

@@ -26,7 +26,7 @@ class L2SP(Term):
         yield from ()
 
     def load(self, state: "Mapping[str, torch.Tensor]", ground: Ground) -> None:
-        """Note the pretrained weights and the parameters that are held to them."""
+        """Note the pretrained weights and the parameters that are held to them; statistics have no such pull."""
         self._parameters = dict(ground.model.named_parameters())
         self._start = ground.start
 
@@ -34,9 +34,10 @@ class L2SP(Term):
         """Return the term over what learns at this step."""
         import torch
 
-        pairs = [(self._parameters[n], w0) for n, w0 in self._start.items() if self._parameters[n].requires_grad]
+        held = ((self._parameters.get(name), w0) for name, w0 in self._start.items())
+        pairs = [(w, w0) for w, w0 in held if w is not None and w.requires_grad]
         if not pairs:
-            return batch.logits.new_zeros(())
+            return batch.pooled.new_zeros(())
         apart = torch._foreach_sub([w for w, _ in pairs], [w0 for _, w0 in pairs])
         return torch.stack([d.square().sum() for d in apart]).sum() / 2
 

@@ -38,9 +38,13 @@ def extras(plan: TransferPlan) -> Iterator[Finding]:
     if plan.penalties and not any(set(phase.lr) - {HEAD} for phase in plan.phases):
         message = "The penalties have no effect: they guard a backbone that learns, and here all of it is frozen."
         yield finding("warn", "penalty-idle", "penalties", message, "Leave them out, or thaw some layers.")
+    if plan.adapter is not None and any(phase.blend for phase in plan.phases):
+        message = "The plan mixes weights before and after a phase, but its adapters are products, which do not mix."
+        yield stop("blend-adapter", "adapter", message, "Leave out the adapter, or the blend.")
     yield from _adapter(plan)
     yield from _augment(plan.augment)
     yield from _loss(plan.loss)
+    yield from _known(TransferPlan, "precision", plan.precision, "precision")
 
 
 def _objective(phase: Phase, where: str, called: str) -> Iterator[Finding]:

@@ -21,8 +21,8 @@ class Phase:
 
     `objective` says what is learned: the "labels"; to fill in what is "masked" in items without labels
     (domain-adaptive pretraining); or to bring items of one label together and others apart ("contrastive").
-    `draws` caps the items of an epoch, drawn anew each time (pairs may draw an item again); None takes each once. `blend` ends the phase
-    with the mix of its first and its best weights that validation likes most (WiSE-FT).
+    `draws` caps the items of an epoch, drawn anew each time (pairs may draw an item again); None takes each once.
+    `blend` ends the phase with the mix of its first and its best weights that validation likes most (WiSE-FT).
     """
 
     name: str
@@ -104,7 +104,10 @@ class Reason:
 
 @dataclass(frozen=True)
 class TransferPlan:
-    """Everything the trainer executes; it knows no strategy."""
+    """Everything the trainer executes; it knows no strategy.
+
+    `precision` "auto" takes what a short measurement finds faster, where the loss agrees with float32's.
+    """
 
     backbone: str
     strategy: str
@@ -116,6 +119,7 @@ class TransferPlan:
     adapter: Adapter | None = None
     augment: Augment = Augment()
     loss: Loss = Loss()
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     why: tuple[Reason, ...] = ()
 
     @property

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from tl_core.errors import PlanError
 from tl_core.plan import TransferPlan
 from tl_core.registry import Registry
-from tl_core.types import Modality
+from tl_core.types import Finding, Modality, Similarity
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,11 @@ class Setting:
     and `per_class_min` those of the smallest class. `tap`, `pool` and `l2` are the depth, pooling and L2 strength
     per item that served a linear head best (the probe's, or the defaults before a probe); `last_l2` is the L2
     strength for the last group, where it differs.
+
+    The rest is known to advice alone, and the defaults say that it is not known: `n_validation` items that judge;
+    how near the data is to what the backbone has seen; whether the last group's features served it better than
+    lower ones; the kind of processor that trains; the backbone's `parameters` (0: not known); and whether there is a
+    second data set, unlabelled (`has_target`) or labelled (`has_source`).
     """
 
     backbone: str
@@ -30,11 +35,36 @@ class Setting:
     pool: str = "mean"
     l2: float = 0.01
     last_l2: float | None = None
+    n_validation: int = 0
+    similarity: Similarity = "not measured"
+    last_is_best: bool | None = None
+    device: Literal["cpu", "cuda"] = "cpu"
+    parameters: int = 0
+    has_target: bool = False
+    has_source: bool = False
+
+    @property
+    def total(self) -> int:
+        """Labelled items to learn from: training and validation together, as the published tables count."""
+        return self.n_train + self.n_validation
+
+    @property
+    def per_class(self) -> float:
+        """Labelled items of the average class."""
+        return self.total / max(1, self.n_classes)
+
+
+def no_doubts(setting: Setting, options: Any) -> tuple[Finding, ...]:
+    """Return nothing: a strategy that makes sense everywhere."""
+    return ()
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """A recipe. `options` is a dataclass whose fields carry what a form needs (see `option`)."""
+    """A recipe. `options` is a dataclass whose fields carry what a form needs (see `option`).
+
+    `fits` says where the strategy makes little sense for a setting, as findings that never block it.
+    """
 
     name: str
     title: str
@@ -43,6 +73,7 @@ class Strategy:
     options: type[Any]
     plan: Callable[[Setting, Any], TransferPlan]
     sources: tuple[str, ...]
+    fits: Callable[[Setting, Any], tuple[Finding, ...]] = no_doubts
 
     def defaults(self, setting: Setting) -> Any:
         """Return the options that suit `setting`: the plain defaults, with those that depend on the data set."""
@@ -51,6 +82,13 @@ class Strategy:
 
     def make(self, setting: Setting, options: Mapping[str, Any] | None = None) -> TransferPlan:
         """Return the plan for `setting`, with some options changed by name. Raises PlanError for a bad option."""
+        return self.plan(setting, self._chosen(setting, options))
+
+    def doubts(self, setting: Setting, options: Mapping[str, Any] | None = None) -> tuple[Finding, ...]:
+        """Return why the strategy makes little sense for `setting`, if it does not. Raises PlanError as `make`."""
+        return self.fits(setting, self._chosen(setting, options))
+
+    def _chosen(self, setting: Setting, options: Mapping[str, Any] | None) -> Any:
         chosen = self.defaults(setting)
         known = {f.name: f for f in fields(self.options)}
         for name, value in (options or {}).items():
@@ -58,7 +96,11 @@ class Strategy:
                 there_are = ", ".join(known) or "none"
                 raise PlanError(f"The strategy {self.name!r} has no option {name!r}.", f"There are: {there_are}.")
             _check(known[name].metadata, value)
-        return self.plan(setting, replace(chosen, **(options or {})))
+            only = known[name].metadata["modality"]
+            if only not in (None, setting.modality) and value != known[name].default:
+                message = f"{known[name].metadata['label']}: {value!r} is made for {only}s, and these are not."
+                raise PlanError(message, f"Leave it at {known[name].default!r}.")
+        return replace(chosen, **(options or {}))
 
 
 def option(
@@ -67,12 +109,19 @@ def option(
     help: str,
     bounds: tuple[float, float] | None = None,
     choices: tuple[str, ...] = (),
-    usual: Callable[[Setting], Any] | None = None,
+    **more: Any,
 ) -> Any:
-    """Return a dataclass field for a form: label, help, min and max or choices; `usual` suits it to a setting."""
+    """Return a dataclass field for a form: label, help, min and max or choices.
+
+    `more`: `source`, where the default comes from, which the help then names; `usual`, a function that suits the
+    value to a setting; `modality`, where the option is for one alone; `last`, where a form shows it after the others.
+    """
     low, high = bounds or (None, None)
-    metadata = {"label": label, "help": help, "min": low, "max": high, "choices": choices, "usual": usual}
-    return field(default=default, metadata=metadata)
+    if source := more.get("source"):
+        help = f"{help} Source of the usual value: {source}."
+    metadata = {"label": label, "help": help, "min": low, "max": high, "choices": choices}
+    unsaid = {"source": "", "usual": None, "modality": None, "last": False}
+    return field(default=default, metadata=unsaid | metadata | more)
 
 
 def _check(metadata: Mapping[str, Any], value: Any) -> None:

@@ -4,37 +4,46 @@ from dataclasses import dataclass
 
 from tl_core.plan import Phase, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.fits import doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
     DECAY,
     KUMAR,
     ULMFIT,
     YOSINSKI,
+    Extras,
     backbone_rate,
     batch_size,
+    epochs_option,
     graded,
     last_l2,
+    patience_option,
     rate_reason,
+    scale_option,
     scaled,
     size_reason,
     solve_head,
     solved_head_reason,
     top,
-    tuning_epochs,
     usable,
 )
+from tl_core.types import Finding
 
 
 @dataclass(frozen=True)
-class Discriminative:
+class Discriminative(Extras):
     """What can be chosen."""
 
     reach: str = option("all", "Blocks to train", "The last half of the network, or all.", choices=("half", "all"))
     decay: float = option(
-        0.4, "Rate of the block below (a)", "lr(l) = base * a^(L - l): times the rate of the block above.", (0.05, 1.0)
+        0.4,
+        "Rate of the block below (a)",
+        "lr(l) = base * a^(L - l): times the rate of the block above.",
+        (0.05, 1.0),
+        source=f"1/2.6 in {ULMFIT}",
     )
-    epochs: int = option(8, "Epochs at most", "Early stopping may end sooner.", (1, 200), usual=tuning_epochs)
-    scale: float = option(1.0, "Learning rate, times the usual", "1 is the usual rate; less is safer.", (0.05, 20.0))
-    patience: int = option(3, "Patience", "Stop after so many epochs without a better validation.", (1, 50))
+    epochs: int = epochs_option(8)
+    scale: float = scale_option()
+    patience: int = patience_option(3)
 
 
 def plan(setting: Setting, options: Discriminative) -> TransferPlan:
@@ -59,7 +68,19 @@ def plan(setting: Setting, options: Discriminative) -> TransferPlan:
         size_reason(setting),
     )
     phases = (solve_head(last_l2(setting), final=False), tuning)
-    return TransferPlan(setting.backbone, "discriminative", phases, batch_size=batch_size(setting), why=why)
+    return TransferPlan(
+        setting.backbone, "discriminative", phases, batch_size=batch_size(setting), why=why, **options.extras()
+    )
+
+
+def fits(setting: Setting, options: Discriminative) -> tuple[Finding, ...]:
+    """Return where there is too little data, or where the rates cannot fall."""
+    found = None
+    if options.decay == 1 or len(top(setting.groups, options.reach)) == 1:
+        message = "With these choices every block that learns has the same rate, so nothing falls."
+        hint = "It is the same as fine-tuning at one rate."
+        found = doubt("no-fall", message, hint, ULMFIT, "info")
+    return (*fine_tuning(setting), *kept(found))
 
 
 STRATEGIES.add(
@@ -72,5 +93,6 @@ STRATEGIES.add(
         Discriminative,
         plan,
         (ULMFIT, YOSINSKI, KUMAR),
+        fits,
     ),
 )

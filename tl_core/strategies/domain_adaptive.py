@@ -5,24 +5,30 @@ from dataclasses import dataclass
 from tl_core.layers import HEAD
 from tl_core.plan import Phase, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.fits import doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
     BERT,
     DECAY,
+    OWN,
+    WARMUP,
     backbone_rate,
     batch_size,
+    epochs_option,
     last_l2,
     rate_reason,
+    scale_option,
     scaled,
     size_reason,
     solve_head,
     solved_head_reason,
     top,
     tune,
-    tuning_epochs,
 )
+from tl_core.types import Finding
 
 GURURANGAN = "Gururangan et al. 2020, Don't Stop Pretraining, arXiv:2004.10964"
 SIMMIM = "Xie et al. 2022, SimMIM, arXiv:2111.09886"
+CONVNEXT_V2 = "Woo et al. 2023, ConvNeXt V2, arXiv:2301.00808"
 MASKED_RATE = 1e-4
 """AdamW's peak rate for filling in, the one of Gururangan et al. 2020 for a task's own texts (table 14)."""
 
@@ -31,7 +37,10 @@ MASKED_RATE = 1e-4
 class DomainAdaptive:
     """What can be chosen."""
 
-    passes: int = option(10, "Passes over the items", "How often each item is masked anew and filled in.", (1, 500))
+    passes: int = option(
+        10, "Passes over the items", "How often each item is masked anew and filled in.", (1, 500),
+        source=f"{OWN}; {GURURANGAN} take 100 over a task's own texts, for hours on a GPU",
+    )  # fmt: skip
     adapt: str = option(
         "all", "Blocks to adapt", "How many of the last blocks learn to fill in.", choices=("one", "two", "half", "all")
     )
@@ -41,8 +50,8 @@ class DomainAdaptive:
         "How many of the last blocks learn the labels afterwards; with none, only the head does.",
         choices=("none", "one", "two", "half", "all"),
     )
-    epochs: int = option(6, "Epochs at most", "Of fine-tuning; it may end sooner.", (1, 200), usual=tuning_epochs)
-    scale: float = option(1.0, "Learning rate, times the usual", "1 is the usual rate; less is safer.", (0.05, 20.0))
+    epochs: int = epochs_option(6, "Of fine-tuning; it may end sooner.")
+    scale: float = scale_option()
 
 
 def plan(setting: Setting, options: DomainAdaptive) -> TransferPlan:
@@ -52,7 +61,7 @@ def plan(setting: Setting, options: DomainAdaptive) -> TransferPlan:
         options.passes,
         dict.fromkeys(top(setting.groups, options.adapt), scaled(MASKED_RATE, options.scale)),
         schedule="linear",
-        warmup=0.1,
+        warmup=WARMUP,
         weight_decay=DECAY,
         objective="masked",
     )
@@ -72,6 +81,23 @@ def plan(setting: Setting, options: DomainAdaptive) -> TransferPlan:
     )
 
 
+def fits(setting: Setting, options: DomainAdaptive) -> tuple[Finding, ...]:
+    """Return where there is nothing to adapt with or to, and where the labels are too few for what follows."""
+    alone = near = kind = None
+    if not setting.has_target:
+        message = "There is no second data set, so only the labelled items are filled in; that teaches little."
+        hint = "Give thousands of unlabelled items of your domain as a second data set."
+        alone = doubt("no-target", message, hint, GURURANGAN)
+    if setting.similarity == "similar":
+        message = "Your data is like what the backbone has seen; the gain grows with the distance."
+        near = doubt("near", message, "It may not be worth its time.", GURURANGAN, "info")
+    if setting.modality == "image":
+        message = "Filling in pictures was made for transformers; plain convolutional networks gain little by it."
+        kind = doubt("masked-pictures", message, "Compare it with the same plan without it.", CONVNEXT_V2, "info")
+    after = fine_tuning(setting) if options.reach != "none" else ()
+    return (*kept(alone, near, kind), *after)
+
+
 STRATEGIES.add(
     "domain_adaptive",
     Strategy(
@@ -83,5 +109,6 @@ STRATEGIES.add(
         DomainAdaptive,
         plan,
         (GURURANGAN, SIMMIM, BERT),
+        fits,
     ),
 )

@@ -5,11 +5,16 @@ from dataclasses import dataclass
 from tl_core.layers import HEAD
 from tl_core.plan import Head, Phase, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.fits import FEW_PER_CLASS, MUCH, doubt, kept
 from tl_core.strategies.recipes import (
     ADAMW,
+    ALAIN,
     BERT,
+    CS231N,
     DECAY,
     HEAD_RATE,
+    OWN,
+    PRECHELT,
     RAZAVIAN,
     SOLVER_ITERATIONS,
     batch_size,
@@ -17,7 +22,10 @@ from tl_core.strategies.recipes import (
     solve_head,
     usable,
 )
+from tl_core.types import Finding
 
+ESL_NETWORKS = "Hastie, Tibshirani & Friedman 2009, The Elements of Statistical Learning, section 11.5"
+SRIVASTAVA = "Srivastava et al. 2014, Dropout, https://jmlr.org/papers/v15/srivastava14a.html"
 HEADS = ("linear", "mlp")
 
 
@@ -31,12 +39,20 @@ class FeatureExtraction:
         "A linear layer is solved exactly; a small network (mlp) can bend its borders, and needs more items.",
         choices=HEADS,
     )
-    hidden: int = option(256, "Hidden units", "The width of the small network. A linear head has none.", (8, 4096))
-    dropout: float = option(0.2, "Dropout", "Share of hidden units left out at each step (mlp only).", (0.0, 0.9))
-    iterations: int = option(
-        SOLVER_ITERATIONS, "Epochs", "Passes over the stored features; they cost next to nothing.", (1, 500)
+    hidden: int = option(
+        256, "Hidden units", "The width of the small network. A linear head has none.", (8, 4096), source=OWN
     )
-    patience: int = option(10, "Patience", "Stop after so many epochs without a better validation (mlp).", (1, 100))
+    dropout: float = option(
+        0.2, "Dropout", "Share of hidden units left out at each step (mlp only).", (0.0, 0.9),
+        source=f"the lower end of {SRIVASTAVA}",
+    )  # fmt: skip
+    iterations: int = option(
+        SOLVER_ITERATIONS, "Epochs", "Passes over the stored features; they cost next to nothing.", (1, 500), source=OWN
+    )
+    patience: int = option(
+        10, "Patience", "Stop after so many epochs without a better validation (mlp).", (1, 100),
+        source=f"above the 3 to 6 of {PRECHELT}, as these epochs take no time",
+    )  # fmt: skip
 
 
 def plan(setting: Setting, options: FeatureExtraction) -> TransferPlan:
@@ -65,6 +81,28 @@ def plan(setting: Setting, options: FeatureExtraction) -> TransferPlan:
     )
 
 
+def fits(setting: Setting, options: FeatureExtraction) -> tuple[Finding, ...]:
+    """Return where frozen features leave much behind, and where the small network has too few items."""
+    far = deep = small = None
+    if setting.total > MUCH and setting.similarity in ("different", "very different"):
+        message = (
+            f"{setting.total:,} items of a domain {setting.similarity} from what the backbone has seen are enough for "
+            "it to adapt; frozen, it cannot."
+        )
+        hint = "Fine-tuning usually reaches further here, and takes longer."
+        far = doubt("adapt", message, hint, CS231N, "info")
+    if setting.last_is_best is False:
+        message = "On your data the features of a lower layer did as well as the last one's, or better."
+        deep = doubt("lower", message, "“Features from lower layers” uses them.", ALAIN, "info")
+    if options.head == "mlp" and setting.per_class < FEW_PER_CLASS:
+        message = (
+            f"A small network as a head is soon too free for about {setting.per_class:.0f} items a class: it can learn "
+            "them by heart."
+        )
+        small = doubt("free-head", message, "The linear head is safer.", ESL_NETWORKS)
+    return kept(far, deep, small)
+
+
 STRATEGIES.add(
     "feature_extraction",
     Strategy(
@@ -75,5 +113,6 @@ STRATEGIES.add(
         FeatureExtraction,
         plan,
         (RAZAVIAN, BERT, ADAMW),
+        fits,
     ),
 )

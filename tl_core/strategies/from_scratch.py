@@ -5,17 +5,45 @@ from dataclasses import dataclass
 from tl_core.layers import HEAD
 from tl_core.plan import Phase, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
-from tl_core.strategies.recipes import HE, SMITH, batch_size, scaled, scratch_epochs, scratch_rate, size_reason, usable
+from tl_core.strategies.fits import GUIDE, MUCH, doubt, hard_to_judge, kept
+from tl_core.strategies.recipes import (
+    DEIT,
+    HE,
+    KINGMA,
+    OWN,
+    PRECHELT,
+    SMITH,
+    Extras,
+    batch_size,
+    scale_option,
+    scaled,
+    scratch_epochs,
+    scratch_rate,
+    size_reason,
+    usable,
+)
+from tl_core.types import Finding
+
+CHARACTERS = "Zhang, Zhao & LeCun 2015, Character-level Convolutional Networks, arXiv:1509.01626"
+ENOUGH = {"image": 100_000, "text": 1_000_000}
+"""Items from which a network of its own can be worth it: 100,000 (BloomWiki, Transfer Learning, strategy selection
+guide); for texts several millions in Zhang, Zhao & LeCun 2015 (arXiv:1509.01626)."""
 
 
 @dataclass(frozen=True)
-class FromScratch:
+class FromScratch(Extras):
     """What can be chosen."""
 
-    epochs: int = option(30, "Epochs at most", "Random weights need many.", (1, 500), usual=scratch_epochs)
-    scale: float = option(1.0, "Learning rate, times the usual", "1 is the usual rate.", (0.05, 20.0))
-    decay: float = option(0.05, "Weight decay", "Pulls the weights towards nought.", (0.0, 1.0))
-    patience: int = option(20, "Patience", "Stop after so many epochs without a better validation.", (1, 500))
+    epochs: int = option(
+        30, "Epochs at most", "Random weights need many.", (1, 500), usual=scratch_epochs,
+        source=f"about 2,000 steps, {OWN}; one cycle needs few, {SMITH}",
+    )  # fmt: skip
+    scale: float = scale_option(source=f"for pictures the default of {KINGMA}; for texts {OWN}")
+    decay: float = option(0.05, "Weight decay", "Pulls the weights towards nought.", (0.0, 1.0), source=DEIT)
+    patience: int = option(
+        20, "Patience", "Stop after so many epochs without a better validation.", (1, 500),
+        source=f"above the 3 to 6 of {PRECHELT}, as the score falls before it rises within one cycle",
+    )  # fmt: skip
 
 
 def plan(setting: Setting, options: FromScratch) -> TransferPlan:
@@ -35,8 +63,31 @@ def plan(setting: Setting, options: FromScratch) -> TransferPlan:
         size_reason(setting),
     )
     return TransferPlan(
-        setting.backbone, "from_scratch", (phase,), init="random", batch_size=batch_size(setting), why=why
+        setting.backbone,
+        "from_scratch",
+        (phase,),
+        init="random",
+        batch_size=batch_size(setting),
+        why=why,
+        **options.extras(),
     )
+
+
+def fits(setting: Setting, options: FromScratch) -> tuple[Finding, ...]:
+    """Return where there is too little data for random weights."""
+    short = None
+    source = CHARACTERS if setting.modality == "text" else GUIDE
+    if setting.total < MUCH:
+        message = (
+            f"{setting.total:,} labelled items are too few to learn everything from nothing; a pretrained backbone "
+            "will nearly always be ahead."
+        )
+        short = doubt("scratch", message, "It is still a fair baseline to compare with.", HE)
+    elif setting.total < ENOUGH[setting.modality]:
+        kind = "texts" if setting.modality == "text" else "pictures"
+        message = f"Networks that start from nothing usually want {ENOUGH[setting.modality]:,} {kind} or more."
+        short = doubt("scratch", message, "It is still a fair baseline to compare with.", source, "info")
+    return kept(short, hard_to_judge(setting))
 
 
 STRATEGIES.add(
@@ -49,5 +100,6 @@ STRATEGIES.add(
         FromScratch,
         plan,
         (HE, SMITH),
+        fits,
     ),
 )

@@ -4,38 +4,57 @@ from dataclasses import dataclass
 
 from tl_core.plan import Phase, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.fits import GUIDE, doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
+    BERT,
     DECAY,
     KUMAR,
+    PRECHELT,
     ULMFIT,
+    Extras,
     backbone_rate,
     batch_size,
     graded,
     last_l2,
     rate_reason,
+    scale_option,
     scaled,
     size_reason,
     solve_head,
     solved_head_reason,
     usable,
 )
+from tl_core.types import Finding
 
 
 @dataclass(frozen=True)
-class Gradual:
+class Gradual(Extras):
     """What can be chosen."""
 
-    steps: int = option(3, "Blocks to thaw", "One more block thaws in each phase, from the head downwards.", (1, 14))
+    steps: int = option(
+        3, "Blocks to thaw", "One more block thaws in each phase, from the head downwards.", (1, 14),
+        source=f"as many as the network of {ULMFIT} has",
+    )  # fmt: skip
     epochs: int = option(
         5,
         "Epochs a phase at most",
         "A phase ends sooner at a plateau.",
         (1, 100),
         usual=lambda setting: 3 if setting.modality == "text" else 5,
+        source=f"5 in {GUIDE}; for texts {BERT}, A.3",
     )
-    decay: float = option(0.4, "Rate of the block below", "Times the rate of the block above it.", (0.05, 1.0))
-    scale: float = option(1.0, "Learning rate, times the usual", "1 is the usual rate; less is safer.", (0.05, 20.0))
-    patience: int = option(2, "Patience", "A plateau: so many epochs without a better validation.", (1, 50))
+    decay: float = option(
+        0.4,
+        "Rate of the block below",
+        "Times the rate of the block above it.",
+        (0.05, 1.0),
+        source=f"1/2.6 in {ULMFIT}",
+    )
+    scale: float = scale_option()
+    patience: int = option(
+        2, "Patience", "A plateau: so many epochs without a better validation.", (1, 50),
+        source=f"below the 3 to 6 of {PRECHELT}, as the next phase goes on",
+    )  # fmt: skip
 
 
 def plan(setting: Setting, options: Gradual) -> TransferPlan:
@@ -60,7 +79,21 @@ def plan(setting: Setting, options: Gradual) -> TransferPlan:
         rate_reason(setting),
         size_reason(setting),
     )
-    return TransferPlan(setting.backbone, "gradual", tuple(phases), batch_size=batch_size(setting), why=why)
+    return TransferPlan(
+        setting.backbone, "gradual", tuple(phases), batch_size=batch_size(setting), why=why, **options.extras()
+    )
+
+
+def fits(setting: Setting, options: Gradual) -> tuple[Finding, ...]:
+    """Return where there is too little data, or too few blocks to thaw one after another."""
+    found = None
+    if len(setting.groups) <= 2:
+        message = f"This backbone has only {len(setting.groups)} blocks, too few to thaw one after another."
+        found = doubt("few-blocks", message, "Partial or full fine-tuning does the same in less time.", ULMFIT)
+    elif options.steps == 1:
+        message = "One block thaws, at once: this is partial fine-tuning."
+        found = doubt("one-step", message, "Thaw more blocks to make it gradual.", ULMFIT, "info")
+    return (*fine_tuning(setting), *kept(found))
 
 
 STRATEGIES.add(
@@ -73,5 +106,6 @@ STRATEGIES.add(
         Gradual,
         plan,
         (ULMFIT, KUMAR),
+        fits,
     ),
 )

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from tl_core.errors import PlanError
 from tl_core.plan import Head, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
-from tl_core.strategies.recipes import ALAIN, SOLVER_ITERATIONS, YOSINSKI, batch_size, solve_head
+from tl_core.strategies.fits import MUCH, doubt, kept
+from tl_core.strategies.recipes import ALAIN, CS231N, OWN, SOLVER_ITERATIONS, YOSINSKI, batch_size, solve_head
+from tl_core.types import Finding
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class LowerLayers:
         choices=("mean", "mean_std"),
     )
     iterations: int = option(
-        SOLVER_ITERATIONS, "Epochs", "Passes over the stored features; they cost next to nothing.", (1, 500)
+        SOLVER_ITERATIONS, "Epochs", "Passes over the stored features; they cost next to nothing.", (1, 500), source=OWN
     )
 
 
@@ -49,6 +51,32 @@ def plan(setting: Setting, options: LowerLayers) -> TransferPlan:
     )
 
 
+def fits(setting: Setting, options: LowerLayers) -> tuple[Finding, ...]:
+    """Return where the last layer serves as well, or where the data could carry more than a head."""
+    return kept(_near(setting, options), _much(setting))
+
+
+def _near(setting: Setting, options: LowerLayers) -> Finding | None:
+    """Return what speaks for the last layer: the cut itself, the measurement, or else the domain."""
+    if options.tap == setting.groups[-1] or len(setting.groups) == 1:
+        message = "The cut is after the last layers, so nothing is cut off."
+        return doubt("no-cut", message, "This is the same as feature extraction.", YOSINSKI, "info")
+    if setting.last_is_best:
+        message = "On your data the last layer's features did better than any lower ones."
+        return doubt("last-is-best", message, "“Feature extraction” uses them.", ALAIN)
+    if setting.last_is_best is None and setting.similarity == "similar":
+        message = "Your data is like what the backbone has seen, and there its last layers serve best."
+        return doubt("near", message, "“Feature extraction” uses them.", YOSINSKI)
+    return None
+
+
+def _much(setting: Setting) -> Finding | None:
+    if setting.total <= MUCH:
+        return None
+    message = f"{setting.total:,} items could teach the upper layers the new domain instead of leaving them out."
+    return doubt("adapt", message, "Fine-tuning usually reaches further here, and takes longer.", CS231N, "info")
+
+
 STRATEGIES.add(
     "lower_layers",
     Strategy(
@@ -59,5 +87,6 @@ STRATEGIES.add(
         LowerLayers,
         plan,
         (YOSINSKI, ALAIN),
+        fits,
     ),
 )

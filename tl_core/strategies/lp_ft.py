@@ -5,30 +5,36 @@ from dataclasses import dataclass
 from tl_core.layers import HEAD
 from tl_core.plan import Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.fits import doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
     KUMAR,
+    OWN,
+    Extras,
     backbone_rate,
     batch_size,
+    epochs_option,
     last_l2,
+    patience_option,
     rate_reason,
     scaled,
     size_reason,
     solve_head,
     solved_head_reason,
     tune,
-    tuning_epochs,
 )
+from tl_core.types import Finding
 
 
 @dataclass(frozen=True)
-class LpFt:
+class LpFt(Extras):
     """What can be chosen."""
 
-    epochs: int = option(8, "Epochs at most", "Early stopping may end sooner.", (1, 200), usual=tuning_epochs)
+    epochs: int = epochs_option(8)
     scale: float = option(
-        0.3, "Learning rate, times the usual", "After a solved head a smaller rate is enough.", (0.01, 10.0)
-    )
-    patience: int = option(3, "Patience", "Stop after so many epochs without a better validation.", (1, 50))
+        0.3, "Learning rate, times the usual", "After a solved head a smaller rate is enough.", (0.01, 10.0),
+        source=f"{OWN}, after {KUMAR}",
+    )  # fmt: skip
+    patience: int = patience_option(3)
 
 
 def plan(setting: Setting, options: LpFt) -> TransferPlan:
@@ -50,7 +56,19 @@ def plan(setting: Setting, options: LpFt) -> TransferPlan:
         rate_reason(setting),
         size_reason(setting),
     )
-    return TransferPlan(setting.backbone, "lp_ft", phases, batch_size=batch_size(setting), why=why)
+    return TransferPlan(setting.backbone, "lp_ft", phases, batch_size=batch_size(setting), why=why, **options.extras())
+
+
+def fits(setting: Setting, options: LpFt) -> tuple[Finding, ...]:
+    """Return where there is too little data, or where the features are no good start."""
+    found = None
+    if setting.similarity == "very different":
+        message = (
+            "Your data is very different from what the backbone has seen. Keeping its features, which is what this "
+            "is good at, pays where they are good."
+        )
+        found = doubt("poor-features", message, "Full fine-tuning moves further from them.", KUMAR, "info")
+    return (*fine_tuning(setting), *kept(found))
 
 
 STRATEGIES.add(
@@ -63,5 +81,6 @@ STRATEGIES.add(
         LpFt,
         plan,
         (KUMAR,),
+        fits,
     ),
 )

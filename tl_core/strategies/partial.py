@@ -5,33 +5,38 @@ from dataclasses import dataclass
 from tl_core.layers import HEAD
 from tl_core.plan import Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.fits import doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
     KUMAR,
     YOSINSKI,
+    Extras,
     backbone_rate,
     batch_size,
+    epochs_option,
     last_l2,
+    patience_option,
     rate_reason,
+    scale_option,
     scaled,
     size_reason,
     solve_head,
     solved_head_reason,
     top,
     tune,
-    tuning_epochs,
 )
+from tl_core.types import Finding
 
 
 @dataclass(frozen=True)
-class Partial:
+class Partial(Extras):
     """What can be chosen."""
 
     reach: str = option(
         "two", "Blocks to train", "How many of the last blocks learn with the head.", choices=("one", "two", "half")
     )
-    epochs: int = option(12, "Epochs at most", "Early stopping may end sooner.", (1, 200), usual=tuning_epochs)
-    scale: float = option(1.0, "Learning rate, times the usual", "1 is the usual rate; less is safer.", (0.05, 20.0))
-    patience: int = option(3, "Patience", "Stop after so many epochs without a better validation.", (1, 50))
+    epochs: int = epochs_option(12)
+    scale: float = scale_option()
+    patience: int = patience_option(3)
 
 
 def plan(setting: Setting, options: Partial) -> TransferPlan:
@@ -49,7 +54,22 @@ def plan(setting: Setting, options: Partial) -> TransferPlan:
         rate_reason(setting),
         size_reason(setting),
     )
-    return TransferPlan(setting.backbone, "partial", phases, batch_size=batch_size(setting), why=why)
+    return TransferPlan(
+        setting.backbone, "partial", phases, batch_size=batch_size(setting), why=why, **options.extras()
+    )
+
+
+def fits(setting: Setting, options: Partial) -> tuple[Finding, ...]:
+    """Return where there is too little data, or where the last blocks are not enough or are already everything."""
+    found = None
+    if len(top(setting.groups, options.reach)) == len(setting.groups):
+        message = f"This backbone has only {len(setting.groups)} blocks, so all of it learns: nothing is partial."
+        found = doubt("all-of-it", message, "Choose fewer blocks to keep some frozen.", YOSINSKI)
+    elif setting.similarity == "very different":
+        message = "Your data is very different from what the backbone has seen; its frozen layers may fit badly too."
+        hint = "Fine-tuning all layers can follow further, if there is data enough."
+        found = doubt("far", message, hint, YOSINSKI, "info")
+    return (*fine_tuning(setting), *kept(found))
 
 
 STRATEGIES.add(
@@ -62,5 +82,6 @@ STRATEGIES.add(
         Partial,
         plan,
         (YOSINSKI, KUMAR),
+        fits,
     ),
 )

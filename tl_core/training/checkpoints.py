@@ -1,6 +1,6 @@
 """The best weights so far: in memory at every improvement, on disk at most every few seconds and at the end."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 
@@ -10,6 +10,7 @@ import torch
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.errors import RunError
 from tl_core.plan import TransferPlan
+from tl_core.training import adapters
 from tl_core.training.model import TransferModel, build_model
 from tl_core.workspace import write_bytes
 
@@ -43,6 +44,21 @@ class Best:
     def watch(self, names: Collection[str]) -> None:
         """Start a phase that may change the tensors `names`: their present values are the ones to beat."""
         self._kept = {name: tensor.clone() for name, tensor in self._model.state_dict().items() if name in names}
+
+    def extend(self, names: Collection[str]) -> None:
+        """Let the phase change more tensors: what it changes already keeps its best values."""
+        state = self._model.state_dict()
+        self._kept |= {name: state[name].clone() for name in names if name in state and name not in self._kept}
+
+    def state(self) -> Mapping[str, torch.Tensor]:
+        """Return the best values of the tensors that the phase may change."""
+        return self._kept
+
+    def load(self, score: Sequence[float] | None, accuracy: float, kept: Mapping[str, torch.Tensor]) -> None:
+        """Take back the best of a checkpoint."""
+        self.score = (score[0], score[1]) if score is not None else None
+        self.accuracy, self._dirty = accuracy, True
+        self._kept = {name: tensor.clone() for name, tensor in kept.items()}
 
     def take(self, validation: Metrics, train: Metrics) -> bool:
         """Make the model's present values the best, whatever they score; returns whether validation judged them."""
@@ -80,15 +96,17 @@ class Best:
 
 
 def load_best(folder: Path, spec: BackboneSpec, plan: TransferPlan, n_classes: int) -> TransferModel:
-    """Return the model with the best weights of the run in `folder`, in evaluation mode on the CPU.
+    """Return the model with the best weights of the run in `folder`, adapters merged, in evaluation mode on the CPU.
 
     Raises RunError where the run has left none, or they do not fit the plan.
     """
     model = build_model(spec, plan, n_classes, seed=0)
+    adapters.insert(model, spec, plan, seed=0)
     try:
         model.load_state_dict(safetensors.torch.load_file(folder / FILE))
     except FileNotFoundError as error:
         raise RunError("This run has no saved weights.", "Start it again and let it finish an epoch.") from error
     except (RuntimeError, safetensors.SafetensorError) as error:
         raise RunError("The saved weights do not fit this plan.", "Train again with the plan as it is now.") from error
+    adapters.merge(model, plan)
     return model.eval()

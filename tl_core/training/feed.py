@@ -10,6 +10,7 @@ from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.features import FeatureStore
 from tl_core.plan import TransferPlan
+from tl_core.training.augment import Policy, augmentation, view
 from tl_core.training.inputs import CachedInputs, PooledInputs, PreparedInputs, StagedInputs, batches, cache_prefix
 from tl_core.training.model import TransferModel
 from tl_core.training.space import ItemSpace
@@ -32,13 +33,27 @@ class Feed:
         self._dataset, self._spec, self._plan, self._store = dataset, spec, plan, store
         self._space = space
         self._cached: CachedInputs | None = None
+        self._vary: Policy | None = None
         self.stored = plan.init == "pretrained"
+        self.built: tuple[int, np.ndarray] | None = None
+        """The stage and the rows of the activations that are cached, or were where the run was interrupted."""
+
+    def augment(self, seed: int) -> None:
+        """Vary training pictures as the plan asks: fixed views join the item space, else each step varies anew.
+
+        Raises PlanError where the items are no pictures.
+        """
+        vary = augmentation(self._plan, self._spec)
+        if vary is not None and self._plan.augment.views:
+            self._space.add_views(self._plan.augment.views, view(vary), seed)
+        else:
+            self._vary = vary
 
     def changed(self, start: int) -> None:
         """Say that a phase has trained backbone stages from `start` on."""
         self.stored = False
-        if self._cached is not None and start < self._cached.start:
-            self._cached = None
+        if self.built is not None and start < self.built[0]:
+            self._cached = self.built = None
 
     def pooled(self, model: TransferModel, rows: np.ndarray) -> Generator[Stage, None, PooledInputs]:
         """Return pooled features of the given rows of the data set; the backbone runs where the store lacks them."""
@@ -59,14 +74,23 @@ class Feed:
     ) -> Generator[Stage, None, StagedInputs]:
         """Return inputs at stage `start`: cached activations within `limit` bytes, else items to prepare."""
         source = self.prepared(start)
-        if start == 0 or limit == 0:
+        source.vary = self._vary
+        if start == 0 or limit == 0 or self._vary is not None:
             return source
         if self._cached is None or self._cached.start != start or not self._cached.holds(rows):
-            self._cached = None
+            rows = self._as_built(start, rows)
+            self._cached = self.built = None
             for done, cache in cache_prefix(model, source, rows, self._plan.batch_size, limit):
                 self._cached = cache if done == len(rows) else None
                 yield "frozen layers", done, len(rows)
+            self.built = None if self._cached is None else (start, rows)
         return self._cached or source
+
+    def _as_built(self, start: int, rows: np.ndarray) -> np.ndarray:
+        """Return the rows to cache: those of before an interruption, so that batches, and bits, are the same."""
+        if self._cached is None and self.built is not None and self.built[0] == start:
+            return self.built[1] if np.isin(rows, self.built[1]).all() else rows
+        return rows
 
     def prepared(self, start: int) -> PreparedInputs:
         """Return inputs that run everything below stage `start` anew each time."""

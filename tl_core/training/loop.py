@@ -13,24 +13,37 @@ import logging
 import math
 from collections.abc import Generator, Iterator
 from dataclasses import replace
-from time import monotonic, time
+from time import time
 
 import torch
 
 from tl_core.layers import HEAD
-from tl_core.plan import Phase
 from tl_core.runs.control import RunControl
-from tl_core.runs.events import CheckpointSaved, EpochDone, Noted, PhaseStarted, RunEnded, RunEvent, StepDone
+from tl_core.runs.events import (
+    CheckpointSaved,
+    EpochDone,
+    Noted,
+    PhaseStarted,
+    RunEnded,
+    RunEvent,
+    RunResumed,
+    StepDone,
+)
 from tl_core.runs.failure import explain, unexpected
+from tl_core.training.augment import doubts
+from tl_core.training.blend import blend
 from tl_core.training.checkpoints import FILE, load_best
 from tl_core.training.convex import Solvable, Solver
+from tl_core.training.descent import Descent
+from tl_core.training.edits import obey, refuse, wait
 from tl_core.training.inputs import PooledInputs
-from tl_core.training.lessons import Lessons
 from tl_core.training.objectives import objective
 from tl_core.training.objectives.labels import class_weights
-from tl_core.training.optimisers import make_optimiser, out_of_memory, set_rates
-from tl_core.training.pace import Pace
+from tl_core.training.optimisers import out_of_memory, set_rates
+from tl_core.training.precision import Precision
 from tl_core.training.run import Diverged, Run, Stopped, TrainJob
+from tl_core.training.snapshots import Snapshot
+from tl_core.training.state import capture, restore
 from tl_core.training.watch import Watch
 from tl_core.types import Finding
 
@@ -43,7 +56,8 @@ def train(job: TrainJob, control: RunControl) -> Iterator[RunEvent]:
     """Execute the plan of a job, and yield what happens; the grammar is in tl_core/runs/events.py.
 
     Exactly one RunEnded comes, last, whatever goes wrong; a job that cannot start at all yields nothing else. The
-    best weights are then at job.folder / "best.safetensors", unless nothing was learned.
+    best weights are then at job.folder / "best.safetensors", unless nothing was learned. A run that ended "failed",
+    or was killed, and has checkpoints is gone on with by a job with `resume`: bit for bit as if nothing had happened.
     """
     try:
         yield from _execute(job, control)
@@ -55,12 +69,19 @@ def train(job: TrainJob, control: RunControl) -> Iterator[RunEvent]:
 
 def _execute(job: TrainJob, control: RunControl) -> Events:
     run = Run(job, control)
-    yield run.started()
+    saved = run.checkpoints.latest() if job.resume else None
+    if saved is None:
+        run.checkpoints.clear()
+    first = restore(run, saved) if saved else 0
+    yield RunResumed(run.step, first, saved.facts["epoch"], restarted=True) if saved else run.started()
+    for finding in () if saved else doubts(run.plan, job.dataset):
+        yield Noted(finding)
     end = RunEnded("done", "Every phase of the plan was trained.")
     try:
-        for index, phase in enumerate(run.plan.phases):
-            solve = phase.optimizer == "lbfgs"
-            yield from _solve(run, index, phase) if solve else _descend(run, index, phase)
+        for index in range(first, len(run.plan.phases)):
+            solve = run.plan.phases[index].optimizer == "lbfgs"
+            begun = saved if saved and index == first and saved.facts["descent"] else None
+            yield from _solve(run, index) if solve else _descend(run, index, begun)
             if run.spent() and not run.fresh:  # a backbone that has learned is of no use without a head
                 yield _note("budget", f"The time budget of {job.budget:g} seconds is used up, so training ends here.")
                 end = RunEnded("done", "The time budget was used up; the best weights so far were kept.")
@@ -71,11 +92,18 @@ def _execute(job: TrainJob, control: RunControl) -> Events:
         end = _diverged(run, error)
     if not run.fresh:
         yield from _save(run, now=True)
-    yield replace(end, at=time())
+    elif end.status == "done":
+        end = RunEnded("stopped", "Every phase was skipped before the head had learned anything.")
+    try:
+        yield replace(end, at=time())
+    finally:
+        run.checkpoints.clear()  # once whoever listens knows the end
 
 
-def _solve(run: Run, index: int, phase: Phase) -> Events:
+def _solve(run: Run, index: int) -> Events:
     """Solve the linear head over frozen features; an epoch is a stretch of L-BFGS iterations."""
+    phase = run.plan.phases[index]
+    _checkpoint(run, index)
     inputs = yield from run.inputs(objective(run, index))
     assert isinstance(inputs, PooledInputs)
     rows = run.rows(phase)
@@ -87,14 +115,17 @@ def _solve(run: Run, index: int, phase: Phase) -> Events:
     yield PhaseStarted(index, phase.name, phase.epochs, dict(phase.lr), phase.epochs)
     for epoch in range(phase.epochs):
         run.check()
-        started = monotonic()
+        yield from refuse(run, index)
+        if run.control.paused:  # the phase is solved anew where the run is interrupted meanwhile
+            yield from wait(run, index, epoch)
+        started = run.now()
         size, found = solver.iterate()
         run.step += 1
         if not math.isfinite(size):
             raise Diverged(run.step)
         train_metrics = yield from run.measure(phase, inputs, rows)
         validation = yield from run.validate(phase, inputs)
-        seconds = monotonic() - started
+        seconds = run.now() - started
         if run.due():
             left = run.seconds_left(index, epoch + 1, seconds * (epoch + 1))
             speed = len(rows) / max(seconds, 1e-9)
@@ -105,85 +136,94 @@ def _solve(run: Run, index: int, phase: Phase) -> Events:
         yield EpochDone(index, epoch, train_metrics, validation, seconds, better)
         if last:
             break
+    run.fresh = False
     yield from watch.report(epoch, None, last=True)
     yield from _finish(run, index, epoch + 1)
 
 
-def _descend(run: Run, index: int, phase: Phase) -> Events:
+def _descend(run: Run, index: int, saved: Snapshot | None) -> Events:
     """Train by gradient descent, epoch by epoch, until the phase or the patience ends."""
-    aim = objective(run, index)
-    yield from aim.prepare()
-    inputs = yield from run.inputs(aim)
-    if not run.fresh and run.best.score is None and aim.judged:
-        run.best.take((yield from run.validate(phase, inputs)), {})
-    helpers = [*aim.modules(), *run.terms.modules()]
-    optimiser = make_optimiser(run.model, run.freezer.owned, phase, helpers)
+    if saved is None:
+        _checkpoint(run, index)
+    descent = Descent(run, index)
+    yield from descent.begin(saved)
+    phase, watch = descent.phase, descent.watch
     yield PhaseStarted(index, phase.name, phase.epochs, dict(phase.lr), run.planned[index])
-    pace, watch = Pace(run, index), Watch(run, index)
-    waited = 0
-    for epoch in range(phase.epochs):
-        started = monotonic()
-        train_metrics = yield from _epoch(Lessons(run, aim, inputs, optimiser), epoch, pace)
-        validation = (yield from run.validate(phase, inputs)) if aim.judged else {}
-        if not math.isfinite(validation.get("loss", 0.0)):  # the epoch's last step broke the weights
-            raise Diverged(run.step)
-        better = run.best.offer(validation, train_metrics)
-        run.fresh = run.fresh and HEAD not in phase.lr
-        waited = 0 if better else waited + 1
-        yield EpochDone(index, epoch, train_metrics, validation, monotonic() - started, better)
-        tired = bool(validation) and phase.patience is not None and waited >= phase.patience
-        over = run.spent() or epoch + 1 == phase.epochs
-        yield from watch.report(epoch, optimiser, last=over or tired)
+    while not descent.over:
+        train_metrics = yield from _epoch(descent)
+        if descent.done:
+            yield from _judge(descent, train_metrics)
+            yield from watch.report(descent.epoch - 1, descent.lessons.optimiser, last=descent.over)
         if not run.fresh:
             yield from _save(run)
-        if over:
-            break
-        if tired:
-            yield _note("patience", f"{phase.name}: no better on validation for {waited} epochs, so the phase ends.")
-            break
-    yield from _finish(run, index, pace.steps)
+        _checkpoint(run, index, descent)
+    if descent.phase.blend and not run.spent():
+        yield from blend(run, descent.phase, descent.lessons.inputs)
+    yield from _finish(run, index, descent.pace.steps, descent.lowest)
 
 
-def _epoch(lessons: Lessons, epoch: int, pace: Pace) -> Generator[RunEvent, None, dict[str, float]]:
-    """Learn from every item once; return mean loss and accuracy of the batches as they were learned from."""
-    run, phase, aim = lessons.run, lessons.aim.phase, lessons.aim
-    todo = aim.epoch(epoch, lessons.inputs.lengths)[::-1]
-    total = sum(len(batch) for batch in todo)
-    hits: torch.Tensor | None = torch.zeros((), dtype=torch.int64, device=run.device)
-    loss, done = 0.0, 0
-    while todo and not (done and run.spent()):
-        run.check()
-        batch = todo[-1]
-        position = (epoch + (done + len(batch) / 2) / total) / phase.epochs
-        rates = set_rates(lessons.optimiser, phase, position)
+def _judge(descent: Descent, train_metrics: dict[str, float]) -> Events:
+    """End an epoch: measure it, keep it where it is the best, and see whether the phase goes on."""
+    run, phase, epoch = descent.run, descent.phase, descent.epoch
+    validation = (yield from run.validate(phase, descent.lessons.inputs)) if descent.aim.judged else {}
+    if not math.isfinite(validation.get("loss", 0.0)):  # the epoch's last step broke the weights
+        raise Diverged(run.step)
+    better = run.best.offer(validation, train_metrics)
+    run.fresh = run.fresh and HEAD not in phase.lr
+    descent.waited = 0 if better else descent.waited + 1
+    yield EpochDone(descent.index, epoch, train_metrics, validation, run.now() - descent.began, better)
+    descent.close()
+    if run.spent() or descent.epoch == phase.epochs:
+        descent.over = True
+    elif validation and phase.patience is not None and descent.waited >= phase.patience and not descent.over:
+        waited = descent.waited
+        yield _note("patience", f"{phase.name}: no better on validation for {waited} epochs, so the phase ends.")
+        descent.over = True
+
+
+def _epoch(descent: Descent) -> Generator[RunEvent, None, dict[str, float]]:
+    """Learn from what is left of the epoch; return mean loss and accuracy of the batches as they were learned from."""
+    run, pace = descent.run, descent.pace
+    descent.draw()
+    while descent.todo and not (descent.done and run.spent()):
+        if (yield from obey(descent)):
+            descent.over = True
+            break
+        batch, phase = descent.todo[-1], descent.phase
+        position = (descent.epoch + (descent.done + len(batch) / 2) / descent.total) / phase.epochs
+        rates = set_rates(descent.lessons.optimiser, phase, position)
         try:
-            batch_loss, batch_hits = lessons.step(batch, position)
+            loss, hits = descent.lessons.step(batch, position)
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
             run.halve()
             yield _note("memory", f"The memory was not enough, so a step now takes {run.at_once} items at a time.")
             continue
-        todo.pop()
-        done += len(batch)
-        hits = None if hits is None or batch_hits is None else hits + batch_hits
-        pace.record(batch_loss, len(batch))
+        descent.learned(batch, hits)
+        pace.record(loss, len(batch))
         if run.due():
-            loss += pace.settle()
+            descent.loss = pace.settle(descent.loss)
             yield pace.event(rates)
-    loss += pace.settle()
-    return {"loss": loss / done} | ({} if hits is None else {"accuracy": hits.item() / done})
+    descent.loss = pace.settle(descent.loss)
+    return descent.metrics()
 
 
-def _finish(run: Run, index: int, steps: int) -> Events:
-    """End a phase: the best weights become the model's."""
+def _finish(run: Run, index: int, steps: int, lowest: int | None = None) -> Events:
+    """End a phase, in which the backbone learned from stage `lowest` on: the best weights become the model's."""
     run.best.restore()
-    run.fresh = run.fresh and HEAD not in run.plan.phases[index].lr
+    run.model.precision = Precision()
     run.planned[index] = steps
-    if (start := run.start_of(run.plan.phases[index])) < run.model.stages:
-        run.feed.changed(start)
+    if lowest is not None and lowest < run.model.stages:
+        run.feed.changed(lowest)
     if not run.fresh:
         yield from _save(run)
+
+
+def _checkpoint(run: Run, index: int, descent: Descent | None = None) -> None:
+    """Write the state of the run down, unless it is that of a run which has not begun."""
+    if run.job.checkpoints and (index or descent):
+        run.checkpoints.write(capture(run, index, descent))
 
 
 def _stopped(run: Run) -> RunEnded:

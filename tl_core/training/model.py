@@ -11,6 +11,7 @@ from tl_core.backbones.staged import Staged, State
 from tl_core.errors import BackboneError, PlanError
 from tl_core.layers import HEAD, LayerGroup, partition
 from tl_core.plan import Head, TransferPlan
+from tl_core.training.precision import Precision, autocast
 
 NORM_MOMENTUM = 0.1
 """Share of a new batch in the running statistics: torch's default. Ported weights bring 0.01, with which the
@@ -66,10 +67,16 @@ class TransferModel(nn.Module):
         self.head = head
         self.stages = stages
         self.deviation = deviation
+        self.precision = Precision()
+        """What the stages compute in; pooling, head and loss are always in float32."""
 
     def features(self, state: State, start: int = 0) -> torch.Tensor:
         """Return pooled features `[B, D]`, from the state at the input of stage `start`."""
-        mean, std = self.backbone.pool(self.backbone.run(state, start, self.stages))
+        with autocast(self.precision, self.head.mean.device):
+            state = self.backbone.run(state, start, self.stages)
+        if self.precision.dtype != "float32":
+            state = tuple(tensor.float() if tensor.is_floating_point() else tensor for tensor in state)
+        mean, std = self.backbone.pool(state)
         return torch.cat((mean, std), dim=1) if self.deviation else mean
 
     def forward(self, state: State, start: int = 0) -> torch.Tensor:

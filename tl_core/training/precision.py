@@ -11,7 +11,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Literal
@@ -107,11 +107,16 @@ def choose(forward: Callable[[], torch.Tensor], model: nn.Module, device: torch.
     states are afterwards as they were, bit for bit.
     """
     first, *others = _ways(model, device)
-    passes = SHARE * steps
-    if passes < 1 + (1 + ROUNDS[0]) * (1 + len(others)):
+    if not pays(model, device, steps):
         return replace(first, why=f"float32: {steps:,} steps are too few for a measurement to pay")
+    passes = SHARE * steps
     with _untouched(model, device):
         return _Trial(forward, model, device).run(first, others, passes)
+
+
+def pays(model: nn.Module, device: torch.device, steps: int) -> bool:
+    """Whether a phase of so many steps is long enough for `choose` to measure."""
+    return SHARE * steps >= 1 + (1 + ROUNDS[0]) * len(_ways(model, device))
 
 
 def _ways(model: nn.Module, device: torch.device) -> list[Precision]:
@@ -180,8 +185,15 @@ class _Trial:
         """Run forward and backward; the gradients are then the parameters'."""
         lay_out(self.model, way)
         self.model.zero_grad(set_to_none=True)
-        with autocast(way, self.device):
-            loss = self.forward()
+        before = getattr(self.model, "precision", None)
+        if isinstance(before, Precision):  # it computes by its own choice
+            self.model.precision = way  # type: ignore[assignment]
+        try:
+            with nullcontext() if isinstance(before, Precision) else autocast(way, self.device):
+                loss = self.forward()
+        finally:
+            if isinstance(before, Precision):
+                self.model.precision = before  # type: ignore[assignment]
         loss.backward()
         return loss.item()  # waits for a graphics card
 

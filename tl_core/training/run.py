@@ -6,7 +6,7 @@ from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,7 +20,8 @@ from tl_core.layers import HEAD
 from tl_core.penalties import Need, check_penalties
 from tl_core.plan import Phase, TransferPlan, require
 from tl_core.runs.control import RunControl
-from tl_core.runs.events import Noted, Progress, RunEvent, RunStarted
+from tl_core.runs.events import Noted, PlanEdited, Progress, RunEvent, RunStarted
+from tl_core.training import adapters
 from tl_core.training.checkpoints import Best
 from tl_core.training.evaluate import evaluate
 from tl_core.training.feed import Feed, Stage
@@ -28,6 +29,7 @@ from tl_core.training.inputs import Inputs
 from tl_core.training.model import build_model, groups_of
 from tl_core.training.objectives import Objective, objective
 from tl_core.training.optimisers import Freezer
+from tl_core.training.snapshots import Checkpoints, Snapshot
 from tl_core.training.space import ItemSpace
 from tl_core.training.terms import Terms
 
@@ -49,6 +51,9 @@ class TrainJob:
     some rows of the data set (a data-efficiency curve). `cache` caps the bytes that the frozen prefix's activations
     may take; `publish` is the shortest time in seconds between two StepDone or Progress events. `source` (labelled)
     and `target` (its labels are never read) are second data sets for what needs them, `teacher` is a finished run.
+
+    `resume` goes on from the last good checkpoint in the folder, if there is one. `edits` are obeyed at the steps that
+    they name, as an earlier attempt, or the run that this one repeats, told them. `checkpoints` False writes none.
     """
 
     dataset: Dataset
@@ -64,6 +69,9 @@ class TrainJob:
     source: Dataset | None = None
     target: Dataset | None = None
     teacher: Teacher | None = None
+    resume: bool = False
+    edits: Sequence[PlanEdited] = ()
+    checkpoints: bool = True
 
     @property
     def have(self) -> tuple[Need, ...]:
@@ -101,18 +109,26 @@ class Run:
         if wrong := [f for f in check_penalties(job.plan, job.have, job.spec.modality) if f.level == "stop"]:
             raise PlanError(wrong[0].message, wrong[0].hint)
         self.job, self.plan = job, job.plan
-        self._control = control
+        self.control = control
+        self._zero = monotonic()
         self._choose_rows()
         self.device = _device()
-        self.model = build_model(job.spec, job.plan, len(job.dataset.classes), job.seed).to(self.device)
+        self.model = build_model(job.spec, job.plan, len(job.dataset.classes), job.seed)
         if job.spec.modality == "image":  # the layout that convolutions are faster in, on CPUs and GPUs alike
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.freezer = Freezer(self.model, groups_of(self.model, job.spec))
+        adapters.insert(self.model, job.spec, job.plan, job.seed)
+        self.model.to(self.device)
+        may_learn = adapters.may_learn(job.plan)
+        self.freezer = Freezer(self.model, groups_of(self.model, job.spec), may_learn)
         self.best = Best(self.model, job.folder)
         self.space = ItemSpace(job.dataset, job.spec, job.store, job.source, job.target)
         self.feed = Feed(job.dataset, job.spec, job.plan, job.store, self.space)
+        self.feed.augment(job.seed)
         self.labels = self.space.labels.to(self.device)
         self.first: dict[str, torch.Tensor] = {}
+        self.remembered: set[str] = set()
+        self.begun: dict[str, torch.Tensor] = {}
+        """What a phase that ends in a blend began with."""
         self.remember({group for phase in job.plan.phases for group in phase.lr})
         self.terms = Terms(self)
         self.shuffle = torch.Generator().manual_seed(job.seed)
@@ -122,6 +138,11 @@ class Run:
         self.gradient = torch.zeros(())  # norm of the whole gradient at the last step, before clipping
         self.planned = [phase.epochs * self.steps_per_epoch(phase) for phase in job.plan.phases]
         self.clock: float | None = None
+        self.obeyed = 0
+        """Edits obeyed or refused so far."""
+        self.choices: dict[str, Any] = {}
+        """What was measured and decided once (plain JSON), so that a resumed run does not decide otherwise."""
+        self.checkpoints = Checkpoints(job.folder)
         self._published = -math.inf
 
     def _choose_rows(self) -> None:
@@ -166,35 +187,48 @@ class Run:
         names = self.model.backbone.names[: self.model.stages]
         return next((index for index, name in enumerate(names) if name in phase.lr), self.model.stages)
 
-    def inputs(self, aim: Objective) -> Generator[RunEvent, None, Inputs]:
-        """Return what the phase reads, and standardise a fresh head's features on the way."""
+    def inputs(self, aim: Objective, again: bool = False) -> Generator[RunEvent, None, Inputs]:
+        """Return what the phase reads, and standardise a fresh head's features on the way.
+
+        `again`: the phase has begun already, so the head keeps its standardisation and the best weights stay.
+        """
         phase = aim.phase
         rows, judged, start = aim.rows(), self.judged(phase), self.start_of(phase)
         self.freezer.thaw_only(())
         inputs: Inputs | None = None
+        standardise = self.fresh and not again
         # random weights that all learn have no features yet to take a mean and deviation from
-        if start == self.model.stages or (self.fresh and self.feed.stored and aim.judged):
+        if start == self.model.stages or (standardise and self.feed.stored and aim.judged):
             features = self.feed.pooled(self.model, np.union1d(rows, judged))
             inputs = pooled = yield from self._told(features)
-            if self.fresh:
+            if standardise:
                 self.model.head.standardise(pooled.features[torch.from_numpy(rows)])
             pooled.settle(self.model)
         if start < self.model.stages:
-            every = np.unique(np.concatenate([rows, judged, self.terms.rows()]))
+            every = np.unique(np.concatenate([self.space.seen(rows), judged, self.terms.rows()]))
             limit = 0 if aim.raw else self.job.cache
             inputs = staged = yield from self._told(self.feed.staged(self.model, start, every, limit))
             if not self.terms.ready and aim.judged:
                 for finding in (yield from self._told(self.terms.prepare(staged))).notes:
                     yield Noted(finding)
-        self.freezer.thaw_only(phase.lr)
-        self.best.watch([name for group in phase.lr for name in self.freezer.owned[group]])
-        self.clock = self.clock or monotonic()
+        self.thaw(phase, again)
+        self.clock = self.now() if self.clock is None else self.clock
         assert inputs is not None
         return inputs
+
+    def thaw(self, phase: Phase, again: bool) -> None:
+        """Let the groups of a phase learn and no others; the best weights cover what may change."""
+        self.freezer.thaw_only(phase.lr)
+        names = [name for group in phase.lr for name in self.freezer.owned[group]]
+        (self.best.extend if again else self.best.watch)(names)
+        state, known = self.model.state_dict(), self.begun if again else {}
+        fresh = {n: state[n].clone() for n in names if phase.blend and n in state and n not in known}
+        self.begun = known | fresh
 
     def remember(self, groups: Collection[str]) -> None:
         """Keep the present values of the backbone tensors of some groups as the ones that the run began with."""
         state = self.model.state_dict()
+        self.remembered |= set(groups)
         for group in set(groups) & set(self.freezer.owned) - {HEAD}:
             for name in self.freezer.owned[group]:
                 if name in state:  # a buffer that is not saved (BERT's position numbers) is in a group all the same
@@ -234,8 +268,26 @@ class Run:
 
     def check(self) -> None:
         """Raise Stopped where somebody asked for it."""
-        if self._control.stopped:
+        if self.control.stopped:
             raise Stopped
+
+    def now(self) -> float:
+        """Return the seconds that the run has worked: without pauses, and over every attempt."""
+        return monotonic() - self._zero
+
+    def set_time(self, now: float) -> None:
+        """Let `now` be the time."""
+        self._zero = monotonic() - now
+
+    def randoms(self) -> dict[str, torch.Tensor]:
+        """Return the state of every source of random numbers; dropout's follow from seed and step."""
+        return {"shuffle": self.shuffle.get_state(), "torch": torch.get_rng_state()}
+
+    def randomness(self, saved: Snapshot) -> None:
+        """Put the sources of random numbers where a checkpoint left them."""
+        states = saved.under("random")
+        self.shuffle.set_state(states["shuffle"])
+        torch.set_rng_state(states["torch"])
 
     def due(self) -> bool:
         """Whether it is time to tell something."""
@@ -247,7 +299,7 @@ class Run:
     def spent(self) -> bool:
         """Whether the time budget is used up."""
         budget = self.job.budget
-        return budget is not None and self.clock is not None and monotonic() - self.clock >= budget
+        return budget is not None and self.clock is not None and self.now() - self.clock >= budget
 
     def seconds_left(self, index: int, done: int, seconds: float) -> float:
         """Return the time left, after `done` steps of phase `index` took `seconds`.
@@ -262,7 +314,7 @@ class Run:
             later = zip(costs[index + 1 :], self.planned[index + 1 :], strict=True)
             left += per_step * sum(cost * steps for cost, steps in later) / costs[index]
         if self.job.budget is not None and self.clock is not None:
-            left = min(left, max(self.job.budget - (monotonic() - self.clock), 0.0))
+            left = min(left, max(self.job.budget - (self.now() - self.clock), 0.0))
         return left
 
     @property

@@ -46,6 +46,11 @@ class ItemSpace(Sequence[torch.Tensor]):
         """Return the rows to learn from in an epoch: the items themselves, or one of their views, in turn."""
         return rows + self.whole * (1 + epoch % self.views) if self.views else rows
 
+    def seen(self, rows: np.ndarray) -> np.ndarray:
+        """Return every row that learning from `rows` reads over the epochs."""
+        views = [rows + self.whole * view for view in range(1, self.views + 1)]
+        return np.concatenate(views) if views else rows
+
     def __len__(self) -> int:
         return self.whole * (1 + self.views)
 

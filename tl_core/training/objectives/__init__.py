@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from tl_core.runs.events import RunEvent
-from tl_core.training.inputs import Inputs, batches
+from tl_core.training.inputs import Inputs, Mix, batches
 
 if TYPE_CHECKING:
     from tl_core.training.run import Run
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Lesson:
     """What a batch `[B]` taught: the loss to descend, and hits, the count of items that were right (None: no labels).
 
-    `pooled` `[B, D]`, `logits` `[B, K]` and `labels` `[B]` are what penalties read; None where they have no place.
+    `pooled` `[B, D]`, `logits` `[B, K]`, `labels` `[B]` and `mix` are what penalties read; None where they have no
+    place.
     """
 
     loss: torch.Tensor
@@ -27,6 +28,7 @@ class Lesson:
     pooled: torch.Tensor | None = None
     logits: torch.Tensor | None = None
     labels: torch.Tensor | None = None
+    mix: Mix | None = None
 
 
 class Objective:

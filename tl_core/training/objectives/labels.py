@@ -46,7 +46,7 @@ class Labels(Objective):
         loss = self._loss(logits, truth)
         if mix is not None:
             loss = mix.share * loss + (1.0 - mix.share) * self._loss(logits, truth[mix.order])
-        return Lesson(loss, (logits.detach().argmax(dim=1) == truth).sum(), pooled, logits, truth)
+        return Lesson(loss, (logits.detach().argmax(dim=1) == truth).sum(), pooled, logits, truth, mix)
 
     def _loss(self, logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         smoothing = self.run.plan.loss.label_smoothing

@@ -1,0 +1,106 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from tests.training.helpers import SOLVED, epochs, make_job, run
+from tl_core.data.split import SplitSpec
+from tl_core.errors import DataError
+from tl_core.evaluation import sweep
+from tl_core.evaluation.metrics import wilson
+from tl_core.evaluation.sweep import sweep_layers
+from tl_core.evaluation.values import LayerSweep
+from tl_core.plan import Head
+from tl_core.runs.control import MemoryControl
+from tl_core.runs.events import EpochDone
+from tl_core.training.lessons import Lessons
+from tl_core.types import dump, load
+
+
+def swept(job, **fields) -> list[LayerSweep]:
+    return [each for each in sweep_layers(job, MemoryControl(), **fields) if isinstance(each, LayerSweep)]
+
+
+def test_one_bar_per_group_over_the_frozen_probe(tiny_images):
+    job = make_job(tiny_images, [SOLVED])
+    growing = swept(job, steps=6)
+    assert [len(each.groups) for each in growing] == [0, 1, 2, 3]
+    last = growing[-1]
+    assert [score.group for score in last.groups] == ["stem", "middle", "top"]
+    assert last.total == 3
+    n = len(tiny_images.rows("validation"))
+    probe = epochs(run(make_job(tiny_images, [SOLVED], folder="probe")))[-1]
+    hits = round(probe.validation["accuracy"] * n)
+    assert last.baseline.accuracy == wilson(hits, n)
+    assert last.baseline.loss == pytest.approx(probe.validation["loss"], rel=1e-6)
+    assert load(LayerSweep, json.loads(json.dumps(dump(last)))) == last
+    assert swept(job, steps=6)[-1] == last, "the same seed, the same figures"
+
+
+def test_every_group_gets_the_same_steps_and_only_it_and_the_head_learn(tiny_images, monkeypatch):
+    take, seen = Lessons.step, []
+
+    def spy(lessons, *args):
+        model = lessons.run.model
+        moving = {n.split(".")[2] for n, p in model.backbone.named_parameters(prefix="backbone") if p.requires_grad}
+        seen.append((*sorted(moving), type(lessons.inputs).__name__))
+        return take(lessons, *args)
+
+    monkeypatch.setattr(Lessons, "step", spy)
+    (*_, last) = swept(make_job(tiny_images, [SOLVED]), steps=10)
+    assert last.steps >= 10
+    counts = {key: seen.count(key) for key in seen}
+    assert counts == {
+        ("stem", "PreparedInputs"): last.steps,
+        ("middle", "CachedInputs"): last.steps,
+        ("top", "CachedInputs"): last.steps,
+    }
+
+
+def test_the_score_is_that_after_the_last_step_not_the_best(tiny_images, monkeypatch):
+    train = sweep.train
+
+    def told(job, control):
+        for event in train(job, control):
+            if isinstance(event, EpochDone) and len(job.plan.phases) == 2 and event.phase == 1:
+                last = event.epoch + 1 == job.plan.phases[1].epochs
+                event = replace(event, validation={"accuracy": 0.0 if last else 1.0, "loss": 9.0 if last else 0.0})
+            yield event
+
+    monkeypatch.setattr(sweep, "train", told)
+    (*_, last) = swept(make_job(tiny_images, [SOLVED]), steps=12)
+    assert all((score.accuracy.value, score.loss) == (0.0, 9.0) for score in last.groups)
+
+
+def test_a_lower_tap_leaves_out_what_is_above_it(tiny_images):
+    last = swept(make_job(tiny_images, [SOLVED], head=Head(tap="middle")), steps=2)[-1]
+    assert [score.group for score in last.groups] == ["stem", "middle"]
+
+
+def test_it_sees_no_more_items_than_its_steps_can(tiny_texts):
+    job = make_job(tiny_texts, [SOLVED])
+    assert swept(job, steps=3)[0].items == 12
+    assert swept(job, steps=100)[0].items == len(tiny_texts.rows("train"))
+
+
+def test_nothing_but_the_store_is_written(tiny_images):
+    job = make_job(tiny_images, [SOLVED])
+    swept(job, steps=2)
+    assert not list(job.folder.iterdir())
+
+
+def test_a_stop_keeps_what_there_is(tiny_images):
+    control = MemoryControl()
+    found = []
+    for each in sweep_layers(make_job(tiny_images, [SOLVED]), control, steps=4):
+        if isinstance(each, LayerSweep):
+            found.append(each)
+            if len(each.groups) == 1:
+                control.stop()
+    assert len(found[-1].groups) == 1
+
+
+def test_without_validation_items_it_says_so(tiny_images):
+    dataset = replace(tiny_images, split=SplitSpec(validation=0.0))
+    with pytest.raises(DataError, match="validation"):
+        list(sweep_layers(make_job(dataset, [SOLVED]), MemoryControl()))

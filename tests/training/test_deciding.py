@@ -1,0 +1,90 @@
+"""The numbers that a phase computes in: decided once, kept, the same after an interruption, and float32 at the ends."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training.helpers import SOLVED, after, descent, epochs, logits, make_job, run
+from tl_core.runs.control import MemoryControl
+from tl_core.runs.events import EpochDone, Noted
+from tl_core.training import deciding
+from tl_core.training.loop import train
+from tl_core.training.model import TransferModel
+from tl_core.training.precision import Precision
+
+TEXT = ["embeddings", "layer.0", "layer.1", "head"]
+FAST = Precision("bfloat16", speedup=1.5, rounds=3, why="bfloat16: 1.50 times as fast as float32")
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Makes every phase long enough, and every measurement end in bfloat16; returns the calls."""
+    calls = []
+    monkeypatch.setattr(deciding, "pays", lambda *args: True)
+    monkeypatch.setattr(deciding, "choose", lambda *args: (calls.append(args), FAST)[1])
+    return calls
+
+
+def half(job, **changes):
+    plan = job.plan
+    object.__setattr__(job, "plan", type(plan)(**{**plan.__dict__, **changes}))
+    return job
+
+
+def test_a_measured_choice_is_told_kept_and_used_by_the_next_run(tiny_texts, measured):
+    first = make_job(tiny_texts, [SOLVED, descent(TEXT)])
+    events = run(first)
+    assert [e.finding.code for e in events if isinstance(e, Noted)] == ["precision"]
+    assert len(measured) == 1
+    second = make_job(tiny_texts, [SOLVED, descent(TEXT)], folder="second")
+    run(second)
+    assert len(measured) == 1, "measured once for this backbone, device and thread count"
+    one, other = after(first).state_dict(), after(second).state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_short_phases_and_plans_that_say_so_compute_in_float32(tiny_texts, monkeypatch):
+    monkeypatch.setattr(deciding, "choose", lambda *args: pytest.fail("measured"))
+    run(make_job(tiny_texts, [descent(TEXT)]))
+    monkeypatch.setattr(deciding, "pays", lambda *args: True)
+    run(half(make_job(tiny_texts, [descent(TEXT)], folder="said"), precision="float32"))
+
+
+def test_bfloat16_reaches_the_stages_alone_and_stays_near_float32(tiny_texts, monkeypatch):
+    seen = []
+    run_stages = TransferModel.features
+
+    def watched(self, state, start=0):
+        pooled = run_stages(self, state, start)
+        seen.append((self.precision.dtype, pooled.dtype))
+        return pooled
+
+    monkeypatch.setattr(TransferModel, "features", watched)
+    exact = make_job(tiny_texts, [SOLVED, descent(TEXT)])
+    rough = half(make_job(tiny_texts, [SOLVED, descent(TEXT)], folder="rough"), precision="bfloat16")
+    expected, told = run(exact), run(rough)
+    assert ("bfloat16", torch.float32) in seen
+    assert {pooled for _, pooled in seen} == {torch.float32}
+    assert all(parameter.dtype == torch.float32 for parameter in after(rough).parameters())
+    gaps = [abs(a.train["loss"] - b.train["loss"]) for a, b in zip(epochs(expected, 1), epochs(told, 1), strict=True)]
+    assert 0 < max(gaps) < 0.05, "other numbers, nearly the same loss"
+    rows = np.arange(len(tiny_texts.items))
+    torch.testing.assert_close(logits(after(rough), rough, rows), logits(after(exact), exact, rows), atol=0.1, rtol=0.1)
+
+
+def test_a_resumed_run_keeps_the_choice_without_measuring(tiny_texts, measured):
+    whole = make_job(tiny_texts, [SOLVED, descent(TEXT, epochs=3)])
+    run(whole)
+    broken = make_job(tiny_texts, [SOLVED, descent(TEXT, epochs=3)], folder="broken")
+    (broken.store.workspace.root / "speed" / "precision").rename(broken.folder / "gone")
+    events = train(broken, MemoryControl())
+    for event in events:
+        if isinstance(event, EpochDone) and (event.phase, event.epoch) == (1, 1):
+            break
+    events.close()
+    (broken.store.workspace.root / "speed" / "precision").rename(broken.folder / "gone again")
+    asked = len(measured)
+    run(half_resumed := type(broken)(**{**broken.__dict__, "resume": True}))
+    assert len(measured) == asked
+    one, other = after(whole).state_dict(), after(half_resumed).state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in one)

@@ -1,0 +1,54 @@
+"""Trying rates and layers before the training: the range test and the layer-wise sweep, saved in the run's folder."""
+
+from typing import TYPE_CHECKING
+
+from tl_core.errors import RunError
+from tl_core.evaluation.saved import write_layers, write_rates
+from tl_core.jobs.job import Events, Job, started
+from tl_core.runs.events import Progress, RunEnded
+
+if TYPE_CHECKING:
+    from tl_core.training.run import TrainJob
+
+
+def run_rates(job: Job) -> Events:
+    """Find out which learning rates the plan's first phase of fine-tuning can bear."""
+    from tl_core.training.finder import find_rate
+
+    trying = _training(job)
+    yield started(job, trying.dataset)
+    for found in find_rate(trying, job.control):
+        if isinstance(found, Progress):
+            yield found
+        else:
+            write_rates(job.folder, found)
+            yield RunEnded("done", "The rates are tried.")
+            return
+    yield RunEnded("stopped", "Stopped before every rate was tried; nothing was kept.")
+
+
+def run_layers(job: Job) -> Events:
+    """Train each layer group alone for a few steps, saved after every group so that it can be watched."""
+    from tl_core.evaluation.sweep import sweep_layers
+
+    trying = _training(job)
+    yield started(job, trying.dataset)
+    whole = False
+    for found in sweep_layers(trying, job.control):
+        if isinstance(found, Progress):
+            yield found
+        else:
+            write_layers(job.folder, found)
+            whole = len(found.groups) == found.total
+    if whole:
+        yield RunEnded("done", "Every layer group is tried.")
+    else:
+        yield RunEnded("stopped", "Stopped on request; the layer groups that were tried are kept.")
+
+
+def _training(job: Job) -> "TrainJob":
+    from tl_core.training.run import TrainJob
+
+    if job.task.plan is None:
+        raise RunError("There is no plan to try anything for.", "Make one on the plan page.")
+    return TrainJob(job.dataset(), job.spec, job.task.plan, job.task.seed, job.folder, job.store())

@@ -1,0 +1,90 @@
+"""Distillation: a smaller network learns the labels and what a trained, larger one makes of every item."""
+
+from dataclasses import dataclass
+
+from tl_core.layers import HEAD
+from tl_core.plan import Penalty, Reason, TransferPlan
+from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.fits import fine_tuning
+from tl_core.strategies.recipes import (
+    OWN,
+    Extras,
+    backbone_rate,
+    batch_size,
+    last_l2,
+    patience_option,
+    rate_reason,
+    scale_option,
+    scaled,
+    size_reason,
+    solve_head,
+    solved_head_reason,
+    tune,
+    tuning_epochs,
+)
+from tl_core.types import Finding
+
+HINTON = "Hinton, Vinyals & Dean 2015, Distilling the Knowledge in a Neural Network, arXiv:1503.02531"
+BEYER = "Beyer et al. 2022, Knowledge distillation: A good teacher is patient and consistent, arXiv:2106.05237"
+
+
+@dataclass(frozen=True)
+class Distil(Extras):
+    """What can be chosen."""
+
+    epochs: int = option(
+        16, "Epochs at most", "A student gains from more epochs than labels alone would pay.", (1, 500),
+        usual=lambda setting: 2 * tuning_epochs(setting),
+        source=f"twice those of fine-tuning, {OWN}, after {BEYER}",
+    )  # fmt: skip
+    strength: float = option(
+        1.0, "Weight of the teacher", "Times the loss on the labels.", (0.01, 100.0), source=f"{OWN}, after {HINTON}"
+    )
+    scale: float = scale_option()
+    patience: int = patience_option(5)
+
+
+def plan(setting: Setting, options: Distil) -> TransferPlan:
+    """Return the solved head, then every group with the teacher's scores beside the labels."""
+    lr = dict.fromkeys([*setting.groups, HEAD], scaled(backbone_rate(setting), options.scale))
+    phases = (
+        solve_head(last_l2(setting), final=False),
+        tune("learn from the teacher", options.epochs, lr, setting, options.patience),
+    )
+    why = (
+        Reason("A teacher's scores tell how like the classes are, which labels do not; the plan needs such a run.",
+               HINTON),
+        Reason("A student gains from more epochs than labels alone would pay.", BEYER),
+        solved_head_reason(),
+        rate_reason(setting),
+        size_reason(setting),
+    )  # fmt: skip
+    return TransferPlan(
+        setting.backbone,
+        "distil",
+        phases,
+        batch_size=batch_size(setting),
+        penalties=(Penalty("distill", options.strength),),
+        why=why,
+        **options.extras(),
+    )
+
+
+def fits(setting: Setting, options: Distil) -> tuple[Finding, ...]:
+    """Return where there is too little data to teach with."""
+    return fine_tuning(setting)
+
+
+STRATEGIES.add(
+    "distil",
+    Strategy(
+        "distil",
+        "Learn from a trained model (distillation)",
+        "Fine-tune this network on the labels and on what a finished run, the teacher, makes of each item.",
+        "When a larger trained model is too slow to use, and a smaller one is to stand in for it.",
+        Distil,
+        plan,
+        (HINTON, BEYER),
+        fits,
+    ),
+)

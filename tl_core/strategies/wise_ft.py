@@ -1,0 +1,82 @@
+"""WiSE-FT: fine-tune everything, then mix the weights before and after."""
+
+from dataclasses import dataclass, replace
+
+from tl_core.layers import HEAD
+from tl_core.plan import Reason, TransferPlan
+from tl_core.strategies import STRATEGIES, Setting, Strategy
+from tl_core.strategies.fits import doubt, fine_tuning, kept
+from tl_core.strategies.recipes import (
+    KUMAR,
+    Extras,
+    backbone_rate,
+    batch_size,
+    epochs_option,
+    last_l2,
+    patience_option,
+    rate_reason,
+    scale_option,
+    scaled,
+    size_reason,
+    solve_head,
+    solved_head_reason,
+    tune,
+)
+from tl_core.types import Finding
+
+WORTSMAN = "Wortsman et al. 2022, Robust fine-tuning of zero-shot models, arXiv:2109.01903"
+IZMAILOV = "Izmailov et al. 2018, Averaging Weights Leads to Wider Optima and Better Generalization, arXiv:1803.05407"
+
+
+@dataclass(frozen=True)
+class WiseFt(Extras):
+    """What can be chosen."""
+
+    epochs: int = epochs_option(8)
+    scale: float = scale_option()
+    patience: int = patience_option(3)
+
+
+def plan(setting: Setting, options: WiseFt) -> TransferPlan:
+    """Return the solved head, then a phase over every group that ends in the best mix."""
+    lr = dict.fromkeys([*setting.groups, HEAD], scaled(backbone_rate(setting), options.scale))
+    tuning = replace(tune("everything, then mixed", options.epochs, lr, setting, options.patience), blend=True)
+    why = (
+        Reason("Weights between the probed and the tuned model often do better than either, most of all on new kinds "
+               "of items; validation chooses how far between.", WORTSMAN),
+        Reason("Normalisation statistics are estimated anew for each mix, because neither end's fit it.", IZMAILOV),
+        solved_head_reason(),
+        rate_reason(setting),
+        size_reason(setting),
+    )  # fmt: skip
+    phases = (solve_head(last_l2(setting), final=False), tuning)
+    return TransferPlan(
+        setting.backbone, "wise_ft", phases, batch_size=batch_size(setting), why=why, **options.extras()
+    )
+
+
+def fits(setting: Setting, options: WiseFt) -> tuple[Finding, ...]:
+    """Return where there is too little data, or where the start is not worth mixing in."""
+    poor = None
+    if setting.similarity == "very different":
+        message = (
+            "Your data is very different from what the backbone has seen, so the weights before fine-tuning may have "
+            "little to add to the mix."
+        )
+        poor = doubt("poor-start", message, "Full fine-tuning does the same without the mix.", WORTSMAN, "info")
+    return (*fine_tuning(setting), *kept(poor))
+
+
+STRATEGIES.add(
+    "wise_ft",
+    Strategy(
+        "wise_ft",
+        "Fine-tune, then mix with the start (WiSE-FT)",
+        "Fine-tune the whole network, then take the best mix of the weights before and after.",
+        "Some data, and new items that may differ from today's.",
+        WiseFt,
+        plan,
+        (WORTSMAN, IZMAILOV, KUMAR),
+        fits,
+    ),
+)

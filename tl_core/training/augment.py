@@ -1,0 +1,112 @@
+"""Augmentation: prepared pictures varied in ways that should not change their label, by torchvision's transforms.
+
+Every random number is torch's own, so a step that is seeded varies its pictures the same way again.
+
+light   a shift of up to 5 %, a size of 90 to 110 %, brightness and contrast of 90 to 110 %, half of them mirrored
+strong  a random crop of half to all of the area (Szegedy et al. 2015, arXiv:1409.4842, with less of a crop than their
+        8 %, which suits large data), half of them mirrored, colour jitter, then one operation of any strength
+        (TrivialAugment, Mueller & Hutter 2021, arXiv:2103.10158)
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from tl_core.backbones.compat import ensure_torchvision
+from tl_core.backbones.prepared import PreparedImages
+from tl_core.backbones.preprocess import ImagePreprocessor
+from tl_core.backbones.spec import BackboneSpec, ImageInput
+from tl_core.data.dataset import Dataset
+from tl_core.data.mirror import breaks_labels
+from tl_core.errors import PlanError
+from tl_core.plan import TransferPlan
+from tl_core.types import Finding, Modality
+
+Policy = Callable[[torch.Tensor], torch.Tensor]
+"""Turns a prepared picture uint8 `[3, S, S]` into another, by torch's own random numbers."""
+CROP = (0.5, 1.0)
+MIRRORED = 0.5
+
+
+def policy(name: str, size: int) -> Policy:
+    """Return a policy for pictures of `size` x `size` pixels. Raises PlanError for a name that does not exist."""
+    if name not in ("none", "light", "strong"):
+        raise PlanError(f"There is no augmentation policy {name!r}.", "There are: none, light, strong.")
+    return _policy(name, size)
+
+
+def augmentation(plan: TransferPlan, spec: BackboneSpec) -> Policy | None:
+    """Return how a plan varies pictures, None where it does not. Raises PlanError where the items are no pictures."""
+    require_pictures(plan, spec.modality)
+    if plan.augment.policy == "none" or not isinstance(spec.input, ImageInput):
+        return None
+    return policy(plan.augment.policy, spec.input.size)
+
+
+def require_pictures(plan: TransferPlan, modality: Modality) -> None:
+    """Raise PlanError where a plan would vary items that are not pictures."""
+    if plan.augment.policy != "none" and modality != "image":
+        raise PlanError(
+            f"The plan varies its items ({plan.augment.policy} augmentation), which is made for pictures, not texts.",
+            "Set the augmentation to none.",
+        )
+
+
+def doubts(plan: TransferPlan, dataset: Dataset) -> tuple[Finding, ...]:
+    """Return what speaks against the plan's augmentation on this data."""
+    why = breaks_labels(dataset) if plan.augment.policy != "none" else ""
+    if not why:
+        return ()
+    message = f"The pictures of {dataset.name} are mirrored and cut, which may spoil labels: {why}."
+    return (Finding("warn", "augment-labels", message, "Set the augmentation to none, or compare with a run without."),)
+
+
+def view(vary: Policy) -> Callable[[torch.Tensor, int], torch.Tensor]:
+    """Return a policy whose variation follows from a seed alone; the caller's random numbers stay as they are."""
+
+    def varied(item: torch.Tensor, seed: int) -> torch.Tensor:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return vary(item)
+
+    return varied
+
+
+def preview(
+    dataset: Dataset, spec: BackboneSpec, name: str, rows: Sequence[int], count: int, seed: int = 0
+) -> list[list[np.ndarray]]:
+    """Return for each of `rows` the prepared picture and `count` variations of it, each uint8 `[S, S, 3]`.
+
+    Raises PlanError where the backbone takes no pictures.
+    """
+    if not isinstance(spec.input, ImageInput):
+        raise PlanError(f"{spec.title} takes no pictures, so there is nothing to vary.", "Choose an image backbone.")
+    pictures, vary = PreparedImages(dataset, ImagePreprocessor(spec.input), None), view(policy(name, spec.input.size))
+    shown = []
+    for row in rows:
+        item = pictures[row]
+        shown.append([_array(item), *(_array(vary(item, seed * 1_000_003 + row * 101 + n)) for n in range(count))])
+    return shown
+
+
+def _array(item: torch.Tensor) -> np.ndarray:
+    return item.permute(1, 2, 0).contiguous().numpy()
+
+
+@lru_cache(maxsize=8)
+def _policy(name: str, size: int) -> Policy:
+    ensure_torchvision()
+    from torchvision.transforms import InterpolationMode, v2
+
+    smooth = InterpolationMode.BILINEAR
+    steps: Iterable[torch.nn.Module] = ()
+    if name == "light":
+        move = v2.RandomAffine(0, translate=(0.05, 0.05), scale=(0.9, 1.1), interpolation=smooth, fill=128)
+        steps = (v2.RandomHorizontalFlip(MIRRORED), move, v2.ColorJitter(brightness=0.1, contrast=0.1))
+    elif name == "strong":
+        crop = v2.RandomResizedCrop(size, scale=CROP, interpolation=smooth, antialias=True)
+        colours = v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.05)
+        steps = (crop, v2.RandomHorizontalFlip(MIRRORED), colours, v2.TrivialAugmentWide(interpolation=smooth))
+    return torch.nn.Sequential(*steps)

@@ -1,0 +1,86 @@
+"""The curve of a learning-rate range test, and what it suggests; no torch, so that pages can read it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tl_core.plan import TransferPlan
+from tl_core.plan.checks import MAX_RATE
+
+BETA = 0.9
+TIMES = 4.0
+EARLY = 10
+"""Steps before which the test is not ended: the first losses are those of single batches."""
+FELL = 0.95
+RULE = "a tenth of the rate at which the smoothed loss was lowest"
+
+
+@dataclass(frozen=True)
+class RateCurve:
+    """Losses of a range test, one a step; `rates` are those of the fastest group of phase `phase` of the plan.
+
+    `suggestion` is None where the smoothed loss never fell by a twentieth: then no rate is shown to be of use.
+    """
+
+    backbone: str
+    fingerprint: str
+    phase: int
+    name: str
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    smoothed: tuple[float, ...]
+    suggestion: float | None
+    present: float
+    seed: int
+    rule: str = RULE
+
+
+def geometric(low: float, high: float, steps: int) -> list[float]:
+    """Return `steps` rates from `low` to `high` with the same factor between neighbours.
+
+    >>> [round(rate, 3) for rate in geometric(0.001, 1.0, 4)]
+    [0.001, 0.01, 0.1, 1.0]
+    """
+    return [low * (high / low) ** (step / max(steps - 1, 1)) for step in range(steps)]
+
+
+def smooth(losses: Sequence[float], beta: float = BETA) -> list[float]:
+    """Return the exponential moving average with bias correction: a_t = b a_(t-1) + (1 - b) x_t, over 1 - b^t.
+
+    fastai's smoothing (Howard & Gugger 2020, arXiv:2002.04688), whose b is 0.98; there are fewer steps here.
+
+    >>> smooth([2.0, 2.0, 2.0])
+    [2.0, 2.0, 2.0]
+    """
+    found, average = [], 0.0
+    for time, loss in enumerate(losses, 1):
+        average = beta * average + (1.0 - beta) * loss
+        found.append(average / (1.0 - beta**time))
+    return found
+
+
+def exploded(smoothed: Sequence[float]) -> bool:
+    """Whether the loss has left for good: above TIMES its best (fastai's rule), or no number at all."""
+    last = smoothed[-1]
+    return not math.isfinite(last) or (len(smoothed) > EARLY and last > TIMES * min(smoothed))
+
+
+def suggest(rates: Sequence[float], smoothed: Sequence[float]) -> float | None:
+    """Return a tenth of the rate at which the smoothed loss was lowest, to two digits (fastai's "minimum" rule).
+
+    Smith 2017, arXiv:1506.01186, section 3.3, reads the bounds of a cycle off the same curve by eye. None where the
+    smoothed loss never fell below FELL of its first value.
+    """
+    kept = [(loss, rate) for loss, rate in zip(smoothed, rates, strict=True) if math.isfinite(loss)]
+    if not kept or min(kept)[0] > FELL * kept[0][0]:
+        return None
+    return float(f"{min(kept)[1] / 10:.2g}")
+
+
+def with_rate_of(plan: TransferPlan, index: int, rate: float) -> TransferPlan:
+    """Return the plan with `rate` for the fastest group of a phase, and the others in proportion, to six digits."""
+    phase = plan.phases[index]
+    factor = rate / max(phase.lr.values())
+    lr = {group: float(f"{min(own * factor, MAX_RATE):.6g}") for group, own in phase.lr.items()}
+    phases = [replace(each, lr=lr) if place == index else each for place, each in enumerate(plan.phases)]
+    return replace(plan, phases=tuple(phases))

@@ -1,0 +1,92 @@
+"""A run's whole state between two steps, taken from it and given back to another process."""
+
+import hashlib
+import json
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from tl_core.errors import RunError
+from tl_core.layers import HEAD
+from tl_core.plan import Phase
+from tl_core.training.descent import Descent
+from tl_core.training.run import Run, TrainJob
+from tl_core.training.snapshots import Snapshot
+from tl_core.types import dump, load
+
+
+def capture(run: Run, index: int, descent: Descent | None = None) -> Snapshot:
+    """Return the state at the start of phase `index`, or in the middle of its `descent`.
+
+    Backbone tensors that are still what they were when the run began are left out, and so are the best weights
+    where they are the present ones. Raises Diverged where an unread loss is no number.
+    """
+    if descent is not None:
+        descent.loss = descent.pace.settle(descent.loss)
+    tensors, model = {}, run.model.state_dict()
+    for name in [*run.first, *run.freezer.owned[HEAD]]:
+        if name not in run.first or not torch.equal(model[name], run.first[name]):
+            tensors[f"model/{name}"] = model[name]
+    best = run.best.state()
+    for name, tensor in best.items():
+        if not torch.equal(tensor, model[name]):
+            tensors[f"best/{name}"] = tensor
+    tensors |= {f"begun/{name}": tensor for name, tensor in run.begun.items()}
+    tensors |= {f"terms/{name}": tensor for name, tensor in run.terms.state().items()}
+    tensors |= {f"random/{name}": tensor for name, tensor in run.randoms().items()}
+    if run.feed.built is not None:
+        tensors["feed/rows"] = torch.from_numpy(run.feed.built[1])
+    if descent is not None:
+        tensors |= descent.tensors()
+    facts = {
+        "of": identity(run.job), "phase": index, "epoch": descent.epoch if descent else 0, "step": run.step,
+        "phases": [dump(phase) for phase in run.plan.phases], "remembered": sorted(run.remembered),
+        "best": {"score": run.best.score, "accuracy": run.best.accuracy, "kept": list(best)},
+        "terms": run.terms.ready or run.terms.waiting is not None, "stored": run.feed.stored,
+        "built": run.feed.built[0] if run.feed.built else None,
+        "run": {name: getattr(run, name) for name in NUMBERS}, "now": run.now(),
+        "descent": descent.facts() if descent else None,
+    }  # fmt: skip
+    return Snapshot(tensors, facts)
+
+
+NUMBERS = ("step", "parts", "fresh", "planned", "clock", "obeyed", "choices")
+
+
+def restore(run: Run, saved: Snapshot) -> int:
+    """Put a run, new as it was made, where `saved` left off; returns the phase. Raises RunError for another's state."""
+    facts = saved.facts
+    if facts["of"] != identity(run.job):
+        raise RunError(
+            "The checkpoint in this folder is of another plan, another data set or another seed.",
+            "Start a new run, or go on with the task that this one began with.",
+        )
+    run.plan = replace(run.plan, phases=tuple(load(Phase, phase) for phase in facts["phases"]))
+    run.remember(facts["remembered"])
+    model = run.model.state_dict()
+    for name, tensor in saved.under("model").items():
+        model[name].copy_(tensor)
+    best = saved.under("best")
+    kept = {name: best.get(name, model[name]).to(model[name].device) for name in facts["best"]["kept"]}
+    run.best.load(facts["best"]["score"], facts["best"]["accuracy"], kept)
+    run.begun = {name: tensor.to(model[name].device) for name, tensor in saved.under("begun").items()}
+    for name in NUMBERS:
+        setattr(run, name, facts["run"][name])
+    run.set_time(facts["now"])
+    run.randomness(saved)
+    if facts["terms"]:
+        run.terms.resume(saved.under("terms"))
+    run.feed.stored = facts["stored"]
+    if "feed/rows" in saved.tensors:
+        run.feed.built = facts["built"], saved.tensors["feed/rows"].numpy()
+    return int(facts["phase"])
+
+
+def identity(job: TrainJob) -> str:
+    """Return a digest of what a run is about: its plan, its items, its seed."""
+    rows = None if job.train_rows is None else [int(row) for row in job.train_rows]
+    others = [one.fingerprint if one is not None else "" for one in (job.source, job.target)]
+    split = dump(job.dataset.split)
+    about: Any = [dump(job.plan), job.seed, job.dataset.fingerprint, split, rows, others]
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,140 @@
+"""Trying rates and layers before the training: two small runs in the background, and what they found."""
+
+from typing import Literal
+
+import streamlit as st
+
+from tl_core.errors import GraftError
+from tl_core.evaluation.saved import read_layers, read_rates
+from tl_core.plan import TransferPlan
+from tl_core.runs.store import RunState
+from tl_core.runs.task import Task
+from tl_core.training.rates import with_rate_of
+from ui import background, errors, figures, planning, words
+from ui.planning import Ground
+
+Kind = Literal["rates", "layers"]
+BUTTONS: dict[Kind, tuple[str, str]] = {
+    "rates": ("Try learning rates", ":material/speed:"),
+    "layers": ("Try each layer group", ":material/layers:"),
+}
+NAMES: dict[Kind, str] = {"rates": "trial of rates", "layers": "trial of layers"}
+
+
+def draw(plan: TransferPlan, known: Ground) -> None:
+    """Draw the section; while something is tried it redraws itself."""
+    with st.expander("Try rates and layers on your data", icon=":material/science:", key="plan_tuning"):
+        active = _active(plan, known)
+        st.fragment(_section, run_every=1.0 if active else None, key="plan_tuning_part")(plan, known, active)
+
+
+def _section(plan: TransferPlan, known: Ground, active: bool) -> None:
+    if active and not _active(plan, known):
+        st.rerun()
+    st.write(
+        "A trial takes a few dozen steps on a copy; nothing is kept of what it learns. The first one raises the "
+        "learning rate until training breaks, the second one trains each layer group alone beside the head."
+    )
+    with st.container(horizontal=True, key="plan_tuning_buttons"):
+        for kind in BUTTONS:
+            _button(kind, plan, known)
+    for kind in BUTTONS:
+        state = _find(kind, plan, known)
+        if state is not None:
+            _show(kind, state, plan)
+
+
+def _active(plan: TransferPlan, known: Ground) -> bool:
+    return any((state := _find(kind, plan, known)) is not None and state.active for kind in BUTTONS)
+
+
+def _find(kind: Kind, plan: TransferPlan, known: Ground) -> RunState | None:
+    """Return the newest trial for a plan of this shape: the same groups in the same phases; rates may differ."""
+    mine = (known.spec.name, known.dataset.fingerprint, known.dataset.split)
+    for state in background.store().list():
+        asked = state.task
+        if state.kind == kind and asked.plan and (asked.backbone, asked.fingerprint, asked.split) == mine:
+            same = asked.plan.head == plan.head and (kind == "layers" or _shape(asked.plan) == _shape(plan))
+            if same:
+                return state
+    return None
+
+
+def _shape(plan: TransferPlan) -> list[tuple[str, frozenset[str]]]:
+    return [(phase.optimizer, frozenset(phase.lr)) for phase in plan.phases]
+
+
+def _button(kind: Kind, plan: TransferPlan, known: Ground) -> None:
+    state = _find(kind, plan, known)
+    solved = kind == "rates" and all(phase.optimizer == "lbfgs" for phase in plan.phases)
+    title, icon = BUTTONS[kind]
+    pressed = st.button(
+        title, icon=icon, key=f"plan_try_{kind}", disabled=solved or (state is not None and state.active),
+        help="This plan solves its head exactly: it has no learning rate to find." if solved else None,
+    )  # fmt: skip
+    if pressed:
+        name = f"{known.dataset.name}, {NAMES[kind]}"
+        task = Task(kind, known.spec.name, known.dataset.fingerprint, known.dataset.split, plan, name=name)
+        try:
+            background.again(task)
+        except GraftError as error:
+            errors.show(error)
+            return
+        st.rerun()
+
+
+def _show(kind: Kind, state: RunState, plan: TransferPlan) -> None:
+    """Show how far a trial is, or what it found."""
+    if state.active:
+        share, doing = background.progress(state)
+        st.progress(share, text=f"{BUTTONS[kind][0]}. {doing}")
+        if st.button("Stop", icon=":material/stop:", disabled=state.stopping, key=f"plan_stop_{kind}"):
+            background.store().stop(state.id)
+        return
+    if state.status in ("failed", "interrupted"):
+        st.warning(words.tell(f"{state.reason} {state.hint}".strip()), icon=":material/warning:")
+        return
+    if kind == "rates":
+        _rates(state, plan)
+    else:
+        _layers(state)
+
+
+def _rates(state: RunState, plan: TransferPlan) -> None:
+    found = read_rates(background.store().folder(state.id))
+    if found is None:
+        return
+    st.plotly_chart(
+        figures.rates(found), width="stretch", key="plan_rates", config={"displayModeBar": False},
+        alt=figures.rates_words(found),
+    )  # fmt: skip
+    phase = f"phase {found.phase + 1}, *{words.tell(found.name)}*"
+    if found.suggestion is None:
+        st.markdown(f"In {phase}, no rate made the loss fall clearly, so none is suggested. The plan's is as good.")
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key="plan_rates_use"):
+        st.markdown(
+            f"Suggested for {phase}: **{found.suggestion:g}** :gray[({found.rule}; for its fastest layer group, the "
+            "others in proportion)]",
+            width="stretch",
+        )
+        changed = with_rate_of(plan, found.phase, found.suggestion)
+        if st.button("Use this rate", icon=":material/check:", key="plan_use_rate", disabled=changed == plan):
+            planning.edited(changed)
+            st.rerun()
+
+
+def _layers(state: RunState) -> None:
+    found = read_layers(background.store().folder(state.id))
+    if found is None:
+        return
+    st.plotly_chart(
+        figures.layers(found), width="stretch", key="plan_layers", config={"displayModeBar": False},
+        alt=figures.layers_words(found),
+    )  # fmt: skip
+    rest = f" {len(found.groups)} of {found.total} were tried." if len(found.groups) < found.total else ""
+    st.caption(
+        f"{found.steps} steps at {found.rate:g} on {found.items:,} training items, scored on "
+        f"{found.baseline.accuracy.n:,} validation items. Lines: 95 % intervals; bars whose lines overlap much are not "
+        f"shown to differ.{rest}"
+    )
