@@ -85,26 +85,42 @@ class _Work:
     n_train: int
     head_size: int
 
-    def phase(self, phase: Phase, epochs: int) -> float:
-        """Return the seconds of a phase that runs so many epochs."""
+    def phase(self, phase: Phase, epochs: int, changed: bool) -> float:
+        """Return the seconds of a phase of so many epochs; `changed` says that earlier ones moved the backbone."""
         learning = [index for index, group in enumerate(self.groups) if group in phase.lr]
+        every = self.n_train * (1 + VALIDATION_SHARE)
         if not learning:
+            again = every * sum(self.seconds[group] for group in self.groups) if changed else 0.0
             if phase.optimizer == "lbfgs":
-                return 6.0 * SOLVER_STEPS * self.n_train * self.head_size / SOLVER_FLOPS
-            return epochs * self.n_train * HEAD_STEP
+                return again + 6.0 * SOLVER_STEPS * self.n_train * self.head_size / SOLVER_FLOPS
+            return again + epochs * self.n_train * HEAD_STEP
         prefix = sum(self.seconds[group] for group in self.groups[: learning[0]])
         rest = sum(self.seconds[group] for group in self.groups[learning[0] :])
+        items = epochs * self._drawn(phase)
         augment = self.plan.augment
         varied = 0 if augment.policy == "none" else (augment.views or epochs)  # each variation runs the frozen layers
         once = self.n_train * ((varied or 1) + VALIDATION_SHARE) * prefix
+        if phase.objective == "masked":  # masked at the input, so the frozen layers run every time
+            once = items * prefix
         if phase.blend:
             once += self.n_train * rest * MIXES * (1 + VALIDATION_SHARE)
-        return once + epochs * self.n_train * rest * (self.train_ratio + VALIDATION_SHARE)
+        judged = VALIDATION_SHARE if phase.objective == "labels" else 0.0
+        return once + items * rest * (self.train_ratio + judged)
+
+    def _drawn(self, phase: Phase) -> int:
+        """Return the items of an epoch; pairs may draw an item more than once."""
+        if phase.draws is None:
+            return self.n_train
+        return phase.draws if phase.objective == "contrastive" else min(phase.draws, self.n_train)
 
     def whole(self, early: bool) -> float:
         """Return the seconds of the plan; `early` lets each phase stop as soon as its patience allows."""
-        lengths = [min(p.epochs, p.patience + 1) if early and p.patience else p.epochs for p in self.plan.phases]
-        return sum(self.phase(phase, epochs) for phase, epochs in zip(self.plan.phases, lengths, strict=True))
+        seconds, changed = 0.0, False
+        for phase in self.plan.phases:
+            epochs = min(phase.epochs, phase.patience + 1) if early and phase.patience else phase.epochs
+            seconds += self.phase(phase, epochs, changed)
+            changed = changed or any(group in phase.lr for group in self.groups)
+        return seconds
 
 
 def estimate(
