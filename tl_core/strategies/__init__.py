@@ -113,12 +113,15 @@ def option(
 ) -> Any:
     """Return a dataclass field for a form: label, help, min and max or choices.
 
-    `more`: `usual`, a function that suits the value to a setting; `modality`, where the option is for one alone;
-    `last`, where a form shows it after the others.
+    `more`: `source`, where the default comes from, which the help then names; `usual`, a function that suits the
+    value to a setting; `modality`, where the option is for one alone; `last`, where a form shows it after the others.
     """
     low, high = bounds or (None, None)
+    if source := more.get("source"):
+        help = f"{help} Source of the usual value: {source}."
     metadata = {"label": label, "help": help, "min": low, "max": high, "choices": choices}
-    return field(default=default, metadata={"usual": None, "modality": None, "last": False} | metadata | more)
+    unsaid = {"source": "", "usual": None, "modality": None, "last": False}
+    return field(default=default, metadata=unsaid | metadata | more)
 
 
 def _check(metadata: Mapping[str, Any], value: Any) -> None:

@@ -4,16 +4,23 @@ from dataclasses import dataclass
 
 from tl_core.plan import Phase, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
-from tl_core.strategies.recipes import DECAY, last_l2, scaled, solve_head, top
+from tl_core.strategies.fits import doubt, kept
+from tl_core.strategies.recipes import DECAY, OWN, WARMUP, last_l2, scale_option, scaled, solve_head, top
+from tl_core.types import Finding
 
 SETFIT = "Tunstall et al. 2022, Efficient Few-Shot Learning Without Prompts (SetFit), arXiv:2209.11055"
 KHOSLA = "Khosla et al. 2020, Supervised Contrastive Learning, arXiv:2004.11362"
 RATE = 1e-4
-"""AdamW's peak rate, five times SetFit's 2e-5: there are a quarter as many steps, and each sees all pairs of a batch."""
+"""AdamW's peak rate, five times the 2e-5 of Tunstall et al. 2022 (arXiv:2209.11055): there are a quarter as many
+steps, and each sees all pairs of a batch."""
 DRAWS = 640
+"""A rule of thumb of this program: minutes on two processor cores."""
 BATCH = 16
+"""As in Tunstall et al. 2022 (arXiv:2209.11055), counted in items instead of pairs."""
+ENOUGH = 500
+"""Items a class from which plain fine-tuning catches up (a rule of thumb, after Tunstall et al. 2022)."""
 ROUNDS = 4
-"""Epochs that the draws are told in, so that a run can be watched, stopped and resumed."""
+"""Epochs that the draws are told in, so that a run can be watched, stopped and resumed (a rule of thumb)."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +28,16 @@ class Contrastive:
     """What can be chosen."""
 
     draws: int = option(
-        DRAWS, "Items drawn", "How many items pass through the backbone in all; the time grows with it.", (64, 1_000_000)
+        DRAWS,
+        "Items drawn",
+        "How many items pass through the backbone in all; the time grows with it.",
+        (64, 1_000_000),
+        source=f"{OWN}, so that it takes minutes on two processor cores",
     )
     reach: str = option(
         "all", "Blocks to train", "How many of the last blocks learn.", choices=("one", "two", "half", "all")
     )
-    scale: float = option(1.0, "Learning rate, times the usual", "1 is the usual rate; less is safer.", (0.05, 20.0))
+    scale: float = scale_option(source=f"{RATE:g}, {OWN}, after {SETFIT}")
 
 
 def plan(setting: Setting, options: Contrastive) -> TransferPlan:
@@ -36,7 +47,7 @@ def plan(setting: Setting, options: Contrastive) -> TransferPlan:
         ROUNDS,
         dict.fromkeys(top(setting.groups, options.reach), scaled(RATE, options.scale)),
         schedule="linear",
-        warmup=0.1,
+        warmup=WARMUP,
         weight_decay=DECAY,
         fit_on="train+validation",
         objective="contrastive",
@@ -51,6 +62,24 @@ def plan(setting: Setting, options: Contrastive) -> TransferPlan:
     return TransferPlan(setting.backbone, "contrastive", phases, batch_size=BATCH, why=why)
 
 
+def fits(setting: Setting, options: Contrastive) -> tuple[Finding, ...]:
+    """Return where there are too few items for pairs, or so many that pairs are no longer needed."""
+    alone = many = unseen = kind = None
+    if setting.per_class_min < 2:
+        message = "A class with a single training item has no pair of its own to learn from."
+        alone = doubt("no-pair", message, "Label at least a second item of each class.", SETFIT)
+    if setting.per_class >= ENOUGH:
+        message = f"This is made for few labels; with about {setting.per_class:.0f} a class fine-tuning reaches as far."
+        many = doubt("many-labels", message, "Partial or full fine-tuning learns from the labels directly.", SETFIT)
+    if setting.total > options.draws:
+        message = f"{options.draws:,} items are drawn, so some of the {setting.total:,} are never seen."
+        unseen = doubt("unseen", message, "Draw more of them, which takes longer.", SETFIT, "info")
+    if setting.modality == "image":
+        message = "For sentences this is well tried; for pictures in so few steps it is not."
+        kind = doubt("pictures", message, "Compare it with partial fine-tuning.", SETFIT, "info")
+    return kept(alone, many, unseen, kind)
+
+
 STRATEGIES.add(
     "contrastive",
     Strategy(
@@ -61,5 +90,6 @@ STRATEGIES.add(
         Contrastive,
         plan,
         (SETFIT, KHOSLA),
+        fits,
     ),
 )

@@ -13,15 +13,17 @@ from tl_core.strategies.recipes import (
     Extras,
     backbone_rate,
     batch_size,
+    epochs_option,
     graded,
     last_l2,
+    patience_option,
     rate_reason,
+    scale_option,
     scaled,
     size_reason,
     solve_head,
     solved_head_reason,
     top,
-    tuning_epochs,
     usable,
 )
 from tl_core.types import Finding
@@ -33,11 +35,15 @@ class Discriminative(Extras):
 
     reach: str = option("all", "Blocks to train", "The last half of the network, or all.", choices=("half", "all"))
     decay: float = option(
-        0.4, "Rate of the block below (a)", "lr(l) = base * a^(L - l): times the rate of the block above.", (0.05, 1.0)
+        0.4,
+        "Rate of the block below (a)",
+        "lr(l) = base * a^(L - l): times the rate of the block above.",
+        (0.05, 1.0),
+        source=f"1/2.6 in {ULMFIT}",
     )
-    epochs: int = option(8, "Epochs at most", "Early stopping may end sooner.", (1, 200), usual=tuning_epochs)
-    scale: float = option(1.0, "Learning rate, times the usual", "1 is the usual rate; less is safer.", (0.05, 20.0))
-    patience: int = option(3, "Patience", "Stop after so many epochs without a better validation.", (1, 50))
+    epochs: int = epochs_option(8)
+    scale: float = scale_option()
+    patience: int = patience_option(3)
 
 
 def plan(setting: Setting, options: Discriminative) -> TransferPlan:

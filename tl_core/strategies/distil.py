@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from tl_core.layers import HEAD
 from tl_core.plan import Penalty, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.fits import fine_tuning
 from tl_core.strategies.recipes import (
+    OWN,
     Extras,
     backbone_rate,
     batch_size,
     last_l2,
+    patience_option,
     rate_reason,
+    scale_option,
     scaled,
     size_reason,
     solve_head,
@@ -18,6 +22,7 @@ from tl_core.strategies.recipes import (
     tune,
     tuning_epochs,
 )
+from tl_core.types import Finding
 
 HINTON = "Hinton, Vinyals & Dean 2015, Distilling the Knowledge in a Neural Network, arXiv:1503.02531"
 BEYER = "Beyer et al. 2022, Knowledge distillation: A good teacher is patient and consistent, arXiv:2106.05237"
@@ -30,10 +35,13 @@ class Distil(Extras):
     epochs: int = option(
         16, "Epochs at most", "A student gains from more epochs than labels alone would pay.", (1, 500),
         usual=lambda setting: 2 * tuning_epochs(setting),
+        source=f"twice those of fine-tuning, {OWN}, after {BEYER}",
     )  # fmt: skip
-    strength: float = option(1.0, "Weight of the teacher", "Times the loss on the labels.", (0.01, 100.0))
-    scale: float = option(1.0, "Learning rate, times the usual", "1 is the usual rate; less is safer.", (0.05, 20.0))
-    patience: int = option(5, "Patience", "Stop after so many epochs without a better validation.", (1, 50))
+    strength: float = option(
+        1.0, "Weight of the teacher", "Times the loss on the labels.", (0.01, 100.0), source=f"{OWN}, after {HINTON}"
+    )
+    scale: float = scale_option()
+    patience: int = patience_option(5)
 
 
 def plan(setting: Setting, options: Distil) -> TransferPlan:
@@ -62,6 +70,11 @@ def plan(setting: Setting, options: Distil) -> TransferPlan:
     )
 
 
+def fits(setting: Setting, options: Distil) -> tuple[Finding, ...]:
+    """Return where there is too little data to teach with."""
+    return fine_tuning(setting)
+
+
 STRATEGIES.add(
     "distil",
     Strategy(
@@ -72,5 +85,6 @@ STRATEGIES.add(
         Distil,
         plan,
         (HINTON, BEYER),
+        fits,
     ),
 )

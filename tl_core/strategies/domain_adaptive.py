@@ -9,17 +9,20 @@ from tl_core.strategies.fits import doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
     BERT,
     DECAY,
+    OWN,
+    WARMUP,
     backbone_rate,
     batch_size,
+    epochs_option,
     last_l2,
     rate_reason,
+    scale_option,
     scaled,
     size_reason,
     solve_head,
     solved_head_reason,
     top,
     tune,
-    tuning_epochs,
 )
 from tl_core.types import Finding
 
@@ -34,7 +37,10 @@ MASKED_RATE = 1e-4
 class DomainAdaptive:
     """What can be chosen."""
 
-    passes: int = option(10, "Passes over the items", "How often each item is masked anew and filled in.", (1, 500))
+    passes: int = option(
+        10, "Passes over the items", "How often each item is masked anew and filled in.", (1, 500),
+        source=f"{OWN}; {GURURANGAN} take 100 over a task's own texts, for hours on a GPU",
+    )  # fmt: skip
     adapt: str = option(
         "all", "Blocks to adapt", "How many of the last blocks learn to fill in.", choices=("one", "two", "half", "all")
     )
@@ -44,8 +50,8 @@ class DomainAdaptive:
         "How many of the last blocks learn the labels afterwards; with none, only the head does.",
         choices=("none", "one", "two", "half", "all"),
     )
-    epochs: int = option(6, "Epochs at most", "Of fine-tuning; it may end sooner.", (1, 200), usual=tuning_epochs)
-    scale: float = option(1.0, "Learning rate, times the usual", "1 is the usual rate; less is safer.", (0.05, 20.0))
+    epochs: int = epochs_option(6, "Of fine-tuning; it may end sooner.")
+    scale: float = scale_option()
 
 
 def plan(setting: Setting, options: DomainAdaptive) -> TransferPlan:
@@ -55,7 +61,7 @@ def plan(setting: Setting, options: DomainAdaptive) -> TransferPlan:
         options.passes,
         dict.fromkeys(top(setting.groups, options.adapt), scaled(MASKED_RATE, options.scale)),
         schedule="linear",
-        warmup=0.1,
+        warmup=WARMUP,
         weight_decay=DECAY,
         objective="masked",
     )

@@ -7,12 +7,14 @@ from tl_core.plan import Head, Phase, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
 from tl_core.strategies.fits import FEW_PER_CLASS, MUCH, doubt, kept
 from tl_core.strategies.recipes import (
-    ALAIN,
     ADAMW,
+    ALAIN,
     BERT,
     CS231N,
     DECAY,
     HEAD_RATE,
+    OWN,
+    PRECHELT,
     RAZAVIAN,
     SOLVER_ITERATIONS,
     batch_size,
@@ -23,6 +25,7 @@ from tl_core.strategies.recipes import (
 from tl_core.types import Finding
 
 ESL_NETWORKS = "Hastie, Tibshirani & Friedman 2009, The Elements of Statistical Learning, section 11.5"
+SRIVASTAVA = "Srivastava et al. 2014, Dropout, https://jmlr.org/papers/v15/srivastava14a.html"
 HEADS = ("linear", "mlp")
 
 
@@ -36,12 +39,20 @@ class FeatureExtraction:
         "A linear layer is solved exactly; a small network (mlp) can bend its borders, and needs more items.",
         choices=HEADS,
     )
-    hidden: int = option(256, "Hidden units", "The width of the small network. A linear head has none.", (8, 4096))
-    dropout: float = option(0.2, "Dropout", "Share of hidden units left out at each step (mlp only).", (0.0, 0.9))
-    iterations: int = option(
-        SOLVER_ITERATIONS, "Epochs", "Passes over the stored features; they cost next to nothing.", (1, 500)
+    hidden: int = option(
+        256, "Hidden units", "The width of the small network. A linear head has none.", (8, 4096), source=OWN
     )
-    patience: int = option(10, "Patience", "Stop after so many epochs without a better validation (mlp).", (1, 100))
+    dropout: float = option(
+        0.2, "Dropout", "Share of hidden units left out at each step (mlp only).", (0.0, 0.9),
+        source=f"the lower end of {SRIVASTAVA}",
+    )  # fmt: skip
+    iterations: int = option(
+        SOLVER_ITERATIONS, "Epochs", "Passes over the stored features; they cost next to nothing.", (1, 500), source=OWN
+    )
+    patience: int = option(
+        10, "Patience", "Stop after so many epochs without a better validation (mlp).", (1, 100),
+        source=f"above the 3 to 6 of {PRECHELT}, as these epochs take no time",
+    )  # fmt: skip
 
 
 def plan(setting: Setting, options: FeatureExtraction) -> TransferPlan:

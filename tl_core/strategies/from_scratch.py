@@ -7,10 +7,15 @@ from tl_core.plan import Phase, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
 from tl_core.strategies.fits import GUIDE, MUCH, doubt, hard_to_judge, kept
 from tl_core.strategies.recipes import (
+    DEIT,
     HE,
+    KINGMA,
+    OWN,
+    PRECHELT,
     SMITH,
     Extras,
     batch_size,
+    scale_option,
     scaled,
     scratch_epochs,
     scratch_rate,
@@ -29,10 +34,16 @@ guide); for texts several millions in Zhang, Zhao & LeCun 2015 (arXiv:1509.01626
 class FromScratch(Extras):
     """What can be chosen."""
 
-    epochs: int = option(30, "Epochs at most", "Random weights need many.", (1, 500), usual=scratch_epochs)
-    scale: float = option(1.0, "Learning rate, times the usual", "1 is the usual rate.", (0.05, 20.0))
-    decay: float = option(0.05, "Weight decay", "Pulls the weights towards nought.", (0.0, 1.0))
-    patience: int = option(20, "Patience", "Stop after so many epochs without a better validation.", (1, 500))
+    epochs: int = option(
+        30, "Epochs at most", "Random weights need many.", (1, 500), usual=scratch_epochs,
+        source=f"about 2,000 steps, {OWN}; one cycle needs few, {SMITH}",
+    )  # fmt: skip
+    scale: float = scale_option(source=f"for pictures the default of {KINGMA}; for texts {OWN}")
+    decay: float = option(0.05, "Weight decay", "Pulls the weights towards nought.", (0.0, 1.0), source=DEIT)
+    patience: int = option(
+        20, "Patience", "Stop after so many epochs without a better validation.", (1, 500),
+        source=f"above the 3 to 6 of {PRECHELT}, as the score falls before it rises within one cycle",
+    )  # fmt: skip
 
 
 def plan(setting: Setting, options: FromScratch) -> TransferPlan:

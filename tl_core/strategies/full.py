@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tl_core.layers import HEAD
 from tl_core.plan import Reason, TransferPlan
-from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies import STRATEGIES, Setting, Strategy
 from tl_core.strategies.fits import fine_tuning
 from tl_core.strategies.recipes import (
     BERT,
@@ -13,14 +13,16 @@ from tl_core.strategies.recipes import (
     Extras,
     backbone_rate,
     batch_size,
+    epochs_option,
     last_l2,
+    patience_option,
     rate_reason,
+    scale_option,
     scaled,
     size_reason,
     solve_head,
     solved_head_reason,
     tune,
-    tuning_epochs,
 )
 from tl_core.types import Finding
 
@@ -29,9 +31,9 @@ from tl_core.types import Finding
 class Full(Extras):
     """What can be chosen."""
 
-    epochs: int = option(8, "Epochs at most", "Early stopping may end sooner.", (1, 200), usual=tuning_epochs)
-    scale: float = option(1.0, "Learning rate, times the usual", "1 is the usual rate; less is safer.", (0.05, 20.0))
-    patience: int = option(3, "Patience", "Stop after so many epochs without a better validation.", (1, 50))
+    epochs: int = epochs_option(8)
+    scale: float = scale_option()
+    patience: int = patience_option(3)
 
 
 def plan(setting: Setting, options: Full) -> TransferPlan:

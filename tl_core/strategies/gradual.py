@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 from tl_core.plan import Phase, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
-from tl_core.strategies.fits import doubt, fine_tuning, kept
+from tl_core.strategies.fits import GUIDE, doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
+    BERT,
     DECAY,
     KUMAR,
+    PRECHELT,
     ULMFIT,
     Extras,
     backbone_rate,
@@ -15,6 +17,7 @@ from tl_core.strategies.recipes import (
     graded,
     last_l2,
     rate_reason,
+    scale_option,
     scaled,
     size_reason,
     solve_head,
@@ -28,17 +31,30 @@ from tl_core.types import Finding
 class Gradual(Extras):
     """What can be chosen."""
 
-    steps: int = option(3, "Blocks to thaw", "One more block thaws in each phase, from the head downwards.", (1, 14))
+    steps: int = option(
+        3, "Blocks to thaw", "One more block thaws in each phase, from the head downwards.", (1, 14),
+        source=f"as many as the network of {ULMFIT} has",
+    )  # fmt: skip
     epochs: int = option(
         5,
         "Epochs a phase at most",
         "A phase ends sooner at a plateau.",
         (1, 100),
         usual=lambda setting: 3 if setting.modality == "text" else 5,
+        source=f"5 in {GUIDE}; for texts {BERT}, A.3",
     )
-    decay: float = option(0.4, "Rate of the block below", "Times the rate of the block above it.", (0.05, 1.0))
-    scale: float = option(1.0, "Learning rate, times the usual", "1 is the usual rate; less is safer.", (0.05, 20.0))
-    patience: int = option(2, "Patience", "A plateau: so many epochs without a better validation.", (1, 50))
+    decay: float = option(
+        0.4,
+        "Rate of the block below",
+        "Times the rate of the block above it.",
+        (0.05, 1.0),
+        source=f"1/2.6 in {ULMFIT}",
+    )
+    scale: float = scale_option()
+    patience: int = option(
+        2, "Patience", "A plateau: so many epochs without a better validation.", (1, 50),
+        source=f"below the 3 to 6 of {PRECHELT}, as the next phase goes on",
+    )  # fmt: skip
 
 
 def plan(setting: Setting, options: Gradual) -> TransferPlan:

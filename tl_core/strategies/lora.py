@@ -6,19 +6,23 @@ from tl_core.layers import HEAD
 from tl_core.plan import Reason, TransferPlan
 from tl_core.plan.values import Adapter
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies.fits import doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
     KUMAR,
     Extras,
     backbone_rate,
     batch_size,
+    epochs_option,
     last_l2,
+    patience_option,
+    scale_option,
     scaled,
     size_reason,
     solve_head,
     solved_head_reason,
     tune,
-    tuning_epochs,
 )
+from tl_core.types import Finding
 
 HU = "Hu et al. 2021, LoRA: Low-Rank Adaptation of Large Language Models, arXiv:2106.09685"
 DORA = "Liu et al. 2024, DoRA: Weight-Decomposed Low-Rank Adaptation, arXiv:2402.09353"
@@ -28,6 +32,9 @@ IA3 = "Liu et al. 2022, Few-Shot Parameter-Efficient Fine-Tuning (IA3), arXiv:22
 RATE = 10.0
 """Rate of an adapter over that of full fine-tuning. It makes 3e-4 for texts, beside the 4e-4 and 5e-4 of Hu et al. 2021
 (arXiv:2106.09685, table 9, RoBERTa base with rank 8), whose full fine-tuning takes 1e-5 to 5e-5."""
+SMALL = 50_000_000
+"""Parameters below which a whole network is cheap to fine-tune; those of Hu et al. 2021 (arXiv:2106.09685) have more
+than 100 million (a rule of thumb)."""
 ALPHA = 2.0
 """alpha over rank: how strongly an adapter counts, whatever its rank. The rates above go with it."""
 
@@ -43,11 +50,11 @@ class Lora(Extras):
         "of small matrices. ia3: one factor for each channel, the smallest.",
         choices=("lora", "dora", "loha", "lokr", "ia3"),
     )
-    rank: int = option(8, "Rank", "Width of the thin matrices: more can learn more (ia3 has none).", (1, 64))
-    epochs: int = option(8, "Epochs at most", "Early stopping may end sooner.", (1, 200), usual=tuning_epochs)
-    scale: float = option(1.0, "Learning rate, times the usual", "1 is the usual rate; less is safer.", (0.05, 20.0))
-    dropout: float = option(0.0, "Dropout", "Share of an adapter's input left out at each step.", (0.0, 0.9))
-    patience: int = option(3, "Patience", "Stop after so many epochs without a better validation.", (1, 50))
+    rank: int = option(8, "Rank", "Width of the thin matrices: more can learn more (ia3 has none).", (1, 64), source=HU)
+    epochs: int = epochs_option(8)
+    scale: float = scale_option(source=f"{RATE:g} times that of full fine-tuning, {HU}, table 9")
+    dropout: float = option(0.0, "Dropout", "Share of an adapter's input left out at each step.", (0.0, 0.9), source=HU)
+    patience: int = patience_option(3)
 
 
 def plan(setting: Setting, options: Lora) -> TransferPlan:
@@ -77,6 +84,20 @@ def plan(setting: Setting, options: Lora) -> TransferPlan:
     )
 
 
+def fits(setting: Setting, options: Lora) -> tuple[Finding, ...]:
+    """Return where there is too little data, or a network so small that adapters save nothing."""
+    small = None
+    if 0 < setting.parameters < SMALL:
+        picture = setting.modality == "image"
+        message = (
+            f"Adapters save memory on large networks; this one has {setting.parameters / 1e6:.0f} million parameters"
+            + (", and its thin convolutions leave them little to add." if picture else ".")
+        )
+        hint = "Fine-tuning its last blocks, or all of it, is cheap and reaches as far."
+        small = doubt("small-network", message, hint, HU, "warn" if picture else "info")
+    return (*fine_tuning(setting), *kept(small))
+
+
 STRATEGIES.add(
     "lora",
     Strategy(
@@ -87,5 +108,6 @@ STRATEGIES.add(
         Lora,
         plan,
         (HU, DORA, LOHA, LOKR, IA3, KUMAR),
+        fits,
     ),
 )

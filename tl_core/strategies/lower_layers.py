@@ -6,7 +6,7 @@ from tl_core.errors import PlanError
 from tl_core.plan import Head, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
 from tl_core.strategies.fits import MUCH, doubt, kept
-from tl_core.strategies.recipes import ALAIN, CS231N, SOLVER_ITERATIONS, YOSINSKI, batch_size, solve_head
+from tl_core.strategies.recipes import ALAIN, CS231N, OWN, SOLVER_ITERATIONS, YOSINSKI, batch_size, solve_head
 from tl_core.types import Finding
 
 
@@ -26,7 +26,7 @@ class LowerLayers:
         choices=("mean", "mean_std"),
     )
     iterations: int = option(
-        SOLVER_ITERATIONS, "Epochs", "Passes over the stored features; they cost next to nothing.", (1, 500)
+        SOLVER_ITERATIONS, "Epochs", "Passes over the stored features; they cost next to nothing.", (1, 500), source=OWN
     )
 
 

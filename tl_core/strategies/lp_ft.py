@@ -8,17 +8,19 @@ from tl_core.strategies import STRATEGIES, Setting, Strategy, option
 from tl_core.strategies.fits import doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
     KUMAR,
+    OWN,
     Extras,
     backbone_rate,
     batch_size,
+    epochs_option,
     last_l2,
+    patience_option,
     rate_reason,
     scaled,
     size_reason,
     solve_head,
     solved_head_reason,
     tune,
-    tuning_epochs,
 )
 from tl_core.types import Finding
 
@@ -27,11 +29,12 @@ from tl_core.types import Finding
 class LpFt(Extras):
     """What can be chosen."""
 
-    epochs: int = option(8, "Epochs at most", "Early stopping may end sooner.", (1, 200), usual=tuning_epochs)
+    epochs: int = epochs_option(8)
     scale: float = option(
-        0.3, "Learning rate, times the usual", "After a solved head a smaller rate is enough.", (0.01, 10.0)
-    )
-    patience: int = option(3, "Patience", "Stop after so many epochs without a better validation.", (1, 50))
+        0.3, "Learning rate, times the usual", "After a solved head a smaller rate is enough.", (0.01, 10.0),
+        source=f"{OWN}, after {KUMAR}",
+    )  # fmt: skip
+    patience: int = patience_option(3)
 
 
 def plan(setting: Setting, options: LpFt) -> TransferPlan:

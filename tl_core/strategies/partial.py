@@ -12,15 +12,17 @@ from tl_core.strategies.recipes import (
     Extras,
     backbone_rate,
     batch_size,
+    epochs_option,
     last_l2,
+    patience_option,
     rate_reason,
+    scale_option,
     scaled,
     size_reason,
     solve_head,
     solved_head_reason,
     top,
     tune,
-    tuning_epochs,
 )
 from tl_core.types import Finding
 
@@ -32,9 +34,9 @@ class Partial(Extras):
     reach: str = option(
         "two", "Blocks to train", "How many of the last blocks learn with the head.", choices=("one", "two", "half")
     )
-    epochs: int = option(12, "Epochs at most", "Early stopping may end sooner.", (1, 200), usual=tuning_epochs)
-    scale: float = option(1.0, "Learning rate, times the usual", "1 is the usual rate; less is safer.", (0.05, 20.0))
-    patience: int = option(3, "Patience", "Stop after so many epochs without a better validation.", (1, 50))
+    epochs: int = epochs_option(12)
+    scale: float = scale_option()
+    patience: int = patience_option(3)
 
 
 def plan(setting: Setting, options: Partial) -> TransferPlan:

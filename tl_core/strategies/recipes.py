@@ -1,5 +1,6 @@
 """What several strategies share: usual rates, batch sizes and epochs, and the two kinds of phase."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,12 +20,32 @@ ADAMW = "Loshchilov & Hutter 2019, Decoupled Weight Decay Regularization, arXiv:
 SMITH = "Smith & Topin 2018, Super-Convergence, arXiv:1708.07120"
 HE = "He et al. 2019, Rethinking ImageNet Pre-training, arXiv:1811.08883"
 ALAIN = "Alain & Bengio 2016, Understanding intermediate layers using linear classifier probes, arXiv:1610.01644"
+KINGMA = "Kingma & Ba 2015, Adam, arXiv:1412.6980"
+BIT = "Kolesnikov et al. 2020, Big Transfer (BiT), arXiv:1912.11370"
+PRECHELT = "Prechelt 1998, Early Stopping, But When?, doi:10.1007/3-540-49430-8_3"
+MALLADI = "Malladi et al. 2022, On the SDEs and Scaling Rules for Adaptive Gradient Algorithms, arXiv:2205.10287"
+DEIT = "Touvron et al. 2021, Training data-efficient image transformers (DeiT), arXiv:2012.12877"
+MOSBACH = "Mosbach et al. 2021, On the Stability of Fine-tuning BERT, arXiv:2006.04884"
+SZEGEDY = "Szegedy et al. 2016, Rethinking the Inception Architecture, arXiv:1512.00567"
+MIXUP = "Zhang et al. 2018, mixup: Beyond Empirical Risk Minimization, arXiv:1710.09412"
+OWN = "a rule of thumb of this program"
 
 HEAD_RATE = 1e-3
+"""Rate of a new head: Adam's own default (Kingma & Ba 2015, arXiv:1412.6980)."""
 SOLVER_ITERATIONS = 30
+"""Epochs of a head's solution at most; it ends sooner where it has converged (a rule of thumb of this program)."""
 DECAY = 0.01
+"""Weight decay of fine-tuning (Devlin et al. 2019, arXiv:1810.04805, A.2)."""
+WARMUP = 0.1
+"""Share of the steps in which the rate rises (Mosbach et al. 2021, arXiv:2006.04884)."""
+LARGE = 2000
+"""Items from which a GPU gets larger batches: below, they would leave too few steps (a rule of thumb)."""
+GPU_BATCH = 2
+"""How many times larger they are; the rate grows by the square root of it (Malladi et al. 2022, arXiv:2205.10287)."""
 _BACKBONE_RATE = {"image": 1e-4, "text": 3e-5}
+"""Devlin et al. 2019 (arXiv:1810.04805, A.3) for texts; see `backbone_rate`."""
 _SCRATCH_RATE = {"image": 1e-3, "text": 3e-4}
+"""Kingma & Ba 2015 (arXiv:1412.6980) for images; see `scratch_rate`."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +75,15 @@ class Extras:
         "Share of each label that is spread over all classes: less overconfident; 0.1 is usual.",
         (0.0, 0.5),
         last=True,
+        source=f"off, as in {BERT} and {BIT}; 0.1 is from {SZEGEDY}",
     )
     mixup: float = option(
-        0.0, "Mixup", "Learn from mixed pairs of items; 0 is off, 0.2 is usual.", (0.0, 10.0), last=True
+        0.0,
+        "Mixup",
+        "Learn from mixed pairs of items; 0 is off, 0.2 is usual.",
+        (0.0, 10.0),
+        last=True,
+        source=f"off below 20,000 items, as in {BIT}; 0.2 is from {MIXUP}",
     )
 
     def extras(self) -> dict[str, Any]:
@@ -66,13 +93,33 @@ class Extras:
         return {"augment": Augment(policy), "loss": Loss(weights, self.label_smoothing, self.mixup)}
 
 
+def epochs_option(default: int, help: str = "Early stopping may end sooner.") -> Any:
+    """Return the option for the epochs of fine-tuning."""
+    source = f"for texts {BERT}, A.3; for pictures about the 500 steps of {BIT}"
+    return option(default, "Epochs at most", help, (1, 200), usual=tuning_epochs, source=source)
+
+
+def scale_option(source: str = "") -> Any:
+    """Return the option that scales every rate."""
+    source = source or f"for texts {BERT}, A.3; for pictures a tenth of a new layer's rate, {CS231N}"
+    help = "1 is the usual rate; less is safer."
+    return option(1.0, "Learning rate, times the usual", help, (0.05, 20.0), source=source)
+
+
+def patience_option(default: int, help: str = "Stop after so many epochs without a better validation.") -> Any:
+    """Return the option for the patience (Prechelt 1998, doi:10.1007/3-540-49430-8_3)."""
+    source = f"{PRECHELT}, where 3 to 6 are the best bargain"
+    return option(default, "Patience", help, (1, 50), source=source)
+
+
 def backbone_rate(setting: Setting) -> float:
     """Return AdamW's usual peak rate for pretrained layers: 1e-4 for images, 3e-5 for texts.
 
     The text rate is the middle one of the three that Devlin et al. 2019 (arXiv:1810.04805, A.3) search: 2e-5,
-    3e-5 and 5e-5. The image rate is ten times below the usual 1e-3 for a new layer.
+    3e-5 and 5e-5. The image rate is ten times below the usual 1e-3 for a new layer. Both grow with larger batches
+    (see `growth`).
     """
-    return _BACKBONE_RATE[setting.modality]
+    return scaled(_BACKBONE_RATE[setting.modality], math.sqrt(growth(setting)))
 
 
 def scaled(rate: float, factor: float) -> float:
@@ -81,25 +128,40 @@ def scaled(rate: float, factor: float) -> float:
 
 
 def scratch_rate(setting: Setting) -> float:
-    """Return AdamW's usual peak rate for random weights: 1e-3 for images, 3e-4 for texts (a transformer)."""
-    return _SCRATCH_RATE[setting.modality]
+    """Return AdamW's usual peak rate for random weights: 1e-3 for images, 3e-4 for texts (a transformer).
+
+    1e-3 is Adam's default (Kingma & Ba 2015, arXiv:1412.6980); a transformer needs less (1e-4 in Devlin et al. 2019,
+    arXiv:1810.04805, A.2, at twelve layers; 3e-4 is a rule of thumb for smaller ones).
+    """
+    return scaled(_SCRATCH_RATE[setting.modality], math.sqrt(growth(setting)))
+
+
+def growth(setting: Setting) -> int:
+    """Return how many times larger batches are than on two processor cores: GPU_BATCH on a GPU with data enough.
+
+    A GPU is idle in small batches. The rate of Adam and its kin grows by the square root of the batch size (Malladi
+    et al. 2022, arXiv:2205.10287), which for texts stays inside the 2e-5 to 5e-5 that Devlin et al. 2019
+    (arXiv:1810.04805, A.3) search.
+    """
+    return GPU_BATCH if setting.device == "cuda" and setting.n_train >= LARGE else 1
 
 
 def batch_size(setting: Setting) -> int:
     """Return a batch size that leaves small data enough steps an epoch: 8 below 64 items, up to 64 above 20,000.
 
-    Devlin et al. 2019 (arXiv:1810.04805, A.3) use 16 or 32.
+    Devlin et al. 2019 (arXiv:1810.04805, A.3) use 16 or 32. On a GPU twice as many (see `growth`).
     """
     for below, size in ((64, 8), (2000, 16), (20000, 32)):
         if setting.n_train < below:
-            return size
-    return 64
+            return size * growth(setting)
+    return 64 * growth(setting)
 
 
 def tuning_epochs(setting: Setting) -> int:
     """Return how many epochs of fine-tuning are worth planning for; early stopping may end them sooner.
 
-    Texts need 2 to 4 (Devlin et al. 2019, A.3), images more; little data means few steps an epoch, so more of them.
+    Texts need 2 to 4 (Devlin et al. 2019, arXiv:1810.04805, A.3), images more: about 500 steps, as Kolesnikov et al.
+    2020 (arXiv:1912.11370) take below 20,000 items. Little data means few steps an epoch, so more of them.
     """
     few = setting.n_train < 1000
     if setting.modality == "text":
@@ -108,7 +170,10 @@ def tuning_epochs(setting: Setting) -> int:
 
 
 def scratch_epochs(setting: Setting) -> int:
-    """Return epochs for about 2,000 steps from random weights, between 10 and 40."""
+    """Return epochs for about 2,000 steps from random weights, between 10 and 40.
+
+    One cycle of the rate needs few (Smith & Topin 2018, arXiv:1708.07120); 2,000 is a rule of thumb.
+    """
     steps = max(1, setting.n_train // batch_size(setting))
     return min(40, max(10, round(2000 / steps)))
 
@@ -132,7 +197,9 @@ def solve_head(l2: float, final: bool, iterations: int = SOLVER_ITERATIONS) -> P
 def tune(name: str, epochs: int, lr: Mapping[str, float], setting: Setting, patience: int) -> Phase:
     """Return a fine-tuning phase: AdamW, a tenth of warm-up, then a fall along a cosine (texts: a line)."""
     schedule: Schedule = "linear" if setting.modality == "text" else "cosine"
-    return Phase(name, epochs, lr, schedule=schedule, warmup=0.1, weight_decay=DECAY, patience=usable(patience, epochs))
+    return Phase(
+        name, epochs, lr, schedule=schedule, warmup=WARMUP, weight_decay=DECAY, patience=usable(patience, epochs)
+    )
 
 
 def usable(patience: int, epochs: int) -> int | None:
@@ -163,12 +230,17 @@ def top(groups: Sequence[str], reach: Literal["one", "two", "half", "all"] | str
 def size_reason(setting: Setting) -> Reason:
     """Return the reason for the batch size."""
     text = f"{setting.n_train} training items: batches of {batch_size(setting)} leave enough steps an epoch."
+    if growth(setting) > 1:
+        text = f"{text[:-1]}, and keep the GPU busy."
     return Reason(text, BERT)
 
 
 def rate_reason(setting: Setting) -> Reason:
     """Return the reason for the backbone's rate."""
     rate = backbone_rate(setting)
+    if (times := growth(setting)) > 1:
+        text = f"{rate:.2g} is the usual rate times the square root of {times}, as batches are {times} times larger."
+        return Reason(text, MALLADI)
     if setting.modality == "text":
         return Reason(f"{rate:g} is the middle of the three rates that BERT was fine-tuned with.", BERT)
     return Reason(f"{rate:g} is ten times below the rate of a new layer, so the pretrained weights survive.", CS231N)

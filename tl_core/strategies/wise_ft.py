@@ -4,21 +4,25 @@ from dataclasses import dataclass, replace
 
 from tl_core.layers import HEAD
 from tl_core.plan import Reason, TransferPlan
-from tl_core.strategies import STRATEGIES, Setting, Strategy, option
+from tl_core.strategies import STRATEGIES, Setting, Strategy
+from tl_core.strategies.fits import doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
     KUMAR,
     Extras,
     backbone_rate,
     batch_size,
+    epochs_option,
     last_l2,
+    patience_option,
     rate_reason,
+    scale_option,
     scaled,
     size_reason,
     solve_head,
     solved_head_reason,
     tune,
-    tuning_epochs,
 )
+from tl_core.types import Finding
 
 WORTSMAN = "Wortsman et al. 2022, Robust fine-tuning of zero-shot models, arXiv:2109.01903"
 IZMAILOV = "Izmailov et al. 2018, Averaging Weights Leads to Wider Optima and Better Generalization, arXiv:1803.05407"
@@ -28,9 +32,9 @@ IZMAILOV = "Izmailov et al. 2018, Averaging Weights Leads to Wider Optima and Be
 class WiseFt(Extras):
     """What can be chosen."""
 
-    epochs: int = option(8, "Epochs at most", "Early stopping may end sooner.", (1, 200), usual=tuning_epochs)
-    scale: float = option(1.0, "Learning rate, times the usual", "1 is the usual rate; less is safer.", (0.05, 20.0))
-    patience: int = option(3, "Patience", "Stop after so many epochs without a better validation.", (1, 50))
+    epochs: int = epochs_option(8)
+    scale: float = scale_option()
+    patience: int = patience_option(3)
 
 
 def plan(setting: Setting, options: WiseFt) -> TransferPlan:
@@ -51,6 +55,18 @@ def plan(setting: Setting, options: WiseFt) -> TransferPlan:
     )
 
 
+def fits(setting: Setting, options: WiseFt) -> tuple[Finding, ...]:
+    """Return where there is too little data, or where the start is not worth mixing in."""
+    poor = None
+    if setting.similarity == "very different":
+        message = (
+            "Your data is very different from what the backbone has seen, so the weights before fine-tuning may have "
+            "little to add to the mix."
+        )
+        poor = doubt("poor-start", message, "Full fine-tuning does the same without the mix.", WORTSMAN, "info")
+    return (*fine_tuning(setting), *kept(poor))
+
+
 STRATEGIES.add(
     "wise_ft",
     Strategy(
@@ -61,5 +77,6 @@ STRATEGIES.add(
         WiseFt,
         plan,
         (WORTSMAN, IZMAILOV, KUMAR),
+        fits,
     ),
 )
