@@ -76,9 +76,12 @@ def act(state: RunState) -> None:
     if state.kind == "train" and st.button("Open", icon=":material/open_in_new:", key=f"runs_open_{state.id}"):
         session.update(run=state.id)
         rail.go("results" if read_report(state) else "train")
-    if state.resumable or state.paused:
-        goes = {"on_click": steering.go_on, "args": (state.id,), "key": f"runs_go_on_{state.id}"}
-        st.button("Go on", icon=":material/play_arrow:", help="From where it was last saved", **goes)
+    tip = "From where it was last saved"
+    if (state.resumable or state.paused) and st.button(
+        "Go on", icon=":material/play_arrow:", help=tip, key=f"runs_go_on_{state.id}"
+    ):
+        steering.go_on(state.id)
+        st.rerun()
     if state.active:
         if st.button("Stop", icon=":material/stop:", disabled=state.stopping, key=f"runs_stop_{state.id}"):
             running.store().stop(state.id)

@@ -201,7 +201,7 @@ def _sentence(live: LiveRun, state: RunState) -> tuple[float, str]:
     if state.stopping:
         return live.position, "Stopping… the best weights so far are kept"
     if state.paused:
-        return live.position, f"{'Paused' if live.waiting else 'Pausing…'} Everything learned so far is kept"
+        return live.position, f"{'Paused.' if live.waiting else 'Pausing…'} Everything learned so far is kept"
     epoch = min(live.phase_epochs + 1, live.phase.epochs)
     text = f"Phase {live.phase.index + 1}, {live.phase.name}: epoch {epoch} of {live.phase.epochs}"
     if live.step and live.step.phase == live.phase.index and live.step.seconds_left > 0:

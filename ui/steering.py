@@ -42,11 +42,14 @@ def pause_button(state: RunState, key: str) -> None:
     """Draw "Pause" or "Resume" for a run that works."""
     if state.status != "running" or state.stopping:
         return
+    tip = "The computer is free until you let it go on. Nothing is lost, not even where it is switched off."
     if state.paused:
-        st.button("Resume", icon=":material/play_arrow:", type="primary", on_click=go_on, args=(state.id,), key=key)
+        clicked = st.button("Resume", icon=":material/play_arrow:", type="primary", key=key)
     else:
-        tip = "The computer is free until you let it go on. Nothing is lost, not even where it is switched off."
-        st.button("Pause", icon=":material/pause:", on_click=pause, args=(state.id,), help=tip, key=key)
+        clicked = st.button("Pause", icon=":material/pause:", help=tip, key=key)
+    if clicked:
+        (go_on if state.paused else pause)(state.id)
+        st.rerun()
 
 
 def change(live: "LiveRun", state: RunState) -> None:
@@ -60,13 +63,10 @@ def change(live: "LiveRun", state: RunState) -> None:
             return
         _group(live, state)
         last = phase.index + 1 == len(plan.phases)
-        st.button(
-            "End the training of this phase" if last else "Skip to the next phase",
-            icon=":material/skip_next:",
-            help="The best weights so far are kept.",
-            on_click=lambda: ask(background.store().control(state.id).skip_phase, "This phase ends after this step"),
-            key="train_skip",
-        )
+        label = "End the training of this phase" if last else "Skip to the next phase"
+        tip = "The best weights so far are kept."
+        if st.button(label, icon=":material/skip_next:", help=tip, key="train_skip"):
+            ask(background.store().control(state.id).skip_phase, "This phase ends after this step")
 
 
 def _group(live: "LiveRun", state: RunState) -> None:
@@ -87,12 +87,6 @@ def _group(live: "LiveRun", state: RunState) -> None:
         tip = "How big its steps are. Halve it where the loss jumps, double it where nothing moves."
         label = "Learning rate"
         rate = st.number_input(label, 1e-8, 1.0, value, format="%.1e", help=tip, key=f"train_rate_{group}")
-    st.button(
-        "Change",
-        icon=":material/check:",
-        on_click=lambda: ask(
-            lambda: background.store().control(state.id).edit(group, rate),
-            f"{words.tell(group)}: changed from the next step on",
-        ),
-        key="train_edit",
-    )
+    if st.button("Change", icon=":material/check:", key="train_edit"):
+        done = f"{words.tell(group)}: changed from the next step on"
+        ask(lambda: background.store().control(state.id).edit(group, rate), done)

@@ -118,16 +118,9 @@ def outcome(state: RunState) -> None:
     with st.container(horizontal=True, key="train_recover"):
         if state.resumable:
             tip = "What was learned up to the last saved state is kept; only the rest is done."
-            symbol = ":material/play_arrow:"
-            st.button(
-                "Go on",
-                type="primary",
-                icon=symbol,
-                help=tip,
-                on_click=steering.go_on,
-                args=(state.id,),
-                key="train_go_on",
-            )
+            if st.button("Go on", type="primary", icon=":material/play_arrow:", help=tip, key="train_go_on"):
+                steering.go_on(state.id)
+                st.rerun()
         if st.button(
             "Start again",
             type="secondary" if state.resumable else "primary",

@@ -76,3 +76,12 @@ def test_probes_are_shown_on_demand(app, workspace, tiny_images, store):
     assert "the probe" not in said(app)
     app.toggle(key="runs_everything").set_value(True).run()
     assert "the probe" in said(app)
+
+
+def test_an_interrupted_run_is_gone_on_with_from_the_list(app, workspace, tiny_images, store):
+    run = scripted.write_run(store, scripted.task(tiny_images), [*scripted.script(scripted.PLAN, 35)])
+    open_runs(app)
+    app.button(key=f"runs_go_on_{run}").click().run()
+    assert not app.exception
+    assert store.state(run).status == "queued"
+    assert "Waiting" in said(app)

@@ -1,4 +1,5 @@
 import math
+import shutil
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -7,7 +8,22 @@ from tests.pages import scripted
 from tests.pages.conftest import said
 from tl_core.data.dataset import Dataset
 from tl_core.evaluation.saved import read_report
-from tl_core.runs.events import EpochDone, Noted, Progress, RunEnded, StepDone
+from tl_core.runs import log
+from tl_core.runs.events import (
+    EpochDone,
+    GroupStats,
+    LayerStats,
+    Noted,
+    PhaseStarted,
+    PlanEdited,
+    Progress,
+    RunEnded,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+    StepDone,
+)
+from tl_core.runs.record import EVENTS_FILE
 from tl_core.runs.store import RunStore
 from tl_core.types import Finding
 from tl_core.workspace import Workspace
@@ -188,3 +204,159 @@ def test_the_timeline_fills_up_to_the_position():
     drawn = segments(scripted.PLAN.phases, 1, 0.25)
     assert [part.filled for part in drawn] == [1.0, 0.25]
     assert [part.weight for part in drawn] == [2, 4]
+
+
+def stats(phase: int = 0, epoch: int = 0, moved: bool = False) -> LayerStats:
+    frozen = GroupStats(0.0, 0.0, 0.0, 0.0, True, moved)
+    return LayerStats(phase, epoch, {"stem": frozen, "head": GroupStats(0.3, 1e-3, 0.2, 0.0, False, True)})
+
+
+def test_an_interrupted_run_goes_on_where_it_was(app, workspace, tiny_images, store):
+    run = scripted.write_run(store, scripted.task(tiny_images), [*scripted.script(scripted.PLAN, 35)])
+    open_train(app, workspace, tiny_images, run)
+    assert "go on" in app.warning[0].value
+    app.button(key="train_go_on").click().run()
+    assert not app.exception
+    assert store.state(run).status == "queued"
+    assert len(store.list()) == 1
+    assert "Waiting for its turn" in said(app) + "".join(bar.text for bar in app.get("progress"))
+    assert not [button for button in app.button if button.key in ("train_go_on", "train_again")]
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_only_a_failure_that_saved_something_offers_to_go_on(app, workspace, tiny_images, store, saved):
+    ended = RunEnded("failed", "The disk is full.", "Free some space.")
+    run = scripted.write_run(store, scripted.task(tiny_images), [*scripted.script(scripted.PLAN, 35), ended])
+    if saved:
+        (store.folder(run) / "checkpoints" / "00000001").mkdir(parents=True)
+    open_train(app, workspace, tiny_images, run)
+    assert ("train_go_on" in [button.key for button in app.button]) == saved
+    assert app.button(key="train_again")
+    if saved:
+        app.button(key="train_go_on").click().run()
+        assert store.state(run).status == "queued"
+
+
+def test_a_run_is_paused_and_let_go_on(app, workspace, tiny_images, store):
+    run = scripted.write_run(store, scripted.task(tiny_images), [*scripted.script(scripted.PLAN, 35)], alive=True)
+    open_train(app, workspace, tiny_images, run)
+    app.button(key="train_pause").click().run()
+    assert not app.exception
+    assert store.control(run).paused
+    assert "Pausing…" in said(app)
+    log.append(store.folder(run) / EVENTS_FILE, RunPaused(35))
+    app.run()
+    assert "Paused. Everything learned so far is kept" in said(app)
+    assert "Paused after step 35." in said(app)
+    assert app.button(key="train_pause").label == "Resume"
+    app.button(key="train_pause").click().run()
+    assert not store.control(run).paused
+
+
+def test_a_layer_group_is_changed_while_it_runs(app, workspace, tiny_images, store):
+    run = scripted.write_run(store, scripted.task(tiny_images), [*scripted.script(scripted.PLAN, 35)], alive=True)
+    open_train(app, workspace, tiny_images, run)
+    app.selectbox(key="train_group").set_value("middle").run()
+    app.number_input(key="train_rate_middle").set_value(5e-4)
+    app.button(key="train_edit").click().run()
+    assert not app.exception
+    app.segmented_control(key="train_wish").set_value("Freeze it").run()
+    app.selectbox(key="train_group").set_value("top").run()
+    app.button(key="train_edit").click().run()
+    app.button(key="train_skip").click().run()
+    asked = [(edit.action, edit.group, edit.rate) for edit in store.control(run).edits(0)]
+    assert asked == [("rate", "middle", 5e-4), ("freeze", "top", None), ("skip", "", None)]
+    log.append(store.folder(run) / EVENTS_FILE, PlanEdited(1, 35, 1, "rate", "middle", 5e-4))
+    app.run()
+    assert "Since step 36, middle learns at the rate 0.0005: changed by hand." in said(app).replace("\\", "")
+
+
+def test_a_phase_that_is_solved_in_one_go_cannot_be_changed(app, workspace, tiny_texts, store):
+    started = RunStarted("train", scripted.TEXT_PLAN, {"embeddings": 10, "head": 5}, "cpu", 0, {})
+    events = [started, PhaseStarted(0, "head", 30, {"head": 1.0}, 30)]
+    run = scripted.write_run(store, scripted.task(tiny_texts, scripted.TEXT_PLAN), events, alive=True)
+    open_train(app, workspace, tiny_texts, run)
+    assert "in one go" in said(app)
+    assert not [button for button in app.button if button.key in ("train_edit", "train_skip")]
+
+
+def test_the_freeze_proof_says_what_is_true(app, workspace, tiny_images, store):
+    events = [*scripted.script(scripted.PLAN, 35), stats()]
+    run = scripted.write_run(store, scripted.task(tiny_images), events, alive=True)
+    open_train(app, workspace, tiny_images, run)
+    assert "the same, bit for bit" in said(app)
+    shown = app.dataframe[0].value
+    assert list(shown["Layer group"]) == ["head", "stem"]
+    assert list(shown["State"]) == ["Learns", "Frozen"]
+    assert list(shown["Drift"]) == [0.2, 0.0]
+    log.append(store.folder(run) / EVENTS_FILE, stats(epoch=1, moved=True))
+    app.run()
+    assert any("changed all the same: stem" in error.value for error in app.error)
+
+
+def test_the_sizes_of_the_penalties_are_told(app, workspace, tiny_images, store):
+    step = StepDone(0, 5, 60, 1.0, {}, 10.0, 5.0, {"l2_sp": 0.0123})
+    run = scripted.write_run(store, scripted.task(tiny_images), [*scripted.script(scripted.PLAN, 4), step], alive=True)
+    open_train(app, workspace, tiny_images, run)
+    assert "Stay near the pretrained weights (L2-SP): 0.0123" in said(app).replace("\\", "")
+
+
+def test_a_workspace_that_is_deleted_while_a_run_is_shown_breaks_no_page(app, workspace, tiny_images, store):
+    run = scripted.write_run(store, scripted.task(tiny_images), [*scripted.script(scripted.PLAN, 35)], alive=True)
+    open_train(app, workspace, tiny_images, run)
+    shutil.rmtree(workspace.root)
+    app.run()
+    assert not app.exception
+    app.switch_page("../pages/7_runs.py").run()
+    assert not app.exception
+    assert "No runs yet" in said(app)
+
+
+def test_the_mirror_forgets_what_an_interruption_lost():
+    """Killed at step 47 and gone on with from the end of the epoch before, a run looks as if it never had been."""
+    whole = [*scripted.script(scripted.PLAN)]
+    steps = [i for i, event in enumerate(whole) if isinstance(event, StepDone) and event.step in (40, 47)]
+    phase = next(event for event in reversed(whole) if isinstance(event, PhaseStarted))
+    kept = steps[0] + 3  # with the epoch's own events
+    resumed = RunResumed(40, 1, 3, restarted=True)
+    killed = [*whole[: steps[1] + 1], stats(1, 3), RunEnded("failed", "Killed."), resumed, phase, *whole[kept:]]
+    one, other = live(*whole), live(*killed)
+    for name in (
+        "losses",
+        "epochs",
+        "boundaries",
+        "phase_start",
+        "phase_epochs",
+        "position",
+        "rates",
+        "stats",
+        "ended",
+    ):
+        assert getattr(one, name) == getattr(other, name), name
+    assert [note.code for note in other.notes] == ["resumed"]
+
+
+def test_the_mirror_of_a_run_that_begins_again_is_empty():
+    whole = [*scripted.script(scripted.PLAN, 7)]
+    made = live(*whole, whole[0])
+    assert (made.losses, made.epochs, made.boundaries, made.step, made.phase) == ([], [], [], None, None)
+    assert made.started is whole[0]
+
+
+def test_the_mirror_counts_no_time_in_which_nobody_worked():
+    made = live(*scripted.script(scripted.PLAN, 20))
+    last = made.last
+    made.take(RunPaused(20, at=last + 1))
+    assert made.waiting
+    made.take(RunResumed(20, 1, 0, restarted=False, at=last + 100))
+    assert not made.waiting
+    assert made.idle == 99
+
+
+def test_an_edit_that_is_told_twice_is_one_line():
+    edit = PlanEdited(1, 7, 0, "freeze", "head")
+    made = live(*scripted.script(scripted.PLAN, 9), edit)
+    assert made.rates == {}
+    made.take(RunResumed(5, 0, 0, restarted=True))
+    made.take(edit)
+    assert [note.code for note in made.notes] == ["edited", "resumed"]

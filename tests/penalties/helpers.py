@@ -71,7 +71,7 @@ def with_penalty(job: TrainJob, name: str, strength: float | None = None, **opti
     usual = PENALTIES[name].strength if strength is None else strength
     plan = dataclasses.replace(job.plan, penalties=(Penalty(name, usual, options),))
     folder = job.folder.parent / f"{job.folder.name}-{name}-{usual}"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     return dataclasses.replace(job, plan=plan, folder=folder)
 
 

@@ -76,7 +76,8 @@ def _smaller(job: TrainJob, steps: int) -> tuple[TrainJob, Setting]:
     groups = tuple(group.name for group in job.spec.groups)
     setting = Setting(job.spec.name, job.spec.modality, groups, len(rows), len(data.classes), smallest, l2=l2)
     plan = replace(job.plan, penalties=(), adapter=None, init="pretrained")
-    return replace(job, plan=plan, train_rows=tuple(rows.tolist()), budget=None, teacher=None), setting
+    job = replace(job, source=None, target=None, teacher=None, resume=False, edits=(), checkpoints=False)
+    return replace(job, plan=plan, train_rows=tuple(rows.tolist()), budget=None), setting
 
 
 def _kept_groups(job: TrainJob) -> list[str]:

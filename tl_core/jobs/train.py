@@ -14,6 +14,7 @@ from tl_core.jobs.job import Events, Job
 from tl_core.jobs.others import open_others
 from tl_core.jobs.past import Past
 from tl_core.plan import TransferPlan
+from tl_core.runs import process
 from tl_core.runs.events import Noted, Progress, RunEnded, RunEvent
 from tl_core.runs.store import TRAINED, RunStore
 from tl_core.types import Finding
@@ -95,6 +96,7 @@ def _measure(job: Job, dataset: Dataset, past: Past) -> Events:
     write_bundle(bundle_folder(job.folder), Material(model, spec, dataset, report))
     yield Progress("writing the bundle", 1, 1)
     numbers = {"accuracy": report.accuracy.value, "macro_f1": report.macro_f1.value, "seconds": past.seconds}
+    numbers["memory"] = float(process.peak_memory())
     RunStore(job.workspace).summarise(job.folder.name, numbers)
     if task.compare_to:
         yield from _compare_back(job, dataset, report)

@@ -40,7 +40,7 @@ def find_rate(
     """
     index = phase_of(job.plan) if phase is None else phase
     with tempfile.TemporaryDirectory() as folder:
-        copy = replace(job, folder=Path(folder), budget=None)
+        copy = replace(job, folder=Path(folder), budget=None, resume=False, edits=(), checkpoints=False)
         try:
             run = yield from _ready(copy, control, index)
             if run is not None:

@@ -94,8 +94,10 @@ def _execute(job: TrainJob, control: RunControl) -> Events:
         yield from _save(run, now=True)
     elif end.status == "done":
         end = RunEnded("stopped", "Every phase was skipped before the head had learned anything.")
-    yield replace(end, at=time())
-    run.checkpoints.clear()  # once whoever listens knows the end
+    try:
+        yield replace(end, at=time())
+    finally:
+        run.checkpoints.clear()  # once whoever listens knows the end
 
 
 def _solve(run: Run, index: int) -> Events:
