@@ -7,7 +7,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tl_core.errors import PlanError
-from tl_core.plan import Head, Phase, Reason, TransferPlan, check, from_yaml, rate_at, require, to_yaml, with_rate
+from tl_core.plan import (
+    Augment,
+    Head,
+    Loss,
+    Phase,
+    Reason,
+    TransferPlan,
+    check,
+    from_yaml,
+    rate_at,
+    require,
+    to_yaml,
+    with_rate,
+)
 
 GROUPS = ("stem", "blocks.0", "blocks.1", "top")
 NETS = ("tiny_image", "tiny_text")
@@ -87,10 +100,31 @@ def test_each_mistake_is_named_where_it_is(plan, code, place):
         (plan_of(phase(optimizer="lbfgs", weight_decay=0.0)), "lbfgs-decay"),
         (plan_of(phase(optimizer="lbfgs", warmup=0.1)), "lbfgs-warmup"),
         (plan_of(init="random"), "random-frozen"),
+        (plan_of(phase(optimizer="lbfgs"), loss=Loss(mixup=0.2)), "mixup-idle"),
+        (plan_of(phase(optimizer="lbfgs"), loss=Loss(label_smoothing=0.1)), "label-smoothing-idle"),
+        (plan_of(phase(optimizer="lbfgs"), augment=Augment("light")), "augment-idle"),
+        (plan_of(augment=Augment("none", 3)), "views-idle"),
     ],
 )
 def test_what_is_odd_is_said_and_does_not_block(plan, code):
     assert [(finding.code, finding.level != "stop") for finding in check(plan, GROUPS)] == [(code, True)]
+
+
+@pytest.mark.parametrize(
+    "extras", [{"loss": Loss(class_weights="balanced")}, {"loss": Loss("none", 0.0, 0.0)}, {"augment": Augment("none")}]
+)
+def test_a_solved_head_uses_class_weights_and_what_is_off_is_not_idle(extras):
+    assert check(plan_of(phase(optimizer="lbfgs"), **extras), GROUPS) == ()
+
+
+def test_texts_are_not_varied():
+    plan = plan_of(augment=Augment("light"))
+    assert check(plan, GROUPS) == check(plan, GROUPS, modality="image") == ()
+    assert [(f.code, f.level, f.items) for f in check(plan, GROUPS, modality="text")] == [
+        ("augment-texts", "stop", ("augment/policy",))
+    ]
+    with pytest.raises(PlanError, match=r"Line \d+: .*made for pictures"):
+        from_yaml(to_yaml(plan, GROUPS), GROUPS, modality="text")
 
 
 def test_a_near_miss_is_suggested():

@@ -142,7 +142,7 @@ def costs(plan: TransferPlan, known: Ground) -> None:
 
 def problems(plan: TransferPlan, known: Ground) -> None:
     """Say what is wrong or odd in the plan; what is wrong blocks the way on."""
-    found = check(plan, known.groups, list(BACKBONES))
+    found = check(plan, known.groups, list(BACKBONES), known.spec.modality)
     words.findings(found)
     if any(finding.level == "stop" for finding in found):
         rail.block("The plan has a mistake. See above.")

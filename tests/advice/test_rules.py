@@ -165,12 +165,16 @@ def test_where_the_sources_disagree_it_is_said():
     st.integers(2, 30),
     st.sampled_from((IMAGE, TEXT)),
     st.sampled_from((None, "similar", "different")),
-    st.booleans(),
+    st.none() | st.tuples(st.sampled_from((0.6, 0.99)), st.none() | st.integers(0, 5), st.floats(0.05, 2)),
     st.booleans(),
 )
 def test_all_advice_is_whole(per_class, classes, spec, said, probed, timed):
     profile = profile_of(per_class, classes, spec.modality)
-    probe = probe_of(spec) if probed else None
+    probe = None
+    if probed:
+        accuracy, cut, shift = probed
+        tap = None if cut is None else spec.groups[cut].name
+        probe = probe_of(spec, accuracy, tap, shift if spec.modality == "image" else None)
     advice = advise(profile, spec, probe, speed_of(spec) if timed else None, said)
     groups = [group.name for group in spec.groups]
     assert {card.strategy for card in advice.cards} == set(STRATEGIES)
@@ -179,6 +183,9 @@ def test_all_advice_is_whole(per_class, classes, spec, said, probed, timed):
     for card in advice.cards:
         assert check(card.plan, groups, list(BACKBONES)) == ()
         assert (card.seconds is None) == (not timed)
+    setting = setting_for(profile, spec, probe, similarity=said)
+    doubts = STRATEGIES[advice.strategy].doubts(setting, advice.options)
+    assert [finding for finding in doubts if finding.level != "info"] == [], "advised, and doubted"
     assert all(reason.text and reason.source for reason in advice.reasons)
     assert load(Advice, json.loads(json.dumps(dump(advice), allow_nan=False))) == advice
     assert (

@@ -1,6 +1,7 @@
 import json
 import re
 from dataclasses import fields, is_dataclass
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import PlanError
 from tl_core.plan import TransferPlan, check, from_yaml, to_yaml
 from tl_core.strategies import STRATEGIES, Setting
-from tl_core.types import dump, load
+from tl_core.types import Similarity, dump, load
 
 NAMES = list(STRATEGIES)
 SOURCE = re.compile(r"https?://|arXiv:\d{4}\.\d{4,5}|doi:10\.|\b(19|20)\d\d\b")
@@ -32,12 +33,21 @@ def settings(draw):
         pool=draw(st.sampled_from(("mean", "mean_std"))),
         l2=draw(st.floats(1e-6, 10)),
         last_l2=draw(st.none() | st.floats(1e-6, 10)),
+        n_validation=draw(st.integers(0, 40_000)),
+        similarity=draw(st.sampled_from(get_args(Similarity))),
+        last_is_best=draw(st.none() | st.booleans()),
+        device=draw(st.sampled_from(("cpu", "cuda"))),
+        parameters=draw(st.integers(0, 10**9)),
+        has_target=draw(st.booleans()),
+        has_source=draw(st.booleans()),
     )
 
 
-def values(field):
+def values(field, setting):
     """Return values that the field's form would allow."""
     meta = field.metadata
+    if meta["modality"] not in (None, setting.modality):
+        return st.just(field.default)
     if meta["choices"]:
         return st.sampled_from(meta["choices"])
     if meta["min"] is None:
@@ -53,7 +63,7 @@ def test_every_plan_passes_its_own_check_and_round_trips(name, data):
     setting, strategy = data.draw(settings()), STRATEGIES[name]
     offered = [f for f in fields(strategy.options) if f.metadata["modality"] in (None, setting.modality)]
     some = data.draw(st.lists(st.sampled_from(offered), unique=True))
-    options = {field.name: data.draw(values(field)) for field in some}
+    options = {field.name: data.draw(values(field, setting)) for field in some}
     plan = strategy.make(setting, options)
     assert [finding for finding in check(plan, setting.groups) if finding.level == "stop"] == []
     assert plan == strategy.make(setting, options), "deterministic"
@@ -69,6 +79,24 @@ def test_every_plan_passes_its_own_check_and_round_trips(name, data):
 @given(setting=settings())
 def test_the_usual_plan_has_nothing_odd(name, setting):
     assert check(STRATEGIES[name].make(setting), setting.groups) == ()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@examples(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_doubts_are_told_with_their_source_and_never_block(name, data):
+    setting, strategy = data.draw(settings()), STRATEGIES[name]
+    some = data.draw(st.lists(st.sampled_from(fields(strategy.options)), unique=True))
+    options = {field.name: data.draw(values(field, setting)) for field in some}
+    found = strategy.doubts(setting, options)
+    assert len({finding.code for finding in found}) == len(found)
+    for finding in found:
+        assert finding.level in ("info", "warn")
+        assert finding.message[0].isupper() or finding.message[0].isdigit()
+        assert finding.message.endswith(".")
+        hint, _, source = finding.hint.partition(" Source: ")
+        assert hint.endswith((".", "”"))
+        assert SOURCE.search(source) or "guide" in source
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -53,7 +53,11 @@ def planned(arguments: argparse.Namespace, workspace: Workspace, console: Consol
         usable_profile(dataset)
         return dataset, _plan_from(written, arguments.backbone, dataset)[0]
     spec = choose_backbone(arguments.backbone, dataset.modality)
-    return dataset, _advised(arguments.strategy, dataset, spec, workspace, console)
+    if arguments.strategy:
+        return dataset, _wanted(arguments, dataset, spec, workspace, console)
+    advice = advise_on(dataset, spec, workspace, console)
+    console.note(f"Training as advised: {advice.strategy} on {advice.backbone}.")
+    return dataset, advice.plan
 
 
 def _with_others(
@@ -175,22 +179,25 @@ def _plan_from(text: str, backbone: str, dataset: "Dataset") -> tuple["TransferP
     if backbone and backbone != named:
         raise UsageError(f"The plan is for {named}, not for {backbone}.", "Leave --backbone out, or change the plan.")
     spec = choose_backbone(named, dataset.modality)
-    return from_yaml(text, [group.name for group in spec.groups], tuple(BACKBONES)), spec
+    return from_yaml(text, [group.name for group in spec.groups], tuple(BACKBONES), spec.modality), spec
 
 
-def _advised(
-    strategy: str, dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, console: Console
+def _wanted(
+    arguments: argparse.Namespace, dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, console: Console
 ) -> "TransferPlan":
-    """Return the recommended plan, or that of the named strategy with the options that suit the data."""
+    """Return the plan of the named strategy with the options that suit the data; doubts about it are told."""
     from tl_core.advice.rules import setting_for
+    from tl_core.backbones.speed import read_speed
     from tl_core.strategies import STRATEGIES
 
-    if strategy:
-        probe = None if strategy == "from_scratch" else probed(dataset, spec, workspace, console)
-        return STRATEGIES[strategy].make(setting_for(usable_profile(dataset, spec), spec, probe))
-    advice = advise_on(dataset, spec, workspace, console)
-    console.note(f"Training as advised: {advice.strategy} on {advice.backbone}.")
-    return advice.plan
+    strategy = STRATEGIES[arguments.strategy]
+    probe = None if strategy.name == "from_scratch" else probed(dataset, spec, workspace, console)
+    setting = setting_for(usable_profile(dataset, spec), spec, probe, read_speed(workspace, spec.name))
+    source, target = (bool(getattr(arguments, side, None)) for side in ("source", "target"))
+    setting = replace(setting, has_source=source, has_target=target)
+    for finding in strategy.doubts(setting):
+        console.note(f"{finding.level}: {finding.message} {finding.hint}")
+    return strategy.make(setting)
 
 
 def _print(report: "Report", state: RunState, out: Path, as_json: bool, console: Console) -> None:

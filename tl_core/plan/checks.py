@@ -10,7 +10,7 @@ from tl_core.errors import PlanError
 from tl_core.layers import HEAD
 from tl_core.plan.extras import extras, finding, stop
 from tl_core.plan.values import Head, Phase, TransferPlan
-from tl_core.types import Finding
+from tl_core.types import Finding, Modality
 
 MAX_EPOCHS = 1000
 MAX_BATCH = 4096
@@ -20,12 +20,14 @@ BOLD_RATE = 0.01  # ten times what AdamW gives a new head
 MAX_DECAY = {"adamw": 1.0, "lbfgs": 1e6}
 
 
-def check(plan: TransferPlan, groups: Sequence[str], backbones: Collection[str] = ()) -> tuple[Finding, ...]:
+def check(
+    plan: TransferPlan, groups: Sequence[str], backbones: Collection[str] = (), modality: Modality | None = None
+) -> tuple[Finding, ...]:
     """Return everything that is wrong or odd in `plan`; level "stop" blocks it.
 
     `groups` are the backbone's layer groups, input side first, without the head. `backbones` are the names that
-    exist; empty leaves the backbone's name unchecked. A finding's one item is the place in the plan, such as
-    "phases/0/lr/blocks.9" (from_yaml turns it into a line).
+    exist; empty leaves the backbone's name unchecked. `modality` is that of the items, where it is known. A finding's
+    one item is the place in the plan, such as "phases/0/lr/blocks.9" (from_yaml turns it into a line).
     """
     found = [*_plan(plan, backbones), *_head(plan.head, groups)]
     names = Counter(phase.name for phase in plan.phases)
@@ -37,7 +39,7 @@ def check(plan: TransferPlan, groups: Sequence[str], backbones: Collection[str] 
         found += _groups(phase, plan.head, groups, where, called)
         found += _numbers(phase, where, called)
         found += _solver(phase, plan.head, where, called)
-    return (*found, *_order(plan), *_never_learns(plan, groups), *extras(plan))
+    return (*found, *_order(plan), *_never_learns(plan, groups), *extras(plan, modality))
 
 
 def require(plan: TransferPlan, groups: Sequence[str], backbones: Collection[str] = ()) -> None:

@@ -13,6 +13,7 @@ from tl_core.errors import PlanError
 from tl_core.layers import HEAD
 from tl_core.plan.checks import check, suggest
 from tl_core.plan.values import Phase, TransferPlan
+from tl_core.types import Modality
 
 MAX_CHARACTERS = 1_000_000
 NULLS = ("", "~", "null", "Null", "NULL")
@@ -53,17 +54,23 @@ def _without_defaults(data: dict[str, Any], cls: Any) -> dict[str, Any]:
     return {name: value for name, value in data.items() if name not in plain or value != plain[name]}
 
 
-def from_yaml(text: str, groups: Sequence[str] | None = None, backbones: Collection[str] = ()) -> TransferPlan:
+def from_yaml(
+    text: str,
+    groups: Sequence[str] | None = None,
+    backbones: Collection[str] = (),
+    modality: Modality | None = None,
+) -> TransferPlan:
     """Read a plan from a document. `strategy` may be left out; so may everything else that has a default.
 
-    With `groups` (and `backbones`) the plan is also checked, and its first mistake raised. Raises PlanError that
-    names the line: of broken YAML, a duplicate, unknown or missing key, a value of the wrong kind, a mistake.
+    With `groups` (and `backbones`, and the items' `modality`) the plan is also checked, and its first mistake raised.
+    Raises PlanError that names the line: of broken YAML, a duplicate, unknown or missing key, a value of the wrong
+    kind, a mistake.
     """
     node = _compose(text)
     lines: Lines = {}
     plan = _Reader(lines).read(node, TransferPlan, "")
     if groups is not None:
-        stops = [finding for finding in check(plan, groups, backbones) if finding.level == "stop"]
+        stops = [finding for finding in check(plan, groups, backbones, modality) if finding.level == "stop"]
         if stops:
             raise PlanError(f"Line {_line(lines, stops[0].items[0])}: {stops[0].message}", stops[0].hint)
     return plan

@@ -7,7 +7,7 @@ from typing import Any, get_args, get_type_hints
 
 from tl_core.layers import HEAD
 from tl_core.plan.values import Adapter, Augment, Loss, Phase, TransferPlan
-from tl_core.types import Finding, Level
+from tl_core.types import Finding, Level, Modality
 
 MAX_RANK = 256
 MAX_VIEWS = 16
@@ -23,8 +23,8 @@ def stop(code: str, where: str, message: str, hint: str = "") -> Finding:
     return finding("stop", code, where, message, hint)
 
 
-def extras(plan: TransferPlan) -> Iterator[Finding]:
-    """Yield what is wrong or odd in the rarer settings."""
+def extras(plan: TransferPlan, modality: Modality | None = None) -> Iterator[Finding]:
+    """Yield what is wrong or odd in the rarer settings, and what does not suit the items where `modality` is known."""
     for index, phase in enumerate(plan.phases):
         yield from _objective(phase, f"phases/{index}", f"Phase {index + 1} ({phase.name!r})")
     names = Counter(penalty.name for penalty in plan.penalties)
@@ -43,7 +43,11 @@ def extras(plan: TransferPlan) -> Iterator[Finding]:
         yield stop("blend-adapter", "adapter", message, "Leave out the adapter, or the blend.")
     yield from _adapter(plan)
     yield from _augment(plan.augment)
+    if modality == "text" and plan.augment.policy != "none":
+        message = f"The plan varies its items ({plan.augment.policy}), which is made for pictures, not texts."
+        yield stop("augment-texts", "augment/policy", message, "Set the augmentation to none.")
     yield from _loss(plan.loss)
+    yield from _idle(plan)
     yield from _known(TransferPlan, "precision", plan.precision, "precision")
 
 
@@ -101,6 +105,24 @@ def _loss(loss: Loss) -> Iterator[Finding]:
     if not (math.isfinite(loss.mixup) and 0 <= loss.mixup <= 10):
         message = f"The alpha of mixup is {loss.mixup}; it must lie between 0 and 10."
         yield stop("mixup", "loss/mixup", message, "0.2 is usual; 0 is off.")
+
+
+def _idle(plan: TransferPlan) -> Iterator[Finding]:
+    """Yield what no phase uses. A solved head uses class weights, and neither varied nor mixed nor smoothed items."""
+    stepped = [phase for phase in plan.phases if phase.optimizer != "lbfgs"]
+    labelled = [phase for phase in stepped if phase.objective == "labels"]
+    hint = "Leave it out, or fine-tune some layers."
+    if plan.augment.policy != "none" and not stepped:
+        message = "Varying the pictures has no effect: the head is solved over features that stay the same."
+        yield finding("warn", "augment-idle", "augment/policy", message, hint)
+    if plan.augment.views and plan.augment.policy == "none":
+        message = f"{plan.augment.views} fixed views are asked for, but the pictures are not varied at all."
+        yield finding("warn", "views-idle", "augment/views", message, "Choose light or strong, or ask for no views.")
+    for name, value in (("mixup", plan.loss.mixup), ("label_smoothing", plan.loss.label_smoothing)):
+        if value > 0 and not labelled:
+            called = name.replace("_", " ").capitalize()
+            message = f"{called} has no effect: no phase learns the labels step by step, the head is solved at once."
+            yield finding("warn", f"{name.replace('_', '-')}-idle", f"loss/{name}", message, hint)
 
 
 def _share(where: str, called: str, value: float) -> Iterator[Finding]:

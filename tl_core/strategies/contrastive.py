@@ -69,7 +69,7 @@ def fits(setting: Setting, options: Contrastive) -> tuple[Finding, ...]:
         message = "A class with a single training item has no pair of its own to learn from."
         alone = doubt("no-pair", message, "Label at least a second item of each class.", SETFIT)
     if setting.per_class >= ENOUGH:
-        message = f"This is made for few labels; with about {setting.per_class:.0f} a class fine-tuning reaches as far."
+        message = f"This is made for few labels; with about {setting.per_class:.0f} a class fine-tuning catches up."
         many = doubt("many-labels", message, "Partial or full fine-tuning learns from the labels directly.", SETFIT)
     if setting.total > options.draws:
         message = f"{options.draws:,} items are drawn, so some of the {setting.total:,} are never seen."

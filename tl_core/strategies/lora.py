@@ -36,7 +36,8 @@ SMALL = 50_000_000
 """Parameters below which a whole network is cheap to fine-tune; those of Hu et al. 2021 (arXiv:2106.09685) have more
 than 100 million (a rule of thumb)."""
 ALPHA = 2.0
-"""alpha over rank: how strongly an adapter counts, whatever its rank. The rates above go with it."""
+"""alpha over rank: how strongly an adapter counts, whatever its rank. The rates of Hu et al. 2021
+(arXiv:2106.09685) go with it."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def fits(setting: Setting, options: Lora) -> tuple[Finding, ...]:
             f"Adapters save memory on large networks; this one has {setting.parameters / 1e6:.0f} million parameters"
             + (", and its thin convolutions leave them little to add." if picture else ".")
         )
-        hint = "Fine-tuning its last blocks, or all of it, is cheap and reaches as far."
+        hint = "Fine-tuning its last blocks, or all of it, is cheap too."
         small = doubt("small-network", message, hint, HU, "warn" if picture else "info")
     return (*fine_tuning(setting), *kept(small))
 
