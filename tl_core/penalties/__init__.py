@@ -51,7 +51,8 @@ class Ground:
     """What a penalty finds when the first phase that moves the backbone begins; the model is in evaluation mode.
 
     `features(rows)` runs the present model on rows of the item space and returns pooled features `[B, D]`, with a
-    gradient unless one is switched off; `model.head(features)` returns class scores `[B, K]`. `start` holds the
+    gradient unless one is switched off; `model.head(features)` returns class scores `[B, K]`. `train` lacks the labels
+    of the validation items, where the phase is judged by them and a later one learns from them. `start` holds the
     pretrained value of every backbone parameter that any phase may move, by its name in `model`; these tensors never
     change. `solved` says whether the head has learned anything. `original_head` maps pooled features `[B, D]` to the
     scores of the classes that the backbone was trained on. `teacher(rows)` returns a trained model's scores `[B, K]`.

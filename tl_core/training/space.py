@@ -7,6 +7,7 @@ import torch
 
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
+from tl_core.errors import DataError
 from tl_core.features import FeatureStore
 from tl_core.penalties import Side
 
@@ -15,7 +16,10 @@ Vary = Callable[[torch.Tensor, int], torch.Tensor]
 
 
 class ItemSpace(Sequence[torch.Tensor]):
-    """Prepared items by row. Row r + v * whole is view v of row r, for v in 1..views."""
+    """Prepared items by row. Row r + v * whole is view v of row r, for v in 1..views.
+
+    An item of a second data set that is also a validation or test item of the run is in neither side.
+    """
 
     def __init__(
         self, main: Dataset, spec: BackboneSpec, store: FeatureStore, source: Dataset | None, target: Dataset | None
@@ -33,8 +37,9 @@ class ItemSpace(Sequence[torch.Tensor]):
         self.labels = torch.full((self.whole,), -1, dtype=torch.int64)
         """Labels of the run's own items `[N]`, -1 elsewhere."""
         self.labels[: self.main] = torch.tensor(main.labels)
-        self.source = _side(source, self.main) if source is not None else None
-        self.target = _side(target, self.whole - len(target.items)) if target is not None else None
+        held_out = main.items["digest"].to_numpy()[main.rows("validation", "test")]
+        self.source = _side(source, self.main, held_out) if source is not None else None
+        self.target = _side(target, self.whole - len(target.items), held_out) if target is not None else None
         self.views = 0
         self._vary: Vary | None = None
 
@@ -63,6 +68,15 @@ class ItemSpace(Sequence[torch.Tensor]):
         return prepared
 
 
-def _side(dataset: Dataset, offset: int) -> Side:
-    """Return every item of a second data set, at its place in the item space."""
-    return Side(np.arange(len(dataset.items)) + offset, torch.tensor(dataset.labels), tuple(dataset.classes))
+def _side(dataset: Dataset, offset: int, held_out: np.ndarray) -> Side:
+    """Return the items of a second data set, at their places in the item space, but those that judge the run.
+
+    Raises DataError where none is left.
+    """
+    rows = np.flatnonzero(~dataset.items["digest"].isin(held_out).to_numpy())
+    if not len(rows):
+        raise DataError(
+            f"Every item of {dataset.name} is a validation or test item of this run, so it may not learn from them.",
+            "Choose another second data set, with items of its own.",
+        )
+    return Side(rows + offset, torch.tensor(dataset.labels[rows]), tuple(dataset.classes))

@@ -33,8 +33,8 @@ GRID = 7
 class Masked(Objective):
     """The training items and those of the unlabelled target, each with a part hidden that is to be filled in.
 
-    A target item that is also a validation or test item of the run is left out. The layers that fill in are new,
-    and are dropped afterwards: the backbones here come without those of their own pretraining.
+    The layers that fill in are new, and are dropped afterwards: the backbones here come without those of their own
+    pretraining.
     """
 
     raw = True
@@ -43,7 +43,7 @@ class Masked(Objective):
     def __init__(self, run: "Run", index: int) -> None:
         super().__init__(run, index)
         self._prepare = preprocessor(run.job.spec)
-        self._unlabelled = _unlabelled(run)
+        self._unlabelled = np.zeros(0, dtype=np.int64) if run.space.target is None else run.space.target.rows
         self._net: TextFiller | PictureFiller | None = None
 
     def rows(self) -> np.ndarray:
@@ -96,15 +96,6 @@ class Masked(Objective):
             "" if count else "With the labelled items alone little is to be gained; add a second, unlabelled data set."
         )
         return Finding("info", "masked-items", message, hint)
-
-
-def _unlabelled(run: "Run") -> np.ndarray:
-    """Return the target's rows whose items are no validation or test items of the run."""
-    target, side, own = run.job.target, run.space.target, run.job.dataset
-    if target is None or side is None:
-        return np.zeros(0, dtype=np.int64)
-    held_out = own.items["digest"].to_numpy()[own.rows("validation", "test")]
-    return side.rows[~target.items["digest"].isin(held_out).to_numpy()]
 
 
 class TextFiller(nn.Module):
