@@ -7,7 +7,7 @@ import streamlit as st
 from tl_core.advice.cost import estimate, group_parameters, trainable_parameters
 from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import GraftError, PlanError
-from tl_core.layers import HEAD
+from tl_core.layers import HEAD, titles
 from tl_core.plan import Phase, TransferPlan, check, from_yaml, to_yaml
 from ui import errors, planning, rail, session, words
 from ui.components.palette import count_text
@@ -21,7 +21,7 @@ def drawing(plan: TransferPlan, known: Ground) -> None:
     """Draw the plan cell by cell; a click opens a cell."""
     cell = plan_grid(plan, known.groups, key="plan_grid", parameters=group_parameters(known.spec), editable=True)
     if cell:
-        _edit_cell(plan, cell)
+        _edit_cell(plan, cell, titles([*known.groups, HEAD])[cell.group])
     with st.container(horizontal=True, vertical_alignment="center", key="plan_tools"):
         for index, phase in enumerate(plan.phases):
             if st.button(f"Phase {index + 1}: {phase.name}", icon=":material/tune:", key=f"plan_phase_{index}"):
@@ -33,9 +33,9 @@ def drawing(plan: TransferPlan, known: Ground) -> None:
 
 
 @st.dialog("Change a cell")
-def _edit_cell(plan: TransferPlan, cell: Cell) -> None:
+def _edit_cell(plan: TransferPlan, cell: Cell, title: str) -> None:
     phase = plan.phases[cell.phase]
-    st.markdown(f"**{words.tell(cell.group)}** in phase {cell.phase + 1}, *{words.tell(phase.name)}*")
+    st.markdown(f"**{words.tell(title)}** in phase {cell.phase + 1}, *{words.tell(phase.name)}*")
     learns = st.segmented_control(
         "What happens to it",
         [False, True],

@@ -15,7 +15,7 @@ from tl_core.data.profile import Profile
 from tl_core.errors import PlanError
 from tl_core.plan import TransferPlan, with_rate
 from tl_core.strategies import STRATEGIES, Setting
-from tl_core.types import load
+from tl_core.types import Finding, load
 from ui import data_view, session
 
 
@@ -86,6 +86,12 @@ def choose(strategy: str, known: Ground) -> None:
     """Take a strategy with its usual options; the recommended one is followed as it improves."""
     followed = "" if strategy == known.advice.strategy else strategy
     session.update(strategy=followed, options={}, plan=None, edited=False)
+
+
+def doubts(known: Ground, strategy: str) -> tuple[Finding, ...]:
+    """Return why a strategy with its present options makes little sense for this data, if it does not."""
+    options = dict(known.advice.card(strategy).options) | dict(session.current().options)
+    return STRATEGIES[strategy].doubts(known.setting, options)
 
 
 def set_options(known: Ground, strategy: str, values: Mapping[str, Any]) -> None:
