@@ -80,6 +80,7 @@ def test_a_scratch_baseline_is_written_into_the_report_and_bundle_it_is_for(
     folder = RunStore(workspace).folder(first)
     report = read_report(folder)
     assert [c.baseline for c in report.comparisons] == ["scratch", "classical"]
+    assert [finding.code for finding in report.findings].count("ensemble") == 1
     assert "30 seconds" in report.comparisons[0].budget
     assert load_bundle(bundle_folder(folder)).report == report
     other = read_report(RunStore(workspace).folder(second))

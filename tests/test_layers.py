@@ -65,7 +65,8 @@ def test_two_claims_are_both_named():
 def test_groups_are_told_by_their_place_with_the_name_in_brackets():
     told = titles(["stem", "blocks.0", "blocks.1", "top", "head"])
     assert list(told.values()) == [
-        "first layers (stem)", "block 1 of 2 (blocks.0)", "block 2 of 2 (blocks.1)", "last layers (top)", "new head (head)",
+        "first layers (stem)", "block 1 of 2 (blocks.0)", "block 2 of 2 (blocks.1)", "last layers (top)",
+        "new head (head)",
     ]  # fmt: skip
     assert titles(f"layer.{i}" for i in range(6))["layer.4"] == "layer 5 of 6 (layer.4)"
     assert titles(["odd", "layer.x"]) == {"odd": "odd", "layer.x": "layer.x"}

@@ -1,5 +1,6 @@
 """`python -m tl_core.worker RUN_DIR`: execute one run in a process of its own, and record it in its folder."""
 
+import contextlib
 import errno
 import os
 import signal
@@ -8,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
-from tl_core.errors import RunError
+from tl_core.errors import GraftError
 from tl_core.runs import process
 from tl_core.runs.control import FileControl, RunControl
 from tl_core.runs.events import RunEnded, RunEvent
@@ -30,16 +31,17 @@ def work(folder: Path, execute: Execute) -> int:
     with store.claim(folder.name) as mine:
         if not mine:
             return 1
-        me = process.identify(os.getpid())
-        if me:
-            store.own(folder.name, me)
-        control = FileControl(folder)
-        _listen(control)
-        task = store.task(folder.name)
         try:
+            me = process.identify(os.getpid())
+            if me:
+                store.own(folder.name, me)
+            control = FileControl(folder)
+            _listen(control)
+            task = store.task(folder.name)
             *_, last = record(execute(task, store.workspace, folder, control), folder)
-        except RunError as error:
-            print(error, file=sys.stderr)
+        except GraftError as error:
+            with contextlib.suppress(OSError):  # its log may be on the same full disk
+                print(error, file=sys.stderr, flush=True)
             return errno.ENOSPC if full(error) else 1
     return int(isinstance(last, RunEnded) and last.status == "failed")
 

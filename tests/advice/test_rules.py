@@ -139,6 +139,20 @@ def test_fine_tuning_is_the_default_where_it_can_gain_be_judged_and_fits_the_tim
     assert any("fits the time" in reason.text for reason in advice.reasons)
 
 
+def test_few_texts_learn_as_pairs_where_there_is_room_and_time():
+    def chosen(per_class=50, spec=TEXT, accuracy=0.7, seconds=0.02):
+        speed = speed_of(spec, seconds) if seconds else None
+        return advise(profile_of(per_class, 3, spec.modality), spec, probe_of(spec, accuracy, shift=None), speed)
+
+    advice = chosen()
+    assert (advice.rule, advice.strategy) == ("feature_extraction", "contrastive")
+    assert any("LOG.md" in reason.source and "MiniLM" in reason.text for reason in advice.reasons)
+    assert "few-texts" in [finding.code for finding in advice.findings]
+    against = ({"accuracy": 0.96}, {"seconds": None}, {"seconds": 5.0}, {"spec": IMAGE}, {"per_class": 5})
+    assert {chosen(**one).strategy for one in against} == {"feature_extraction"}
+    assert chosen(per_class=150).strategy != "contrastive"
+
+
 def test_where_the_sources_disagree_it_is_said():
     codes = {f.code for f in advise(profile_of(150, 3, "text"), TEXT, probe_of(TEXT)).findings}
     assert {"sources-total-or-class", "sources-freeze-share", "sources-text-all-layers"} <= codes
@@ -192,6 +206,16 @@ def test_time_follows_what_has_to_run():
     assert full.value == pytest.approx(by_hand, rel=0.05)
     assert full.low < full.value < full.high
     assert seconds_of("full", TEXT, tokens=64).value < seconds_of("full", TEXT, tokens=128).value
+
+
+def test_the_time_of_pairs_follows_the_draws_and_not_the_items():
+    per_item = 0.02 * 64 / 128
+    few, many = (seconds_of("contrastive", TEXT, options={"draws": draws}, tokens=64) for draws in (640, 6400))
+    assert many.value - few.value == pytest.approx((6400 - 640) * per_item * 3.0, rel=0.05)
+    twice = seconds_of("contrastive", TEXT, n=1400, options={"draws": 6400}, tokens=64)
+    assert twice.value - many.value == pytest.approx(700 * 1.2 * per_item, rel=0.15), "features of each item, once"
+    passes = [seconds_of("domain_adaptive", TEXT, options={"passes": n}, tokens=64).value for n in (10, 20)]
+    assert passes[1] - passes[0] == pytest.approx(10 * 700 * per_item * 3.0, rel=0.05)
 
 
 def test_memory_and_parameters_follow_what_learns():

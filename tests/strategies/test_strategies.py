@@ -79,6 +79,24 @@ def test_from_scratch_starts_at_random_and_trains_everything():
     assert plan.phases[0].schedule == "one_cycle"
 
 
+def test_contrastive_learns_pairs_before_its_head_from_all_that_is_labelled():
+    pairs, head = make("contrastive", {"draws": 1000, "reach": "half"}).phases
+    assert (pairs.objective, head.objective, head.optimizer) == ("contrastive", "labels", "lbfgs")
+    assert list(pairs.lr) == ["b2", "b3", "top"], "the head has no part in it"
+    assert pairs.epochs * pairs.draws == 1000
+    assert pairs.fit_on == head.fit_on == "train+validation", "validation chooses nothing here"
+    assert make("contrastive", {"scale": 2.0}).phases[0].lr["stem"] == 2 * make("contrastive").phases[0].lr["stem"]
+
+
+def test_domain_adaptive_fills_in_then_learns_the_labels():
+    masked, head, tuning = make("domain_adaptive", {"adapt": "half", "passes": 7, "reach": "one"}).phases
+    assert (masked.objective, masked.epochs, list(masked.lr)) == ("masked", 7, ["b2", "b3", "top"])
+    assert (head.optimizer, head.fit_on) == ("lbfgs", "train")
+    assert list(tuning.lr) == ["top", "head"]
+    masked, head = make("domain_adaptive", {"reach": "none"}).phases
+    assert head.fit_on == "train+validation", "nothing is left for the validation items to judge"
+
+
 @pytest.mark.parametrize(
     ("n", "size"), [(10, 8), (63, 8), (64, 16), (1999, 16), (2000, 32), (19_999, 32), (20_000, 64)]
 )

@@ -40,7 +40,7 @@ def tried(monkeypatch):
         return metrics
 
     def mixed(run, phase, inputs, tuned, share):
-        yield from mix(run, phase, inputs, tuned, share)
+        mix(run, phase, inputs, tuned, share)
         mixes.append(share)
 
     monkeypatch.setattr(Run, "validate", seen)
@@ -142,7 +142,7 @@ def test_a_run_killed_while_it_mixes_goes_on_to_the_same_bits(tiny_images, monke
         calls.append(1)
         if len(calls) == at + 1:
             raise KeyboardInterrupt  # nothing of the run is told of it, as with a kill
-        yield from mix(*args)
+        mix(*args)
 
     monkeypatch.setattr(blending, "_mix", dies)
     with pytest.raises(KeyboardInterrupt):

@@ -1,16 +1,23 @@
 """A run that is interrupted and gone on with ends with the bits of one that was not."""
 
+import errno
+import os
 import random
+import shutil
 from dataclasses import replace
 
 import pytest
 
+from tests.penalties.helpers import equipped
 from tests.training.helpers import SOLVED, descent, make_job, spec_of
-from tl_core.plan import Head, Loss, Penalty, Phase
+from tl_core.penalties import PENALTIES
+from tl_core.plan import Augment, Head, Loss, Penalty, Phase
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import EpochDone, PhaseStarted, RunEnded, RunPaused, RunResumed, RunStarted
 from tl_core.strategies import STRATEGIES, Setting
+from tl_core.training import snapshots
 from tl_core.training.loop import train
+from tl_core.training.run import Teacher
 
 EPOCHS = 3
 
@@ -74,9 +81,9 @@ def in_pieces(job, seed):
     """Kill the run again and again after a few events, or in a pause, until it comes to its end."""
     chance, events = random.Random(seed), []
     job = replace(job, resume=True)
-    for _ in range(60):
+    for more_patient in range(60):  # a preparation that says much has to be got through as well
         control = PausesAt(chance.randint(0, 12)) if chance.random() < 0.5 else MemoryControl()
-        count = chance.randint(2, 30)
+        count = chance.randint(2, 30) + 5 * more_patient
         more = attempt(job, control, lambda event, n, count=count: isinstance(event, RunPaused) or n >= count)
         events += more
         if isinstance(more[-1], RunEnded):
@@ -100,13 +107,33 @@ def same_as_whole(make, seed):
 @pytest.mark.parametrize("name", list(STRATEGIES))
 def test_every_strategy_goes_on_as_if_nothing_had_happened(name, data, request):
     dataset = request.getfixturevalue(data)
-    plan = strategy_plan(name, dataset)
+    plan, teacher = strategy_plan(name, dataset), None
+    if any("teacher" in PENALTIES[penalty.name].needs for penalty in plan.penalties):
+        first = make_job(dataset, [SOLVED], folder="teacher")
+        whole(first)
+        teacher = Teacher(first.spec, first.plan, first.folder)
 
     def make(folder):
-        job = make_job(dataset, plan.phases, folder=folder, publish=0.0)
+        job = make_job(dataset, plan.phases, folder=folder, publish=0.0, teacher=teacher)
         return replace(job, plan=plan)
 
     same_as_whole(make, f"{name} {data}")
+
+
+@pytest.mark.parametrize("name", list(PENALTIES))
+def test_every_penalty_goes_on_as_it_was(name, tiny_images, workspace):
+    """Those with helper networks and with what they found out before the first step among them."""
+    groups = ["stem", "middle", "top", "head"]
+    everything = Phase("all", 2, dict.fromkeys(groups, 1e-3))
+    phases = (SOLVED, descent(["top", "head"], 2), everything, Phase("last", 1, {"head": 1e-3}))
+    job = equipped(tiny_images, workspace, phases)
+    job = replace(job, plan=replace(job.plan, penalties=(Penalty(name, PENALTIES[name].strength),)))
+
+    def make(folder):
+        (job.folder.parent / folder).mkdir()
+        return replace(job, folder=job.folder.parent / folder)
+
+    same_as_whole(make, name)
 
 
 VARIANTS = {
@@ -115,6 +142,20 @@ VARIANTS = {
     "dropout": {"head": Head("mlp", 8, 0.5)},
     "random": {"init": "random"},
 }
+
+
+PICTURES = {"views": Augment("light", 2), "anew": Augment("light")}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_varied_pictures_vary_alike(name, tiny_images):
+    phases = [phase for phase in phases_of_all_kinds(tiny_images) if len(phase.lr) > 1]
+
+    def make(folder):
+        job = make_job(tiny_images, phases, folder=folder, publish=0.0)
+        return replace(job, plan=replace(job.plan, augment=PICTURES[name]))
+
+    same_as_whole(make, name)
 
 
 def phases_of_all_kinds(dataset):
@@ -154,3 +195,69 @@ def test_without_a_checkpoint_the_run_starts_anew(tiny_images):
     job = make_job(tiny_images, [descent(["head"], 1)], resume=True)
     events = whole(job)
     assert isinstance(events[0], RunStarted)
+
+
+def interrupted(dataset, folder="run"):
+    """A job that was killed in the second epoch of its second phase."""
+    job = make_job(dataset, [SOLVED, descent(["top", "head"], 3)], folder=folder, publish=0.0, resume=True)
+    attempt(job, MemoryControl(), lambda event, _: isinstance(event, EpochDone) and event.phase == 1 and event.epoch)
+    return job
+
+
+@pytest.mark.parametrize("file", ["state.safetensors", "state.json"])
+@pytest.mark.parametrize("how", ["cut", "changed", "gone"])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(tiny_images, file, how):
+    plain = make_job(tiny_images, [SOLVED, descent(["top", "head"], 3)], folder="plain", publish=0.0)
+    whole(plain)
+    job = interrupted(tiny_images)
+    *_, last = sorted((job.folder / "checkpoints").iterdir())
+    path = last / file
+    data = path.read_bytes()
+    if how == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(data[: len(data) // 2] if how == "cut" else data[:-9] + b"?" + data[-8:])
+    events = whole(job)
+    assert (events[0].phase, events[0].epoch) == (1, 0)
+    assert weights(job) == weights(plain)
+
+
+def test_another_plan_does_not_go_on_from_this_ones_state(tiny_images):
+    job = interrupted(tiny_images)
+    (ended,) = list(train(replace(job, seed=job.seed + 1), MemoryControl()))
+    assert ended.status == "failed"
+    assert "another plan" in ended.reason
+
+
+def test_a_full_disk_ends_the_run_plainly_and_it_goes_on_once_there_is_space(tiny_images, monkeypatch):
+    plain = make_job(tiny_images, [SOLVED, descent(["top", "head"], 3)], folder="plain", publish=0.0)
+    whole(plain)
+    job = make_job(tiny_images, plain.plan.phases, publish=0.0, resume=True)
+    fill, written = snapshots._fill, []
+
+    def full(folder, snapshot):
+        written.append(folder)
+        if len(written) > 2:
+            (folder / "state.safetensors").write_bytes(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fill(folder, snapshot)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(snapshots, "_fill", full)
+        events = list(train(job, MemoryControl()))
+    assert (events[-1].status, bool(events[-1].hint)) == ("failed", True)
+    assert "disk is full" in events[-1].reason
+    assert len(list((job.folder / "checkpoints").iterdir())) == 2
+    assert isinstance(whole(job)[0], RunResumed)
+    assert weights(job) == weights(plain)
+
+
+def test_a_folder_that_is_deleted_meanwhile_ends_the_run_and_stays_deleted(tiny_images, caplog):
+    job = make_job(tiny_images, [SOLVED, descent(["top", "head"], 3)], publish=0.0)
+    for event in train(job, MemoryControl()):
+        if isinstance(event, PhaseStarted) and event.index == 1:
+            shutil.rmtree(job.folder)
+    assert event.status == "failed"
+    assert "could not be written" in event.reason
+    assert not job.folder.exists()
+    assert "Traceback" not in caplog.text

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from tl_core.advice.adapters import adapter_parameters
 from tl_core.backbones.footprint import Footprint
 from tl_core.backbones.spec import BackboneSpec, TextInput
 from tl_core.layers import HEAD, partition
@@ -36,6 +37,9 @@ RUN_BYTES = 80 * 2**20
 SLACK = 1.15
 """What freed blocks that the allocator keeps, and the kernels' own buffers, add to activations. This and RUN_BYTES
 are what was missing on an EfficientNet and a MiniLM at batches of 8 to 32 on a CPU: 1.05 to 1.3 times."""
+MIXES = 11
+"""Mixes of weights that a blend tries, each a pass over the items: the training items where it has to estimate
+normalisation statistics, which texts spare."""
 MEMORY_SPREAD = 0.2
 """Half the width of the interval around the estimated memory, as a share of it."""
 
@@ -58,7 +62,8 @@ def _count(spec: BackboneSpec) -> Mapping[str, int]:
 def trainable_parameters(plan: TransferPlan, spec: BackboneSpec, n_classes: int) -> int:
     """Return how many parameters learn in any phase, the head's among them."""
     learning = {group for phase in plan.phases for group in phase.lr}
-    below = sum(count for group, count in group_parameters(spec).items() if group in learning)
+    counts = group_parameters(spec) if plan.adapter is None else adapter_parameters(plan.adapter, spec)
+    below = sum(count for group, count in counts.items() if group in learning)
     return below + (_head_parameters(plan, spec, n_classes) if HEAD in learning else 0)
 
 
@@ -80,22 +85,42 @@ class _Work:
     n_train: int
     head_size: int
 
-    def phase(self, phase: Phase, epochs: int) -> float:
-        """Return the seconds of a phase that runs so many epochs."""
+    def phase(self, phase: Phase, epochs: int, changed: bool) -> float:
+        """Return the seconds of a phase of so many epochs; `changed` says that earlier ones moved the backbone."""
         learning = [index for index, group in enumerate(self.groups) if group in phase.lr]
+        every = self.n_train * (1 + VALIDATION_SHARE)
         if not learning:
+            again = every * sum(self.seconds[group] for group in self.groups) if changed else 0.0
             if phase.optimizer == "lbfgs":
-                return 6.0 * SOLVER_STEPS * self.n_train * self.head_size / SOLVER_FLOPS
-            return epochs * self.n_train * HEAD_STEP
+                return again + 6.0 * SOLVER_STEPS * self.n_train * self.head_size / SOLVER_FLOPS
+            return again + epochs * self.n_train * HEAD_STEP
         prefix = sum(self.seconds[group] for group in self.groups[: learning[0]])
         rest = sum(self.seconds[group] for group in self.groups[learning[0] :])
-        once = self.n_train * (1 + VALIDATION_SHARE) * prefix
-        return once + epochs * self.n_train * rest * (self.train_ratio + VALIDATION_SHARE)
+        items = epochs * self._drawn(phase)
+        augment = self.plan.augment
+        varied = 0 if augment.policy == "none" else (augment.views or epochs)  # each variation runs the frozen layers
+        once = self.n_train * ((varied or 1) + VALIDATION_SHARE) * prefix
+        if phase.objective == "masked":  # masked at the input, so the frozen layers run every time
+            once = items * prefix
+        if phase.blend:
+            once += self.n_train * rest * MIXES * (1 + VALIDATION_SHARE)
+        judged = VALIDATION_SHARE if phase.objective == "labels" else 0.0
+        return once + items * rest * (self.train_ratio + judged)
+
+    def _drawn(self, phase: Phase) -> int:
+        """Return the items of an epoch; pairs may draw an item more than once."""
+        if phase.draws is None:
+            return self.n_train
+        return phase.draws if phase.objective == "contrastive" else min(phase.draws, self.n_train)
 
     def whole(self, early: bool) -> float:
         """Return the seconds of the plan; `early` lets each phase stop as soon as its patience allows."""
-        lengths = [min(p.epochs, p.patience + 1) if early and p.patience else p.epochs for p in self.plan.phases]
-        return sum(self.phase(phase, epochs) for phase, epochs in zip(self.plan.phases, lengths, strict=True))
+        seconds, changed = 0.0, False
+        for phase in self.plan.phases:
+            epochs = min(phase.epochs, phase.patience + 1) if early and phase.patience else phase.epochs
+            seconds += self.phase(phase, epochs, changed)
+            changed = changed or any(group in phase.lr for group in self.groups)
+        return seconds
 
 
 def estimate(

@@ -49,6 +49,7 @@ class BackboneSpec:
     `load(pretrained)` builds the network as a chain of stages, one stage a layer group, input side first; it is
     None where this machine can only show the card. `features` is the width D of the pooled output `[N, D]`, and
     `group_parameters` what each layer group holds (empty: to be counted on the network).
+    `group_matrices` lists the layers of each group that take an adapter, as (inputs, kernel area, outputs).
     `original_head()` builds the classifier that the weights were trained with, from pooled features `[B, features]`.
     `parameters` and `weights.bytes` are 0 where its makers do not state them; `access` is what they ask for first.
     """
@@ -66,6 +67,7 @@ class BackboneSpec:
     features: int = 0
     groups: tuple[LayerGroup, ...] = ()
     group_parameters: tuple[int, ...] = ()
+    group_matrices: tuple[tuple[tuple[int, int, int], ...], ...] = ()
     access: str = ""
     load: Callable[[bool], "Staged"] | None = field(default=None, compare=False, repr=False)
     original_head: Callable[[], "nn.Module"] | None = field(default=None, compare=False, repr=False)

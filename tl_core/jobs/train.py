@@ -131,6 +131,7 @@ def _against_classical(dataset: Dataset, plan: TransferPlan, report: Report) -> 
 
 def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
     """Write this baseline's result into the report and the bundle of the run that it is a baseline for."""
+    from tl_core.evaluation.ensemble import CODE, ensemble
     from tl_core.export import Material
     from tl_core.export.bundle import write_bundle
     from tl_core.training.loop import load_best
@@ -148,7 +149,8 @@ def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
     budget = f"random weights, the same {len(dataset.rows('train')):,} training items{cap}"
     comparison = _compare("scratch", budget, theirs, [item.predicted for item in report.predictions])
     others = tuple(one for one in theirs.comparisons if one.baseline != "scratch")
-    theirs = replace(theirs, comparisons=(comparison, *others))
+    findings = tuple(one for one in theirs.findings if one.code != CODE)
+    theirs = replace(theirs, comparisons=(comparison, *others), findings=(*findings, ensemble(theirs, report)))
     write_report(folder, theirs)
     spec = BACKBONES[theirs.plan.backbone]
     model = load_best(folder, spec, theirs.plan, len(theirs.classes))

@@ -11,8 +11,12 @@ if TYPE_CHECKING:
 
 KIRKPATRICK = "Kirkpatrick et al. 2017, Overcoming Catastrophic Forgetting in Neural Networks, arXiv:1612.00796"
 KUNSTNER = "Kunstner, Balles & Hennig 2019, Limitations of the Empirical Fisher Approximation, arXiv:1905.12558"
-PULL = 0.01
-"""Mean of the scaled Fisher information: the usual strength of L2-SP, so that 1 pulls as hard as that on average."""
+PULL = 0.1
+"""Mean of the scaled Fisher information: at strength 1 the average weight is held as L2-SP holds it at 0.1.
+
+Tried on 32 pictures of textiles with EfficientNet-Lite0, three epochs of its last two groups at a rate of 0.0003:
+with a mean of 0.01 the term ended at a twentieth of the loss and did next to nothing, with 0.1 at a third of it.
+"""
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ class Phase:
 
     `objective` says what is learned: the "labels"; to fill in what is "masked" in items without labels
     (domain-adaptive pretraining); or to bring items of one label together and others apart ("contrastive").
-    `draws` caps the items of an epoch, drawn anew each time; None takes every item once. `blend` ends the phase
-    with the mix of its first and its best weights that validation likes most (WiSE-FT).
+    `draws` caps the items of an epoch, drawn anew each time (pairs may draw an item again); None takes each once.
+    `blend` ends the phase with the mix of its first and its best weights that validation likes most (WiSE-FT).
     """
 
     name: str

@@ -33,7 +33,8 @@ def explain(error: BaseException) -> RunEnded:
 def full(error: BaseException | None) -> bool:
     """Whether an error comes from a disk that takes no more: full, a quota used up, or a file too large for it."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in FULL:
+        told = any(f"(os error {number})" in str(error) for number in FULL)  # how safetensors says it
+        if told or (isinstance(error, OSError) and error.errno in FULL):
             return True
         error = error.__cause__
     return False

@@ -11,8 +11,8 @@ from tl_core.types import Finding
 SETFIT = "Tunstall et al. 2022, Efficient Few-Shot Learning Without Prompts (SetFit), arXiv:2209.11055"
 KHOSLA = "Khosla et al. 2020, Supervised Contrastive Learning, arXiv:2004.11362"
 RATE = 1e-4
-"""AdamW's peak rate, five times the 2e-5 of Tunstall et al. 2022 (arXiv:2209.11055): there are a quarter as many
-steps, and each sees all pairs of a batch."""
+"""AdamW's peak rate, five times the 2e-5 of Tunstall et al. 2022 (arXiv:2209.11055): with so few steps 3e-5 stayed
+behind (docs/LOG.md, 2026-11-21)."""
 DRAWS = 640
 """A rule of thumb of this program: minutes on two processor cores."""
 BATCH = 16

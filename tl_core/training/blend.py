@@ -22,6 +22,7 @@ SHARES = tuple(step / 10 for step in range(11))
 """How much of the tuned weights is in each mix that is tried."""
 
 Events = Generator[RunEvent, None, None]
+Metrics = dict[str, float]
 Weights = Mapping[str, torch.Tensor]
 
 
@@ -36,12 +37,14 @@ def blend(run: Run, phase: Phase, inputs: Inputs) -> Events:
     began = run.now()
     run.best.restore()
     tuned = {name: tensor.clone() for name, tensor in run.model.state_dict().items() if name in run.begun}
-    found: list[dict[str, float]] = []
+    found: list[Metrics] = []
     for share in SHARES:
-        yield from _mix(run, phase, inputs, tuned, share)
-        found.append((yield from run.validate(phase, inputs)))
+        _mix(run, phase, inputs, tuned, share)
+        found.append(_result(run.validate(phase, inputs)))
+        if run.due() or len(found) == len(SHARES):
+            yield Progress("mixing weights", len(found), len(SHARES))
     chosen = max(range(len(SHARES)), key=lambda at: (score(found[at]), -at))
-    yield from _mix(run, phase, inputs, tuned, SHARES[chosen])
+    _mix(run, phase, inputs, tuned, SHARES[chosen])
     run.best.take(found[chosen], {})
     yield _note(
         f"{phase.name}: {SHARES[chosen]:.0%} of the tuned weights and {1 - SHARES[chosen]:.0%} of those it began with "
@@ -51,7 +54,7 @@ def blend(run: Run, phase: Phase, inputs: Inputs) -> Events:
 
 
 @torch.no_grad()
-def _mix(run: Run, phase: Phase, inputs: Inputs, tuned: Weights, share: float) -> Events:
+def _mix(run: Run, phase: Phase, inputs: Inputs, tuned: Weights, share: float) -> None:
     """Put a mix into the model. Statistics of normalisation between the ends take one pass over the training items."""
     state = run.model.state_dict()
     for name, end in tuned.items():
@@ -59,11 +62,11 @@ def _mix(run: Run, phase: Phase, inputs: Inputs, tuned: Weights, share: float) -
         whole = share in (0.0, 1.0) or not end.is_floating_point()
         state[name].copy_((end if share else start) if whole else torch.lerp(start, end, share))
     if share not in (0.0, 1.0):
-        yield from _estimate(run, phase, inputs)
+        _estimate(run, phase, inputs)
 
 
 @torch.no_grad()
-def _estimate(run: Run, phase: Phase, inputs: Inputs) -> Events:
+def _estimate(run: Run, phase: Phase, inputs: Inputs) -> None:
     """Set the running statistics that the phase may move to the mean of those of the training batches."""
     norms = [
         module
@@ -78,18 +81,23 @@ def _estimate(run: Run, phase: Phase, inputs: Inputs) -> Events:
         module.reset_running_stats()
         module.momentum = None  # torch's way to ask for the plain mean
         module.train()
-    rows, done = run.rows(phase), 0
     try:
-        for batch in batches(rows, run.at_once, inputs.lengths):
+        for batch in batches(run.rows(phase), run.at_once, inputs.lengths):
             inputs.logits(run.model, batch)
-            done += len(batch)
             run.check()
-            if run.due():
-                yield Progress("normalisation statistics", done, len(rows))
     finally:
         for module, momentum in zip(norms, usual, strict=True):
             module.momentum = momentum
         run.freezer.training_mode(phase.lr)
+
+
+def _result(events: Generator[RunEvent, None, Metrics]) -> Metrics:
+    """Return what a generator returns; what it tells on the way is finer than needs be told."""
+    while True:
+        try:
+            next(events)
+        except StopIteration as end:
+            return end.value
 
 
 def _note(message: str) -> Noted:

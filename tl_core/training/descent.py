@@ -73,7 +73,9 @@ class Descent:
         if start < run.model.stages:
             run.feed.changed(start)
         if self.start != start:
+            run.plain()  # as a run that goes on from after the edit makes them
             inputs = yield from run.inputs(self.aim, again=True)
+            yield from decide(run, self.aim, inputs)
         else:
             run.thaw(self.phase, again=True)
         self.lowest = min(self.lowest, self.start)

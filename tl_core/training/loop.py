@@ -40,7 +40,6 @@ from tl_core.training.inputs import PooledInputs
 from tl_core.training.objectives import objective
 from tl_core.training.objectives.labels import class_weights
 from tl_core.training.optimisers import out_of_memory, set_rates
-from tl_core.training.precision import Precision
 from tl_core.training.run import Diverged, Run, Stopped, TrainJob
 from tl_core.training.snapshots import Snapshot
 from tl_core.training.state import capture, restore
@@ -212,7 +211,7 @@ def _epoch(descent: Descent) -> Generator[RunEvent, None, dict[str, float]]:
 def _finish(run: Run, index: int, steps: int, lowest: int | None = None) -> Events:
     """End a phase, in which the backbone learned from stage `lowest` on: the best weights become the model's."""
     run.best.restore()
-    run.model.precision = Precision()
+    run.plain()
     run.planned[index] = steps
     if lowest is not None and lowest < run.model.stages:
         run.feed.changed(lowest)

@@ -29,6 +29,7 @@ from tl_core.training.inputs import Inputs
 from tl_core.training.model import build_model, groups_of
 from tl_core.training.objectives import Objective, objective
 from tl_core.training.optimisers import Freezer
+from tl_core.training.precision import Precision
 from tl_core.training.snapshots import Checkpoints, Snapshot
 from tl_core.training.space import ItemSpace
 from tl_core.training.terms import Terms
@@ -114,10 +115,9 @@ class Run:
         self._choose_rows()
         self.device = _device()
         self.model = build_model(job.spec, job.plan, len(job.dataset.classes), job.seed)
-        if job.spec.modality == "image":  # the layout that convolutions are faster in, on CPUs and GPUs alike
-            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         adapters.insert(self.model, job.spec, job.plan, job.seed)
         self.model.to(self.device)
+        self.plain()
         may_learn = adapters.may_learn(job.plan)
         self.freezer = Freezer(self.model, groups_of(self.model, job.spec), may_learn)
         self.best = Best(self.model, job.folder)
@@ -224,6 +224,12 @@ class Run:
         state, known = self.model.state_dict(), self.begun if again else {}
         fresh = {n: state[n].clone() for n in names if phase.blend and n in state and n not in known}
         self.begun = known | fresh
+
+    def plain(self) -> None:
+        """Let the model compute as it did when it was built: what a phase decided about numbers ends with it."""
+        self.model.precision = Precision()
+        if self.job.spec.modality == "image":  # the layout that convolutions are faster in, on CPUs and GPUs alike
+            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def remember(self, groups: Collection[str]) -> None:
         """Keep the present values of the backbone tensors of some groups as the ones that the run began with."""

@@ -33,6 +33,9 @@ def capture(run: Run, index: int, descent: Descent | None = None) -> Snapshot:
         if not torch.equal(tensor, model[name]):
             tensors[f"best/{name}"] = tensor
     tensors |= {f"begun/{name}": tensor for name, tensor in run.begun.items()}
+    for name, tensor in run.begun.items():
+        if name not in run.first or not torch.equal(tensor, run.first[name]):
+            tensors[f"begun/{name}"] = tensor
     tensors |= {f"terms/{name}": tensor for name, tensor in run.terms.state().items()}
     tensors |= {f"random/{name}": tensor for name, tensor in run.randoms().items()}
     if run.feed.built is not None:
@@ -45,7 +48,7 @@ def capture(run: Run, index: int, descent: Descent | None = None) -> Snapshot:
         "best": {"score": run.best.score, "accuracy": run.best.accuracy, "kept": list(best)},
         "terms": run.terms.ready or run.terms.waiting is not None, "stored": run.feed.stored,
         "built": run.feed.built[0] if run.feed.built else None,
-        "run": {name: getattr(run, name) for name in NUMBERS}, "now": run.now(),
+        "begun": list(run.begun), "run": {name: getattr(run, name) for name in NUMBERS}, "now": run.now(),
         "descent": descent.facts() if descent else None,
     }  # fmt: skip
     return Snapshot(tensors, facts)
@@ -71,6 +74,8 @@ def restore(run: Run, saved: Snapshot) -> int:
     kept = {name: best.get(name, model[name]).to(model[name].device) for name in facts["best"]["kept"]}
     run.best.load(facts["best"]["score"], facts["best"]["accuracy"], kept)
     run.begun = {name: tensor.to(model[name].device) for name, tensor in saved.under("begun").items()}
+    began = saved.under("begun")
+    run.begun = {name: began[name].to(run.device) if name in began else run.first[name] for name in facts["begun"]}
     for name in NUMBERS:
         setattr(run, name, facts["run"][name])
     run.set_time(facts["now"])

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from tl_core.backbones.staged import Staged
 
+STEM, TOP = 32, 1280
 HALF = (0.5, 0.5, 0.5)
 SOURCE = "https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite"
 GROUPS = (
@@ -30,8 +31,21 @@ class _Member:
     size: int
     crop: float
     group_parameters: tuple[int, ...]
+    widths: tuple[int, ...]
+    repeats: tuple[int, ...]
     bytes: int
     summary: str
+
+    @property
+    def matrices(self) -> tuple[tuple[tuple[int, int, int], ...], ...]:
+        """The layers of each group that take an adapter: blocks widen their input 6 times, then narrow it."""
+        groups: list[tuple[tuple[int, int, int], ...]] = [((3, 9, STEM),), ((STEM, 1, self.widths[0]),)]
+        width = self.widths[0]
+        for out, repeat in zip(self.widths[1:], self.repeats, strict=True):
+            entries = (width, *[out] * (repeat - 1))
+            groups.append(tuple(one for before in entries for one in ((before, 1, 6 * before), (6 * before, 1, out))))
+            width = out
+        return (*groups, ((width, 1, TOP),))
 
     @property
     def package(self) -> str:
@@ -44,6 +58,8 @@ MEMBERS = (
         224,
         0.875,
         (928, 896, 13_968, 39_712, 198_480, 446_784, 1_652_640, 605_440, 412_160),
+        (16, 24, 40, 80, 112, 192, 320),
+        (2, 2, 3, 3, 4, 1),
         18_826_032,
         "The quickest image backbone here: the one to begin with.",
     ),
@@ -52,6 +68,8 @@ MEMBERS = (
         240,
         0.882,
         (928, 896, 22_800, 65_952, 281_680, 617_024, 2_128_800, 605_440, 412_160),
+        (16, 24, 40, 80, 112, 192, 320),
+        (3, 3, 4, 4, 5, 1),
         21_946_926,
         "A little deeper than Lite0, with slightly larger images.",
     ),
@@ -60,6 +78,8 @@ MEMBERS = (
         260,
         0.89,
         (928, 896, 22_800, 86_832, 342_992, 707_136, 2_480_560, 715_808, 453_120),
+        (16, 24, 48, 88, 120, 208, 352),
+        (3, 3, 4, 4, 5, 1),
         24_666_229,
         "The most accurate of the three on ImageNet, and the slowest.",
     ),
@@ -98,6 +118,7 @@ for _member in MEMBERS:
             features=1280,
             groups=GROUPS,
             group_parameters=_member.group_parameters,
+            group_matrices=_member.matrices,
             load=partial(_load, _member),
             original_head=partial(_original_head, _member),
         ),

@@ -41,6 +41,7 @@ MINILM = BACKBONES.add(
             *(LayerGroup(f"layer.{i}", rf"net\.encoder\.layer\.{i}\.") for i in range(6)),
         ),
         group_parameters=(11_918_592, *[1_774_464] * 6),
+        group_matrices=((), *[((384, 1, 384),) * 4 + ((384, 1, 1536), (1536, 1, 384))] * 6),
         load=_load,
     ),
 )

@@ -113,6 +113,8 @@ class TextFiller(nn.Module):
     The embeddings are the backbone's own (tied), so they learn where their group does.
     """
 
+    _words: torch.Tensor
+
     def __init__(self, backbone: nn.Module, prepare: TextPreprocessor, output: torch.Size) -> None:
         super().__init__()
         tables = [module for module in backbone.modules() if isinstance(module, nn.Embedding)]

@@ -1,0 +1,39 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.tiny import TINY_IMAGE
+from tl_core.evaluation.ensemble import ensemble
+from tl_core.evaluation.report import make_report
+from tl_core.plan import Phase, TransferPlan
+
+PLAN = TransferPlan(TINY_IMAGE.name, "x", (Phase("head", 1, {"head": 1.0}),))
+
+
+def report(dataset, probabilities):
+    return make_report("run", dataset, PLAN, np.asarray(probabilities), {"accuracy": 0.5, "loss": 1.0})
+
+
+def test_the_mean_of_both_is_counted_by_hand(tiny_images):
+    truth = tiny_images.labels[tiny_images.rows("test")]
+    n = len(truth)
+    wrong = (truth + 1) % 3
+    # the first model is wrong everywhere by a little, the other right where it is sure: on the first two items
+    first, other = np.full((n, 3), 0.3), np.full((n, 3), 1 / 3)
+    first[np.arange(n), wrong] = 0.4
+    other[:2] = 0.05
+    other[np.arange(2), truth[:2]] = 0.9
+    both = ((first + other) / 2).argmax(axis=1)
+    assert (both == truth).sum() == 2
+    found = ensemble(report(tiny_images, first), report(tiny_images, other))
+    assert f"right {2 / n:.1%} of the time" in found.message
+    assert f"{200 / n:+.1f} points against this model alone" in found.message
+    assert "bundle holds this model alone" in found.hint
+
+
+def test_different_items_are_not_averaged(tiny_images):
+    n = len(tiny_images.rows("test"))
+    one = report(tiny_images, np.full((n, 3), 1 / 3))
+    with pytest.raises(ValueError, match="same items"):
+        ensemble(one, replace(one, predictions=one.predictions[1:]))

@@ -1,0 +1,128 @@
+"""What goes wrong around a training, each time in a real worker process: it ends clearly, and the rest goes on."""
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tl_core.data.dataset import Dataset
+from tl_core.evaluation.saved import bundle_folder
+from tl_core.plan import Phase, TransferPlan
+from tl_core.runs import supervisor
+from tl_core.runs.events import EpochDone, RunResumed
+from tl_core.runs.store import RunStore
+from tl_core.runs.task import Task
+
+TINY = Path(__file__).with_name("tiny_process.py")
+ROOT = str(TINY.parents[1])
+MOVING = {"layer.1": 1e-3, "head": 1e-2}
+
+
+@pytest.fixture
+def store(workspace, tiny_backbones, monkeypatch):
+    monkeypatch.setattr(supervisor, "WORKER", (str(TINY),))
+    monkeypatch.setenv("PYTHONPATH", ROOT)
+    store = RunStore(workspace)
+    yield store
+    for state in store.active():
+        store.stop(state.id, force=True)
+    supervisor.stop_all(store, timeout=5)
+
+
+def task(dataset: Dataset, epochs: int = 2) -> Task:
+    plan = TransferPlan("tiny_text", "by hand", (Phase("all", epochs, MOVING),), batch_size=4)
+    return Task("train", "tiny_text", dataset.fingerprint, plan=plan)
+
+
+def until(condition, seconds=60.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def ended(store, run_id, *statuses):
+    until(lambda: not store.state(run_id).active)
+    state = store.state(run_id)
+    assert state.status in statuses, (state.status, state.reason)
+    return state
+
+
+def epochs(store, run_id):
+    return [event for event in store.events(run_id)[0] if isinstance(event, EpochDone)]
+
+
+def test_a_killed_worker_goes_on_to_the_same_model_and_the_next_run_is_untouched(store, tiny_texts):
+    long = task(tiny_texts, epochs=40)
+    whole = supervisor.start(store, long)
+    killed, after = supervisor.start(store, long), supervisor.start(store, task(tiny_texts))
+    ended(store, whole, "done")
+    until(lambda: len(epochs(store, killed)) >= 2)
+    os.kill(supervisor._post(store).worker.pid, signal.SIGKILL)
+    state = ended(store, killed, "interrupted")
+    until(lambda: "memory" in store.state(killed).reason)
+    assert state.resumable
+    assert "go on" in store.state(killed).hint
+    ended(store, after, "done")
+    supervisor.resume(store, killed)
+    ended(store, killed, "done")
+    assert any(isinstance(event, RunResumed) and event.step for event in store.events(killed)[0])
+    one, other = ((bundle_folder(store.folder(run)) / "weights.safetensors").read_bytes() for run in (whole, killed))
+    assert one == other
+    assert store.state(killed).numbers["memory"] > 50e6
+
+
+def test_a_workspace_folder_that_is_deleted_ends_the_worker_and_nothing_else(store, tiny_texts):
+    run = supervisor.start(store, task(tiny_texts, epochs=1000))
+    until(lambda: epochs(store, run))
+    worker = supervisor._post(store).worker
+    kept = tiny_texts.folder.rename(store.workspace.root.parent / "kept")
+    shutil.rmtree(store.workspace.root)
+    assert worker.wait(60) == 1
+    assert store.list() == ()
+    shutil.copytree(kept, tiny_texts.folder)  # the data come in again, and the app goes on
+    ended(store, supervisor.start(store, task(tiny_texts)), "done")
+
+
+def test_a_disk_that_is_full_is_the_reason_and_the_run_goes_on_when_there_is_room(store, tiny_texts, monkeypatch):
+    monkeypatch.setenv("GRAFT_TEST_ROOM", "30000")  # of any one file: too little for weights, enough for the log
+    full = supervisor.start(store, task(tiny_texts))
+    state = ended(store, full, "failed")
+    assert state.reason == "The disk is full."
+    assert "Free some space" in state.hint
+    monkeypatch.setenv("GRAFT_TEST_ROOM", str(2**30))
+    ended(store, supervisor.start(store, task(tiny_texts)), "done")
+    if state.resumable:
+        supervisor.resume(store, full)
+        ended(store, full, "done")
+
+
+def test_a_log_that_cannot_grow_is_the_disks_fault(store, tiny_texts, monkeypatch):
+    monkeypatch.setenv("GRAFT_TEST_ROOM", "10")
+    run = supervisor.start(store, task(tiny_texts))
+    ended(store, run, "interrupted")
+    until(lambda: store.state(run).reason == "The disk is full.")
+
+
+def test_an_item_that_cannot_be_read_any_more_is_named(store, tiny_images):
+    plan = TransferPlan("tiny_image", "by hand", (Phase("all", 1000, {"top": 1e-3, "head": 1e-2}),), batch_size=4)
+    run = supervisor.start(store, Task("train", "tiny_image", tiny_images.fingerprint, plan=plan))
+    until(lambda: epochs(store, run))
+    row = int(tiny_images.rows("test")[0])
+    broken = tiny_images.folder / tiny_images.items["path"].iloc[row]
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[: len(whole) // 2])
+    shutil.rmtree(store.workspace.root / "features", ignore_errors=True)
+    shutil.rmtree(store.workspace.root / "prepared", ignore_errors=True)
+    store.stop(run)
+    state = ended(store, run, "failed")
+    assert broken.name in state.reason
+    assert state.hint
+    assert state.resumable
+    broken.write_bytes(whole)
+    supervisor.resume(store, run)
+    ended(store, run, "stopped")
+    assert (bundle_folder(store.folder(run)) / "weights.safetensors").exists()

@@ -1,0 +1,66 @@
+"""How many parameters an adapter brings, counted from the sizes of the layers that it stands beside. No torch."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from math import isqrt
+
+from tl_core.backbones.spec import BackboneSpec
+from tl_core.layers import partition
+from tl_core.plan import Adapter
+
+Matrix = tuple[int, int, int]
+"""Inputs, area of the kernel, outputs of one layer."""
+
+
+def adapter_parameters(adapter: Adapter, spec: BackboneSpec) -> Mapping[str, int]:
+    """Return what an adapter adds to each layer group; sizes that the card does not state are read off the network."""
+    return {group: sum(_count(adapter, one) for one in layers) for group, layers in matrices(spec).items()}
+
+
+def matrices(spec: BackboneSpec) -> Mapping[str, tuple[Matrix, ...]]:
+    """Return the layers of each group that an adapter can stand beside."""
+    if spec.group_matrices:
+        return dict(zip((group.name for group in spec.groups), spec.group_matrices, strict=True))
+    return _read(spec)
+
+
+def _count(adapter: Adapter, layer: Matrix) -> int:
+    """Count as peft builds them: rank r, inputs n, kernel area k, outputs m.
+
+    lora r * (n * k + m); dora m more (the length of each row); loha two such products; ia3 a factor for each output;
+    lokr the Kronecker product of a small block with a large one, which is itself of rank r where that is smaller.
+    """
+    n, k, m = layer
+    thin = adapter.rank * (n * k + m)
+    if adapter.kind == "lokr":
+        (small_n, large_n), (small_m, large_m) = _factors(n), _factors(m)
+        low = adapter.rank < max(large_n, large_m) / 2
+        return small_n * small_m + (adapter.rank * (large_m + large_n * k) if low else large_m * large_n * k)
+    return {"lora": thin, "dora": thin + m, "loha": 2 * thin, "ia3": m}[adapter.kind]
+
+
+def _factors(size: int) -> tuple[int, int]:
+    """Return the two factors of `size` that are nearest each other, the smaller first."""
+    small = next(factor for factor in range(isqrt(size), 0, -1) if size % factor == 0)
+    return small, size // small
+
+
+@lru_cache(maxsize=16)
+def _read(spec: BackboneSpec) -> Mapping[str, tuple[Matrix, ...]]:
+    if spec.load is None:
+        return {}
+    from torch import nn
+
+    network = spec.load(False)
+    owned = partition([name for name, _ in network.named_parameters()], spec.groups)
+    modules = {f"{name}.weight": module for name, module in network.named_modules()}
+    found: dict[str, tuple[Matrix, ...]] = {}
+    for group, names in owned.items():
+        layers = [modules[name] for name in names if name in modules]
+        found[group] = tuple(
+            (one.weight.shape[1], one.weight[0, 0].numel(), one.weight.shape[0])
+            for one in layers
+            if (isinstance(one, nn.Conv2d) and one.groups == 1)
+            or (type(one) is nn.Linear)  # attention of torch's own holds a subclass and reads its weights itself
+        )
+    return found

@@ -1,0 +1,72 @@
+"""The penalties of a plan: what may be added to the loss, switched on one by one."""
+
+from dataclasses import replace
+
+import streamlit as st
+
+from tl_core.layers import HEAD
+from tl_core.penalties import PENALTIES, Need, PenaltyKind, check_penalties
+from tl_core.plan import Penalty, TransferPlan
+from ui import forms, planning, words
+from ui.planning import Ground
+
+
+def draw(plan: TransferPlan, known: Ground) -> None:
+    """Draw the section; a plan whose penalties change counts as edited by hand."""
+    chosen = {penalty.name: penalty for penalty in plan.penalties}
+    with st.expander("Guards against forgetting", icon=":material/shield:", key="plan_guards", expanded=bool(chosen)):
+        st.write(
+            "Each adds a term to the loss in every phase in which the backbone learns. "
+            "One is usually enough; none is needed where the backbone stays frozen."
+        )
+        for kind in PENALTIES.values():
+            with st.container(border=True, key=f"plan_guard_box_{kind.name}"):
+                _switch(kind, plan, known, chosen)
+                if kind.name in chosen:
+                    chosen[kind.name] = _settings(kind, chosen[kind.name])
+    changed = tuple(chosen.values())
+    if changed != plan.penalties:
+        planning.edited(replace(plan, penalties=changed))
+        st.rerun()
+
+
+def missing(kind: PenaltyKind, plan: TransferPlan, known: Ground) -> str:
+    """Return why a penalty cannot be had here, in a sentence and a hint; empty where it can."""
+    have: list[Need] = []
+    if known.spec.original_head is not None and plan.head.tap in (None, known.groups[-1]):
+        have.append("original_head")
+    alone = replace(plan, penalties=(Penalty(kind.name, kind.strength),))
+    stops = [f for f in check_penalties(alone, have, known.spec.modality) if f.level == "stop"]
+    if stops:
+        return f"{stops[0].message} {stops[0].hint}"
+    idle = not any(set(phase.lr) - {HEAD} for phase in plan.phases)
+    return "The whole backbone is frozen in this plan, so there is nothing to guard." if idle else ""
+
+
+def _switch(kind: PenaltyKind, plan: TransferPlan, known: Ground, chosen: dict[str, Penalty]) -> None:
+    """Draw the switch, and take the penalty in or out of `chosen`."""
+    reason, key = missing(kind, plan, known), f"plan_guard_{kind.name}_{kind.name in chosen}"
+    on = st.toggle(
+        kind.title, value=kind.name in chosen, key=key, help=" · ".join(kind.sources),
+        disabled=bool(reason) and kind.name not in chosen,
+    )  # fmt: skip
+    st.caption(f"{words.tell(kind.summary)} *{words.tell(kind.when)}*")
+    if reason:
+        st.caption(f":material/block: {words.tell(reason)}")
+    if not on:
+        chosen.pop(kind.name, None)
+    elif kind.name not in chosen:
+        chosen[kind.name] = Penalty(kind.name, kind.strength)
+
+
+def _settings(kind: PenaltyKind, penalty: Penalty) -> Penalty:
+    """Draw strength and options, and return the penalty with what they hold."""
+    key = f"plan_guard_{kind.name}_{penalty.strength:g}"
+    strength = st.number_input(
+        "Strength", min_value=0.0, value=float(penalty.strength), step=kind.strength / 2, format="%g", key=f"{key}_by",
+        help=f"{kind.strength:g} is usual; 0 is off. The Train page shows how large the term is.",
+    )  # fmt: skip
+    usual = vars(kind.options())
+    found = forms.form(kind.options, penalty.options, key)
+    options = {name: value for name, value in found.items() if value != usual[name] or name in penalty.options}
+    return Penalty(kind.name, strength, options)
