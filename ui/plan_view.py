@@ -9,7 +9,7 @@ from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import GraftError, PlanError
 from tl_core.layers import HEAD, titles
 from tl_core.plan import Phase, TransferPlan, check, from_yaml, to_yaml
-from ui import errors, planning, rail, session, words
+from ui import companions, errors, pictures, plan_words, planning, rail, session, words
 from ui.components.palette import count_text
 from ui.components.plan_grid import SCHEDULES, Cell, plan_grid
 from ui.planning import Ground
@@ -20,6 +20,8 @@ USUAL_RATE = 1e-4
 def drawing(plan: TransferPlan, known: Ground) -> None:
     """Draw the plan cell by cell; a click opens a cell."""
     cell = plan_grid(plan, known.groups, key="plan_grid", parameters=group_parameters(known.spec), editable=True)
+    plan_words.draw(plan)
+    pictures.draw(plan, known)
     if cell:
         _edit_cell(plan, cell, titles([*known.groups, HEAD])[cell.group])
     with st.container(horizontal=True, vertical_alignment="center", key="plan_tools"):
@@ -142,7 +144,10 @@ def costs(plan: TransferPlan, known: Ground) -> None:
 
 def problems(plan: TransferPlan, known: Ground) -> None:
     """Say what is wrong or odd in the plan; what is wrong blocks the way on."""
-    found = check(plan, known.groups, list(BACKBONES), known.spec.modality)
+    found = [
+        *check(plan, known.groups, list(BACKBONES), known.spec.modality),
+        *companions.lacking(plan, known.spec, known.beside),
+    ]
     words.findings(found)
     if any(finding.level == "stop" for finding in found):
-        rail.block("The plan has a mistake. See above.")
+        rail.block("The plan cannot run like this. See above.")

@@ -1,7 +1,7 @@
 """How a project comes to its plan: the advice, a strategy chosen instead, options, edits by hand."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import streamlit as st
@@ -16,7 +16,7 @@ from tl_core.errors import PlanError
 from tl_core.plan import TransferPlan, with_rate
 from tl_core.strategies import STRATEGIES, Setting
 from tl_core.types import Finding, load
-from ui import data_view, session
+from ui import companions, data_view, session
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Ground:
     speed: Speed | None
     advice: Advice
     setting: Setting
+    beside: companions.Beside = field(default_factory=companions.Beside)
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -52,7 +53,10 @@ def ground() -> Ground:
     speed = read_speed(session.workspace(), spec.name)
     domain = session.current().domain or None
     advice = advise(found, spec, probe, speed, domain)
-    return Ground(dataset, spec, found, probe, speed, advice, setting_for(found, spec, probe, speed, domain))
+    beside = companions.chosen(dataset)
+    setting = setting_for(found, spec, probe, speed, domain)
+    setting = replace(setting, has_source=bool(beside.source), has_target=bool(beside.target))
+    return Ground(dataset, spec, found, probe, speed, advice, setting, beside)
 
 
 def settle(known: Ground) -> TransferPlan:

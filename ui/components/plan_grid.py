@@ -17,6 +17,9 @@ SCHEDULES = {
     "one_cycle": "one cycle",
 }
 
+OBJECTIVES = {"masked": "fills in what is hidden", "contrastive": "sorts pairs by label"}
+"""What a phase learns where it is not the labels themselves."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -39,6 +42,8 @@ def _phase(phase: Phase) -> dict[str, str]:
     notes = [] if solved else [SCHEDULES[phase.schedule]]
     if phase.warmup and not solved:
         notes.append(f"{phase.warmup:.0%} warm-up")
+    if phase.objective in OBJECTIVES:
+        notes.insert(0, OBJECTIVES[phase.objective])
     if phase.patience:
         notes.append(f"stops early after {phase.patience}")
     return {"name": phase.name, "epochs": epochs, "notes": ", ".join(notes)}
