@@ -210,6 +210,8 @@ def _sentence(live: LiveRun, state: RunState) -> tuple[float, str]:
     """Return how far the run is and what it does now, in words."""
     if state.status == "queued":
         return 0.0, "Waiting for its turn. Another run is at work; this one starts by itself."
+    if state.status == "paused":
+        return live.position, "Paused. Everything learned so far is kept"
     if live.progress:
         done, total = live.progress.done, live.progress.total
         stage = words.sentence(live.progress.stage)
@@ -247,7 +249,7 @@ def draw_stack(live: LiveRun, state: RunState, modality: Modality) -> None:
     top = max((rate for part in gradual for rate in part.lr.values()), default=1.0)
     shown = rates or dict(phase.lr)
     drawn = layers(_groups(live, state), shown, top, solved=phase.optimizer == "lbfgs")
-    learning = bool(rates) and live.position < 1 and not live.waiting
+    learning = bool(rates) and live.position < 1 and not (live.waiting or state.status == "paused")
     layer_stack(drawn, learning=learning, modality=modality, key="train_stack")
 
 
@@ -264,9 +266,9 @@ def draw_run(store: RunStore, state: RunState, modality: Modality) -> None:
     """Draw everything that is live about a training run."""
     live = watch(store, state.id)
     position, sentence = _sentence(live, state)
-    if live.phase and state.active:
+    if live.phase and state.open:
         st.markdown(f"**{position:.0%}** · {sentence}")
-    elif state.active:
+    elif state.open:
         st.progress(min(1.0, max(0.0, position)), text=sentence)
     if state.task.plan:
         index = live.phase.index if live.phase else 0
@@ -293,10 +295,10 @@ def _numbers(live: LiveRun, state: RunState) -> None:
     speed = f"{step.items_per_second:,.0f}" if step and step.items_per_second else "–"
     cells[1].metric("Items a second", speed, border=True, help="How many items the computer learns from each second.")
     start = live.started.at if live.started else state.created
-    now = live.last if live.waiting else time()
-    end = live.ended.at if live.ended else (now if state.active else live.epochs[-1][1].at if live.epochs else start)
-    took = words.seconds(end - start - live.idle) if live.started or not state.active else "–"
-    cells[2].metric("Time so far" if state.active else "Time", took, border=True)
+    now = live.last if live.waiting or state.status == "paused" else time()
+    end = live.ended.at if live.ended else (now if state.open else live.epochs[-1][1].at if live.epochs else start)
+    took = words.seconds(end - start - live.idle) if live.started or not state.open else "–"
+    cells[2].metric("Time so far" if state.open else "Time", took, border=True)
     if step and step.penalties:
         parts = (f"{_penalty(name)}: {value:.3g}" for name, value in step.penalties.items())
         st.caption(words.tell(f"Added to the loss at this step. {'; '.join(parts)}."))
@@ -308,7 +310,7 @@ def _score(live: LiveRun, state: RunState) -> tuple[str, str, str]:
         loss = live.losses[-1][1] if live.losses and live.losses[-1][0] > live.phase_start else None
         return "Loss", "–" if loss is None else f"{loss:.3f}", NO_ACCURACY[live.aim]
     if (best := live.best) and "accuracy" in best.validation:
-        label = "Best so far" if state.active else "Best validation"
+        label = "Best so far" if state.open else "Best validation"
         note = "Accuracy on the validation items, from which the training never learns. The best weights are kept."
         return label, f"{best.validation['accuracy']:.1%}", note
     value = live.epochs[-1][1].train.get("accuracy") if live.epochs else None

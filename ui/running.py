@@ -34,11 +34,9 @@ LOOKS: dict[Status, Look] = {
     "done": Look("Finished", "green", ":material/check_circle:"),
     "stopped": Look("Stopped", "blue", ":material/stop_circle:"),
     "failed": Look("Failed", "red", ":material/error:"),
+    "paused": Look("Paused", "orange", ":material/pause_circle:"),
     "interrupted": Look("Interrupted", "orange", ":material/power_off:"),
 }
-
-
-PAUSED = Look("Paused", "orange", ":material/pause_circle:")
 
 
 def store() -> RunStore:
@@ -48,7 +46,7 @@ def store() -> RunStore:
 
 def badge(state: RunState) -> None:
     """Show a run's status as a word with colour and icon."""
-    look = PAUSED if state.paused and not state.stopping else LOOKS[state.status]
+    look = LOOKS["paused" if state.paused and not state.stopping else state.status]
     word = "Stopping…" if state.stopping else look.word
     st.badge(word, icon=look.icon, color=look.colour)
 

@@ -11,6 +11,7 @@ from tl_core.backbones.speed import read_speed
 from tl_core.data.dataset import Dataset
 from tl_core.errors import GraftError
 from tl_core.plan import TransferPlan
+from tl_core.runs import supervisor
 from tl_core.runs.failure import LOG
 from tl_core.runs.store import RunState
 from tl_core.runs.task import Task
@@ -107,7 +108,7 @@ def confirm_stop(run_id: str) -> None:
     """Ask before a run is stopped."""
     st.write("The best weights so far are kept and measured, so you can use the result. It cannot go on afterwards.")
     if st.button("Stop and keep the best", type="primary", icon=":material/stop:", key="train_stop_yes"):
-        running.store().stop(run_id)
+        supervisor.stop(running.store(), run_id)
         st.toast("Stopping…", icon=":material/stop:")
         st.rerun()
 
@@ -170,7 +171,7 @@ def queue_line(state: RunState) -> None:
 
 def watched(state: RunState) -> tuple[str, bool, bool]:
     """Return what the page around the live part depends on: it is drawn anew when this changes."""
-    return state.id, state.active, any(other.active for other in running.baselines(state.id))
+    return state.id, state.open, any(other.active for other in running.baselines(state.id))
 
 
 def show(run_id: str) -> None:
@@ -181,7 +182,7 @@ def show(run_id: str) -> None:
         st.rerun()
     if watched(state) != st.session_state.get("train_watching"):
         st.rerun()
-    if state.active:
+    if state.open:
         with st.container(horizontal=True, vertical_alignment="center", key="train_head"):
             running.badge(state)
             st.markdown(f"**{running.title(state)}**", width="content")
