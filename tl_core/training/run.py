@@ -29,7 +29,7 @@ from tl_core.training.inputs import Inputs
 from tl_core.training.model import build_model, groups_of
 from tl_core.training.objectives import Objective, objective
 from tl_core.training.optimisers import Freezer
-from tl_core.training.precision import Precision
+from tl_core.training.precision import Precision, lay_out
 from tl_core.training.snapshots import Checkpoints, Snapshot
 from tl_core.training.space import ItemSpace
 from tl_core.training.terms import Terms
@@ -223,7 +223,7 @@ class Run:
         """Let the model compute as it did when it was built: what a phase decided about numbers ends with it."""
         self.model.precision = Precision()
         if self.job.spec.modality == "image":  # the layout that convolutions are faster in, on CPUs and GPUs alike
-            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            lay_out(self.model, Precision(channels_last=True))
 
     def remember(self, groups: Collection[str]) -> None:
         """Keep the present values of the backbone tensors of some groups as the ones that the run began with."""
