@@ -243,6 +243,19 @@ def test_another_plan_does_not_go_on_from_this_ones_state(tiny_images):
     assert "another plan" in ended.reason
 
 
+def test_another_teacher_does_not_go_on_from_this_ones_state(tiny_images):
+    teachers = [make_job(tiny_images, [SOLVED], folder=name) for name in ("first", "second")]
+    for job in teachers:
+        whole(job)
+    first, second = (Teacher(job.spec, job.plan, job.folder) for job in teachers)
+    job = make_job(tiny_images, [descent(["top", "head"], 3)], publish=0.0, resume=True, teacher=first)
+    job = replace(job, plan=replace(job.plan, penalties=(Penalty("distill", PENALTIES["distill"].strength),)))
+    attempt(job, MemoryControl(), lambda event, _: isinstance(event, EpochDone) and event.epoch)
+    (ended,) = list(train(replace(job, teacher=second), MemoryControl()))
+    assert (ended.status, "teacher" in ended.reason) == ("failed", True)
+    assert isinstance(whole(job)[0], RunResumed)
+
+
 def test_a_full_disk_ends_the_run_plainly_and_it_goes_on_once_there_is_space(tiny_images, monkeypatch):
     plain = make_job(tiny_images, [SOLVED, descent(["top", "head"], 3)], folder="plain", publish=0.0)
     whole(plain)
