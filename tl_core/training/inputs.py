@@ -42,10 +42,11 @@ class Inputs(Protocol):
 
 
 class PooledInputs:
-    """Pooled features `[N, D]` in memory: only the head runs."""
+    """Pooled features `[N, D]` in memory: only the head runs. Views of an item read as the item itself."""
 
-    def __init__(self, features: torch.Tensor) -> None:
-        self.features = features
+    def __init__(self, features: torch.Tensor, whole: int) -> None:
+        """`whole` is the number of items in the item space, without their views."""
+        self.features, self._whole = features, whole
         self.lengths: np.ndarray | None = None
         self._standardised: torch.Tensor | None = None
 
@@ -56,15 +57,16 @@ class PooledInputs:
     def logits(self, model: TransferModel, rows: np.ndarray) -> torch.Tensor:
         """Run the head."""
         assert self._standardised is not None
-        return model.head.classify(self._standardised[torch.from_numpy(rows)])
+        return model.head.classify(self._standardised[torch.from_numpy(rows % self._whole)])
 
     def learn(
         self, model: TransferModel, rows: np.ndarray, mix: Mix | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Run the head."""
         assert self._standardised is not None
-        standardised = self._standardised[torch.from_numpy(rows)]
-        return self.features[torch.from_numpy(rows)], model.head.classify(mix(standardised) if mix else standardised)
+        items = torch.from_numpy(rows % self._whole)
+        standardised = self._standardised[items]
+        return self.features[items], model.head.classify(mix(standardised) if mix else standardised)
 
 
 class StagedInputs:
