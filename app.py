@@ -39,7 +39,7 @@ class SecurityHeaders:
 
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
-    """Take up the queue that an earlier server left; at the end, let the run at work keep its best weights."""
+    """Take up the queue that an earlier server left; at the end, let the training at work write its state down."""
     store = RunStore(Workspace.default())
     supervisor.sweep(store)
     yield

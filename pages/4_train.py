@@ -8,9 +8,11 @@ state = running.chosen()
 if state and state.kind != "train":
     state = None
 if state:
-    st.title("Watch it learn" if state.active else running.title(state), anchor=False)
+    st.title("Watch it learn" if state.open else running.title(state), anchor=False)
     watched = st.session_state["train_watching"] = training.watched(state)
-    if state.active:
+    if state.status == "paused":
+        rail.block("The training is paused. Let it go on, or stop it and keep the best.")
+    elif state.active:
         rail.block("The training is still going on. You can leave this page; it goes on without you.")
     else:
         training.outcome(state)
@@ -18,8 +20,8 @@ if state:
             rail.block("This training has no results.")
     st.fragment(training.show, run_every=1.0 if any(watched[1:]) else None, key="train_live")(state.id)
     project = session.current()
-    if not state.active and project.plan and session.dataset() and session.backbone():
-        changed = (project.plan, project.dataset) != (state.task.plan, state.task.fingerprint)
+    if not state.open and project.plan and session.dataset() and session.backbone():
+        changed = not training.same(state.task, project.plan)
         label = "Train the plan as it is now" if changed else "Train once more"
         with st.expander(label, icon=":material/replay:", expanded=changed, key="train_more"):
             training.setup()

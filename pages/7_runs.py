@@ -6,6 +6,7 @@ import streamlit as st
 
 from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import GraftError
+from tl_core.runs import supervisor
 from tl_core.runs.store import RunState
 from ui import empty, errors, projects, rail, running, session, steering, words
 from ui.heading import heading
@@ -77,14 +78,15 @@ def act(state: RunState) -> None:
         session.update(run=state.id)
         rail.go("results" if read_report(state) else "train")
     tip = "From where it was last saved"
+    label = "Resume" if state.paused else "Go on"
     if (state.resumable or state.paused) and st.button(
-        "Go on", icon=":material/play_arrow:", help=tip, key=f"runs_go_on_{state.id}"
+        label, icon=":material/play_arrow:", help=tip, key=f"runs_go_on_{state.id}"
     ):
         steering.go_on(state.id)
         st.rerun()
     if state.active:
         if st.button("Stop", icon=":material/stop:", disabled=state.stopping, key=f"runs_stop_{state.id}"):
-            running.store().stop(state.id)
+            supervisor.stop(running.store(), state.id)
             st.toast("Stopping…", icon=":material/stop:")
             st.rerun()
     elif st.button(

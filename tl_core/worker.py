@@ -5,17 +5,17 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 
 from tl_core.errors import GraftError
 from tl_core.runs import process
 from tl_core.runs.control import FileControl, RunControl
-from tl_core.runs.events import RunEnded, RunEvent
+from tl_core.runs.events import EpochDone, RunEnded, RunEvent, RunPaused, StepDone
 from tl_core.runs.failure import full
 from tl_core.runs.record import record
-from tl_core.runs.store import RunStore
+from tl_core.runs.store import TRAINED, RunStore
 from tl_core.runs.task import Task
 from tl_core.workspace import Workspace
 
@@ -23,9 +23,10 @@ Execute = Callable[[Task, Workspace, Path, RunControl], Iterator[RunEvent]]
 
 
 def work(folder: Path, execute: Execute) -> int:
-    """Execute the run in `folder`, once; return the process's exit code: 0 for done and stopped, 1 for failed.
+    """Execute the run in `folder`, once; return the process's exit code: 0 for done, stopped and left, 1 for failed.
 
-    28 (ENOSPC) says that the disk was too full even for the run's last word.
+    28 (ENOSPC) says that the disk was too full even for the run's last word. A training that is asked to wait is
+    left as soon as its state is on disk, so that the memory is free and the next run can start.
     """
     store = RunStore(Workspace(folder.parent.parent))
     with store.claim(folder.name) as mine:
@@ -36,9 +37,10 @@ def work(folder: Path, execute: Execute) -> int:
             if me:
                 store.own(folder.name, me)
             control = FileControl(folder)
-            _listen(control)
             task = store.task(folder.name)
-            *_, last = record(execute(task, store.workspace, folder, control), folder)
+            _listen(control, task)
+            with contextlib.closing(record(execute(task, store.workspace, folder, control), folder)) as events:
+                last = _follow(events, task, folder, control)
         except GraftError as error:
             with contextlib.suppress(OSError):  # its log may be on the same full disk
                 print(error, file=sys.stderr, flush=True)
@@ -46,14 +48,43 @@ def work(folder: Path, execute: Execute) -> int:
     return int(isinstance(last, RunEnded) and last.status == "failed")
 
 
-def _listen(control: FileControl) -> None:
-    """SIGTERM means stop and keep the best; Ctrl-C is the server's to handle."""
+def _follow(events: Iterable[RunEvent], task: Task, folder: Path, control: FileControl) -> RunEvent | None:
+    """Work until the run ends, or is left; return its last event."""
+    last, learned = None, False
+    for last in events:
+        learned = learned or isinstance(last, StepDone | EpochDone)
+        if isinstance(last, RunEnded):
+            break
+        if task.kind == "train" and control.paused:
+            saved = isinstance(last, RunPaused) or not learned  # between other steps there is something to lose
+            over = (folder / TRAINED).exists()
+            if (over or (saved and not control.stopped)) and _leave(folder, control):
+                break
+    return last
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        control.stop()
+
+def _leave(folder: Path, control: FileControl) -> bool:
+    """Note that the run is left; returns False where it was asked to go on meanwhile."""
+    store = RunStore(Workspace(folder.parent.parent))
+    with store.lock():
+        asked = FileControl(folder).paused
+        if asked or control.closing:
+            store.leave(folder.name, "paused" if asked else "closed")
+        return asked or control.closing
+
+
+def _listen(control: FileControl, task: Task) -> None:
+    """Ctrl-C is the server's to handle. SIGTERM means that the app or the whole computer shuts down.
+
+    A training then writes its state down and is left, to be gone on with: who switches a computer off does not ask
+    for a training to end with whatever it knows. Any other kind of run cannot go on later, so it stops.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        control.close() if task.kind == "train" else control.stop()
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGTERM, end)
 
 
 def _execute(task: Task, workspace: Workspace, folder: Path, control: RunControl) -> Iterator[RunEvent]:

@@ -34,11 +34,9 @@ LOOKS: dict[Status, Look] = {
     "done": Look("Finished", "green", ":material/check_circle:"),
     "stopped": Look("Stopped", "blue", ":material/stop_circle:"),
     "failed": Look("Failed", "red", ":material/error:"),
+    "paused": Look("Paused", "orange", ":material/pause_circle:"),
     "interrupted": Look("Interrupted", "orange", ":material/power_off:"),
 }
-
-
-PAUSED = Look("Paused", "orange", ":material/pause_circle:")
 
 
 def store() -> RunStore:
@@ -48,7 +46,7 @@ def store() -> RunStore:
 
 def badge(state: RunState) -> None:
     """Show a run's status as a word with colour and icon."""
-    look = PAUSED if state.paused and not state.stopping else LOOKS[state.status]
+    look = LOOKS["paused" if state.paused and not state.stopping else state.status]
     word = "Stopping…" if state.stopping else look.word
     st.badge(word, icon=look.icon, color=look.colour)
 
@@ -86,9 +84,8 @@ def scratch_plan(plan: TransferPlan, spec: BackboneSpec, dataset: Dataset) -> Tr
     return STRATEGIES["from_scratch"].make(setting)
 
 
-def start(dataset: Dataset, plan: TransferPlan, seed: int, name: str) -> str:
-    """Queue the training of a plan, make it this project's run, and return its id."""
-    task = Task("train", plan.backbone, dataset.fingerprint, dataset.split, plan, seed, name=name)
+def start(task: Task) -> str:
+    """Queue a training, make it this project's run, and return its id."""
     run_id = supervisor.start(store(), task)
     session.update(run=run_id)
     return run_id
@@ -105,6 +102,7 @@ def start_scratch(run: RunState, budget: float) -> str:
     dataset = replace(dataset, split=run.task.split)
     plan = scratch_plan(plan, BACKBONES[plan.backbone], dataset)
     task = replace(run.task, plan=plan, budget=budget, compare_to=run.id, name=f"{run.name}, from scratch")
+    task = replace(task, source="", target="", teacher="")  # nothing from elsewhere
     return supervisor.start(store(), task)
 
 

@@ -34,15 +34,15 @@ def pause(run_id: str) -> None:
 
 
 def go_on(run_id: str) -> None:
-    """Let a paused run go on, or queue one that was interrupted again."""
+    """Let a run go on that is about to pause, or queue one that is paused or was interrupted."""
     ask(lambda: supervisor.resume(background.store(), run_id), "It goes on from where it was")
 
 
 def pause_button(state: RunState, key: str) -> None:
-    """Draw "Pause" or "Resume" for a run that works."""
-    if state.status != "running" or state.stopping:
+    """Draw "Pause" or "Resume" for a run that works or is paused."""
+    if state.status not in ("running", "paused") or state.stopping:
         return
-    tip = "The computer is free until you let it go on. Nothing is lost, not even where it is switched off."
+    tip = "The computer is free, for other runs too, until you let it go on. Nothing is lost, even when switched off."
     if state.paused:
         clicked = st.button("Resume", icon=":material/play_arrow:", type="primary", key=key)
     else:

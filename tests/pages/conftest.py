@@ -21,6 +21,7 @@ PAGES = {path.stem[2:]: str(path) for path in (ROOT / "pages").glob("*.py")}
 def queue_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "start", lambda store, task: store.create(task))
     monkeypatch.setattr(supervisor, "resume", lambda store, run_id: store.resume(run_id))
+    monkeypatch.setattr(supervisor, "stop", lambda store, run_id: store.stop(run_id))
     monkeypatch.setattr(predict, "warm", lambda bundle: None)
 
 

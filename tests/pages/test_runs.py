@@ -85,3 +85,17 @@ def test_an_interrupted_run_is_gone_on_with_from_the_list(app, workspace, tiny_i
     assert not app.exception
     assert store.state(run).status == "queued"
     assert "Waiting" in said(app)
+
+
+def test_a_paused_run_is_resumed_or_deleted_from_the_list(app, workspace, tiny_images, store):
+    runs = [scripted.write_run(store, scripted.task(tiny_images), [*scripted.script(scripted.PLAN, 35)]) for _ in "ab"]
+    for run in runs:
+        store.leave(run, "paused")
+    open_runs(app)
+    assert "Paused" in said(app)
+    assert app.button(key=f"runs_go_on_{runs[0]}").label == "Resume"
+    app.button(key=f"runs_go_on_{runs[0]}").click().run()
+    assert store.state(runs[0]).status == "queued"
+    app.button(key=f"runs_delete_{runs[1]}").click().run()
+    assert not app.exception
+    assert app.button(key="runs_delete_yes")

@@ -265,6 +265,29 @@ def test_a_run_is_paused_and_let_go_on(app, workspace, tiny_images, store):
     assert not store.control(run).paused
 
 
+@pytest.mark.parametrize("prepared", [True, False])
+def test_a_paused_run_is_let_go_on_or_stopped(app, workspace, tiny_images, store, prepared):
+    events = [*scripted.script(scripted.PLAN, 35)] if prepared else [Progress("features", 3, 9)]
+    run = scripted.write_run(store, scripted.task(tiny_images), events)
+    store.leave(run, "paused")
+    open_train(app, workspace, tiny_images, run)
+    assert app.title[0].value == "Watch it learn"
+    assert "Paused. Everything learned so far is kept" in said(app) + str([bar.proto for bar in app.get("progress")])
+    assert {button.key for button in app.button}.isdisjoint({"train_go_on", "train_again", "train_change"})
+    app.button(key="train_pause").click().run()
+    assert store.state(run).status == "queued"
+    assert not [button for button in app.button if button.key == "train_pause"]
+    store.stop(run)
+    app.run()
+    assert app.button(key="train_pause").label == "Resume"
+    app.button(key="train_stop").click().run()
+    assert app.button(key="train_stop_yes")
+    store.stop(run)
+    app.run()
+    assert not app.exception
+    assert "Stopping…" in said(app)
+
+
 def test_a_layer_group_is_changed_while_it_runs(app, workspace, tiny_images, store):
     run = scripted.write_run(store, scripted.task(tiny_images), [*scripted.script(scripted.PLAN, 35)], alive=True)
     open_train(app, workspace, tiny_images, run)

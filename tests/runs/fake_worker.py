@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from tl_core.runs.events import Progress, RunEnded
+from tl_core.runs.events import Progress, RunEnded, RunPaused, StepDone
 from tl_core.worker import work
 
 
@@ -19,10 +19,17 @@ def execute(task, workspace, folder, control):
     if task.name == "raise":
         raise ValueError("boom")
     if task.name.startswith("wait"):
+        if "learned" in task.name:
+            yield StepDone(0, 1, 9, 0.5, {}, 1.0, 1.0)
         while not control.stopped:
             time.sleep(0.01)
-        if task.name == "wait, deaf":
-            time.sleep(60)
+            if control.paused:
+                if "deaf" in task.name:
+                    time.sleep(60)
+                if "preparing" in task.name:
+                    yield Progress("features", 1, 9)
+                elif task.kind == "train":
+                    yield RunPaused(3)
         yield RunEnded("stopped", "Asked to.")
     yield RunEnded("done", "Finished.")
 

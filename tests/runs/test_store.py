@@ -264,8 +264,45 @@ def test_a_run_is_paused_and_goes_on(store):
     store.resume(run_id)
     assert not store.state(run_id).paused
     assert not store.control(run_id).paused
-    with pytest.raises(RunError, match="at work"):
-        store.pause(store.create(TRAIN))
+    for other in (store.create(TRAIN), store.create(TASK, owner=identify(os.getpid()))):
+        with pytest.raises(RunError, match="at work"):
+            store.pause(other)
+
+
+def test_a_run_that_its_worker_left_is_what_it_was_until_somebody_works_at_it(store, sleeper):
+    for why, status in (("paused", "paused"), ("closed", "interrupted")):
+        run_id = store.create(TRAIN, owner=identify(sleeper.pid))
+        store.pause(run_id)
+        store.leave(run_id, why)
+        before = store.state(run_id)  # at once, however long the process takes to end
+        assert (before.status, before.active, before.resumable) == (status, False, True)
+        assert RunStore(store.workspace).list()[0] == before
+        store.resume(run_id)
+        assert (store.state(run_id).status, store.state(run_id).paused) == ("queued", False)
+        store.stop(run_id)  # taken out of the queue again
+        assert store.state(run_id) == before
+        store.resume(run_id, identify(os.getpid()))
+        assert (store.state(run_id).status, store.state(run_id).paused) == ("running", False)
+
+
+def test_a_paused_run_is_queued_to_keep_its_best_or_deleted(store):
+    run_id, other = (store.create(TRAIN, owner=Owner(1, "gone", "")) for _ in range(2))
+    for run in (run_id, other):
+        store.leave(run, "paused")
+    store.stop(run_id)
+    state = store.state(run_id)
+    assert (state.status, state.stopping) == ("queued", True)
+    assert store.control(run_id).stopped
+    store.delete(other)
+    assert [run.id for run in store.list()] == [run_id]
+
+
+def test_a_process_that_is_about_to_end_asks_for_a_pause_that_nobody_else_sees(store):
+    folder = store.folder(store.create(TRAIN))
+    control = FileControl(folder)
+    control.close()
+    assert control.paused
+    assert not FileControl(folder).paused
 
 
 def test_a_run_is_claimed_by_one_process(store):

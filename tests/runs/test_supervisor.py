@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tl_core.runs import supervisor
+from tl_core.runs.events import RunPaused
 from tl_core.runs.process import identify
 from tl_core.runs.store import RunStore
 from tl_core.runs.task import Task
@@ -154,19 +155,92 @@ def test_losing_the_module_loses_no_run(store, monkeypatch):
     assert reloaded is not supervisor
     assert reloaded._post(store).worker is supervisor._post(store).worker
     reloaded.stop_all(store, timeout=10)
-    assert store.state(run_id).status == "stopped"
+    assert store.state(run_id).reason == "Graft was closed while this ran."
 
 
-def test_shutdown_stops_the_worker_keeps_the_queue_and_start_up_resumes_it(store):
-    first, second = supervisor.start(store, task("wait")), supervisor.start(store, task("quick"))
-    until(lambda: store.events(first)[0])
+def test_shutdown_ends_the_worker_keeps_the_queue_and_start_up_resumes_it(store):
+    first, second = supervisor.start(store, task("wait, learned")), supervisor.start(store, task("quick"))
+    until(lambda: len(store.events(first)[0]) == 2)
     supervisor.stop_all(store, timeout=10)
-    assert store.state(first).status == "stopped"
+    state = store.state(first)
+    assert (state.status, state.resumable, state.paused) == ("interrupted", True, False)
+    assert state.reason == "Graft was closed while this ran."
+    assert state.hint == "You can go on from what was last saved."
+    assert isinstance(store.events(first)[0][-1], RunPaused)  # its state is on disk
+    assert identify(pid_of(store, first)) is None
     assert store.state(second).status == "queued"
     (store.root / ".half.part").mkdir()
     supervisor.sweep(store)
     wait_for(store, second, "done")
     assert not (store.root / ".half.part").exists()
+    supervisor.resume(store, first)  # it does not wait, or end, at once again
+    until(lambda: len(store.events(first)[0]) == 5)
+    assert wait_for(store, first, "running").paused is False
+
+
+@pytest.mark.parametrize("kind", ["probe", "curve", "speed", "rates", "layers"])
+def test_shutdown_stops_what_cannot_go_on_later(store, kind):
+    run_id = supervisor.start(store, task("wait", kind))
+    until(lambda: store.events(run_id)[0])
+    supervisor.stop_all(store, timeout=10)
+    assert store.state(run_id).status == "stopped"
+
+
+def test_shutdown_while_the_worker_starts_loses_no_run(store):
+    run_id = supervisor.start(store, task("wait"))
+    until(lambda: supervisor._post(store).worker)
+    supervisor.stop_all(store, timeout=10)
+    state = store.state(run_id)
+    assert (state.status, state.reason) == ("interrupted", "Graft was closed while this ran.")
+    assert state.resumable
+
+
+@pytest.mark.parametrize("name", ["wait", "wait, learned", "wait, preparing"])
+def test_a_paused_run_holds_nothing_and_goes_on(store, name):
+    first, second = supervisor.start(store, task(name)), supervisor.start(store, task("quick"))
+    until(lambda: len(store.events(first)[0]) >= 1 + ("learned" in name))
+    pid = pid_of(store, first)
+    store.pause(first)
+    state = wait_for(store, first, "paused")
+    assert (state.active, state.open, state.paused, state.resumable) == (False, True, True, True)
+    wait_for(store, second, "done")
+    until(lambda: identify(pid) is None)
+    supervisor.resume(store, first)
+    assert not wait_for(store, first, "running").paused
+    assert pid_of(store, first) != pid
+    store.stop(first)
+    wait_for(store, first, "stopped")
+
+
+def test_steps_that_are_not_saved_yet_are_not_left(store):
+    """Between two steps of an epoch there is progress to tell, but leaving there would lose them."""
+    run_id = supervisor.start(store, task("wait, learned, preparing"))
+    until(lambda: len(store.events(run_id)[0]) == 2)
+    store.pause(run_id)
+    until(lambda: len(store.events(run_id)[0]) > 10)
+    state = store.state(run_id)
+    assert (state.status, state.paused) == ("running", True)
+    (store.folder(run_id) / "trained.json").write_text("{}")  # what is left is to measure it
+    wait_for(store, run_id, "paused")
+
+
+def test_a_paused_run_is_stopped_by_a_worker_that_keeps_its_best(store):
+    run_id = supervisor.start(store, task("wait, learned"))
+    until(lambda: len(store.events(run_id)[0]) == 2)
+    store.pause(run_id)
+    wait_for(store, run_id, "paused")
+    supervisor.stop(store, run_id)
+    assert wait_for(store, run_id, "stopped").reason == "Asked to."
+
+
+def test_a_pause_outlives_the_server(store):
+    run_id = supervisor.start(store, task("wait"))
+    until(lambda: store.events(run_id)[0])
+    store.pause(run_id)
+    supervisor.stop_all(store, timeout=10)
+    assert store.state(run_id).status == "paused"
+    supervisor.sweep(store)
+    assert store.state(run_id).resumable
 
 
 def test_shutdown_does_not_wait_for_the_deaf(store):
@@ -176,6 +250,7 @@ def test_shutdown_does_not_wait_for_the_deaf(store):
     supervisor.stop_all(store, timeout=0.5)
     assert time.monotonic() - began < 5
     assert store.state(run_id).status == "interrupted"
+    until(lambda: store.state(run_id).reason == "Graft was closed while this ran.")
 
 
 def test_the_worker_outlives_its_server_and_blocks_the_queue_of_the_next(store, tmp_path):
@@ -211,12 +286,13 @@ def test_a_run_has_one_worker_even_if_two_are_started(store):
     assert len(store.events(run_id)[0]) == before
 
 
-def test_sigterm_stops_and_ctrl_c_does_not(store):
-    run_id = supervisor.start(store, task("wait"))
+@pytest.mark.parametrize(("kind", "status"), [("train", "interrupted"), ("curve", "stopped")])
+def test_sigterm_ends_what_can_go_on_later_and_stops_the_rest_and_ctrl_c_does_neither(store, kind, status):
+    run_id = supervisor.start(store, task("wait", kind))
     until(lambda: store.events(run_id)[0])
     pid = pid_of(store, run_id)
     os.kill(pid, signal.SIGINT)
     time.sleep(0.2)
     assert identify(pid) is not None
     os.kill(pid, signal.SIGTERM)
-    assert wait_for(store, run_id, "stopped").reason == "Asked to."
+    assert wait_for(store, run_id, status).resumable == (kind == "train")

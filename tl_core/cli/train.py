@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tl_core.cli.advise import advise_on, probed
+from tl_core.cli.checks import check_plan
 from tl_core.cli.console import Console
-from tl_core.cli.data import choose_backbone, open_data, usable_profile
+from tl_core.cli.data import choose_backbone, open_data, open_pool, usable_profile
 from tl_core.cli.mark import MARK, Mark, clear_mark, command, read_mark, write_mark
 from tl_core.cli.running import begin, follow
 from tl_core.errors import ExportError, PlanError, RunError, UsageError
@@ -36,8 +37,9 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     check_out(out, arguments.fresh)
     workspace = Workspace.default()
     dataset, plan = planned(arguments, workspace, console)
+    check_plan(plan, arguments, console)
     task = Task("train", plan.backbone, dataset.fingerprint, dataset.split, plan, arguments.seed, name=dataset.name)
-    task = _with_others(task, arguments, dataset, workspace, console)
+    task = with_others(task, arguments, dataset, workspace, console)
     run_id = begin(workspace, task)
     write_mark(out, Mark(workspace.root, run_id))
     with kept_on_failure(workspace, run_id, out, console):
@@ -60,17 +62,20 @@ def planned(arguments: argparse.Namespace, workspace: Workspace, console: Consol
     return dataset, advice.plan
 
 
-def _with_others(
+def with_others(
     task: Task, arguments: argparse.Namespace, dataset: "Dataset", workspace: Workspace, console: Console
 ) -> Task:
-    """Bring in the second data sets and the teacher. Raises DataError or RunError where one does not fit."""
+    """Bring in the second data sets and the teacher. Raises DataError or UsageError where one does not fit."""
     from tl_core.jobs.others import bring_teacher, open_others
 
-    given = (arguments.source, arguments.target)
-    source, target = (open_data(data, workspace, console).fingerprint if data else "" for data in given)
+    source = open_data(arguments.source, workspace, console).fingerprint if arguments.source else ""
+    target = open_pool(arguments.target, dataset.modality, workspace, console).fingerprint if arguments.target else ""
     teacher = bring_teacher(workspace, arguments.teacher) if arguments.teacher else ""
     task = replace(task, source=source, target=target, teacher=teacher)
-    open_others(workspace, task, dataset)
+    try:
+        open_others(workspace, task, dataset)
+    except RunError as error:
+        raise UsageError(error.message, error.hint) from error
     return task
 
 

@@ -140,5 +140,6 @@ PENALTIES.add(
         EWCOptions,
         EWC,
         (KIRKPATRICK, KUNSTNER),
+        reads=("source",),
     ),
 )

@@ -97,12 +97,13 @@ class MemoryControl:
 class FileControl:
     """Requests as files in the run's folder, obeyed by whatever process executes the run.
 
-    A signal handler may call stop().
+    A signal handler may call stop() and close().
     """
 
     def __init__(self, folder: Path) -> None:
         self._stop, self._pause, self._file = folder / STOP_REQUEST, folder / PAUSE_REQUEST, folder / EDITS
         self._stopped = False
+        self.closing = False
         self._known: list[Edit] = []
         self._size = 0
 
@@ -114,8 +115,8 @@ class FileControl:
 
     @property
     def paused(self) -> bool:
-        """Whether any process asked to wait."""
-        return self._pause.exists()
+        """Whether any process asked to wait, or this one is about to end."""
+        return self.closing or self._pause.exists()
 
     def edits(self, after: int) -> Sequence[Edit]:
         """Return the edits since number `after`; a look costs one stat where nothing is new."""
@@ -140,6 +141,10 @@ class FileControl:
     def pause(self) -> None:
         """Ask the run to wait after its current step."""
         self._pause.touch()
+
+    def close(self) -> None:
+        """Ask the run to wait, because this process is about to end; no other process sees it."""
+        self.closing = True
 
     def resume(self) -> None:
         """Ask a waiting run to go on."""

@@ -2,6 +2,7 @@
 
 import errno
 import signal
+from typing import Literal
 
 from tl_core.errors import GraftError
 from tl_core.runs.events import RunEnded
@@ -14,8 +15,14 @@ NO_SPACE_HINT = "Free some space, or delete runs that are no longer needed; then
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 GONE = "The folder of this run was deleted while it ran."
 GONE_HINT = "What it had learned is gone with it. Start it again."
+PAUSED = "It is paused. Everything learned so far is kept."
+CLOSED = "Graft was closed while this ran."
+AGAIN_HINT = "Start it again."
 GO_ON_HINT = "You can go on from what was last saved."
 LOG_HINT = f"Start it again; if it happens again, the details are in {LOG} in the run's folder."
+
+Left = Literal["paused", "closed"]
+"""Why a worker left a run that is not over: somebody asked it to wait, or the app or the computer was shut down."""
 
 
 def explain(error: BaseException) -> RunEnded:
@@ -61,5 +68,5 @@ def explain_exit(code: int | None) -> tuple[str, str]:
         return f"The run's process broke off before it could say why (exit code {code}).", LOG_HINT
     return (
         "The run's process ended before the run did; perhaps the computer was switched off or ran out of memory.",
-        "Start it again.",
+        AGAIN_HINT,
     )

@@ -2,7 +2,7 @@
 
 import contextlib
 import traceback
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 from tl_core.errors import RunError
@@ -13,7 +13,7 @@ from tl_core.runs.failure import GONE, GONE_HINT, LOG, NO_SPACE, NO_SPACE_HINT, 
 EVENTS_FILE = "events.jsonl"
 
 
-def record(events: Iterable[RunEvent], folder: Path) -> Iterator[RunEvent]:
+def record(events: Iterable[RunEvent], folder: Path) -> Generator[RunEvent, None, None]:
     """Append every event to the folder's log and pass it on; an exception becomes RunEnded("failed").
 
     The traceback of an error that its sentence does not explain goes to the folder's worker.log. Raises RunError

@@ -3,7 +3,7 @@
 runs/<id>/task.json      what was asked, written with the folder
           events.jsonl   what happened, appended by the worker alone (by the store for a run that never started)
           owner.json     the worker's process
-          exit.json      the worker's exit code, where a supervisor saw it
+          exit.json      how the worker ended without a RunEnded: what it left for, or the code that a supervisor saw
           attempts.json  where in events.jsonl each later attempt begins, for a run that was gone on with
           stop.request   somebody wants it to end
           pause.request  somebody wants it to wait
@@ -15,7 +15,8 @@ runs/<id>/task.json      what was asked, written with the folder
           report.json, bundle/, best.safetensors: the work itself
 
 A worker that dies leaves no RunEnded. Nobody writes one in its place: the state says "interrupted", because what
-the folder holds is what the worker got done. To go on with a run is to note where its log ends now, so that an
+the folder holds is what the worker got done. A training that is asked to wait writes its state down, and its worker
+leaves: the run is then "paused", and in nobody's way. To go on with a run is to note where its log ends now, so that an
 earlier RunEnded counts no more, and to take its owner away: it waits again, for a worker that finds the checkpoints.
 """
 
@@ -38,18 +39,19 @@ from tl_core.errors import RunError
 from tl_core.runs import log, process
 from tl_core.runs.control import PAUSE_REQUEST, STOP_REQUEST, FileControl
 from tl_core.runs.events import RunEnded, RunEvent
-from tl_core.runs.failure import GO_ON_HINT, explain_exit
+from tl_core.runs.failure import AGAIN_HINT, CLOSED, GO_ON_HINT, PAUSED, Left, explain_exit
 from tl_core.runs.process import Owner
 from tl_core.runs.record import EVENTS_FILE
 from tl_core.runs.task import Kind, Task
 from tl_core.types import dump, load
 from tl_core.workspace import Workspace, read_json, write_json
 
-Status = Literal["queued", "running", "done", "stopped", "failed", "interrupted"]
+Status = Literal["queued", "running", "paused", "done", "stopped", "failed", "interrupted"]
 Events = list[RunEvent]
 ACTIVE: tuple[Status, ...] = ("queued", "running")
 SUMMARY = "summary.json"
 ATTEMPTS = "attempts.json"
+EXIT = "exit.json"
 CHECKPOINTS = "checkpoints"
 TRAINED = "trained.json"
 NOBODY = Owner(0, "", "")
@@ -60,8 +62,9 @@ _ID_FORMAT = "%Y%m%d-%H%M%S-%f"
 @dataclass(frozen=True)
 class RunState:
     """One run as a list shows it. `created` and `ended` are seconds since the epoch; `stopping` while a request
-    to stop waits to be obeyed; `paused` while a request to wait stands; `resumable` where the run ended early and can
-    go on from what it saved; `numbers` holds what the run wrote down as its key figures, such as "accuracy"."""
+    to stop waits to be obeyed; `paused` from the request to wait until it goes on; `resumable` where the run ended
+    early, or is paused, and can go on from what it saved; `numbers` holds what the run wrote down as its key figures,
+    such as "accuracy"."""
 
     id: str
     kind: Kind
@@ -81,6 +84,11 @@ class RunState:
     def active(self) -> bool:
         """Whether it waits or works."""
         return self.status in ACTIVE
+
+    @property
+    def open(self) -> bool:
+        """Whether it is not over: it waits, works, or is paused."""
+        return self.active or self.status == "paused"
 
 
 class RunStore:
@@ -153,20 +161,24 @@ class RunStore:
         ended = log.last_end(
             folder / EVENTS_FILE, _starts(folder)[-1]
         )  # after the look at the process: it may end in between
+        found = _optional(folder / EXIT)
+        left: Left | None = found.get("left")
         status: Status
         reason, hint = "", ""
         if ended:
             status, reason, hint = ended.status, ended.reason, ended.hint
-        elif lives:
-            status = "running"
         elif owner is None:
             status = "queued"
+        elif left == "paused":
+            status, reason = "paused", PAUSED
+        elif lives and not left:
+            status = "running"
         else:
             status = "interrupted"
-            reason, hint = explain_exit(_optional(folder / "exit.json").get("code"))
+            reason, hint = (CLOSED, "") if left else explain_exit(found.get("code"))
         resumable = _resumable(folder, task, status)
-        if status == "interrupted" and resumable:
-            hint = f"{hint} {GO_ON_HINT}".strip()
+        if status == "interrupted":
+            hint = f"{hint} {GO_ON_HINT}".strip() if resumable else hint or AGAIN_HINT
         return RunState(
             id=run_id,
             kind=task.kind,
@@ -178,7 +190,7 @@ class RunStore:
             task=task,
             ended=ended.at if ended else None,
             stopping=status in ACTIVE and (folder / STOP_REQUEST).exists(),
-            paused=status == "running" and (folder / PAUSE_REQUEST).exists(),
+            paused=status == "paused" or (status == "running" and (folder / PAUSE_REQUEST).exists()),
             resumable=resumable,
             numbers=_optional(folder / SUMMARY),
         )
@@ -205,7 +217,8 @@ class RunStore:
     def stop(self, run_id: str, force: bool = False) -> None:
         """Ask a run to end, keeping what is best so far; one that waits ends at once.
 
-        One that waits to go on is again what it was before. `force` ends its process without asking, and leaves the
+        One that waits to go on is again what it was before. One that is paused is queued, to keep and measure what is
+        best. `force` ends its process without asking, and leaves the
         run interrupted.
         """
         folder = self.folder(run_id)
@@ -218,6 +231,9 @@ class RunStore:
             elif state.status == "queued":
                 reason = "It was taken out of the queue before it started."
                 log.append(folder / EVENTS_FILE, RunEnded("stopped", reason))
+            elif state.status == "paused" and not force:
+                self._again(folder)
+                FileControl(folder).stop()
         if state.status == "running":
             FileControl(folder).stop()
             owner = _read_owner(folder)
@@ -229,9 +245,10 @@ class RunStore:
         return FileControl(self.folder(run_id))
 
     def pause(self, run_id: str) -> None:
-        """Ask a run that works to write its state down and wait. Raises RunError for one that does not work."""
-        if self.state(run_id).status != "running":
-            raise RunError("Only a run that is at work can be paused.", "See the list of runs.")
+        """Ask a training that works to write its state down and wait. Raises RunError for any other run."""
+        state = self.state(run_id)
+        if state.status != "running" or state.kind != "train":
+            raise RunError("Only a training that is at work can be paused.", "See the list of runs.")
         self.control(run_id).pause()
 
     def resume(self, run_id: str, owner: Owner | None = None) -> None:
@@ -243,19 +260,26 @@ class RunStore:
         folder = self.folder(run_id)
         with self.lock():
             state = self.state(run_id)
-            if state.paused and not owner:
+            if state.status == "running" and state.paused and not owner:
                 self.control(run_id).resume()
                 return
             if not state.resumable:
                 raise RunError(*_why_not(state))
-            # broken off between these steps, it is interrupted still, and can be gone on with
-            write_json(folder / ATTEMPTS, [*_starts(folder)[1:], _size(folder / EVENTS_FILE)])
-            for name in (STOP_REQUEST, PAUSE_REQUEST):
-                (folder / name).unlink(missing_ok=True)
-            if owner:
-                self.own(run_id, owner)
-            else:
-                (folder / "owner.json").unlink(missing_ok=True)
+            self._again(folder, owner)
+
+    def _again(self, folder: Path, owner: Owner | None = None) -> None:
+        """Begin another attempt; broken off on the way, the run is what it was still, and can be gone on with."""
+        write_json(folder / ATTEMPTS, [*_starts(folder)[1:], _size(folder / EVENTS_FILE)])
+        for name in (STOP_REQUEST, PAUSE_REQUEST):
+            (folder / name).unlink(missing_ok=True)
+        if owner:
+            self.own(folder.name, owner)
+        else:
+            (folder / "owner.json").unlink(missing_ok=True)
+
+    def leave(self, run_id: str, why: Left) -> None:
+        """Note that a run's worker leaves it, to be gone on with later. Raises WorkspaceError."""
+        write_json(self.folder(run_id) / EXIT, {"left": why})
 
     def delete(self, run_id: str) -> None:
         """Remove a run and everything it made. Raises RunError while it waits or works."""
@@ -277,7 +301,7 @@ class RunStore:
         folder = self.folder(run_id)
         write_json(folder / "owner.json", dump(owner))
         if owner != NOBODY:
-            (folder / "exit.json").unlink(missing_ok=True)
+            (folder / EXIT).unlink(missing_ok=True)
 
     @contextmanager
     def claim(self, run_id: str) -> Iterator[bool]:
@@ -301,7 +325,7 @@ class RunStore:
 def _stamp(folder: Path) -> tuple[int, ...]:
     """Return what changes when a state file does: size and time of each, -1 for a missing one."""
     found = []
-    for name in ("task.json", EVENTS_FILE, "owner.json", "exit.json", ATTEMPTS, SUMMARY):
+    for name in ("task.json", EVENTS_FILE, "owner.json", EXIT, ATTEMPTS, SUMMARY):
         try:
             info = os.stat(folder / name)
             found += [info.st_size, info.st_mtime_ns]
@@ -332,7 +356,7 @@ def _resumable(folder: Path, task: Task, status: Status) -> bool:
         return False
     if status == "failed" and (folder / TRAINED).exists():
         return True
-    return status == "interrupted" or (status in ("failed", "stopped") and _saved(folder))
+    return status in ("interrupted", "paused") or (status in ("failed", "stopped") and _saved(folder))
 
 
 def _saved(folder: Path) -> bool:

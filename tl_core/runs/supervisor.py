@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -24,7 +25,7 @@ from tl_core.errors import RunError
 from tl_core.runs import log, process
 from tl_core.runs.failure import LOG, explain
 from tl_core.runs.record import EVENTS_FILE
-from tl_core.runs.store import RunState, RunStore
+from tl_core.runs.store import EXIT, RunState, RunStore
 from tl_core.runs.task import Task
 from tl_core.threads import CALM
 from tl_core.workspace import write_json
@@ -73,6 +74,12 @@ def resume(store: RunStore, run_id: str) -> None:
     _attend(store)
 
 
+def stop(store: RunStore, run_id: str) -> None:
+    """Ask a run to end and keep its best; one that is paused is taken up once more for that."""
+    store.stop(run_id)
+    _attend(store)
+
+
 def sweep(store: RunStore) -> None:
     """At start-up: clear half-made and half-deleted folders away, and go on with the queue."""
     for leftover in (*store.root.glob(".*.part"), *store.root.glob(".*.trash")):
@@ -81,23 +88,21 @@ def sweep(store: RunStore) -> None:
 
 
 def stop_all(store: RunStore, timeout: float = 20.0) -> None:
-    """At shutdown: start nothing more, ask the worker to stop and keep its best, and end it after `timeout` seconds.
+    """At shutdown: start nothing more, and ask the worker to end; end it anyway after `timeout` seconds.
 
-    Runs that wait go on waiting, on disk, until a server starts again.
+    A training writes its state down and can go on later, any other run stops. Runs that wait go on waiting, on disk,
+    until a server starts again.
     """
     post = _post(store)
     with post.lock:
         post.closed = True
-        worker, run_id, thread = post.worker, post.run_id, post.thread
+        worker, thread = post.worker, post.thread
     post.wake.set()
     deadline = monotonic() + timeout
     if worker is not None and worker.poll() is None:
-        with contextlib.suppress(RunError):
-            store.stop(run_id)
+        worker.terminate()
         if not _wait(worker, deadline - monotonic()):
-            worker.terminate()
-            if not _wait(worker, 1.0):
-                worker.kill()
+            worker.kill()
     if thread is not None:
         thread.join(max(1.0, deadline - monotonic()))
 
@@ -129,7 +134,7 @@ def _supervise(store: RunStore, post: _Post) -> None:
         try:
             waiting = _launch_next(store, post)
             if post.worker is not None:
-                _wait_for(post.worker, store, post.run_id)
+                _wait_for(post.worker, store, post)
         except Exception:
             _log.exception("the supervisor goes on after an error")
             waiting = True
@@ -165,12 +170,16 @@ def _give(store: RunStore, post: _Post, run_id: str) -> None:
     store.own(run_id, process.identify(worker.pid) or process.Owner(worker.pid, "gone", ""))
 
 
-def _wait_for(worker: "subprocess.Popen[bytes]", store: RunStore, run_id: str) -> None:
-    """Wait for a worker, and write its exit code down where it ended without a word."""
+def _wait_for(worker: "subprocess.Popen[bytes]", store: RunStore, post: _Post) -> None:
+    """Wait for a worker, and write down how it ended where it did so without a word."""
     code = worker.wait()
     with contextlib.suppress(RunError):  # deleted already
-        if store.state(run_id).status == "interrupted":
-            write_json(store.folder(run_id) / "exit.json", {"code": code})
+        if store.state(post.run_id).status != "interrupted" or (store.folder(post.run_id) / EXIT).exists():
+            return
+        if post.closed and code in (-signal.SIGTERM, -signal.SIGKILL):
+            store.leave(post.run_id, "closed")
+        else:
+            write_json(store.folder(post.run_id) / EXIT, {"code": code})
 
 
 def _turn(state: RunState) -> tuple[bool, str]:

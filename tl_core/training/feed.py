@@ -62,8 +62,8 @@ class Feed:
             for done, total in self._store.probe(self._dataset, self._spec):
                 yield "features", done, total
             features = self._store.features(self._dataset, self._spec, self._plan.head.tap, self._plan.head.pool)
-            pooled = torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32)).to(device)
-            return PooledInputs(pooled, self._space.whole)
+            kept = torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32)).to(device)
+            return PooledInputs(kept, self._space.whole)
         source = self.prepared(0)
         kept = torch.zeros(self._space.main, len(model.head.mean), device=device)
         for done in _pool(model, source, rows, self._plan.batch_size, kept):

@@ -17,7 +17,7 @@ from tl_core.data.dataset import Dataset
 from tl_core.errors import DataError, PlanError, RunError
 from tl_core.features import FeatureStore
 from tl_core.layers import HEAD
-from tl_core.penalties import Need, check_penalties
+from tl_core.penalties import Need, at_hand, check_penalties
 from tl_core.plan import Phase, TransferPlan, require
 from tl_core.runs.control import RunControl
 from tl_core.runs.events import Noted, PlanEdited, Progress, RunEvent, RunStarted
@@ -77,14 +77,8 @@ class TrainJob:
     @property
     def have(self) -> tuple[Need, ...]:
         """What there is beside the data set, for the penalties that need it."""
-        whole = self.plan.head.tap in (None, *(group.name for group in self.spec.groups[-1:]))
-        found: list[tuple[Need, bool]] = [
-            ("source", self.source is not None),
-            ("target", self.target is not None),
-            ("teacher", self.teacher is not None),
-            ("original_head", self.spec.original_head is not None and whole),
-        ]
-        return tuple(need for need, there in found if there)
+        beside = (one is not None for one in (self.source, self.target, self.teacher))
+        return at_hand(self.plan, self.spec, *beside)
 
 
 Made = TypeVar("Made")
