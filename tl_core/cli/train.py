@@ -103,6 +103,9 @@ def deliver(workspace: Workspace, state: RunState, out: Path, as_json: bool, con
         console.note("Stopped before anything was learned, so nothing was written.")
         return STOPPED
     place(bundle_folder(folder), out)
+    if state.resumable:
+        write_mark(out, Mark(workspace.root, state.id))
+        console.note(f"To go on with the training: {command(out)}")
     _print(report, state, out, as_json, console)
     return STOPPED if state.status == "stopped" else 0
 
@@ -148,7 +151,8 @@ def _check_earlier(out: Path, state: RunState, fresh: bool) -> None:
         raise UsageError(f"Another training into {out} is still going.", "Name another folder, or let it end.")
     if fresh or not (state.resumable or state.status in ("done", "stopped")):
         return
-    what = "was interrupted" if state.resumable else "ended, but its model was not copied there"
+    early = "was stopped" if state.status == "stopped" else "was interrupted"
+    what = early if state.resumable else "ended, but its model was not copied there"
     raise UsageError(
         f"An earlier training into {out} {what}.",
         f"To go on with it: {command(out)}. To start over: add --fresh; the earlier run stays in the list of runs.",

@@ -89,11 +89,11 @@ class Stopped(Exception):
 
 
 class Diverged(Exception):
-    """The loss is no longer a number, since step `step`."""
+    """The loss is no longer a number, since step `step`; `penalty` names the term that alone is none, if one is."""
 
-    def __init__(self, step: int) -> None:
+    def __init__(self, step: int, penalty: str = "") -> None:
         super().__init__(step)
-        self.step = step
+        self.step, self.penalty = step, penalty
 
 
 class Run:
