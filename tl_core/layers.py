@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from tl_core.errors import BackboneError
 
 HEAD = "head"
+ADAPTER_PARTS = ("lora_", "hada_", "lokr_", "ia3_")
+"""How peft's names of the tensors of an adapter begin."""
 _SAID = {"stem": "first layers", "embeddings": "word table", "top": "last layers", HEAD: "new head"}
 _NUMBERED = {"blocks": "block", "layer": "layer"}
 
@@ -55,3 +57,8 @@ def partition(names: Iterable[str], groups: Sequence[LayerGroup]) -> dict[str, l
     if empty := [name for name, members in claimed.items() if not members]:
         raise BackboneError(f"These layer groups match no parameter: {', '.join(empty)}.")
     return claimed
+
+
+def is_adapter(name: str) -> bool:
+    """Whether a tensor of a model belongs to an adapter, by its name."""
+    return name.startswith("backbone.") and any(part.startswith(ADAPTER_PARTS) for part in name.split("."))

@@ -28,8 +28,9 @@ def lines(plan: TransferPlan) -> Iterator[str]:
         if phase.objective == "masked":
             yield f"{named}: parts of the items are hidden, and the network learns to fill them in. It reads no labels."
         if phase.objective == "contrastive":
-            yield f"{named}: items of one label move together and others apart, before there is a head."
-        if phase.draws:
+            drawn = f" {phase.draws:,} items are drawn for each epoch." if phase.draws else ""
+            yield f"{named}: items of one label move together and others apart, before there is a head.{drawn}"
+        elif phase.draws:
             yield f"{named}: {phase.draws:,} items are drawn for each epoch."
         if phase.blend:
             yield f"{named} ends in a blend: of the weights before and after it, the mix that does best on validation."

@@ -42,9 +42,7 @@ def pause_button(state: RunState, key: str) -> None:
     """Draw "Pause" or "Resume" for a run that works or is paused."""
     if state.status not in ("running", "paused") or state.stopping:
         return
-    tip = (
-        "The computer is free, for other runs too, until you let it go on. Nothing is lost, even when switched off."
-    )
+    tip = "The computer is free, for other runs too, until you let it go on. Nothing is lost, even when switched off."
     if state.paused:
         clicked = st.button("Resume", icon=":material/play_arrow:", type="primary", key=key)
     else:

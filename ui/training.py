@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import streamlit as st
 
@@ -106,7 +107,7 @@ def _options(plan: TransferPlan) -> tuple[int, float]:
 @st.dialog("Stop this training?")
 def confirm_stop(run_id: str) -> None:
     """Ask before a run is stopped."""
-    st.write("The best weights so far are kept and measured, so you can use the result. It cannot go on afterwards.")
+    st.write("The best weights so far are kept and measured, so you can use the result. It can go on from there later.")
     if st.button("Stop and keep the best", type="primary", icon=":material/stop:", key="train_stop_yes"):
         supervisor.stop(running.store(), run_id)
         st.toast("Stopping…", icon=":material/stop:")
@@ -123,6 +124,8 @@ def outcome(state: RunState) -> None:
                 f"**{'The model is ready.' if state.status == 'done' else 'Stopped; the best is kept.'}**{told}"
             )
             st.space("stretch")
+            if state.resumable:
+                go_on(state.id, "secondary")
             if st.button("See the results", type="primary", icon=":material/insights:", key="train_results"):
                 rail.go("results")
         return
@@ -135,10 +138,7 @@ def outcome(state: RunState) -> None:
             st.code(details, language=None, wrap_lines=True)
     with st.container(horizontal=True, key="train_recover"):
         if state.resumable:
-            tip = "What was learned up to the last saved state is kept; only the rest is done."
-            if st.button("Go on", type="primary", icon=":material/play_arrow:", help=tip, key="train_go_on"):
-                steering.go_on(state.id)
-                st.rerun()
+            go_on(state.id, "primary")
         if st.button(
             "Start again",
             type="secondary" if state.resumable else "primary",
@@ -147,6 +147,14 @@ def outcome(state: RunState) -> None:
         ):
             session.update(run=running.restart(state))
             st.rerun()
+
+
+def go_on(run_id: str, kind: Literal["primary", "secondary"]) -> None:
+    """Draw the button that goes on with a run that ended early."""
+    tip = "What was learned up to the last saved state is kept; only the rest is done."
+    if st.button("Go on", type=kind, icon=":material/play_arrow:", help=tip, key="train_go_on"):
+        steering.go_on(run_id)
+        st.rerun()
 
 
 def last_lines(path: Path, size: int = 3000) -> str:

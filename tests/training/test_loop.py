@@ -2,6 +2,7 @@ import dataclasses
 import gc
 import logging
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ from tests.training.helpers import (
     same_bits,
     spec_of,
 )
-from tl_core.plan import Head, Phase, rate_at
+from tl_core.penalties.l2_sp import L2SP
+from tl_core.plan import Head, Penalty, Phase, rate_at
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import CheckpointSaved, Noted, PhaseStarted, Progress, RunEnded, RunStarted, StepDone
 from tl_core.training import inputs
@@ -32,13 +34,14 @@ LETTERS = {
     "PhaseStarted": "P",
     "StepDone": "s",
     "EpochDone": "E",
+    "LayerStats": "L",
     "CheckpointSaved": "C",
     "RunEnded": "X",
 }
 GRAMMAR = {
-    "done": r"R(P(s*EC?)+)+X",
-    "stopped": r"R(P(s*EC?)*)*(P?s*C?)?X",
-    "failed": r"(R(P(s*EC?)*)*(P?s*C?)?)?X",
+    "done": r"R(P(s*EL?C?)*s*ELC?)+X",
+    "stopped": r"R(P(s*EL?C?)*s*ELC?)*(P(s*EL?C?)*s*)?C?X",
+    "failed": r"(R(P(s*EL?C?)*s*ELC?)*(P(s*EL?C?)*s*)?C?)?X",
 }
 STRATEGIES = {
     "solved": [SOLVED],
@@ -246,6 +249,31 @@ def test_a_loss_that_is_no_number_keeps_the_best_weights_and_names_the_step(tiny
     scores = logits(after(job), job, rows := tiny_images.rows("validation"))
     loss = torch.nn.functional.cross_entropy(scores, torch.tensor(tiny_images.labels[rows]))
     assert loss.item() == pytest.approx(best.validation["loss"], abs=1e-5)
+
+
+@pytest.mark.parametrize("objective_too", [False, True])
+def test_a_penalty_that_is_no_number_is_named_with_its_step(tiny_images, monkeypatch, objective_too, broken_loss):
+    loss, calls = L2SP.loss, []
+
+    def breaking(term, batch):
+        calls.append(batch.step)
+        return loss(term, batch) * (torch.inf if len(calls) == 3 else 1.0)
+
+    monkeypatch.setattr(L2SP, "loss", breaking)
+    if objective_too:
+        broken_loss(3)
+    job = make_job(tiny_images, [SOLVED, descent(["top", "head"])])
+    job = replace(job, plan=replace(job.plan, penalties=(Penalty("l2_sp", 0.01),)))
+    events = list(train(job, MemoryControl()))
+    assert events[-1].status == "failed"
+    assert f"step {calls[2] + 1}:" in events[-1].reason
+    if objective_too:  # a loss that is none makes every term of it none
+        assert "the loss is no longer a number" in events[-1].reason
+        assert "Divide them by ten" in events[-1].hint
+    else:
+        assert "the penalty 'l2_sp' is no longer a number" in events[-1].reason
+        assert "strength" in events[-1].hint
+    assert all(torch.isfinite(p).all() for p in after(job).parameters())
 
 
 def test_weights_that_the_last_step_breaks_are_never_the_best(tiny_images, monkeypatch):

@@ -10,6 +10,7 @@ import pytest
 
 from tests.penalties.helpers import equipped
 from tests.training.helpers import SOLVED, descent, make_job, spec_of
+from tl_core.backbones import prepared
 from tl_core.penalties import PENALTIES
 from tl_core.plan import Augment, Head, Loss, Penalty, Phase
 from tl_core.runs.control import MemoryControl
@@ -96,11 +97,16 @@ def same_as_whole(make, seed):
     plain = make("whole")
     expected, pieces = whole(plain), make("pieces")
     events = in_pieces(pieces, seed)
-    assert events[-1].status == "done", events[-1]
-    assert weights(pieces) == weights(plain)
-    assert told(events) == told(expected)
-    assert not (pieces.folder / "checkpoints").exists()
+    same_end(pieces, plain, events, expected)
     return events
+
+
+def same_end(job, plain, events, expected):
+    """Compare a run that was interrupted with the `plain` one, and what its attempts said with `expected`."""
+    assert events[-1].status == "done", events[-1]
+    assert weights(job) == weights(plain)
+    assert told(events) == told(expected)
+    assert not (job.folder / "checkpoints").exists()
 
 
 @pytest.mark.parametrize("data", ["tiny_images", "tiny_texts"])
@@ -243,6 +249,19 @@ def test_another_plan_does_not_go_on_from_this_ones_state(tiny_images):
     assert "another plan" in ended.reason
 
 
+def test_another_teacher_does_not_go_on_from_this_ones_state(tiny_images):
+    teachers = [make_job(tiny_images, [SOLVED], folder=name) for name in ("first", "second")]
+    for job in teachers:
+        whole(job)
+    first, second = (Teacher(job.spec, job.plan, job.folder) for job in teachers)
+    job = make_job(tiny_images, [descent(["top", "head"], 3)], publish=0.0, resume=True, teacher=first)
+    job = replace(job, plan=replace(job.plan, penalties=(Penalty("distill", PENALTIES["distill"].strength),)))
+    attempt(job, MemoryControl(), lambda event, _: isinstance(event, EpochDone) and event.epoch)
+    (ended,) = list(train(replace(job, teacher=second), MemoryControl()))
+    assert (ended.status, "teacher" in ended.reason) == ("failed", True)
+    assert isinstance(whole(job)[0], RunResumed)
+
+
 def test_a_full_disk_ends_the_run_plainly_and_it_goes_on_once_there_is_space(tiny_images, monkeypatch):
     plain = make_job(tiny_images, [SOLVED, descent(["top", "head"], 3)], folder="plain", publish=0.0)
     whole(plain)
@@ -264,6 +283,27 @@ def test_a_full_disk_ends_the_run_plainly_and_it_goes_on_once_there_is_space(tin
     assert len(list((job.folder / "checkpoints").iterdir())) == 2
     assert isinstance(whole(job)[0], RunResumed)
     assert weights(job) == weights(plain)
+
+
+def test_a_picture_that_cannot_be_read_any_more_is_named_and_the_run_goes_on_once_it_can(tiny_images, monkeypatch):
+    monkeypatch.setattr(prepared, "SPARE", 2**62)  # nothing is kept, so that every picture is read in every epoch
+    everything = descent(["stem", "middle", "top", "head"], 3)
+    plain, job = (make_job(tiny_images, [SOLVED, everything], folder=name, publish=0.0) for name in ("plain", "run"))
+    expected, events = whole(plain), []
+    broken = tiny_images.folder / tiny_images.items["path"].iloc[tiny_images.rows("train")[3]]
+    picture = broken.read_bytes()
+    for event in train(job, MemoryControl()):
+        events.append(event)
+        if isinstance(event, EpochDone) and (event.phase, event.epoch) == (1, 0):
+            broken.write_bytes(picture[: len(picture) // 2])
+    assert events[-1].status == "failed"
+    assert broken.name in events[-1].reason
+    assert "Import" in events[-1].hint
+    broken.write_bytes(picture)
+    events += whole(replace(job, resume=True))
+    (resumed,) = (event for event in events if isinstance(event, RunResumed))
+    assert (resumed.phase, resumed.epoch) == (1, 1)
+    same_end(job, plain, events, expected)
 
 
 def test_a_folder_that_is_deleted_meanwhile_ends_the_run_and_stays_deleted(tiny_images, caplog):

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from tl_core.errors import PlanError
+from tl_core.backbones.spec import BackboneSpec
+from tl_core.errors import GraftError, PlanError
 from tl_core.plan import Penalty, TransferPlan
 from tl_core.registry import Registry
 from tl_core.types import Finding, Level, Modality
@@ -164,6 +165,8 @@ class PenaltyKind:
     make: Callable[[Any], Term]
     sources: tuple[str, ...]
     needs: tuple[Need, ...] = ()
+    reads: tuple[Need, ...] = ()
+    """What it makes use of where it is there, and does without where it is not."""
     guards: bool = True
     """Whether it holds on to what was learned before, which random weights have not."""
     modalities: tuple[Modality, ...] = ("image", "text")
@@ -206,6 +209,31 @@ _MISSING: dict[Need, tuple[str, str]] = {
 }
 
 
+def at_hand(
+    plan: TransferPlan, spec: BackboneSpec, source: object = None, target: object = None, teacher: object = None
+) -> tuple[Need, ...]:
+    """Return what a run has beside its data set; a false `source`, `target` or `teacher` is none.
+
+    The original head reads the last layer group, so a plan that cuts the backbone lower is without it.
+    """
+    whole = plan.head.tap in (None, *(group.name for group in spec.groups[-1:]))
+    found: tuple[tuple[Need, bool], ...] = (
+        ("source", bool(source)),
+        ("target", bool(target)),
+        ("teacher", bool(teacher)),
+        ("original_head", spec.original_head is not None and whole),
+    )
+    return tuple(need for need, there in found if there)
+
+
+def idle(plan: TransferPlan, have: Sequence[Need]) -> tuple[Need, ...]:
+    """Return which second data sets, or whether the teacher, no part of the plan makes use of."""
+    kinds = [PENALTIES[penalty.name] for penalty in plan.penalties if penalty.strength > 0]
+    used = {need for kind in kinds for need in (*kind.needs, *kind.reads)}
+    used |= {"target"} if any(phase.objective == "masked" for phase in plan.phases) else set()
+    return tuple(need for need in have if need != "original_head" and need not in used)
+
+
 def check_penalties(plan: TransferPlan, have: Sequence[Need], modality: Modality) -> tuple[Finding, ...]:
     """Return what is wrong in the plan's penalties, given what the run has; level "stop" blocks it."""
     found = []
@@ -214,10 +242,8 @@ def check_penalties(plan: TransferPlan, have: Sequence[Need], modality: Modality
         try:
             kind = PENALTIES[penalty.name]
             kind.term(penalty)
-        except Exception as error:
-            if not hasattr(error, "hint"):
-                raise
-            found.append(Finding("stop", "penalty", str(error), error.hint, where))
+        except GraftError as error:
+            found.append(Finding("stop", "penalty", error.message, error.hint, where))
             continue
         if modality not in kind.modalities:
             message = f"The penalty {penalty.name!r} does not fit a {modality} backbone."

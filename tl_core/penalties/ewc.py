@@ -146,5 +146,6 @@ PENALTIES.add(
         EWCOptions,
         EWC,
         (KIRKPATRICK, KUNSTNER),
+        reads=("source",),
     ),
 )

@@ -36,6 +36,8 @@ class Descent:
         """The first backbone stage that has learned in this phase."""
         self.epoch = self.waited = 0
         self.over = False
+        self.changing = False
+        """Whether it is between a plan and an edited one, where a checkpoint would be of neither."""
         self._clean()
 
     def _clean(self) -> None:
@@ -68,6 +70,7 @@ class Descent:
     def rebuild(self) -> Events:
         """Take up an edited phase: what learns now has its optimiser state or gets one, what is frozen loses it."""
         run, start = self.run, self.start
+        self.changing = True
         moments = self._moments()
         self.aim.phase = run.plan.phases[self.index]
         inputs = self.lessons.inputs
@@ -82,6 +85,7 @@ class Descent:
         self.lowest = min(self.lowest, self.start)
         self.lessons = Lessons(run, self.aim, inputs, self._optimiser(moments))
         self.watch.edited()
+        self.changing = False
 
     @property
     def start(self) -> int:

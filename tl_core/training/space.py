@@ -1,6 +1,6 @@
 """The item space of a run: its own items, then the source's, the target's, then fixed views, under one row number."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 
 import numpy as np
 import torch
@@ -18,12 +18,13 @@ Vary = Callable[[torch.Tensor, int], torch.Tensor]
 class ItemSpace(Sequence[torch.Tensor]):
     """Prepared items by row. Row r + v * whole is view v of row r, for v in 1..views.
 
-    An item of a second data set that is also a validation or test item of the run is in neither side.
+    `source` and `target` leave out what is also a validation or test item of the run: nothing may learn from those.
     """
 
     def __init__(
         self, main: Dataset, spec: BackboneSpec, store: FeatureStore, source: Dataset | None, target: Dataset | None
     ) -> None:
+        """Raise DataError where nothing of the source or the target is left."""
         sets = [one for one in (main, source, target) if one is not None]
         self._parts = [store.prepared(one, spec) for one in sets]
         self._ends = np.cumsum([len(part) for part in self._parts])
@@ -37,9 +38,10 @@ class ItemSpace(Sequence[torch.Tensor]):
         self.labels = torch.full((self.whole,), -1, dtype=torch.int64)
         """Labels of the run's own items `[N]`, -1 elsewhere."""
         self.labels[: self.main] = torch.tensor(main.labels)
-        held_out = main.items["digest"].to_numpy()[main.rows("validation", "test")]
-        self.source = _side(source, self.main, held_out) if source is not None else None
-        self.target = _side(target, self.whole - len(target.items), held_out) if target is not None else None
+        judges = set(main.items["digest"].to_numpy()[main.rows("validation", "test")])
+        self.source = _side(source, self.main, judges, "source") if source is not None else None
+        end = self.whole
+        self.target = _side(target, end - len(target.items), judges, "target") if target is not None else None
         self.views = 0
         self._vary: Vary | None = None
 
@@ -68,15 +70,12 @@ class ItemSpace(Sequence[torch.Tensor]):
         return prepared
 
 
-def _side(dataset: Dataset, offset: int, held_out: np.ndarray) -> Side:
-    """Return the items of a second data set, at their places in the item space, but those that judge the run.
-
-    Raises DataError where none is left.
-    """
-    rows = np.flatnonzero(~dataset.items["digest"].isin(held_out).to_numpy())
-    if not len(rows):
+def _side(dataset: Dataset, offset: int, judges: Set[str], what: str) -> Side:
+    """Return the items of a second data set that judge nothing, at their places in the item space."""
+    kept = np.flatnonzero(~dataset.items["digest"].isin(judges).to_numpy())
+    if not len(kept):
         raise DataError(
-            f"Every item of {dataset.name} is a validation or test item of this run, so it may not learn from them.",
-            "Choose another second data set, with items of its own.",
+            f"Every item of the {what} {dataset.name!r} is a validation or test item of the data to learn.",
+            f"Those may only judge. Give other items as the {what}.",
         )
-    return Side(rows + offset, torch.tensor(dataset.labels[rows]), tuple(dataset.classes))
+    return Side(kept + offset, torch.tensor(dataset.labels[kept]), tuple(dataset.classes))

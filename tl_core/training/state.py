@@ -26,7 +26,7 @@ def capture(run: Run, index: int, descent: Descent | None = None) -> Snapshot:
         descent.loss = descent.pace.settle(descent.loss)
     tensors, model = {}, run.model.state_dict()
     for name in [*run.first, *run.freezer.owned[HEAD]]:
-        if name not in run.first or not torch.equal(model[name], run.first[name]):
+        if name not in run.first or (name in run.touched and not torch.equal(model[name], run.first[name])):
             tensors[f"model/{name}"] = model[name]
     best = run.best.state()
     for name, tensor in best.items():
@@ -61,7 +61,7 @@ def restore(run: Run, saved: Snapshot) -> int:
     facts = saved.facts
     if facts["of"] != identity(run.job):
         raise RunError(
-            "The checkpoint in this folder is of another plan, another data set or another seed.",
+            "The checkpoint in this folder is of another plan, data set, seed or teacher.",
             "Start a new run, or go on with the task that this one began with.",
         )
     run.plan = replace(run.plan, phases=tuple(load(Phase, phase) for phase in facts["phases"]))
@@ -69,6 +69,7 @@ def restore(run: Run, saved: Snapshot) -> int:
     model = run.model.state_dict()
     for name, tensor in saved.under("model").items():
         model[name].copy_(tensor)
+        run.touched.add(name)
     best = saved.under("best")
     kept = {name: best.get(name, model[name]).to(model[name].device) for name in facts["best"]["kept"]}
     run.best.load(facts["best"]["score"], facts["best"]["accuracy"], kept)
@@ -87,9 +88,10 @@ def restore(run: Run, saved: Snapshot) -> int:
 
 
 def identity(job: TrainJob) -> str:
-    """Return a digest of what a run is about: its plan, its items, its seed."""
+    """Return a digest of what a run is about: its plan, its items, its seed, its teacher."""
     rows = None if job.train_rows is None else [int(row) for row in job.train_rows]
     others = [one.fingerprint if one is not None else "" for one in (job.source, job.target)]
     split = dump(job.dataset.split)
-    about: Any = [dump(job.plan), job.seed, job.dataset.fingerprint, split, rows, others]
+    teacher = job.teacher.folder.name if job.teacher else ""  # a run's id, or the digest of what was brought in
+    about: Any = [dump(job.plan), job.seed, job.dataset.fingerprint, split, rows, others, teacher]
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()

@@ -108,6 +108,10 @@ class Terms:
             total = total + size
         return total
 
+    def taken(self) -> Mapping[str, torch.Tensor]:
+        """Return each term of the step just taken, times a positive number, unread; nothing where it had none."""
+        return self._sums if self._at == self._run.step - 1 else {}
+
     def sizes(self) -> dict[str, float]:
         """Return the size of each term at the last step that had terms, its strength included."""
         return {name: float(size) / self._items for name, size in self._sums.items()}

@@ -17,7 +17,7 @@ SCHEDULES = {
     "one_cycle": "one cycle",
 }
 
-OBJECTIVES = {"masked": "fills in what is hidden", "contrastive": "sorts pairs by label"}
+OBJECTIVES = {"masked": "fills in what is hidden", "contrastive": "sorts items by label"}
 """What a phase learns where it is not the labels themselves."""
 
 

@@ -23,7 +23,7 @@ TOKENS = 0.15
 become the mask token: Devlin et al. 2019, arXiv:1810.04805, section 3.1."""
 KEPT, WRONG = 0.1, 0.1
 PATCHES = 0.6
-"""Share of a picture's patches to fill in: Xie et al. 2022 (SimMIM), arXiv:2111.09886, table 2."""
+"""Share of a picture's patches to fill in: Xie et al. 2022 (SimMIM), arXiv:2111.09886."""
 MASKS = ("[MASK]", "<mask>")
 """What tokenizers call the mask token."""
 GRID = 7
@@ -33,8 +33,8 @@ GRID = 7
 class Masked(Objective):
     """The training items and those of the unlabelled target, each with a part hidden that is to be filled in.
 
-    The layers that fill in are new, and are dropped afterwards: the backbones here come without those of their own
-    pretraining.
+    A target item that is also a validation or test item of the run is left out. The layers that fill in are new,
+    and are dropped afterwards: the backbones here come without those of their own pretraining.
     """
 
     raw = True
@@ -43,7 +43,7 @@ class Masked(Objective):
     def __init__(self, run: "Run", index: int) -> None:
         super().__init__(run, index)
         self._prepare = preprocessor(run.job.spec)
-        self._unlabelled = np.zeros(0, dtype=np.int64) if run.space.target is None else run.space.target.rows
+        self._unlabelled = _unlabelled(run)
         self._net: TextFiller | PictureFiller | None = None
 
     def rows(self) -> np.ndarray:
@@ -96,6 +96,11 @@ class Masked(Objective):
             "" if count else "With the labelled items alone little is to be gained; add a second, unlabelled data set."
         )
         return Finding("info", "masked-items", message, hint)
+
+
+def _unlabelled(run: "Run") -> np.ndarray:
+    """Return the target's rows, none where there is no target."""
+    return np.zeros(0, dtype=np.int64) if run.space.target is None else run.space.target.rows
 
 
 class TextFiller(nn.Module):
