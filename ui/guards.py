@@ -5,9 +5,9 @@ from dataclasses import replace
 import streamlit as st
 
 from tl_core.layers import HEAD
-from tl_core.penalties import PENALTIES, PenaltyKind, at_hand, check_penalties
+from tl_core.penalties import PENALTIES, PenaltyKind
 from tl_core.plan import Penalty, TransferPlan
-from ui import forms, planning, words
+from ui import companions, forms, planning, words
 from ui.planning import Ground
 
 
@@ -33,8 +33,7 @@ def draw(plan: TransferPlan, known: Ground) -> None:
 def missing(kind: PenaltyKind, plan: TransferPlan, known: Ground) -> str:
     """Return why a penalty cannot be had here, in a sentence and a hint; empty where it can."""
     alone = replace(plan, penalties=(Penalty(kind.name, kind.strength),))
-    stops = [f for f in check_penalties(alone, at_hand(plan, known.spec), known.spec.modality) if f.level == "stop"]
-    if stops:
+    if stops := companions.lacking(alone, known.spec, known.beside):
         return f"{stops[0].message} {stops[0].hint}"
     idle = not any(set(phase.lr) - {HEAD} for phase in plan.phases)
     return "The whole backbone is frozen in this plan, so there is nothing to guard." if idle else ""

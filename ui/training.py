@@ -1,5 +1,6 @@
 """The train page's parts: what will run, the run as it goes on, how it ended."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
@@ -12,8 +13,9 @@ from tl_core.errors import GraftError
 from tl_core.plan import TransferPlan
 from tl_core.runs.failure import LOG
 from tl_core.runs.store import RunState
+from tl_core.runs.task import Task
 from tl_core.types import Estimate
-from ui import rail, running, session, steering, words
+from ui import companions, plan_words, rail, running, session, steering, words
 from ui.components.plan_grid import plan_grid
 from ui.data_view import profile_of
 from ui.live import draw_run, watch
@@ -31,14 +33,29 @@ def setup() -> None:
     with plan, st.container(border=True):
         st.subheader("What learns, and when", anchor=False)
         plan_grid(project.plan, [group.name for group in spec.groups], key="train_plan")
+        plan_words.draw(project.plan)
     with options, st.container(border=True):
         seed, seconds = _options(project.plan)
-        if st.button("Start training", type="primary", icon=":material/play_arrow:", key="train_start"):
-            running.start(dataset, project.plan, seed, f"{dataset.name} · {spec.title}")
+        lacking = companions.lacking(project.plan, spec, companions.chosen(dataset))
+        words.findings(lacking)
+        if st.button(
+            "Start training", type="primary", icon=":material/play_arrow:", key="train_start", disabled=bool(lacking)
+        ):
+            name = f"{dataset.name} · {spec.title}"
+            task = Task("train", spec.name, dataset.fingerprint, dataset.split, project.plan, seed, name=name)
+            running.start(companions.complete(task, dataset))
             state = running.chosen()
             if seconds and state:
                 running.start_scratch(state, seconds)
             st.rerun()
+
+
+def same(task: Task, plan: TransferPlan) -> bool:
+    """Whether the project as it is now would train the same as `task`."""
+    dataset = session.dataset()
+    if dataset is None:
+        return False
+    return companions.complete(replace(task, plan=plan, fingerprint=dataset.fingerprint), dataset) == task
 
 
 def _facts(plan: TransferPlan, dataset: Dataset, spec: BackboneSpec) -> None:

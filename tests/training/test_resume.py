@@ -149,11 +149,25 @@ PICTURES = {"views": Augment("light", 2), "anew": Augment("light")}
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_varied_pictures_vary_alike(name, tiny_images):
-    phases = [phase for phase in phases_of_all_kinds(tiny_images) if len(phase.lr) > 1]
+    phases = phases_of_all_kinds(tiny_images)
 
     def make(folder):
         job = make_job(tiny_images, phases, folder=folder, publish=0.0)
         return replace(job, plan=replace(job.plan, augment=PICTURES[name]))
+
+    same_as_whole(make, name)
+
+
+@pytest.mark.parametrize("name", ["mmd", "replay"])
+def test_views_go_with_penalties_that_read_other_items(name, tiny_images, workspace):
+    """The second of two phases that have the penalty caches views alone, and no item that they are views of."""
+    phases = (SOLVED, descent(["middle", "top", "head"], 1), Phase("less", 2, {"top": 1e-3, "head": 1e-3}))
+    job = equipped(tiny_images, workspace, phases)
+    plan = replace(job.plan, penalties=(Penalty(name, 1.0),), augment=Augment("light", 2))
+
+    def make(folder):
+        (job.folder.parent / folder).mkdir()
+        return replace(job, plan=plan, folder=job.folder.parent / folder)
 
     same_as_whole(make, name)
 

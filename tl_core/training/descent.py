@@ -181,5 +181,5 @@ class Descent:
 def _like(parameter: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
     """Return a copy of `value` in the memory layout of its parameter, so that a step rounds as it would have."""
     if value.shape != parameter.shape:
-        return value.clone()
+        return value.to(parameter.device, copy=True)
     return torch.empty_like(parameter, requires_grad=False).copy_(value)

@@ -32,7 +32,6 @@ def capture(run: Run, index: int, descent: Descent | None = None) -> Snapshot:
     for name, tensor in best.items():
         if not torch.equal(tensor, model[name]):
             tensors[f"best/{name}"] = tensor
-    tensors |= {f"begun/{name}": tensor for name, tensor in run.begun.items()}
     for name, tensor in run.begun.items():
         if name not in run.first or not torch.equal(tensor, run.first[name]):
             tensors[f"begun/{name}"] = tensor
@@ -73,7 +72,6 @@ def restore(run: Run, saved: Snapshot) -> int:
     best = saved.under("best")
     kept = {name: best.get(name, model[name]).to(model[name].device) for name in facts["best"]["kept"]}
     run.best.load(facts["best"]["score"], facts["best"]["accuracy"], kept)
-    run.begun = {name: tensor.to(model[name].device) for name, tensor in saved.under("begun").items()}
     began = saved.under("begun")
     run.begun = {name: began[name].to(run.device) if name in began else run.first[name] for name in facts["begun"]}
     for name in NUMBERS:

@@ -45,7 +45,12 @@ class Terms:
         if not self._terms:
             return np.zeros(0, dtype=np.int64)
         sides = [side.rows for side in (self._run.space.source, self._run.space.target) if side is not None]
-        return np.concatenate([*sides, self._learned_from() if not self.ready else np.zeros(0, dtype=np.int64)])
+        return np.concatenate([*sides, np.zeros(0, dtype=np.int64) if self._known else self._learned_from()])
+
+    @property
+    def _known(self) -> bool:
+        """Whether what the terms look for once was found, in this process or before the run was interrupted."""
+        return self.ready or self.waiting is not None
 
     def prepare(self, inputs: StagedInputs) -> Generator[Stage, None, Ground]:
         """Let every term look at the model and the items; returns the ground, for its notes."""
@@ -89,9 +94,8 @@ class Terms:
         """Return the lesson's loss with every term added, each times its strength."""
         if not self._terms or not self.ready or lesson.pooled is None or lesson.logits is None or lesson.labels is None:
             return lesson.loss
-        rows = rows % self._run.space.whole
         batch = Batch(
-            rows, lesson.pooled, lesson.logits, lesson.labels, self._run.step, position,
+            rows % self._run.space.whole, lesson.pooled, lesson.logits, lesson.labels, self._run.step, position,
             self._beside(rows, lesson.pooled, inputs), lesson.mix,
         )  # fmt: skip
         if self._at != self._run.step:
