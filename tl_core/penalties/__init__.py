@@ -226,12 +226,11 @@ def at_hand(
     return tuple(need for need, there in found if there)
 
 
-def idle(plan: TransferPlan, have: Sequence[Need]) -> tuple[Need, ...]:
-    """Return which second data sets, or whether the teacher, no part of the plan makes use of."""
-    kinds = [PENALTIES[penalty.name] for penalty in plan.penalties if penalty.strength > 0]
-    used = {need for kind in kinds for need in (*kind.needs, *kind.reads)}
-    used |= {"target"} if any(phase.objective == "masked" for phase in plan.phases) else set()
-    return tuple(need for need in have if need != "original_head" and need not in used)
+def used(plan: TransferPlan) -> set[Need]:
+    """Return what the plan makes use of where it is there; penalties that do not exist use nothing."""
+    kinds = [PENALTIES[penalty.name] for penalty in plan.penalties if penalty.name in PENALTIES]
+    found = {need for kind in kinds for need in (*kind.needs, *kind.reads)}
+    return found | ({"target"} if any(phase.objective == "masked" for phase in plan.phases) else set())
 
 
 def check_penalties(plan: TransferPlan, have: Sequence[Need], modality: Modality) -> tuple[Finding, ...]:
