@@ -8,7 +8,7 @@ import torch
 
 from tests.training.helpers import SOLVED, after, before, descent, epochs, logits, make_job, run, same_bits
 from tests.training.test_edits import rate, run_with
-from tl_core.plan import check
+from tl_core.plan import Augment, check
 from tl_core.plan.values import Adapter
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import Noted
@@ -122,6 +122,14 @@ def test_what_was_frozen_meanwhile_is_mixed_and_judged_too(tiny_images, tried):
         model.load_state_dict(state)
         loss = torch.nn.functional.cross_entropy(logits(model, job, rows), torch.tensor(tiny_images.labels[rows]))
         assert loss.item() == pytest.approx(metrics["loss"], abs=1e-5), share
+
+
+def test_statistics_are_estimated_on_cached_views(tiny_images, tried):
+    job = make_job(tiny_images, [SOLVED, descent(["top", "head"], 2, 3e-3, blend=True)])
+    run(dataclasses.replace(job, plan=dataclasses.replace(job.plan, augment=Augment("light", 2))))
+    assert len(tried) == len(SHARES)
+    (variance,) = {name for name in tried[4][2] if name.endswith("top.1.running_var")}
+    assert (tried[4][2][variance] > 0).all()
 
 
 def test_no_gain_from_tuning_leaves_the_weights_that_the_phase_began_with(tiny_images, monkeypatch):

@@ -67,7 +67,10 @@ def _mix(run: Run, phase: Phase, inputs: Inputs, tuned: Weights, share: float) -
 
 @torch.no_grad()
 def _estimate(run: Run, phase: Phase, inputs: Inputs) -> None:
-    """Set the running statistics that the phase may move to the mean of those of the training batches."""
+    """Set the running statistics that the phase may move to the mean of those of the training batches.
+
+    Where the plan has fixed views, of the first view of each item: the phase has cached its views alone.
+    """
     norms = [
         module
         for name, module in run.model.named_modules()
@@ -82,7 +85,7 @@ def _estimate(run: Run, phase: Phase, inputs: Inputs) -> None:
         module.momentum = None  # torch's way to ask for the plain mean
         module.train()
     try:
-        for batch in batches(run.rows(phase), run.at_once, inputs.lengths):
+        for batch in batches(run.space.view(run.rows(phase), 0), run.at_once, inputs.lengths):
             inputs.logits(run.model, batch)
             run.check()
     finally:
