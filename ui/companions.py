@@ -7,7 +7,7 @@ import streamlit as st
 from tl_core.backbones.spec import BACKBONES, BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.data.sources import list_datasets
-from tl_core.penalties import PENALTIES, Need, check_penalties
+from tl_core.penalties import PENALTIES, Need, at_hand, check_penalties, used
 from tl_core.plan import TransferPlan
 from tl_core.runs.store import RunState
 from tl_core.runs.task import Task
@@ -68,25 +68,10 @@ def _teaches(state: RunState, dataset: Dataset) -> bool:
     return other is not None and other.classes == dataset.classes
 
 
-def have(plan: TransferPlan, spec: BackboneSpec, beside: Beside) -> list[Need]:
-    """Return what there is for penalties that need something."""
-    found: list[Need] = [need for need in ASKED if getattr(beside, need)]
-    if spec.original_head is not None and plan.head.tap in (None, spec.groups[-1].name):
-        found.append("original_head")
-    return found
-
-
 def lacking(plan: TransferPlan, spec: BackboneSpec, beside: Beside) -> list[Finding]:
     """Return why the plan's penalties cannot be had with what there is; nothing where they can."""
-    return [each for each in check_penalties(plan, have(plan, spec, beside), spec.modality) if each.level == "stop"]
-
-
-def used(plan: TransferPlan) -> set[Need]:
-    """Return what the plan makes use of."""
-    needs: set[Need] = {
-        need for each in plan.penalties if each.name in PENALTIES for need in PENALTIES[each.name].needs
-    }
-    return needs | ({"target"} if any(phase.objective == "masked" for phase in plan.phases) else set())
+    have = at_hand(plan, spec, beside.source, beside.target, beside.teacher)
+    return [each for each in check_penalties(plan, have, spec.modality) if each.level == "stop"]
 
 
 def wanted(plan: TransferPlan, beside: Beside) -> bool:
@@ -137,7 +122,9 @@ def _choice(need: Need, plan: TransferPlan, dataset: Dataset, titles: dict[str, 
         st.caption("No finished run here tells these classes apart.")
     for_what = _users(need, dataset)
     if need in used(plan):
-        st.caption(":material/check: The plan uses it." if found else ":material/block: The plan needs it.")
+        needed = any(need in PENALTIES[each.name].needs for each in plan.penalties if each.name in PENALTIES)
+        without = ":material/block: The plan needs it." if needed else ":material/info: The plan can use one."
+        st.caption(":material/check: The plan uses it." if found else without)
     elif found:
         st.caption(f":material/info: Nothing in this plan uses it yet. It is for: {for_what}.")
     else:
@@ -147,7 +134,11 @@ def _choice(need: Need, plan: TransferPlan, dataset: Dataset, titles: dict[str, 
 
 def _users(need: Need, dataset: Dataset) -> str:
     """Return what can make use of it, in words."""
-    kinds = [kind for kind in PENALTIES.values() if need in kind.needs and dataset.modality in kind.modalities]
+    kinds = [
+        kind
+        for kind in PENALTIES.values()
+        if need in (*kind.needs, *kind.reads) and dataset.modality in kind.modalities
+    ]
     titles = [f"the guard “{kind.title}”" for kind in kinds]
     if need == "target":
         titles.append(f"the strategy “{STRATEGIES['domain_adaptive'].title}”")

@@ -1,3 +1,4 @@
+import dataclasses
 import gc
 import logging
 import re
@@ -286,6 +287,26 @@ def test_weights_that_the_last_step_breaks_are_never_the_best(tiny_images, monke
     monkeypatch.setattr(Lessons, "step", breaking)
     events = list(train(make_job(tiny_images, [descent(["head"], epochs=1)], batch_size=64), MemoryControl()))
     assert "no longer a number" in events[-1].reason
+
+
+def test_a_last_step_that_breaks_the_weights_is_seen_without_validation_too(tiny_images, monkeypatch):
+    backward = torch.Tensor.backward
+    monkeypatch.setattr(torch.Tensor, "backward", lambda loss: backward(loss * torch.nan))
+    phase = Phase("p", 1, {"head": 1e-2}, fit_on="train+validation")
+    events = list(train(make_job(tiny_images, [phase], batch_size=64), MemoryControl()))
+    assert (events[-1].status, "step 1:" in events[-1].reason) == ("failed", True)
+
+
+def test_without_validation_items_a_phase_that_is_stopped_keeps_the_score_of_the_one_before(tiny_images):
+    first = Phase("first", 2, {"head": 1e-2}, fit_on="train+validation")
+    job = make_job(tiny_images, [first, dataclasses.replace(first, name="second", epochs=50)])
+    control, events = MemoryControl(), []
+    for event in train(job, control):
+        events.append(event)
+        if isinstance(event, PhaseStarted) and event.index == 1:
+            control.stop()
+    scores = [event.score for event in events if isinstance(event, CheckpointSaved)]
+    assert scores[-1] == epochs(events)[-1].train["accuracy"] > 0
 
 
 def test_a_loss_that_is_no_number_from_the_start_leaves_no_weights(tiny_images, broken_loss):

@@ -6,7 +6,7 @@ from tl_core.backbones.spec import BACKBONES
 from tl_core.cli.console import Console
 from tl_core.errors import PlanError, UsageError
 from tl_core.layers import HEAD
-from tl_core.penalties import PENALTIES, Need, at_hand, check_penalties, idle
+from tl_core.penalties import PENALTIES, Need, at_hand, check_penalties, used
 from tl_core.plan import TransferPlan
 
 OPTIONS: dict[Need, str] = {"source": "--source", "target": "--target", "teacher": "--teacher"}
@@ -25,7 +25,7 @@ def check_plan(plan: TransferPlan, arguments: argparse.Namespace, console: Conso
         missing = next(need for penalty in plan.penalties for need in PENALTIES[penalty.name].needs if need not in have)
         raise UsageError(wrong[0].message, f"Give it as {OPTIONS[missing]}, or take another plan.")
     _check_adapter(plan)
-    for name in idle(plan, have):
+    for name in (need for need in have if need in OPTIONS and need not in used(plan)):
         console.note(f"warn: Nothing in this plan makes use of {OPTIONS[name]}, so it changes nothing.")
 
 

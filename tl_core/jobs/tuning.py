@@ -50,8 +50,8 @@ def run_layers(job: Job) -> Events:
 def _training(job: Job) -> "TrainJob":
     from tl_core.training.run import TrainJob
 
-    task, dataset = job.task, job.dataset()
-    if task.plan is None:
+    if job.task.plan is None:
         raise RunError("There is no plan to try anything for.", "Make one on the plan page.")
-    others = vars(open_others(job.workspace, task, dataset))
-    return TrainJob(dataset, job.spec, task.plan, task.seed, job.folder, job.store(), **others)
+    dataset = job.dataset()
+    others = vars(open_others(job.workspace, job.task, dataset))
+    return TrainJob(dataset, job.spec, job.task.plan, job.task.seed, job.folder, job.store(), **others)

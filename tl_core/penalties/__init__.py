@@ -52,7 +52,8 @@ class Ground:
     """What a penalty finds when the first phase that moves the backbone begins; the model is in evaluation mode.
 
     `features(rows)` runs the present model on rows of the item space and returns pooled features `[B, D]`, with a
-    gradient unless one is switched off; `model.head(features)` returns class scores `[B, K]`. `start` holds the
+    gradient unless one is switched off; `model.head(features)` returns class scores `[B, K]`. `train` lacks the labels
+    of the validation items, where the phase is judged by them and a later one learns from them. `start` holds the
     pretrained value of every backbone parameter that any phase may move, by its name in `model`; these tensors never
     change. `solved` says whether the head has learned anything. `original_head` maps pooled features `[B, D]` to the
     scores of the classes that the backbone was trained on. `teacher(rows)` returns a trained model's scores `[B, K]`.
@@ -225,12 +226,11 @@ def at_hand(
     return tuple(need for need, there in found if there)
 
 
-def idle(plan: TransferPlan, have: Sequence[Need]) -> tuple[Need, ...]:
-    """Return which second data sets, or whether the teacher, no part of the plan makes use of."""
-    kinds = [PENALTIES[penalty.name] for penalty in plan.penalties if penalty.strength > 0]
-    used = {need for kind in kinds for need in (*kind.needs, *kind.reads)}
-    used |= {"target"} if any(phase.objective == "masked" for phase in plan.phases) else set()
-    return tuple(need for need in have if need != "original_head" and need not in used)
+def used(plan: TransferPlan) -> set[Need]:
+    """Return what the plan makes use of where it is there; penalties that do not exist use nothing."""
+    kinds = [PENALTIES[penalty.name] for penalty in plan.penalties if penalty.name in PENALTIES]
+    found = {need for kind in kinds for need in (*kind.needs, *kind.reads)}
+    return found | ({"target"} if any(phase.objective == "masked" for phase in plan.phases) else set())
 
 
 def check_penalties(plan: TransferPlan, have: Sequence[Need], modality: Modality) -> tuple[Finding, ...]:

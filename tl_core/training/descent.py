@@ -10,6 +10,7 @@ from torch import nn
 from tl_core.plan import Phase
 from tl_core.runs.events import RunEvent
 from tl_core.training.deciding import decide
+from tl_core.training.inputs import Inputs
 from tl_core.training.lessons import Lessons
 from tl_core.training.objectives import objective
 from tl_core.training.optimisers import make_optimiser
@@ -59,7 +60,7 @@ class Descent:
         inputs = yield from run.inputs(self.aim, again=saved is not None)
         if saved is not None:
             self._load(saved)
-        elif not run.fresh and run.best.score is None and self.aim.judged:
+        elif not run.fresh and run.best.score is None and self.aim.judged and len(run.judged(self.phase)):
             run.best.take((yield from run.validate(self.phase, inputs)), {})
         yield from decide(run, self.aim, inputs)
         self.lessons = Lessons(run, self.aim, inputs, self._optimiser(saved.under("moments") if saved else {}))
@@ -90,6 +91,10 @@ class Descent:
     def start(self) -> int:
         """The first backbone stage that learns at present; the number of stages where the head alone does."""
         return self.run.start_of(self.phase)
+
+    def deepest(self) -> Inputs:
+        """Return inputs that run every stage which has learned in this phase, whatever was frozen since."""
+        return self.lessons.inputs if self.start == self.lowest else self.run.feed.prepared(self.lowest)
 
     def draw(self) -> None:
         """Draw the batches of the epoch, if they are not drawn yet."""

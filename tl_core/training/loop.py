@@ -165,7 +165,7 @@ def _descend(run: Run, index: int, saved: Snapshot | None) -> Events:
             yield from _save(run)
         _checkpoint(run, index, descent)
     if descent.phase.blend and not run.spent():
-        yield from blend(run, descent.phase, descent.lessons.inputs)
+        yield from blend(run, descent.phase, descent.deepest())
     yield from _finish(run, index, descent.pace.steps, descent.lowest)
 
 
@@ -173,7 +173,8 @@ def _judge(descent: Descent, train_metrics: dict[str, float]) -> Events:
     """End an epoch: measure it, keep it where it is the best, and see whether the phase goes on."""
     run, phase, epoch = descent.run, descent.phase, descent.epoch
     validation = (yield from run.validate(phase, descent.lessons.inputs)) if descent.aim.judged else {}
-    if not math.isfinite(validation.get("loss", 0.0)):  # the epoch's last step broke the weights
+    # the epoch's last step broke the weights: validation sees it, and where there is none its gradient tells
+    if not math.isfinite(validation["loss"] if validation else float(run.gradient)):
         raise Diverged(run.step)
     better = run.best.offer(validation, train_metrics)
     run.fresh = run.fresh and HEAD not in phase.lr

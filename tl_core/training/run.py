@@ -121,6 +121,8 @@ class Run:
         self.labels = self.space.labels.to(self.device)
         self.first: dict[str, torch.Tensor] = {}
         self.remembered: set[str] = set()
+        self.touched: set[str] = set()
+        """Tensors that some phase has let learn so far; no other can differ from what it was at first."""
         self.begun: dict[str, torch.Tensor] = {}
         """What a phase that ends in a blend began with."""
         self.remember({group for phase in job.plan.phases for group in phase.lr})
@@ -214,6 +216,7 @@ class Run:
         """Let the groups of a phase learn and no others; the best weights cover what may change."""
         self.freezer.thaw_only(phase.lr)
         names = [name for group in phase.lr for name in self.freezer.owned[group]]
+        self.touched.update(names)
         (self.best.extend if again else self.best.watch)(names)
         state, known = self.model.state_dict(), self.begun if again else {}
         fresh = {n: state[n].clone() for n in names if phase.blend and n in state and n not in known}

@@ -26,7 +26,7 @@ def capture(run: Run, index: int, descent: Descent | None = None) -> Snapshot:
         descent.loss = descent.pace.settle(descent.loss)
     tensors, model = {}, run.model.state_dict()
     for name in [*run.first, *run.freezer.owned[HEAD]]:
-        if name not in run.first or not torch.equal(model[name], run.first[name]):
+        if name not in run.first or (name in run.touched and not torch.equal(model[name], run.first[name])):
             tensors[f"model/{name}"] = model[name]
     best = run.best.state()
     for name, tensor in best.items():
@@ -69,6 +69,7 @@ def restore(run: Run, saved: Snapshot) -> int:
     model = run.model.state_dict()
     for name, tensor in saved.under("model").items():
         model[name].copy_(tensor)
+        run.touched.add(name)
     best = saved.under("best")
     kept = {name: best.get(name, model[name]).to(model[name].device) for name in facts["best"]["kept"]}
     run.best.load(facts["best"]["score"], facts["best"]["accuracy"], kept)

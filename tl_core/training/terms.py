@@ -138,14 +138,21 @@ class Terms:
         return [i for i, phase in phases if phase.objective == "labels" and run.start_of(phase) < run.model.stages]
 
     def _learned_from(self) -> np.ndarray:
-        """Return every row that a step with terms may learn from."""
+        """Return every row that a step with terms may learn from, also once an edit thaws the backbone."""
         run = self._run
-        phases = [run.plan.phases[index] for index in self._guarded()] or run.plan.phases
-        return np.unique(np.concatenate([run.rows(phase) for phase in phases]))
+        stepped = [p for p in run.plan.phases if p.objective == "labels" and p.optimizer != "lbfgs"]
+        return np.unique(np.concatenate([run.rows(phase) for phase in stepped or run.plan.phases]))
+
+    def _side(self) -> Side:
+        """Return these rows, without the labels by which the first phase that has terms is judged."""
+        run, rows = self._run, self._learned_from()
+        labels = run.labels[torch.from_numpy(rows)]
+        for index in self._guarded()[:1]:
+            labels[torch.from_numpy(np.isin(rows, run.judged(run.plan.phases[index])))] = -1
+        return Side(rows, labels, tuple(run.job.dataset.classes))
 
     def _ground(self, inputs: StagedInputs) -> Ground:
         run = self._run
-        rows = self._learned_from()
         needs = {need for name in self._terms for need in PENALTIES[name].needs}
         # a later phase may move stages that the present one has cached the output of
         lowest = min((run.start_of(run.plan.phases[index]) for index in self._guarded()), default=inputs.start)
@@ -153,7 +160,7 @@ class Terms:
         return Ground(
             model=run.model,
             start=run.first,
-            train=Side(rows, run.labels[torch.from_numpy(rows)], tuple(run.job.dataset.classes)),
+            train=self._side(),
             features=lambda some: deep.features(run.model, some),
             linear=self._linear,
             batch_size=run.plan.batch_size,
