@@ -117,12 +117,14 @@ def test_a_plan_that_lacks_its_teacher_cannot_start(
     open_page(app, "plan", workspace, tiny_images)
     app.button(key="plan_choose_distil").click().run()
     assert "needs a trained teacher" in app.error[0].value
+    assert "Choose it below" in said(app)
     assert app.button(key="rail_next").disabled
     app.switch_page(PAGES["train"]).run()
     assert app.button(key="train_start").disabled
     app.switch_page(PAGES["plan"]).run()
     box(app, "teacher", tiny_images).set_value(run).run()
     assert not app.error
+    assert "Choose it below" not in said(app)
     app.switch_page(PAGES["train"]).run()
     app.button(key="train_start").click().run()
     baseline, training = store.list()[:2]
