@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import backbone_view, guards, plan_advice, plan_view, planning, rail, session, tuning
+from ui import backbone_view, companions, guards, plan_advice, plan_view, planning, rail, session, tuning
 from ui.empty import need_backbone
 
 
@@ -38,6 +38,7 @@ def show() -> None:
     plan_view.drawing(plan, known)
     plan_view.costs(plan, known)
     guards.draw(plan, known)
+    companions.draw(plan, known.dataset, known.beside)
     tuning.draw(plan, known)
     plan_advice.evidence(known)
     if st.session_state["plan_watch"][0] and not (session.current().strategy or session.current().edited):

@@ -21,7 +21,7 @@ if state:
     st.fragment(training.show, run_every=1.0 if any(watched[1:]) else None, key="train_live")(state.id)
     project = session.current()
     if not state.open and project.plan and session.dataset() and session.backbone():
-        changed = (project.plan, project.dataset) != (state.task.plan, state.task.fingerprint)
+        changed = not training.same(state.task, project.plan)
         label = "Train the plan as it is now" if changed else "Train once more"
         with st.expander(label, icon=":material/replay:", expanded=changed, key="train_more"):
             training.setup()

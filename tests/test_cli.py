@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -132,6 +133,12 @@ def test_advice_a_named_strategy_and_the_curve(capsys, workspace, folder, tiny_b
     code, out, err = call(capsys, "train", folder, "--out", tmp_path / "a", "--strategy", "lower_layers", "--json")
     assert code == 0, err
     assert json.loads(out)["strategy"] == "lower_layers"
+    assert "few for changing pretrained layers" not in err
+
+    code, out, err = call(capsys, "train", folder, "--out", tmp_path / "b", "--strategy", "partial", "--json")
+    assert code == 0, err
+    assert json.loads(out)["strategy"] == "partial"
+    assert re.search(r"^warn: .* few for changing pretrained layers.* Source: .*cs231n", err, re.MULTILINE)
 
     code, out, err = call(capsys, "curve", folder, "--json")
     assert code == 0, err

@@ -13,6 +13,7 @@ import pytest
 from tl_core.cli import main
 from tl_core.cli.mark import MARK
 from tl_core.runs import process
+from tl_core.runs.control import FileControl
 from tl_core.runs.events import EpochDone, RunResumed, StepDone
 from tl_core.runs.store import RunStore
 from tl_core.workspace import Workspace, read_json, write_json
@@ -136,6 +137,30 @@ def test_a_model_that_was_only_not_copied_is_copied(capsys, workspace, table, pl
     assert code == 0, err
     assert (out / "weights.safetensors").exists()
     assert len(RunStore(workspace).list()) == 1
+
+
+def test_a_stopped_training_is_usable_and_goes_on_to_the_same_model(
+    capsys, workspace, table, plan, tmp_path, monkeypatch
+):
+    whole, out = tmp_path / "whole", tmp_path / "model"
+    assert call(capsys, "train", table, "--out", whole, "--plan", plan)[0] == 0
+    looks = iter(range(10_000))
+    with monkeypatch.context() as patch:  # somebody presses Ctrl-C
+        patch.setattr(FileControl, "stopped", property(lambda control: next(looks) >= 45))
+        code, printed, err = call(capsys, "train", table, "--out", out, "--plan", plan, "--json")
+    assert (code, json.loads(printed)["status"]) == (130, "stopped"), err
+    assert f"resume {out}" in err
+    assert (out / "weights.safetensors").is_file()
+    assert (out / MARK).is_file()
+    code, _, err = call(capsys, "train", table, "--out", out, "--plan", plan)
+    assert code == 2
+    assert "was stopped" in err
+    code, _, err = call(capsys, "resume", out)
+    assert code == 0, err
+    assert (out / "weights.safetensors").read_bytes() == (whole / "weights.safetensors").read_bytes()
+    assert not (out / MARK).exists()
+    state = RunStore(workspace).list()[0]
+    assert any(isinstance(e, RunResumed) and e.step for e in RunStore(workspace).events(state.id)[0])
 
 
 def test_what_cannot_be_gone_on_with_is_one_sentence(capsys, workspace, table, plan, tmp_path):

@@ -1,3 +1,4 @@
+import contextlib
 from dataclasses import replace
 
 import pytest
@@ -11,13 +12,17 @@ from tl_core.errors import DataError, RunError
 from tl_core.evaluation.saved import bundle_folder, read_curve, read_report, write_curve, write_report
 from tl_core.export.bundle import load_bundle
 from tl_core.jobs import execute
-from tl_core.plan import TransferPlan
+from tl_core.plan import Phase, TransferPlan
 from tl_core.runs.control import MemoryControl
-from tl_core.runs.events import Noted, Progress, RunEnded, RunEvent
+from tl_core.runs.events import EpochDone, Noted, Progress, RunEnded, RunEvent
+from tl_core.runs.process import Owner
 from tl_core.runs.record import record
-from tl_core.runs.store import RunStore
+from tl_core.runs.store import TRAINED, RunStore
 from tl_core.runs.task import Task
 from tl_core.strategies import STRATEGIES, Setting
+from tl_core.training.checkpoints import FILE
+from tl_core.training.snapshots import Checkpoints
+from tl_core.workspace import read_json
 
 
 def plan_of(strategy: str, dataset: Dataset, backbone: str, **options) -> TransferPlan:
@@ -108,6 +113,67 @@ def test_a_stop_keeps_what_is_best_and_still_reports(workspace, tiny_images, tin
             control.stop()
     assert seen[-1].status == "stopped"
     assert read_report(store.folder(run_id)) is not None
+
+
+def test_a_stopped_training_goes_on_and_its_result_gives_way_to_the_new_one(
+    workspace, tiny_images, tiny_backbones, image_task
+):
+    store, control = RunStore(workspace), MemoryControl()
+    plan = plan_of("full", tiny_images, tiny_backbones[0], epochs=3)
+    plain, _ = run(workspace, replace(image_task, plan=plan))
+    run_id = store.create(replace(image_task, plan=plan), owner=Owner(1, "gone", ""))
+    folder = store.folder(run_id)
+    for event in record(execute(store.task(run_id), workspace, folder, control), folder):
+        if isinstance(event, EpochDone):
+            control.stop()
+    assert (store.state(run_id).status, store.state(run_id).resumable) == ("stopped", True)
+    early = read_report(folder)
+    store.resume(run_id)
+    assert read_report(folder) == early
+    *_, ended = record(execute(store.task(run_id), workspace, folder, MemoryControl()), folder)
+    assert ended.status == "done", ended
+    one, other = (bundle_folder(store.folder(name)) / "weights.safetensors" for name in (plain, run_id))
+    assert one.read_bytes() == other.read_bytes()
+    assert replace(read_report(folder), run=plain) == read_report(store.folder(plain))
+    assert not store.state(run_id).resumable
+
+
+@pytest.mark.parametrize("stop", [False, True])
+def test_how_a_training_ended_is_written_before_its_checkpoints_go(workspace, image_task, monkeypatch, stop):
+    store, control = RunStore(workspace), MemoryControl()
+    task = replace(image_task, plan=replace(image_task.plan, phases=(Phase("head", 3, {"head": 1e-2}),)))
+    run_id = store.create(task)
+    folder, clear, at_end = store.folder(run_id), Checkpoints.clear, []
+
+    def killed(checkpoints, **how):
+        if (folder / FILE).exists():
+            at_end.append(read_json(folder / TRAINED)["ended"]["status"])
+            raise KeyboardInterrupt
+        clear(checkpoints, **how)
+
+    with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+        patch.setattr(Checkpoints, "clear", killed)
+        for event in record(execute(task, workspace, folder, control), folder):
+            if stop and isinstance(event, EpochDone):
+                control.stop()
+    (status,) = at_end
+    assert status == ("stopped" if stop else "done")
+    events = list(record(execute(task, workspace, folder, MemoryControl()), folder))
+    assert events[-1].status == status
+    assert not any(isinstance(event, EpochDone) for event in events), "it is measured, and not trained again"
+    assert read_report(folder) is not None
+
+
+@pytest.mark.parametrize("kind", ["curve", "rates", "layers"])
+def test_what_is_only_tried_writes_no_checkpoints(kind, workspace, tiny_texts, tiny_backbones, monkeypatch):
+    written = []
+    monkeypatch.setattr(Checkpoints, "write", lambda *arguments: written.append(arguments))
+    plan = plan_of("full", tiny_texts, tiny_backbones[1], epochs=2)
+    _, events = run(workspace, Task(kind, tiny_backbones[1], tiny_texts.fingerprint, plan=plan, budget=0.2))
+    assert events[-1].status == "done", events[-1]
+    assert not written
+    run(workspace, Task("train", tiny_backbones[1], tiny_texts.fingerprint, plan=plan))
+    assert written, "else this test would prove nothing"
 
 
 def test_a_probe_leaves_evidence_and_the_cheap_arms_of_the_curve(workspace, tiny_texts, tiny_backbones):

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import BackboneError
-from tl_core.layers import LayerGroup, partition
+from tl_core.layers import LayerGroup, partition, titles
 
 GROUPS = (
     LayerGroup("stem", r"conv\."),
@@ -59,3 +60,21 @@ def test_the_error_names_what_is_wrong(parameters: list[str], named: str):
 def test_two_claims_are_both_named():
     with pytest.raises(BackboneError, match=r"conv\.w \(stem and all\)"):
         partition(["conv.w"], [LayerGroup("stem", "conv"), LayerGroup("all", "")])
+
+
+def test_groups_are_told_by_their_place_with_the_name_in_brackets():
+    told = titles(["stem", "blocks.0", "blocks.1", "top", "head"])
+    assert list(told.values()) == [
+        "first layers (stem)", "block 1 of 2 (blocks.0)", "block 2 of 2 (blocks.1)", "last layers (top)",
+        "new head (head)",
+    ]  # fmt: skip
+    assert titles(f"layer.{i}" for i in range(6))["layer.4"] == "layer 5 of 6 (layer.4)"
+    assert titles(["odd", "layer.x"]) == {"odd": "odd", "layer.x": "layer.x"}
+
+
+def test_every_ready_backbones_groups_have_a_title_of_their_own():
+    for spec in BACKBONES.values():
+        names = [group.name for group in spec.groups]
+        told = titles(names)
+        assert len(set(told.values())) == len(names)
+        assert all(title.endswith(f" ({name})") for name, title in told.items()), spec.name

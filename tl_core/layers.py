@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from tl_core.errors import BackboneError
 
 HEAD = "head"
+ADAPTER_PARTS = ("lora_", "hada_", "lokr_", "ia3_")
+"""How peft's names of the tensors of an adapter begin."""
+_SAID = {"stem": "first layers", "embeddings": "word table", "top": "last layers", HEAD: "new head"}
+_NUMBERED = {"blocks": "block", "layer": "layer"}
 
 
 @dataclass(frozen=True)
@@ -15,6 +19,23 @@ class LayerGroup:
 
     name: str
     pattern: str
+
+
+def titles(groups: Iterable[str]) -> dict[str, str]:
+    """Return for each layer group, input side first, how it is told to a person: "block 5 of 7 (blocks.4)".
+
+    What a part before the bracket says is plain; the name in the brackets is the one of plans and documents.
+    """
+    names = list(groups)
+    parts = {name: name.rpartition(".") for name in names}
+    told = {}
+    for name, (kind, _, number) in parts.items():
+        if kind in _NUMBERED and number.isdigit():
+            same = [other for other in names if parts[other][0] == kind]
+            told[name] = f"{_NUMBERED[kind]} {same.index(name) + 1} of {len(same)} ({name})"
+        else:
+            told[name] = f"{_SAID[name]} ({name})" if name in _SAID else name
+    return told
 
 
 def partition(names: Iterable[str], groups: Sequence[LayerGroup]) -> dict[str, list[str]]:
@@ -36,3 +57,8 @@ def partition(names: Iterable[str], groups: Sequence[LayerGroup]) -> dict[str, l
     if empty := [name for name, members in claimed.items() if not members]:
         raise BackboneError(f"These layer groups match no parameter: {', '.join(empty)}.")
     return claimed
+
+
+def is_adapter(name: str) -> bool:
+    """Whether a tensor of a model belongs to an adapter, by its name."""
+    return name.startswith("backbone.") and any(part.startswith(ADAPTER_PARTS) for part in name.split("."))

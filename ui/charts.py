@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from ui.live import LiveRun
 
 
+Points = list[list[Any]]
+"""Pairs of x and y; a y of None is a gap in the line."""
+
+
 def _colours() -> tuple[str, ...]:
     return shade(SERIES)
 
@@ -38,12 +42,12 @@ def _frame(x_name: str, x_max: int, percent: bool) -> dict[str, Any]:
     }
 
 
-def _line(name: str, colour: str, points: list[list[float]], symbols: bool) -> dict[str, Any]:
+def _line(name: str, colour: str, points: Points, symbols: bool) -> dict[str, Any]:
     return {
         "type": "line",
         "name": name,
         "color": colour,
-        "data": [point for point in points if isfinite(point[1])],
+        "data": [point for point in points if point[1] is None or isfinite(point[1])],
         "showSymbol": symbols,
         "symbolSize": 6,
         "lineStyle": {"width": 2},
@@ -66,10 +70,12 @@ def loss(live: LiveRun) -> dict[str, Any]:
     steps = live.step.steps if live.step else len(live.epochs)
     if live.ended and live.step:
         steps = live.step.step
-    training = [[step, value] for step, value in live.losses]
+    training: Points = [[step, value] for step, value in live.losses]
     if not training:
         training = [[step, epoch.train["loss"]] for step, epoch in live.epochs if "loss" in epoch.train]
-    checked = [[step, epoch.validation["loss"]] for step, epoch in live.epochs if "loss" in epoch.validation]
+    checked: Points = [[step, epoch.validation["loss"]] for step, epoch in live.epochs if "loss" in epoch.validation]
+    if live.mixed:
+        training, checked = (_cut(points, [step for step, _, _ in live.boundaries]) for points in (training, checked))
     option = _frame("step", steps, percent=False)
     option["series"] = [
         _line("Training", colours[1], training, len(training) < 3),
@@ -79,6 +85,12 @@ def loss(live: LiveRun) -> dict[str, Any]:
     return option
 
 
+def _cut(points: Points, places: list[int]) -> Points:
+    """Return the points with a gap behind each place, so that no line joins what does not compare."""
+    inner = [place for place in places if points and points[0][0] <= place < points[-1][0]]
+    return sorted([*points, *([place + 0.5, None] for place in inner)], key=lambda point: point[0])
+
+
 def accuracy(live: LiveRun) -> dict[str, Any]:
     """Return the accuracy after each epoch, training and validation."""
     colours = _colours()
@@ -86,7 +98,7 @@ def accuracy(live: LiveRun) -> dict[str, Any]:
     series = []
     for name, colour, part in (("Training", colours[1], "train"), ("Validation", colours[0], "validation")):
         found = [(n, getattr(epoch, part)) for n, (_, epoch) in enumerate(live.epochs, start=1)]
-        points = [[n, 100 * values["accuracy"]] for n, values in found if "accuracy" in values]
+        points: Points = [[n, 100 * values["accuracy"]] for n, values in found if "accuracy" in values]
         if points or part == "train":
             series.append(_line(name, colour, points, len(points) < 60))
     series[0]["markLine"] = _phase_marks([(epoch, name) for _, epoch, name in live.boundaries], named=False)
@@ -111,4 +123,5 @@ def accuracy_words(live: LiveRun) -> str:
         for name, values in (("training", last.train), ("validation", last.validation))
         if "accuracy" in values
     ]
-    return f"Accuracy after {len(live.epochs)} epochs: {', '.join(parts)}"
+    after = f"Accuracy after {len(live.epochs)} epoch{'s' if len(live.epochs) != 1 else ''}"
+    return f"{after}: {', '.join(parts)}" if parts else f"{after}: none, as no labels were learned"

@@ -5,9 +5,9 @@ from dataclasses import replace
 import streamlit as st
 
 from tl_core.layers import HEAD
-from tl_core.penalties import PENALTIES, Need, PenaltyKind, check_penalties
+from tl_core.penalties import PENALTIES, PenaltyKind
 from tl_core.plan import Penalty, TransferPlan
-from ui import forms, planning, words
+from ui import companions, forms, planning, words
 from ui.planning import Ground
 
 
@@ -32,12 +32,8 @@ def draw(plan: TransferPlan, known: Ground) -> None:
 
 def missing(kind: PenaltyKind, plan: TransferPlan, known: Ground) -> str:
     """Return why a penalty cannot be had here, in a sentence and a hint; empty where it can."""
-    have: list[Need] = []
-    if known.spec.original_head is not None and plan.head.tap in (None, known.groups[-1]):
-        have.append("original_head")
     alone = replace(plan, penalties=(Penalty(kind.name, kind.strength),))
-    stops = [f for f in check_penalties(alone, have, known.spec.modality) if f.level == "stop"]
-    if stops:
+    if stops := companions.lacking(alone, known.spec, known.beside):
         return f"{stops[0].message} {stops[0].hint}"
     idle = not any(set(phase.lr) - {HEAD} for phase in plan.phases)
     return "The whole backbone is frozen in this plan, so there is nothing to guard." if idle else ""

@@ -34,6 +34,12 @@ from ui.steering import change
 
 POINTS = 500
 _KEY = "live_runs"
+NO_ACCURACY = {
+    "masked": "How badly it fills in what is hidden. There is nothing to be right about before it learns the labels.",
+    "contrastive": "How far items of one label are from each other, and how near to others. Accuracy comes with the "
+    "head, in the next phase.",
+}
+"""Objectives without right answers, and what their loss means."""
 
 
 @dataclass
@@ -176,6 +182,19 @@ class LiveRun:
         """The epoch whose weights are kept."""
         return next((event for _, event in reversed(self.epochs) if event.best), None)
 
+    @property
+    def mixed(self) -> bool:
+        """Whether its phases learn different things, so that their losses do not compare."""
+        plan = self.started.plan if self.started else None
+        return plan is not None and len({phase.objective for phase in plan.phases}) > 1
+
+    @property
+    def aim(self) -> str:
+        """What the phase that runs learns ("labels", "masked", "contrastive")."""
+        plan = self.started.plan if self.started else None
+        known = plan is not None and self.phase is not None and self.phase.index < len(plan.phases)
+        return plan.phases[self.phase.index].objective if known and plan and self.phase else "labels"
+
 
 def watch(store: RunStore, run_id: str) -> LiveRun:
     """Return what the run has said, reading only what is new since this tab last looked."""
@@ -269,16 +288,10 @@ def draw_run(store: RunStore, state: RunState, modality: Modality) -> None:
 
 
 def _numbers(live: LiveRun, state: RunState) -> None:
-    step, best = live.step, live.best
+    step = live.step
     cells = st.columns(3)
-    if best and "accuracy" in best.validation:
-        value: float | None = best.validation["accuracy"]
-        label = "Best so far" if state.open else "Best validation"
-        note = "Accuracy on the validation items, from which the training never learns. The best weights are kept."
-    else:
-        value = live.epochs[-1][1].train.get("accuracy") if live.epochs else None
-        label, note = "Training accuracy", "On the items that it learns from; what counts is measured at the end."
-    cells[0].metric(label, "–" if value is None else f"{value:.1%}", border=True, help=note)
+    label, value, note = _score(live, state)
+    cells[0].metric(label, value, border=True, help=note)
     speed = f"{step.items_per_second:,.0f}" if step and step.items_per_second else "–"
     cells[1].metric("Items a second", speed, border=True, help="How many items the computer learns from each second.")
     start = live.started.at if live.started else state.created
@@ -291,6 +304,20 @@ def _numbers(live: LiveRun, state: RunState) -> None:
         st.caption(words.tell(f"Added to the loss at this step. {'; '.join(parts)}."))
 
 
+def _score(live: LiveRun, state: RunState) -> tuple[str, str, str]:
+    """Return what tells best how it goes, its value, and what it means."""
+    if live.aim in NO_ACCURACY and not live.ended:
+        loss = live.losses[-1][1] if live.losses and live.losses[-1][0] > live.phase_start else None
+        return "Loss", "–" if loss is None else f"{loss:.3f}", NO_ACCURACY[live.aim]
+    if (best := live.best) and "accuracy" in best.validation:
+        label = "Best so far" if state.open else "Best validation"
+        note = "Accuracy on the validation items, from which the training never learns. The best weights are kept."
+        return label, f"{best.validation['accuracy']:.1%}", note
+    value = live.epochs[-1][1].train.get("accuracy") if live.epochs else None
+    note = "On the items that it learns from; what counts is measured at the end."
+    return "Training accuracy", "–" if value is None else f"{value:.1%}", note
+
+
 def _penalty(name: str) -> str:
     return PENALTIES[name].title if name in PENALTIES else words.sentence(name)
 
@@ -299,7 +326,11 @@ def _curves(live: LiveRun) -> None:
     if not live.losses and not live.epochs:
         st.caption("The curves begin with the first steps of training.")
         return
-    st.markdown("**Loss**  :small[:gray[how wrong the network is; lower is better]]")
+    compare = "; compare it within a phase only" if live.mixed else ""
+    st.markdown(f"**Loss**  :small[:gray[how wrong the network is; lower is better{compare}]]")
     st.echarts_chart(charts.loss(live), height=220, key="train_loss", alt=charts.loss_words(live))
+    if live.aim in NO_ACCURACY and not any("accuracy" in epoch.train for _, epoch in live.epochs):
+        st.caption("Accuracy begins with the phase that learns the labels.")
+        return
     st.markdown("**Accuracy**  :small[:gray[share of right answers after each epoch; higher is better]]")
     st.echarts_chart(charts.accuracy(live), height=220, key="train_accuracy", alt=charts.accuracy_words(live))

@@ -1,10 +1,13 @@
 """The recommendation: what the probe found, what is advised and why, and what else there is."""
 
+from collections.abc import Mapping
+
 import plotly.graph_objects as go
 import streamlit as st
 
 from tl_core.advice.values import NOT_MEASURED, Card, ProbeReport
 from tl_core.evaluation.saved import read_curve
+from tl_core.layers import titles
 from tl_core.plan import Reason
 from tl_core.strategies import STRATEGIES
 from ui import background, figures, forms, planning, session, theme, words
@@ -58,6 +61,7 @@ def recommendation(known: Ground) -> None:
         st.write(strategy.summary)
         card = known.advice.card(name)
         _expectation(card, known.probe)
+        words.findings(strategy.doubts(known.setting, dict(card.options) | dict(session.current().options)))
         if advised:
             st.markdown("\n".join(f"- {words.tell(each.text)} {_source(each)}" for each in known.advice.reasons))
             for finding in known.advice.findings:
@@ -65,6 +69,8 @@ def recommendation(known: Ground) -> None:
         elif st.button(f"Back to the recommendation: {STRATEGIES[known.advice.strategy].title}", key="plan_follow"):
             planning.choose(known.advice.strategy, known)
             st.rerun()
+        if not session.current().edited:
+            words.findings(planning.doubts(known, name))
         with st.expander("Adjust", icon=":material/tune:", key=f"plan_adjust_{name}"):
             usual = vars(strategy.defaults(known.setting)) | dict(card.options)
             values = usual | dict(session.current().options)
@@ -146,7 +152,7 @@ def evidence(known: Ground) -> None:
     left, right = st.columns(2, gap="large") if curve else (st.container(), None)
     with left:
         st.subheader("How deep to cut", anchor=False)
-        _depth(known.probe)
+        _depth(known.probe, titles(known.groups))
         st.caption(
             "A simple head on the frozen features after each layer group, by cross-validation. The large dot is "
             "where to cut: the last group that is not clearly worse than the best."
@@ -159,7 +165,7 @@ def evidence(known: Ground) -> None:
             )
 
 
-def _depth(report: ProbeReport) -> None:
+def _depth(report: ProbeReport, told: Mapping[str, str]) -> None:
     best: dict[str, float] = {}
     low: dict[str, float] = {}
     high: dict[str, float] = {}
@@ -171,7 +177,7 @@ def _depth(report: ProbeReport) -> None:
     brand, muted = theme.shade(theme.BRAND), theme.shade(theme.MUTED)
     figure = go.Figure(
         go.Scatter(
-            x=names,
+            x=[told.get(name, name).partition(" (")[0] for name in names],
             y=list(best.values()),
             error_y={
                 "type": "data",
@@ -191,7 +197,7 @@ def _depth(report: ProbeReport) -> None:
         height=300, margin={"l": 0, "r": 10, "t": 10, "b": 0}, dragmode=False, showlegend=False,
         yaxis={"tickformat": ".0%"}, xaxis={"type": "category"},
     )  # fmt: skip
-    alt = f"Accuracy by depth: best {max(best.values()):.0%} after {report.tap or names[-1]}."
+    alt = f"Accuracy by depth: best {max(best.values()):.0%} after {told.get(report.tap or names[-1], names[-1])}."
     st.plotly_chart(figure, key="plan_depth", config={"displayModeBar": False}, alt=alt)
 
 

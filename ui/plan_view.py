@@ -7,9 +7,9 @@ import streamlit as st
 from tl_core.advice.cost import estimate, group_parameters, trainable_parameters
 from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import GraftError, PlanError
-from tl_core.layers import HEAD
+from tl_core.layers import HEAD, titles
 from tl_core.plan import Phase, TransferPlan, check, from_yaml, to_yaml
-from ui import errors, planning, rail, session, words
+from ui import companions, errors, pictures, plan_words, planning, rail, session, words
 from ui.components.palette import count_text
 from ui.components.plan_grid import SCHEDULES, Cell, plan_grid
 from ui.planning import Ground
@@ -20,8 +20,10 @@ USUAL_RATE = 1e-4
 def drawing(plan: TransferPlan, known: Ground) -> None:
     """Draw the plan cell by cell; a click opens a cell."""
     cell = plan_grid(plan, known.groups, key="plan_grid", parameters=group_parameters(known.spec), editable=True)
+    plan_words.draw(plan)
+    pictures.draw(plan, known)
     if cell:
-        _edit_cell(plan, cell)
+        _edit_cell(plan, cell, titles([*known.groups, HEAD])[cell.group])
     with st.container(horizontal=True, vertical_alignment="center", key="plan_tools"):
         for index, phase in enumerate(plan.phases):
             if st.button(f"Phase {index + 1}: {phase.name}", icon=":material/tune:", key=f"plan_phase_{index}"):
@@ -33,9 +35,9 @@ def drawing(plan: TransferPlan, known: Ground) -> None:
 
 
 @st.dialog("Change a cell")
-def _edit_cell(plan: TransferPlan, cell: Cell) -> None:
+def _edit_cell(plan: TransferPlan, cell: Cell, title: str) -> None:
     phase = plan.phases[cell.phase]
-    st.markdown(f"**{words.tell(cell.group)}** in phase {cell.phase + 1}, *{words.tell(phase.name)}*")
+    st.markdown(f"**{words.tell(title)}** in phase {cell.phase + 1}, *{words.tell(phase.name)}*")
     learns = st.segmented_control(
         "What happens to it",
         [False, True],
@@ -142,7 +144,10 @@ def costs(plan: TransferPlan, known: Ground) -> None:
 
 def problems(plan: TransferPlan, known: Ground) -> None:
     """Say what is wrong or odd in the plan; what is wrong blocks the way on."""
-    found = check(plan, known.groups, list(BACKBONES), known.spec.modality)
+    found = [
+        *check(plan, known.groups, list(BACKBONES), known.spec.modality),
+        *companions.lacking(plan, known.spec, known.beside),
+    ]
     words.findings(found)
     if any(finding.level == "stop" for finding in found):
-        rail.block("The plan has a mistake. See above.")
+        rail.block("The plan cannot run like this. See above.")

@@ -1,7 +1,7 @@
 """How a project comes to its plan: the advice, a strategy chosen instead, options, edits by hand."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import streamlit as st
@@ -15,8 +15,8 @@ from tl_core.data.profile import Profile
 from tl_core.errors import PlanError
 from tl_core.plan import TransferPlan, with_rate
 from tl_core.strategies import STRATEGIES, Setting
-from tl_core.types import load
-from ui import data_view, session
+from tl_core.types import Finding, load
+from ui import companions, data_view, session
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Ground:
     speed: Speed | None
     advice: Advice
     setting: Setting
+    beside: companions.Beside = field(default_factory=companions.Beside)
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -52,7 +53,10 @@ def ground() -> Ground:
     speed = read_speed(session.workspace(), spec.name)
     domain = session.current().domain or None
     advice = advise(found, spec, probe, speed, domain)
-    return Ground(dataset, spec, found, probe, speed, advice, setting_for(found, spec, probe, speed, domain))
+    beside = companions.chosen(dataset)
+    setting = setting_for(found, spec, probe, speed, domain)
+    setting = replace(setting, has_source=bool(beside.source), has_target=bool(beside.target))
+    return Ground(dataset, spec, found, probe, speed, advice, setting, beside)
 
 
 def settle(known: Ground) -> TransferPlan:
@@ -86,6 +90,12 @@ def choose(strategy: str, known: Ground) -> None:
     """Take a strategy with its usual options; the recommended one is followed as it improves."""
     followed = "" if strategy == known.advice.strategy else strategy
     session.update(strategy=followed, options={}, plan=None, edited=False)
+
+
+def doubts(known: Ground, strategy: str) -> tuple[Finding, ...]:
+    """Return why a strategy with its present options makes little sense for this data, if it does not."""
+    options = dict(known.advice.card(strategy).options) | dict(session.current().options)
+    return STRATEGIES[strategy].doubts(known.setting, options)
 
 
 def set_options(known: Ground, strategy: str, values: Mapping[str, Any]) -> None:

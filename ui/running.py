@@ -84,9 +84,8 @@ def scratch_plan(plan: TransferPlan, spec: BackboneSpec, dataset: Dataset) -> Tr
     return STRATEGIES["from_scratch"].make(setting)
 
 
-def start(dataset: Dataset, plan: TransferPlan, seed: int, name: str) -> str:
-    """Queue the training of a plan, make it this project's run, and return its id."""
-    task = Task("train", plan.backbone, dataset.fingerprint, dataset.split, plan, seed, name=name)
+def start(task: Task) -> str:
+    """Queue a training, make it this project's run, and return its id."""
     run_id = supervisor.start(store(), task)
     session.update(run=run_id)
     return run_id
@@ -103,6 +102,7 @@ def start_scratch(run: RunState, budget: float) -> str:
     dataset = replace(dataset, split=run.task.split)
     plan = scratch_plan(plan, BACKBONES[plan.backbone], dataset)
     task = replace(run.task, plan=plan, budget=budget, compare_to=run.id, name=f"{run.name}, from scratch")
+    task = replace(task, source="", target="", teacher="")  # nothing from elsewhere
     return supervisor.start(store(), task)
 
 

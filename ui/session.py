@@ -27,7 +27,8 @@ class Session:
     """A project: each field is the noun of one step, empty until it is chosen.
 
     `domain` is what the person says about the data's likeness to the backbone's source, where they say it;
-    `edited` is true where the plan was changed by hand and no longer follows from strategy and options.
+    `edited` is true where the plan was changed by hand and no longer follows from strategy and options. `source` and
+    `target` name second data sets and `teacher` a finished run, for what makes use of them.
     """
 
     project: str
@@ -39,6 +40,9 @@ class Session:
     plan: TransferPlan | None = None
     edited: bool = False
     run: str = ""
+    source: str = ""
+    target: str = ""
+    teacher: str = ""
 
 
 def workspace() -> Workspace:
@@ -67,12 +71,12 @@ def choose_dataset(dataset: Dataset) -> Session:
     session = current()
     if session.dataset == dataset.fingerprint:
         return session
+    alone = {"source": "", "target": "", "teacher": ""}
     fits = session.backbone in BACKBONES and BACKBONES[session.backbone].modality == dataset.modality
     if fits:
-        return update(dataset=dataset.fingerprint, domain="", run="")
-    return update(
-        dataset=dataset.fingerprint, backbone="", domain="", strategy="", options={}, plan=None, edited=False, run=""
-    )
+        return update(dataset=dataset.fingerprint, domain="", run="", **alone)
+    gone: dict[str, Any] = {"backbone": "", "strategy": "", "options": {}, "plan": None, "edited": False}
+    return update(dataset=dataset.fingerprint, domain="", run="", **alone, **gone)
 
 
 def choose_backbone(name: str) -> Session:

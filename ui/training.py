@@ -1,6 +1,8 @@
 """The train page's parts: what will run, the run as it goes on, how it ended."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import streamlit as st
 
@@ -13,8 +15,9 @@ from tl_core.plan import TransferPlan
 from tl_core.runs import supervisor
 from tl_core.runs.failure import LOG
 from tl_core.runs.store import RunState
+from tl_core.runs.task import Task
 from tl_core.types import Estimate
-from ui import rail, running, session, steering, words
+from ui import companions, plan_words, rail, running, session, steering, words
 from ui.components.plan_grid import plan_grid
 from ui.data_view import profile_of
 from ui.live import draw_run, watch
@@ -32,14 +35,29 @@ def setup() -> None:
     with plan, st.container(border=True):
         st.subheader("What learns, and when", anchor=False)
         plan_grid(project.plan, [group.name for group in spec.groups], key="train_plan")
+        plan_words.draw(project.plan)
     with options, st.container(border=True):
         seed, seconds = _options(project.plan)
-        if st.button("Start training", type="primary", icon=":material/play_arrow:", key="train_start"):
-            running.start(dataset, project.plan, seed, f"{dataset.name} · {spec.title}")
+        lacking = companions.lacking(project.plan, spec, companions.chosen(dataset))
+        words.findings(lacking)
+        if st.button(
+            "Start training", type="primary", icon=":material/play_arrow:", key="train_start", disabled=bool(lacking)
+        ):
+            name = f"{dataset.name} · {spec.title}"
+            task = Task("train", spec.name, dataset.fingerprint, dataset.split, project.plan, seed, name=name)
+            running.start(companions.complete(task, dataset))
             state = running.chosen()
             if seconds and state:
                 running.start_scratch(state, seconds)
             st.rerun()
+
+
+def same(task: Task, plan: TransferPlan) -> bool:
+    """Whether the project as it is now would train the same as `task`."""
+    dataset = session.dataset()
+    if dataset is None:
+        return False
+    return companions.complete(replace(task, plan=plan, fingerprint=dataset.fingerprint), dataset) == task
 
 
 def _facts(plan: TransferPlan, dataset: Dataset, spec: BackboneSpec) -> None:
@@ -89,7 +107,7 @@ def _options(plan: TransferPlan) -> tuple[int, float]:
 @st.dialog("Stop this training?")
 def confirm_stop(run_id: str) -> None:
     """Ask before a run is stopped."""
-    st.write("The best weights so far are kept and measured, so you can use the result. It cannot go on afterwards.")
+    st.write("The best weights so far are kept and measured, so you can use the result. It can go on from there later.")
     if st.button("Stop and keep the best", type="primary", icon=":material/stop:", key="train_stop_yes"):
         supervisor.stop(running.store(), run_id)
         st.toast("Stopping…", icon=":material/stop:")
@@ -106,6 +124,8 @@ def outcome(state: RunState) -> None:
                 f"**{'The model is ready.' if state.status == 'done' else 'Stopped; the best is kept.'}**{told}"
             )
             st.space("stretch")
+            if state.resumable:
+                go_on(state.id, "secondary")
             if st.button("See the results", type="primary", icon=":material/insights:", key="train_results"):
                 rail.go("results")
         return
@@ -118,10 +138,7 @@ def outcome(state: RunState) -> None:
             st.code(details, language=None, wrap_lines=True)
     with st.container(horizontal=True, key="train_recover"):
         if state.resumable:
-            tip = "What was learned up to the last saved state is kept; only the rest is done."
-            if st.button("Go on", type="primary", icon=":material/play_arrow:", help=tip, key="train_go_on"):
-                steering.go_on(state.id)
-                st.rerun()
+            go_on(state.id, "primary")
         if st.button(
             "Start again",
             type="secondary" if state.resumable else "primary",
@@ -130,6 +147,14 @@ def outcome(state: RunState) -> None:
         ):
             session.update(run=running.restart(state))
             st.rerun()
+
+
+def go_on(run_id: str, kind: Literal["primary", "secondary"]) -> None:
+    """Draw the button that goes on with a run that ended early."""
+    tip = "What was learned up to the last saved state is kept; only the rest is done."
+    if st.button("Go on", type=kind, icon=":material/play_arrow:", help=tip, key="train_go_on"):
+        steering.go_on(run_id)
+        st.rerun()
 
 
 def last_lines(path: Path, size: int = 3000) -> str:

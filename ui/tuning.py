@@ -10,7 +10,7 @@ from tl_core.plan import TransferPlan
 from tl_core.runs.store import RunState
 from tl_core.runs.task import Task
 from tl_core.training.rates import with_rate_of
-from ui import background, errors, figures, planning, words
+from ui import background, companions, errors, figures, planning, words
 from ui.planning import Ground
 
 Kind = Literal["rates", "layers"]
@@ -76,7 +76,7 @@ def _button(kind: Kind, plan: TransferPlan, known: Ground) -> None:
         name = f"{known.dataset.name}, {NAMES[kind]}"
         task = Task(kind, known.spec.name, known.dataset.fingerprint, known.dataset.split, plan, name=name)
         try:
-            background.again(task)
+            background.again(companions.complete(task, known.dataset))
         except GraftError as error:
             errors.show(error)
             return

@@ -104,3 +104,8 @@ def test_without_validation_items_it_says_so(tiny_images):
     dataset = replace(tiny_images, split=SplitSpec(validation=0.0))
     with pytest.raises(DataError, match="validation"):
         list(sweep_layers(make_job(dataset, [SOLVED]), MemoryControl()))
+
+
+def test_a_plan_with_a_small_network_as_head_is_swept_under_a_linear_one(tiny_images):
+    plain, mlp = (swept(make_job(tiny_images, [SOLVED], head=head), steps=2)[-1] for head in (Head(), Head("mlp", 8)))
+    assert mlp == plain

@@ -84,6 +84,27 @@ def test_every_strategy_can_be_chosen_instead(planned: AppTest, workspace: Works
     assert saved_plan(workspace).strategy == "feature_extraction"
 
 
+def test_a_strategy_that_makes_little_sense_says_so_with_its_source_and_can_be_chosen(
+    planned: AppTest, workspace: Workspace
+) -> None:
+    assert not planned.warning
+    planned.button(key="plan_choose_full").click().run()
+    assert any(
+        "few for changing pretrained layers" in each.value and "cs231n" in each.value for each in planned.warning
+    )
+    assert saved_plan(workspace).strategy == "full"
+    assert not planned.button(key="rail_next").disabled
+    planned.button(key="plan_follow").click().run()
+    assert not planned.warning
+
+
+def test_doubts_follow_the_options(planned: AppTest) -> None:
+    planned.button(key="plan_choose_gradual").click().run()
+    assert "partial fine-tuning" not in said(planned)
+    planned.number_input(key="plan_option_gradual_steps").set_value(1).run()
+    assert "this is partial fine-tuning" in said(planned)
+
+
 def test_an_option_changes_the_plan(planned: AppTest, workspace: Workspace) -> None:
     planned.button(key="plan_choose_full").click().run()
     before = saved_plan(workspace).epochs
@@ -158,6 +179,7 @@ def test_the_probe_changes_the_recommendation_and_is_drawn(planned: AppTest, wor
     assert saved_plan(workspace).head.tap == "blocks.4"
     assert len(planned.get("plotly_chart")) == 1
     assert "How deep to cut" in said(planned)
+    assert "block 5 of 7" in said(planned)
 
 
 def test_own_word_on_the_domain_counts(planned: AppTest, workspace: Workspace) -> None:

@@ -121,6 +121,18 @@ def test_a_finished_run_leads_to_its_results(app, workspace, tiny_images, store)
     assert not app.button(key="rail_next").disabled
 
 
+def test_a_stopped_run_can_be_used_and_gone_on_with(app, workspace, tiny_images, store):
+    ended = RunEnded("stopped", "Stopped on request; the best weights so far were kept.")
+    run = scripted.write_run(store, scripted.task(tiny_images), [*scripted.script(scripted.PLAN, 35), ended])
+    (store.folder(run) / "checkpoints" / "00000003").mkdir(parents=True)
+    open_train(app, workspace, tiny_images, run)
+    assert "Stopped; the best is kept." in said(app)
+    assert app.button(key="train_results")
+    app.button(key="train_go_on").click().run()
+    assert not app.exception
+    assert store.state(run).status == "queued"
+
+
 def test_a_failure_says_what_to_do_and_starts_again(app, workspace, tiny_images, store):
     ended = RunEnded("failed", "The memory was not enough.", "Choose a smaller batch size.")
     run = scripted.write_run(store, scripted.task(tiny_images), [*scripted.script(scripted.PLAN, 5), ended])

@@ -191,9 +191,9 @@ def test_an_interrupted_training_waits_again_and_then_ends_for_good(store):
 def test_an_earlier_end_is_not_the_end_of_a_run_that_goes_on(store):
     run_id = store.create(TRAIN, owner=Owner(1, "gone", ""))
     checkpoint(store, run_id)
-    for _ in range(3):  # it fails, and is gone on with, again and again
-        end(store, run_id, "failed")
-        assert (store.state(run_id).status, store.state(run_id).resumable) == ("failed", True)
+    for status in ("failed", "stopped", "failed"):  # it ends early, and is gone on with, again and again
+        end(store, run_id, status)
+        assert (store.state(run_id).status, store.state(run_id).resumable) == (status, True)
         store.resume(run_id)
         assert store.state(run_id).status == "queued"
         store.own(run_id, identify(os.getpid()))
@@ -213,7 +213,7 @@ def test_what_cannot_go_on_says_why(store):
     mine = store.create(TRAIN, owner=identify(os.getpid()))
     for run_id, words in (
         (ended("done"), "over"),
-        (ended("stopped"), "over"),
+        (ended("stopped", saved=False), "over"),
         (ended("failed", saved=False), "nothing to go on from"),
         (ended("failed", task=TASK), "Only a training"),
         (store.create(TASK, owner=Owner(1, "gone", "")), "Only a training"),

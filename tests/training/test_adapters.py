@@ -10,6 +10,7 @@ import torch
 
 from tests.tiny import TINY_IMAGE, TINY_TEXT
 from tests.training.helpers import SOLVED, after, before, descent, epochs, logits, run, same_bits
+from tests.training.test_edits import edited, rate, run_with
 from tl_core.backbones.compat import ensure_torchvision
 from tl_core.backbones.spec import BACKBONES, BackboneSpec
 from tl_core.data.sources import import_data
@@ -19,6 +20,7 @@ from tl_core.layers import LayerGroup
 from tl_core.plan import TransferPlan
 from tl_core.plan.values import Adapter
 from tl_core.runs.control import MemoryControl
+from tl_core.runs.events import Noted
 from tl_core.strategies import STRATEGIES, Setting
 from tl_core.training.adapters import fitting, insert, is_adapter, merge
 from tl_core.training.lessons import Lessons
@@ -254,3 +256,12 @@ def test_real_weights_learn_through_adapters(workspace, tmp_path):
     events = run(job)
     tuned = epochs(events, 1)
     assert tuned[-1].train["loss"] < tuned[0].train["loss"]
+
+
+def test_a_group_without_an_adapter_cannot_be_thawed_while_the_run_goes_on(tiny_images):
+    job = job_of(tiny_images, TINY_IMAGE, Adapter("lora", 2, 4.0))
+    job = dataclasses.replace(job, plan=dataclasses.replace(job.plan, phases=job.plan.phases[1:]))
+    events = run_with(job, {1: [rate("stem", 1e-3)]})
+    assert not edited(events)
+    assert any("no adapter" in event.finding.message for event in events if isinstance(event, Noted))
+    assert events[-1].status == "done"

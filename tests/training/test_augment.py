@@ -8,12 +8,14 @@ import torch
 
 from tests.tiny import TINY_IMAGE, TINY_TEXT
 from tests.training.helpers import SOLVED, after, descent, epochs, logits, make_job, run, same_bits
+from tests.training.test_edits import edited, rate, run_with
+from tests.training.test_resume import weights
 from tl_core.backbones.spec import BACKBONES
 from tl_core.data.mirror import breaks_labels
 from tl_core.data.sources import import_data
 from tl_core.errors import PlanError
 from tl_core.features import FeatureStore
-from tl_core.plan import TransferPlan
+from tl_core.plan import Phase, TransferPlan
 from tl_core.plan.values import Augment
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import Noted
@@ -155,6 +157,23 @@ def test_cached_views_and_views_made_anew_give_the_same_weights(tiny_images):
     one, two = (after(job).state_dict() for job in jobs)
     for name in one:
         torch.testing.assert_close(one[name], two[name], atol=1e-4, rtol=1e-4)
+
+
+def test_a_phase_of_the_head_alone_reads_the_items_as_they_are(tiny_images):
+    heads = [Phase("head", 3, {"head": 1e-2}), Phase("again", 2, {"head": 1e-3})]
+    plain, varied = (make_job(tiny_images, heads, folder=name) for name in ("plain", "varied"))
+    varied = dataclasses.replace(varied, plan=dataclasses.replace(varied.plan, augment=Augment("light", 2)))
+    assert [e.train for e in epochs(run(varied))] == [e.train for e in epochs(run(plain))]
+    assert weights(varied) == weights(plain)
+
+
+def test_views_drawn_for_the_whole_network_serve_a_head_that_is_left_alone(tiny_images):
+    job = job_of(tiny_images, "light", views=2, groups=["top", "head"])
+    solved = len(epochs(run(job), 0))
+    again = job_of(tiny_images, "light", views=2, groups=["top", "head"], folder="edited")
+    events = run_with(again, {solved + 2: [rate("top", None)], solved + 7: [rate("top", 1e-3)]})
+    assert len(edited(events)) == 2
+    assert events[-1].status == "done", events[-1]
 
 
 def test_views_count_in_the_memory_that_the_prefix_may_take(tiny_images, monkeypatch):

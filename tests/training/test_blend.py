@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.training.helpers import SOLVED, after, before, descent, epochs, logits, make_job, run, same_bits
+from tests.training.test_edits import rate, run_with
 from tl_core.plan import check
 from tl_core.plan.values import Adapter
 from tl_core.runs.control import MemoryControl
@@ -108,6 +109,19 @@ def make_first(dataset):
     job = make_job(dataset, [SOLVED], folder="first")
     run(job)
     return job
+
+
+def test_what_was_frozen_meanwhile_is_mixed_and_judged_too(tiny_images, tried):
+    """The present inputs begin above what an edit froze, and the mixes differ below."""
+    phase = descent(WHOLE["image"], 3, 3e-3, blend=True)
+    job = make_job(tiny_images, [SOLVED, phase])
+    freezes = {1 + look: [rate(group, None)] for look, group in enumerate(("stem", "middle"), start=6)}
+    assert run_with(job, freezes)[-1].status == "done"
+    rows, model = tiny_images.rows("validation"), before(job)
+    for share, metrics, state in tried:
+        model.load_state_dict(state)
+        loss = torch.nn.functional.cross_entropy(logits(model, job, rows), torch.tensor(tiny_images.labels[rows]))
+        assert loss.item() == pytest.approx(metrics["loss"], abs=1e-5), share
 
 
 def test_no_gain_from_tuning_leaves_the_weights_that_the_phase_began_with(tiny_images, monkeypatch):

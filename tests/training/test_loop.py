@@ -1,6 +1,8 @@
+import dataclasses
 import gc
 import logging
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +20,8 @@ from tests.training.helpers import (
     same_bits,
     spec_of,
 )
-from tl_core.plan import Head, Phase, rate_at
+from tl_core.penalties.l2_sp import L2SP
+from tl_core.plan import Head, Penalty, Phase, rate_at
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import CheckpointSaved, Noted, PhaseStarted, Progress, RunEnded, RunStarted, StepDone
 from tl_core.training import inputs
@@ -31,13 +34,14 @@ LETTERS = {
     "PhaseStarted": "P",
     "StepDone": "s",
     "EpochDone": "E",
+    "LayerStats": "L",
     "CheckpointSaved": "C",
     "RunEnded": "X",
 }
 GRAMMAR = {
-    "done": r"R(P(s*EC?)+)+X",
-    "stopped": r"R(P(s*EC?)*)*(P?s*C?)?X",
-    "failed": r"(R(P(s*EC?)*)*(P?s*C?)?)?X",
+    "done": r"R(P(s*EL?C?)*s*ELC?)+X",
+    "stopped": r"R(P(s*EL?C?)*s*ELC?)*(P(s*EL?C?)*s*)?C?X",
+    "failed": r"(R(P(s*EL?C?)*s*ELC?)*(P(s*EL?C?)*s*)?C?)?X",
 }
 STRATEGIES = {
     "solved": [SOLVED],
@@ -247,6 +251,31 @@ def test_a_loss_that_is_no_number_keeps_the_best_weights_and_names_the_step(tiny
     assert loss.item() == pytest.approx(best.validation["loss"], abs=1e-5)
 
 
+@pytest.mark.parametrize("objective_too", [False, True])
+def test_a_penalty_that_is_no_number_is_named_with_its_step(tiny_images, monkeypatch, objective_too, broken_loss):
+    loss, calls = L2SP.loss, []
+
+    def breaking(term, batch):
+        calls.append(batch.step)
+        return loss(term, batch) * (torch.inf if len(calls) == 3 else 1.0)
+
+    monkeypatch.setattr(L2SP, "loss", breaking)
+    if objective_too:
+        broken_loss(3)
+    job = make_job(tiny_images, [SOLVED, descent(["top", "head"])])
+    job = replace(job, plan=replace(job.plan, penalties=(Penalty("l2_sp", 0.01),)))
+    events = list(train(job, MemoryControl()))
+    assert events[-1].status == "failed"
+    assert f"step {calls[2] + 1}:" in events[-1].reason
+    if objective_too:  # a loss that is none makes every term of it none
+        assert "the loss is no longer a number" in events[-1].reason
+        assert "Divide them by ten" in events[-1].hint
+    else:
+        assert "the penalty 'l2_sp' is no longer a number" in events[-1].reason
+        assert "strength" in events[-1].hint
+    assert all(torch.isfinite(p).all() for p in after(job).parameters())
+
+
 def test_weights_that_the_last_step_breaks_are_never_the_best(tiny_images, monkeypatch):
     take = Lessons.step
 
@@ -258,6 +287,26 @@ def test_weights_that_the_last_step_breaks_are_never_the_best(tiny_images, monke
     monkeypatch.setattr(Lessons, "step", breaking)
     events = list(train(make_job(tiny_images, [descent(["head"], epochs=1)], batch_size=64), MemoryControl()))
     assert "no longer a number" in events[-1].reason
+
+
+def test_a_last_step_that_breaks_the_weights_is_seen_without_validation_too(tiny_images, monkeypatch):
+    backward = torch.Tensor.backward
+    monkeypatch.setattr(torch.Tensor, "backward", lambda loss: backward(loss * torch.nan))
+    phase = Phase("p", 1, {"head": 1e-2}, fit_on="train+validation")
+    events = list(train(make_job(tiny_images, [phase], batch_size=64), MemoryControl()))
+    assert (events[-1].status, "step 1:" in events[-1].reason) == ("failed", True)
+
+
+def test_without_validation_items_a_phase_that_is_stopped_keeps_the_score_of_the_one_before(tiny_images):
+    first = Phase("first", 2, {"head": 1e-2}, fit_on="train+validation")
+    job = make_job(tiny_images, [first, dataclasses.replace(first, name="second", epochs=50)])
+    control, events = MemoryControl(), []
+    for event in train(job, control):
+        events.append(event)
+        if isinstance(event, PhaseStarted) and event.index == 1:
+            control.stop()
+    scores = [event.score for event in events if isinstance(event, CheckpointSaved)]
+    assert scores[-1] == epochs(events)[-1].train["accuracy"] > 0
 
 
 def test_a_loss_that_is_no_number_from_the_start_leaves_no_weights(tiny_images, broken_loss):

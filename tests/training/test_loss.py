@@ -112,6 +112,12 @@ def test_mixup_is_the_papers_formula(data, request):
     assert 0.5 <= share < 1
 
 
+def test_the_smallest_alpha_mixes_next_to_nothing(tiny_images):
+    for seed in range(20):
+        mixed = lesson(tiny_images, Loss(mixup=1e-4), seed=seed)[0]
+        assert mixed.mix.share > 0.99
+
+
 def test_validation_is_neither_mixed_nor_smoothed(tiny_images, monkeypatch):
     mixed = []
     learn = PreparedInputs.learn

@@ -10,6 +10,7 @@ import pytest
 
 from tests.penalties.helpers import equipped
 from tests.training.helpers import SOLVED, descent, make_job, spec_of
+from tl_core.backbones import prepared
 from tl_core.penalties import PENALTIES
 from tl_core.plan import Augment, Head, Loss, Penalty, Phase
 from tl_core.runs.control import MemoryControl
@@ -96,11 +97,16 @@ def same_as_whole(make, seed):
     plain = make("whole")
     expected, pieces = whole(plain), make("pieces")
     events = in_pieces(pieces, seed)
-    assert events[-1].status == "done", events[-1]
-    assert weights(pieces) == weights(plain)
-    assert told(events) == told(expected)
-    assert not (pieces.folder / "checkpoints").exists()
+    same_end(pieces, plain, events, expected)
     return events
+
+
+def same_end(job, plain, events, expected):
+    """Compare a run that was interrupted with the `plain` one, and what its attempts said with `expected`."""
+    assert events[-1].status == "done", events[-1]
+    assert weights(job) == weights(plain)
+    assert told(events) == told(expected)
+    assert not (job.folder / "checkpoints").exists()
 
 
 @pytest.mark.parametrize("data", ["tiny_images", "tiny_texts"])
@@ -149,11 +155,25 @@ PICTURES = {"views": Augment("light", 2), "anew": Augment("light")}
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_varied_pictures_vary_alike(name, tiny_images):
-    phases = [phase for phase in phases_of_all_kinds(tiny_images) if len(phase.lr) > 1]
+    phases = phases_of_all_kinds(tiny_images)
 
     def make(folder):
         job = make_job(tiny_images, phases, folder=folder, publish=0.0)
         return replace(job, plan=replace(job.plan, augment=PICTURES[name]))
+
+    same_as_whole(make, name)
+
+
+@pytest.mark.parametrize("name", ["mmd", "replay"])
+def test_views_go_with_penalties_that_read_other_items(name, tiny_images, workspace):
+    """The second of two phases that have the penalty caches views alone, and no item that they are views of."""
+    phases = (SOLVED, descent(["middle", "top", "head"], 1), Phase("less", 2, {"top": 1e-3, "head": 1e-3}))
+    job = equipped(tiny_images, workspace, phases)
+    plan = replace(job.plan, penalties=(Penalty(name, 1.0),), augment=Augment("light", 2))
+
+    def make(folder):
+        (job.folder.parent / folder).mkdir()
+        return replace(job, plan=plan, folder=job.folder.parent / folder)
 
     same_as_whole(make, name)
 
@@ -263,6 +283,27 @@ def test_a_full_disk_ends_the_run_plainly_and_it_goes_on_once_there_is_space(tin
     assert len(list((job.folder / "checkpoints").iterdir())) == 2
     assert isinstance(whole(job)[0], RunResumed)
     assert weights(job) == weights(plain)
+
+
+def test_a_picture_that_cannot_be_read_any_more_is_named_and_the_run_goes_on_once_it_can(tiny_images, monkeypatch):
+    monkeypatch.setattr(prepared, "SPARE", 2**62)  # nothing is kept, so that every picture is read in every epoch
+    everything = descent(["stem", "middle", "top", "head"], 3)
+    plain, job = (make_job(tiny_images, [SOLVED, everything], folder=name, publish=0.0) for name in ("plain", "run"))
+    expected, events = whole(plain), []
+    broken = tiny_images.folder / tiny_images.items["path"].iloc[tiny_images.rows("train")[3]]
+    picture = broken.read_bytes()
+    for event in train(job, MemoryControl()):
+        events.append(event)
+        if isinstance(event, EpochDone) and (event.phase, event.epoch) == (1, 0):
+            broken.write_bytes(picture[: len(picture) // 2])
+    assert events[-1].status == "failed"
+    assert broken.name in events[-1].reason
+    assert "Import" in events[-1].hint
+    broken.write_bytes(picture)
+    events += whole(replace(job, resume=True))
+    (resumed,) = (event for event in events if isinstance(event, RunResumed))
+    assert (resumed.phase, resumed.epoch) == (1, 1)
+    same_end(job, plain, events, expected)
 
 
 def test_a_folder_that_is_deleted_meanwhile_ends_the_run_and_stays_deleted(tiny_images, caplog):

@@ -25,6 +25,13 @@ def open_data(source: str, workspace: Workspace, console: Console) -> "Dataset":
     return dataset
 
 
+def open_pool(source: str, modality: Modality, workspace: Workspace, console: Console) -> "Dataset":
+    """Import items whose labels are not read, and need not be there. Raises DataError where there are none."""
+    from tl_core.data.pool import import_pool
+
+    return import_pool(source, modality, workspace, progress=console.stage)
+
+
 def describe(dataset: "Dataset", spec: BackboneSpec | None = None) -> "Profile":
     """Return the profile, with lengths in the tokens of a text backbone."""
     from tl_core.backbones.packages import tokenizer_file

@@ -57,6 +57,8 @@ def _parser() -> _Parser:
     for name in ("profile", "advise", "train", "curve", "rates", "layers"):
         made[name].add_argument("data", metavar="DATA", help=DATA)
     _train(made["train"])
+    for name in ("train", "rates"):
+        _others(made[name])
     for name in ("train", "rates", "layers"):
         _plan(made[name])
     made["resume"].add_argument("out", metavar="DIR", type=_path, help="the --out folder of an interrupted `train`")
@@ -72,10 +74,13 @@ def _parser() -> _Parser:
 
 def _train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", type=_path, required=True, help="where the trained model goes")
+    parser.add_argument("--fresh", action="store_true", help="start over where DIR holds an interrupted training")
+
+
+def _others(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", metavar="DATA", default="", help="labelled data of another task, to learn from too")
     parser.add_argument("--target", metavar="DATA", default="", help="more data of the task, whose labels are not read")
     parser.add_argument("--teacher", metavar="DIR", default="", help="a folder that `train` wrote, to learn from")
-    parser.add_argument("--fresh", action="store_true", help="start over where DIR holds an interrupted training")
 
 
 def _plan(parser: argparse.ArgumentParser) -> None:

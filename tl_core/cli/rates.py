@@ -2,14 +2,15 @@
 
 import argparse
 
+from tl_core.cli.checks import check_plan
 from tl_core.cli.console import Console
 from tl_core.cli.running import run_whole
-from tl_core.cli.train import check_names, planned
+from tl_core.cli.train import check_names, planned, with_others
 from tl_core.errors import RunError
 from tl_core.evaluation.saved import read_rates
 from tl_core.runs.store import RunStore
 from tl_core.runs.task import Task
-from tl_core.training.rates import RateCurve
+from tl_core.training.rates import RateCurve, phase_of
 from tl_core.types import dump
 from tl_core.workspace import Workspace
 
@@ -21,8 +22,11 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     check_names(arguments)
     workspace = Workspace.default()
     dataset, plan = planned(arguments, workspace, console)
+    phase_of(plan)
+    check_plan(plan, arguments, console)
     name = f"Rates for {dataset.name}"
     task = Task("rates", plan.backbone, dataset.fingerprint, dataset.split, plan, arguments.seed, name=name)
+    task = with_others(task, arguments, dataset, workspace, console)
     state = run_whole(workspace, task, console)
     curve = read_rates(RunStore(workspace).folder(state.id))
     if curve is None:

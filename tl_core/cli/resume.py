@@ -1,4 +1,4 @@
-"""`resume`: go on with a training that was interrupted, to the very model that it would have become."""
+"""`resume`: go on with a training that ended early, to the very model that it would have become."""
 
 import argparse
 from pathlib import Path

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tl_core.cli.advise import advise_on, probed
+from tl_core.cli.checks import check_plan
 from tl_core.cli.console import Console
-from tl_core.cli.data import choose_backbone, open_data, usable_profile
+from tl_core.cli.data import choose_backbone, open_data, open_pool, usable_profile
 from tl_core.cli.mark import MARK, Mark, clear_mark, command, read_mark, write_mark
 from tl_core.cli.running import begin, follow
 from tl_core.errors import ExportError, PlanError, RunError, UsageError
@@ -36,8 +37,9 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     check_out(out, arguments.fresh)
     workspace = Workspace.default()
     dataset, plan = planned(arguments, workspace, console)
+    check_plan(plan, arguments, console)
     task = Task("train", plan.backbone, dataset.fingerprint, dataset.split, plan, arguments.seed, name=dataset.name)
-    task = _with_others(task, arguments, dataset, workspace, console)
+    task = with_others(task, arguments, dataset, workspace, console)
     run_id = begin(workspace, task)
     write_mark(out, Mark(workspace.root, run_id))
     with kept_on_failure(workspace, run_id, out, console):
@@ -60,17 +62,20 @@ def planned(arguments: argparse.Namespace, workspace: Workspace, console: Consol
     return dataset, advice.plan
 
 
-def _with_others(
+def with_others(
     task: Task, arguments: argparse.Namespace, dataset: "Dataset", workspace: Workspace, console: Console
 ) -> Task:
-    """Bring in the second data sets and the teacher. Raises DataError or RunError where one does not fit."""
+    """Bring in the second data sets and the teacher. Raises DataError or UsageError where one does not fit."""
     from tl_core.jobs.others import bring_teacher, open_others
 
-    given = (arguments.source, arguments.target)
-    source, target = (open_data(data, workspace, console).fingerprint if data else "" for data in given)
+    source = open_data(arguments.source, workspace, console).fingerprint if arguments.source else ""
+    target = open_pool(arguments.target, dataset.modality, workspace, console).fingerprint if arguments.target else ""
     teacher = bring_teacher(workspace, arguments.teacher) if arguments.teacher else ""
     task = replace(task, source=source, target=target, teacher=teacher)
-    open_others(workspace, task, dataset)
+    try:
+        open_others(workspace, task, dataset)
+    except RunError as error:
+        raise UsageError(error.message, error.hint) from error
     return task
 
 
@@ -98,6 +103,9 @@ def deliver(workspace: Workspace, state: RunState, out: Path, as_json: bool, con
         console.note("Stopped before anything was learned, so nothing was written.")
         return STOPPED
     place(bundle_folder(folder), out)
+    if state.resumable:
+        write_mark(out, Mark(workspace.root, state.id))
+        console.note(f"To go on with the training: {command(out)}")
     _print(report, state, out, as_json, console)
     return STOPPED if state.status == "stopped" else 0
 
@@ -143,7 +151,8 @@ def _check_earlier(out: Path, state: RunState, fresh: bool) -> None:
         raise UsageError(f"Another training into {out} is still going.", "Name another folder, or let it end.")
     if fresh or not (state.resumable or state.status in ("done", "stopped")):
         return
-    what = "was interrupted" if state.resumable else "ended, but its model was not copied there"
+    early = "was stopped" if state.status == "stopped" else "was interrupted"
+    what = early if state.resumable else "ended, but its model was not copied there"
     raise UsageError(
         f"An earlier training into {out} {what}.",
         f"To go on with it: {command(out)}. To start over: add --fresh; the earlier run stays in the list of runs.",

@@ -34,7 +34,8 @@ STEPS = 40
 def sweep_layers(job: TrainJob, control: RunControl, steps: int = STEPS) -> Iterator[Progress | LayerSweep]:
     """Yield progress and the growing sweep: the frozen probe, then one more layer group each time.
 
-    The plan's head, batch size and the L2 strength of its solved head are used, its phases are not. At most
+    The plan's depth, pooling and batch size and the L2 strength of its solved head are used, under a linear head (the
+    baseline is solved, which a small network cannot be); its phases are not. At most
     `steps` * batch size training items take part, a stratified draw by the seed. Ends early where `control` stops
     it. Raises DataError without validation items, RunError where a training fails.
     """
@@ -75,7 +76,7 @@ def _smaller(job: TrainJob, steps: int) -> tuple[TrainJob, Setting]:
     smallest = int(np.unique(data.labels[rows], return_counts=True)[1].min())
     groups = tuple(group.name for group in job.spec.groups)
     setting = Setting(job.spec.name, job.spec.modality, groups, len(rows), len(data.classes), smallest, l2=l2)
-    plan = replace(job.plan, penalties=(), adapter=None, init="pretrained")
+    plan = replace(job.plan, penalties=(), adapter=None, init="pretrained", head=replace(job.plan.head, kind="linear"))
     job = replace(job, source=None, target=None, teacher=None, resume=False, edits=(), checkpoints=False)
     return replace(job, plan=plan, train_rows=tuple(rows.tolist()), budget=None), setting
 

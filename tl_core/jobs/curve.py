@@ -42,6 +42,7 @@ def run_curve(job: Job) -> Events:
         folder=job.folder,
         store=job.store(),
         budget=task.budget or SCRATCH_SECONDS,
+        checkpoints=False,
     )
     yield from _grow(job, dataset, scratch_arm(training, counts, SCRATCH_SEEDS, job.control))
     if job.control.stopped:

@@ -70,9 +70,10 @@ def _train(job: Job, events: Iterator[RunEvent], past: Past) -> Events:
         past.take(event)
         if not isinstance(event, RunEnded):
             yield event
-    past.seconds += monotonic() - began
-    if past.ended and past.ended.status != "failed":
-        past.save(job.folder)  # from here on it need not be trained again
+            continue
+        past.seconds += monotonic() - began
+        if event.status != "failed":  # before the training drops its checkpoints: it need not be done again
+            past.save(job.folder)
 
 
 def _measure(job: Job, dataset: Dataset, past: Past) -> Events:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from tl_core.errors import RunError
 from tl_core.evaluation.saved import write_layers, write_rates
 from tl_core.jobs.job import Events, Job, started
+from tl_core.jobs.others import open_others
 from tl_core.runs.events import Progress, RunEnded
 
 if TYPE_CHECKING:
@@ -51,4 +52,6 @@ def _training(job: Job) -> "TrainJob":
 
     if job.task.plan is None:
         raise RunError("There is no plan to try anything for.", "Make one on the plan page.")
-    return TrainJob(job.dataset(), job.spec, job.task.plan, job.task.seed, job.folder, job.store())
+    dataset = job.dataset()
+    others = vars(open_others(job.workspace, job.task, dataset))
+    return TrainJob(dataset, job.spec, job.task.plan, job.task.seed, job.folder, job.store(), **others)

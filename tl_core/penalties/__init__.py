@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from tl_core.errors import PlanError
+from tl_core.backbones.spec import BackboneSpec
+from tl_core.errors import GraftError, PlanError
 from tl_core.plan import Penalty, TransferPlan
 from tl_core.registry import Registry
 from tl_core.types import Finding, Level, Modality
@@ -51,7 +52,8 @@ class Ground:
     """What a penalty finds when the first phase that moves the backbone begins; the model is in evaluation mode.
 
     `features(rows)` runs the present model on rows of the item space and returns pooled features `[B, D]`, with a
-    gradient unless one is switched off; `model.head(features)` returns class scores `[B, K]`. `start` holds the
+    gradient unless one is switched off; `model.head(features)` returns class scores `[B, K]`. `train` lacks the labels
+    of the validation items, where the phase is judged by them and a later one learns from them. `start` holds the
     pretrained value of every backbone parameter that any phase may move, by its name in `model`; these tensors never
     change. `solved` says whether the head has learned anything. `original_head` maps pooled features `[B, D]` to the
     scores of the classes that the backbone was trained on. `teacher(rows)` returns a trained model's scores `[B, K]`.
@@ -163,6 +165,8 @@ class PenaltyKind:
     make: Callable[[Any], Term]
     sources: tuple[str, ...]
     needs: tuple[Need, ...] = ()
+    reads: tuple[Need, ...] = ()
+    """What it makes use of where it is there, and does without where it is not."""
     guards: bool = True
     """Whether it holds on to what was learned before, which random weights have not."""
     modalities: tuple[Modality, ...] = ("image", "text")
@@ -205,6 +209,30 @@ _MISSING: dict[Need, tuple[str, str]] = {
 }
 
 
+def at_hand(
+    plan: TransferPlan, spec: BackboneSpec, source: object = None, target: object = None, teacher: object = None
+) -> tuple[Need, ...]:
+    """Return what a run has beside its data set; a false `source`, `target` or `teacher` is none.
+
+    The original head reads the last layer group, so a plan that cuts the backbone lower is without it.
+    """
+    whole = plan.head.tap in (None, *(group.name for group in spec.groups[-1:]))
+    found: tuple[tuple[Need, bool], ...] = (
+        ("source", bool(source)),
+        ("target", bool(target)),
+        ("teacher", bool(teacher)),
+        ("original_head", spec.original_head is not None and whole),
+    )
+    return tuple(need for need, there in found if there)
+
+
+def used(plan: TransferPlan) -> set[Need]:
+    """Return what the plan makes use of where it is there; penalties that do not exist use nothing."""
+    kinds = [PENALTIES[penalty.name] for penalty in plan.penalties if penalty.name in PENALTIES]
+    found = {need for kind in kinds for need in (*kind.needs, *kind.reads)}
+    return found | ({"target"} if any(phase.objective == "masked" for phase in plan.phases) else set())
+
+
 def check_penalties(plan: TransferPlan, have: Sequence[Need], modality: Modality) -> tuple[Finding, ...]:
     """Return what is wrong in the plan's penalties, given what the run has; level "stop" blocks it."""
     found = []
@@ -213,10 +241,8 @@ def check_penalties(plan: TransferPlan, have: Sequence[Need], modality: Modality
         try:
             kind = PENALTIES[penalty.name]
             kind.term(penalty)
-        except Exception as error:
-            if not hasattr(error, "hint"):
-                raise
-            found.append(Finding("stop", "penalty", str(error), error.hint, where))
+        except GraftError as error:
+            found.append(Finding("stop", "penalty", error.message, error.hint, where))
             continue
         if modality not in kind.modalities:
             message = f"The penalty {penalty.name!r} does not fit a {modality} backbone."

@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tl_core.errors import DataError
 from tl_core.penalties import PENALTIES, Batch, Ground, PenaltyKind, Side, Stage, Term, option
 
 if TYPE_CHECKING:
@@ -102,13 +103,18 @@ class EWC(Term):
         self._parameters = dict(ground.model.named_parameters())
 
     def _head(self, ground: Ground, side: Side) -> "Generator[Stage, None, Callable[[torch.Tensor], torch.Tensor]]":
-        """Return what classifies the items: the run's head where it fits and has learned, else one solved for them."""
+        """Return what classifies the items: the run's head where it fits and has learned, else one solved for them.
+
+        Raises DataError where none has a label.
+        """
         import torch
 
         own: Any = ground.model.head
         if ground.solved and side.classes == ground.train.classes:
             return own
         side, found, done = side.labelled(), [], 0
+        if not len(side.rows):
+            raise DataError("No item of the source has a label.", "EWC needs labelled items; choose another source.")
         for some in ground.cut(side.rows):
             with torch.no_grad():
                 found.append(ground.features(some))
@@ -140,5 +146,6 @@ PENALTIES.add(
         EWCOptions,
         EWC,
         (KIRKPATRICK, KUNSTNER),
+        reads=("source",),
     ),
 )

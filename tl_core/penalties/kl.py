@@ -37,9 +37,10 @@ class KLToOriginal(Recorded):
                 "The head has not learned anything yet, so the predictions that the KL penalty holds on to are those "
                 "of a linear head that was solved on the training items.",
             )
+            known = ground.train.labelled()
             with torch.no_grad():
-                found = torch.cat([ground.features(some) for some in ground.cut(ground.train.rows)])
-            head = ground.linear(len(ground.train.classes), (found, ground.train.labels))
+                found = torch.cat([ground.features(some) for some in ground.cut(known.rows)])
+            head = ground.linear(len(known.classes), (found, known.labels))
 
         def scores(rows: "np.ndarray") -> torch.Tensor:
             return head(ground.features(rows))

@@ -22,6 +22,8 @@ NUMBER = {
     float: (re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?"), "a number, such as 0.001 or 1e-3"),
 }
 RARE = {"patience", "objective", "draws", "blend", "penalties", "adapter", "augment", "loss", "precision"}
+KINDS = {"phases": "phase", "penalties": "penalty", "why": "reason"}
+"""What an entry of a list is called."""
 Lines = dict[str, int]
 
 
@@ -142,7 +144,7 @@ class _Reader:
         for field in fields(cls):
             needed = field.default is MISSING and field.default_factory is MISSING
             if needed and field.name not in pairs and field.name not in optional:
-                what = "phase" if cls is Phase else (where.rstrip("/0123456789") or "plan")
+                what = "phase" if cls is Phase else KINDS.get(where.rstrip("/0123456789"), where) or "plan"
                 _fail(node, f"the {what} has no {field.name!r}.", f"Add a line that starts with {field.name}:")
         values = {k: self.read(v, hints[k], f"{where}/{k}".lstrip("/")) for k, v in pairs.items()}
         return cls(**({"strategy": "custom"} if optional else {}) | values)
@@ -168,7 +170,7 @@ def _name(where: str) -> str:
     if not where:
         return "the plan"
     last = where.rpartition("/")[2]
-    return f"phase {int(last) + 1}" if last.isdigit() and where.startswith("phases/") else f"'{last}'"
+    return f"{KINDS[where.partition('/')[0]]} {int(last) + 1}" if last.isdigit() else f"'{last}'"
 
 
 def _is_null(node: yaml.Node) -> bool:

@@ -11,6 +11,7 @@ from tl_core.types import Finding, Level, Modality
 
 MAX_RANK = 256
 MAX_VIEWS = 16
+MAX_STRENGTH = 1e6
 
 
 def finding(level: Level, code: str, where: str, message: str, hint: str = "") -> Finding:
@@ -32,8 +33,11 @@ def extras(plan: TransferPlan, modality: Modality | None = None) -> Iterator[Fin
         where = f"penalties/{index}"
         if names[penalty.name] > 1:
             yield stop("penalty-twice", where, f"The penalty {penalty.name!r} appears twice.", "Keep one of the two.")
-        if not (math.isfinite(penalty.strength) and penalty.strength >= 0):
-            message = f"The penalty {penalty.name!r} has the strength {penalty.strength}; it must be 0 or more."
+        if not 0 <= penalty.strength <= MAX_STRENGTH:
+            message = (
+                f"The penalty {penalty.name!r} has the strength {penalty.strength}; it must lie between 0 and "
+                f"{MAX_STRENGTH:g}."
+            )
             yield stop("penalty-strength", f"{where}/strength", message)
     if plan.penalties and not any(set(phase.lr) - {HEAD} for phase in plan.phases):
         message = "The penalties have no effect: they guard a backbone that learns, and here all of it is frozen."

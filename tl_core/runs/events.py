@@ -1,12 +1,12 @@
 """What a run says while it runs. The order is a grammar:
 
-RunStarted, then per phase PhaseStarted and per epoch StepDone* EpochDone LayerStats [CheckpointSaved], with Progress,
-PlanEdited, RunPaused, RunResumed and Noted anywhere between, and RunEnded exactly once, last: "done", "stopped" (on
-request, best weights kept) or "failed".
+RunStarted, then per phase PhaseStarted and per epoch StepDone* EpochDone [LayerStats] [CheckpointSaved], the last epoch
+of a phase always with LayerStats, with Progress, PlanEdited, RunPaused, RunResumed and Noted anywhere between, and
+RunEnded exactly once, last: "done", "stopped" (on request, best weights kept) or "failed".
 
-A run that was interrupted, or failed where it can go on, is gone on with from its last checkpoint: its log then has
-RunResumed where the new attempt begins, and the attempt ends with a RunEnded of its own. What the log says after
-that checkpoint and before RunResumed was lost and is done again.
+A run that was interrupted or stopped, or failed where it can go on, is gone on with from its last checkpoint: its log
+then has RunResumed where the new attempt begins, and the attempt ends with a RunEnded of its own. What the log says
+after that checkpoint and before RunResumed was lost and is done again.
 """
 
 from collections.abc import Mapping

@@ -10,7 +10,7 @@ runs/<id>/task.json      what was asked, written with the folder
           edits.jsonl    changes that somebody asked for
           summary.json   a few numbers for the list of runs
           worker.log     what the worker printed
-          checkpoints/   what an interrupted training goes on from
+          checkpoints/   what a training that was interrupted or stopped goes on from
           trained.json   how the training ended, until its result is measured
           report.json, bundle/, best.safetensors: the work itself
 
@@ -252,7 +252,7 @@ class RunStore:
         self.control(run_id).pause()
 
     def resume(self, run_id: str, owner: Owner | None = None) -> None:
-        """Let a paused run go on, or queue one that was interrupted or failed again, to go on from what it saved.
+        """Let a paused run go on, or queue one that ended early again, to go on from what it saved.
 
         With `owner` it does not wait: it is running at once as that process's work. Raises RunError where there is
         nothing to go on with.
@@ -348,15 +348,19 @@ def _size(path: Path) -> int:
 
 
 def _resumable(folder: Path, task: Task, status: Status) -> bool:
-    """Whether a training can go on: from its last checkpoint, or from the start where it was killed before one."""
-    early = status in ("interrupted", "paused") or (status == "failed" and _saved(folder))
-    return task.kind == "train" and early
+    """Whether a training can go on: from its last checkpoint, or from the start where it was killed before one.
+
+    One that failed may also have been trained to its end, and only not been measured.
+    """
+    if task.kind != "train":
+        return False
+    if status == "failed" and (folder / TRAINED).exists():
+        return True
+    return status in ("interrupted", "paused") or (status in ("failed", "stopped") and _saved(folder))
 
 
 def _saved(folder: Path) -> bool:
-    """Whether there is a checkpoint, or a training that only was not measured yet."""
-    if (folder / TRAINED).exists():
-        return True
+    """Whether there is a checkpoint."""
     try:  # a checkpoint that was only begun has a name that starts with a dot
         return any(not name.startswith(".") for name in os.listdir(folder / CHECKPOINTS))
     except OSError:

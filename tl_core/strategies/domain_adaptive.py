@@ -30,7 +30,7 @@ GURURANGAN = "Gururangan et al. 2020, Don't Stop Pretraining, arXiv:2004.10964"
 SIMMIM = "Xie et al. 2022, SimMIM, arXiv:2111.09886"
 CONVNEXT_V2 = "Woo et al. 2023, ConvNeXt V2, arXiv:2301.00808"
 MASKED_RATE = 1e-4
-"""AdamW's peak rate for filling in, the one of Gururangan et al. 2020 for a task's own texts (table 14)."""
+"""AdamW's peak rate for filling in, the lower of the two of Gururangan et al. 2020 (arXiv:2004.10964, appendix)."""
 
 
 @dataclass(frozen=True)

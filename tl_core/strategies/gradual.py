@@ -65,7 +65,7 @@ def plan(setting: Setting, options: Gradual) -> TransferPlan:
         thawed = setting.groups[-count:]
         phases.append(
             Phase(
-                f"thaw {thawed[0]}",
+                "last block" if count == 1 else f"last {count} blocks",
                 options.epochs,
                 graded(thawed, base, options.decay, head=base),
                 schedule="slanted",

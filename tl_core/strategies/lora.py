@@ -31,13 +31,13 @@ LOKR = "Yeh et al. 2023, LyCORIS (LoKr), arXiv:2309.14859"
 IA3 = "Liu et al. 2022, Few-Shot Parameter-Efficient Fine-Tuning (IA3), arXiv:2205.05638"
 RATE = 10.0
 """Rate of an adapter over that of full fine-tuning. It makes 3e-4 for texts, beside the 4e-4 and 5e-4 of Hu et al. 2021
-(arXiv:2106.09685, table 9, RoBERTa base with rank 8), whose full fine-tuning takes 1e-5 to 5e-5."""
+(arXiv:2106.09685, table 9, RoBERTa base with rank 8), where full fine-tuning of BERT and its kin takes 1e-5 to 5e-5."""
 SMALL = 50_000_000
 """Parameters below which a whole network is cheap to fine-tune; those of Hu et al. 2021 (arXiv:2106.09685) have more
 than 100 million (a rule of thumb)."""
 ALPHA = 2.0
-"""alpha over rank: how strongly an adapter counts, whatever its rank. The rates of Hu et al. 2021
-(arXiv:2106.09685) go with it."""
+"""alpha over rank: how strongly an adapter counts, whatever its rank (a rule of thumb; Hu et al. 2021,
+arXiv:2106.09685, take 1 or 2 for RoBERTa)."""
 
 
 @dataclass(frozen=True)

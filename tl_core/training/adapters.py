@@ -17,20 +17,13 @@ from tl_core.backbones.compat import ensure_torchvision
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.backbones.staged import Staged
 from tl_core.errors import PlanError
-from tl_core.layers import HEAD
+from tl_core.layers import HEAD, is_adapter
 from tl_core.plan import TransferPlan
 from tl_core.plan.values import Adapter
 from tl_core.training.model import TransferModel, groups_of
 
-PARTS = ("lora_", "hada_", "lokr_", "ia3_")
-"""How peft's names of the tensors of an adapter begin."""
 ANY_CONVOLUTION = ("lora", "ia3")
 """Kinds that run the layer's own class; the others call the plain convolution and would miss a subclass's padding."""
-
-
-def is_adapter(name: str) -> bool:
-    """Whether a tensor of a model belongs to an adapter, by its name."""
-    return name.startswith("backbone.") and any(part.startswith(PARTS) for part in name.split("."))
 
 
 def insert(model: TransferModel, spec: BackboneSpec, plan: TransferPlan, seed: int) -> None:

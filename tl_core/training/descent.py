@@ -10,6 +10,7 @@ from torch import nn
 from tl_core.plan import Phase
 from tl_core.runs.events import RunEvent
 from tl_core.training.deciding import decide
+from tl_core.training.inputs import Inputs
 from tl_core.training.lessons import Lessons
 from tl_core.training.objectives import objective
 from tl_core.training.optimisers import make_optimiser
@@ -35,6 +36,8 @@ class Descent:
         """The first backbone stage that has learned in this phase."""
         self.epoch = self.waited = 0
         self.over = False
+        self.changing = False
+        """Whether it is between a plan and an edited one, where a checkpoint would be of neither."""
         self._clean()
 
     def _clean(self) -> None:
@@ -57,7 +60,7 @@ class Descent:
         inputs = yield from run.inputs(self.aim, again=saved is not None)
         if saved is not None:
             self._load(saved)
-        elif not run.fresh and run.best.score is None and self.aim.judged:
+        elif not run.fresh and run.best.score is None and self.aim.judged and len(run.judged(self.phase)):
             run.best.take((yield from run.validate(self.phase, inputs)), {})
         yield from decide(run, self.aim, inputs)
         self.lessons = Lessons(run, self.aim, inputs, self._optimiser(saved.under("moments") if saved else {}))
@@ -67,6 +70,7 @@ class Descent:
     def rebuild(self) -> Events:
         """Take up an edited phase: what learns now has its optimiser state or gets one, what is frozen loses it."""
         run, start = self.run, self.start
+        self.changing = True
         moments = self._moments()
         self.aim.phase = run.plan.phases[self.index]
         inputs = self.lessons.inputs
@@ -81,11 +85,16 @@ class Descent:
         self.lowest = min(self.lowest, self.start)
         self.lessons = Lessons(run, self.aim, inputs, self._optimiser(moments))
         self.watch.edited()
+        self.changing = False
 
     @property
     def start(self) -> int:
         """The first backbone stage that learns at present; the number of stages where the head alone does."""
         return self.run.start_of(self.phase)
+
+    def deepest(self) -> Inputs:
+        """Return inputs that run every stage which has learned in this phase, whatever was frozen since."""
+        return self.lessons.inputs if self.start == self.lowest else self.run.feed.prepared(self.lowest)
 
     def draw(self) -> None:
         """Draw the batches of the epoch, if they are not drawn yet."""
@@ -181,5 +190,5 @@ class Descent:
 def _like(parameter: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
     """Return a copy of `value` in the memory layout of its parameter, so that a step rounds as it would have."""
     if value.shape != parameter.shape:
-        return value.clone()
+        return value.to(parameter.device, copy=True)
     return torch.empty_like(parameter, requires_grad=False).copy_(value)

@@ -81,6 +81,9 @@ def refusal(run: Run, index: int, edit: Edit) -> Finding | None:
         if edit.rate is None or not math.isfinite(edit.rate):
             return _finding(f"The request to change {edit.group!r} names no rate.", "A rate is a number above 0.")
         changed = with_rate(run.plan, index, edit.group, edit.rate)
+        if not any(run.freezer.may_learn(name) for name in run.freezer.owned.get(edit.group, [""])):
+            hint = "Start a run whose plan names this group."
+            return _finding(f"{edit.group!r} holds no adapter, so nothing in it can learn.", hint)
         places = (f"phases/{index}/lr/{edit.group}",)
         wrong = [f for f in check(changed, groups) if f.level == "stop" and f.items == places]
         return _finding(wrong[0].message, wrong[0].hint) if wrong else None

@@ -62,12 +62,13 @@ class Feed:
             for done, total in self._store.probe(self._dataset, self._spec):
                 yield "features", done, total
             features = self._store.features(self._dataset, self._spec, self._plan.head.tap, self._plan.head.pool)
-            return PooledInputs(torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32)).to(device))
+            kept = torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32)).to(device)
+            return PooledInputs(kept, self._space.whole)
         source = self.prepared(0)
         kept = torch.zeros(self._space.main, len(model.head.mean), device=device)
         for done in _pool(model, source, rows, self._plan.batch_size, kept):
             yield "features", done, len(rows)
-        return PooledInputs(kept)
+        return PooledInputs(kept, self._space.whole)
 
     def staged(
         self, model: TransferModel, start: int, rows: np.ndarray, limit: int

@@ -14,15 +14,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from tl_core.errors import PlanError, RunError
-from tl_core.plan import TransferPlan
+from tl_core.errors import RunError
 from tl_core.runs.control import RunControl
 from tl_core.runs.events import Progress, RunEnded, RunEvent
 from tl_core.training.lessons import Lessons
 from tl_core.training.loop import load_best, train
 from tl_core.training.objectives import Objective, objective
 from tl_core.training.optimisers import make_optimiser
-from tl_core.training.rates import RateCurve, exploded, geometric, smooth, suggest
+from tl_core.training.rates import RateCurve, exploded, geometric, phase_of, smooth, suggest
 from tl_core.training.run import Run, Stopped, TrainJob
 
 LOW, HIGH = 1e-6, 1.0
@@ -47,17 +46,6 @@ def find_rate(
                 yield (yield from _test(run, index, steps))
         except Stopped:
             return
-
-
-def phase_of(plan: TransferPlan) -> int:
-    """Return the first phase that learns by steps. Raises PlanError where every phase is solved."""
-    found = [index for index, phase in enumerate(plan.phases) if phase.optimizer != "lbfgs"]
-    if not found:
-        raise PlanError(
-            "Every phase of this plan is solved exactly, so there is no learning rate to find.",
-            "Choose a strategy that fine-tunes some layers.",
-        )
-    return found[0]
 
 
 def _ready(job: TrainJob, control: RunControl, index: int) -> Generator[Progress, None, Run | None]:

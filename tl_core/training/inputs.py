@@ -42,10 +42,11 @@ class Inputs(Protocol):
 
 
 class PooledInputs:
-    """Pooled features `[N, D]` in memory: only the head runs."""
+    """Pooled features `[N, D]` in memory: only the head runs. A view counts as its item, its row modulo `whole`."""
 
-    def __init__(self, features: torch.Tensor) -> None:
+    def __init__(self, features: torch.Tensor, whole: int) -> None:
         self.features = features
+        self._whole = whole
         self.lengths: np.ndarray | None = None
         self._standardised: torch.Tensor | None = None
 
@@ -63,8 +64,9 @@ class PooledInputs:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Run the head."""
         assert self._standardised is not None
-        standardised = self._standardised[torch.from_numpy(rows)]
-        return self.features[torch.from_numpy(rows)], model.head.classify(mix(standardised) if mix else standardised)
+        places = torch.from_numpy(rows % self._whole)
+        standardised = self._standardised[places]
+        return self.features[places], model.head.classify(mix(standardised) if mix else standardised)
 
 
 class StagedInputs:
@@ -141,8 +143,9 @@ class CachedInputs(StagedInputs):
         return all(self._states[row] is not None for row in rows)
 
     def state(self, model: TransferModel, rows: np.ndarray, vary: bool = False) -> State:
-        """Return the batch as it was, padded with zeros where the items differ in length."""
+        """Return the batch as it was, padded with zeros where the items differ in length. Every row must be here."""
         kept = [state for row in rows if (state := self._states[row]) is not None]
+        assert len(kept) == len(rows), "a row was asked for that nobody said would be read"
         return tuple(_pad(tensors) for tensors in zip(*kept, strict=True))
 
 

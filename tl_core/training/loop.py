@@ -6,7 +6,7 @@ and steps through the rest. What is frozen has no gradient, no optimiser state, 
 statistics stay as they are.
 
 The best weights win: by validation accuracy, then loss, and what a phase starts from is a candidate too. They are
-in the run's folder when the run ends, however it ends.
+in the run's folder when the run ends, however it ends. A run that is stopped leaves its last checkpoint beside them.
 """
 
 import logging
@@ -55,8 +55,9 @@ def train(job: TrainJob, control: RunControl) -> Iterator[RunEvent]:
     """Execute the plan of a job, and yield what happens; the grammar is in tl_core/runs/events.py.
 
     Exactly one RunEnded comes, last, whatever goes wrong; a job that cannot start at all yields nothing else. The
-    best weights are then at job.folder / "best.safetensors", unless nothing was learned. A run that ended "failed",
-    or was killed, and has checkpoints is gone on with by a job with `resume`: bit for bit as if nothing had happened.
+    best weights are then at job.folder / "best.safetensors", unless nothing was learned. A run that ended "failed" or
+    "stopped", or was killed, and has checkpoints is gone on with by a job with `resume`: bit for bit as if nothing had
+    happened.
     """
     try:
         yield from _execute(job, control)
@@ -75,7 +76,7 @@ def _execute(job: TrainJob, control: RunControl) -> Events:
     yield RunResumed(run.step, first, saved.facts["epoch"], restarted=True) if saved else run.started()
     for finding in () if saved else doubts(run.plan, job.dataset):
         yield Noted(finding)
-    end = RunEnded("done", "Every phase of the plan was trained.")
+    end, stopped = RunEnded("done", "Every phase of the plan was trained."), False
     try:
         for index in range(first, len(run.plan.phases)):
             solve = run.plan.phases[index].optimizer == "lbfgs"
@@ -86,7 +87,7 @@ def _execute(job: TrainJob, control: RunControl) -> Events:
                 end = RunEnded("done", "The time budget was used up; the best weights so far were kept.")
                 break
     except Stopped:
-        end = _stopped(run)
+        end, stopped = _stopped(run), True
     except Diverged as error:
         end = _diverged(run, error)
     if not run.fresh:
@@ -96,7 +97,7 @@ def _execute(job: TrainJob, control: RunControl) -> Events:
     try:
         yield replace(end, at=time())
     finally:
-        run.checkpoints.clear()  # once whoever listens knows the end
+        run.checkpoints.clear(but_last=stopped)  # once whoever listens knows the end
 
 
 def _solve(run: Run, index: int) -> Events:
@@ -148,16 +149,23 @@ def _descend(run: Run, index: int, saved: Snapshot | None) -> Events:
     yield from descent.begin(saved)
     phase, watch = descent.phase, descent.watch
     yield PhaseStarted(index, phase.name, phase.epochs, dict(phase.lr), run.planned[index])
-    while not descent.over:
-        train_metrics = yield from _epoch(descent)
-        if descent.done:
-            yield from _judge(descent, train_metrics)
+    while descent.done or not descent.over:
+        try:
+            train_metrics = yield from _epoch(descent)
+            learned = descent.done > 0
+            if learned:
+                yield from _judge(descent, train_metrics)
+        except Stopped:
+            if run.step and not descent.changing:
+                _checkpoint(run, index, descent)
+            raise
+        if learned:
             yield from watch.report(descent.epoch - 1, descent.lessons.optimiser, last=descent.over)
         if not run.fresh:
             yield from _save(run)
         _checkpoint(run, index, descent)
     if descent.phase.blend and not run.spent():
-        yield from blend(run, descent.phase, descent.lessons.inputs)
+        yield from blend(run, descent.phase, descent.deepest())
     yield from _finish(run, index, descent.pace.steps, descent.lowest)
 
 
@@ -165,7 +173,8 @@ def _judge(descent: Descent, train_metrics: dict[str, float]) -> Events:
     """End an epoch: measure it, keep it where it is the best, and see whether the phase goes on."""
     run, phase, epoch = descent.run, descent.phase, descent.epoch
     validation = (yield from run.validate(phase, descent.lessons.inputs)) if descent.aim.judged else {}
-    if not math.isfinite(validation.get("loss", 0.0)):  # the epoch's last step broke the weights
+    # the epoch's last step broke the weights: validation sees it, and where there is none its gradient tells
+    if not math.isfinite(validation["loss"] if validation else float(run.gradient)):
         raise Diverged(run.step)
     better = run.best.offer(validation, train_metrics)
     run.fresh = run.fresh and HEAD not in phase.lr
@@ -184,7 +193,7 @@ def _epoch(descent: Descent) -> Generator[RunEvent, None, dict[str, float]]:
     """Learn from what is left of the epoch; return mean loss and accuracy of the batches as they were learned from."""
     run, pace = descent.run, descent.pace
     descent.draw()
-    while descent.todo and not (descent.done and run.spent()):
+    while descent.todo and not descent.over and not (descent.done and run.spent()):
         if (yield from obey(descent)):
             descent.over = True
             break
@@ -200,7 +209,7 @@ def _epoch(descent: Descent) -> Generator[RunEvent, None, dict[str, float]]:
             yield _note("memory", f"The memory was not enough, so a step now takes {run.at_once} items at a time.")
             continue
         descent.learned(batch, hits)
-        pace.record(loss, len(batch))
+        pace.record(loss, len(batch), run.terms.taken())
         if run.due():
             descent.loss = pace.settle(descent.loss)
             yield pace.event(rates)
@@ -238,12 +247,13 @@ def _stopped(run: Run) -> RunEnded:
 
 def _diverged(run: Run, error: Diverged) -> RunEnded:
     run.best.restore()
+    what, hint = "the loss", "Learning rates that are too high do this. Divide them by ten, or add a warm-up"
+    if error.penalty:
+        what = f"the penalty {error.penalty!r}"
+        hint = f"Divide the strength of {error.penalty!r} by ten, or take it out of the plan"
     kept = "" if run.fresh else " The best weights from before were kept."
-    return RunEnded(
-        "failed",
-        f"Training went wrong at step {error.step}: the loss is no longer a number.{kept}",
-        "Learning rates that are too high do this. Divide them by ten, or add a warm-up, and start again.",
-    )
+    reason = f"Training went wrong at step {error.step}: {what} is no longer a number.{kept}"
+    return RunEnded("failed", reason, f"{hint}, and start again.")
 
 
 def _save(run: Run, now: bool = False) -> Events:

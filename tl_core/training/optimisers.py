@@ -23,7 +23,7 @@ class Freezer:
     ) -> None:
         """Take the tensors of each group; those that `may_learn` refuses (below an adapter) never move."""
         self.owned = owned
-        self._may_learn = may_learn
+        self.may_learn = may_learn
         self._model = model
         self._group_of = {name: group for group, names in owned.items() for name in names}
         self._module_groups = _module_groups(model, self._group_of)
@@ -36,7 +36,7 @@ class Freezer:
     def thaw_only(self, moving: Collection[str]) -> None:
         """Freeze every group but the moving ones: no gradient, and evaluation mode."""
         for name, parameter in self._model.named_parameters():
-            parameter.requires_grad_(self._group_of[name] in moving and self._may_learn(name))
+            parameter.requires_grad_(self._group_of[name] in moving and self.may_learn(name))
             parameter.grad = None
         self.training_mode(moving)
 

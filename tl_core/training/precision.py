@@ -21,6 +21,8 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from tl_core.layers import is_adapter
+
 SHARE = 0.02
 """Largest part of a phase's time that the measurement may take."""
 ROUNDS = (3, 9)
@@ -91,10 +93,13 @@ def autocast(precision: Precision, device: torch.device) -> Iterator[None]:
 
 
 def lay_out(model: nn.Module, precision: Precision) -> None:
-    """Lay the weights of convolutions out as the choice says; every value stays what it is."""
+    """Lay the weights of convolutions out as the choice says; every value stays what it is.
+
+    Those of adapters stay plain: peft looks at them as matrices.
+    """
     layout = torch.channels_last if precision.channels_last else torch.contiguous_format
-    for parameter in model.parameters():
-        if parameter.ndim == 4:
+    for name, parameter in model.named_parameters():
+        if parameter.ndim == 4 and not is_adapter(name):
             parameter.data = parameter.data.contiguous(memory_format=layout)
 
 
@@ -121,7 +126,7 @@ def pays(model: nn.Module, device: torch.device, steps: int) -> bool:
 
 def _ways(model: nn.Module, device: torch.device) -> list[Precision]:
     """Return what is tried, the reference first: float32 in the present layout. bfloat16 goes channels last."""
-    kernels = [parameter for parameter in model.parameters() if parameter.ndim == 4]
+    kernels = [p for name, p in model.named_parameters() if p.ndim == 4 and not is_adapter(name)]
     if not kernels:
         return [Precision(), Precision("bfloat16")]
     present = any(not kernel.is_contiguous() for kernel in kernels)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from tl_core.errors import PlanError
 from tl_core.plan import TransferPlan
 from tl_core.plan.checks import MAX_RATE
 
@@ -33,6 +34,17 @@ class RateCurve:
     present: float
     seed: int
     rule: str = RULE
+
+
+def phase_of(plan: TransferPlan) -> int:
+    """Return the first phase that learns by steps. Raises PlanError where every phase is solved."""
+    found = [index for index, phase in enumerate(plan.phases) if phase.optimizer != "lbfgs"]
+    if not found:
+        raise PlanError(
+            "Every phase of this plan is solved exactly, so there is no learning rate to find.",
+            "Choose a strategy that fine-tunes some layers.",
+        )
+    return found[0]
 
 
 def geometric(low: float, high: float, steps: int) -> list[float]:

@@ -17,7 +17,7 @@ from tl_core.data.dataset import Dataset
 from tl_core.errors import DataError, PlanError, RunError
 from tl_core.features import FeatureStore
 from tl_core.layers import HEAD
-from tl_core.penalties import Need, check_penalties
+from tl_core.penalties import Need, at_hand, check_penalties
 from tl_core.plan import Phase, TransferPlan, require
 from tl_core.runs.control import RunControl
 from tl_core.runs.events import Noted, PlanEdited, Progress, RunEvent, RunStarted
@@ -29,7 +29,7 @@ from tl_core.training.inputs import Inputs
 from tl_core.training.model import build_model, groups_of
 from tl_core.training.objectives import Objective, objective
 from tl_core.training.optimisers import Freezer
-from tl_core.training.precision import Precision
+from tl_core.training.precision import Precision, lay_out
 from tl_core.training.snapshots import Checkpoints, Snapshot
 from tl_core.training.space import ItemSpace
 from tl_core.training.terms import Terms
@@ -77,14 +77,8 @@ class TrainJob:
     @property
     def have(self) -> tuple[Need, ...]:
         """What there is beside the data set, for the penalties that need it."""
-        whole = self.plan.head.tap in (None, *(group.name for group in self.spec.groups[-1:]))
-        found: list[tuple[Need, bool]] = [
-            ("source", self.source is not None),
-            ("target", self.target is not None),
-            ("teacher", self.teacher is not None),
-            ("original_head", self.spec.original_head is not None and whole),
-        ]
-        return tuple(need for need, there in found if there)
+        beside = (one is not None for one in (self.source, self.target, self.teacher))
+        return at_hand(self.plan, self.spec, *beside)
 
 
 Made = TypeVar("Made")
@@ -95,11 +89,11 @@ class Stopped(Exception):
 
 
 class Diverged(Exception):
-    """The loss is no longer a number, since step `step`."""
+    """The loss is no longer a number, since step `step`; `penalty` names the term that alone is none, if one is."""
 
-    def __init__(self, step: int) -> None:
+    def __init__(self, step: int, penalty: str = "") -> None:
         super().__init__(step)
-        self.step = step
+        self.step, self.penalty = step, penalty
 
 
 class Run:
@@ -127,6 +121,8 @@ class Run:
         self.labels = self.space.labels.to(self.device)
         self.first: dict[str, torch.Tensor] = {}
         self.remembered: set[str] = set()
+        self.touched: set[str] = set()
+        """Tensors that some phase has let learn so far; no other can differ from what it was at first."""
         self.begun: dict[str, torch.Tensor] = {}
         """What a phase that ends in a blend began with."""
         self.remember({group for phase in job.plan.phases for group in phase.lr})
@@ -220,6 +216,7 @@ class Run:
         """Let the groups of a phase learn and no others; the best weights cover what may change."""
         self.freezer.thaw_only(phase.lr)
         names = [name for group in phase.lr for name in self.freezer.owned[group]]
+        self.touched.update(names)
         (self.best.extend if again else self.best.watch)(names)
         state, known = self.model.state_dict(), self.begun if again else {}
         fresh = {n: state[n].clone() for n in names if phase.blend and n in state and n not in known}
@@ -229,7 +226,7 @@ class Run:
         """Let the model compute as it did when it was built: what a phase decided about numbers ends with it."""
         self.model.precision = Precision()
         if self.job.spec.modality == "image":  # the layout that convolutions are faster in, on CPUs and GPUs alike
-            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            lay_out(self.model, Precision(channels_last=True))
 
     def remember(self, groups: Collection[str]) -> None:
         """Keep the present values of the backbone tensors of some groups as the ones that the run began with."""

@@ -74,9 +74,10 @@ class Checkpoints:
                 shutil.rmtree(path, ignore_errors=True)
         return None
 
-    def clear(self) -> None:
-        """Remove every checkpoint."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+    def clear(self, but_last: bool = False) -> None:
+        """Remove every checkpoint, or all but the last one."""
+        for old in self._all()[:-1] if but_last else [self._folder]:
+            shutil.rmtree(old, ignore_errors=True)
 
     def _all(self) -> list[Path]:
         """Return the checkpoints' folders, oldest first."""

@@ -1,12 +1,13 @@
 """The item space of a run: its own items, then the source's, the target's, then fixed views, under one row number."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 
 import numpy as np
 import torch
 
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
+from tl_core.errors import DataError
 from tl_core.features import FeatureStore
 from tl_core.penalties import Side
 
@@ -15,11 +16,15 @@ Vary = Callable[[torch.Tensor, int], torch.Tensor]
 
 
 class ItemSpace(Sequence[torch.Tensor]):
-    """Prepared items by row. Row r + v * whole is view v of row r, for v in 1..views."""
+    """Prepared items by row. Row r + v * whole is view v of row r, for v in 1..views.
+
+    `source` and `target` leave out what is also a validation or test item of the run: nothing may learn from those.
+    """
 
     def __init__(
         self, main: Dataset, spec: BackboneSpec, store: FeatureStore, source: Dataset | None, target: Dataset | None
     ) -> None:
+        """Raise DataError where nothing of the source or the target is left."""
         sets = [one for one in (main, source, target) if one is not None]
         self._parts = [store.prepared(one, spec) for one in sets]
         self._ends = np.cumsum([len(part) for part in self._parts])
@@ -33,8 +38,10 @@ class ItemSpace(Sequence[torch.Tensor]):
         self.labels = torch.full((self.whole,), -1, dtype=torch.int64)
         """Labels of the run's own items `[N]`, -1 elsewhere."""
         self.labels[: self.main] = torch.tensor(main.labels)
-        self.source = _side(source, self.main) if source is not None else None
-        self.target = _side(target, self.whole - len(target.items)) if target is not None else None
+        judges = set(main.items["digest"].to_numpy()[main.rows("validation", "test")])
+        self.source = _side(source, self.main, judges, "source") if source is not None else None
+        end = self.whole
+        self.target = _side(target, end - len(target.items), judges, "target") if target is not None else None
         self.views = 0
         self._vary: Vary | None = None
 
@@ -63,6 +70,12 @@ class ItemSpace(Sequence[torch.Tensor]):
         return prepared
 
 
-def _side(dataset: Dataset, offset: int) -> Side:
-    """Return every item of a second data set, at its place in the item space."""
-    return Side(np.arange(len(dataset.items)) + offset, torch.tensor(dataset.labels), tuple(dataset.classes))
+def _side(dataset: Dataset, offset: int, judges: Set[str], what: str) -> Side:
+    """Return the items of a second data set that judge nothing, at their places in the item space."""
+    kept = np.flatnonzero(~dataset.items["digest"].isin(judges).to_numpy())
+    if not len(kept):
+        raise DataError(
+            f"Every item of the {what} {dataset.name!r} is a validation or test item of the data to learn.",
+            f"Those may only judge. Give other items as the {what}.",
+        )
+    return Side(kept + offset, torch.tensor(dataset.labels[kept]), tuple(dataset.classes))

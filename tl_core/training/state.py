@@ -26,13 +26,12 @@ def capture(run: Run, index: int, descent: Descent | None = None) -> Snapshot:
         descent.loss = descent.pace.settle(descent.loss)
     tensors, model = {}, run.model.state_dict()
     for name in [*run.first, *run.freezer.owned[HEAD]]:
-        if name not in run.first or not torch.equal(model[name], run.first[name]):
+        if name not in run.first or (name in run.touched and not torch.equal(model[name], run.first[name])):
             tensors[f"model/{name}"] = model[name]
     best = run.best.state()
     for name, tensor in best.items():
         if not torch.equal(tensor, model[name]):
             tensors[f"best/{name}"] = tensor
-    tensors |= {f"begun/{name}": tensor for name, tensor in run.begun.items()}
     for name, tensor in run.begun.items():
         if name not in run.first or not torch.equal(tensor, run.first[name]):
             tensors[f"begun/{name}"] = tensor
@@ -70,10 +69,10 @@ def restore(run: Run, saved: Snapshot) -> int:
     model = run.model.state_dict()
     for name, tensor in saved.under("model").items():
         model[name].copy_(tensor)
+        run.touched.add(name)
     best = saved.under("best")
     kept = {name: best.get(name, model[name]).to(model[name].device) for name in facts["best"]["kept"]}
     run.best.load(facts["best"]["score"], facts["best"]["accuracy"], kept)
-    run.begun = {name: tensor.to(model[name].device) for name, tensor in saved.under("begun").items()}
     began = saved.under("begun")
     run.begun = {name: began[name].to(run.device) if name in began else run.first[name] for name in facts["begun"]}
     for name in NUMBERS:

@@ -45,7 +45,12 @@ class Terms:
         if not self._terms:
             return np.zeros(0, dtype=np.int64)
         sides = [side.rows for side in (self._run.space.source, self._run.space.target) if side is not None]
-        return np.concatenate([*sides, self._learned_from() if not self.ready else np.zeros(0, dtype=np.int64)])
+        return np.concatenate([*sides, np.zeros(0, dtype=np.int64) if self._known else self._learned_from()])
+
+    @property
+    def _known(self) -> bool:
+        """Whether what the terms look for once was found, in this process or before the run was interrupted."""
+        return self.ready or self.waiting is not None
 
     def prepare(self, inputs: StagedInputs) -> Generator[Stage, None, Ground]:
         """Let every term look at the model and the items; returns the ground, for its notes."""
@@ -89,9 +94,8 @@ class Terms:
         """Return the lesson's loss with every term added, each times its strength."""
         if not self._terms or not self.ready or lesson.pooled is None or lesson.logits is None or lesson.labels is None:
             return lesson.loss
-        rows = rows % self._run.space.whole
         batch = Batch(
-            rows, lesson.pooled, lesson.logits, lesson.labels, self._run.step, position,
+            rows % self._run.space.whole, lesson.pooled, lesson.logits, lesson.labels, self._run.step, position,
             self._beside(rows, lesson.pooled, inputs), lesson.mix,
         )  # fmt: skip
         if self._at != self._run.step:
@@ -103,6 +107,10 @@ class Terms:
             self._sums[name] = self._sums.get(name, 0) + size.detach() * len(rows)
             total = total + size
         return total
+
+    def taken(self) -> Mapping[str, torch.Tensor]:
+        """Return each term of the step just taken, times a positive number, unread; nothing where it had none."""
+        return self._sums if self._at == self._run.step - 1 else {}
 
     def sizes(self) -> dict[str, float]:
         """Return the size of each term at the last step that had terms, its strength included."""
@@ -130,14 +138,21 @@ class Terms:
         return [i for i, phase in phases if phase.objective == "labels" and run.start_of(phase) < run.model.stages]
 
     def _learned_from(self) -> np.ndarray:
-        """Return every row that a step with terms may learn from."""
+        """Return every row that a step with terms may learn from, also once an edit thaws the backbone."""
         run = self._run
-        phases = [run.plan.phases[index] for index in self._guarded()] or run.plan.phases
-        return np.unique(np.concatenate([run.rows(phase) for phase in phases]))
+        stepped = [p for p in run.plan.phases if p.objective == "labels" and p.optimizer != "lbfgs"]
+        return np.unique(np.concatenate([run.rows(phase) for phase in stepped or run.plan.phases]))
+
+    def _side(self) -> Side:
+        """Return these rows, without the labels by which the first phase that has terms is judged."""
+        run, rows = self._run, self._learned_from()
+        labels = run.labels[torch.from_numpy(rows)]
+        for index in self._guarded()[:1]:
+            labels[torch.from_numpy(np.isin(rows, run.judged(run.plan.phases[index])))] = -1
+        return Side(rows, labels, tuple(run.job.dataset.classes))
 
     def _ground(self, inputs: StagedInputs) -> Ground:
         run = self._run
-        rows = self._learned_from()
         needs = {need for name in self._terms for need in PENALTIES[name].needs}
         # a later phase may move stages that the present one has cached the output of
         lowest = min((run.start_of(run.plan.phases[index]) for index in self._guarded()), default=inputs.start)
@@ -145,7 +160,7 @@ class Terms:
         return Ground(
             model=run.model,
             start=run.first,
-            train=Side(rows, run.labels[torch.from_numpy(rows)], tuple(run.job.dataset.classes)),
+            train=self._side(),
             features=lambda some: deep.features(run.model, some),
             linear=self._linear,
             batch_size=run.plan.batch_size,

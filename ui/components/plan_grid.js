@@ -69,8 +69,8 @@ export default function (component) {
   const head = root.querySelector("thead");
   const body = root.querySelector("tbody");
   const table = root.querySelector("table");
-  table.style.minWidth = `${9.5 + 9 * data.phases.length}rem`;
-  table.style.maxWidth = `${9.5 + 20 * data.phases.length}rem`;
+  table.style.minWidth = `${15 + 9 * data.phases.length}rem`;
+  table.style.maxWidth = `${15 + 20 * data.phases.length}rem`;
   fit(head, 1, () => node("tr", ""));
   fit(head.firstChild, data.phases.length + 1, () => node("th", ""));
   head.firstChild.firstChild.replaceChildren(node("span", "quiet", "Layer group"));
@@ -79,11 +79,11 @@ export default function (component) {
   data.rows.forEach((row, y) => {
     const line = body.children[y];
     if (!line.firstChild) line.appendChild(node("th", "")).scope = "row";
-    line.firstChild.replaceChildren(node("span", "name", row.name), node("span", "count number quiet", row.parameters));
+    line.firstChild.replaceChildren(node("span", "name", row.title), node("span", "count number quiet", row.parameters));
     while (line.children.length > row.cells.length + 1) line.lastChild.remove();
     row.cells.forEach((cell, x) => {
       const holder = line.children[x + 1] ?? line.appendChild(node("td", ""));
-      const label = `${row.name}, phase ${x + 1}: ${cell.word}${cell.rate ? ", rate " + cell.rate : ""}. Change`;
+      const label = `${row.title}, phase ${x + 1}: ${cell.word}${cell.rate ? ", rate " + cell.rate : ""}. Change`;
       const drawn = drawCell(holder, cell, label, data);
       const chosen = data.selected && data.selected.phase === x && data.selected.group === row.name;
       drawn.dataset.at = `${y}:${x}`;

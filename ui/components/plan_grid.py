@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from tl_core.layers import HEAD
+from tl_core.layers import HEAD, titles
 from tl_core.plan import Phase, TransferPlan
 from ui.components.palette import WORDS, State, asset, count_text, rate_text, state_of
 
@@ -16,6 +16,9 @@ SCHEDULES = {
     "slanted": "slanted triangle",
     "one_cycle": "one cycle",
 }
+
+OBJECTIVES = {"masked": "fills in what is hidden", "contrastive": "sorts items by label"}
+"""What a phase learns where it is not the labels themselves."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ def _phase(phase: Phase) -> dict[str, str]:
     notes = [] if solved else [SCHEDULES[phase.schedule]]
     if phase.warmup and not solved:
         notes.append(f"{phase.warmup:.0%} warm-up")
+    if phase.objective in OBJECTIVES:
+        notes.insert(0, OBJECTIVES[phase.objective])
     if phase.patience:
         notes.append(f"stops early after {phase.patience}")
     return {"name": phase.name, "epochs": epochs, "notes": ", ".join(notes)}
@@ -55,10 +60,11 @@ def _cell(phase: Phase, group: str, unused: set[str]) -> dict[str, str]:
 def grid_data(plan: TransferPlan, groups: Sequence[str], parameters: Mapping[str, int] | None = None) -> dict:
     """Return what the drawing needs. `groups` go from the input to the head; the head is added where it is missing."""
     names = [*(group for group in groups if group != HEAD), HEAD]
-    unused = unused_groups(plan, names)
+    unused, told = unused_groups(plan, names), titles(names)
     rows = [
         {
             "name": name,
+            "title": told[name],
             "parameters": count_text(parameters[name]) if parameters and name in parameters else "",
             "cells": [_cell(phase, name, unused) for phase in plan.phases],
         }

@@ -27,6 +27,10 @@ def class_weights(kind: str, labels: torch.Tensor, n_classes: int) -> torch.Tens
     return weights
 
 
+LEAST = 0.01
+"""The least alpha that mixup draws with: below, torch's draws underflow to a half, the opposite of little mixing."""
+
+
 class Labels(Objective):
     """Mean cross-entropy of a batch; with class weights, the weighted sum over the batch's summed weights."""
 
@@ -40,7 +44,8 @@ class Labels(Objective):
         plan, truth = self.run.plan.loss, self.run.labels[torch.from_numpy(rows % self.run.space.whole)]
         mix = None
         if plan.mixup > 0 and len(rows) > 1:
-            share = float(torch.distributions.Beta(plan.mixup, plan.mixup).sample())
+            alpha = max(plan.mixup, LEAST)
+            share = float(torch.distributions.Beta(alpha, alpha).sample())
             mix = Mix(torch.randperm(len(rows), device=truth.device), max(share, 1.0 - share))
         pooled, logits = inputs.learn(self.run.model, rows, mix)
         loss = self._loss(logits, truth)

@@ -1,0 +1,188 @@
+"""A second data set, a teacher, and what the plan page says beside its drawing."""
+
+from dataclasses import replace
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.pages import scripted
+from tests.pages.conftest import PAGES, said
+from tests.tiny import make_texts, write_dataset
+from tl_core.data.dataset import Dataset
+from tl_core.plan import Adapter, Augment, Loss, Penalty, Phase
+from tl_core.runs.events import RunEnded
+from tl_core.runs.store import RunStore
+from tl_core.types import load
+from tl_core.workspace import Workspace, read_json
+from ui import plan_words
+from ui.session import Session
+
+pytestmark = pytest.mark.usefixtures("tiny_backbones")
+SIDES = ("target", "source", "teacher")
+
+
+@pytest.fixture
+def store(workspace: Workspace) -> RunStore:
+    return RunStore(workspace)
+
+
+@pytest.fixture
+def second(workspace: Workspace, tiny_images: Dataset) -> Dataset:
+    """Another data set of pictures, with other classes."""
+    rows = tiny_images.items.iloc[:6].to_dict("records")
+    for number, row in enumerate(rows):
+        row["label"] = number % 2
+    return write_dataset(workspace, "others", "image", rows, 2)
+
+
+def draft(workspace: Workspace) -> Session:
+    return load(Session, read_json(next(workspace.folder("projects").glob("*.json"))))
+
+
+def open_page(app: AppTest, page: str, workspace: Workspace, dataset: Dataset, **fields: object) -> AppTest:
+    plan = replace(scripted.PLAN, **fields)  # type: ignore[arg-type]
+    app.query_params["project"] = scripted.project(workspace, dataset, plan)
+    app.run()
+    app.switch_page(PAGES[page]).run()
+    assert not app.exception
+    return app
+
+
+def box(app: AppTest, side: str, dataset: Dataset):  # type: ignore[no-untyped-def]
+    return app.selectbox(key=f"plan_beside_{side}_{dataset.fingerprint}")
+
+
+def test_nothing_is_chosen_at_first_and_only_what_fits_is_listed(
+    app: AppTest, workspace: Workspace, tiny_images: Dataset, second: Dataset, store: RunStore
+) -> None:
+    make_texts(workspace)
+    scripted.finished(store, second)  # of other classes
+    scripted.write_run(store, scripted.task(tiny_images), [RunEnded("failed", "No.")])
+    good = scripted.finished(store, tiny_images)
+    open_page(app, "plan", workspace, tiny_images)
+    for side in SIDES:
+        assert box(app, side, tiny_images).value == ""
+        assert len(box(app, side, tiny_images).options) == 2
+    assert box(app, "target", tiny_images).options[1].startswith("others · 6 images")
+    assert store.state(good).name in box(app, "teacher", tiny_images).options[1]
+
+
+def test_without_other_data_it_says_how_to_bring_some(app: AppTest, workspace: Workspace, tiny_images: Dataset) -> None:
+    open_page(app, "plan", workspace, tiny_images)
+    assert all(box(app, side, tiny_images).disabled for side in SIDES)
+    assert "begin a new project" in said(app)
+
+
+def test_a_choice_opens_its_guards_lasts_and_reaches_the_training(
+    app: AppTest, workspace: Workspace, tiny_images: Dataset, second: Dataset, store: RunStore
+) -> None:
+    open_page(app, "plan", workspace, tiny_images)
+    app.button(key="plan_choose_full").click().run()
+    assert app.toggle(key="plan_guard_mmd_False").disabled
+    box(app, "target", tiny_images).set_value(second.fingerprint).run()
+    assert draft(workspace).target == second.fingerprint
+    assert "Nothing in this plan uses it yet" in said(app)
+    assert not app.toggle(key="plan_guard_mmd_False").disabled
+    assert app.toggle(key="plan_guard_replay_False").disabled
+    app.toggle(key="plan_guard_mmd_False").set_value(True).run()
+    app.switch_page(PAGES["train"]).run()
+    app.switch_page(PAGES["plan"]).run()
+    assert box(app, "target", tiny_images).value == second.fingerprint
+    again = AppTest.from_file(app._script_path, default_timeout=60)  # a reload: nothing but the address is left
+    again.query_params["project"] = "0123abcd"
+    again.run()
+    again.switch_page(PAGES["train"]).run()
+    assert "Make source and target alike (MMD), strength 1." in said(again)
+    again.toggle(key="train_scratch").set_value(False).run()
+    again.button(key="train_start").click().run()
+    task = store.list()[0].task
+    assert (task.target, task.source, task.teacher) == (second.fingerprint, "", "")
+
+
+def test_what_no_part_of_the_plan_uses_is_not_given_to_the_training(
+    app: AppTest, workspace: Workspace, tiny_images: Dataset, second: Dataset, store: RunStore
+) -> None:
+    open_page(app, "plan", workspace, tiny_images)
+    box(app, "source", tiny_images).set_value(second.fingerprint).run()
+    app.switch_page(PAGES["train"]).run()
+    app.button(key="train_start").click().run()
+    assert draft(workspace).source == second.fingerprint
+    assert {state.task.source for state in store.list()} == {""}
+
+
+def test_a_plan_that_lacks_its_teacher_cannot_start(
+    app: AppTest, workspace: Workspace, tiny_images: Dataset, store: RunStore
+) -> None:
+    run = scripted.finished(store, tiny_images)
+    open_page(app, "plan", workspace, tiny_images)
+    app.button(key="plan_choose_distil").click().run()
+    assert "needs a trained teacher" in app.error[0].value
+    assert app.button(key="rail_next").disabled
+    app.switch_page(PAGES["train"]).run()
+    assert app.button(key="train_start").disabled
+    app.switch_page(PAGES["plan"]).run()
+    box(app, "teacher", tiny_images).set_value(run).run()
+    assert not app.error
+    app.switch_page(PAGES["train"]).run()
+    app.button(key="train_start").click().run()
+    baseline, training = store.list()[:2]
+    assert training.task.teacher == run
+    assert (baseline.task.compare_to, baseline.task.teacher) == (training.id, "")
+
+
+def test_start_again_keeps_what_was_beside(
+    app: AppTest, workspace: Workspace, tiny_images: Dataset, second: Dataset, store: RunStore
+) -> None:
+    asked = scripted.task(tiny_images, target=second.fingerprint)
+    run = scripted.write_run(store, asked, [RunEnded("failed", "The memory was not enough.")])
+    app.query_params["project"] = scripted.project(workspace, tiny_images, run=run)
+    app.run()
+    app.switch_page(PAGES["train"]).run()
+    app.button(key="train_again").click().run()
+    assert store.list()[0].task == asked
+
+
+def test_another_data_set_starts_with_nothing_beside(
+    app: AppTest, workspace: Workspace, tiny_images: Dataset, second: Dataset
+) -> None:
+    open_page(app, "plan", workspace, tiny_images)
+    box(app, "target", tiny_images).set_value(second.fingerprint).run()
+    app.session_state["data_choosing"] = True
+    app.switch_page(PAGES["data"]).run()
+    app.button(key=f"data_open_{second.fingerprint}").click().run()
+    now = draft(workspace)
+    assert (now.dataset, now.target) == (second.fingerprint, "")
+
+
+def test_a_strategy_is_doubted_by_what_there_is(
+    app: AppTest, workspace: Workspace, tiny_images: Dataset, second: Dataset
+) -> None:
+    open_page(app, "plan", workspace, tiny_images)
+    app.button(key="plan_choose_domain_adaptive").click().run()
+    before = said(app)
+    box(app, "target", tiny_images).set_value(second.fingerprint).run()
+    assert "The plan uses it" in said(app)
+    doubts = [text for text in before.splitlines() if "unlabelled" in text and text not in said(app)]
+    assert doubts
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"adapter": Adapter("dora", 4)}, "Adapters (DoRA, rank 4)"),
+        ({"adapter": Adapter("ia3")}, "Adapters (IA3)"),
+        ({"augment": Augment("strong")}, "varied strongly, anew in every epoch"),
+        ({"augment": Augment("light", 3)}, "a little, as 3 fixed variations"),
+        ({"loss": Loss("balanced")}, "rare classes"),
+        ({"loss": Loss(label_smoothing=0.1)}, "softened by 10%"),
+        ({"loss": Loss(mixup=0.2)}, "mixup, alpha 0.2"),
+        ({"precision": "bfloat16"}, "16 bits"),
+        ({"penalties": (Penalty("l2_sp", 0.5),)}, "strength 0.5"),
+        ({"phases": (Phase("fill in", 2, {"top": 1e-4}, objective="masked"),)}, "hidden"),
+        ({"phases": (Phase("pairs", 2, {"top": 1e-4}, objective="contrastive", draws=64),)}, "64 items are drawn"),
+        ({"phases": (Phase("all", 2, {"top": 1e-4}, blend=True),)}, "ends in a blend"),
+    ],
+)
+def test_the_plan_says_what_its_drawing_does_not_show(fields: dict, words: str) -> None:
+    assert not list(plan_words.lines(scripted.PLAN))
+    assert words in " ".join(plan_words.lines(replace(scripted.PLAN, **fields)))

@@ -1,0 +1,79 @@
+"""What the penalties of a run get to see: never the labels, and never the items, that judge it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tests.penalties.helpers import equipped, prepared, second_images, term_of, with_penalty
+from tests.tiny import write_dataset
+from tests.training.helpers import SOLVED, descent, make_job
+from tests.training.test_edits import edited, rate, run_with
+from tl_core.plan import Phase
+from tl_core.runs.control import MemoryControl
+from tl_core.training.loop import train
+from tl_core.training.run import Run
+
+TUNE = descent(["top", "head"], 1)
+MORE = replace(TUNE, name="more", fit_on="train+validation")
+
+
+def test_labels_that_judge_the_first_phase_are_not_seen_before_a_later_one_learns_from_them(tiny_images, monkeypatch):
+    """The head that KL has solved is the same whatever the validation items are called."""
+    job = with_penalty(make_job(tiny_images, [TUNE, MORE]), "kl")
+    plain, _ = prepared(job)
+    make = Run.__init__
+
+    def mislabelled(run, *args):
+        make(run, *args)
+        run.labels[torch.from_numpy(tiny_images.rows("validation"))] = 0
+
+    monkeypatch.setattr(Run, "__init__", mislabelled)
+    other, _ = prepared(job)
+    one, two = (term_of(run).state() for run in (plain, other))
+    assert set(one["rows"].tolist()) == set(tiny_images.rows("train", "validation"))
+    assert torch.equal(one["log_p"], two["log_p"])
+
+
+def test_a_phase_that_an_edit_thaws_has_every_item_on_record(tiny_images):
+    last = Phase("last", 2, {"head": 1e-3}, fit_on="train+validation")
+    job = with_penalty(make_job(tiny_images, [TUNE, last]), "kl")
+    first = len(tiny_images.rows("train")) // 4 + 1
+    events = run_with(job, {first + 2: [rate("top", 1e-3)]})
+    assert [(e.phase, e.group) for e in edited(events)] == [(1, "top")]
+    assert events[-1].status == "done", events[-1]
+
+
+def copy_of(dataset, workspace, rows, labels=None):
+    """A second data set of some of the run's own items."""
+    items = dataset.items.iloc[rows].assign(path=[str(dataset.folder / p) for p in dataset.items["path"].iloc[rows]])
+    if labels is not None:
+        items["label"] = labels
+    return write_dataset(workspace, "copy", "image", items.to_dict("records"), 3)
+
+
+def test_items_that_judge_the_run_are_in_no_second_data_set(tiny_images, workspace):
+    copy = copy_of(tiny_images, workspace, np.arange(len(tiny_images.items)))
+    found = Run(make_job(tiny_images, [SOLVED, TUNE], source=copy, target=copy), MemoryControl())
+    own, n = tiny_images.rows("train"), len(tiny_images.items)
+    assert found.space.source.rows.tolist() == (own + n).tolist()
+    assert found.space.source.labels.tolist() == tiny_images.labels[own].tolist()
+    assert found.space.target.rows.tolist() == (own + 2 * n).tolist()
+
+
+def test_a_second_data_set_of_nothing_else_is_refused(tiny_images, workspace):
+    copy = copy_of(tiny_images, workspace, tiny_images.rows("test"))
+    (ended,) = list(train(make_job(tiny_images, [SOLVED, TUNE], source=copy), MemoryControl()))
+    assert ended.status == "failed"
+    assert "validation or test item of the data to learn" in ended.reason
+
+
+@pytest.mark.parametrize("name", ["ewc", "replay"])
+def test_a_source_without_labels_is_told_plainly(tiny_images, workspace, name):
+    other = second_images(workspace, classes=4)
+    unknown = write_dataset(workspace, "unlabelled", "image", other.items.assign(label=-1).to_dict("records"), 4)
+    (unknown.folder / "images").symlink_to(other.folder / "images")
+    job = with_penalty(replace(equipped(tiny_images, workspace, (SOLVED, TUNE)), source=unknown), name)
+    ended = list(train(job, MemoryControl()))[-1]
+    assert (ended.status, ended.reason) == ("failed", "No item of the source has a label.")

@@ -1,0 +1,43 @@
+"""`python -m tl_core.jobs.preview DATASET BACKBONE POLICY OUT`: one picture that shows how training pictures vary.
+
+For processes that hold no torch: each line is a training picture as it is, then variations of it.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tl_core.backbones.spec import BACKBONES
+from tl_core.data.dataset import Dataset
+from tl_core.errors import GraftError
+
+LINES, VARIATIONS = 3, 5
+GAP = 4
+
+
+def sheet(dataset: Dataset, backbone: str, policy: str) -> Image.Image:
+    """Return the picture. Raises PlanError where the backbone takes no pictures or there is no such policy."""
+    from tl_core.training.augment import preview
+
+    rows = dataset.rows("train")
+    chosen = rows[np.linspace(0, len(rows) - 1, min(LINES, len(rows))).astype(int)]
+    shown = preview(dataset, BACKBONES[backbone], policy, chosen.tolist(), VARIATIONS)
+    high, wide = shown[0][0].shape[:2]
+    lines, columns = len(shown), VARIATIONS + 1
+    empty = (lines * (high + GAP) - GAP, columns * (wide + GAP) - GAP, 4)
+    pixels = np.zeros(empty, dtype=np.uint8)  # the gaps are clear, so that they suit any background
+    for line, pictures in enumerate(shown):
+        for column, picture in enumerate(pictures):
+            top, left = line * (high + GAP), column * (wide + GAP)
+            pixels[top : top + high, left : left + wide, :3] = picture
+            pixels[top : top + high, left : left + wide, 3] = 255
+    return Image.fromarray(pixels)
+
+
+if __name__ == "__main__":
+    try:
+        sheet(Dataset.open(Path(sys.argv[1])), sys.argv[2], sys.argv[3]).save(sys.argv[4], "PNG")
+    except GraftError as error:
+        sys.exit(str(error))

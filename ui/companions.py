@@ -1,0 +1,148 @@
+"""What a training may have beside its data: a second data set, and a finished run to learn from."""
+
+from dataclasses import dataclass, replace
+
+import streamlit as st
+
+from tl_core.backbones.spec import BACKBONES, BackboneSpec
+from tl_core.data.dataset import Dataset
+from tl_core.data.sources import list_datasets
+from tl_core.penalties import PENALTIES, Need, at_hand, check_penalties, used
+from tl_core.plan import TransferPlan
+from tl_core.runs.store import RunState
+from tl_core.runs.task import Task
+from tl_core.strategies import STRATEGIES
+from tl_core.types import Finding
+from ui import rail, running, session, words
+
+ASKED: dict[Need, tuple[str, str]] = {
+    "target": (
+        "New items like those that the model will meet",
+        "A data set whose labels are not read, so they may be missing or wrong.",
+    ),
+    "source": ("Labelled items that it should not forget", "A data set with classes of its own."),
+    "teacher": ("A finished model to learn from (the teacher)", "A run that tells the same classes apart."),
+}
+BRING = (
+    "There is no other data set of {items} here yet. To bring one in, begin a new project (under Runs) with it, then "
+    "come back to this one: it stays as it is."
+)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What is chosen and still there: fingerprints of data sets and the id of a run, empty where there is none."""
+
+    source: str = ""
+    target: str = ""
+    teacher: str = ""
+
+
+def chosen(dataset: Dataset) -> Beside:
+    """Return what the project has beside its data set, without what is gone or does not fit."""
+    now, beside = session.current(), {}
+    if now.source or now.target:
+        there = {other.fingerprint for other in datasets(dataset)}
+        beside = {side: name for side in ("source", "target") if (name := getattr(now, side)) in there}
+    if now.teacher and any(state.id == now.teacher for state in teachers(dataset)):
+        beside["teacher"] = now.teacher
+    return Beside(**beside)
+
+
+def datasets(dataset: Dataset) -> list[Dataset]:
+    """Return the other data sets of the workspace with items of the same kind, the latest import first."""
+    known = list_datasets(session.workspace())
+    return [each for each in known if each.modality == dataset.modality and each.fingerprint != dataset.fingerprint]
+
+
+def teachers(dataset: Dataset) -> list[RunState]:
+    """Return the measured runs that tell the classes of `dataset` apart, the newest first."""
+    return [state for state in running.store().list() if state.kind == "train" and _teaches(state, dataset)]
+
+
+def _teaches(state: RunState, dataset: Dataset) -> bool:
+    spec = next((each for each in BACKBONES.values() if each.name == state.task.backbone), None)
+    if state.active or "accuracy" not in state.numbers or spec is None or spec.modality != dataset.modality:
+        return False
+    other = session.open_dataset(state.task.fingerprint)
+    return other is not None and other.classes == dataset.classes
+
+
+def lacking(plan: TransferPlan, spec: BackboneSpec, beside: Beside) -> list[Finding]:
+    """Return why the plan's penalties cannot be had with what there is; nothing where they can."""
+    have = at_hand(plan, spec, beside.source, beside.target, beside.teacher)
+    return [each for each in check_penalties(plan, have, spec.modality) if each.level == "stop"]
+
+
+def complete(task: Task, dataset: Dataset) -> Task:
+    """Return a task with what is chosen and its plan uses."""
+    beside, needs = chosen(dataset), used(task.plan) if task.plan else set()
+    return replace(
+        task,
+        source=beside.source if "source" in needs else "",
+        target=beside.target if "target" in needs else "",
+        teacher=beside.teacher if "teacher" in needs else "",
+    )
+
+
+def draw(plan: TransferPlan, dataset: Dataset, beside: Beside) -> None:
+    """Draw the choices; what is chosen goes into the draft."""
+    needs, now = used(plan), session.current()
+    others, runs = datasets(dataset), teachers(dataset)
+    items = {each.fingerprint: _data_title(each) for each in others}
+    models = {state.id: _run_title(state) for state in runs}
+    with st.expander(
+        "A second data set or a teacher", icon=":material/library_add:", key="plan_beside",
+        expanded=beside != Beside() or bool(needs & set(ASKED)),
+    ):  # fmt: skip
+        st.write("Most plans need none of these. Some strategies and guards do.")
+        if not others:
+            st.caption(BRING.format(items=rail.noun(dataset.modality, 2)))
+        found = {need: _choice(need, plan, dataset, models if need == "teacher" else items) for need in ASKED}
+    if found != {need: getattr(now, need) for need in ASKED}:
+        session.update(**found)
+        st.rerun()
+
+
+def _choice(need: Need, plan: TransferPlan, dataset: Dataset, titles: dict[str, str]) -> str:
+    """Draw one choice, and return what is chosen, "" for none."""
+    label, tip = ASKED[need]
+    options, now = ["", *titles], getattr(session.current(), need)
+    found = st.selectbox(
+        label, options, index=options.index(now) if now in options else 0, help=tip, disabled=not titles,
+        format_func=lambda each: titles.get(each, "None"), key=f"plan_beside_{need}_{dataset.fingerprint}",
+    )  # fmt: skip
+    if need == "teacher" and not titles:
+        st.caption("No finished run here tells these classes apart.")
+    for_what = _users(need, dataset)
+    if need in used(plan):
+        needed = any(need in PENALTIES[each.name].needs for each in plan.penalties if each.name in PENALTIES)
+        without = ":material/block: The plan needs it." if needed else ":material/info: The plan can use one."
+        st.caption(":material/check: The plan uses it." if found else without)
+    elif found:
+        st.caption(f":material/info: Nothing in this plan uses it yet. It is for: {for_what}.")
+    else:
+        st.caption(f"For: {for_what}.")
+    return found
+
+
+def _users(need: Need, dataset: Dataset) -> str:
+    """Return what can make use of it, in words."""
+    kinds = [
+        kind
+        for kind in PENALTIES.values()
+        if need in (*kind.needs, *kind.reads) and dataset.modality in kind.modalities
+    ]
+    titles = [f"the guard “{kind.title}”" for kind in kinds]
+    if need == "target":
+        titles.append(f"the strategy “{STRATEGIES['domain_adaptive'].title}”")
+    return words.tell(", ".join(titles))
+
+
+def _data_title(dataset: Dataset) -> str:
+    return f"{dataset.name} · {dataset.receipt.taken:,} {rail.noun(dataset.modality, dataset.receipt.taken)}"
+
+
+def _run_title(state: RunState) -> str:
+    strategy = running.strategy_title(state.task.plan.strategy) if state.task.plan else ""
+    return f"{state.name} · {strategy} · {state.numbers['accuracy']:.1%} right"
