@@ -17,6 +17,7 @@ from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import EpochDone, PhaseStarted, RunEnded, RunPaused, RunResumed, RunStarted
 from tl_core.strategies import STRATEGIES, Setting
 from tl_core.training import snapshots
+from tl_core.training.lessons import Lessons
 from tl_core.training.loop import train
 from tl_core.training.run import Teacher
 
@@ -147,6 +148,7 @@ VARIANTS = {
     "mixup": {"loss": Loss("balanced", 0.1, 0.4)},
     "dropout": {"head": Head("mlp", 8, 0.5)},
     "random": {"init": "random"},
+    "bfloat16": {"precision": "bfloat16"},
 }
 
 
@@ -198,6 +200,31 @@ def test_whatever_the_plan_asks_for_goes_on_exactly(name, tiny_texts):
         return replace(job, plan=replace(job.plan, **VARIANTS[name]))
 
     same_as_whole(make, name)
+
+
+@pytest.mark.parametrize("data", ["tiny_images", "tiny_texts"])
+def test_a_head_that_is_solved_after_the_backbone_has_learned(data, request):
+    dataset = request.getfixturevalue(data)
+    groups = [group.name for group in spec_of(dataset).groups]
+    phases = [descent([groups[-1], "head"], 2), replace(SOLVED, name="again"), replace(descent([*groups], 1), name="a")]
+    same_as_whole(lambda folder: make_job(dataset, phases, folder=folder, publish=0.0), data)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_steps_that_were_halved_stay_so(tiny_images, monkeypatch, seed):
+    """The first attempt at step 8 runs out of memory; an attempt that begins after it knows."""
+    take, short = Lessons.step, []
+
+    def greedy(lessons, *args):
+        if lessons.run.step == 8 and lessons.run.parts == 1:
+            short.append(lessons)
+            raise MemoryError
+        return take(lessons, *args)
+
+    monkeypatch.setattr(Lessons, "step", greedy)
+    phases = [descent(["stem", "middle", "top", "head"], 3, blend=True), Phase("last", 1, {"head": 1e-3})]
+    same_as_whole(lambda folder: make_job(tiny_images, phases, folder=folder, publish=0.0), seed)
+    assert short
 
 
 def test_a_run_that_goes_on_says_where(tiny_images):
