@@ -14,7 +14,7 @@ from tl_core.runs.events import RunEnded
 from tl_core.runs.store import RunStore
 from tl_core.types import load
 from tl_core.workspace import Workspace, read_json
-from ui import plan_words
+from ui import companions, plan_words
 from ui.session import Session
 
 pytestmark = pytest.mark.usefixtures("tiny_backbones")
@@ -97,6 +97,15 @@ def test_a_choice_opens_its_guards_lasts_and_reaches_the_training(
     again.button(key="train_start").click().run()
     task = store.list()[0].task
     assert (task.target, task.source, task.teacher) == (second.fingerprint, "", "")
+
+
+def test_items_that_a_guard_can_do_without_reach_it_where_they_are_chosen(
+    workspace: Workspace, tiny_images: Dataset, second: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(companions, "chosen", lambda dataset: companions.Beside(second.fingerprint, second.fingerprint))
+    plan = replace(scripted.PLAN, penalties=(Penalty("ewc", 1.0),))
+    task = companions.complete(replace(scripted.task(tiny_images), plan=plan), tiny_images)
+    assert (task.source, task.target) == (second.fingerprint, "")
 
 
 def test_what_no_part_of_the_plan_uses_is_not_given_to_the_training(
