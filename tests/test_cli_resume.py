@@ -234,24 +234,23 @@ def test_a_failure_with_nothing_saved_leaves_no_folder_behind(capsys, workspace,
     assert not out.exists()
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
-def test_killed_at_any_moment_and_gone_on_with_it_is_the_same_model(table, tmp_path, seed):
-    """Real processes, killed as -9 does; the kill falls where the chance of the day lets it."""
+def test_killed_at_any_moment_and_gone_on_with_it_is_the_same_model(table, tmp_path):
+    """Real processes, killed as -9 does; the kills fall where the chance of the day lets them."""
     plan = tmp_path / "plan.yaml"
-    plan.write_text(PLAN.format(backbone="tiny_text", group="layer.1", epochs=60))
+    text = PLAN.format(backbone="tiny_text", group="layer.1", epochs=60)
+    plan.write_text(f"{text}init: random\n")  # nothing classical to compare with: scikit-learn takes a second
     home, whole, out = tmp_path / "home", tmp_path / "whole", tmp_path / "out"
-    asked = (table, "--plan", plan, "--seed", seed)
-    code, _, err = finish(start(home, "train", *asked, "--out", whole))
-    assert code == 0, err
+    asked = (table, "--plan", plan, "--seed", 0)
+    other = start(tmp_path / "other", "train", *asked, "--out", whole)
     store = RunStore(Workspace(home))
     chance = random.Random(time.time_ns())
     first = start(home, "train", *asked, "--out", out)
     kills = 0
     while True:
         wait_for_steps(store, first, chance.randrange(1, 12))
-        if first.poll() is not None or kills == 1 + (seed > 0):
+        if first.poll() is not None or kills == 2:
             break
-        time.sleep(chance.random() * 0.3)
+        time.sleep(chance.random() * 0.1)
         first.kill()
         first.communicate()
         kills += 1
@@ -265,6 +264,8 @@ def test_killed_at_any_moment_and_gone_on_with_it_is_the_same_model(table, tmp_p
         code, _, err = finish(start(home, "resume", out))
     assert code == 0, err
     assert kills
+    code, _, err = finish(other)
+    assert code == 0, err
     assert (out / "weights.safetensors").read_bytes() == (whole / "weights.safetensors").read_bytes()
     assert not (out / MARK).exists()
 
@@ -274,7 +275,7 @@ def wait_for_steps(store: RunStore, child: "subprocess.Popen[str]", count: int) 
     deadline = time.monotonic() + 120
     while child.poll() is None and time.monotonic() < deadline:
         states = store.list()
-        if len(states) == 2 and states[0].status == "running":
+        if states and states[0].status == "running":
             events, _ = store.events(states[0].id)
             again = max((i for i, e in enumerate(events) if isinstance(e, RunResumed)), default=0)
             if sum(isinstance(e, StepDone | EpochDone) for e in events[again:]) >= count:

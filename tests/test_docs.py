@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from tl_core.backbones.spec import BACKBONES
 from tl_core.cli.parser import parse
+from tl_core.penalties import PENALTIES, check_penalties
+from tl_core.plan import check, from_yaml
+from tl_core.strategies import STRATEGIES
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -18,6 +22,9 @@ def test_every_command_of_the_readme_is_understood():
         "profile": ["DATA", "--json"],
         "advise": ["DATA", "--json"],
         "train": ["DATA", "--out", "DIR", "--backbone", "NAME", "--strategy", "NAME", "--seed", "1", "--json"],
+        "resume": ["DIR"],
+        "rates": ["DATA"],
+        "layers": ["DATA"],
         "predict": ["DIR", "INPUT", "--out", "FILE.csv"],
         "evaluate": ["DIR", "DATA", "--json"],
         "curve": ["DATA", "--json"],
@@ -25,7 +32,27 @@ def test_every_command_of_the_readme_is_understood():
     assert re.findall(r"python -m tl_core (\w+)", README) == list(examples)
     for command, arguments in examples.items():
         parse([command, *arguments])
-    parse(["train", "DATA", "--out", "DIR", "--plan", "FILE"])
+    beside = ["--target", "DATA", "--source", "DATA", "--teacher", "DIR", "--fresh"]
+    assert all(option in README for option in beside if option.startswith("--"))
+    parse(["train", "DATA", "--out", "DIR", "--plan", "FILE", *beside])
+
+
+def test_the_plan_of_the_readme_is_a_good_one():
+    (text,) = re.findall(r"```yaml\n(.*?)```", README, flags=re.S)
+    groups = [group.name for group in BACKBONES["efficientnet_lite0"].groups]
+    plan = from_yaml(text, groups, list(BACKBONES), "image")
+    assert [found for found in check(plan, groups, modality="image") if found.level != "info"] == []
+    assert check_penalties(plan, (), "image") == ()
+
+
+def test_every_strategy_and_penalty_is_named():
+    said = re.sub(r"[^a-z0-9]", "", README.partition("## What it knows")[2].partition("```yaml")[0].lower())
+    for name in (*STRATEGIES, *PENALTIES):
+        words = {"lora": "adapters", "from_scratch": "fromscratch", "distil": "distillation", "distill": "distillation"}
+        words |= {"partial": "partial", "lower_layers": "featuresfromlowerlayers", "wise_ft": "wiseft", "lp_ft": "lpft"}
+        assert words.get(name, name.replace("_", "")) in said.replace("domainadaptivepretraining", "domainadaptive"), (
+            name
+        )
 
 
 def test_every_make_target_of_the_readme_exists():

@@ -74,6 +74,12 @@ def lacking(plan: TransferPlan, spec: BackboneSpec, beside: Beside) -> list[Find
     return [each for each in check_penalties(plan, have, spec.modality) if each.level == "stop"]
 
 
+def wanted(plan: TransferPlan, beside: Beside) -> bool:
+    """Whether a penalty of the plan cannot do without something that can be chosen here and is not."""
+    needs = used(replace(plan, phases=()))
+    return any(need in needs and not getattr(beside, need) for need in ASKED)
+
+
 def complete(task: Task, dataset: Dataset) -> Task:
     """Return a task with what is chosen and its plan uses."""
     beside, needs = chosen(dataset), used(task.plan) if task.plan else set()
@@ -87,13 +93,13 @@ def complete(task: Task, dataset: Dataset) -> Task:
 
 def draw(plan: TransferPlan, dataset: Dataset, beside: Beside) -> None:
     """Draw the choices; what is chosen goes into the draft."""
-    needs, now = used(plan), session.current()
+    needs, now = used(plan) & set(ASKED), session.current()
     others, runs = datasets(dataset), teachers(dataset)
     items = {each.fingerprint: _data_title(each) for each in others}
     models = {state.id: _run_title(state) for state in runs}
     with st.expander(
-        "A second data set or a teacher", icon=":material/library_add:", key="plan_beside",
-        expanded=beside != Beside() or bool(needs & set(ASKED)),
+        "A second data set or a teacher", icon=":material/library_add:", key=f"plan_beside_{bool(needs)}",
+        expanded=beside != Beside() or bool(needs),
     ):  # fmt: skip
         st.write("Most plans need none of these. Some strategies and guards do.")
         if not others:

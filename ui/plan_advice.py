@@ -61,7 +61,6 @@ def recommendation(known: Ground) -> None:
         st.write(strategy.summary)
         card = known.advice.card(name)
         _expectation(card, known.probe)
-        words.findings(strategy.doubts(known.setting, dict(card.options) | dict(session.current().options)))
         if advised:
             st.markdown("\n".join(f"- {words.tell(each.text)} {_source(each)}" for each in known.advice.reasons))
             for finding in known.advice.findings:

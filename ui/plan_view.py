@@ -149,5 +149,7 @@ def problems(plan: TransferPlan, known: Ground) -> None:
         *companions.lacking(plan, known.spec, known.beside),
     ]
     words.findings(found)
+    if companions.wanted(plan, known.beside):
+        st.markdown(":material/arrow_downward: Choose it below, under **A second data set or a teacher**.")
     if any(finding.level == "stop" for finding in found):
         rail.block("The plan cannot run like this. See above.")

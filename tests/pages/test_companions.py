@@ -14,7 +14,7 @@ from tl_core.runs.events import RunEnded
 from tl_core.runs.store import RunStore
 from tl_core.types import load
 from tl_core.workspace import Workspace, read_json
-from ui import plan_words
+from ui import companions, plan_words
 from ui.session import Session
 
 pytestmark = pytest.mark.usefixtures("tiny_backbones")
@@ -99,6 +99,15 @@ def test_a_choice_opens_its_guards_lasts_and_reaches_the_training(
     assert (task.target, task.source, task.teacher) == (second.fingerprint, "", "")
 
 
+def test_items_that_a_guard_can_do_without_reach_it_where_they_are_chosen(
+    workspace: Workspace, tiny_images: Dataset, second: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(companions, "chosen", lambda dataset: companions.Beside(second.fingerprint, second.fingerprint))
+    plan = replace(scripted.PLAN, penalties=(Penalty("ewc", 1.0),))
+    task = companions.complete(replace(scripted.task(tiny_images), plan=plan), tiny_images)
+    assert (task.source, task.target) == (second.fingerprint, "")
+
+
 def test_what_no_part_of_the_plan_uses_is_not_given_to_the_training(
     app: AppTest, workspace: Workspace, tiny_images: Dataset, second: Dataset, store: RunStore
 ) -> None:
@@ -117,12 +126,14 @@ def test_a_plan_that_lacks_its_teacher_cannot_start(
     open_page(app, "plan", workspace, tiny_images)
     app.button(key="plan_choose_distil").click().run()
     assert "needs a trained teacher" in app.error[0].value
+    assert "Choose it below" in said(app)
     assert app.button(key="rail_next").disabled
     app.switch_page(PAGES["train"]).run()
     assert app.button(key="train_start").disabled
     app.switch_page(PAGES["plan"]).run()
     box(app, "teacher", tiny_images).set_value(run).run()
     assert not app.error
+    assert "Choose it below" not in said(app)
     app.switch_page(PAGES["train"]).run()
     app.button(key="train_start").click().run()
     baseline, training = store.list()[:2]
