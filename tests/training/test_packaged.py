@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from tests.training.helpers import after, epochs, logits, run, same_bits
+from tests.training.helpers import SOLVED, after, descent, epochs, logits, run, same_bits
+from tests.training.test_resume import PausesAt, attempt, same_end, whole
 from tl_core.backbones.spec import BACKBONES
 from tl_core.data.sources import import_data
 from tl_core.features import FeatureStore
 from tl_core.plan import Phase, TransferPlan
+from tl_core.runs.events import RunPaused, RunResumed
+from tl_core.training.inputs import CachedInputs
 from tl_core.training.loop import TrainJob
 from tl_core.training.model import build_model, groups_of
 
@@ -58,3 +61,41 @@ def test_a_solved_head_is_logistic_regression_and_tuning_keeps_what_is_frozen(
         stored = [name for name in names if name in fresh.state_dict() and not name.startswith("head")]
         same = [same_bits(fresh.state_dict()[name], left.state_dict()[name]) for name in stored]
         assert all(same) or (group == last and moved), group
+
+
+RESUMED = [
+    ("bbc_news", "all_minilm_l6_v2", None, "float32"),
+    ("bbc_news", "all_minilm_l6_v2", None, "bfloat16"),
+    ("textile_defects", "efficientnet_lite0", 2, "float32"),
+]
+"""Data, backbone, how many of its last groups learn (None: all), in which numbers."""
+
+
+@pytest.mark.parametrize(("sample", "backbone", "last", "precision"), RESUMED)
+def test_a_run_that_is_dropped_and_gone_on_with_ends_with_the_same_bits(
+    sample, backbone, last, precision, workspace, tmp_path, monkeypatch
+):
+    spec, data = BACKBONES[backbone], import_data(f"sample:{sample}", workspace)
+    rows = np.unique(np.linspace(0, len(data.items) - 1, 30).astype(int))
+    dataset = dataclasses.replace(data, fingerprint=f"{data.fingerprint}-part")
+    items = data.items.iloc[rows].reset_index(drop=True)
+    dataset.__dict__["items"] = items.assign(text=items["text"].str[:80]) if data.modality == "text" else items
+    groups = [group.name for group in spec.groups][-last if last else 0 :]
+    phases = (SOLVED, descent([*groups, "head"], 3, 1e-4))
+    plan = TransferPlan(backbone, "by hand", phases, batch_size=8, precision=precision)
+    read, take = set(), CachedInputs.state
+    monkeypatch.setattr(CachedInputs, "state", lambda self, *args, **more: read.add(1) or take(self, *args, **more))
+
+    def job(name):
+        (tmp_path / name).mkdir()
+        return TrainJob(dataset, spec, plan, 0, tmp_path / name, FeatureStore(workspace), resume=True)
+
+    plain, dropped = job("plain"), job("dropped")
+    expected = whole(plain)
+    assert bool(read) == bool(last), "the frozen stages run once"
+    events = attempt(dropped, PausesAt(5), lambda event, _: isinstance(event, RunPaused))
+    assert isinstance(events[-1], RunPaused)
+    events += whole(dropped)
+    (resumed,) = (event for event in events if isinstance(event, RunResumed))
+    assert (resumed.phase, resumed.epoch) == (1, 1), "in the middle of the second of three epochs"
+    same_end(dropped, plain, events, expected)  # the losses of every epoch among what it compares
