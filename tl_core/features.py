@@ -28,6 +28,8 @@ TOKENS = 4096
 """Tokens of one batch of texts, padding included."""
 INPUT_BUDGET = 4 * 2**30
 """Bytes of disk for the prepared pictures of all data sets together."""
+STATE_BUDGET = 8 * 2**30
+"""Bytes of disk for the activations that a run keeps at its frozen boundary, where memory is too short for them."""
 VERSION = 1
 """Counts up when what the probe stores changes, so that old features are not taken for new ones."""
 

@@ -29,7 +29,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Workspace:
-    """One folder: datasets/, features/, runs/, uploads/, and small JSON files beside them."""
+    """One folder: datasets/, features/, runs/, uploads/, cache/ (nameless files), and small JSON files beside them."""
 
     root: Path
     limits: Limits = Limits()

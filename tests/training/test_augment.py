@@ -180,8 +180,8 @@ def test_views_count_in_the_memory_that_the_prefix_may_take(tiny_images, monkeyp
     taken = []
     cached = feed.cache_prefix
 
-    def watched(model, source, rows, batch_size, limit):
-        for done, cache in cached(model, source, rows, batch_size, limit):
+    def watched(*args):
+        for done, cache in cached(*args):
             taken.append(cache is not None)
             yield done, cache
 
@@ -189,7 +189,8 @@ def test_views_count_in_the_memory_that_the_prefix_may_take(tiny_images, monkeyp
     maps = 16 * 8 * 8 * 4  # bytes of one picture's activations before the last group
     for views, fits in ((0, True), (8, False)):
         taken.clear()
-        run(job_of(tiny_images, "light" if views else "none", views, ["top", "head"], f"v{views}", cache=30 * maps))
+        room = {"cache": 30 * maps, "disk": 0}
+        run(job_of(tiny_images, "light" if views else "none", views, ["top", "head"], f"v{views}", **room))
         assert taken[-1] == fits
 
 

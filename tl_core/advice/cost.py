@@ -29,7 +29,7 @@ COPIES = 2
 MOMENTS = 2
 """Running means that AdamW keeps of each gradient."""
 CACHE_LIMIT = 2 * 2**30
-"""Bytes of a frozen prefix's activations that a run keeps at most; where they would take more, none are kept."""
+"""Bytes of a frozen prefix's activations that a run keeps in memory at most; more go to disk, or are not kept."""
 PASS_BATCH = (16, 32)
 """Items that go through the whole network at once: in the probe, and when it is measured on the test items."""
 RUN_BYTES = 80 * 2**20

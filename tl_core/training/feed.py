@@ -1,6 +1,8 @@
 """Finds the cheapest inputs for a phase: what is frozen runs once, or was run before and lies in the store."""
 
 from collections.abc import Generator, Iterator
+from dataclasses import replace
+from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from tl_core.features import FeatureStore
 from tl_core.plan import TransferPlan
 from tl_core.training.augment import Policy, augmentation, view
 from tl_core.training.inputs import CachedInputs, PooledInputs, PreparedInputs, StagedInputs, batches, cache_prefix
+from tl_core.training.kept import Room
 from tl_core.training.model import TransferModel
 from tl_core.training.space import ItemSpace
 
@@ -33,6 +36,7 @@ class Feed:
         self._dataset, self._spec, self._plan, self._store = dataset, spec, plan, store
         self._space = space
         self._cached: CachedInputs | None = None
+        self._caches: WeakSet[CachedInputs] = WeakSet()  # whoever learns may hold one that was replaced
         self._vary: Policy | None = None
         self.stored = plan.init == "pretrained"
         self.built: tuple[int, np.ndarray] | None = None
@@ -55,6 +59,12 @@ class Feed:
         if self.built is not None and start < self.built[0]:
             self._cached = self.built = None
 
+    def close(self) -> None:
+        """Give back the memory and the disk that cached activations take; nothing can be read from them any more."""
+        for cache in list(self._caches):
+            cache.close()
+        self._cached = None
+
     def pooled(self, model: TransferModel, rows: np.ndarray) -> Generator[Stage, None, PooledInputs]:
         """Return pooled features of the given rows of the data set; the backbone runs where the store lacks them."""
         device = model.head.mean.device
@@ -71,17 +81,20 @@ class Feed:
         return PooledInputs(kept, self._space.whole)
 
     def staged(
-        self, model: TransferModel, start: int, rows: np.ndarray, limit: int
+        self, model: TransferModel, start: int, rows: np.ndarray, room: Room
     ) -> Generator[Stage, None, StagedInputs]:
-        """Return inputs at stage `start`: cached activations within `limit` bytes, else items to prepare."""
+        """Return inputs at stage `start`: cached activations where there is room, else items to prepare."""
         source = self.prepared(start)
         source.vary = self._vary
-        if start == 0 or limit == 0 or self._vary is not None:
+        if start == 0 or room.memory == 0 or self._vary is not None:
             return source
         if self._cached is None or self._cached.start != start or not self._cached.holds(rows):
             rows = self._as_built(start, rows)
             self._cached = self.built = None
-            for done, cache in cache_prefix(model, source, rows, self._plan.batch_size, limit):
+            room = replace(room, disk=room.disk - sum(cache.on_disk for cache in self._caches))
+            for done, cache in cache_prefix(model, source, rows, self._plan.batch_size, room):
+                if cache is not None:
+                    self._caches.add(cache)
                 self._cached = cache if done == len(rows) else None
                 yield "frozen layers", done, len(rows)
             self.built = None if self._cached is None else (start, rows)

@@ -8,6 +8,7 @@ job's folder and its weights stay as they are. What the feature store lacks is a
 import math
 import tempfile
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -43,7 +44,8 @@ def find_rate(
         try:
             run = yield from _ready(copy, control, index)
             if run is not None:
-                yield (yield from _test(run, index, steps))
+                with closing(run.feed):
+                    yield (yield from _test(run, index, steps))
         except Stopped:
             return
 

@@ -9,6 +9,7 @@ import torch
 
 from tl_core.backbones.preprocess import Preprocessor
 from tl_core.backbones.staged import State
+from tl_core.training.kept import InMemory, Kept, Room, keep, pad
 from tl_core.training.model import TransferModel
 
 
@@ -124,29 +125,37 @@ class PreparedInputs(StagedInputs):
 
 
 class CachedInputs(StagedInputs):
-    """Activations at the input of stage `start`, kept in memory; texts without their padding."""
+    """Activations at the input of stage `start`, kept in memory or in a file; texts without their padding."""
 
-    def __init__(self, start: int, size: int) -> None:
-        """Make room for the rows 0..size-1."""
-        self.start = start
-        self.lengths: np.ndarray | None = None
-        self._states: list[State | None] = [None] * size
+    def __init__(self, start: int, lengths: np.ndarray | None, kept: Kept) -> None:
+        """`lengths` are the tokens of each row, None for pictures."""
+        self.start, self.lengths = start, lengths
+        self._kept: Kept = kept
 
-    def put(self, rows: np.ndarray, state: State, lengths: np.ndarray | None) -> None:
-        """Keep the state of a batch, cut to `lengths` tokens where the items are texts."""
+    @property
+    def on_disk(self) -> int:
+        """Bytes of disk that the activations take."""
+        return self._kept.on_disk
+
+    def close(self) -> None:
+        """Give memory and disk back; nothing can be read any more."""
+        self._kept = InMemory()
+
+    def put(self, rows: np.ndarray, state: State) -> None:
+        """Keep the state of a batch, without what texts were padded with."""
         for place, row in enumerate(rows):
-            end = None if lengths is None else int(lengths[row])
-            self._states[row] = tuple(tensor[place, :end].clone() for tensor in state)
+            end = None if self.lengths is None else int(self.lengths[row])
+            self._kept.put(int(row), tuple(tensor[place, :end] for tensor in state))
 
     def holds(self, rows: np.ndarray) -> bool:
         """Return whether every one of the rows is here."""
-        return all(self._states[row] is not None for row in rows)
+        return all(self._kept.get(int(row)) is not None for row in rows)
 
     def state(self, model: TransferModel, rows: np.ndarray, vary: bool = False) -> State:
         """Return the batch as it was, padded with zeros where the items differ in length. Every row must be here."""
-        kept = [state for row in rows if (state := self._states[row]) is not None]
+        kept = [state for row in rows if (state := self._kept.get(int(row))) is not None]
         assert len(kept) == len(rows), "a row was asked for that nobody said would be read"
-        return tuple(_pad(tensors) for tensors in zip(*kept, strict=True))
+        return tuple(pad(tensors).to(model.head.mean.device) for tensors in zip(*kept, strict=True))
 
 
 def batches(
@@ -172,30 +181,22 @@ def batches(
 
 @torch.no_grad()
 def cache_prefix(
-    model: TransferModel, source: PreparedInputs, rows: np.ndarray, batch_size: int, limit: int
+    model: TransferModel, source: PreparedInputs, rows: np.ndarray, batch_size: int, room: Room
 ) -> Iterator[tuple[int, CachedInputs | None]]:
-    """Run the frozen stages once over `rows`; yields (items done, cache), the cache None where it passes `limit` bytes.
+    """Run the frozen stages once over `rows`; yields (items done, cache), the cache None where there is no room.
 
     The model must be in evaluation mode up to `source.start`.
     """
-    cache = CachedInputs(source.start, len(source.items))
-    cache.lengths = source.lengths
-    lengths = np.ones(len(source.items)) if source.lengths is None else source.lengths
+    cache: CachedInputs | None = None
     done = 0
-    for batch in reversed(
-        batches(rows, batch_size, source.lengths)
-    ):  # the longest texts, and so the most memory, first
+    for batch in reversed(batches(rows, batch_size, source.lengths)):  # the longest texts, and most memory, first
         state = source.state(model, batch)
-        per_token = sum(tensor.nbytes for tensor in state) / (len(batch) * lengths[batch].max())
-        if per_token * lengths[rows].sum() > limit:
-            yield done, None
-            return
-        cache.put(batch, state, source.lengths)
+        if cache is None:
+            kept = keep(room, state, rows, source.lengths)
+            if kept is None:
+                yield done, None
+                return
+            cache = CachedInputs(source.start, source.lengths, kept)
+        cache.put(batch, state)
         done += len(batch)
         yield done, cache
-
-
-def _pad(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-    if all(t.shape == tensors[0].shape for t in tensors):
-        return torch.stack(list(tensors))
-    return torch.nn.utils.rnn.pad_sequence(list(tensors), batch_first=True)

@@ -12,6 +12,7 @@ in the run's folder when the run ends, however it ends. A run that is stopped le
 import logging
 import math
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import replace
 from time import time
 
@@ -60,15 +61,17 @@ def train(job: TrainJob, control: RunControl) -> Iterator[RunEvent]:
     happened.
     """
     try:
-        yield from _execute(job, control)
+        run = Run(job, control)
+        with closing(run.feed):
+            yield from _execute(run)
     except Exception as error:
         if unexpected(error):
             logging.getLogger(__name__).exception("The run failed.")
         yield explain(error)
 
 
-def _execute(job: TrainJob, control: RunControl) -> Events:
-    run = Run(job, control)
+def _execute(run: Run) -> Events:
+    job = run.job
     saved = run.checkpoints.latest() if job.resume else None
     if saved is None:
         run.checkpoints.clear()

@@ -15,7 +15,7 @@ from tl_core.backbones.compat import default_device
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.errors import DataError, PlanError, RunError
-from tl_core.features import FeatureStore
+from tl_core.features import STATE_BUDGET, FeatureStore
 from tl_core.layers import HEAD
 from tl_core.penalties import Need, at_hand, check_penalties
 from tl_core.plan import Phase, TransferPlan, require
@@ -26,6 +26,7 @@ from tl_core.training.checkpoints import Best
 from tl_core.training.evaluate import evaluate
 from tl_core.training.feed import Feed, Stage
 from tl_core.training.inputs import Inputs
+from tl_core.training.kept import Room
 from tl_core.training.model import build_model, groups_of
 from tl_core.training.objectives import Objective, objective
 from tl_core.training.optimisers import Freezer
@@ -50,8 +51,9 @@ class TrainJob:
 
     `budget` caps the seconds of training, preparation not counted. `train_rows` restricts the training items to
     some rows of the data set (a data-efficiency curve). `cache` caps the bytes that the frozen prefix's activations
-    may take; `publish` is the shortest time in seconds between two StepDone or Progress events. `source` (labelled)
-    and `target` (its labels are never read) are second data sets for what needs them, `teacher` is a finished run.
+    may take in memory, 0 keeps none; where they need more, `disk` caps their file in the workspace, 0 makes none.
+    `publish` is the shortest time in seconds between two StepDone or Progress events. `source` (labelled) and `target`
+    (its labels are never read) are second data sets for what needs them, `teacher` is a finished run.
 
     `resume` goes on from the last good checkpoint in the folder, if there is one. `edits` are obeyed at the steps that
     they name, as an earlier attempt, or the run that this one repeats, told them. `checkpoints` False writes none.
@@ -66,6 +68,7 @@ class TrainJob:
     budget: float | None = None
     train_rows: Sequence[int] | None = None
     cache: int = 2 * 2**30
+    disk: int = STATE_BUDGET
     publish: float = 0.25
     source: Dataset | None = None
     target: Dataset | None = None
@@ -202,8 +205,9 @@ class Run:
             pooled.settle(self.model)
         if start < self.model.stages:
             every = np.unique(np.concatenate([self.space.seen(rows), judged, self.terms.rows()]))
-            limit = 0 if aim.raw else self.job.cache
-            inputs = staged = yield from self._told(self.feed.staged(self.model, start, every, limit))
+            folder = self.job.store.workspace.root / "cache"
+            room = Room(0 if aim.raw else self.job.cache, self.job.disk, folder)
+            inputs = staged = yield from self._told(self.feed.staged(self.model, start, every, room))
             if not self.terms.ready and aim.judged:
                 for finding in (yield from self._told(self.terms.prepare(staged))).notes:
                     yield Noted(finding)
