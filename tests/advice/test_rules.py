@@ -150,7 +150,8 @@ def test_few_texts_learn_as_pairs_where_there_is_room_and_time():
     assert "few-texts" in [finding.code for finding in advice.findings]
     against = ({"accuracy": 0.96}, {"seconds": None}, {"seconds": 5.0}, {"spec": IMAGE}, {"per_class": 5})
     assert {chosen(**one).strategy for one in against} == {"feature_extraction"}
-    assert chosen(per_class=150).strategy != "contrastive"
+    assert chosen(per_class=150, seconds=0.005).strategy == "contrastive"
+    assert chosen(per_class=400).strategy != "contrastive"
 
 
 def test_where_the_sources_disagree_it_is_said():

@@ -197,7 +197,7 @@ class Run:
         inputs: Inputs | None = None
         standardise = self.fresh and not again
         # random weights that all learn have no features yet to take a mean and deviation from
-        if start == self.model.stages or (standardise and self.feed.stored and aim.judged):
+        if start == self.model.stages or (standardise and self.plan.init == "pretrained" and aim.judged):
             features = self.feed.pooled(self.model, np.union1d(rows, judged))
             inputs = pooled = yield from self._told(features)
             if standardise:
