@@ -78,8 +78,9 @@ def test_pictures_keep_their_bits_and_their_layout(layout, dtype, tmp_path):
         memory.put(row, (like[row],))
         file.put(row, (like[row],))
         assert bits(file.get(row)[0]) == bits(like[row])
+        assert file.get(row)[0].stride() == memory.get(row)[0].stride(), "kernels choose their way by the layout"
     one, other = (pad([store.get(row)[0] for row in (3, 0, 4)]) for store in (memory, file))
-    assert one.stride() == other.stride(), "kernels choose their way by the layout"
+    assert one.stride() == other.stride()
     assert bits(one) == bits(other)
 
 
@@ -160,6 +161,12 @@ def test_the_last_bytes_of_free_disk_are_never_touched(tmp_path, monkeypatch):
     for free, fits in ((prepared.SPARE + need, True), (prepared.SPARE + need - 1, False)):
         monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: Usage(2**50, 0, free))
         assert (keep(room(tmp_path), like, rows, None) is not None) == fits
+
+
+def test_no_memory_means_no_file_either(tmp_path):
+    like, rows = (torch.zeros(4, 64, 64),), np.arange(4)
+    assert isinstance(keep(room(tmp_path), like, rows, None), StateFile)
+    assert keep(room(tmp_path, memory=0), like, rows, None) is None
 
 
 def test_what_an_earlier_cache_still_takes_counts(tiny_images, monkeypatch):
