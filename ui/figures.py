@@ -1,5 +1,6 @@
 """Plotly figures for results that stand still: the confusion matrix and the data-efficiency curve."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -150,9 +151,10 @@ def rates(shown: RateCurve) -> "Figure":
     marks = [(shown.present, "in the plan", shade(MUTED)), (shown.suggestion, "suggested", shade(INK))]
     for place, (rate, name, ink) in enumerate(marks):
         if rate is not None:
-            figure.add_vline(
-                x=rate, line={"color": ink, "width": 1.5, "dash": "dash"}, annotation_text=name,
-                annotation_position=("bottom right", "top right")[place],
+            figure.add_vline(x=rate, line={"color": ink, "width": 1.5, "dash": ("dot", "dash")[place]})
+            figure.add_annotation(  # on a logarithmic axis a label stands at the exponent
+                x=math.log10(rate), y=(0.08, 0.98)[place], yref="paper", text=name, showarrow=False,
+                xanchor="left", xshift=4, font={"color": ink},
             )  # fmt: skip
     figure.update_xaxes(type="log", title="Learning rate", gridcolor=shade(GRID), exponentformat="power")
     worst = 1.5 * max(shown.smoothed[0], min(shown.smoothed))

@@ -110,7 +110,8 @@ def _rates(state: RunState, plan: TransferPlan) -> None:
     )  # fmt: skip
     phase = f"phase {found.phase + 1}, *{words.tell(found.name)}*"
     if found.suggestion is None:
-        st.markdown(f"In {phase}, no rate made the loss fall clearly, so none is suggested. The plan's is as good.")
+        why = "the training items are learned already, or cannot be learned this way"
+        st.markdown(f"In {phase}, no rate made the loss fall clearly, so none is suggested: {why}.")
         return
     with st.container(horizontal=True, vertical_alignment="center", key="plan_rates_use"):
         st.markdown(

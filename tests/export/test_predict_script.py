@@ -139,3 +139,18 @@ def test_pictures_are_opened_as_the_app_opens_them(tmp_path):
 
 def test_the_script_imports_nothing_of_graft():
     assert "tl_core" not in "".join(line for line in TEMPLATE.read_text().splitlines() if "import" in line)
+
+
+def test_of_two_files_of_one_name_in_a_zip_the_first_is_read_as_the_app_does(tmp_path, workspace):
+    archive = tmp_path / "twice.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("a.txt", "the first")
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            file.writestr("a.txt", "the second")
+        file.writestr("b.txt", "another")
+    spec = importlib.util.spec_from_file_location("bundle_predict", TEMPLATE)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    told = read_inputs(str(archive), "text", workspace)
+    assert list(script.read_items(archive, "text", "")) == list(zip(told.ids, told.texts, strict=True))
+    assert "the first" in told.texts

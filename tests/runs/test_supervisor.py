@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,22 @@ def test_quick_kinds_go_first_and_the_rest_in_order(store):
         wait_for(store, run_id, "done")
     began = {run_id: store.events(run_id)[0][0].at for run_id in (a, b, probe)}
     assert sorted(began, key=began.__getitem__) == [probe, a, b]
+
+
+def test_a_baseline_waits_until_its_run_is_over_even_while_that_one_is_paused(store):
+    run = supervisor.start(store, task("wait"))
+    baseline = supervisor.start(store, replace(task("baseline"), compare_to=run))
+    until(lambda: store.state(run).status == "running")
+    store.pause(run)
+    wait_for(store, run, "paused")
+    other = supervisor.start(store, task("other"))
+    wait_for(store, other, "done")
+    assert store.state(baseline).status == "queued"
+    supervisor.resume(store, run)
+    until(lambda: store.state(run).status == "running")
+    store.stop(run)
+    wait_for(store, baseline, "done")
+    assert store.events(baseline)[0][0].at > store.state(run).ended
 
 
 def test_eight_threads_at_once_start_one_worker(store):

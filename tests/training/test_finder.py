@@ -7,7 +7,7 @@ import torch
 
 from tests.training.helpers import SOLVED, before, descent, make_job, same_bits
 from tl_core.errors import PlanError
-from tl_core.plan import Phase
+from tl_core.plan import Adapter, Phase
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import Progress
 from tl_core.training import finder
@@ -51,6 +51,8 @@ def test_a_loss_that_never_falls_suggests_nothing():
     assert suggest(rates, [1.0, 0.99, 0.98, 1.0, 1.1, 1.3, 1.5, 2.0, 3.0, 4.0]) is None
     assert suggest(rates, [1.0, 0.9, 0.5, 0.3, 0.2, 0.1, 0.3, 2.0, 3.0, 4.0]) == pytest.approx(rates[5] / 10, rel=0.05)
     assert suggest([], []) is None
+    learned = [0.008, 0.007, 0.006, 0.004, 0.005, 0.006, 0.01, 0.1, 1.0, 2.0]
+    assert suggest(rates, learned) is None, "a loss that is nearly nothing falls by chance"
 
 
 def test_the_rates_that_are_shown_are_those_that_were_stepped_with(tiny_images, monkeypatch):
@@ -100,6 +102,14 @@ def test_the_phases_before_are_trained_first(tiny_images):
     plain = curve(make_job(tiny_images, [descent(["top", "head"], epochs=1)]), steps=5)
     assert solved.phase == 1
     assert solved.losses[0] < plain.losses[0]
+
+
+def test_a_plan_with_an_adapter_is_tried_from_the_solved_head(tiny_images):
+    job = make_job(tiny_images, [SOLVED, descent(["top", "head"])])
+    job = replace(job, plan=replace(job.plan, adapter=Adapter(rank=2)))
+    *_, curve = find_rate(job, MemoryControl(), steps=8)
+    assert isinstance(curve, RateCurve)
+    assert curve.losses[0] < 0.2 < np.log(3), "it begins with the solved head"
 
 
 def test_a_loss_that_is_no_number_ends_it_and_is_not_kept(tiny_images, monkeypatch):

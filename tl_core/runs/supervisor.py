@@ -146,10 +146,13 @@ def _supervise(store: RunStore, post: _Post) -> None:
 
 def _launch_next(store: RunStore, post: _Post) -> bool:
     """Start the next worker where none is at work in the whole workspace; return whether a run has to wait."""
-    active = store.active()
-    queue = sorted((state for state in active if state.status == "queued"), key=_turn)
+    states = store.list()
+    unfinished = {state.id for state in states if state.open}
+    # a baseline has nothing to compare with before its run is over, and that one may be paused
+    waiting = [state for state in states if state.status == "queued"]
+    queue = sorted((state for state in waiting if state.task.compare_to not in unfinished), key=_turn)
     if not queue:
-        return False
+        return bool(waiting)
     with post.lock, store.lock():
         if post.closed or any(state.status == "running" for state in store.active()):
             return True

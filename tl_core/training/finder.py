@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import torch
 
 from tl_core.errors import RunError
+from tl_core.layers import is_adapter
 from tl_core.runs.control import RunControl
 from tl_core.runs.events import Progress, RunEnded, RunEvent
 from tl_core.training.lessons import Lessons
 from tl_core.training.loop import load_best, train
+from tl_core.training.model import TransferModel
 from tl_core.training.objectives import Objective, objective
 from tl_core.training.optimisers import make_optimiser
 from tl_core.training.rates import RateCurve, exploded, geometric, phase_of, smooth, suggest
@@ -65,11 +68,20 @@ def _ready(job: TrainJob, control: RunControl, index: int) -> Generator[Progress
             return None
     run = Run(job, control)
     learned = load_best(job.folder, job.spec, part.plan, len(job.dataset.classes))
-    run.model.load_state_dict(learned.state_dict())
+    _take(run.model, learned)
     run.fresh = False
     if (start := min(map(run.start_of, before))) < run.model.stages:
         run.feed.changed(start)
     return run
+
+
+@torch.no_grad()
+def _take(model: TransferModel, learned: TransferModel) -> None:
+    """Take the values of a plain model; adapters, which have not learned yet, stay as they are."""
+    known = learned.state_dict()
+    for name, tensor in model.state_dict().items():
+        if not is_adapter(name):
+            tensor.copy_(known[name.replace(".base_layer", "")])
 
 
 def _test(run: Run, index: int, steps: int) -> Generator[Progress, None, RateCurve]:

@@ -13,6 +13,8 @@ TIMES = 4.0
 EARLY = 10
 """Steps before which the test is not ended: the first losses are those of single batches."""
 FELL = 0.95
+LEAST = 0.02
+"""A smaller fall of the loss is chance: nearly every item is right already (a rule of thumb)."""
 RULE = "a tenth of the rate at which the smoothed loss was lowest"
 
 
@@ -20,7 +22,8 @@ RULE = "a tenth of the rate at which the smoothed loss was lowest"
 class RateCurve:
     """Losses of a range test, one a step; `rates` are those of the fastest group of phase `phase` of the plan.
 
-    `suggestion` is None where the smoothed loss never fell by a twentieth: then no rate is shown to be of use.
+    `suggestion` is None where the smoothed loss never fell by a twentieth, or by next to nothing: then no rate is
+    shown to be of use.
     """
 
     backbone: str
@@ -81,10 +84,10 @@ def suggest(rates: Sequence[float], smoothed: Sequence[float]) -> float | None:
     """Return a tenth of the rate at which the smoothed loss was lowest, to two digits (fastai's "minimum" rule).
 
     Smith 2017, arXiv:1506.01186, section 3.3, reads the bounds of a cycle off the same curve by eye. None where the
-    smoothed loss never fell below FELL of its first value.
+    smoothed loss never fell below FELL of its first value, or by less than LEAST.
     """
     kept = [(loss, rate) for loss, rate in zip(smoothed, rates, strict=True) if math.isfinite(loss)]
-    if not kept or min(kept)[0] > FELL * kept[0][0]:
+    if not kept or min(kept)[0] > min(FELL * kept[0][0], kept[0][0] - LEAST):
         return None
     return float(f"{min(kept)[1] / 10:.2g}")
 

@@ -280,8 +280,9 @@ def read_items(source: Path, modality: str, column: str) -> Iterator[tuple[str, 
             yield from read_one(short, files[name].read_bytes(), modality, column)
     elif source.is_file() and zipfile.is_zipfile(source):
         with zipfile.ZipFile(source) as archive:
-            for name, short in wanted((m.filename for m in archive.infolist() if not m.is_dir()), modality):
-                yield from read_one(short, archive.read(name), modality, column)
+            first = {m.filename: m for m in reversed(archive.infolist()) if not m.is_dir()}  # of equal names
+            for name, short in wanted(first, modality):
+                yield from read_one(short, archive.read(first[name]), modality, column)
     elif source.is_file():
         yield from read_one(source.name, source.read_bytes(), modality, column)
     else:
