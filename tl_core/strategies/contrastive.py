@@ -86,7 +86,7 @@ STRATEGIES.add(
         "contrastive",
         "Contrastive tuning",
         "Bring items of one label together and others apart in the backbone, then solve a head.",
-        "Few labelled texts (8 to 100 a class).",
+        "Few labelled texts (8 to 250 a class).",
         Contrastive,
         plan,
         (SETFIT, KHOSLA),
