@@ -104,7 +104,7 @@ def test_a_workspace_folder_that_is_deleted_ends_the_worker_and_nothing_else(sto
     until(lambda: epochs(store, run))
     worker = supervisor._post(store).worker
     kept = tiny_texts.folder.rename(store.workspace.root.parent / "kept")
-    shutil.rmtree(store.workspace.root)
+    shutil.rmtree(store.workspace.root.rename(store.workspace.root.parent / "gone"))  # at once: the worker writes on
     assert worker.wait(60) == 1
     assert store.list() == ()
     shutil.copytree(kept, tiny_texts.folder)  # the data come in again, and the app goes on

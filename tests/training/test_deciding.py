@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.training.helpers import SOLVED, after, descent, epochs, logits, make_job, run
+from tl_core.plan import Phase
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import EpochDone, Noted
 from tl_core.training import deciding
@@ -70,6 +71,29 @@ def test_bfloat16_reaches_the_stages_alone_and_stays_near_float32(tiny_texts, mo
     assert 0 < max(gaps) < 0.05, "other numbers, nearly the same loss"
     rows = np.arange(len(tiny_texts.items))
     torch.testing.assert_close(logits(after(rough), rough, rows), logits(after(exact), exact, rows), atol=0.1, rtol=0.1)
+
+
+@pytest.mark.parametrize("objective", ["labels", "masked"])
+def test_every_objective_computes_as_was_decided(tiny_texts, monkeypatch, objective):
+    """One choice must not be made by a phase that does not heed it, and kept for another that would."""
+    seen = set()
+    states = TransferModel.states
+
+    def watched(self, state, start=0):
+        seen.add(self.precision.dtype)
+        return states(self, state, start)
+
+    monkeypatch.setattr(TransferModel, "states", watched)
+    lr = dict.fromkeys(TEXT if objective == "labels" else TEXT[:-1], 1e-3)
+    job = half(make_job(tiny_texts, [Phase("tune", 1, lr, objective=objective), SOLVED]), precision="bfloat16")
+    run(job)
+    assert "bfloat16" in seen
+
+
+def test_a_choice_for_one_objective_is_not_another_ones(tiny_texts, measured):
+    masked = Phase("fill in", 1, dict.fromkeys(TEXT[:-1], 1e-3), objective="masked")
+    run(make_job(tiny_texts, [masked, SOLVED, descent(TEXT, 1)]))
+    assert len(measured) == 2
 
 
 def test_a_resumed_run_keeps_the_choice_without_measuring(tiny_texts, measured):

@@ -94,6 +94,32 @@ def test_it_moves_the_layers_of_its_phase_and_the_head_is_fitted_to_them(dataset
     torch.testing.assert_close(model.head.mean, found.mean(dim=0), atol=1e-4, rtol=1e-3)
 
 
+def test_a_fresh_head_that_learns_with_the_backbone_reads_features_in_its_own_units(dataset):
+    """Whatever the backbone was before: its features are standardised as it is now."""
+    body = BODY[dataset.modality]
+    job = make_job(dataset, [fill_in(dataset, epochs=2), Phase("all", 1, {body[-1]: 1e-6, "head": 1e-6})])
+    run(job)
+    model = after(job)
+    assert not torch.equal(model.head.std, torch.ones_like(model.head.std))
+    held = {name: value for name, value in before(job).state_dict().items() if "running" in name}
+    model.load_state_dict(held, strict=False)  # the last phase moved these, the first one does not
+    features = Run(job, MemoryControl()).feed
+    features.stored = False
+    *_, end = _drain(features.pooled(model, dataset.rows("train")))
+    standardised = model.head.standardised(end.features[torch.from_numpy(dataset.rows("train"))])
+    assert standardised.mean(dim=0).abs().max() < 0.05
+
+
+def _drain(stages):
+    """What a generator tells, and last what it returns."""
+    while True:
+        try:
+            yield next(stages)
+        except StopIteration as stop:
+            yield stop.value
+            return
+
+
 def test_it_reads_training_items_and_the_target_and_no_test_item(dataset, workspace, monkeypatch):
     read, item = set(), ItemSpace.__getitem__
     learn = Masked.learn

@@ -33,12 +33,13 @@ class Convolutions(nn.Module):
         )
 
 
-def loss_of(model: Convolutions) -> Callable[[], torch.Tensor]:
+def loss_of(model: Convolutions) -> Callable[[Precision], torch.Tensor]:
     batch = torch.rand(6, 3, 12, 12)
 
-    def forward() -> torch.Tensor:
+    def forward(way: Precision) -> torch.Tensor:
         random.random(), np.random.rand()
-        return nn.functional.cross_entropy(model.net(batch), torch.arange(6) % 3)
+        with autocast(way, CPU):
+            return nn.functional.cross_entropy(model.net(batch), torch.arange(6) % 3)
 
     return forward
 
@@ -93,10 +94,10 @@ def test_it_is_put_back_where_the_model_fails():
     calls = itertools.count()
     forward = loss_of(model)
 
-    def fails() -> torch.Tensor:
+    def fails(way: Precision) -> torch.Tensor:
         if next(calls) == 3:
             raise RuntimeError("not enough memory")
-        return forward()
+        return forward(way)
 
     with pytest.raises(RuntimeError, match="memory"):
         choose(fails, model, CPU, 100_000)
@@ -129,8 +130,9 @@ def test_a_way_that_computes_something_else_is_refused(monkeypatch):
     model.weight = weight
     batch = torch.arange(16.0).reshape(4, 4)
 
-    def cancels() -> torch.Tensor:  # a difference far below what 8 bits can hold
-        return ((1000 + batch @ weight) - 1000 - batch).square().sum() + 0.01 * (batch @ weight).sum()
+    def cancels(way: Precision) -> torch.Tensor:  # a difference far below what 8 bits can hold
+        with autocast(way, CPU):
+            return ((1000 + batch @ weight) - 1000 - batch).square().sum() + 0.01 * (batch @ weight).sum()
 
     found = choose(cancels, model, CPU, 100_000)
     assert found.dtype == "float32"

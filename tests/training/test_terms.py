@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from tests.penalties.helpers import equipped, prepared, second_images, term_of, with_penalty
-from tests.tiny import write_dataset
+from tests.tiny import make_images, write_dataset
 from tests.training.helpers import SOLVED, descent, make_job
 from tests.training.test_edits import edited, rate, run_with
-from tl_core.plan import Phase
+from tl_core.plan import Penalty, Phase
 from tl_core.runs.control import MemoryControl
 from tl_core.training.loop import train
 from tl_core.training.run import Run
@@ -60,6 +60,13 @@ def test_items_that_judge_the_run_are_in_no_second_data_set(tiny_images, workspa
     assert found.space.source.rows.tolist() == (own + n).tolist()
     assert found.space.source.labels.tolist() == tiny_images.labels[own].tolist()
     assert found.space.target.rows.tolist() == (own + 2 * n).tolist()
+
+
+def test_only_terms_that_read_a_second_data_set_have_it_kept(tiny_images, workspace):
+    job = make_job(tiny_images, [descent(["top", "head"])], target=make_images(workspace, 3))
+    for name, strength, read in (("l2_sp", 0.1, False), ("mmd", 1.0, True)):
+        made = Run(replace(job, plan=replace(job.plan, penalties=(Penalty(name, strength),))), MemoryControl())
+        assert set(made.space.target.rows).issubset(made.terms.rows()) == read
 
 
 def test_a_second_data_set_of_nothing_else_is_refused(tiny_images, workspace):

@@ -1,7 +1,7 @@
 """Decides, once a phase, in which numbers it computes; what was measured is kept, so that a run repeats itself.
 
-A phase that is long enough for the measurement to pay is measured the first time that this backbone learns from this
-stage on in this workspace; every later run finds that choice. Shorter phases compute in float32, always.
+A phase that is long enough for the measurement to pay is measured the first time that this backbone learns so, from
+this stage on, in this workspace; every later run finds that choice. Shorter phases compute in float32, always.
 """
 
 from collections.abc import Generator
@@ -30,7 +30,7 @@ ITEMS = 8
 
 def decide(run: "Run", aim: "Objective", inputs: "Inputs") -> Generator[RunEvent, None, None]:
     """Let the model compute this phase as was decided for it, or decide it now."""
-    key = f"precision {aim.index}"
+    key = f"precision {aim.index} {run.start_of(aim.phase)}"
     known = run.choices.get(key)
     chosen = load(Precision, known) if known else _decided(run, aim, inputs)
     run.choices[key] = dump(chosen)
@@ -52,7 +52,7 @@ def _decided(run: "Run", aim: "Objective", inputs: "Inputs") -> Precision:
     steps = aim.phase.epochs * aim.steps() * run.plan.batch_size // count
     if not pays(run.model, run.device, steps):
         return Precision(why="float32: the phase is too short for a measurement to pay")
-    path = _path(run, inputs.start)
+    path = _path(run, aim)
     try:
         return load(Precision, read_json(path))
     except (OSError, ValueError, ValidationError):
@@ -67,10 +67,21 @@ def _measure(run: "Run", aim: "Objective", inputs: "Inputs", rows: np.ndarray, s
     order = rows if inputs.lengths is None else rows[np.argsort(inputs.lengths[rows], kind="stable")]
     middle = (len(order) - count) // 2
     batch = run.space.view(order[middle : middle + count], 0)
-    return choose(lambda: aim.learn(inputs, batch).loss, run.model, run.device, steps)
+
+    def forward(way: Precision) -> torch.Tensor:
+        before, run.model.precision = run.model.precision, way
+        try:
+            return aim.learn(inputs, batch).loss
+        finally:
+            run.model.precision = before
+
+    return choose(forward, run.model, run.device, steps)
 
 
-def _path(run: "Run", start: int) -> "Path":
-    """Return where the choice lies: by backbone, first stage that learns, device and threads."""
-    name = f"{run.job.spec.name}-{start}-{run.device.type}-{torch.get_num_threads()}.json"
+def _path(run: "Run", aim: "Objective") -> "Path":
+    """Return where the choice lies: by backbone, adapter, objective, first stage that learns, device and threads."""
+    adapter = run.plan.adapter.kind if run.plan.adapter else "plain"
+    start = run.start_of(aim.phase)
+    about = (run.job.spec.name, adapter, aim.phase.objective, start, run.device.type, torch.get_num_threads())
+    name = "-".join(map(str, about)) + ".json"
     return run.job.store.workspace.folder("speed", "precision") / name

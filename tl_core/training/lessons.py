@@ -24,7 +24,9 @@ class Lessons:
     def step(self, batch: np.ndarray, position: float) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Take one step; return the objective's mean loss and the count of correct items, without waiting for them.
 
-        Where memory is short the batch goes through in pieces, whose gradients add up to the batch's own.
+        Where memory is short the batch goes through in pieces, whose gradients add up. For plain cross-entropy that is
+        the batch's own gradient; what looks across a batch (class weights, mixup, pairs, MMD, batch normalisation) then
+        looks across a piece.
         """
         run = self.run
         torch.manual_seed(run.job.seed * 1_000_003 + run.step)  # for dropout: the events' reader may draw numbers too

@@ -70,13 +70,17 @@ class TransferModel(nn.Module):
         self.precision = Precision()
         """What the stages compute in; pooling, head and loss are always in float32."""
 
-    def features(self, state: State, start: int = 0) -> torch.Tensor:
-        """Return pooled features `[B, D]`, from the state at the input of stage `start`."""
+    def states(self, state: State, start: int = 0) -> State:
+        """Return the state at the end of the last stage, in float32, from that at the input of stage `start`."""
         with autocast(self.precision, self.head.mean.device):
             state = self.backbone.run(state, start, self.stages)
-        if self.precision.dtype != "float32":
-            state = tuple(tensor.float() if tensor.is_floating_point() else tensor for tensor in state)
-        mean, std = self.backbone.pool(state)
+        if self.precision.dtype == "float32":
+            return state
+        return tuple(tensor.float() if tensor.is_floating_point() else tensor for tensor in state)
+
+    def features(self, state: State, start: int = 0) -> torch.Tensor:
+        """Return pooled features `[B, D]`, from the state at the input of stage `start`."""
+        mean, std = self.backbone.pool(self.states(state, start))
         return torch.cat((mean, std), dim=1) if self.deviation else mean
 
     def forward(self, state: State, start: int = 0) -> torch.Tensor:

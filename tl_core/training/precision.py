@@ -11,7 +11,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Literal
@@ -103,13 +103,15 @@ def lay_out(model: nn.Module, precision: Precision) -> None:
             parameter.data = parameter.data.contiguous(memory_format=layout)
 
 
-def choose(forward: Callable[[], torch.Tensor], model: nn.Module, device: torch.device, steps: int) -> Precision:
+def choose(
+    forward: Callable[[Precision], torch.Tensor], model: nn.Module, device: torch.device, steps: int
+) -> Precision:
     """Time the ways to compute on one real batch, and return the fastest that agrees with float32.
 
-    `forward` returns the loss of that batch, with the model in its present training modes; gradients are taken for
-    what learns. `steps` is how many steps of this very batch size the phase may take: where the measurement would
-    take more than SHARE of them, float32 is kept unseen. The model, its gradients and statistics, and all random
-    states are afterwards as they were, bit for bit.
+    `forward(way)` returns the loss of that batch, computed that way, with the model in its present training modes;
+    gradients are taken for what learns. `steps` is how many steps of this very batch size the phase may take: where
+    the measurement would take more than SHARE of them, float32 is kept unseen. The model, its gradients and
+    statistics, and all random states are afterwards as they were, bit for bit.
     """
     first, *others = _ways(model, device)
     if not pays(model, device, steps):
@@ -140,7 +142,7 @@ def _ways(model: nn.Module, device: torch.device) -> list[Precision]:
 class _Trial:
     """One measurement of ways to compute."""
 
-    forward: Callable[[], torch.Tensor]
+    forward: Callable[[Precision], torch.Tensor]
     model: nn.Module
     device: torch.device
 
@@ -190,15 +192,7 @@ class _Trial:
         """Run forward and backward; the gradients are then the parameters'."""
         lay_out(self.model, way)
         self.model.zero_grad(set_to_none=True)
-        before = getattr(self.model, "precision", None)
-        if isinstance(before, Precision):  # it computes by its own choice
-            self.model.precision = way  # type: ignore[assignment]
-        try:
-            with nullcontext() if isinstance(before, Precision) else autocast(way, self.device):
-                loss = self.forward()
-        finally:
-            if isinstance(before, Precision):
-                self.model.precision = before  # type: ignore[assignment]
+        loss = self.forward(way)
         loss.backward()
         return loss.item()  # waits for a graphics card
 

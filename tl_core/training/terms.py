@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tl_core.penalties import PENALTIES, Batch, Ground, Side, Stage, Term
+from tl_core.penalties import PENALTIES, Batch, Ground, Need, Side, Stage, Term
 from tl_core.plan import Head
 from tl_core.training.checkpoints import load_best
 from tl_core.training.convex import Solvable, Solver
@@ -44,8 +44,15 @@ class Terms:
         """Return the rows, beside those that a phase learns from, that some term looks at."""
         if not self._terms:
             return np.zeros(0, dtype=np.int64)
-        sides = [side.rows for side in (self._run.space.source, self._run.space.target) if side is not None]
+        space, read = self._run.space, self._reads()
+        sides = [
+            side.rows for name, side in (("source", space.source), ("target", space.target)) if side and name in read
+        ]
         return np.concatenate([*sides, np.zeros(0, dtype=np.int64) if self._known else self._learned_from()])
+
+    def _reads(self) -> set[Need]:
+        """Return what the terms make use of where it is there."""
+        return {need for name in self._terms for need in (*PENALTIES[name].needs, *PENALTIES[name].reads)}
 
     @property
     def _known(self) -> bool:
@@ -153,7 +160,7 @@ class Terms:
 
     def _ground(self, inputs: StagedInputs) -> Ground:
         run = self._run
-        needs = {need for name in self._terms for need in PENALTIES[name].needs}
+        needs = self._reads()
         # a later phase may move stages that the present one has cached the output of
         lowest = min((run.start_of(run.plan.phases[index]) for index in self._guarded()), default=inputs.start)
         deep = inputs if inputs.start <= lowest else run.feed.prepared(lowest)

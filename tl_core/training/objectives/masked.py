@@ -71,7 +71,7 @@ class Masked(Objective):
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
         hidden, truth, where = net.hide(state[0])
-        out = model.backbone.run((hidden, *state[1:]), 0, model.stages)[0]
+        out = model.states((hidden, *state[1:]))[0]
         return Lesson(net(out, truth, where))
 
     def modules(self) -> Sequence[nn.Module]:
