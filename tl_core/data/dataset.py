@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import nan
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,8 @@ from tl_core.types import Modality, dump, load
 from tl_core.workspace import read_json, write_json
 
 COLUMNS = ("id", "path", "text", "label", "given", "group", "digest")
+OPTIONAL = {"subgroup": "", "time": nan}
+"""Columns of a manifest that are there where the source has them, and what they hold where it has not."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,11 @@ class Dataset:
     number); `path` is relative to `folder` (images) and `text` holds the text (texts); `label` indexes `classes`;
     `given` is the split that the source names ("train", "validation", "test") or "" where it names none;
     `digest` is the content hash, so equal digests are identical items; items of one `group` stay in one split.
-    The fingerprint covers modality, classes, and digest, label, given split and group of each item, in order; the
-    split that is made of them is not part of it, because features do not depend on it.
+    `subgroup` is whom an item is about ("" where nothing says so) and `time` when it was made, in seconds since 1970.
+    Where items may have several labels (`multilabel`), `labels` lists the class indices of each, ascending, perhaps
+    none, and `label` is the rarest of them, or the number of classes where there is none: the stratum of the item.
+    The fingerprint covers modality, classes, and digest, labels, given split, group, subgroup and time of each item,
+    in order; the split that is made of them is not part of it, because features do not depend on it.
     """
 
     folder: Path
@@ -53,16 +59,31 @@ class Dataset:
     receipt: Receipt
     split: SplitSpec = field(default_factory=SplitSpec)
     text_column: str = ""
+    multilabel: bool = False
+    subgroup_column: str = ""
 
     @cached_property
     def items(self) -> pd.DataFrame:
         """The manifest, read once; do not write to it."""
-        return pd.read_parquet(self.folder / "manifest.parquet")
+        items = pd.read_parquet(self.folder / "manifest.parquet")
+        return items.assign(**{n: items[n].fillna(none) if n in items else none for n, none in OPTIONAL.items()})
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """Class indices `[N]`."""
+        """Class indices `[N]`; with several labels an item, the stratum of each."""
         return self.items["label"].to_numpy(dtype=np.int64)
+
+    @cached_property
+    def targets(self) -> np.ndarray:
+        """Return which classes each item has: 0 or 1, float32 `[N, K]`."""
+        found = np.zeros((len(self.items), len(self.classes)), dtype=np.float32)
+        if not self.multilabel:
+            found[np.arange(len(found)), self.labels] = 1
+            return found
+        counts = self.items["labels"].map(len).to_numpy(dtype=np.int64)
+        columns = np.concatenate([*self.items["labels"], np.zeros(0, dtype=np.int64)]).astype(np.int64)
+        found[np.repeat(np.arange(len(found)), counts), columns] = 1
+        return found
 
     @cached_property
     def splits(self) -> np.ndarray:
@@ -96,4 +117,7 @@ class Dataset:
         return cls(folder=folder, **fields)
 
 
-_STORED = ("fingerprint", "name", "modality", "classes", "receipt", "split", "text_column")
+_STORED = (
+    *("fingerprint", "name", "modality", "classes", "receipt", "split"),
+    *("text_column", "multilabel", "subgroup_column"),
+)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import nan
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage in words, how many are done, and how many there are."""
@@ -9,7 +10,12 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """Corrections to what is found in a source; "" (and None for `header`) means: find it."""
+    """Corrections to what is found in a source; "" (and None for `header`) means: find it.
+
+    Several labels of one item stand in one cell, parted by `separator`, or in `label_columns`, one column a label.
+    `path_column` names the pictures of a table that lists them; `subgroup_column` says whom an item is about, for
+    measurements by slice; `time_column` when it was made, for a split by time.
+    """
 
     name: str = ""
     text_column: str = ""
@@ -19,6 +25,12 @@ class ImportOptions:
     header: bool | None = None
     group_column: str = ""
     split_column: str = ""
+    separator: str = ""
+    label_columns: tuple[str, ...] = ()
+    path_column: str = ""
+    subgroup_column: str = ""
+    time_column: str = ""
+    sheet: str = ""
 
 
 FIND_ALL = ImportOptions()
@@ -28,6 +40,8 @@ FIND_ALL = ImportOptions()
 class RawItem:
     """One item of a source. `read` gives the bytes of an image or text file; without it `text` is the item.
 
+    `labels` are those of an item that may have several, or none: then `label` is "". `time` is in seconds since 1970,
+    nan where nothing says when.
     `read` raises DataError, with the reason alone as its message, where the bytes cannot be had.
     """
 
@@ -37,6 +51,9 @@ class RawItem:
     group: str = ""
     text: str = ""
     read: Callable[[], bytes] | None = None
+    labels: tuple[str, ...] | None = None
+    subgroup: str = ""
+    time: float = nan
 
 
 def silent(stage: str, done: int, total: int) -> None:

@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from tl_core.data.dataset import COLUMNS, Dataset, Receipt, ReceiptLine
+from tl_core.data.dataset import COLUMNS, OPTIONAL, Dataset, Receipt, ReceiptLine
 from tl_core.data.images import Normalised, normalise
 from tl_core.data.options import Progress, RawItem
 from tl_core.data.sources.text import decode, tidy
@@ -33,6 +34,7 @@ class Draft:
     modality: Modality
     lines: list[ReceiptLine] = field(default_factory=list)
     text_column: str = ""
+    subgroup_column: str = ""
 
     def skip(self, item: str, reason: str) -> None:
         """Write down that `item` was left out."""
@@ -55,16 +57,15 @@ def store(items: Sequence[RawItem], draft: Draft, workspace: Workspace, progress
         rows = list(_read(items, draft, part, workspace.limits, progress))
         if not rows:
             raise DataError(f"Nothing in {draft.source} can be read.", _why(draft.lines))
-        classes = sort_classes({row["label"] for row in rows})
-        index = {name: i for i, name in enumerate(classes)}
-        for row in rows:
-            row["label"] = index[row["label"]]
+        multilabel = any("labels" in row for row in rows)
+        classes = _number_labels(rows, multilabel)
         fingerprint = _fingerprint(draft.modality, classes, rows)
         receipt = Receipt(draft.source, len(rows), tuple(draft.lines))
         final = root / fingerprint
         dataset = Dataset(
-            final, fingerprint, draft.name, draft.modality, classes, receipt, text_column=draft.text_column
-        )
+            *(final, fingerprint, draft.name, draft.modality, classes, receipt),
+            text_column=draft.text_column, multilabel=multilabel, subgroup_column=draft.subgroup_column,
+        )  # fmt: skip
         if final.exists():
             dataset = replace(dataset, split=Dataset.open(final).split)
         else:
@@ -75,6 +76,27 @@ def store(items: Sequence[RawItem], draft: Draft, workspace: Workspace, progress
                 replace(dataset, folder=folder).save()
         dataset.save()
     return Dataset.open(final)
+
+
+def _number_labels(rows: list[dict[str, Any]], multilabel: bool) -> tuple[str, ...]:
+    """Put class indices in the place of names, and return the classes.
+
+    Where items may have several labels, `label` becomes the rarest of them, the number of classes where it has none.
+    """
+    if not multilabel:
+        classes = sort_classes({row["label"] for row in rows})
+        index = {name: i for i, name in enumerate(classes)}
+        for row in rows:
+            row["label"] = index[row["label"]]
+        return classes
+    counts = Counter(name for row in rows for name in row["labels"])
+    classes = sort_classes(counts)
+    index = {name: i for i, name in enumerate(classes)}
+    for row in rows:
+        rarest = min(row["labels"], key=lambda name: (counts[name], index[name]), default=None)
+        row["label"] = len(classes) if rarest is None else index[rarest]
+        row["labels"] = sorted(index[name] for name in row["labels"])
+    return classes
 
 
 def sort_classes(names: Iterable[str]) -> tuple[str, ...]:
@@ -110,7 +132,9 @@ def _read(
             draft.skip(item.id, error.message)
             continue
         common = {"id": item.id, "path": "", "text": "", "label": item.label, "given": item.given, "group": item.group}
-        yield dict.fromkeys(COLUMNS) | common | values
+        optional = {name: getattr(item, name) for name, none in OPTIONAL.items() if getattr(item, name) is not none}
+        several = {} if item.labels is None else {"labels": tuple(dict.fromkeys(item.labels))}
+        yield dict.fromkeys(COLUMNS) | common | values | several | optional
     progress(stage, len(items), len(items))
 
 
@@ -138,7 +162,8 @@ def _fingerprint(modality: str, classes: tuple[str, ...], rows: list[dict[str, A
     """Hash everything that a split or a feature can depend on, in the order of the manifest."""
     hasher = hashlib.sha256(repr((modality, classes)).encode())
     for row in rows:
-        hasher.update(repr((row["digest"], row["label"], row["given"], row["group"])).encode())
+        more = tuple(row[name] for name in ("labels", *OPTIONAL) if name in row)
+        hasher.update(repr((row["digest"], row["label"], row["given"], row["group"], *more)).encode())
     return hasher.hexdigest()[:20]
 
 
