@@ -137,7 +137,8 @@ def _image_row(item: RawItem, draft: Draft, folder: Path, limits: Limits) -> dic
     path = f"images/{stored_name(data, picture)}"
     with disk_errors():
         (folder / path).write_bytes(picture.data)
-    return {"path": path, "digest": digest, "width": picture.width, "height": picture.height}
+    size = {"width": picture.width, "height": picture.height}
+    return {"path": path, "digest": digest, **size, "look": picture.look}
 
 
 def _text_row(item: RawItem, draft: Draft, folder: Path, limits: Limits) -> dict[str, Any]:
