@@ -1,7 +1,7 @@
 """What a check looks at, and what it returns: findings with the items behind them. Legend: N items, D features."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
