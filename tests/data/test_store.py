@@ -4,6 +4,7 @@ import pytest
 from tl_core.data.dataset import Dataset
 from tl_core.data.options import RawItem, silent
 from tl_core.data.sources.store import Draft, store
+from tl_core.errors import ImportCancelled
 
 FOUND = (("fluid", "cough"), (), ("cough",), ("cough", "fracture"))
 
@@ -46,3 +47,26 @@ def test_what_a_split_or_a_training_depends_on_is_in_the_fingerprint(more, works
     assert put(several(**more), workspace).fingerprint == put(several(**more), workspace).fingerprint
     others = [several(), several((*FOUND[:3], ("cough",))), several(FOUND[::-1])] if more else [several(FOUND[::-1])]
     assert put(several(**more), workspace).fingerprint not in {put(each, workspace).fingerprint for each in others}
+
+
+def notes(count=5):
+    return (RawItem(f"row {i}", "ab"[i % 2], text=f"note {i}") for i in range(count))
+
+
+def test_items_may_come_one_by_one(workspace):
+    told = []
+    dataset = store(notes(), Draft("notes", "notes", "text"), workspace, lambda *step: told.append(step), total=7)
+    assert len(dataset.items) == 5
+    assert told[0] == ("Reading texts", 0, 7)
+    assert told[-1] == ("Reading texts", 5, 5)
+    assert dataset.fingerprint == put(list(notes()), workspace).fingerprint
+
+
+def test_a_progress_callback_stops_an_import_and_nothing_is_left(workspace):
+    def stop(*step):
+        raise ImportCancelled
+
+    kept = put(several(), workspace)
+    with pytest.raises(ImportCancelled, match="cancelled"):
+        store(notes(), Draft("notes", "notes", "text"), workspace, stop)
+    assert [each.name for each in workspace.folder("datasets").iterdir()] == [kept.fingerprint]

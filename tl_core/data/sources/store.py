@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -45,16 +45,19 @@ class Draft:
         self.lines.append(ReceiptLine(item, "converted", reason))
 
 
-def store(items: Sequence[RawItem], draft: Draft, workspace: Workspace, progress: Progress) -> Dataset:
+def store(
+    items: Iterable[RawItem], draft: Draft, workspace: Workspace, progress: Progress, total: int | None = None
+) -> Dataset:
     """Read every item, keep what can be read, and return the data set as it lies in the workspace.
 
+    `total` is how many items come, where `items` has no length and it is known; progress then tells it.
     The same content gives the same fingerprint, and then the folder that is there already, under the newer name.
     Raises DataError where nothing can be read, and WorkspaceError where the disk is full.
     """
     root = workspace.folder("datasets")
     sweep(root, ".*.part")
     with _staging(root) as part:
-        rows = list(_read(items, draft, part, workspace.limits, progress))
+        rows = list(_read(_counted(items, total, draft, progress), draft, part, workspace.limits))
         if not rows:
             raise DataError(f"Nothing in {draft.source} can be read.", _why(draft.lines))
         multilabel = any("labels" in row for row in rows)
@@ -113,19 +116,26 @@ def stored_name(data: bytes, picture: Normalised) -> str:
     return hashlib.sha256(data).hexdigest()[:32] + picture.suffix
 
 
-def _read(
-    items: Sequence[RawItem], draft: Draft, folder: Path, limits: Limits, progress: Progress
-) -> Iterator[dict[str, Any]]:
-    """Yield a manifest row for each item that can be read; write images to `folder`."""
+def _counted(items: Iterable[RawItem], total: int | None, draft: Draft, progress: Progress) -> Iterator[RawItem]:
+    """Yield the items and report how many have gone by, of how many there are (0 where nobody knows)."""
     stage = "Reading pictures" if draft.modality == "image" else "Reading texts"
+    total = (len(items) if isinstance(items, Sized) else 0) if total is None else total
+    reported, done = 0.0, 0
+    for item in items:
+        if time.monotonic() - reported > _REPORT_EVERY:
+            progress(stage, done, max(total, done) if total else 0)
+            reported = time.monotonic()
+        yield item
+        done += 1
+    progress(stage, done, done)
+
+
+def _read(items: Iterable[RawItem], draft: Draft, folder: Path, limits: Limits) -> Iterator[dict[str, Any]]:
+    """Yield a manifest row for each item that can be read; write images to `folder`."""
     make = _image_row if draft.modality == "image" else _text_row
     if draft.modality == "image":
         (folder / "images").mkdir()
-    reported = 0.0
-    for done, item in enumerate(items):
-        if time.monotonic() - reported > _REPORT_EVERY:
-            progress(stage, done, len(items))
-            reported = time.monotonic()
+    for item in items:
         try:
             values = make(item, draft, folder, limits)
         except DataError as error:
@@ -135,7 +145,6 @@ def _read(
         optional = {name: getattr(item, name) for name, none in OPTIONAL.items() if getattr(item, name) is not none}
         several = {} if item.labels is None else {"labels": tuple(dict.fromkeys(item.labels))}
         yield dict.fromkeys(COLUMNS) | common | values | several | optional
-    progress(stage, len(items), len(items))
 
 
 def _image_row(item: RawItem, draft: Draft, folder: Path, limits: Limits) -> dict[str, Any]:
@@ -148,7 +157,8 @@ def _image_row(item: RawItem, draft: Draft, folder: Path, limits: Limits) -> dic
     path = f"images/{stored_name(data, picture)}"
     with _disk_errors():
         (folder / path).write_bytes(picture.data)
-    return {"path": path, "digest": digest, "width": picture.width, "height": picture.height}
+    size = {"width": picture.width, "height": picture.height}
+    return {"path": path, "digest": digest, **size, "look": picture.look}
 
 
 def _text_row(item: RawItem, draft: Draft, folder: Path, limits: Limits) -> dict[str, Any]:
