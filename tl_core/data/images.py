@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from tl_core.data.looks import look
 from tl_core.errors import DataError
 from tl_core.workspace import Limits
 
@@ -31,13 +32,14 @@ _EXIF_ORIENTATION = 0x0112  # 2 to 8 ask for a turn or a flip, 5 to 8 swap width
 
 @dataclass(frozen=True)
 class Normalised:
-    """A picture ready to store: its bytes and suffix, its size as the source has it, and what was changed."""
+    """A picture ready to store: its bytes and suffix, its size as the source has it, what was changed, its look."""
 
     data: bytes
     suffix: str
     width: int
     height: int
     changes: tuple[str, ...] = ()
+    look: str = ""
 
 
 def open_image(path: Path, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
@@ -59,14 +61,14 @@ def normalise(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Normalised:
     """
     image, kind, size, changes = _decode(data, limits)
     if not changes:
-        return Normalised(data, _suffix(kind), *size)
+        return Normalised(data, _suffix(kind), *size, look=look(image))
     buffer = io.BytesIO()
     lossy = kind in _LOSSY
     if lossy:
         image.save(buffer, "JPEG", quality=95, subsampling=0)
     else:
         image.save(buffer, "PNG")
-    return Normalised(buffer.getvalue(), ".jpg" if lossy else ".png", *size, changes=tuple(changes))
+    return Normalised(buffer.getvalue(), ".jpg" if lossy else ".png", *size, tuple(changes), look(image))
 
 
 def _suffix(kind: str) -> str:
