@@ -70,8 +70,13 @@ def preview_file(file: TableFile, options: ImportOptions, path: str = "") -> Tab
     proposed, proposals = propose(sample, columns)
     table = sample.table
     return TablePreview(
-        *(table.columns, tuple(tuple(cell[:PREVIEW_CELL] for cell in row) for row in sample.rows[:PREVIEW_ROWS])),
-        *(table.delimiter, table.encoding, table.header, columns.text, columns.label),
+        table.columns,
+        tuple(tuple(cell[:PREVIEW_CELL] for cell in row) for row in sample.rows[:PREVIEW_ROWS]),
+        table.delimiter,
+        table.encoding,
+        table.header,
+        columns.text,
+        columns.label,
         findings=(*reading_findings(sample), *choices, *proposals, *leak_findings(sample, columns)),
         n_rows=sample.n_rows if sample.whole else table.n_rows,
         split_column=columns.split,
@@ -146,7 +151,9 @@ class _Items:
                 if item is None:
                     continue
                 if at is not None and isnan(second) and cells[at].strip() not in MISSING:
-                    self._tell(self.draft.convert, number, f"the time {cells[at][:40]!r} cannot be read, so it has none")
+                    self._tell(
+                        self.draft.convert, number, f"the time {cells[at][:40]!r} cannot be read, so it has none"
+                    )
                 yield item
         if self.untold:
             self.draft.skip(f"{self.untold:,} more rows", "for reasons like those of the rows above")

@@ -5,6 +5,8 @@ import json
 import math
 from typing import Any
 
+from tl_core.data.sources.manifest import utf8
+
 
 def cell(value: Any) -> str:
     """Return a value as text: nothing for none, true and false, plain numbers, ISO dates, JSON for what is nested."""
@@ -26,11 +28,5 @@ def cell(value: Any) -> str:
 
 
 def clean(text: str) -> str:
-    """Return a text that UTF-8 can hold: halves of character pairs become a replacement mark, NULs go."""
-    if "\0" in text:
-        text = text.replace("\0", "")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace").decode()
-    return text
+    """Return a text that can be stored, without NUL characters."""
+    return utf8(text.replace("\0", ""))

@@ -60,7 +60,9 @@ def choose_columns(sample: Sample, options: ImportOptions, path: str = "") -> tu
     text = "" if path else text
     split = options.split_column or _find_split_column(sample, {text, options.label_column} | given)
     taken = {text, options.label_column} | given
-    group = options.group_column or next((c for c in sample.columns if c.lower() in _GROUP_NAMES and c not in taken), "")
+    group = options.group_column or next(
+        (c for c in sample.columns if c.lower() in _GROUP_NAMES and c not in taken), ""
+    )
     label, sure = options.label_column, True
     if not label and not options.label_columns:
         label, sure = _find_label_column(sample, {text, split, group} | given)
@@ -85,9 +87,7 @@ def _choice_findings(sample: Sample, columns: Columns, sure: bool) -> list[Findi
     text, label = columns.text, columns.label
     findings = []
     if not text and not columns.path:
-        findings.append(
-            Finding("stop", "no-text", "No column of this table holds texts.", "Choose the text column.")
-        )
+        findings.append(Finding("stop", "no-text", "No column of this table holds texts.", "Choose the text column."))
     if not label and not columns.label_columns:
         findings.append(
             Finding(

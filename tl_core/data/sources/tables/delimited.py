@@ -20,6 +20,7 @@ _SAMPLE_CHARS = 500_000
 LONGEST = 128 * 2**20
 """Characters of one line, and of one cell; the csv module's own limit is 128 KB a cell."""
 
+
 def open_delimited(file: TableFile, options: ImportOptions, most_chars: int | None = None) -> Table:
     """Return a delimited table; whether all quotes are closed is looked up in the first `most_chars` only.
 
@@ -121,9 +122,7 @@ def _reader(
 
 def _lines(file: TableFile, encoding: Encoding) -> Iterator[str]:
     """Yield the lines of a text with their ends, without a byte-order mark and NUL characters."""
-    with io.TextIOWrapper(
-        file.open(), encoding=encoding.name, errors=encoding.errors, newline=""
-    ) as text:
+    with io.TextIOWrapper(file.open(), encoding=encoding.name, errors=encoding.errors, newline="") as text:
         first = True
         for line in iter(partial(text.readline, LONGEST), ""):
             if len(line) == LONGEST:

@@ -39,8 +39,10 @@ def open_objects(file: TableFile, options: ImportOptions, most_chars: int | None
     first = _first_mark(file, encoding)
     if not first:
         raise DataError(f"{file.name} is empty.", _SHAPE)
-    values = partial(_array, file, encoding) if first == "[" and not _is_lines(file, encoding) else partial(
-        _objects, file, encoding
+    values = (
+        partial(_array, file, encoding)
+        if first == "[" and not _is_lines(file, encoding)
+        else partial(_objects, file, encoding)
     )
     columns = _columns(values, most_chars)
     if not columns:

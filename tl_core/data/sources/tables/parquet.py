@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -40,20 +41,21 @@ def open_parquet(file: TableFile) -> Table:
     return Table(file.name, unique_names(names), records, n_rows=rows)
 
 
-def _opened(file: TableFile) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(file.open(), pre_buffer=False, buffer_size=1 << 20)
-    except _DAMAGE as error:
-        raise _damaged(file.name) from error
+@contextmanager
+def _opened(file: TableFile) -> Iterator[pq.ParquetFile]:
+    with file.open() as stream:
+        try:
+            parquet = pq.ParquetFile(stream, pre_buffer=False, buffer_size=1 << 20)
+        except _DAMAGE as error:
+            raise _damaged(file.name) from error
+        yield parquet
 
 
 def _damaged(name: str) -> DataError:
     return DataError(f"{name} cannot be read as Parquet: it is damaged, or protected.", "Make or download it again.")
 
 
-def _batches(
-    parquet: pq.ParquetFile, size: int, classes: dict[str, list[str]], name: str
-) -> Iterator[list[list[str]]]:
+def _batches(parquet: pq.ParquetFile, size: int, classes: dict[str, list[str]], name: str) -> Iterator[list[list[str]]]:
     batches = parquet.iter_batches(batch_size=size)
     while True:
         try:

@@ -60,8 +60,8 @@ def _check_zip(file: TableFile) -> None:
     bomb = unpacked > _RATIO_MATTERS and unpacked / packed > file.limits.ratio
     if bomb or unpacked > file.limits.unpacked or shared > _MOST_SHARED:
         raise DataError(
-            f"{file.name} would unpack to {unpacked / 2**20:,.0f} MB, {unpacked / packed:,.0f} times its size: more than "
-            "is read from a spreadsheet.",
+            f"{file.name} would unpack to {unpacked / 2**20:,.0f} MB, {unpacked / packed:,.0f} times its size: more "
+            "than is read from a spreadsheet.",
             "If this is really your data, save it as CSV.",
         )
     if any(info.flag_bits & 0x1 for info in infos):

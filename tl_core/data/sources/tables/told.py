@@ -10,11 +10,11 @@ from tl_core.data.sources.tables.labels import LIST, propose_label_columns, prop
 from tl_core.data.sources.tables.times import holds_times
 from tl_core.types import Finding
 
-_SUBGROUP_NAMES = frozenset(
-    "sex gender age_group agegroup age_band region site hospital clinic centre center ethnicity race country "
-    "language dialect scanner device geschlecht altersgruppe".split()
-)
-_TIME_NAMES = frozenset("date time datetime timestamp created created_at published published_at year datum".split())
+_SUBGROUPS = "sex gender age_group agegroup age_band region site hospital clinic centre center ethnicity race country "
+_SUBGROUPS += "language dialect scanner device geschlecht altersgruppe"
+_SUBGROUP_NAMES = frozenset(_SUBGROUPS.split())
+_TIMES = "date time datetime timestamp created created_at published published_at year datum"
+_TIME_NAMES = frozenset(_TIMES.split())
 _MOST_SUBGROUPS = 50
 _TIME_CELLS = 200
 _SURE = 0.98  # share of rows whose label another column tells, from which it is told of
@@ -89,7 +89,9 @@ def propose(sample: Sample, columns: Columns) -> tuple[ImportOptions, list[Findi
         parted = "in lists" if mark == LIST else f"parted by {mark!r}"
         message = f"Cells of the column {columns.label!r} seem to hold several labels, {parted}."
         findings.append(
-            Finding("warn", "several-labels", message, "If they do, say so; else each combination is a class of its own.")
+            Finding(
+                "warn", "several-labels", message, "If they do, say so; else each combination is a class of its own."
+            )
         )
     taken = columns.used - {columns.label}
     if not columns.several and (run := propose_label_columns(sample, taken)):
@@ -142,8 +144,8 @@ def leak_findings(sample: Sample, columns: Columns) -> list[Finding]:
             "info",
             "leaking-column",
             f"The column {name!r} tells the label of {share:.0%} of the rows by itself.",
-            "It is not learned from. If a new item comes with it, no model is needed; if the texts repeat it, the score "
-            "will look better than it is.",
+            "It is not learned from. If a new item comes with it, no model is needed; if the texts repeat it, "
+            "the score will look better than it is.",
             (name,),
         )
         for name, share in told[:10]
