@@ -15,7 +15,10 @@ side validates. The plan is the one for the whole sample. The ratio is that of t
 `long` are the articles as they are, most of them cut; `short` are their headlines. The last line's ratio is the one of
 `--texts`; with "both" it is the long one, and the short one stands beside it.
 
-    python -m benchmarks.text_trainer [--items 32] [--titles 240] [--texts both] [--epochs 2] [--repeats 5]
+So short a run is in float32, because measuring would not pay. `--precision bfloat16` shows what a longer one, which
+chooses it by itself where it is faster, takes for a step.
+
+    python -m benchmarks.text_trainer [--items 32] [--titles 240] [--texts both] [--epochs 2] [--precision auto]
 """
 
 import warnings
@@ -96,10 +99,10 @@ class Sides:
         return self.trainer(per_device_train_batch_size=self.plan.batch_size)
 
 
-def make_plan(name: str, place: Workspace, epochs: int) -> TransferPlan:
+def make_plan(name: str, place: Workspace, epochs: int, precision: Any) -> TransferPlan:
     """Return the fine-tuning phase that the app would plan for the whole sample, with `epochs` epochs."""
     plan = STRATEGIES["full"].make(setting(import_data(f"sample:{name}", place)), {"epochs": epochs})
-    return replace(plan, phases=plan.phases[-1:])
+    return replace(plan, phases=plan.phases[-1:], precision=precision)
 
 
 def compare(dataset: Dataset, place: Workspace, plan: TransferPlan, repeats: int) -> tuple[Ratio, dict[str, float]]:
@@ -125,6 +128,7 @@ def main() -> None:
     options.add_argument("--titles", type=int, default=240, help="how many headlines")
     options.add_argument("--texts", default="both", choices=("long", "short", "both"))
     options.add_argument("--epochs", type=int, default=2)
+    options.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16"), help="of the product")
     chosen = options.parse_args()
     peer("accelerate")
     warnings.filterwarnings("ignore")  # the peer's
@@ -136,7 +140,8 @@ def main() -> None:
             dataset = split(sample(chosen.sample, items, place))
             made = titles(dataset) if kind == "short" else dataset
             print(f"{kind} texts of {dataset.name}, {torch.get_num_threads()} threads")
-            found[kind] = compare(made, place, make_plan(chosen.sample, place, chosen.epochs), chosen.repeats)
+            plan = make_plan(chosen.sample, place, chosen.epochs, chosen.precision)
+            found[kind] = compare(made, place, plan, chosen.repeats)
     kinds = list(found)
     ratio, more = found[kinds[0]]
     beside: dict[str, object] = dict(more)

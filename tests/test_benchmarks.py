@@ -136,7 +136,7 @@ def test_few_labelled_texts_and_others_to_test_on(texts):
 def test_the_products_side_fine_tunes_all_of_minilm(texts):
     with common.workspace() as place:
         few = common.split(common.titles(common.few(texts, 2, 1, seed=0)[0]))
-        rows = text_trainer.Sides(few, place, text_trainer.make_plan("bbc_news", place, 1))
+        rows = text_trainer.Sides(few, place, text_trainer.make_plan("bbc_news", place, 1, "auto"))
         assert set(rows.plan.phases[0].lr) == {"embeddings", *(f"layer.{i}" for i in range(6)), "head"}
         assert rows.plan.batch_size == 16, "the plan is the one for the whole sample, not for the ten texts"
         assert rows.product() > 0

@@ -3,6 +3,7 @@
 GraftError              one clear sentence, and a hint: what to do next
 ├── UsageError          a command or a name that does not exist
 ├── DataError           a source that cannot become a data set
+├── ImportCancelled     an import that somebody stopped; nothing is left of it
 ├── BackboneError       weights that are missing, or do not fit their architecture
 ├── PlanError           a plan that cannot be read or executed
 ├── WorkspaceError      the place on disk: full, gone, not writable
@@ -29,6 +30,13 @@ class UsageError(GraftError):
 
 class DataError(GraftError):
     """A source that cannot become a data set."""
+
+
+class ImportCancelled(GraftError):
+    """An import that was stopped: raised by a progress callback, and nothing is left behind."""
+
+    def __init__(self, message: str = "The import was cancelled.", hint: str = "Nothing was kept of it.") -> None:
+        super().__init__(message, hint)
 
 
 class BackboneError(GraftError):

@@ -147,14 +147,14 @@ def test_no_number_agrees_with_nothing(spoilt):
     assert BF16.agrees
 
 
-def test_a_measurement_costs_a_fiftieth_at_most_or_is_not_made(monkeypatch):
+def test_a_measurement_costs_its_share_at_most_or_is_not_made(monkeypatch):
     model = Convolutions().train()
     clock = Clock(monkeypatch)
-    for steps in (10, 100, 800, 850, 1_500, 10_000):
+    for steps in (10, 100, 280, 290, 1_500, 10_000):
         clock.passes = 0
         found = choose(loss_of(model), model, CPU, steps)
-        assert clock.passes <= 0.02 * steps + 4, steps  # the round that is under way is finished
-        assert (clock.passes > 0) == (steps >= 850)
+        assert clock.passes <= 0.06 * steps + 4, steps  # the round that is under way is finished
+        assert (clock.passes > 0) == (steps >= 290)
         assert clock.passes > 0 or "too few" in found.why
 
 

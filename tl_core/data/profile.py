@@ -126,7 +126,7 @@ def profile(dataset: Dataset, tokenizer: Path | None = None, max_tokens: int = 0
         classes=counts,
         balance=min(totals) / max(totals),
         sizes=sizes,
-        duplicates=duplicates(dataset)[0],
+        duplicates=duplicates(dataset),
         examples=_examples(dataset),
         findings=_findings(dataset, counts, truncated, max_tokens),
         skipped=sum(action == "skipped" for action, _ in actions),

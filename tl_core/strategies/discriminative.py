@@ -12,17 +12,13 @@ from tl_core.strategies.recipes import (
     YOSINSKI,
     Extras,
     backbone_rate,
-    batch_size,
     epochs_option,
+    from_solved_head,
     graded,
-    last_l2,
     patience_option,
     rate_reason,
     scale_option,
     scaled,
-    size_reason,
-    solve_head,
-    solved_head_reason,
     top,
     usable,
 )
@@ -50,27 +46,16 @@ def plan(setting: Setting, options: Discriminative) -> TransferPlan:
     """Return a head phase and a phase whose rates fall towards the input."""
     base = scaled(backbone_rate(setting), options.scale)
     lr = graded(top(setting.groups, options.reach), base, options.decay, head=base)
-    tuning = Phase(
-        "falling rates",
-        options.epochs,
-        lr,
-        schedule="slanted",
-        weight_decay=DECAY,
-        patience=usable(options.patience, options.epochs),
-    )
+    patience = usable(options.patience, options.epochs)
+    tuning = Phase("falling rates", options.epochs, lr, schedule="slanted", weight_decay=DECAY, patience=patience)
     why = (
         Reason("Lower layers hold general features and need to move least.", YOSINSKI),
         Reason(
             f"Each block learns at {options.decay:g} times the rate of the block above; 1/2.6 is published.", ULMFIT
         ),
-        solved_head_reason(),
         rate_reason(setting),
-        size_reason(setting),
     )
-    phases = (solve_head(last_l2(setting), final=False), tuning)
-    return TransferPlan(
-        setting.backbone, "discriminative", phases, batch_size=batch_size(setting), why=why, **options.extras()
-    )
+    return from_solved_head(setting, options, "discriminative", tuning, why)
 
 
 def fits(setting: Setting, options: Discriminative) -> tuple[Finding, ...]:

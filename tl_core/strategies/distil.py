@@ -2,23 +2,17 @@
 
 from dataclasses import dataclass
 
-from tl_core.layers import HEAD
 from tl_core.plan import Penalty, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
 from tl_core.strategies.fits import fine_tuning
 from tl_core.strategies.recipes import (
     OWN,
     Extras,
-    backbone_rate,
-    batch_size,
-    last_l2,
+    everywhere,
+    from_solved_head,
     patience_option,
     rate_reason,
     scale_option,
-    scaled,
-    size_reason,
-    solve_head,
-    solved_head_reason,
     tune,
     tuning_epochs,
 )
@@ -46,28 +40,16 @@ class Distil(Extras):
 
 def plan(setting: Setting, options: Distil) -> TransferPlan:
     """Return the solved head, then every group with the teacher's scores beside the labels."""
-    lr = dict.fromkeys([*setting.groups, HEAD], scaled(backbone_rate(setting), options.scale))
-    phases = (
-        solve_head(last_l2(setting), final=False),
-        tune("learn from the teacher", options.epochs, lr, setting, options.patience),
-    )
+    lr = everywhere(setting.groups, setting, options.scale)
+    tuning = tune("learn from the teacher", options.epochs, lr, setting, options.patience)
     why = (
         Reason("A teacher's scores tell how like the classes are, which labels do not; the plan needs such a run.",
                HINTON),
         Reason("A student gains from more epochs than labels alone would pay.", BEYER),
-        solved_head_reason(),
         rate_reason(setting),
-        size_reason(setting),
     )  # fmt: skip
-    return TransferPlan(
-        setting.backbone,
-        "distil",
-        phases,
-        batch_size=batch_size(setting),
-        penalties=(Penalty("distill", options.strength),),
-        why=why,
-        **options.extras(),
-    )
+    teaching = (Penalty("distill", options.strength),)
+    return from_solved_head(setting, options, "distil", tuning, why, penalties=teaching)
 
 
 def fits(setting: Setting, options: Distil) -> tuple[Finding, ...]:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from tl_core.layers import HEAD
 from tl_core.plan import Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy
 from tl_core.strategies.fits import fine_tuning
@@ -11,17 +10,12 @@ from tl_core.strategies.recipes import (
     KORNBLITH,
     KUMAR,
     Extras,
-    backbone_rate,
-    batch_size,
     epochs_option,
-    last_l2,
+    everywhere,
+    from_solved_head,
     patience_option,
     rate_reason,
     scale_option,
-    scaled,
-    size_reason,
-    solve_head,
-    solved_head_reason,
     tune,
 )
 from tl_core.types import Finding
@@ -38,19 +32,11 @@ class Full(Extras):
 
 def plan(setting: Setting, options: Full) -> TransferPlan:
     """Return a head phase and a phase over every group at one rate."""
-    rate = scaled(backbone_rate(setting), options.scale)
-    lr = dict.fromkeys([*setting.groups, HEAD], rate)
-    phases = (
-        solve_head(last_l2(setting), final=False),
-        tune("everything", options.epochs, lr, setting, options.patience),
+    lr = everywhere(setting.groups, setting, options.scale)
+    why = (Reason("Enough data lets every layer adapt, which reaches furthest.", KORNBLITH), rate_reason(setting))
+    return from_solved_head(
+        setting, options, "full", tune("everything", options.epochs, lr, setting, options.patience), why
     )
-    why = (
-        Reason("Enough data lets every layer adapt, which reaches furthest.", KORNBLITH),
-        solved_head_reason(),
-        rate_reason(setting),
-        size_reason(setting),
-    )
-    return TransferPlan(setting.backbone, "full", phases, batch_size=batch_size(setting), why=why, **options.extras())
 
 
 def fits(setting: Setting, options: Full) -> tuple[Finding, ...]:

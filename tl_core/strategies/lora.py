@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from tl_core.layers import HEAD
 from tl_core.plan import Reason, TransferPlan
 from tl_core.plan.values import Adapter
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
@@ -10,16 +9,11 @@ from tl_core.strategies.fits import doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
     KUMAR,
     Extras,
-    backbone_rate,
-    batch_size,
     epochs_option,
-    last_l2,
+    everywhere,
+    from_solved_head,
     patience_option,
     scale_option,
-    scaled,
-    size_reason,
-    solve_head,
-    solved_head_reason,
     tune,
 )
 from tl_core.types import Finding
@@ -61,28 +55,14 @@ class Lora(Extras):
 def plan(setting: Setting, options: Lora) -> TransferPlan:
     """Return the solved head, then adapters in every group but the first, with the head."""
     # the first group is the embeddings, which no adapter fits, or a picture's edges, which serve everywhere
-    groups = setting.groups[1:] or setting.groups
-    rate = scaled(backbone_rate(setting), RATE * options.scale)
-    phases = (
-        solve_head(last_l2(setting), final=False),
-        tune("adapters", options.epochs, dict.fromkeys([*groups, HEAD], rate), setting, options.patience),
-    )
+    lr = everywhere(setting.groups[1:] or setting.groups, setting, RATE * options.scale)
+    tuning = tune("adapters", options.epochs, lr, setting, options.patience)
     why = (
         Reason("The backbone's own weights stay; what is learned is a small change to each layer.", HU),
         Reason(f"Adapters start at no change and learn at {RATE:g} times the rate of full fine-tuning.", HU),
-        solved_head_reason(),
-        size_reason(setting),
     )
     adapter = Adapter(options.kind, options.rank, ALPHA * options.rank, options.dropout)  # type: ignore[arg-type]
-    return TransferPlan(
-        setting.backbone,
-        "lora",
-        phases,
-        batch_size=batch_size(setting),
-        adapter=adapter,
-        why=why,
-        **options.extras(),
-    )
+    return from_solved_head(setting, options, "lora", tuning, why, adapter=adapter)
 
 
 def fits(setting: Setting, options: Lora) -> tuple[Finding, ...]:

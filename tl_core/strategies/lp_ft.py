@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from tl_core.layers import HEAD
 from tl_core.plan import Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
 from tl_core.strategies.fits import doubt, fine_tuning, kept
@@ -10,16 +9,11 @@ from tl_core.strategies.recipes import (
     KUMAR,
     OWN,
     Extras,
-    backbone_rate,
-    batch_size,
     epochs_option,
-    last_l2,
+    everywhere,
+    from_solved_head,
     patience_option,
     rate_reason,
-    scaled,
-    size_reason,
-    solve_head,
-    solved_head_reason,
     tune,
 )
 from tl_core.types import Finding
@@ -39,24 +33,13 @@ class LpFt(Extras):
 
 def plan(setting: Setting, options: LpFt) -> TransferPlan:
     """Return the solved head, then every group at a rate below that of full fine-tuning."""
-    rate = scaled(backbone_rate(setting), options.scale)
-    phases = (
-        solve_head(last_l2(setting), final=False),
-        tune(
-            "everything, gently",
-            options.epochs,
-            dict.fromkeys([*setting.groups, HEAD], rate),
-            setting,
-            options.patience,
-        ),
-    )
+    lr = everywhere(setting.groups, setting, options.scale)
+    tuning = tune("everything, gently", options.epochs, lr, setting, options.patience)
     why = (
-        solved_head_reason(),
         Reason("It keeps more of what was learned before than plain fine-tuning, most of all on shifted data.", KUMAR),
         rate_reason(setting),
-        size_reason(setting),
     )
-    return TransferPlan(setting.backbone, "lp_ft", phases, batch_size=batch_size(setting), why=why, **options.extras())
+    return from_solved_head(setting, options, "lp_ft", tuning, why)
 
 
 def fits(setting: Setting, options: LpFt) -> tuple[Finding, ...]:

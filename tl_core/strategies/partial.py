@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from tl_core.layers import HEAD
 from tl_core.plan import Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
 from tl_core.strategies.fits import doubt, fine_tuning, kept
@@ -10,17 +9,12 @@ from tl_core.strategies.recipes import (
     KUMAR,
     YOSINSKI,
     Extras,
-    backbone_rate,
-    batch_size,
     epochs_option,
-    last_l2,
+    everywhere,
+    from_solved_head,
     patience_option,
     rate_reason,
     scale_option,
-    scaled,
-    size_reason,
-    solve_head,
-    solved_head_reason,
     top,
     tune,
 )
@@ -41,22 +35,13 @@ class Partial(Extras):
 
 def plan(setting: Setting, options: Partial) -> TransferPlan:
     """Return a head phase and a phase over the last blocks."""
-    blocks = top(setting.groups, options.reach)
-    rate = scaled(backbone_rate(setting), options.scale)
-    lr = dict.fromkeys([*blocks, HEAD], rate)
-    phases = (
-        solve_head(last_l2(setting), final=False),
-        tune("last blocks", options.epochs, lr, setting, options.patience),
-    )
+    lr = everywhere(top(setting.groups, options.reach), setting, options.scale)
+    tuning = tune("last blocks", options.epochs, lr, setting, options.patience)
     why = (
         Reason("Lower layers are general and stay; the upper, task-specific ones adapt.", YOSINSKI),
-        solved_head_reason(),
         rate_reason(setting),
-        size_reason(setting),
     )
-    return TransferPlan(
-        setting.backbone, "partial", phases, batch_size=batch_size(setting), why=why, **options.extras()
-    )
+    return from_solved_head(setting, options, "partial", tuning, why)
 
 
 def fits(setting: Setting, options: Partial) -> tuple[Finding, ...]:

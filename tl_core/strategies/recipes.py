@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tl_core.layers import HEAD
-from tl_core.plan import Augment, Loss, Phase, Reason, Schedule
+from tl_core.plan import Augment, Loss, Phase, Reason, Schedule, TransferPlan
 from tl_core.strategies import Setting, option
 
 CS231N = "Stanford CS231n notes, Transfer Learning, https://cs231n.github.io/transfer-learning/"
@@ -199,6 +199,31 @@ def tune(name: str, epochs: int, lr: Mapping[str, float], setting: Setting, pati
     schedule: Schedule = "linear" if setting.modality == "text" else "cosine"
     return Phase(
         name, epochs, lr, schedule=schedule, warmup=WARMUP, weight_decay=DECAY, patience=usable(patience, epochs)
+    )
+
+
+def everywhere(groups: Sequence[str], setting: Setting, factor: float) -> dict[str, float]:
+    """Return one rate for the named groups and the head: `factor` times the backbone's usual one."""
+    return dict.fromkeys([*groups, HEAD], scaled(backbone_rate(setting), factor))
+
+
+def from_solved_head(
+    setting: Setting, options: "Extras", strategy: str, tuning: Phase, why: Sequence[Reason], **more: Any
+) -> TransferPlan:
+    """Return the plan of a solved head and a phase that fine-tunes from there, with `why` and the usual reasons.
+
+    `more` are further fields of the plan.
+    """
+    reasons = (*why, solved_head_reason(), size_reason(setting))
+    phases = (solve_head(last_l2(setting), final=False), tuning)
+    return TransferPlan(
+        setting.backbone,
+        strategy,
+        phases,
+        batch_size=batch_size(setting),
+        why=reasons,
+        **more,
+        **options.extras(),
     )
 
 

@@ -2,24 +2,18 @@
 
 from dataclasses import dataclass, replace
 
-from tl_core.layers import HEAD
 from tl_core.plan import Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy
 from tl_core.strategies.fits import doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
     KUMAR,
     Extras,
-    backbone_rate,
-    batch_size,
     epochs_option,
-    last_l2,
+    everywhere,
+    from_solved_head,
     patience_option,
     rate_reason,
     scale_option,
-    scaled,
-    size_reason,
-    solve_head,
-    solved_head_reason,
     tune,
 )
 from tl_core.types import Finding
@@ -39,20 +33,15 @@ class WiseFt(Extras):
 
 def plan(setting: Setting, options: WiseFt) -> TransferPlan:
     """Return the solved head, then a phase over every group that ends in the best mix."""
-    lr = dict.fromkeys([*setting.groups, HEAD], scaled(backbone_rate(setting), options.scale))
+    lr = everywhere(setting.groups, setting, options.scale)
     tuning = replace(tune("everything, then mixed", options.epochs, lr, setting, options.patience), blend=True)
     why = (
         Reason("Weights between the probed and the tuned model often do better than either, most of all on new kinds "
                "of items; validation chooses how far between.", WORTSMAN),
         Reason("Normalisation statistics are estimated anew for each mix, because neither end's fit it.", IZMAILOV),
-        solved_head_reason(),
         rate_reason(setting),
-        size_reason(setting),
     )  # fmt: skip
-    phases = (solve_head(last_l2(setting), final=False), tuning)
-    return TransferPlan(
-        setting.backbone, "wise_ft", phases, batch_size=batch_size(setting), why=why, **options.extras()
-    )
+    return from_solved_head(setting, options, "wise_ft", tuning, why)
 
 
 def fits(setting: Setting, options: WiseFt) -> tuple[Finding, ...]:
