@@ -1,7 +1,9 @@
 """A data set as it lies in the workspace: a manifest, a receipt, and a split that follows from a seed."""
 
+import csv
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import nan
@@ -21,6 +23,10 @@ COLUMNS = ("id", "path", "text", "label", "given", "group", "digest")
 OPTIONAL = {"subgroup": "", "time": nan}
 """Columns of a manifest that are there where the source has them, and what they hold where it has not."""
 
+RECEIPT = "receipt.csv"
+FIRST_LINES = 1000
+"""Lines of a receipt that are kept with the data set's few facts; where there are more, RECEIPT holds all."""
+
 
 @dataclass(frozen=True)
 class ReceiptLine:
@@ -33,11 +39,26 @@ class ReceiptLine:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What an import took, converted and skipped."""
+    """What an import took, converted and skipped.
+
+    `lines` are the first; `more_skipped` and `more_converted` count the items that `Dataset.receipt_lines` adds.
+    """
 
     source: str
     taken: int
     lines: tuple[ReceiptLine, ...] = ()
+    more_skipped: int = 0
+    more_converted: int = 0
+
+    @property
+    def skipped(self) -> int:
+        """Return how many items were skipped."""
+        return sum(line.action == "skipped" for line in self.lines) + self.more_skipped
+
+    @property
+    def converted(self) -> int:
+        """Return how many items were converted, each counted once."""
+        return len({line.item for line in self.lines if line.action == "converted"}) + self.more_converted
 
 
 @dataclass(frozen=True)
@@ -139,6 +160,15 @@ class Dataset:
         """A short hash of content, split and decisions: results are kept under it, features under the fingerprint."""
         about = [self.fingerprint, dump(self.split), self.decided]
         return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:12]
+
+    def receipt_lines(self) -> Iterator[ReceiptLine]:
+        """Yield every line of the receipt, also where there are too many to be kept in `receipt`."""
+        if not (self.receipt.more_skipped or self.receipt.more_converted):
+            yield from self.receipt.lines
+            return
+        with open(self.folder / RECEIPT, encoding="utf-8", newline="") as file:
+            for item, action, reason in csv.reader(file):
+                yield ReceiptLine(item, "skipped" if action == "skipped" else "converted", reason)
 
     def rows(self, *splits: str) -> np.ndarray:
         """Return the row numbers of the given splits, ascending."""
