@@ -47,7 +47,7 @@ def find(material: Material) -> list[Suspicion]:
     """Return near copies by features, and those of them that stand on both sides of the split."""
     assert material.nearest is not None
     dataset = material.dataset
-    groups = members(alike_groups(material.nearest, material.inside))
+    groups = material.undecided(members(alike_groups(material.nearest, material.inside)), "alike")
     if not groups:
         return []
     one, many = NOUNS[dataset.modality]

@@ -71,10 +71,25 @@ def _several(material: Material, rows: np.ndarray, said: np.ndarray) -> Suspects
 
 def find(material: Material) -> list[Suspicion]:
     """Return suspected wrong labels: those of train and validation, and separately those of the test set."""
-    learned = suspects(material, material.inside & ~material.tested)
-    tested = suspects(material, material.inside & material.tested)
+    learned = _undecided(material, suspects(material, material.inside & ~material.tested), CODE)
+    tested = _undecided(material, suspects(material, material.inside & material.tested), TEST_CODE)
     found = [_learned(material, learned)] if len(learned.rows) else []
     return found + ([_tested(material, tested)] if len(tested.rows) else [])
+
+
+def _undecided(material: Material, wrong: Suspects, code: str) -> Suspects:
+    places = np.flatnonzero(material.open(code)[wrong.rows])
+    return Suspects(wrong.rows[places], wrong.quality[places], tuple(wrong.suggested[i] for i in places.tolist()))
+
+
+def _agreement(material: Material) -> float:
+    """Return in what share of the labels of train and validation the model says the same."""
+    dataset, said = material.dataset, material.probabilities
+    assert said is not None
+    rows = np.flatnonzero(material.inside & ~material.tested & np.isfinite(said).all(axis=1))
+    if dataset.multilabel:
+        return float(((said[rows] > 0.5) == (dataset.targets[rows] > 0)).mean())
+    return float((said[rows].argmax(axis=1) == dataset.labels[rows]).mean())
 
 
 def _learned(material: Material, wrong: Suspects) -> Suspicion:
@@ -84,8 +99,8 @@ def _learned(material: Material, wrong: Suspects) -> Suspicion:
         "warn",
         CODE,
         f"{count(len(wrong.rows), f'{one} seems', f'{many} seem')} to have the wrong label, of {n:,} that were looked "
-        f"at: a model that had not seen {'it' if len(wrong.rows) == 1 else 'them'} is sure of another. It can be the "
-        "model that is wrong, more often so further down the list.",
+        f"at: a model that had not seen {'it' if len(wrong.rows) == 1 else 'them'} is sure of another. It agrees "
+        f"with {_agreement(material):.0%} of your labels, so it can also be wrong itself, more often so further down.",
         "Look at them, the surest first: take the label that is suggested, keep the present one, or drop the item.",
         material.name(wrong.rows[:NAMED]),
     )

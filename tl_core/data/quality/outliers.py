@@ -50,7 +50,7 @@ def find(material: Material) -> list[Suspicion]:
         mine = inside & (dataset.labels == label)
         within[mine] = robust_z(np.log(own + 1e-6), mine, 0.05)[mine]
     score = np.minimum(np.nan_to_num(within), np.nan_to_num(everywhere))
-    rows = np.flatnonzero(inside & (score > FAR))
+    rows = np.flatnonzero(material.open("outlier") & (score > FAR))
     if not len(rows):
         return []
     rows = rows[np.argsort(-score[rows], kind="stable")]

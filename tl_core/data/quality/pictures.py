@@ -76,7 +76,7 @@ _HOW = {
 def _tell(
     material: Material, code: str, which: np.ndarray, order: np.ndarray, one: str, many: str, what: str
 ) -> Suspicion | None:
-    rows = np.flatnonzero(which)
+    rows = np.flatnonzero(which & material.open(code))
     if not len(rows) or (code != "blank" and len(rows) > _MANY * material.inside.sum()):
         return None
     rows = rows[np.argsort(order[rows], kind="stable")]
@@ -102,7 +102,9 @@ def _shapes(material: Material) -> list[Suspicion]:
     found = []
     aspect = np.log(width / height)
     stretch = np.abs(aspect - np.median(aspect[inside]))
-    odd = np.flatnonzero(inside & (stretch > np.log(2.5)) & (np.abs(robust_z(aspect, inside, 0.1)) > ODD))
+    odd = np.flatnonzero(
+        material.open("odd-shape") & (stretch > np.log(2.5)) & (np.abs(robust_z(aspect, inside, 0.1)) > ODD)
+    )
     if 0 < len(odd) <= _MANY * n:
         message = (
             f"{count(len(odd), 'picture has', 'pictures have')} a shape unlike the others, much wider or much taller."
@@ -111,7 +113,7 @@ def _shapes(material: Material) -> list[Suspicion]:
         found.append(_plain(material, "odd-shape", odd[np.argsort(-stretch[odd])], message, hint))
     short = np.minimum(width, height)
     typical = np.median(short[inside])
-    tiny = np.flatnonzero(inside & (short < typical / 4) & (short < 100))
+    tiny = np.flatnonzero(material.open("tiny") & (short < typical / 4) & (short < 100))
     if 0 < len(tiny) <= _MANY * n:
         message = (
             f"{count(len(tiny), 'picture is', 'pictures are')} tiny, under a quarter of the usual "

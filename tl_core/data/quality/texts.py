@@ -34,7 +34,8 @@ def find(material: Material) -> list[Suspicion]:
     rows = np.flatnonzero(material.inside)
     texts = material.dataset.items["text"]
     wordless = np.array([row for row in rows.tolist() if not _words(texts.iat[row])], dtype=np.int64)
-    found = [_wordless(material, wordless)] if len(wordless) else []
+    waiting = wordless[material.open("no-words")[wordless]]
+    found = [_wordless(material, waiting)] if len(waiting) else []
     return found + _boilerplate(material, np.setdiff1d(rows, wordless)) + _lengths(material)
 
 
@@ -106,9 +107,10 @@ def _boilerplate(material: Material, rows: np.ndarray) -> list[Suspicion]:
     groups = [counted.rows[index == place] for place in top.tolist()]
     said = [_quote(items["text"].iat[int(group[0])], values[place]) for group, place in zip(groups, top, strict=True)]
     touched = np.unique(counted.rows[among])
+    touched = touched[material.open("boilerplate")[touched]]
     sampled = f" ({len(looked):,} of the texts were looked through.)" if len(looked) < len(distinct) else ""
-    found = [_repeated(material, touched, groups, said, sampled)]
-    only = np.flatnonzero(share >= MOSTLY)
+    found = [_repeated(material, touched, groups, said, sampled)] if len(touched) else []
+    only = np.flatnonzero(material.open("only-boilerplate") & (share >= MOSTLY))
     return found + ([_nothing_else(material, only[np.argsort(-share[only], kind="stable")])] if len(only) else [])
 
 
@@ -167,8 +169,8 @@ def _lengths(material: Material) -> list[Suspicion]:
     if not inside.any():
         return []
     z, typical = robust_z(np.log(length + 1), inside, 0.2), float(np.median(length[inside]))
-    short = np.flatnonzero(inside & (z < -_ODD) & (length * _TIMES < typical))
-    long = np.flatnonzero(inside & (z > _ODD) & (length > _TIMES * typical))
+    short = np.flatnonzero(material.open("very-short") & (z < -_ODD) & (length * _TIMES < typical))
+    long = np.flatnonzero(material.open("very-long") & (z > _ODD) & (length > _TIMES * typical))
     found = []
     for code, rows, word, hint in (
         ("very-short", short, "shorter", "Look whether they say enough to tell the class; drop those that do not."),
