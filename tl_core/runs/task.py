@@ -16,6 +16,8 @@ class Task:
     `budget` caps the seconds of training (a from-scratch baseline); None does not. `compare_to` names the run
     that this one is a baseline for. `source` (labelled) and `target` (its labels are never read) are fingerprints of
     second data sets; `teacher` is a finished run over the same classes, or a model that was brought in as a teacher.
+    `decisions` names the decisions about items that the data set is taken under (Dataset.pin), "" for none, and
+    `source_decisions` and `target_decisions` those of the second data sets.
     """
 
     kind: Kind
@@ -30,3 +32,6 @@ class Task:
     source: str = ""
     target: str = ""
     teacher: str = ""
+    decisions: str = ""
+    source_decisions: str = ""
+    target_decisions: str = ""
