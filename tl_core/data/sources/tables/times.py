@@ -14,7 +14,7 @@ from tl_core.data.sources.tables.grid import MISSING
 _DAY_OR_MONTH = re.compile(r"\s*(\d{1,2})[./-](\d{1,2})[./-]\d{2,4}")
 _NUMBER = re.compile(r"\s*[-+]?\d+(\.\d*)?\s*")
 _ENOUGH = 0.9  # share of cells that read as times, from which a column holds times
-_EPOCH = pd.Timestamp(0, tz="UTC")
+_EPOCH = pd.Timestamp(0, tz="UTC").as_unit("us")
 
 Times = Callable[[Sequence[str]], np.ndarray]
 """Returns the seconds since 1970 of some cells, float64 `[N]`, nan where a cell cannot be read."""
@@ -33,7 +33,8 @@ class TimeReader:
         series = pd.Series([cell.strip() for cell in cells], dtype=object)
         series = series.where(~series.isin(MISSING), None)
         if self.numbers in ("seconds", "milliseconds"):
-            values = pd.to_numeric(series, errors="coerce").to_numpy(dtype=np.float64)
+            values = pd.to_numeric(series, errors="coerce").to_numpy(dtype=np.float64, copy=True)
+            values[~np.isfinite(values)] = np.nan
             return values / (1000 if self.numbers == "milliseconds" else 1)
         if self.numbers:
             series = series.str.removesuffix(".0")
@@ -85,4 +86,4 @@ def _parsed(series: pd.Series, form: str, day_first: bool = False) -> pd.Series:
 
 
 def _seconds(times: pd.Series) -> np.ndarray:
-    return ((times - _EPOCH) / pd.Timedelta(seconds=1)).to_numpy(dtype=np.float64)
+    return ((times.dt.as_unit("us") - _EPOCH) / pd.Timedelta(seconds=1)).to_numpy(dtype=np.float64)
