@@ -52,7 +52,7 @@ def read_inputs(source: str, modality: Modality, workspace: Workspace, text_colu
     elif is_table(path):
         reader.add_table(file_table(path, workspace.limits), text_column)
     else:
-        with open_tree(path, workspace.limits) as tree:
+        with open_tree(path, workspace.limits, workspace.folder("cache")) as tree:
             table = only_table(tree) if modality == "text" else None
             reader.lines += [line for line in tree.lines if table is None or line.item != table.name]
             if table:

@@ -31,7 +31,7 @@ def import_pool(source: str, modality: Modality, workspace: Workspace, progress:
     draft = Draft(path.stem or path.name, path.name, modality)
     if is_table(path):
         return store(_of_table(file_table(path, workspace.limits), draft), draft, workspace, progress)
-    with open_tree(path, workspace.limits) as tree:
+    with open_tree(path, workspace.limits, workspace.folder("cache"), progress) as tree:
         draft.lines += tree.lines
         if modality == "text" and (table := only_table(tree)):
             return store(_of_table(entry_table(table, workspace.limits), draft), draft, workspace, progress)

@@ -9,9 +9,12 @@ from tl_core.data.options import FIND_ALL, ImportOptions, Progress, silent
 from tl_core.data.samples import SAMPLES, Sample
 from tl_core.data.sources.archive import Entry, Tree, open_tree, strip_enclosing
 from tl_core.data.sources.folders import TEXT_SUFFIXES, class_folders, modality_of
+from tl_core.data.sources.kinds import table_name
 from tl_core.data.sources.store import Draft, store
 from tl_core.data.sources.table import TablePreview, preview_file, table_items
-from tl_core.data.sources.tables import TableFile, best_tables, entry_table, file_table, table_name
+from tl_core.data.sources.tables import TableFile, best_tables, entry_table, file_table
+from tl_core.data.sources.tar import is_tar
+from tl_core.data.sources.tree import ARCHIVE_SUFFIXES
 from tl_core.errors import DataError
 from tl_core.workspace import Limits, Workspace
 
@@ -29,11 +32,13 @@ __all__ = [
 SAMPLE_PREFIX = "sample:"
 _OTHER = {
     **dict.fromkeys((".xls", ".ods", ".numbers"), "is a spreadsheet of another kind; save it as XLSX or CSV"),
-    **dict.fromkeys((".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"), "is an archive of another kind than zip"),
+    **dict.fromkeys((".7z", ".rar", ".zst"), "is an archive of another kind than zip and tar"),
     **dict.fromkeys((".pdf", ".doc", ".docx", ".odt"), "is a document, not a collection of examples"),
     **dict.fromkeys((".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"), "is a single picture"),
 }
-_WHAT = "Give a zip or a folder with one folder per class, or a CSV table with a text and a label column."
+_WHAT = (
+    "Give a zip, a tar archive or a folder with one folder per class, or a CSV table with a text and a label column."
+)
 
 
 def import_data(
@@ -53,7 +58,7 @@ def import_data(
         file = file_table(path, workspace.limits)
         return _store_table(file, _draft(path, "text", options), workspace, options, progress)
     progress("Listing files", 0, 0)
-    with open_tree(path, workspace.limits) as tree:
+    with open_tree(path, workspace.limits, workspace.folder("cache"), progress) as tree:
         table = only_table(tree)
         if table:
             draft = _draft(path, "text", options)
@@ -127,11 +132,11 @@ def is_table(path: Path) -> bool:
         return True
     if suffix in _OTHER:
         raise DataError(f"{path.name} {_OTHER[suffix]}.", _WHAT)
-    if suffix == ".zip" or zipfile.is_zipfile(path):
+    if suffix == ".zip" or zipfile.is_zipfile(path) or is_tar(path):
         return False
     if suffix == ".txt":
         return True
-    raise DataError(f"{path.name} is neither a zip file nor a table.", _WHAT)
+    raise DataError(f"{path.name} is neither an archive nor a table.", _WHAT)
 
 
 def only_table(tree: Tree) -> Entry | None:
@@ -150,6 +155,12 @@ def _nothing(tree: Tree, source: str) -> DataError:
         named = ", ".join(tables[:3]) + (", ..." if len(tables) > 3 else "")
         hint = "Give one of them, or join them; a column named split can say train, validation or test."
         return DataError(f"There are {len(tables):,} tables in {source} ({named}), and only one can be read.", hint)
+    inner = next((e.name for e in tree.entries if e.suffix in ARCHIVE_SUFFIXES), "")
+    if inner:
+        return DataError(
+            f"{source} holds another archive, {inner}, and nothing beside it that can be read.",
+            f"Unpack {source}, and give {PurePosixPath(inner).name} itself.",
+        )
     return DataError(f"There is nothing in {source} that can be read as pictures, texts or a table.", _WHAT)
 
 

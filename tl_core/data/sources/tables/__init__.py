@@ -2,7 +2,7 @@
 
 from tl_core.data.options import FIND_ALL, ImportOptions
 from tl_core.data.sources.tables.delimited import open_delimited
-from tl_core.data.sources.tables.file import TableFile, best_tables, entry_table, file_table, kind_of, table_name
+from tl_core.data.sources.tables.file import TableFile, best_tables, entry_table, file_table, kind_of
 from tl_core.data.sources.tables.grid import Sample, Table, take_sample
 from tl_core.data.sources.tables.objects import open_objects
 
@@ -14,7 +14,6 @@ __all__ = [
     "entry_table",
     "file_table",
     "open_table",
-    "table_name",
     "take_sample",
 ]
 

@@ -6,21 +6,13 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Literal, cast
+from typing import BinaryIO, cast
 
 from tl_core.data.sources.archive import Entry, read_whole
+from tl_core.data.sources.kinds import KINDS, Kind, kind_of_name
 from tl_core.errors import DataError
 from tl_core.workspace import Limits
 
-Kind = Literal["delimited", "jsonl", "json", "parquet", "xlsx"]
-KINDS: dict[str, Kind] = {
-    **dict.fromkeys((".csv", ".tsv", ".tab"), "delimited"),
-    **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
-    ".parquet": "parquet",
-    ".xlsx": "xlsx",
-    ".json": "json",
-}
-"""What a suffix says, the likelier to be the data themselves the earlier."""
 _RATIO_MATTERS = 32 * 2**20  # bytes; a small file of one repeated line is no harm, however well it packs
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _DAMAGE = (OSError, EOFError, zlib.error)
@@ -45,14 +37,9 @@ class TableFile:
             return stream.read(size)
 
 
-def table_name(name: str) -> bool:
-    """Return whether a file of that name is a table; `.txt` is not, by its name alone."""
-    return _kind_of_name(name) is not None
-
-
 def best_tables(entries: list[Entry]) -> list[Entry]:
     """Return the tables among files; where there are several formats, those of the one that data mostly come in."""
-    named = [(entry, _kind_of_name(entry.name)) for entry in entries]
+    named = [(entry, kind_of_name(entry.name)) for entry in entries]
     kinds = tuple(dict.fromkeys(KINDS.values()))
     best = min((kinds.index(kind) for _, kind in named if kind), default=None)
     return [] if best is None else [entry for entry, kind in named if kind == kinds[best]]
@@ -98,12 +85,7 @@ def kind_of(file: TableFile) -> Kind:
         return "parquet"
     if head.startswith(b"PK\x03\x04"):
         return "xlsx"
-    return _kind_of_name(file.name) or "delimited"
-
-
-def _kind_of_name(name: str) -> Kind | None:
-    path = PurePosixPath(name.lower())
-    return KINDS.get(PurePosixPath(path.stem).suffix if path.suffix == ".gz" else path.suffix)
+    return kind_of_name(file.name) or "delimited"
 
 
 def _unpacked(file: TableFile) -> TableFile:
