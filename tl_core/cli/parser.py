@@ -56,6 +56,7 @@ def _parser() -> _Parser:
     made = {name: commands.add_parser(name, help=text, description=text) for name, text in COMMANDS.items()}
     for name in ("profile", "advise", "train", "curve", "rates", "layers"):
         made[name].add_argument("data", metavar="DATA", help=DATA)
+    made["profile"].add_argument("--card", metavar="FILE.md", type=_path, help="write the data card there, as Markdown")
     _train(made["train"])
     for name in ("train", "rates"):
         _others(made[name])
