@@ -71,6 +71,7 @@ def _parser() -> _Parser:
         made[name].add_argument("data", metavar="DATA", help=DATA)
     made["check"].add_argument("--quick", action="store_true", help="only what needs no model to look at the items")
     _decide(made["decide"])
+    made["profile"].add_argument("--card", metavar="FILE.md", type=_path, help="write the data card there, as Markdown")
     _train(made["train"])
     for name in ("train", "rates"):
         _others(made[name])
