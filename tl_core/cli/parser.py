@@ -12,6 +12,7 @@ DATA = "a zip, a folder, a CSV or TSV file, or sample:NAME"
 COMMANDS = {
     "samples": "list the ready samples",
     "profile": "what is in a data set, and what to look out for",
+    "check": "which items look wrong: copies, labels, pictures and texts that say little",
     "advise": "the recommended backbone and plan, with reasons",
     "train": "train a model and write it to a folder",
     "resume": "go on with a training that was interrupted",
@@ -54,9 +55,10 @@ def _parser() -> _Parser:
     parser = _Parser(prog="python -m tl_core", description="Graft: transfer learning, step by step.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     made = {name: commands.add_parser(name, help=text, description=text) for name, text in COMMANDS.items()}
-    for name in ("profile", "advise", "train", "curve", "rates", "layers"):
+    for name in ("profile", "check", "advise", "train", "curve", "rates", "layers"):
         made[name].add_argument("data", metavar="DATA", help=DATA)
     made["profile"].add_argument("--card", metavar="FILE.md", type=_path, help="write the data card there, as Markdown")
+    made["check"].add_argument("--quick", action="store_true", help="only what needs no model to look at the items")
     _train(made["train"])
     for name in ("train", "rates"):
         _others(made[name])
@@ -68,7 +70,7 @@ def _parser() -> _Parser:
     made["predict"].add_argument("--out", metavar="FILE.csv", type=_path, required=True, help="the table to write")
     made["evaluate"].add_argument("bundle", metavar="DIR", type=_path, help="a folder that `train` wrote")
     made["evaluate"].add_argument("data", metavar="DATA", help=DATA)
-    for name in ("samples", "profile", "advise", "train", "resume", "evaluate", "curve", "rates", "layers"):
+    for name in ("samples", "profile", "check", "advise", "train", "resume", "evaluate", "curve", "rates", "layers"):
         made[name].add_argument("--json", action="store_true", help="print one JSON document")
     return parser
 

@@ -6,12 +6,13 @@ from typing import Literal
 from tl_core.data.split import SplitSpec
 from tl_core.plan import TransferPlan
 
-Kind = Literal["train", "probe", "curve", "speed", "rates", "layers"]
+Kind = Literal["train", "probe", "curve", "speed", "rates", "layers", "check"]
 
 
 @dataclass(frozen=True)
 class Task:
-    """One job for a worker. Only "train", "rates" and "layers" need a plan, and "speed" no data set.
+    """One job for a worker. Only "train", "rates" and "layers" need a plan, and "speed" no data set;
+    "check" needs a backbone only for the checks that look with a model.
 
     `budget` caps the seconds of training (a from-scratch baseline); None does not. `compare_to` names the run
     that this one is a baseline for. `source` (labelled) and `target` (its labels are never read) are fingerprints of
