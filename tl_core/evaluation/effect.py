@@ -20,7 +20,7 @@ _MEANS = {
 
 @dataclass(frozen=True)
 class Effect:
-    """The share of items that a head gets right which learned without the decisions, and with them.
+    """The share of right answers, averaged over the classes, of a head that learned without the decisions, and with.
 
     Both heads are judged, by cross-validation, on the same training and validation items that no decision changed;
     the test set is not looked at. `difference` is after minus before, paired; `relabelled` and `dropped` count the
@@ -42,13 +42,11 @@ class Effect:
         """The whole in one sentence."""
         changed = f"{self.relabelled:,} correction{'s' if self.relabelled != 1 else ''}" if self.relabelled else ""
         gone = f"{self.dropped:,} item{'s' if self.dropped != 1 else ''} left out" if self.dropped else ""
-        if not self.difference.n:
-            return "There are too few items that nobody changed to tell what your decisions did."
         one = self.difference
         return (
             f"With your {' and '.join(filter(None, (changed, gone)))}: {self.after:.2f} right instead of "
-            f"{self.before:.2f} on the same {one.n:,} training and validation items that nobody changed; difference "
-            f"{one.value:.2f} ({one.low:.2f} to {one.high:.2f}): {_MEANS[self.verdict]}."
+            f"{self.before:.2f}, averaged over the classes, on the same {one.n:,} training and validation items that "
+            f"nobody changed; difference {one.value:.2f} ({one.low:.2f} to {one.high:.2f}): {_MEANS[self.verdict]}."
         )
 
 
