@@ -7,15 +7,8 @@ from sklearn.linear_model import LogisticRegression
 from tl_core.data.options import ImportOptions
 from tl_core.data.sources import import_data
 from tl_core.data.split import SplitSpec
-from tl_core.evaluation.honest import (
-    DRAWS,
-    HonestScore,
-    head_accuracy,
-    honest_score,
-    read_honest,
-    worth_measuring,
-    write_honest,
-)
+from tl_core.evaluation.honest import DRAWS, head_accuracy, honest_score, worth_measuring
+from tl_core.evaluation.inflation import HonestScore, read_honest, write_honest
 from tl_core.types import Estimate
 
 

@@ -4,11 +4,8 @@ Both are drawn anew, several times, from the training and validation items; the 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import pydantic
 from scipy import stats
 
 from tl_core.advice.evidence import sample
@@ -16,8 +13,8 @@ from tl_core.advice.linear import solve, standardise
 from tl_core.data.dataset import Dataset
 from tl_core.data.near import near_groups
 from tl_core.data.split import SplitSpec, assign, together
-from tl_core.types import Estimate, dump, load
-from tl_core.workspace import Workspace, read_json, write_json
+from tl_core.evaluation.inflation import HonestScore
+from tl_core.types import Estimate
 
 DRAWS = 8
 HELD = 0.25
@@ -28,39 +25,6 @@ FEWEST = 40
 """Items below which the two kinds of split cannot be told apart."""
 REPEATED = 0.005
 """Share of the items that must be like another one, so that ignoring it can show."""
-
-
-@dataclass(frozen=True)
-class HonestScore:
-    """Accuracy of a linear head on the frozen features under both kinds of split, and how much the naive one flatters.
-
-    `repeated` of the `items` are tied to another: exact or near copies, or items of one group (`groups`: there are).
-    """
-
-    fingerprint: str
-    backbone: str
-    honest: Estimate
-    naive: Estimate
-    inflation: Estimate
-    items: int
-    repeated: int
-    groups: bool
-
-    @property
-    def sentence(self) -> str:
-        """Return what it comes to, in plain words."""
-        what = "copies and groups" if self.groups else "copies"
-        shown, honest = f"{self.naive.value:.1%}", f"{self.honest.value:.1%}"
-        if self.inflation.low <= 0:
-            return (
-                f"A split that ignores {what} would have shown {shown}, one that keeps them together {honest}: "
-                "too close to call them different."
-            )
-        low, high = 100 * self.inflation.low, 100 * self.inflation.high
-        return (
-            f"A split that ignores {what} would have shown {shown} instead of {honest}: "
-            f"{100 * self.inflation.value:.1f} points too good (between {low:.1f} and {high:.1f})."
-        )
 
 
 def worth_measuring(dataset: Dataset) -> bool:
@@ -140,21 +104,3 @@ def _estimate(scores: np.ndarray, share: float, n: int, clip: bool = False) -> E
     low, high = mean - half, mean + half
     method = f"{count} draws, corrected for what they share"
     return Estimate(mean, max(0.0, low) if clip else low, min(1.0, high) if clip else high, n, method)
-
-
-def honest_path(workspace: Workspace, dataset: Dataset, backbone: str) -> Path:
-    """Return where the score of a data set as it is now, seen by a backbone, is kept."""
-    return workspace.folder("probes") / f"{dataset.fingerprint}-{backbone}-{dataset.version}-honest.json"
-
-
-def write_honest(workspace: Workspace, dataset: Dataset, score: HonestScore) -> None:
-    """Save a score, whole or not at all. Raises WorkspaceError where it cannot be written."""
-    write_json(honest_path(workspace, dataset, score.backbone), dump(score))
-
-
-def read_honest(workspace: Workspace, dataset: Dataset, backbone: str) -> HonestScore | None:
-    """Return the score, None where it was not measured."""
-    try:
-        return load(HonestScore, read_json(honest_path(workspace, dataset, backbone)))
-    except (OSError, ValueError, pydantic.ValidationError):
-        return None

@@ -34,7 +34,8 @@ def run_probe(job: Job) -> Events:
 
 def _honest(job: Job, dataset: Dataset, report: "ProbeReport") -> Events:
     """Measure what a split that ignores copies would have shown, where there are any."""
-    from tl_core.evaluation.honest import DRAWS, honest_score, worth_measuring, write_honest
+    from tl_core.evaluation.honest import DRAWS, honest_score, worth_measuring
+    from tl_core.evaluation.inflation import write_honest
 
     if report.accuracy is None or job.control.stopped or not worth_measuring(dataset):
         return

@@ -53,7 +53,7 @@ def near_ties(dataset: "Dataset") -> tuple[np.ndarray, ...]:
 
 def near_path(dataset: "Dataset") -> Path:
     """Return where the groups of a data set are kept."""
-    return dataset.folder / f"near-{VERSION}.npy"
+    return dataset.folder / f"near-{VERSION}-{dataset.fingerprint}.npy"
 
 
 def find(dataset: "Dataset", progress: Progress = silent) -> np.ndarray:
