@@ -10,6 +10,7 @@ import torch
 from tests.test_jobs import plan_of, run
 from tl_core.data.dataset import Dataset
 from tl_core.data.decisions import Decision
+from tl_core.evaluation.effect import read_effect
 from tl_core.evaluation.saved import bundle_folder, read_report
 from tl_core.export.bundle import load_bundle
 from tl_core.export.measure import evaluate_bundle
@@ -81,3 +82,17 @@ def test_a_bundle_is_measured_again_on_the_items_it_was_measured_on(workspace, d
 def test_a_bundle_of_undecided_data_says_nothing_of_decisions(workspace, tiny_images, tiny_backbones):
     run_id, _ = run(workspace, task_of(tiny_images, tiny_backbones[0]))
     assert "decisions" not in read_json(bundle_folder(RunStore(workspace).folder(run_id)) / "config.json")
+
+
+def test_a_check_measures_what_the_decisions_did_and_keeps_it(workspace, decided, tiny_images, tiny_backbones):
+    def check(dataset):
+        run(workspace, Task("check", tiny_backbones[0], dataset.fingerprint, decisions=dataset.pin()))
+        return read_effect(workspace, dataset, tiny_backbones[0])
+
+    assert check(tiny_images.under("")) is None
+    effect = check(decided)
+    assert (effect.relabelled, effect.dropped) == (1, 1)
+    assert effect.difference.n == len(tiny_images.rows("train", "validation")) - 2
+    only_test = tiny_images.undo(0).decide(Decision("drop", (int(tiny_images.rows("test")[0]),), confirmed=True))
+    assert only_test.decided
+    assert check(only_test) is None

@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import nan
@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from tl_core.data import decision_log
-from tl_core.data.decisions import OUT, Decision, apply_labels, apply_splits, check, digest
+from tl_core.data.decisions import OUT, Decision, apply_labels, apply_splits, check, digest, waiting
 from tl_core.data.split import SplitSpec, assign
+from tl_core.errors import DataError
 from tl_core.types import Modality, dump, load
 from tl_core.workspace import read_json, write_json
 
@@ -194,6 +195,17 @@ class Dataset:
         """Take entries of the log back, and return the data set without them. Raises DataError for another number."""
         decision_log.undo(self.folder, numbers)
         return self.refreshed()
+
+    @property
+    def waiting(self) -> tuple[Decision, ...]:
+        """What was decided about items of the test set and has to be confirmed."""
+        return waiting(self.decisions, self.source_splits) if self.decisions else ()
+
+    def confirm(self, decisions: Iterable[Decision], reason: str) -> "Dataset":
+        """Let decisions of `waiting` change the test set, for a reason. Raises DataError where there is none."""
+        if not reason.strip():
+            raise DataError("A change of the test set needs a reason.", "Say in a few words why it is right.")
+        return self.decide(*(replace(each, confirmed=True, reason=reason.strip()) for each in decisions))
 
     def refreshed(self) -> "Dataset":
         """Return the data set under the decisions that hold now."""

@@ -42,6 +42,19 @@ class Decision:
             return self.label
         return (self.label,) if self.label else ()
 
+    @property
+    def words(self) -> str:
+        """What was decided, in words: "3 items left out"."""
+        items = f"{len(self.rows):,} item{'s' if len(self.rows) != 1 else ''}"
+        given = f"labelled {' and '.join(map(repr, self.names))}" if self.names else "left without a label"
+        done = {
+            "drop": "left out",
+            "relabel": given,
+            "keep": "kept as " + ("it is" if len(self.rows) == 1 else "they are"),
+            "together": "kept on one side of the split",
+        }
+        return f"{items} {done[self.action]}"
+
 
 def apply(
     decisions: Iterable[Decision], classes: Sequence[str], labels: np.ndarray, splits: np.ndarray

@@ -17,6 +17,7 @@ from tl_core.data.quality.alike import alike_groups
 from tl_core.data.quality.nearest import Search, points
 from tl_core.data.quality.report import QualityReport, write_quality
 from tl_core.data.quality.values import CHECKS, Material, run_checks
+from tl_core.jobs.effect import measure_effect
 from tl_core.jobs.job import Events, Job, counted, started
 from tl_core.runs.events import Progress, RunEnded, RunEvent
 
@@ -39,7 +40,7 @@ def run_check(job: Job) -> Events:
     yield started(job, dataset)
     material = Material(dataset)
     parts = [_looks] if dataset.modality == "image" else [_languages]
-    parts += [_features, _probabilities] if job.task.backbone else []
+    parts += [_features, _probabilities, measure_effect] if job.task.backbone else []
     for part in parts:
         added = yield from part(job, material, notes)
         if added is None:

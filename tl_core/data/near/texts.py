@@ -2,7 +2,7 @@
 
 Candidates come from MinHash signatures in bands (Broder 1997, https://doi.org/10.1109/SEQUEN.1997.666900; Leskovec,
 Rajaraman and Ullman, Mining of Massive Datasets, chapter 3), and each is checked exactly. A pair of Jaccard similarity
-s is a candidate with probability 1 - (1 - s^4)^16: 0.9998 at 0.8, 0.99999998 at 0.9.
+s is a candidate with probability 1 - (1 - s^4)^16: 0.9998 at 0.8.
 """
 
 import re

@@ -24,17 +24,9 @@ def _code() -> bytes:
 
 
 def place(dataset: Dataset, tokenizer: str, max_tokens: int) -> Path:
-    """Return where a profile lies; another data, split, receipt, name, tokenizer or code has another place."""
-    named = (
-        dataset.fingerprint,
-        dataset.split,
-        dataset.name,
-        dataset.receipt,
-        str(dataset.folder),
-        tokenizer,
-        max_tokens,
-    )
-    key = hashlib.sha256(_code() + repr(named).encode()).hexdigest()[:16]
+    """Return where a profile lies: another place for another version, name, receipt, tokenizer or code."""
+    about = (dataset.version, dataset.name, dataset.receipt, str(dataset.folder), tokenizer, max_tokens)
+    key = hashlib.sha256(_code() + repr(about).encode()).hexdigest()[:16]
     return dataset.folder / f"profile-{key}.json"
 
 
