@@ -55,7 +55,7 @@ def _leaks(material: Material, groups: list[np.ndarray]) -> Suspicion:
         "near-leak",
         f"{count(len(outside), 'item of validation or test has', 'items of validation or test have')} a near copy in "
         f"train ({_versions(material)}), so what is measured there will look too good.",
-        f"Drop the near copies in train, or let Graft make the split: it keeps {many} that are nearly the same together.",
+        f"Drop the near copies in train, or let Graft make the split: it keeps nearly equal {many} together.",
         material.name(outside[:NAMED]),
     )
     drop = tuple(row for group in groups for row in spare(group, splits) if splits[row] == "train")

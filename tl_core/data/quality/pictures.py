@@ -1,5 +1,7 @@
 """Pictures that show little: blank, blurry, dark, washed out, or of a strange shape or size."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from tl_core.data.decisions import Decision
@@ -31,11 +33,12 @@ def find(material: Material) -> list[Suspicion]:
     light, faint = brightness - 2 * contrast, brightness + 2 * contrast
     dark = rest & (faint < DARK) & (robust_z(np.log(faint + 0.01), rest, 0.05) < -ODD)
     washed = rest & (light > WASHED_OUT) & (robust_z(light, rest, 0.02) > ODD)
+    blurred, detail = _blurry(material, contrast, sharpness, rest)
     found = [
-        _tell(material, "blank", blank, contrast, "shows", "show", "one plain shade, or nearly"),
-        _tell(material, "blurry", *_blurry(material, contrast, sharpness, rest), "looks", "look", "blurred"),
-        _tell(material, "dark", dark, faint, "is", "are", "so dark that little can be seen"),
-        _tell(material, "washed-out", washed, -light, "is", "are", "so light that little can be seen"),
+        _tell(material, "blank", blank, contrast),
+        _tell(material, "blurry", blurred, detail),
+        _tell(material, "dark", dark, faint),
+        _tell(material, "washed-out", washed, -light),
     ]
     return [one for one in found if one] + _shapes(material)
 
@@ -57,31 +60,55 @@ def _blurry(
     return rest & few & (sharpness < BLURRY) & (robust_z(detail, rest, 0.1) < -ODD), detail
 
 
-_ADVICE = {
-    "blank": "A model can only learn from them by mistake: drop them, unless an empty picture is one of your classes.",
-    "blurry": "Look at them. Drop those on which you could not tell the class yourself; keep them if the pictures "
-    "that the model will see later are like that too.",
-    "dark": "Look at them. Drop those on which you could not tell the class yourself.",
-    "washed-out": "Look at them. Drop those on which you could not tell the class yourself.",
-}
-_HOW = {
-    "blank": "That was measured, and is sure.",
-    "blurry": "They have at least eight times less fine detail than most of your pictures; soft scenes, such as fog "
-    "or a plain wall, can look the same.",
-    "dark": "They are far darker than most of your pictures.",
-    "washed-out": "They are far lighter than most of your pictures.",
+@dataclass(frozen=True)
+class _Words:
+    """What is said of one picture and of many, how sure it is, and what to do."""
+
+    one: str
+    many: str
+    how: str
+    hint: str
+
+
+_LOOK = "Look at them. Drop those on which you could not tell the class yourself"
+_WORDS = {
+    "blank": _Words(
+        "shows one plain shade, or nearly",
+        "show one plain shade, or nearly",
+        "That was measured, and is sure.",
+        "A model can only learn from them by mistake: drop them, unless an empty picture is one of your classes.",
+    ),
+    "blurry": _Words(
+        "looks blurred",
+        "look blurred",
+        "That is at least eight times less fine detail than most of your pictures have; soft scenes, such as fog or a "
+        "plain wall, can look the same.",
+        f"{_LOOK}; keep them if the pictures that the model will see later are like that too.",
+    ),
+    "dark": _Words(
+        "is so dark that little can be seen",
+        "are so dark that little can be seen",
+        "Most of your pictures are far lighter.",
+        f"{_LOOK}.",
+    ),
+    "washed-out": _Words(
+        "is so light that little can be seen",
+        "are so light that little can be seen",
+        "Most of your pictures are far darker.",
+        f"{_LOOK}.",
+    ),
 }
 
 
-def _tell(
-    material: Material, code: str, which: np.ndarray, order: np.ndarray, one: str, many: str, what: str
-) -> Suspicion | None:
+def _tell(material: Material, code: str, which: np.ndarray, order: np.ndarray) -> Suspicion | None:
+    """Return one kind as a suspicion, the rows by rising `order`; None where there are none, or too many to be odd."""
     rows = np.flatnonzero(which & material.open(code))
     if not len(rows) or (code != "blank" and len(rows) > _MANY * material.inside.sum()):
         return None
     rows = rows[np.argsort(order[rows], kind="stable")]
-    message = f"{count(len(rows), f'picture {one}', f'pictures {many}')} {what}. {_HOW[code]}"
-    finding = Finding("warn" if code == "blank" else "info", code, message, _ADVICE[code], material.name(rows))
+    words = _WORDS[code]
+    message = f"{count(len(rows), f'picture {words.one}', f'pictures {words.many}')}. {words.how}"
+    finding = Finding("warn" if code == "blank" else "info", code, message, words.hint, material.name(rows))
     chosen = tuple(sorted(rows[~material.tested[rows]].tolist()))
     proposed = (Decision("drop", chosen, code=code),) if chosen else ()
     return Suspicion(finding, tuple(rows.tolist()), scores=_ranked(len(rows)), proposed=proposed)
