@@ -154,7 +154,7 @@ def _waiting(dataset: Dataset) -> None:
             if st.button("Change the test set", key="decide_confirm", disabled=not reason.strip()):
                 _confirm(dataset, waiting, reason)
             if st.button("Leave the test set as it is", key="decide_refuse"):
-                deciding.take(dataset, [Decision("keep", tuple(sorted(rows)))])
+                deciding.take(dataset, [Decision("keep", each.rows, code=each.code) for each in waiting])
 
 
 _WISHES = {"drop": "leave out", "together": "keep with its copies", "relabel": "no label"}

@@ -22,8 +22,9 @@ class Decision:
     """One thing that was decided about the items `rows` (row numbers of the manifest).
 
     "drop" leaves them out of every split, "relabel" gives them `label`, "keep" says that they are right as they are
-    (which also ends what waits to be confirmed), and "together" puts them in one split. `label` is a class, or a tuple of classes where items may have several
-    (an empty one: none of them). `code` names the finding that it answers, `when` is in seconds since 1970.
+    (which also ends what waits to be confirmed), and "together" puts them in one split. `label` is a class, or a tuple
+    of classes where items may have several (an empty one: none of them). `code` names the finding that it answers,
+    `when` is in seconds since 1970.
     Items of the test set change only by a decision that is `confirmed`, for a `reason`.
     """
 
