@@ -104,7 +104,7 @@ def examples(dataset: Dataset) -> None:
     for name, chosen in rows.items():
         if len(rows) > 1:
             st.caption(tell(name))
-        paths = dataset.items["path"].to_numpy()[chosen]
+        paths = dataset.items["path"].iloc[chosen]
         pictures = [thumbnail(str(dataset.folder / path)) for path in paths]
         st.image(pictures, width=THUMB if len(rows) < 5 else THUMB * 2 // 3, alt=[f"Example of {name}"] * len(pictures))
     if len(wanted) > 12:
@@ -117,11 +117,11 @@ def _draw(dataset: Dataset, label: int, count: int, draw: np.random.Generator) -
 
 
 def _texts(dataset: Dataset, rows: dict[str, np.ndarray], each: int) -> None:
-    texts = dataset.items["text"].to_numpy()
+    texts = dataset.items["text"]
     with st.container(height=480 if each > 2 else "content", border=False, gap="small", key="data_texts"):
         for name, found in rows.items():
             for row in found[:each]:
-                text = shorten(" ".join(str(texts[row])[:1000].split()), 170)
+                text = shorten(" ".join(texts.iloc[row][:1000].split()), 170)
                 st.markdown(f":violet-badge[{tell(name)}] :small[{tell(text)}]")
 
 

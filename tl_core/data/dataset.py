@@ -172,6 +172,10 @@ class Dataset:
             for item, action, reason in csv.reader(file):
                 yield ReceiptLine(item, "skipped" if action == "skipped" else "converted", reason)
 
+    def whole_receipt(self) -> Receipt:
+        """Return the receipt with every line in memory."""
+        return Receipt(self.receipt.source, self.receipt.taken, tuple(self.receipt_lines()))
+
     def rows(self, *splits: str) -> np.ndarray:
         """Return the row numbers of the given splits, ascending."""
         return np.flatnonzero(np.isin(self.splits, splits))
