@@ -56,7 +56,6 @@ def _make(dataset: Dataset, tokenizer: Path | None, max_tokens: int, progress: P
     findings += words.picture_findings(pictures) + words.text_findings(read)
     findings += words.truncation(truncated, len(dataset.items), max_tokens, texts.COUNTED)
     totals = [c.total for c in counts]
-    actions = [(line.action, line.item) for line in dataset.receipt.lines]
     return Profile(
         fingerprint=dataset.fingerprint,
         name=dataset.name,
@@ -68,8 +67,8 @@ def _make(dataset: Dataset, tokenizer: Path | None, max_tokens: int, progress: P
         duplicates=duplicates(dataset),
         examples=_examples(dataset),
         findings=tuple(sorted(findings, key=lambda finding: _LEVELS.index(finding.level))),
-        skipped=sum(action == "skipped" for action, _ in actions),
-        converted=len({item for action, item in actions if action == "converted"}),
+        skipped=dataset.receipt.skipped,
+        converted=dataset.receipt.converted,
         truncated=truncated,
         max_tokens=max_tokens,
         imbalance=None if dataset.multilabel else classes.imbalance(counts),
