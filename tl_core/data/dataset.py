@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import nan
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from tl_core.data import decision_log
 from tl_core.data.decisions import OUT, Decision, apply_labels, apply_splits, check, digest, waiting
+from tl_core.data.near import near_ties
 from tl_core.data.split import SplitSpec, assign
 from tl_core.errors import DataError
 from tl_core.types import Modality, dump, load
@@ -105,7 +106,7 @@ class Dataset:
     @cached_property
     def source_splits(self) -> np.ndarray:
         """Split names `[N]` before decisions: "train", "validation" or "test"."""
-        return assign(self.items, self.split)
+        return assign(self.items, self.split, near_ties(self))
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -171,13 +172,17 @@ class Dataset:
             for item, action, reason in csv.reader(file):
                 yield ReceiptLine(item, "skipped" if action == "skipped" else "converted", reason)
 
+    def whole_receipt(self) -> Receipt:
+        """Return the receipt with every line in memory."""
+        return Receipt(self.receipt.source, self.receipt.taken, tuple(self.receipt_lines()))
+
     def rows(self, *splits: str) -> np.ndarray:
         """Return the row numbers of the given splits, ascending."""
         return np.flatnonzero(np.isin(self.splits, splits))
 
     def resplit(self, split: SplitSpec) -> "Dataset":
         """Return the same data set under another split, and remember it on disk as the current one."""
-        changed = replace(self, split=split)
+        changed = self._with(split=split)
         changed.save()
         return changed
 
@@ -209,7 +214,7 @@ class Dataset:
 
     def refreshed(self) -> "Dataset":
         """Return the data set under the decisions that hold now."""
-        return replace(self, decisions=decision_log.current(self.folder))
+        return self._with(decisions=decision_log.current(self.folder))
 
     def pin(self) -> str:
         """Return the name under which under() finds the present effect of the decisions, also after others follow."""
@@ -219,7 +224,14 @@ class Dataset:
 
     def under(self, name: str) -> "Dataset":
         """Return the data set under the decisions that pin() named, "" is none. Raises DataError if they are gone."""
-        return replace(self, decisions=decision_log.read_state(self.folder, name))
+        return self._with(decisions=decision_log.read_state(self.folder, name))
+
+    def _with(self, **changes: Any) -> "Dataset":
+        """Return the data set with other fields, which shares what was read already and does not depend on them."""
+        other = replace(self, **changes)
+        shared = ("items", "source_labels") if "split" in changes else ("items", "source_labels", "source_splits")
+        vars(other).update({name: vars(self)[name] for name in shared if name in vars(self)})
+        return other
 
     def save(self) -> None:
         """Write everything but the manifest and the images."""

@@ -27,7 +27,8 @@ class SplitSpec:
     """How to split: fractions of the whole, a seed, and whether a split that the source names is honoured.
 
     `by` "time" judges by the newest items instead of a random draw. `keep_near` keeps near duplicates on one side;
-    a spec that was saved before there was such a thing goes without, so that its split stays as it was.
+    a spec that was saved before there was either goes without, and reads and writes as it did: what was kept under its
+    name is found again.
     """
 
     validation: float = 0.15
@@ -41,6 +42,13 @@ class SplitSpec:
     @classmethod
     def _saved_before(cls, data: Any) -> Any:
         return {"keep_near": False} | data if isinstance(data, dict) and data else data
+
+    @pydantic.model_serializer(mode="wrap")
+    def _as_before(self, dump: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = dump(self)
+        if self.by == "random" and not self.keep_near:
+            return {name: value for name, value in fields.items() if name not in ("by", "keep_near")}
+        return fields
 
 
 def assign(items: pd.DataFrame, spec: SplitSpec, ties: Sequence[np.ndarray] = ()) -> np.ndarray:
@@ -59,7 +67,7 @@ def assign(items: pd.DataFrame, spec: SplitSpec, ties: Sequence[np.ndarray] = ()
     _check(spec)
     if items.empty:
         return np.empty(0, dtype=object)
-    units = _units(items, ties)
+    units = together(items, ties)
     given = _given(items)
     if not (spec.honour_given and (given == _TRAIN).any()):
         fractions = {_TEST: spec.test, _VALIDATION: spec.validation}
@@ -118,7 +126,7 @@ def _complete(given: np.ndarray, units: np.ndarray) -> np.ndarray:
     return np.where(given == _OPEN, homes[units], given)
 
 
-def _units(items: pd.DataFrame, ties: Sequence[np.ndarray] = ()) -> np.ndarray:
+def together(items: pd.DataFrame, ties: Sequence[np.ndarray] = ()) -> np.ndarray:
     """Number the sets of rows `[N]` that must stay together: connected by a digest, a group or a tie."""
     groups = items["group"].fillna("")
     named = np.where(groups == "", -1, pd.factorize(groups)[0])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from tl_core.data.near.groups import components, numbered
 from tl_core.data.options import Progress, silent
@@ -42,9 +43,18 @@ def near_groups(dataset: "Dataset", progress: Progress = silent) -> np.ndarray:
     return found
 
 
+def near_ties(dataset: "Dataset") -> tuple[np.ndarray, ...]:
+    """Return what the split of a data set has to keep together because it is alike: arrays of group numbers `[N]`.
+
+    Pictures that were imported before there were looks are not tied: their split would move with what is computed.
+    """
+    looked = dataset.modality == "text" or "look" in dataset.items
+    return (near_groups(dataset),) if dataset.split.keep_near and looked else ()
+
+
 def near_path(dataset: "Dataset") -> Path:
     """Return where the groups of a data set are kept."""
-    return dataset.folder / f"near-{VERSION}.npy"
+    return dataset.folder / f"near-{VERSION}-{dataset.fingerprint}.npy"
 
 
 def find(dataset: "Dataset", progress: Progress = silent) -> np.ndarray:
@@ -53,7 +63,8 @@ def find(dataset: "Dataset", progress: Progress = silent) -> np.ndarray:
     from tl_core.data.near.texts import near_texts
 
     items = dataset.items
-    _, first, copy_of = np.unique(items["digest"].to_numpy(dtype=str), return_index=True, return_inverse=True)
+    copy_of = pd.factorize(items["digest"])[0]
+    first = np.unique(copy_of, return_index=True)[1]
     if dataset.modality == "text":
         edges = near_texts(items["text"].to_numpy(dtype=object)[first], progress)
     else:
