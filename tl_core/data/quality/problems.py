@@ -158,4 +158,3 @@ def _receipt_findings(dataset: Dataset) -> list[Finding]:
             )
         )
     return findings
-
