@@ -15,6 +15,8 @@ LAYERS = [
         "penalties",
         "advice",
         "runs",
+        "intake",
+        "importer",
         "training",
         "evaluation",
         "export",

@@ -361,7 +361,8 @@ def test_an_empty_folder(tmp_path, workspace):
 def test_progress_ends_at_the_total(make_zip, workspace):
     seen = []
     import_data(make_zip(TWO_CLASSES), workspace, progress=lambda *a: seen.append(a))
-    assert seen[-1] == ("Reading pictures", 4, 4)
+    assert ("Reading pictures", 4, 4) in seen
+    assert seen[-1][1:] == (4, 4)
 
 
 @pytest.mark.parametrize("how", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])

@@ -1,8 +1,20 @@
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from math import isnan, nan
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
-from tl_core.data.dataset import Dataset
+from tl_core.data.dataset import FIRST_LINES, Dataset
 from tl_core.data.options import RawItem, silent
+from tl_core.data.sources import manifest
 from tl_core.data.sources.store import Draft, store
 from tl_core.errors import ImportCancelled
 
@@ -58,7 +70,8 @@ def test_items_may_come_one_by_one(workspace):
     dataset = store(notes(), Draft("notes", "notes", "text"), workspace, lambda *step: told.append(step), total=7)
     assert len(dataset.items) == 5
     assert told[0] == ("Reading texts", 0, 7)
-    assert told[-1] == ("Reading texts", 5, 5)
+    assert ("Reading texts", 5, 5) in told
+    assert told[-1] == ("Writing the list of items", 5, 5)
     assert dataset.fingerprint == put(list(notes()), workspace).fingerprint
 
 
@@ -70,3 +83,149 @@ def test_a_progress_callback_stops_an_import_and_nothing_is_left(workspace):
     with pytest.raises(ImportCancelled, match="cancelled"):
         store(notes(), Draft("notes", "notes", "text"), workspace, stop)
     assert [each.name for each in workspace.folder("datasets").iterdir()] == [kept.fingerprint]
+
+
+def mixed():
+    given, labels = ("train", "test", ""), ["10", "9", "1", "9"]
+    return [RawItem(f"row {i}", labels[i % 4], given[i % 3], f"g{i % 2}", f"text {i} 'ü' \n") for i in range(9)]
+
+
+def several_in_time():
+    found = [("b", "a", "b"), (), ("c",), ("a", "c"), ("c", "a")]
+    return [
+        RawItem(
+            f"row {i}", "", text=f"text {i}", labels=labels, subgroup="old" * (i % 2), time=i * 0.1 if i % 3 else nan
+        )
+        for i, labels in enumerate(found)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("items", "fingerprint"), [(mixed(), "96aab83abc162709edc6"), (several_in_time(), "7b8fb5fc5214bf08d600")]
+)
+def test_a_fingerprint_stays_what_it_was_when_it_was_first_given(items, fingerprint, workspace):
+    assert put(items, workspace).fingerprint == fingerprint
+
+
+def by_hand(items):
+    """Return rows and fingerprint of items with several labels, by the definition, all in memory."""
+    names = sorted({name for item in items for name in item.labels})
+    counts = {name: sum(name in item.labels for item in items) for name in names}
+    rows, hasher = [], hashlib.sha256(repr(("text", tuple(names))).encode())
+    for item in items:
+        digest = hashlib.sha256(item.text.encode()).hexdigest()
+        labels = sorted({names.index(name) for name in item.labels})
+        rarest = min(labels, key=lambda i: (counts[names[i]], i), default=len(names))
+        more = [each for each in (item.subgroup, item.time) if each and each == each]
+        hasher.update(repr((digest, rarest, item.given, item.group, labels, *more)).encode())
+        rows.append((item.id, item.text, rarest, digest, labels, item.subgroup, item.time))
+    return rows, hasher.hexdigest()[:20]
+
+
+@pytest.mark.parametrize("part", [1, 7, 1000])
+def test_a_manifest_written_in_parts_is_the_one_written_at_once(part, workspace, monkeypatch):
+    monkeypatch.setattr(manifest, "_ROWS", part)
+    draw = np.random.default_rng(0)
+    items = []
+    for i in range(60):
+        labels = tuple(draw.permutation(list("abcde"))[: draw.integers(4)].tolist())
+        subgroup, when = ("old", "")[draw.integers(2)], (nan, i / 7 + 1)[draw.integers(2)]
+        text, group = f"text {draw.integers(50)}", f"g{draw.integers(3)}"
+        items.append(RawItem(f"row {i}", "", text=text, labels=labels, group=group, subgroup=subgroup, time=when))
+    rows, fingerprint = by_hand(items)
+    dataset = put(iter(items), workspace)
+    assert dataset.fingerprint == fingerprint
+    read = dataset.items[["id", "text", "label", "digest", "labels", "subgroup", "time"]]
+    for row, wanted in zip(read.itertuples(index=False), rows, strict=True):
+        assert (*row[:4], list(row.labels), row.subgroup) == wanted[:6]
+        assert row.time == wanted[6] or (isnan(row.time) and isnan(wanted[6]))
+
+
+def test_texts_of_many_characters_are_written_before_they_fill_the_memory(workspace, monkeypatch):
+    monkeypatch.setattr(manifest, "_CHARACTERS", 100)
+    long = [RawItem(f"row {i}", "a", text=f"{i}" * 60) for i in range(9)]
+    assert put(long, workspace).items["text"].tolist() == [item.text for item in long]
+
+
+def test_characters_that_no_file_can_hold_are_replaced(workspace):
+    dataset = put([RawItem("row \ud800", "a\udfff", text="half \ud83d of it", group="\ud800")], workspace)
+    assert dataset.classes == ("a?",)
+    assert dataset.items.iloc[0][["id", "text", "group"]].tolist() == ["row ?", "half ? of it", "?"]
+
+
+def odd_and_even(count):
+    for i in range(count):
+        yield RawItem(f"row {i}", "a", text=("", f"\t{i} " + "x" * 30)[i % 2])
+
+
+def test_a_long_receipt_lies_in_a_file_and_its_counts_stay(workspace):
+    workspace = type(workspace)(workspace.root, type(workspace.limits)(cell=10))
+    count = 2 * FIRST_LINES + 10
+    dataset = put(odd_and_even(count), workspace)
+    receipt = Dataset.open(dataset.folder).receipt
+    assert (receipt.taken, receipt.skipped, receipt.converted) == (count // 2, count // 2, count // 2)
+    assert len(receipt.lines) == FIRST_LINES
+    lines = list(dataset.receipt_lines())
+    assert [line.item for line in lines] == [f"row {i}" for i in range(count)]
+    assert [line.action for line in lines] == ["skipped", "converted"] * (count // 2)
+    assert lines[0].reason == "the text is empty"
+    assert tuple(lines[:FIRST_LINES]) == receipt.lines
+    again = put([item for item in odd_and_even(count) if item.text], workspace)
+    assert again.fingerprint == dataset.fingerprint
+    assert (again.receipt.skipped, again.receipt.converted) == (0, count // 2)
+    assert [line.action for line in again.receipt_lines()] == ["converted"] * (count // 2)
+
+
+def test_an_older_data_set_without_counts_opens(workspace):
+    dataset = put(mixed(), workspace)
+    file = dataset.folder / "dataset.json"
+    fields = json.loads(file.read_text())
+    fields["receipt"] = {"source": "x.csv", "taken": 9, "lines": [{"item": "a", "action": "skipped", "reason": "b"}]}
+    file.write_text(json.dumps(fields))
+    opened = Dataset.open(dataset.folder)
+    assert (opened.receipt.skipped, opened.receipt.converted) == (1, 0)
+    assert [line.item for line in opened.receipt_lines()] == ["a"]
+
+
+SLOW = """
+import sys, time
+from tl_core.data.options import RawItem, silent
+from tl_core.data.sources.store import Draft, store
+from tl_core.workspace import Workspace
+from tests.data.files import picture
+from pathlib import Path
+
+def items():
+    for i in range(100000):
+        if i == 40:
+            print("on the way", flush=True)
+            time.sleep(60)
+        yield RawItem(f"{i}.png", "a", read=lambda: picture(i))
+
+store(items(), Draft("slow", "slow", "image"), Workspace(Path(sys.argv[1])), silent)
+"""
+
+
+def test_a_killed_import_leaves_what_was_there_and_its_own_rest_goes_at_the_next(workspace):
+    kept = put(mixed(), workspace)
+    before = {path: path.read_bytes() for path in kept.folder.rglob("*") if path.is_file()}
+    child = subprocess.Popen(
+        [sys.executable, "-c", SLOW, str(workspace.root)], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+    )
+    assert child.stdout is not None
+    with child.stdout as told:
+        assert told.readline() == b"on the way\n"
+        root = workspace.folder("datasets")
+        part = next(root.glob(".import-*.part"))
+        os.utime(part, (time.time() - 3600,) * 2)
+        put(several(), workspace)
+        assert part.exists(), "an import at work must not be swept by another one"
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    assert len(list((part / "images").iterdir())) > 30
+    assert {path: path.read_bytes() for path in before} == before
+    os.utime(part, (time.time() - 3600,) * 2)
+    put(several(), workspace)
+    assert not part.exists()
+    assert not list(root.glob(".*"))
+    pd.testing.assert_frame_equal(put(mixed(), workspace).items, kept.items)

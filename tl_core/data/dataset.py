@@ -1,5 +1,7 @@
 """A data set as it lies in the workspace: a manifest, a receipt, and a split that follows from a seed."""
 
+import csv
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import nan
@@ -17,6 +19,10 @@ COLUMNS = ("id", "path", "text", "label", "given", "group", "digest")
 OPTIONAL = {"subgroup": "", "time": nan}
 """Columns of a manifest that are there where the source has them, and what they hold where it has not."""
 
+RECEIPT = "receipt.csv"
+FIRST_LINES = 1000
+"""Lines of a receipt that are kept with the data set's few facts; where there are more, RECEIPT holds all."""
+
 
 @dataclass(frozen=True)
 class ReceiptLine:
@@ -29,11 +35,26 @@ class ReceiptLine:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What an import took, converted and skipped."""
+    """What an import took, converted and skipped.
+
+    `lines` are the first; `more_skipped` and `more_converted` count the items that `Dataset.receipt_lines` adds.
+    """
 
     source: str
     taken: int
     lines: tuple[ReceiptLine, ...] = ()
+    more_skipped: int = 0
+    more_converted: int = 0
+
+    @property
+    def skipped(self) -> int:
+        """Return how many items were skipped."""
+        return sum(line.action == "skipped" for line in self.lines) + self.more_skipped
+
+    @property
+    def converted(self) -> int:
+        """Return how many items were converted, each counted once."""
+        return len({line.item for line in self.lines if line.action == "converted"}) + self.more_converted
 
 
 @dataclass(frozen=True)
@@ -89,6 +110,15 @@ class Dataset:
     def splits(self) -> np.ndarray:
         """Split names `[N]`: "train", "validation" or "test"."""
         return assign(self.items, self.split)
+
+    def receipt_lines(self) -> Iterator[ReceiptLine]:
+        """Yield every line of the receipt, also where there are too many to be kept in `receipt`."""
+        if not (self.receipt.more_skipped or self.receipt.more_converted):
+            yield from self.receipt.lines
+            return
+        with open(self.folder / RECEIPT, encoding="utf-8", newline="") as file:
+            for item, action, reason in csv.reader(file):
+                yield ReceiptLine(item, "skipped" if action == "skipped" else "converted", reason)
 
     def rows(self, *splits: str) -> np.ndarray:
         """Return the row numbers of the given splits, ascending."""

@@ -42,7 +42,7 @@ def _label_findings(dataset: Dataset, table: np.ndarray) -> list[Finding]:
                 "Add items of at least one other class: a model learns by telling classes apart.",
             )
         ]
-    trained = [name for name, count in zip(dataset.classes, table[:, 0].tolist(), strict=True) if count]
+    trained = [name for name, n_train in zip(dataset.classes, table[:, 0].tolist(), strict=True) if n_train]
     if len(trained) < 2:
         return [
             Finding(
@@ -70,7 +70,7 @@ def _label_findings(dataset: Dataset, table: np.ndarray) -> list[Finding]:
 def _size_findings(dataset: Dataset, table: np.ndarray) -> list[Finding]:
     findings = []
     train, totals = table[:, 0], table.sum(axis=1)
-    absent = [name for name, count in zip(dataset.classes, train.tolist(), strict=True) if not count]
+    absent = [name for name, n_train in zip(dataset.classes, train.tolist(), strict=True) if not n_train]
     if absent:
         findings.append(
             Finding(
@@ -81,7 +81,7 @@ def _size_findings(dataset: Dataset, table: np.ndarray) -> list[Finding]:
                 tuple(absent),
             )
         )
-    few = [name for name, count in zip(dataset.classes, train.tolist(), strict=True) if 0 < count < FEW]
+    few = [name for name, n_train in zip(dataset.classes, train.tolist(), strict=True) if 0 < n_train < FEW]
     if few:
         findings.append(
             Finding(

@@ -1,28 +1,29 @@
 """The one place where items become a data set on disk: whole or not at all, under a fingerprint of their content."""
 
+import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sized
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from tl_core.data.dataset import COLUMNS, OPTIONAL, Dataset, Receipt, ReceiptLine
+from tl_core.data.dataset import RECEIPT, Dataset, ReceiptLine
 from tl_core.data.images import Normalised, normalise
 from tl_core.data.options import Progress, RawItem
+from tl_core.data.sources.manifest import ManifestWriter, ReceiptWriter, disk_errors, utf8
 from tl_core.data.sources.text import decode, tidy
-from tl_core.errors import DataError, WorkspaceError
+from tl_core.errors import DataError
 from tl_core.types import Modality
 from tl_core.workspace import Limits, Workspace, new_folder, sweep
 
 _REPORT_EVERY = 0.1  # seconds
+_STAGING = ".import-"
+_YOUNG = 60  # seconds in which a folder may be made and not yet locked
 
 
 @dataclass
@@ -55,60 +56,40 @@ def store(
     Raises DataError where nothing can be read, and WorkspaceError where the disk is full.
     """
     root = workspace.folder("datasets")
-    sweep(root, ".*.part")
-    with _staging(root) as part:
-        rows = list(_read(_counted(items, total, draft, progress), draft, part, workspace.limits))
-        if not rows:
-            raise DataError(f"Nothing in {draft.source} can be read.", _why(draft.lines))
-        multilabel = any("labels" in row for row in rows)
-        classes = _number_labels(rows, multilabel)
-        fingerprint = _fingerprint(draft.modality, classes, rows)
-        receipt = Receipt(draft.source, len(rows), tuple(draft.lines))
+    _sweep(root)
+    with _staging(root) as part, closing(ManifestWriter(part / "first-pass.parquet")) as manifest:
+        receipts = ReceiptWriter(part)
+        for item, values in _read(_counted(items, total, draft, progress), draft, part, workspace.limits):
+            if values:
+                manifest.add(item, values)
+            receipts.take(draft.lines)
+        receipts.take(draft.lines)
+        if not manifest.count:
+            raise DataError(f"Nothing in {draft.source} can be read.", _why(receipts.first))
+        classes, fingerprint = manifest.finish(part / "manifest.parquet", draft.modality, progress)
         final = root / fingerprint
         dataset = Dataset(
-            *(final, fingerprint, draft.name, draft.modality, classes, receipt),
-            text_column=draft.text_column, multilabel=multilabel, subgroup_column=draft.subgroup_column,
+            *(final, fingerprint, draft.name, draft.modality, classes, receipts.receipt(draft.source, manifest.count)),
+            text_column=draft.text_column, multilabel=manifest.multilabel, subgroup_column=draft.subgroup_column,
         )  # fmt: skip
-        if final.exists():
-            dataset = replace(dataset, split=Dataset.open(final).split)
-        else:
-            with new_folder(final) as folder, _disk_errors():
-                for name in os.listdir(part):
-                    os.replace(part / name, folder / name)
-                pd.DataFrame(rows).to_parquet(folder / "manifest.parquet", index=False)
-                replace(dataset, folder=folder).save()
-        dataset.save()
+        _move(part, dataset)
     return Dataset.open(final)
 
 
-def _number_labels(rows: list[dict[str, Any]], multilabel: bool) -> tuple[str, ...]:
-    """Put class indices in the place of names, and return the classes.
-
-    Where items may have several labels, `label` becomes the rarest of them, the number of classes where it has none.
-    """
-    if not multilabel:
-        classes = sort_classes({row["label"] for row in rows})
-        index = {name: i for i, name in enumerate(classes)}
-        for row in rows:
-            row["label"] = index[row["label"]]
-        return classes
-    counts = Counter(name for row in rows for name in row["labels"])
-    classes = sort_classes(counts)
-    index = {name: i for i, name in enumerate(classes)}
-    for row in rows:
-        rarest = min(row["labels"], key=lambda name: (counts[name], index[name]), default=None)
-        row["label"] = len(classes) if rarest is None else index[rarest]
-        row["labels"] = sorted(index[name] for name in row["labels"])
-    return classes
-
-
-def sort_classes(names: Iterable[str]) -> tuple[str, ...]:
-    """Return class names in the order that a person expects: numbers by value, words by the alphabet."""
-    names = list(names)
-    try:
-        return tuple(sorted(names, key=lambda n: (float(n), n)))
-    except ValueError:
-        return tuple(sorted(names, key=lambda n: (n.casefold(), n)))
+def _move(part: Path, dataset: Dataset) -> None:
+    """Put what was staged in its place; where the same content is there already, only the newer name and receipt."""
+    final = dataset.folder
+    with disk_errors():
+        if final.exists():
+            if (part / RECEIPT).exists():
+                os.replace(part / RECEIPT, final / RECEIPT)
+            replace(dataset, split=Dataset.open(final).split).save()
+            return
+        replace(dataset, folder=part).save()
+        with new_folder(final) as folder:
+            for name in os.listdir(part):
+                os.replace(part / name, folder / name)
+    dataset.save()
 
 
 def stored_name(data: bytes, picture: Normalised) -> str:
@@ -130,21 +111,20 @@ def _counted(items: Iterable[RawItem], total: int | None, draft: Draft, progress
     progress(stage, done, done)
 
 
-def _read(items: Iterable[RawItem], draft: Draft, folder: Path, limits: Limits) -> Iterator[dict[str, Any]]:
-    """Yield a manifest row for each item that can be read; write images to `folder`."""
+def _read(
+    items: Iterable[RawItem], draft: Draft, folder: Path, limits: Limits
+) -> Iterator[tuple[RawItem, dict[str, Any]]]:
+    """Yield each item with what its row of the manifest says, nothing where it cannot be read; store pictures."""
     make = _image_row if draft.modality == "image" else _text_row
     if draft.modality == "image":
-        (folder / "images").mkdir()
+        with disk_errors():
+            (folder / "images").mkdir()
     for item in items:
         try:
-            values = make(item, draft, folder, limits)
+            yield item, make(item, draft, folder, limits)
         except DataError as error:
             draft.skip(item.id, error.message)
-            continue
-        common = {"id": item.id, "path": "", "text": "", "label": item.label, "given": item.given, "group": item.group}
-        optional = {name: getattr(item, name) for name, none in OPTIONAL.items() if getattr(item, name) is not none}
-        several = {} if item.labels is None else {"labels": tuple(dict.fromkeys(item.labels))}
-        yield dict.fromkeys(COLUMNS) | common | values | several | optional
+            yield item, {}
 
 
 def _image_row(item: RawItem, draft: Draft, folder: Path, limits: Limits) -> dict[str, Any]:
@@ -155,26 +135,17 @@ def _image_row(item: RawItem, draft: Draft, folder: Path, limits: Limits) -> dic
         draft.convert(item.id, change)
     digest = hashlib.sha256(data).hexdigest()
     path = f"images/{stored_name(data, picture)}"
-    with _disk_errors():
+    with disk_errors():
         (folder / path).write_bytes(picture.data)
     size = {"width": picture.width, "height": picture.height}
     return {"path": path, "digest": digest, **size, "look": picture.look}
 
 
 def _text_row(item: RawItem, draft: Draft, folder: Path, limits: Limits) -> dict[str, Any]:
-    text, change = tidy(decode(item.read())[0] if item.read else item.text, limits.cell)
+    text, change = tidy(utf8(decode(item.read())[0] if item.read else item.text), limits.cell)
     if change:
         draft.convert(item.id, change)
-    return {"text": text, "digest": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()}
-
-
-def _fingerprint(modality: str, classes: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
-    """Hash everything that a split or a feature can depend on, in the order of the manifest."""
-    hasher = hashlib.sha256(repr((modality, classes)).encode())
-    for row in rows:
-        more = tuple(row[name] for name in ("labels", *OPTIONAL) if name in row)
-        hasher.update(repr((row["digest"], row["label"], row["given"], row["group"], *more)).encode())
-    return hasher.hexdigest()[:20]
+    return {"text": text, "digest": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def _why(lines: list[ReceiptLine]) -> str:
@@ -184,20 +155,27 @@ def _why(lines: list[ReceiptLine]) -> str:
 
 @contextmanager
 def _staging(root: Path) -> Iterator[Path]:
-    with _disk_errors():
-        part = Path(tempfile.mkdtemp(prefix=".import-", suffix=".part", dir=root))
+    with disk_errors():
+        part = Path(tempfile.mkdtemp(prefix=_STAGING, suffix=".part", dir=root))
+        held = os.open(part, os.O_RDONLY)  # the lock ends with the process, however that ends
     try:
+        with suppress(OSError):
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield part
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        os.close(held)
 
 
-@contextmanager
-def _disk_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise WorkspaceError(
-            f"The data could not be copied into the workspace ({error.strerror}).",
-            "Check the free space of the workspace folder.",
-        ) from error
+def _sweep(root: Path) -> None:
+    """Remove what imports that were killed left behind."""
+    sweep(root, ".[0-9a-f]*.part")
+    for part in root.glob(f"{_STAGING}*.part"):
+        with suppress(OSError):  # somebody else may be just removing it, or holds it: then it is at work
+            held = os.open(part, os.O_RDONLY)
+            try:
+                if time.time() - part.stat().st_mtime > _YOUNG:
+                    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(part)
+            finally:
+                os.close(held)

@@ -1,0 +1,182 @@
+"""Imports in a process of their own: what they tell, how they are cancelled, and that nothing stays of that."""
+
+import io
+import os
+import signal
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tl_core import intake
+from tl_core.data.options import ImportOptions
+from tl_core.data.sources import open_dataset
+from tl_core.intake import Ask
+from tl_core.runs import process
+from tl_core.types import load
+from tl_core.workspace import Workspace, read_json
+
+SLOW = 60.0
+
+
+def pictures(path: Path, count: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for index in range(count):
+            picture = io.BytesIO()
+            pixels = np.full((16, 16, 3), index % 251, dtype=np.uint8)
+            pixels[0, 0] = index // 251
+            Image.fromarray(pixels).save(picture, "PNG")
+            archive.writestr(f"{'ab'[index % 2]}/{index:05d}.png", picture.getvalue())
+    return path
+
+
+def uploaded(workspace: Workspace, name: str) -> Path:
+    return workspace.folder("uploads", "0123") / name
+
+
+def until(workspace: Workspace, name: str, stage: str) -> None:
+    deadline = time.monotonic() + SLOW
+    while time.monotonic() < deadline:
+        found = intake.read(workspace, name)
+        assert found is not None
+        assert found.state.status == "working", found.state
+        if found.state.stage == stage and (found.state.done or stage == "Opening the source"):
+            return
+        time.sleep(0.01)
+    raise AssertionError("the import never got there")
+
+
+def everything(workspace: Workspace) -> list[str]:
+    """Return every file of the workspace, hidden ones too."""
+    return [str(path.relative_to(workspace.root)) for path in workspace.root.rglob("*") if path.is_file()]
+
+
+def test_an_upload_becomes_a_data_set_and_goes(workspace: Workspace) -> None:
+    source = pictures(uploaded(workspace, "letters.zip"), 20)
+    begun = intake.begin(workspace, Ask(str(source), project="p1"))
+    now = intake.wait(workspace, begun, SLOW)
+    assert now is not None
+    assert now.state.status == "done", now.state
+    dataset = open_dataset(workspace, now.state.fingerprint)
+    assert (dataset.name, len(dataset.items), dataset.classes) == ("letters", 20, ("a", "b"))
+    assert not source.parent.exists()
+    assert intake.find(workspace, "p1") == now  # another tab finds it
+    assert intake.find(workspace, "p2") is None
+    intake.forget(workspace, now.id)
+    assert intake.find(workspace, "p1") is None
+    assert open_dataset(workspace, now.state.fingerprint).folder.is_dir()
+
+
+def test_a_table_is_shown_first_and_goes_on_as_corrected(workspace: Workspace, tmp_path: Path) -> None:
+    rows = "".join(f"{index};a note on goal {index};{'ab'[index % 2]};x{index % 3}\n" for index in range(30))
+    (tmp_path / "notes.csv").write_text("nr;note;kind;other\n" + rows)
+    begun = intake.begin(workspace, Ask(str(tmp_path / "notes.csv"), project="p1"))
+    asks = intake.wait(workspace, begun, SLOW)
+    assert asks is not None
+    assert asks.state.status == "asking"
+    assert asks.preview is not None
+    assert (asks.preview.text_column, asks.preview.delimiter, asks.preview.n_rows) == ("note", ";", 30)
+    assert not (workspace.root / "datasets").exists()
+    again = intake.wait(workspace, intake.go_on(workspace, asks, ImportOptions(delimiter=","), False), SLOW)
+    assert again is not None
+    assert again.preview is not None
+    assert len(again.preview.columns) == 1
+    done = intake.wait(workspace, intake.go_on(workspace, again, ImportOptions("mine", "note", "other", ";")), SLOW)
+    assert done is not None
+    assert done.preview is None
+    dataset = open_dataset(workspace, done.state.fingerprint)
+    assert (dataset.name, dataset.classes) == ("mine", ("x0", "x1", "x2"))
+    assert (tmp_path / "notes.csv").exists()  # what was not uploaded is not ours
+
+
+def test_what_cannot_be_read_ends_in_a_sentence_and_can_be_tried_again(workspace: Workspace, tmp_path: Path) -> None:
+    now = intake.wait(workspace, intake.begin(workspace, Ask(str(tmp_path / "none.zip"))), SLOW)
+    assert now is not None
+    assert now.state.status == "failed"
+    assert "none.zip" in now.state.message
+    assert now.state.hint
+    pictures(tmp_path / "none.zip", 6)
+    again = intake.wait(workspace, intake.go_on(workspace, now, now.ask.options, now.ask.confirmed), SLOW)
+    assert again is not None
+    assert again.state.status == "done"
+
+
+def test_a_cancelled_import_leaves_nothing(workspace: Workspace) -> None:
+    source = pictures(uploaded(workspace, "many.zip"), 8000)
+    begun = intake.begin(workspace, Ask(str(source)))
+    until(workspace, begun.id, "Reading pictures")
+    owner = load(process.Owner, read_json(workspace.root / "imports" / begun.id / intake.OWNER))
+    intake.forget(workspace, begun.id)
+    assert not process.alive(owner)
+    assert everything(workspace) == []
+    assert list((workspace.root / "datasets").iterdir()) == []
+    assert list((workspace.root / "imports").iterdir()) == []
+    assert list((workspace.root / "uploads").iterdir()) == []
+
+
+def test_an_import_that_hangs_in_a_read_can_be_cancelled(workspace: Workspace, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "endless.csv")
+    begun = intake.begin(workspace, Ask(str(tmp_path / "endless.csv")))
+    until(workspace, begun.id, "Opening the source")
+    before = time.monotonic()
+    intake.forget(workspace, begun.id)
+    assert time.monotonic() - before < intake.PATIENCE
+    assert everything(workspace) == []
+
+
+def test_a_new_import_of_a_project_takes_the_place_of_the_last(workspace: Workspace, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "endless.csv")
+    first = intake.begin(workspace, Ask(str(tmp_path / "endless.csv"), project="p"))
+    beside = intake.begin(workspace, Ask("sample:digits", project="p", role="target"))
+    second = intake.begin(workspace, Ask("sample:digits", project="p"))
+    assert intake.read(workspace, first.id) is None
+    found = [intake.find(workspace, "p", role) for role in ("data", "target")]
+    assert [each.id for each in found if each] == [second.id, beside.id]
+    for each in (beside, second):
+        now = intake.wait(workspace, each, SLOW)
+        assert now is not None
+        assert now.state.status == "done"
+
+
+@pytest.mark.parametrize(("number", "said"), [(signal.SIGKILL, "without a word"), (signal.SIGTERM, "was closed")])
+def test_an_import_that_is_ended_from_outside_says_so(
+    workspace: Workspace, tmp_path: Path, number: signal.Signals, said: str
+) -> None:
+    os.mkfifo(tmp_path / "endless.csv")
+    begun = intake.begin(workspace, Ask(str(tmp_path / "endless.csv")))
+    until(workspace, begun.id, "Opening the source")
+    owner = load(process.Owner, read_json(workspace.root / "imports" / begun.id / intake.OWNER))
+    if number == signal.SIGTERM:
+        intake.stop_all(workspace)
+    else:
+        os.kill(owner.pid, number)
+    now = intake.wait(workspace, begun, SLOW)
+    assert now is not None
+    assert now.state.status == "failed"
+    assert said in now.state.message
+
+
+def test_an_import_whose_process_cannot_start_does_not_stay_at_work(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(folder: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(intake, "spawn", full)
+    assert "No space left" in intake.begin(workspace, Ask("sample:digits")).state.message
+
+
+@pytest.mark.parametrize("source", ["../../x.zip", "uploads", "uploads/../..", "/etc/hostname", "\0", "sample:digits"])
+def test_only_uploads_are_discarded(workspace: Workspace, tmp_path: Path, source: str) -> None:
+    mine = uploaded(workspace, "mine.zip")
+    mine.write_bytes(b"x")
+    (tmp_path / "x.zip").write_bytes(b"x")
+    intake.discard(str(workspace.root / source) if source[0] in "u." else source, workspace)
+    assert mine.exists()
+    assert (tmp_path / "x.zip").exists()
+    intake.discard(mine, workspace)
+    assert list(workspace.folder("uploads").iterdir()) == []
