@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.data.files import TWO_CLASSES
 from tests.data.hostile import File, tables, tars, zips
@@ -125,6 +125,7 @@ QUIET = settings(
     max_examples=EXAMPLES,
     deadline=None,
     derandomize=EXAMPLES < 1000,
+    phases=[Phase.explicit, Phase.generate] + [Phase.shrink] * (EXAMPLES < 1000),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )
 
