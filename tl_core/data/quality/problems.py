@@ -8,7 +8,7 @@ from tl_core.data.dataset import Dataset
 from tl_core.data.quality import copies
 from tl_core.data.quality.values import NAMED, Material
 from tl_core.data.quality.words import count, these
-from tl_core.data.split import SPLITS
+from tl_core.data.split import SPLITS, time_findings
 from tl_core.types import Finding, Level
 
 FEW = 10
@@ -26,7 +26,7 @@ def find_problems(dataset: Dataset, counts: Sequence[Sequence[int]]) -> list[Fin
     table = np.asarray(counts, dtype=np.int64).reshape(-1, len(SPLITS))
     findings = _label_findings(dataset, table) or _size_findings(dataset, table)
     findings += [found.finding for found in copies.find(Material(dataset))]
-    findings += _split_findings(table) + _receipt_findings(dataset)
+    findings += _split_findings(table) + time_findings(dataset.items, dataset.split) + _receipt_findings(dataset)
     order = {"stop": 0, "warn": 1, "info": 2}
     return sorted(findings, key=lambda f: order[f.level])
 
