@@ -449,3 +449,10 @@ def test_a_zip_in_a_zip_is_named(make_zip, workspace):
     assert error.value.hint == "Unpack outer.zip, and give inner.zip itself."
     dataset = import_data(make_zip({**TWO_CLASSES, "more.zip": inner}), workspace)
     assert reasons(dataset) == {"more.zip": "an archive inside; unpack it first"}
+
+
+def test_two_names_that_read_alike_do_not_become_one_item_twice(make_folder, workspace):
+    source = make_folder({**TWO_CLASSES, "cats/\u00e9.png": picture(8), "cats/e\u0301.png": picture(9)})
+    dataset = import_data(source, workspace)
+    assert dataset.items["id"].tolist().count("cats/\u00e9.png") == 1
+    assert reasons(dataset) == {"cats/\u00e9.png": "a second file of the same name"}

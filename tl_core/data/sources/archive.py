@@ -183,7 +183,7 @@ def _add_file(tree: Tree, root: Path, path: Path) -> None:
         tree.skip(relative, "a link, not a file")
     elif not stat.S_ISREG(info.st_mode):
         tree.skip(relative, "not an ordinary file")
-    else:
+    elif tree.is_new(relative):  # two ways to write one accent are one name here
         tree.entries.append(Entry(relative, info.st_size, _file_reader(path)))
 
 
