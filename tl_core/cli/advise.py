@@ -7,7 +7,7 @@ from tl_core.cli.console import Console, duration
 from tl_core.cli.data import choose_backbone, describe, open_data, usable_profile
 from tl_core.cli.running import run_whole
 from tl_core.runs.task import Task
-from tl_core.types import dump
+from tl_core.types import dump, metric
 from tl_core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _print(dataset: "Dataset", advice: "Advice", console: Console) -> None:
     card = advice.card(advice.strategy)
     if card.accuracy:
         low, high = card.accuracy.low, card.accuracy.high
-        console.line(f"Expected accuracy: {card.accuracy.value:.1%} ({low:.1%} to {high:.1%})")
+        console.line(f"Expected {metric(dataset.multilabel)}: {card.accuracy.value:.1%} ({low:.1%} to {high:.1%})")
     if card.seconds:
         console.line(f"Expected time: {duration(card.seconds.value)}")
     console.line("\nWhy:")

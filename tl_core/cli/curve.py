@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _print(curve: "Curve", console: Console) -> None:
-    console.line(f"Accuracy on {curve.n_test} fixed test items, {curve.backbone}\n")
+    console.line(f"{curve.metric[0].upper()}{curve.metric[1:]} on {curve.n_test} fixed test items, {curve.backbone}\n")
     counts = sorted({point.labels for arm in curve.arms for point in arm.points})
     cells = {(arm.name, point.labels): point.accuracy for arm in curve.arms for point in arm.points}
     rows = []

@@ -106,6 +106,11 @@ class Dataset:
         found[np.repeat(np.arange(len(found)), counts), columns] = 1
         return found
 
+    @property
+    def truth(self) -> np.ndarray:
+        """What is to be learned: the labels `[N]`, or the targets `[N, K]` where items may have several labels."""
+        return self.targets if self.multilabel else self.labels
+
     @cached_property
     def splits(self) -> np.ndarray:
         """Split names `[N]`: "train", "validation" or "test"."""

@@ -54,10 +54,11 @@ class Bundle:
     report: Report
     split: SplitSpec
     text_column: str = ""
+    multilabel: bool = False
 
     def predict(self, items: Sequence[Path] | Sequence[str]) -> np.ndarray:
         """Return probabilities `[N, C]` of image files or texts. Raises DataError for one that cannot be read."""
-        return predict(self.model, self.spec, Prepared(items, preprocessor(self.spec)))
+        return predict(self.model, self.spec, Prepared(items, preprocessor(self.spec)), self.multilabel)
 
 
 def write_bundle(folder: Path, material: Material) -> ExportResult:
@@ -88,7 +89,8 @@ def load_bundle(folder: Path) -> Bundle:
         spec, split = BACKBONES[config["backbone"]], load(SplitSpec, config["split"])
         model = build_model(spec, replace(plan, init="random"), len(classes), seed=0)
         model.load_state_dict(safetensors.torch.load_file(folder / "weights.safetensors"))
-        return Bundle(folder, model.eval(), spec, classes, plan, report, split, str(config["text_column"]))
+        several = bool(config.get("multilabel", False))
+        return Bundle(folder, model.eval(), spec, classes, plan, report, split, str(config["text_column"]), several)
     except ExportError:
         raise
     except (GraftError, OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
@@ -128,6 +130,7 @@ def _config(material: Material) -> dict[str, Any]:
         "fingerprint": material.dataset.fingerprint,
         "split": dump(material.dataset.split),
         "text_column": material.dataset.text_column,
+        "multilabel": material.report.multilabel,
     }
 
 
@@ -160,7 +163,7 @@ def _parity(folder: Path, material: Material) -> ExportResult:
     """Compare the bundle in `folder` with the model it was made from. Raises ExportError where they differ."""
     dataset = material.dataset
     items = dataset_items(dataset, dataset.rows("test")[:COMPARED])
-    expected = predict(material.model, material.spec, Prepared(items, preprocessor(material.spec)))
+    expected = predict(material.model, material.spec, Prepared(items, preprocessor(material.spec)), dataset.multilabel)
     found = load_bundle(folder).predict(items)
     difference = float(np.abs(expected - found).max(initial=0.0))
     if not difference <= TOLERANCE:
