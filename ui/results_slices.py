@@ -33,8 +33,10 @@ def draw(report: Report) -> None:
         )
     note = "Lines and ranges: 95 % intervals; those against the rest are wider, because several are looked at at once."
     if found.without:
-        note += f" {words.plural(found.without, 'test item')} without a value in {found.column} are left out."
-    st.caption(words.tell(note))
+        note += (
+            f" {words.plural(found.without, 'test item')} without a value in {words.tell(found.column)} are left out."
+        )
+    st.caption(note)
 
 
 def _sentence(found: Slices) -> str:

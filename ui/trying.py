@@ -10,9 +10,10 @@ from streamlit.delta_generator import DeltaGenerator
 from tl_core.data.dataset import Dataset
 from tl_core.errors import GraftError
 from tl_core.evaluation.values import HALF, Report
+from tl_core.intake import discard
 from ui import errors, predict, session, words
 from ui.items import show_image
-from ui.uploads import discard, uploader
+from ui.uploads import uploader
 
 IMAGES = ["jpg", "jpeg", "png", "bmp", "gif", "tif", "tiff", "webp"]
 LONGEST = 60

@@ -159,7 +159,7 @@ def setting_for(
         last_is_best=probe.tap is None if probe and probe.accuracy and probe.depth else None,
         device="cuda" if speed and speed.device.startswith("cuda") else "cpu",
         parameters=spec.parameters,
-        several=getattr(profile, "several", None) is not None,
+        several=profile.several is not None,
     )
 
 

@@ -83,9 +83,9 @@ def _data(material: Material) -> Iterator[str]:
         if (dataset.items["given"] == "test").any() and dataset.split.honour_given
         else (f"stratified, drawn with seed {dataset.split.seed}, identical items kept together")
     )
-    yield f"## Data\n\n{dataset.name} (fingerprint `{dataset.fingerprint}`): {_count(len(dataset.labels), 'item')},"
+    yield f"## Data\n\n{dataset.name} (fingerprint `{dataset.fingerprint}`): {_count(int(dataset.kept.sum()), 'item')},"
     yield f"{parts} ({how}).\n\n| {'label' if dataset.multilabel else 'class'} | items | test |\n|---|---|---|"
-    counted = (count_labels(dataset, np.arange(len(dataset.labels))), count_labels(dataset, dataset.rows("test")))
+    counted = (count_labels(dataset, np.flatnonzero(dataset.kept)), count_labels(dataset, dataset.rows("test")))
     for name, count, tested in zip(dataset.classes, *counted, strict=True):
         yield f"| {_cell(name)} | {count} | {tested} |"
 
