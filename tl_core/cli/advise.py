@@ -3,6 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from tl_core.cli.columns import named
 from tl_core.cli.console import Console, duration
 from tl_core.cli.data import choose_backbone, describe, open_data, usable_profile
 from tl_core.cli.running import run_whole
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Import a data set, look at it with the backbone, and print the advice."""
     workspace = Workspace.default()
-    dataset = open_data(arguments.data, workspace, console)
+    dataset = open_data(arguments.data, workspace, console, named(arguments))
     spec = choose_backbone("", dataset.modality)
     advice = advise_on(dataset, spec, workspace, console)
     if arguments.json:

@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from tl_core.cli.columns import named
 from tl_core.cli.console import Console
 from tl_core.cli.data import open_data
 from tl_core.evaluation.values import Slices
@@ -22,7 +23,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from tl_core.export.measure import evaluate_bundle
 
     bundle = load_bundle(arguments.bundle)
-    dataset = open_data(arguments.data, Workspace.default(), console)
+    dataset = open_data(arguments.data, Workspace.default(), console, named(arguments))
     measured = evaluate_bundle(bundle, dataset)
     if arguments.json:
         console.json(measured)

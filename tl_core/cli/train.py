@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tl_core.cli.advise import advise_on, probed
 from tl_core.cli.checks import check_plan
+from tl_core.cli.columns import named
 from tl_core.cli.console import Console
 from tl_core.cli.data import choose_backbone, open_data, open_pool, usable_profile
 from tl_core.cli.evaluate import ONE, SEVERAL, numbers, print_slices
@@ -60,7 +61,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 def planned(arguments: argparse.Namespace, workspace: Workspace, console: Console) -> tuple["Dataset", "TransferPlan"]:
     """Bring in the data and return them with the plan: the written one, that of the named strategy, or the advised."""
     written = _read(arguments.plan) if arguments.plan else None
-    dataset = open_data(arguments.data, workspace, console)
+    dataset = open_data(arguments.data, workspace, console, named(arguments))
     if written is not None:
         usable_profile(dataset)
         return dataset, _plan_from(written, arguments.backbone, dataset)[0]
