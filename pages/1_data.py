@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from ui import data_in, data_profile, data_view, intake_view, projects, rail, session
+from ui import data_in, data_profile, data_view, decisions, intake_view, projects, rail, session
 from ui.heading import heading
-from ui.words import findings, tell
+from ui.words import tell
 
 
 def welcome() -> None:
@@ -33,7 +33,7 @@ def chosen() -> None:
             st.rerun()
     found = data_view.profile_of(dataset)
     data_view.overview(dataset)
-    findings(found.findings)
+    decisions.draw(dataset, found.findings)
     if found.blocking:
         rail.block("This data cannot be learned from yet. See above what to do.")
     left, right = st.columns([3, 2], gap="large")

@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,9 @@ from tl_core.data.dataset import Dataset
 from tl_core.data.images import open_image
 from tl_core.data.profile import Profile
 from tl_core.data.split import SplitSpec
+from tl_core.evaluation.inflation import read_honest
 from ui import rail, session, theme
+from ui.results import looks_caption
 from ui.words import plural, tell
 
 SPLITS = {"train": "Learns from", "validation": "Tunes with", "test": "Is judged by"}
@@ -101,7 +104,7 @@ def examples(dataset: Dataset) -> None:
     for name, chosen in rows.items():
         if len(rows) > 1:
             st.caption(tell(name))
-        paths = dataset.items["path"].to_numpy()[chosen]
+        paths = dataset.items["path"].iloc[chosen]
         pictures = [thumbnail(str(dataset.folder / path)) for path in paths]
         st.image(pictures, width=THUMB if len(rows) < 5 else THUMB * 2 // 3, alt=[f"Example of {name}"] * len(pictures))
     if len(wanted) > 12:
@@ -114,11 +117,11 @@ def _draw(dataset: Dataset, label: int, count: int, draw: np.random.Generator) -
 
 
 def _texts(dataset: Dataset, rows: dict[str, np.ndarray], each: int) -> None:
-    texts = dataset.items["text"].to_numpy()
+    texts = dataset.items["text"]
     with st.container(height=480 if each > 2 else "content", border=False, gap="small", key="data_texts"):
         for name, found in rows.items():
             for row in found[:each]:
-                text = shorten(" ".join(str(texts[row])[:1000].split()), 170)
+                text = shorten(" ".join(texts.iloc[row][:1000].split()), 170)
                 st.markdown(f":violet-badge[{tell(name)}] :small[{tell(text)}]")
 
 
@@ -148,10 +151,19 @@ def split(dataset: Dataset) -> None:
             count = int(counts[name].sum())
             st.metric(f"{name.capitalize()}: {role.lower()}", f"{count:,}", f"{count / total:.0%}", delta_color="off",
                       delta_arrow="off", border=True)  # fmt: skip
+    alike = "Identical and nearly identical items" if dataset.split.keep_near else "Identical items"
+    shared = (
+        "the newest items are kept for the test" if dataset.split.by == "time" else "each class is shared out evenly"
+    )
     st.caption(
         "The model never sees the test items while it learns, so that they show what it is worth. "
-        "Identical items always stay on the same side; each class is shared out in the same proportion."
+        f"{alike} stay on the same side; {shared}."
     )
+    looks_caption(dataset)
+    spec = session.backbone()
+    score = read_honest(session.workspace(), dataset, spec.name) if spec else None
+    if score:
+        st.caption(f":material/content_copy: {score.sentence}")
     with st.expander("Change the split", icon=":material/tune:", key="data_split_edit"):
         _split_form(dataset, counts)
 
@@ -170,8 +182,18 @@ def _split_form(dataset: Dataset, counts: pd.DataFrame) -> None:
             "Use the split that came with the data", spec.honour_given, disabled=not given, key="data_honour",
             help="Your folders or table named a split." if given else "Your data did not name a split.",
         )  # fmt: skip
+        near = st.toggle(
+            "Keep look-alikes together", spec.keep_near, key="data_near",
+            help="Pictures or texts that are nearly the same stay on one side, so that the test is honest.",
+        )  # fmt: skip
+        timed = bool(dataset.items["time"].notna().any())
+        newest = st.toggle(
+            "Test on the newest", spec.by == "time", disabled=not timed, key="data_by_time",
+            help="As in use, where what comes is newer." if timed else "Your data did not say when items were made.",
+        )  # fmt: skip
         if st.form_submit_button("Apply", key="data_split_apply"):
-            wanted = SplitSpec(validation / 100, test / 100, int(seed), bool(honour))
+            by: Literal["random", "time"] = "time" if newest else "random"
+            wanted = SplitSpec(validation / 100, test / 100, int(seed), bool(honour), by, bool(near))
             dataset.resplit(replace(spec, **vars(wanted)))
             st.rerun()
     st.dataframe(counts.rename(columns=str.capitalize).rename_axis("Class"), key="data_split_table")

@@ -84,10 +84,19 @@ def _data(material: Material) -> Iterator[str]:
         else (f"stratified, drawn with seed {dataset.split.seed}, identical items kept together")
     )
     yield f"## Data\n\n{dataset.name} (fingerprint `{dataset.fingerprint}`): {_count(int(dataset.kept.sum()), 'item')},"
-    yield f"{parts} ({how}).\n\n| {'label' if dataset.multilabel else 'class'} | items | test |\n|---|---|---|"
+    what = "label" if dataset.multilabel else "class"
+    yield f"{parts} ({how}).{_decided(dataset)}\n\n| {what} | items | test |\n|---|---|---|"
     counted = (count_labels(dataset, np.flatnonzero(dataset.kept)), count_labels(dataset, dataset.rows("test")))
     for name, count, tested in zip(dataset.classes, *counted, strict=True):
         yield f"| {_cell(name)} | {count} | {tested} |"
+
+
+def _decided(dataset: Dataset) -> str:
+    if not dataset.decided:
+        return ""
+    changed = (dataset.targets != dataset.under("").targets).any(axis=1) & dataset.kept
+    gone, anew = _count(int((~dataset.kept).sum()), "item"), _count(int(changed.sum()), "item")
+    return f" A person looked at items before: {gone} of the source left out, {anew} labelled anew."
 
 
 def _training(material: Material) -> Iterator[str]:
