@@ -1,4 +1,4 @@
-"""Graft: `streamlit run app.py`. Start-up, clean shutdown and response headers; the app itself is ui/shell.py."""
+"""Graft: `streamlit run app.py`. Start-up, clean shutdown, uploads, response headers; the app is ui/shell.py."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,10 +8,11 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tl_core import intake
 from tl_core.runs import supervisor
 from tl_core.runs.store import RunStore
 from tl_core.workspace import Workspace
-from ui import errors
+from ui import errors, receiving
 
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -43,9 +44,14 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
     store = RunStore(Workspace.default())
     supervisor.sweep(store)
     yield
+    await asyncio.to_thread(intake.stop_all, store.workspace)
     await asyncio.to_thread(supervisor.stop_all, store)
 
 
 app = st.App(
-    "ui/shell.py", lifespan=lifespan, middleware=[Middleware(SecurityHeaders)], on_script_error=errors.unexpected
+    "ui/shell.py",
+    lifespan=lifespan,
+    routes=receiving.routes(),
+    middleware=[Middleware(SecurityHeaders)],
+    on_script_error=errors.unexpected,
 )

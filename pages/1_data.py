@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from ui import data_in, data_view, projects, rail, session
+from ui import data_in, data_profile, data_view, decisions, intake_view, projects, rail, session
 from ui.heading import heading
-from ui.words import findings, tell
+from ui.words import tell
 
 
 def welcome() -> None:
@@ -16,6 +16,8 @@ def welcome() -> None:
     )
     if session.dataset() and st.button("Keep the data chosen now", icon=":material/undo:", key="data_keep"):
         st.session_state.pop(data_in.CHOOSING, None)
+        if found := intake_view.pending():
+            intake_view.drop_it(found)
         st.rerun()
     rail.block("Choose your data to go on.")
     data_in.ways_in()
@@ -31,7 +33,7 @@ def chosen() -> None:
             st.rerun()
     found = data_view.profile_of(dataset)
     data_view.overview(dataset)
-    findings(found.findings)
+    decisions.draw(dataset, found.findings)
     if found.blocking:
         rail.block("This data cannot be learned from yet. See above what to do.")
     left, right = st.columns([3, 2], gap="large")
@@ -41,13 +43,14 @@ def chosen() -> None:
     with right:
         st.subheader("Classes", anchor=False)
         data_view.balance(dataset)
-        data_view.measures(found)
+        data_profile.effect(found)
+    data_profile.more(dataset, found)
     st.subheader("How it is split", anchor=False)
     data_view.split(dataset)
     data_view.receipt(dataset)
 
 
-if session.dataset() and not st.session_state.get(data_in.CHOOSING):
-    chosen()
-else:
+if session.dataset() is None or st.session_state.get(data_in.CHOOSING) or intake_view.pending():
     welcome()
+else:
+    chosen()

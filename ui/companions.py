@@ -65,7 +65,7 @@ def _teaches(state: RunState, dataset: Dataset) -> bool:
     if state.active or "accuracy" not in state.numbers or spec is None or spec.modality != dataset.modality:
         return False
     other = session.open_dataset(state.task.fingerprint)
-    return other is not None and other.classes == dataset.classes
+    return other is not None and (other.classes, other.multilabel) == (dataset.classes, dataset.multilabel)
 
 
 def lacking(plan: TransferPlan, spec: BackboneSpec, beside: Beside) -> list[Finding]:
@@ -88,7 +88,14 @@ def complete(task: Task, dataset: Dataset) -> Task:
         source=beside.source if "source" in needs else "",
         target=beside.target if "target" in needs else "",
         teacher=beside.teacher if "teacher" in needs else "",
+        source_decisions=_decided(beside.source) if "source" in needs else "",
+        target_decisions=_decided(beside.target) if "target" in needs else "",
     )
+
+
+def _decided(fingerprint: str) -> str:
+    dataset = session.open_dataset(fingerprint)
+    return dataset.pin() if dataset else ""
 
 
 def draw(plan: TransferPlan, dataset: Dataset, beside: Beside) -> None:
@@ -151,4 +158,4 @@ def _data_title(dataset: Dataset) -> str:
 
 def _run_title(state: RunState) -> str:
     strategy = running.strategy_title(state.task.plan.strategy) if state.task.plan else ""
-    return f"{state.name} · {strategy} · {state.numbers['accuracy']:.1%} right"
+    return f"{state.name} · {strategy} · {words.score(state.numbers)}"

@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -10,14 +11,15 @@ import plotly.graph_objects as go
 import streamlit as st
 from PIL import Image
 
-from tl_core.backbones.packages import tokenizer_file
-from tl_core.backbones.spec import BACKBONES, TextInput
+from tl_core.backbones.reading import profile_for
+from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
 from tl_core.data.images import open_image
-from tl_core.data.profile import Profile, Quantiles, profile
+from tl_core.data.profile import Profile
 from tl_core.data.split import SplitSpec
-from tl_core.errors import BackboneError
+from tl_core.evaluation.inflation import read_honest
 from ui import rail, session, theme
+from ui.results import looks_caption
 from ui.words import plural, tell
 
 SPLITS = {"train": "Learns from", "validation": "Tunes with", "test": "Is judged by"}
@@ -27,22 +29,16 @@ GAP = 6  # clear pixels around a thumbnail, because Streamlit sets images edge t
 
 
 def profile_of(dataset: Dataset) -> Profile:
-    """Return the profile, computed once for each content and split."""
-    spec = session.backbone()
-    if not spec or not isinstance(spec.input, TextInput):
-        spec = next((each for each in BACKBONES.values() if each.ready and isinstance(each.input, TextInput)), None)
-    return _profile(dataset, dataset.fingerprint, repr(dataset.split), spec.name if spec else "")
+    """Return the profile, computed once for each content, split and decisions."""
+    spec = session.backbone() if dataset.modality == "text" else None
+    receipt = dataset.receipt
+    told = (dataset.name, receipt.source, len(receipt.lines))
+    return _profile(dataset, dataset.version, told, spec.name if spec else "")
 
 
 @st.cache_data(show_spinner="Looking through your data", max_entries=16)
-def _profile(_dataset: Dataset, fingerprint: str, split: str, tokenizer: str) -> Profile:
-    spec = BACKBONES[tokenizer] if tokenizer and _dataset.modality == "text" else None
-    if spec and isinstance(spec.input, TextInput):
-        try:
-            return profile(_dataset, tokenizer_file(spec), spec.input.max_tokens)
-        except BackboneError:
-            pass
-    return profile(_dataset)
+def _profile(_dataset: Dataset, version: str, told: tuple[str, str, int], backbone: str) -> Profile:
+    return profile_for(_dataset, BACKBONES[backbone] if backbone else None)
 
 
 def overview(dataset: Dataset) -> None:
@@ -50,7 +46,7 @@ def overview(dataset: Dataset) -> None:
     counts = split_counts(dataset)
     totals = counts.sum(axis=1)
     with st.grid(4, min_column_width=150, key="data_metrics"):
-        st.metric(rail.noun(dataset.modality, 2).capitalize(), f"{len(dataset.items):,}", border=True)
+        st.metric(rail.noun(dataset.modality, 2).capitalize(), f"{int(dataset.kept.sum()):,}", border=True)
         st.metric("Classes", len(dataset.classes), border=True)
         if totals.min() == totals.max():
             st.metric("Every class", f"{totals.min():,}", border=True)
@@ -89,48 +85,6 @@ def balance(dataset: Dataset) -> None:
         st.caption(f"The {SHOWN_CLASSES} largest of {len(counts)} classes.")
 
 
-def measures(found: Profile) -> None:
-    """Draw how the sizes of the items spread, with the model's limit where there is one."""
-    alike = [spread for spread in found.sizes if spread.minimum == spread.maximum]
-    if found.modality == "image" and len(alike) == len(found.sizes) == 2:
-        st.caption(f"All pictures have {alike[0].median:,} × {alike[1].median:,} pixels.")
-        return
-    for spread in found.sizes:
-        if spread in alike or (spread.unit == "characters" and len(found.sizes) > 1):
-            continue
-        limit = found.max_tokens if spread.unit == "tokens" else 0
-        _box(spread, limit)
-
-
-def _box(spread: Quantiles, limit: int) -> None:
-    figure = go.Figure(
-        go.Box(
-            lowerfence=[spread.minimum],
-            q1=[spread.low],
-            median=[spread.median],
-            q3=[spread.high],
-            upperfence=[min(spread.maximum, spread.high * 4)],
-            y=[""],
-            orientation="h",
-            width=0.5,
-            line={"color": theme.shade(theme.BRAND), "width": 1.6},
-            hoverinfo="x",
-        )
-    )
-    if limit:
-        figure.add_vline(x=limit, line={"color": theme.shade(theme.MUTED), "dash": "dot"})
-        figure.add_annotation(x=limit, y=1.0, yref="paper", yanchor="bottom", text="limit", showarrow=False)
-    title = f"{spread.name} ({spread.unit})"
-    figure.update_layout(
-        height=120, margin={"l": 0, "r": 10, "t": 18, "b": 0}, xaxis={"title": title}, dragmode=False, showlegend=False
-    )
-    alt = (
-        f"{title}: half of the items below {spread.median:,}, nine tenths between {spread.low:,} and {spread.high:,}, "
-        f"the largest {spread.maximum:,}."
-    )
-    st.plotly_chart(figure, key=f"data_box_{spread.name}", config={"displayModeBar": False}, alt=alt)
-
-
 def examples(dataset: Dataset) -> None:
     """Draw examples of each class; another handful on request."""
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
@@ -150,7 +104,7 @@ def examples(dataset: Dataset) -> None:
     for name, chosen in rows.items():
         if len(rows) > 1:
             st.caption(tell(name))
-        paths = dataset.items["path"].to_numpy()[chosen]
+        paths = dataset.items["path"].iloc[chosen]
         pictures = [thumbnail(str(dataset.folder / path)) for path in paths]
         st.image(pictures, width=THUMB if len(rows) < 5 else THUMB * 2 // 3, alt=[f"Example of {name}"] * len(pictures))
     if len(wanted) > 12:
@@ -158,16 +112,16 @@ def examples(dataset: Dataset) -> None:
 
 
 def _draw(dataset: Dataset, label: int, count: int, draw: np.random.Generator) -> np.ndarray:
-    rows = np.flatnonzero(dataset.labels == label)
+    rows = np.flatnonzero((dataset.labels == label) & dataset.kept)
     return draw.permutation(rows)[:count]
 
 
 def _texts(dataset: Dataset, rows: dict[str, np.ndarray], each: int) -> None:
-    texts = dataset.items["text"].to_numpy()
+    texts = dataset.items["text"]
     with st.container(height=480 if each > 2 else "content", border=False, gap="small", key="data_texts"):
         for name, found in rows.items():
             for row in found[:each]:
-                text = shorten(" ".join(str(texts[row])[:1000].split()), 170)
+                text = shorten(" ".join(texts.iloc[row][:1000].split()), 170)
                 st.markdown(f":violet-badge[{tell(name)}] :small[{tell(text)}]")
 
 
@@ -197,10 +151,19 @@ def split(dataset: Dataset) -> None:
             count = int(counts[name].sum())
             st.metric(f"{name.capitalize()}: {role.lower()}", f"{count:,}", f"{count / total:.0%}", delta_color="off",
                       delta_arrow="off", border=True)  # fmt: skip
+    alike = "Identical and nearly identical items" if dataset.split.keep_near else "Identical items"
+    shared = (
+        "the newest items are kept for the test" if dataset.split.by == "time" else "each class is shared out evenly"
+    )
     st.caption(
         "The model never sees the test items while it learns, so that they show what it is worth. "
-        "Identical items always stay on the same side; each class is shared out in the same proportion."
+        f"{alike} stay on the same side; {shared}."
     )
+    looks_caption(dataset)
+    spec = session.backbone()
+    score = read_honest(session.workspace(), dataset, spec.name) if spec else None
+    if score:
+        st.caption(f":material/content_copy: {score.sentence}")
     with st.expander("Change the split", icon=":material/tune:", key="data_split_edit"):
         _split_form(dataset, counts)
 
@@ -219,8 +182,18 @@ def _split_form(dataset: Dataset, counts: pd.DataFrame) -> None:
             "Use the split that came with the data", spec.honour_given, disabled=not given, key="data_honour",
             help="Your folders or table named a split." if given else "Your data did not name a split.",
         )  # fmt: skip
+        near = st.toggle(
+            "Keep look-alikes together", spec.keep_near, key="data_near",
+            help="Pictures or texts that are nearly the same stay on one side, so that the test is honest.",
+        )  # fmt: skip
+        timed = bool(dataset.items["time"].notna().any())
+        newest = st.toggle(
+            "Test on the newest", spec.by == "time", disabled=not timed, key="data_by_time",
+            help="As in use, where what comes is newer." if timed else "Your data did not say when items were made.",
+        )  # fmt: skip
         if st.form_submit_button("Apply", key="data_split_apply"):
-            wanted = SplitSpec(validation / 100, test / 100, int(seed), bool(honour))
+            by: Literal["random", "time"] = "time" if newest else "random"
+            wanted = SplitSpec(validation / 100, test / 100, int(seed), bool(honour), by, bool(near))
             dataset.resplit(replace(spec, **vars(wanted)))
             st.rerun()
     st.dataframe(counts.rename(columns=str.capitalize).rename_axis("Class"), key="data_split_table")
@@ -245,9 +218,8 @@ def receipt(dataset: Dataset) -> None:
 
 def split_counts(dataset: Dataset) -> pd.DataFrame:
     """Return the number of items by class (rows) and split (columns)."""
-    names = np.array(dataset.classes, dtype=object)
-    table = pd.crosstab(names[dataset.labels], dataset.splits)
-    return table.reindex(index=list(dataset.classes), columns=list(SPLITS), fill_value=0)
+    classes = profile_of(dataset).classes
+    return pd.DataFrame({s: [getattr(c, s) for c in classes] for s in SPLITS}, index=[c.name for c in classes])
 
 
 def split_colours() -> tuple[str, str, str]:

@@ -14,6 +14,7 @@ import streamlit as st
 from pydantic import ValidationError
 
 from tl_core.backbones.spec import BACKBONES, BackboneSpec
+from tl_core.data import decision_log
 from tl_core.data.dataset import Dataset
 from tl_core.plan import TransferPlan
 from tl_core.types import dump, load
@@ -131,7 +132,9 @@ def open_dataset(fingerprint: str) -> Dataset | None:
     folder = workspace().root / "datasets" / fingerprint
     if not re.fullmatch(r"\w+", fingerprint) or not (folder / "dataset.json").is_file():
         return None
-    return _open(str(folder), (folder / "dataset.json").stat().st_mtime_ns)
+    log = folder / decision_log.LOG
+    version = (folder / "dataset.json").stat().st_mtime_ns
+    return _decided(str(folder), version, log.stat().st_size) if log.exists() else _open(str(folder), version)
 
 
 def backbone() -> BackboneSpec | None:
@@ -140,9 +143,14 @@ def backbone() -> BackboneSpec | None:
     return next((spec for spec in BACKBONES.values() if spec.name == chosen), None)
 
 
-@st.cache_resource(show_spinner=False, max_entries=8)
+@st.cache_resource(show_spinner=False, max_entries=3)  # a million texts take 0.8 GB
 def _open(folder: str, version: int) -> Dataset:
     return Dataset.open(Path(folder))
+
+
+@st.cache_resource(show_spinner=False, max_entries=3)
+def _decided(folder: str, version: int, decided: int) -> Dataset:
+    return _open(folder, version).refreshed()
 
 
 def _enter(session: Session) -> None:

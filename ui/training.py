@@ -45,6 +45,7 @@ def setup() -> None:
         ):
             name = f"{dataset.name} · {spec.title}"
             task = Task("train", spec.name, dataset.fingerprint, dataset.split, project.plan, seed, name=name)
+            task = replace(task, decisions=dataset.pin())
             running.start(companions.complete(task, dataset))
             state = running.chosen()
             if seconds and state:
@@ -57,7 +58,8 @@ def same(task: Task, plan: TransferPlan) -> bool:
     dataset = session.dataset()
     if dataset is None:
         return False
-    return companions.complete(replace(task, plan=plan, fingerprint=dataset.fingerprint), dataset) == task
+    now = replace(task, plan=plan, fingerprint=dataset.fingerprint, decisions=dataset.pin())
+    return companions.complete(now, dataset) == task
 
 
 def _facts(plan: TransferPlan, dataset: Dataset, spec: BackboneSpec) -> None:
@@ -120,6 +122,8 @@ def outcome(state: RunState) -> None:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             accuracy = state.numbers.get("accuracy")
             told = f" It gets {accuracy:.0%} of the test items right." if accuracy is not None else ""
+            if "exact" in state.numbers:  # items with several labels
+                told = f" On the test items: {words.score(state.numbers)}."
             st.markdown(
                 f"**{'The model is ready.' if state.status == 'done' else 'Stopped; the best is kept.'}**{told}"
             )

@@ -1,6 +1,6 @@
-"""Uploads: to disk at once, because Streamlit holds them in memory as long as the widget does."""
+"""Uploads: large ones in a stream under a ticket, small ones through Streamlit's own widget; all to disk at once."""
 
-import re
+import secrets
 import shutil
 import uuid
 from pathlib import Path
@@ -9,17 +9,72 @@ from typing import BinaryIO
 import streamlit as st
 
 from tl_core.errors import GraftError, WorkspaceError
-from tl_core.workspace import Workspace
+from tl_core.workspace import Workspace, sweep
+from ui.components.drop_zone import drop_zone
+from ui.receiving import TICKET, safe_name
+
+SMALL = 300
+"""Megabytes that Streamlit's own widget takes: it holds a file in memory twice."""
+LOOSE = "files"
+"""What several files that came together are called."""
+
+
+def drop(lead: str, key: str, small: bool = False) -> Path | None:
+    """Draw a drop zone; return the file or folder that came, on disk, for one run."""
+    what = drop_zone(lead, ticket(key), key=f"{key}_zone", small=small)
+    if what == "gone":
+        give_up(key)
+        st.rerun()
+    return arrived(key) if what == "sent" else None
+
+
+def ticket(key: str) -> str:
+    """Return the ticket of a page's drop zone: the same until what came with it is taken."""
+    folder = Workspace.default().folder("uploads")
+    known = st.session_state.get(f"{key}_ticket", "")
+    if not known or not (folder / known / TICKET).is_file():
+        sweep(folder, "*")
+        known = secrets.token_hex(16)
+        (folder / known).mkdir(mode=0o700)
+        (folder / known / TICKET).touch()
+        st.session_state[f"{key}_ticket"] = known
+    return known
+
+
+def arrived(key: str) -> Path | None:
+    """Take what came with the page's ticket, which ends it: a file, a folder, or a folder of several files."""
+    known = st.session_state.pop(f"{key}_ticket", "")
+    folder = Workspace.default().folder("uploads") / known
+    if not known or not (folder / TICKET).is_file():
+        return None
+    (folder / TICKET).unlink()
+    found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    if len(found) < 2:
+        return found[0] if found else None
+    together = folder / LOOSE
+    scratch = folder / uuid.uuid4().hex
+    scratch.mkdir()
+    for path in found:
+        path.rename(scratch / path.name)
+    scratch.rename(together)
+    return together
+
+
+def give_up(key: str) -> None:
+    """Throw away what came with the page's ticket so far."""
+    known = st.session_state.pop(f"{key}_ticket", "")
+    if known:
+        shutil.rmtree(Workspace.default().folder("uploads") / known, ignore_errors=True)
 
 
 def uploader(label: str, kinds: list[str] | None, key: str) -> Path | None:
-    """Draw a file uploader; return the uploaded file's path on disk, for one run.
+    """Draw a file uploader for what is small; return the uploaded file's path on disk, for one run.
 
     The widget gets another key before it is drawn again, which lets go of the copy in memory and empties it: the next
     file, after a bad one too, finds the widget that the page knows. Raises WorkspaceError where there is no space.
     """
     turn = st.session_state.setdefault(f"{key}_turn", 0)
-    st.file_uploader(label, type=kinds, key=f"{key}_{turn}", on_change=_take, args=(key, turn))
+    st.file_uploader(label, type=kinds, key=f"{key}_{turn}", on_change=_take, args=(key, turn), max_upload_size=SMALL)
     taken: Path | GraftError | None = st.session_state.pop(f"{key}_taken", None)
     if isinstance(taken, GraftError):
         raise taken
@@ -50,15 +105,3 @@ def keep(content: BinaryIO, name: str, workspace: Workspace) -> Path:
             f"{name} could not be stored ({error.strerror}).", "Check the free space of the workspace folder."
         ) from error
     return path
-
-
-def discard(path: Path, workspace: Workspace) -> None:
-    """Delete an upload that was imported or is not wanted; anything outside the uploads folder is left alone."""
-    if path.resolve().is_relative_to(workspace.folder("uploads").resolve()):
-        shutil.rmtree(path.parent, ignore_errors=True)
-
-
-def safe_name(name: str) -> str:
-    """Return a file name without folders, control characters or a leading dot."""
-    base = re.sub(r"[\x00-\x1f<>:\"|?*]", "_", name.replace("\\", "/").rsplit("/", 1)[-1]).lstrip(".")
-    return base[-120:] or "upload"

@@ -9,12 +9,17 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from tl_core import importer, intake
 from tl_core.runs import supervisor
 from tl_core.workspace import Workspace
-from ui import predict
+from ui import predict, uploads
 
 ROOT = Path(__file__).parents[2]
 PAGES = {path.stem[2:]: str(path) for path in (ROOT / "pages").glob("*.py")}
+
+
+DROPPED: dict[str, str] = {}
+"""What a browser says of a drop zone, by its ticket; told once."""
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +28,8 @@ def queue_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "resume", lambda store, run_id: store.resume(run_id))
     monkeypatch.setattr(supervisor, "stop", lambda store, run_id: store.stop(run_id))
     monkeypatch.setattr(predict, "warm", lambda bundle: None)
+    monkeypatch.setattr(intake, "spawn", importer.work)  # in this process, to its end
+    monkeypatch.setattr(uploads, "drop_zone", lambda lead, ticket, **more: DROPPED.pop(ticket, ""))
 
 
 @pytest.fixture
@@ -52,10 +59,12 @@ def zip_bytes(per_class: int = 12, classes: tuple[str, ...] = ("daisy", "tulip")
     return buffer.getvalue()
 
 
-def upload(app: AppTest, name: str, content: bytes) -> AppTest:
+def upload(app: AppTest, name: str, content: bytes, key: str = "data_upload") -> AppTest:
     """Drop a file on the data page."""
     app.run()
-    app.file_uploader[0].upload(name, content)
+    ticket = app.session_state[f"{key}_ticket"]
+    (Workspace.default().folder("uploads", ticket) / name).write_bytes(content)
+    DROPPED[ticket] = "sent"
     return app.run()
 
 

@@ -1,13 +1,23 @@
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Selectbox
 
+from tests.pages import scripted
 from tests.pages.conftest import csv_bytes, said, upload, zip_bytes
+from tl_core.data.looked import record_look
+from tl_core.evaluation.inflation import HonestScore, write_honest
+from tl_core.types import Estimate
 from tl_core.workspace import Workspace
 from ui import session
 
 
 def metrics(app: AppTest) -> dict[str, str]:
     return {metric.label: metric.value for metric in app.metric}
+
+
+def box(app: AppTest, name: str) -> Selectbox:
+    """The list of columns for `name`."""
+    return next(each for each in app.selectbox if each.key.startswith("data_") and each.key.endswith(f"_{name}"))
 
 
 def test_first_visit_offers_every_way_in(app: AppTest) -> None:
@@ -30,13 +40,13 @@ def test_zip_of_pictures_becomes_a_data_set(app: AppTest) -> None:
 def test_upload_is_not_kept_twice(app: AppTest, workspace: Workspace) -> None:
     upload(app, "flowers.zip", zip_bytes())
     assert list(workspace.folder("uploads").rglob("*.zip")) == []
-    assert app.session_state["data_upload_turn"] == 1
+    assert list(workspace.folder("imports").iterdir()) == []
 
 
 def test_table_is_shown_before_it_is_imported(app: AppTest) -> None:
     upload(app, "letters.csv", csv_bytes())
-    assert app.selectbox(key="data_text").value == "text"
-    assert app.selectbox(key="data_label").value == "label"
+    assert box(app, "text").value == "text"
+    assert box(app, "label").value == "label"
     assert "Texts" not in metrics(app)
     app.button(key="data_import").click().run()
     assert metrics(app)["Texts"] == "40"
@@ -44,21 +54,21 @@ def test_table_is_shown_before_it_is_imported(app: AppTest) -> None:
 
 def test_columns_can_be_corrected(app: AppTest) -> None:
     upload(app, "letters.csv", b"topic;body\n" + b"sport;a late goal in the match\nnews;a vote in the house\n" * 10)
-    app.selectbox(key="data_text").select("topic")
-    app.selectbox(key="data_label").select("topic")
+    box(app, "text").select("topic")
+    box(app, "label").select("topic")
     app.run()
     assert app.button(key="data_import").disabled
-    app.selectbox(key="data_text").select("body").run()
+    box(app, "text").select("body").run()
     assert not app.button(key="data_import").disabled
 
 
 def test_a_label_that_was_not_found_is_asked_for(app: AppTest) -> None:
     rows = b"".join(b"%d,letter number %d,web\n" % (i, i) for i in range(30))
     upload(app, "letters.csv", b"nr,note,channel\n" + rows)
-    assert app.selectbox(key="data_label").value is None
+    assert box(app, "label").value is None
     assert "No column" in said(app)
     assert app.button(key="data_import").disabled
-    app.selectbox(key="data_label").select("channel").run()
+    box(app, "label").select("channel").run()
     assert "No column" not in said(app)
     assert not app.button(key="data_import").disabled
 
@@ -66,7 +76,7 @@ def test_a_label_that_was_not_found_is_asked_for(app: AppTest) -> None:
 def test_what_is_said_of_the_label_is_said_of_the_chosen_column(app: AppTest) -> None:
     rows = b"".join(b"%d,letter number %d,%s\n" % (i, i, (b"a", b"b")[i % 2]) for i in range(30))
     upload(app, "letters.csv", b"nr,note,label\n" + rows)
-    app.selectbox(key="data_label").select("nr").run()
+    box(app, "label").select("nr").run()
     assert "'nr' has 30 different" in said(app)
 
 
@@ -91,12 +101,10 @@ def test_bad_upload_ends_in_a_sentence(app: AppTest, name: str, content: bytes) 
 
 def test_a_good_upload_after_a_bad_one_is_taken(app: AppTest) -> None:
     upload(app, "empty.csv", b"")
-    (after,) = app.file_uploader
-    assert after.key == "data_upload_1"  # the widget that the next file goes to is the one on the page
-    after.upload("letters.csv", csv_bytes())
-    app.run()
+    assert app.error
+    upload(app, "letters.csv", csv_bytes())
     assert not app.error
-    assert app.selectbox(key="data_text").value == "text"
+    assert box(app, "text").value == "text"
 
 
 def test_path_on_the_server(app: AppTest, tmp_path) -> None:
@@ -120,6 +128,47 @@ def test_split_can_be_changed(app: AppTest) -> None:
     app.slider(key="data_test").set_value(40)
     app.button(key="data_split_apply").click().run()
     assert metrics(app)["Test: is judged by"] == "40"
+
+
+def repeated(times: int) -> bytes:
+    """A table of letters, each `times` times in another case."""
+    lines = csv_bytes().decode().splitlines()
+    more = [line[:1] + line[1:-6].upper() + line[-6:] for line in lines[1:]]
+    return "\n".join(lines + more * (times - 1)).encode()
+
+
+def test_look_alikes_stay_together_unless_told_otherwise(app: AppTest) -> None:
+    upload(app, "letters.csv", repeated(2))
+    app.button(key="data_import").click().run()
+    dataset = session.open_dataset(next(path.name for path in (session.workspace().root / "datasets").iterdir()))
+    pairs = dataset.splits.reshape(2, -1)
+    assert (pairs[0] == pairs[1]).all()
+    assert "nearly identical items stay on the same side" in said(app)
+    app.toggle(key="data_near").set_value(False)
+    app.button(key="data_split_apply").click().run()
+    pairs = session.open_dataset(dataset.fingerprint).splits.reshape(2, -1)
+    assert (pairs[0] != pairs[1]).any()
+    assert "nearly identical" not in said(app)
+    assert app.toggle(key="data_by_time").disabled
+
+
+@pytest.mark.usefixtures("tiny_backbones")
+def test_what_copies_feign_and_looks_at_the_test_items_are_said(app: AppTest, workspace: Workspace) -> None:
+    dataset = scripted.images(workspace)
+    score = HonestScore(
+        *(dataset.fingerprint, scripted.PLAN.backbone, Estimate(0.88, 0.8, 0.9, 60, "x")),
+        *(Estimate(0.93, 0.9, 0.95, 60, "x"), Estimate(0.05, 0.02, 0.08, 60, "x"), 60, 30, False),
+    )
+    write_honest(workspace, dataset, score)
+    record_look(dataset, "run-1", "report")
+    app.query_params["project"] = scripted.project(workspace, dataset)
+    app.run()
+    assert "would have shown 93.0% instead of 88.0%: 5.0 points too good (between 2.0 and 8.0)" in said(app)
+    assert "The test items were looked at once." in said(app)
+    for number in range(6):
+        record_look(dataset, f"another-{number}", "report")
+    app.run()
+    assert "This test set has been looked at 7 times" in said(app)
 
 
 def test_other_data_and_back(app: AppTest) -> None:

@@ -107,10 +107,3 @@ def test_a_foreseen_error_is_a_sentence_and_a_hint(app: AppTest, monkeypatch: py
 )
 def test_upload_names_cannot_leave_their_folder(name: str, safe: str) -> None:
     assert uploads.safe_name(name) == safe
-
-
-def test_only_uploads_are_discarded(workspace: Workspace, tmp_path: Path) -> None:
-    mine = tmp_path / "mine.zip"
-    mine.write_bytes(b"x")
-    uploads.discard(mine, workspace)
-    assert mine.exists()

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from tl_core.advice.rules import default_backbone
 from tl_core.backbones.spec import BACKBONES, BackboneSpec
 from tl_core.cli.console import Console
+from tl_core.data.options import FIND_ALL, ImportOptions
 from tl_core.errors import UsageError
 from tl_core.types import Modality
 from tl_core.workspace import Workspace
@@ -14,14 +15,14 @@ if TYPE_CHECKING:
     from tl_core.data.profile import Profile
 
 
-def open_data(source: str, workspace: Workspace, console: Console) -> "Dataset":
-    """Import a source. Raises DataError or UsageError where it names no data set."""
+def open_data(source: str, workspace: Workspace, console: Console, options: ImportOptions = FIND_ALL) -> "Dataset":
+    """Import a source, with what was said of its columns. Raises DataError or UsageError where it names no data set."""
     from tl_core.data.sources import import_data
 
-    dataset = import_data(source, workspace, progress=console.stage)
-    skipped = sum(line.action == "skipped" for line in dataset.receipt.lines)
+    dataset = import_data(source, workspace, options, progress=console.stage)
+    skipped = dataset.receipt.skipped
     if skipped:
-        console.note(f"{skipped} of the source's items were skipped; `profile` says which and why.")
+        console.note(f"{skipped:,} of the source's items were skipped; `profile` says which and why.")
     return dataset
 
 
@@ -34,14 +35,9 @@ def open_pool(source: str, modality: Modality, workspace: Workspace, console: Co
 
 def describe(dataset: "Dataset", spec: BackboneSpec | None = None) -> "Profile":
     """Return the profile, with lengths in the tokens of a text backbone."""
-    from tl_core.backbones.packages import tokenizer_file
-    from tl_core.backbones.spec import TextInput
-    from tl_core.data.profile import profile
+    from tl_core.backbones.reading import profile_for
 
-    spec = spec or BACKBONES[default_backbone(dataset.modality)[0]]
-    if isinstance(spec.input, TextInput):
-        return profile(dataset, tokenizer_file(spec), spec.input.max_tokens)
-    return profile(dataset)
+    return profile_for(dataset, spec or BACKBONES[default_backbone(dataset.modality)[0]])
 
 
 def usable_profile(dataset: "Dataset", spec: BackboneSpec | None = None) -> "Profile":

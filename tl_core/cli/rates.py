@@ -23,9 +23,18 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     workspace = Workspace.default()
     dataset, plan = planned(arguments, workspace, console)
     phase_of(plan)
-    check_plan(plan, arguments, console)
+    check_plan(plan, arguments, console, dataset.multilabel)
     name = f"Rates for {dataset.name}"
-    task = Task("rates", plan.backbone, dataset.fingerprint, dataset.split, plan, arguments.seed, name=name)
+    task = Task(
+        "rates",
+        plan.backbone,
+        dataset.fingerprint,
+        dataset.split,
+        plan,
+        arguments.seed,
+        name=name,
+        decisions=dataset.pin(),
+    )
     task = with_others(task, arguments, dataset, workspace, console)
     state = run_whole(workspace, task, console)
     curve = read_rates(RunStore(workspace).folder(state.id))

@@ -24,6 +24,7 @@ from tl_core.backbones.packages import tokenizer_file
 from tl_core.backbones.preprocess import preprocessor
 from tl_core.backbones.spec import BACKBONES, BackboneSpec, ImageInput, TextInput
 from tl_core.data.dataset import Dataset
+from tl_core.data.decisions import Decision, effective
 from tl_core.data.split import SplitSpec
 from tl_core.errors import ExportError, GraftError
 from tl_core.evaluation.predict import Prepared, predict
@@ -44,7 +45,7 @@ REQUIRED = ("config.json", "labels.json", "plan.yaml", "report.json", "weights.s
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle read back; `split` is how its training data were split."""
+    """A bundle read back; `split` is how its data were split, `decisions` what was decided about their items."""
 
     folder: Path
     model: TransferModel
@@ -54,10 +55,12 @@ class Bundle:
     report: Report
     split: SplitSpec
     text_column: str = ""
+    multilabel: bool = False
+    decisions: tuple[Decision, ...] = ()
 
     def predict(self, items: Sequence[Path] | Sequence[str]) -> np.ndarray:
         """Return probabilities `[N, C]` of image files or texts. Raises DataError for one that cannot be read."""
-        return predict(self.model, self.spec, Prepared(items, preprocessor(self.spec)))
+        return predict(self.model, self.spec, Prepared(items, preprocessor(self.spec)), self.multilabel)
 
 
 def write_bundle(folder: Path, material: Material) -> ExportResult:
@@ -88,7 +91,9 @@ def load_bundle(folder: Path) -> Bundle:
         spec, split = BACKBONES[config["backbone"]], load(SplitSpec, config["split"])
         model = build_model(spec, replace(plan, init="random"), len(classes), seed=0)
         model.load_state_dict(safetensors.torch.load_file(folder / "weights.safetensors"))
-        return Bundle(folder, model.eval(), spec, classes, plan, report, split, str(config["text_column"]))
+        decided = load(tuple[Decision, ...], config.get("decisions", []))
+        kept = str(config["text_column"]), bool(config.get("multilabel", False)), decided
+        return Bundle(folder, model.eval(), spec, classes, plan, report, split, *kept)
     except ExportError:
         raise
     except (GraftError, OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
@@ -116,7 +121,8 @@ def _fill(folder: Path, material: Material) -> None:
 
 def _config(material: Material) -> dict[str, Any]:
     """Return what it takes to build the network again, for `predict.py` and for Graft."""
-    model, head = material.model, material.report.plan.head
+    model, head, dataset = material.model, material.report.plan.head, material.dataset
+    decided = [dump(each) for each in effective(dataset.decisions, dataset.source_splits)] if dataset.decisions else []
     return {
         "format": FORMAT,
         "modality": material.spec.modality,
@@ -125,9 +131,11 @@ def _config(material: Material) -> dict[str, Any]:
         "tap": model.backbone.names[model.stages - 1],
         "pool": head.pool,
         "head": {"kind": head.kind, "hidden": head.hidden, "width": len(model.head.mean)},
-        "fingerprint": material.dataset.fingerprint,
-        "split": dump(material.dataset.split),
-        "text_column": material.dataset.text_column,
+        "fingerprint": dataset.fingerprint,
+        "split": dump(dataset.split),
+        "text_column": dataset.text_column,
+        "multilabel": material.report.multilabel,
+        **({"decisions": decided} if decided else {}),
     }
 
 
@@ -160,7 +168,7 @@ def _parity(folder: Path, material: Material) -> ExportResult:
     """Compare the bundle in `folder` with the model it was made from. Raises ExportError where they differ."""
     dataset = material.dataset
     items = dataset_items(dataset, dataset.rows("test")[:COMPARED])
-    expected = predict(material.model, material.spec, Prepared(items, preprocessor(material.spec)))
+    expected = predict(material.model, material.spec, Prepared(items, preprocessor(material.spec)), dataset.multilabel)
     found = load_bundle(folder).predict(items)
     difference = float(np.abs(expected - found).max(initial=0.0))
     if not difference <= TOLERANCE:

@@ -18,7 +18,8 @@ Vary = Callable[[torch.Tensor, int], torch.Tensor]
 class ItemSpace(Sequence[torch.Tensor]):
     """Prepared items by row. Row r + v * whole is view v of row r, for v in 1..views.
 
-    `source` and `target` leave out what is also a validation or test item of the run: nothing may learn from those.
+    `source` and `target` leave out what is also a validation or test item of the run: nothing may learn from those,
+    nor from what a decision left out.
     """
 
     def __init__(
@@ -35,9 +36,10 @@ class ItemSpace(Sequence[torch.Tensor]):
         """Tokens of each item `[N]`; None for pictures."""
         if main.modality == "text":
             self.lengths = np.concatenate([[len(item) for item in part] for part in self._parts]).astype(np.int64)
-        self.labels = torch.full((self.whole,), -1, dtype=torch.int64)
-        """Labels of the run's own items `[N]`, -1 elsewhere."""
-        self.labels[: self.main] = torch.tensor(main.labels)
+        known = torch.tensor(main.truth)
+        self.labels = torch.full((self.whole, *known.shape[1:]), -1, dtype=known.dtype)
+        """Labels of the run's own items `[N]`, or their targets `[N, K]`; -1 elsewhere."""
+        self.labels[: self.main] = known
         judges = set(main.items["digest"].to_numpy()[main.rows("validation", "test")])
         self.source = _side(source, self.main, judges, "source") if source is not None else None
         end = self.whole
@@ -72,10 +74,10 @@ class ItemSpace(Sequence[torch.Tensor]):
 
 def _side(dataset: Dataset, offset: int, judges: Set[str], what: str) -> Side:
     """Return the items of a second data set that judge nothing, at their places in the item space."""
-    kept = np.flatnonzero(~dataset.items["digest"].isin(judges).to_numpy())
+    kept = np.flatnonzero(~dataset.items["digest"].isin(judges).to_numpy() & dataset.kept)
     if not len(kept):
         raise DataError(
-            f"Every item of the {what} {dataset.name!r} is a validation or test item of the data to learn.",
-            f"Those may only judge. Give other items as the {what}.",
+            f"Every item of the {what} {dataset.name!r} was left out, or is a validation or test item of the data.",
+            f"Items of validation and test may only judge. Give other items as the {what}.",
         )
-    return Side(kept + offset, torch.tensor(dataset.labels[kept]), tuple(dataset.classes))
+    return Side(kept + offset, torch.tensor(dataset.truth[kept]), tuple(dataset.classes))

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from tl_core.data.dataset import Dataset
-from tl_core.data.decisions import OUT, Decision
+from tl_core.data.decisions import Decision, settled
 from tl_core.registry import Registry
 from tl_core.types import Finding, Modality
 
@@ -42,7 +42,7 @@ class Suspicion:
 
 @dataclass(frozen=True)
 class Nearest:
-    """The nearest other items of each by cosine distance (0: the same direction, 2: opposite), nearest first.
+    """The nearest other items of each by Euclidean distance, nearest first.
 
     `distance` and `row` are `[N, k]`; identical items are never neighbours of each other, and a place that nothing
     fills has distance inf and row -1.
@@ -57,7 +57,8 @@ class Material:
     """What the checks read. What is None was not made, and the checks that need it are left out.
 
     `looks` is `[N, 4]` in the order of `tl_core.data.looks.LOOKS`; `languages` names the language of each text `[N]`,
-    "" where it cannot be told; `features` is `[N, D]`, and `nearest` follows from them; `probabilities` `[N, K]` holds
+    "" where it cannot be told; `features` are points `[N, D]` as tl_core.data.quality.nearest makes them,
+    and `nearest` follows from them; `probabilities` `[N, K]` holds
     what a model said about items that it had not seen, nan for items that it said nothing about.
     """
 
@@ -75,7 +76,18 @@ class Material:
     @cached_property
     def inside(self) -> np.ndarray:
         """Which items take part: bool `[N]`; those that were dropped do not."""
-        return self.dataset.splits != OUT
+        return self.dataset.kept
+
+    def open(self, code: str) -> np.ndarray:
+        """Return which items take part and were not decided about as an answer to the finding `code`: bool `[N]`."""
+        found = self.inside.copy()
+        found[list(settled(self.dataset.decisions, code))] = False
+        return found
+
+    def undecided(self, groups: list[np.ndarray], code: str) -> list[np.ndarray]:
+        """Return the groups of rows of which at least one was not decided about as an answer to `code`."""
+        waiting = self.open(code)
+        return [group for group in groups if waiting[group].any()]
 
     @cached_property
     def tested(self) -> np.ndarray:

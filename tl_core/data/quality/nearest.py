@@ -1,0 +1,117 @@
+"""The nearest other items of every item, by a backbone's features. Legend: N items, D features, M distinct items."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tl_core.data.quality.values import Nearest
+
+EXACT = 20_000
+"""Distinct items up to which each is compared with every other; above, with those of the nearest cells only."""
+NEIGHBOURS = 10
+_CELLS = 4  # how many cells of the nearest are searched
+_WIDTH = 256  # directions on which the features of very many items are projected
+_SAMPLE = 10_000  # items that the mean and the cells are found on
+_CHUNK = 1024
+
+
+def points(features_ND: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Return features float32 `[N, d]` about their mean, in units of the root mean square distance to it.
+
+    Up to EXACT items d is D. Above, wide features are projected on 256 random directions, which keeps distances to a
+    few percent (Johnson and Lindenstrauss 1984) and memory small. Mean and unit are of the items where `inside` holds.
+    """
+    rows = np.flatnonzero(inside)
+    sample = features_ND[np.sort(np.random.default_rng(0).permutation(rows)[:_SAMPLE])]
+    mean = sample.mean(axis=0)
+    unit = float(np.sqrt(np.square(sample - mean, dtype=np.float64).sum(axis=1).mean())) or 1.0
+    width, basis = features_ND.shape[1], None
+    if len(rows) > EXACT and width > _WIDTH:
+        basis = np.random.default_rng(0).normal(0, _WIDTH**-0.5, (width, _WIDTH)).astype(np.float32)
+        width = _WIDTH
+    found = np.empty((len(features_ND), width), dtype=np.float32)
+    for start in range(0, len(found), _CHUNK):
+        part = (features_ND[start : start + _CHUNK] - mean) / unit
+        found[start : start + _CHUNK] = part if basis is None else part @ basis
+    return found
+
+
+def distances(some_AD: np.ndarray, others_BD: np.ndarray) -> np.ndarray:
+    """Return Euclidean distances `[A, B]`, to about 0.001 of the points' lengths."""
+    squared = np.square(some_AD).sum(axis=1)[:, None] + np.square(others_BD).sum(axis=1)[None]
+    squared -= 2 * (some_AD @ others_BD.T)
+    found: np.ndarray = np.sqrt(np.maximum(squared, 0, out=squared), out=squared)
+    return found
+
+
+class Search:
+    """Finds the nearest items; `found` is whole once `steps` has run to its end."""
+
+    def __init__(self, points_ND: np.ndarray, same_N: np.ndarray, inside: np.ndarray) -> None:
+        """Take points, a number that identical items share, and which items take part."""
+        n = len(points_ND)
+        self._same, self._inside = same_N, inside
+        rows = np.flatnonzero(inside)
+        self._first = rows[np.unique(same_N[rows], return_index=True)[1]]
+        self._points = points_ND[self._first]
+        self._k = max(0, min(NEIGHBOURS, len(self._first) - 1))
+        self.found = Nearest(
+            np.full((n, NEIGHBOURS), np.inf, dtype=np.float32), np.full((n, NEIGHBOURS), -1, dtype=np.int64)
+        )
+
+    @property
+    def exact(self) -> bool:
+        """Return whether every pair is looked at."""
+        return len(self._first) <= EXACT
+
+    def steps(self) -> Iterator[tuple[int, int]]:
+        """Search; yields (done, total) distinct items."""
+        total, done = len(self._first), 0
+        if not self._k:
+            return
+        for rows, among in self._parts():
+            for start in range(0, len(rows), _CHUNK):
+                part = rows[start : start + _CHUNK]
+                self._compare(part, among)
+                done += len(part)
+                yield done, total
+        home = np.zeros(int(self._same.max()) + 1, dtype=np.int64)
+        home[self._same[self._first]] = self._first
+        copies = np.flatnonzero(self._inside)
+        self.found.distance[copies] = self.found.distance[home[self._same[copies]]]
+        self.found.row[copies] = self.found.row[home[self._same[copies]]]
+
+    def _parts(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield what to compare with what: places in the distinct items."""
+        every = np.arange(len(self._first))
+        if self.exact:
+            yield every, every
+            return
+        from sklearn.cluster import MiniBatchKMeans
+
+        cells = int(np.sqrt(len(every)))
+        sample = np.random.default_rng(0).permutation(every)[:_SAMPLE]
+        made = MiniBatchKMeans(cells, random_state=0, n_init=1, batch_size=4096).fit(self._points[np.sort(sample)])
+        cell = np.concatenate(
+            [made.predict(self._points[start : start + 8192]) for start in range(0, len(every), 8192)]
+        )
+        centres = made.cluster_centers_
+        apart = ((centres[:, None] - centres[None]) ** 2).sum(axis=2)
+        inside = [np.flatnonzero(cell == number) for number in range(cells)]
+        for number in range(cells):
+            if len(inside[number]):
+                near = np.argsort(apart[number], kind="stable")[:_CELLS]
+                yield inside[number], np.concatenate([inside[other] for other in near])
+
+    def _compare(self, rows: np.ndarray, among: np.ndarray) -> None:
+        distance = distances(self._points[rows], self._points[among])
+        distance[rows[:, None] == among[None]] = np.inf
+        k = min(self._k, len(among) - 1)
+        if k < 1:
+            return
+        near = np.argpartition(distance, k - 1, axis=1)[:, :k]
+        values = np.take_along_axis(distance, near, axis=1)
+        order = np.argsort(values, axis=1, kind="stable")
+        places = self._first[rows]
+        self.found.distance[places, :k] = np.take_along_axis(values, order, axis=1)
+        self.found.row[places, :k] = self._first[among[np.take_along_axis(near, order, axis=1)]]
