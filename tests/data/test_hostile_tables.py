@@ -168,11 +168,9 @@ def test_any_mix_of_marks_is_a_data_set_or_one_sentence(tmp_path, content, encod
     told(tmp_path, "x.csv", content.encode(encoding))
 
 
-values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
-    max_leaves=8,
-)
+plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+lists = st.lists(plain, max_size=3)
+values = plain | lists | st.dictionaries(st.text(max_size=4), plain | lists, max_size=3)
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
