@@ -107,6 +107,17 @@ def test_a_long_text_that_is_stored_once_is_read_in_small_parts(make_table, tmp_
     assert peak < 200 * 2**20  # of 800
 
 
+def test_an_import_can_be_cancelled_before_its_first_item(make_table, workspace):
+    def progress(stage, done, total):
+        if stage == "Looking at the rows" and done:
+            raise KeyboardInterrupt
+
+    path = make_table("text,label\n" + "".join(f"words {i},{'ab'[i % 2]}\n" for i in range(6000)))
+    with pytest.raises(KeyboardInterrupt):
+        import_data(path, workspace, progress=progress)
+    assert not list(workspace.root.rglob("*.parquet"))
+
+
 def book(rows):
     workbook = openpyxl.Workbook()
     for row in rows:

@@ -39,7 +39,8 @@ _OTHER = {
     **dict.fromkeys((".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"), "is a single picture"),
 }
 _WHAT = (
-    "Give a zip, a tar archive or a folder with one folder per class, or a CSV table with a text and a label column."
+    "Give a zip, a tar archive or a folder with one folder per class, or a table (CSV, JSON lines, Parquet, "
+    "XLSX) with a text and a label column."
 )
 
 
@@ -62,7 +63,10 @@ def import_data(
         file = file_table(path, workspace.limits)
         listing = listing_beside(file, path.parent, options)
         draft = _draft(path, "image" if listing else "text", options)
-        items, total = listing.items(options, draft) if listing else table_items(file, options, draft)
+        if listing:
+            items, total = listing.items(options, draft, progress)
+        else:
+            items, total = table_items(file, options, draft, progress=progress)
         return store(items, draft, workspace, progress, total)
     progress("Listing files", 0, 0)
     with open_tree(path, workspace.limits, workspace.folder("cache"), progress) as tree:
@@ -70,7 +74,7 @@ def import_data(
         if table:
             draft = _draft(path, "text", options)
             draft.lines += [line for line in tree.lines if line.item != table.name]
-            items, total = table_items(entry_table(table, workspace.limits), options, draft)
+            items, total = table_items(entry_table(table, workspace.limits), options, draft, progress=progress)
             return store(items, draft, workspace, progress, total)
         modality = modality_of(tree)
         if modality is None:
@@ -79,7 +83,7 @@ def import_data(
         if modality == "image" and (listing := listing_of(tree, options, workspace.limits)):
             listing.tell_others(tree)
             draft.lines += tree.lines
-            items, total = listing.items(options, draft)
+            items, total = listing.items(options, draft, progress)
             return store(items, draft, workspace, progress, total)
         files = class_folders(tree, modality, path.name)
         draft.lines += tree.lines

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from tl_core.data.images import IMAGE_SUFFIXES
-from tl_core.data.options import ImportOptions, RawItem
+from tl_core.data.options import ImportOptions, Progress, RawItem, silent
 from tl_core.data.sources.archive import Entry, Tree, file_reader
 from tl_core.data.sources.kinds import table_name
 from tl_core.data.sources.store import Draft
@@ -45,12 +45,12 @@ class Listing:
             if entry.name != self.file.name and entry.suffix not in IMAGE_SUFFIXES:
                 tree.skip(entry.name, "not a picture that can be read")
 
-    def items(self, options: ImportOptions, draft: Draft) -> tuple[Iterator[RawItem], int]:
+    def items(self, options: ImportOptions, draft: Draft, progress: Progress = silent) -> tuple[Iterator[RawItem], int]:
         """Return the pictures with what the table says of them, and how many rows it has.
 
         Pictures that no row names are written to the draft at the end. Raises DataError as `table_items` does.
         """
-        items, total = table_items(self.file, options, draft, self.column, self.find)
+        items, total = table_items(self.file, options, draft, self.column, self.find, progress)
         return self._and_rest(items, draft), total
 
     def _and_rest(self, items: Iterable[RawItem], draft: Draft) -> Iterator[RawItem]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from math import isnan, nan
 
-from tl_core.data.options import FIND_ALL, ImportOptions, RawItem
+from tl_core.data.options import FIND_ALL, ImportOptions, Progress, RawItem, silent
 from tl_core.data.sources.archive import Entry
 from tl_core.data.sources.folders import SPLIT_NAMES
 from tl_core.data.sources.store import Draft
@@ -93,14 +93,19 @@ def preview_file(file: TableFile, options: ImportOptions, path: str = "") -> Tab
 
 
 def table_items(
-    file: TableFile, options: ImportOptions, draft: Draft, path: str = "", find: Find | None = None
+    file: TableFile,
+    options: ImportOptions,
+    draft: Draft,
+    path: str = "",
+    find: Find | None = None,
+    progress: Progress = silent,
 ) -> tuple[Iterator[RawItem], int]:
     """Return the items of a table, one after the other, and how many rows it has.
 
     What is left out is written to the draft on the way. With `find`, items are the pictures that the column `path`
     names. Raises DataError where no text or no label column is found; the iterator does where no row has a label.
     """
-    sample = take_sample(open_table(file, options))
+    sample = take_sample(open_table(file, options), progress=progress)
     columns, findings = choose_columns(sample, options, path)
     for finding in findings:
         if finding.level == "stop" and finding.code != "label-like-id":

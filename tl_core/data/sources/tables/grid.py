@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 
+from tl_core.data.options import Progress, silent
 from tl_core.errors import DataError
 
 Record = tuple[int, list[str] | str]
@@ -20,6 +21,7 @@ HEAD_ROWS = 200
 SAMPLE_CELLS = 2_000_000
 SAMPLE_CELL = 5000  # characters
 _NAMED = 20  # rows that a finding names
+_REPORT_EVERY = 5000  # rows
 _KEY = 200  # characters of a value that tell it from others
 
 
@@ -109,7 +111,7 @@ class Sample:
         return zip(self.columns, zip(*self.rows, strict=True), strict=True)
 
 
-def take_sample(table: Table, most_chars: int | None = None) -> Sample:
+def take_sample(table: Table, most_chars: int | None = None, progress: Progress = silent) -> Sample:
     """Read a table once, or the first `most_chars` characters of it, and return some of its rows.
 
     Raises DataError where no row can be read.
@@ -122,6 +124,8 @@ def take_sample(table: Table, most_chars: int | None = None) -> Sample:
             sample.n_bad, why = sample.n_bad + 1, why or f"Row {number}: {cells}."
             sample.bad += [number] if len(sample.bad) < _NAMED else []
             continue
+        if sample.n_rows % _REPORT_EVERY == 0:
+            progress("Looking at the rows", sample.n_rows, table.n_rows or 0)
         sample.n_rows += 1
         if len(sample.rows) < room:
             sample.rows.append([cell[:SAMPLE_CELL] for cell in cells])
