@@ -65,7 +65,7 @@ def _teaches(state: RunState, dataset: Dataset) -> bool:
     if state.active or "accuracy" not in state.numbers or spec is None or spec.modality != dataset.modality:
         return False
     other = session.open_dataset(state.task.fingerprint)
-    return other is not None and other.classes == dataset.classes
+    return other is not None and (other.classes, other.multilabel) == (dataset.classes, dataset.multilabel)
 
 
 def lacking(plan: TransferPlan, spec: BackboneSpec, beside: Beside) -> list[Finding]:
@@ -158,4 +158,4 @@ def _data_title(dataset: Dataset) -> str:
 
 def _run_title(state: RunState) -> str:
     strategy = running.strategy_title(state.task.plan.strategy) if state.task.plan else ""
-    return f"{state.name} · {strategy} · {state.numbers['accuracy']:.1%} right"
+    return f"{state.name} · {strategy} · {words.score(state.numbers)}"

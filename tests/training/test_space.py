@@ -1,6 +1,8 @@
 """What of a second data set a run may learn from."""
 
 import dataclasses
+import hashlib
+import json
 
 import pytest
 
@@ -14,6 +16,7 @@ from tl_core.runs.control import MemoryControl
 from tl_core.training.inputs import PreparedInputs
 from tl_core.training.run import Run
 from tl_core.training.state import identity
+from tl_core.types import dump
 
 
 def judges(dataset, workspace, name="judges"):
@@ -50,6 +53,13 @@ def test_no_step_of_a_penalty_reads_an_item_that_judges(name, tiny_texts, monkey
 def test_a_second_data_set_of_nothing_but_judges_is_refused(tiny_texts, workspace):
     with pytest.raises(DataError, match="validation or test item"):
         Run(make_job(tiny_texts, [SOLVED], source=judges(tiny_texts, workspace)), MemoryControl())
+
+
+def test_the_identity_of_a_run_without_decisions_is_what_it_was_before_there_were_any(tiny_texts):
+    job = make_job(tiny_texts, [SOLVED], source=tiny_texts)
+    others = [tiny_texts.fingerprint, ""]
+    about = [dump(job.plan), job.seed, tiny_texts.fingerprint, dump(tiny_texts.split), None, others, ""]
+    assert identity(job) == hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
 def test_a_second_data_set_is_learned_from_under_its_decisions(tiny_texts):

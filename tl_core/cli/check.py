@@ -3,6 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from tl_core.cli.columns import named
 from tl_core.cli.console import Console
 from tl_core.cli.data import choose_backbone, open_data
 from tl_core.cli.running import run_whole
@@ -29,7 +30,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from tl_core.data.quality.report import read_quality
 
     workspace = Workspace.default()
-    dataset = open_data(arguments.data, workspace, console)
+    dataset = open_data(arguments.data, workspace, console, named(arguments))
     backbone = "" if arguments.quick else choose_backbone("", dataset.modality).name
     found = read_quality(workspace, dataset, backbone)
     if found is None:

@@ -137,6 +137,11 @@ class Dataset:
         found[np.repeat(np.arange(len(found)), counts), columns] = 1
         return found
 
+    @property
+    def truth(self) -> np.ndarray:
+        """What is to be learned: the labels `[N]`, or the targets `[N, K]` where items may have several labels."""
+        return self.targets if self.multilabel else self.labels
+
     def _one_hot(self, labels: np.ndarray) -> np.ndarray:
         found = np.zeros((len(labels), len(self.classes)), dtype=np.float32)
         found[np.arange(len(found)), labels] = 1

@@ -8,6 +8,7 @@ from tl_core.data.options import Progress, RawItem, silent
 from tl_core.data.sources import SAMPLE_PREFIX, import_data, is_table, only_table, source_path
 from tl_core.data.sources.archive import open_tree, without_enclosing
 from tl_core.data.sources.folders import TEXT_SUFFIXES
+from tl_core.data.sources.hub import is_hub
 from tl_core.data.sources.store import Draft, store
 from tl_core.data.sources.tables import TableFile, entry_table, file_table, open_table, take_sample
 from tl_core.data.sources.tables.columns import find_text_column
@@ -20,12 +21,13 @@ NO_LABEL = "no label"
 
 
 def import_pool(source: str, modality: Modality, workspace: Workspace, progress: Progress = silent) -> Dataset:
-    """Import `sample:NAME`, a zip, a folder or a table without reading labels, as a data set of one class.
+    """Import an archive, a folder or a table without reading labels, as a data set of one class.
 
-    Every picture or text file counts wherever it lies; of a table, each text of the column that most looks like
-    texts. Raises DataError where there is nothing of the modality.
+    A sample and a data set of the hub come with their labels. Every picture or text file counts wherever it lies;
+    of a table, each text of the column that most looks like texts.
+    Raises DataError where there is nothing of the modality.
     """
-    if source.startswith(SAMPLE_PREFIX):
+    if source.startswith(SAMPLE_PREFIX) or is_hub(source):
         return import_data(source, workspace, progress=progress)
     path = source_path(source)
     draft = Draft(path.stem or path.name, path.name, modality)

@@ -22,7 +22,7 @@ from tl_core.data.sources.tree import climbs
 from tl_core.errors import DataError
 from tl_core.workspace import Limits
 
-_LOOK = 4 * 2**20  # characters of a table from which is told whether it lists pictures
+_LOOK = 2**20  # characters of a table from which is told whether it lists pictures
 _CELLS = 500
 _MOST_TABLES = 20
 _ENOUGH = 0.2  # share of the cells of a column that name pictures, from which it lists them

@@ -19,7 +19,7 @@ from tl_core.types import Finding
 
 PREVIEW_ROWS = 50
 PREVIEW_CELL = 500  # characters
-PREVIEW_LOOK = 32 * 2**20
+PREVIEW_LOOK = 8 * 2**20
 """Characters of a table that a preview looks at."""
 _CHUNK_ROWS = 1000
 _CHUNK_CHARS = 4_000_000

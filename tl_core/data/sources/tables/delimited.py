@@ -73,30 +73,20 @@ def _head_lines(file: TableFile, encoding: Encoding) -> Iterator[str]:
 
 
 def _find_quoting(file: TableFile, encoding: Encoding, delimiter: str, most_chars: int | None) -> int:
-    """Return how quotes are read: literally, where one is never closed."""
-    reader = _reader(_until(_lines(file, encoding), most_chars), delimiter, strict=True)
+    """Return how quotes are read: literally, where one is never closed.
+
+    The row in which `most_chars` are reached is read to its end, for a quote may be open there.
+    """
+    reader = _reader(_lines(file, encoding), delimiter, strict=True)
+    chars = 0
     try:
-        for _ in reader:
-            pass
-    except _Cut:
-        return csv.QUOTE_MINIMAL
+        for cells in reader:
+            if most_chars is not None and (chars := chars + sum(map(len, cells))) > most_chars:
+                break
     except csv.Error as error:
         never_closed = "unexpected end of data" in str(error) or "field limit" in str(error)
         return csv.QUOTE_NONE if never_closed else csv.QUOTE_MINIMAL
     return csv.QUOTE_MINIMAL
-
-
-class _Cut(Exception):
-    """The lines go on, and nobody reads further."""
-
-
-def _until(lines: Iterable[str], most_chars: int | None) -> Iterator[str]:
-    chars = 0
-    for line in lines:
-        yield line
-        chars += len(line)
-        if most_chars is not None and chars > most_chars:
-            raise _Cut
 
 
 def _filled(file: TableFile, encoding: Encoding, delimiter: str, quoting: int) -> Iterator[tuple[int, list[str]]]:

@@ -16,6 +16,9 @@ from tl_core.errors import DataError
 
 _BATCH = 1000
 _WIDE = 100_000  # cells of a batch
+_PROBE = 16  # rows whose size tells how many make a batch: a long text that repeats is stored once
+_SMALL = 2**20  # bytes of a row group that needs no probe
+_BATCH_BYTES = 32 * 2**20
 _DAMAGE = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError)
 
 
@@ -56,18 +59,24 @@ def _damaged(name: str) -> DataError:
 
 
 def _batches(parquet: pq.ParquetFile, size: int, classes: dict[str, list[str]], name: str) -> Iterator[list[list[str]]]:
-    batches = parquet.iter_batches(batch_size=size)
-    while True:
-        try:
-            batch = next(batches, None)
-            if batch is None:
-                return
-            columns = [
-                _cells(column, classes.get(field.name)) for column, field in zip(batch, batch.schema, strict=True)
-            ]
-        except _DAMAGE as error:
-            raise _damaged(name) from error
-        yield columns
+    try:
+        for group in range(parquet.num_row_groups):
+            rows = min(size, _fitting_rows(parquet, group))
+            for batch in parquet.iter_batches(batch_size=rows, row_groups=[group]):
+                fields = zip(batch, batch.schema, strict=True)
+                yield [_cells(column, classes.get(field.name)) for column, field in fields]
+    except _DAMAGE as error:
+        raise _damaged(name) from error
+
+
+def _fitting_rows(parquet: pq.ParquetFile, group: int) -> int:
+    """Return how many rows of a row group are held in memory at once, by the size of its first ones."""
+    if parquet.metadata.row_group(group).total_byte_size < _SMALL:
+        return _BATCH
+    first = next(parquet.iter_batches(batch_size=_PROBE, row_groups=[group]), None)
+    if first is None or not first.num_rows:
+        return _BATCH
+    return max(1, _BATCH_BYTES * first.num_rows // max(1, first.nbytes))
 
 
 def _cells(column: pa.Array, names: list[str] | None) -> list[str]:
