@@ -24,6 +24,7 @@ from ui.words import plural, tell
 
 SPLITS = {"train": "Learns from", "validation": "Tunes with", "test": "Is judged by"}
 SHOWN_CLASSES = 24
+SHOWN_LINES = 1000  # of a receipt; the download has them all
 THUMB = 104
 GAP = 6  # clear pixels around a thumbnail, because Streamlit sets images edge to edge
 
@@ -144,11 +145,11 @@ def thumbnail(path: str) -> bytes:
 
 def split(dataset: Dataset) -> None:
     """Draw the split, and let it be changed."""
-    counts = split_counts(dataset)
-    total = counts.to_numpy().sum()
+    counts, parts = split_counts(dataset), profile_of(dataset).splits
+    total = sum(parts.values())
     with st.grid(3, min_column_width=170, key="data_split_metrics"):
         for name, role in SPLITS.items():
-            count = int(counts[name].sum())
+            count = parts[name]
             st.metric(f"{name.capitalize()}: {role.lower()}", f"{count:,}", f"{count / total:.0%}", delta_color="off",
                       delta_arrow="off", border=True)  # fmt: skip
     alike = "Identical and nearly identical items" if dataset.split.keep_near else "Identical items"
@@ -205,15 +206,21 @@ def receipt(dataset: Dataset) -> None:
     if not lines:
         st.caption(":material/check: Everything in the source was taken as it is.")
         return
-    table = pd.DataFrame([{"Item": line.item, "What": line.action, "Why": line.reason} for line in lines])
-    skipped = int((table["What"] == "skipped").sum())
+    skipped = sum(line.action == "skipped" for line in lines)
     label = f"Receipt: {plural(skipped, 'item')} skipped, {len(lines) - skipped:,} converted"
     with st.expander(label, icon=":material/receipt_long:", key="data_receipt"):
-        st.dataframe(table.head(1000), hide_index=True, key="data_receipt_table")
+        st.dataframe(_receipt_table(dataset, SHOWN_LINES), hide_index=True, key="data_receipt_table")
+        if len(lines) > SHOWN_LINES:
+            st.caption(f"The first {SHOWN_LINES:,} of {len(lines):,}; the download has all of them.")
         st.download_button(
-            "Download the receipt", table.to_csv(index=False).encode("utf-8-sig"), "receipt.csv", "text/csv",
-            key="data_receipt_download", on_click="ignore", icon=":material/download:",
+            "Download the receipt", lambda: _receipt_table(dataset).to_csv(index=False).encode("utf-8-sig"),
+            "receipt.csv", "text/csv", key="data_receipt_download", on_click="ignore", icon=":material/download:",
         )  # fmt: skip
+
+
+def _receipt_table(dataset: Dataset, most: int | None = None) -> pd.DataFrame:
+    lines = dataset.receipt.lines[:most]
+    return pd.DataFrame([{"Item": line.item, "What": line.action, "Why": line.reason} for line in lines])
 
 
 def split_counts(dataset: Dataset) -> pd.DataFrame:
