@@ -1,7 +1,6 @@
-"""What is known about a data set, drawn: numbers, balance, examples, lengths, the split, the receipt."""
+"""What is known about a data set, drawn: numbers, balance, lengths; and small pictures of its items."""
 
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +14,9 @@ from tl_core.backbones.spec import BACKBONES, TextInput
 from tl_core.data.dataset import Dataset
 from tl_core.data.images import open_image
 from tl_core.data.profile import Profile, Quantiles, profile
-from tl_core.data.split import SplitSpec
 from tl_core.errors import BackboneError
 from ui import rail, session, theme
-from ui.words import plural, tell
+from ui.words import tell
 
 SPLITS = {"train": "Learns from", "validation": "Tunes with", "test": "Is judged by"}
 SHOWN_CLASSES = 24
@@ -131,46 +129,6 @@ def _box(spread: Quantiles, limit: int) -> None:
     st.plotly_chart(figure, key=f"data_box_{spread.name}", config={"displayModeBar": False}, alt=alt)
 
 
-def examples(dataset: Dataset) -> None:
-    """Draw examples of each class; another handful on request."""
-    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-        names = list(dataset.classes)
-        picked = st.selectbox(
-            "Class", ["All classes", *names], key="data_examples_class", label_visibility="collapsed", width=260
-        )
-        if st.button("Others", icon=":material/shuffle:", key="data_shuffle", type="tertiary"):
-            st.session_state["data_shuffle_turn"] = st.session_state.get("data_shuffle_turn", 0) + 1
-    wanted = names if picked == "All classes" else [picked]
-    each = 6 if len(wanted) > 1 else 24
-    draw = np.random.default_rng(st.session_state.get("data_shuffle_turn", 0))
-    rows = {name: _draw(dataset, names.index(name), each, draw) for name in wanted[:12]}
-    if dataset.modality == "text":
-        _texts(dataset, rows, 2 if len(wanted) > 1 else 24)
-        return
-    for name, chosen in rows.items():
-        if len(rows) > 1:
-            st.caption(tell(name))
-        paths = dataset.items["path"].to_numpy()[chosen]
-        pictures = [thumbnail(str(dataset.folder / path)) for path in paths]
-        st.image(pictures, width=THUMB if len(rows) < 5 else THUMB * 2 // 3, alt=[f"Example of {name}"] * len(pictures))
-    if len(wanted) > 12:
-        st.caption("The first 12 classes. Choose a class to see the others.")
-
-
-def _draw(dataset: Dataset, label: int, count: int, draw: np.random.Generator) -> np.ndarray:
-    rows = np.flatnonzero(dataset.labels == label)
-    return draw.permutation(rows)[:count]
-
-
-def _texts(dataset: Dataset, rows: dict[str, np.ndarray], each: int) -> None:
-    texts = dataset.items["text"].to_numpy()
-    with st.container(height=480 if each > 2 else "content", border=False, gap="small", key="data_texts"):
-        for name, found in rows.items():
-            for row in found[:each]:
-                text = shorten(" ".join(str(texts[row])[:1000].split()), 170)
-                st.markdown(f":violet-badge[{tell(name)}] :small[{tell(text)}]")
-
-
 @st.cache_data(show_spinner=False, max_entries=2000)
 def thumbnail(path: str) -> bytes:
     """Return a small square PNG of an image file; tiny pictures are enlarged without blurring."""
@@ -186,61 +144,6 @@ def thumbnail(path: str) -> bytes:
     tile.paste(image.crop((left, top, left + side, top + side)), (GAP, GAP))
     tile.save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def split(dataset: Dataset) -> None:
-    """Draw the split, and let it be changed."""
-    counts = split_counts(dataset)
-    total = counts.to_numpy().sum()
-    with st.grid(3, min_column_width=170, key="data_split_metrics"):
-        for name, role in SPLITS.items():
-            count = int(counts[name].sum())
-            st.metric(f"{name.capitalize()}: {role.lower()}", f"{count:,}", f"{count / total:.0%}", delta_color="off",
-                      delta_arrow="off", border=True)  # fmt: skip
-    st.caption(
-        "The model never sees the test items while it learns, so that they show what it is worth. "
-        "Identical items always stay on the same side; each class is shared out in the same proportion."
-    )
-    with st.expander("Change the split", icon=":material/tune:", key="data_split_edit"):
-        _split_form(dataset, counts)
-
-
-def _split_form(dataset: Dataset, counts: pd.DataFrame) -> None:
-    spec = dataset.split
-    given = bool((dataset.items["given"] != "").any())
-    with st.form("data_split_form", border=False):
-        left, middle, right = st.columns(3)
-        validation = left.slider(
-            "Validation", 5, 40, round(spec.validation * 100), format="%d%%", key="data_validation"
-        )
-        test = middle.slider("Test", 5, 40, round(spec.test * 100), format="%d%%", key="data_test")
-        seed = right.number_input("Seed", 0, 9999, spec.seed, key="data_seed", help="Another number, another draw.")
-        honour = st.toggle(
-            "Use the split that came with the data", spec.honour_given, disabled=not given, key="data_honour",
-            help="Your folders or table named a split." if given else "Your data did not name a split.",
-        )  # fmt: skip
-        if st.form_submit_button("Apply", key="data_split_apply"):
-            wanted = SplitSpec(validation / 100, test / 100, int(seed), bool(honour))
-            dataset.resplit(replace(spec, **vars(wanted)))
-            st.rerun()
-    st.dataframe(counts.rename(columns=str.capitalize).rename_axis("Class"), key="data_split_table")
-
-
-def receipt(dataset: Dataset) -> None:
-    """Draw what was skipped or converted at import, and why."""
-    lines = dataset.receipt.lines
-    if not lines:
-        st.caption(":material/check: Everything in the source was taken as it is.")
-        return
-    table = pd.DataFrame([{"Item": line.item, "What": line.action, "Why": line.reason} for line in lines])
-    skipped = int((table["What"] == "skipped").sum())
-    label = f"Receipt: {plural(skipped, 'item')} skipped, {len(lines) - skipped:,} converted"
-    with st.expander(label, icon=":material/receipt_long:", key="data_receipt"):
-        st.dataframe(table.head(1000), hide_index=True, key="data_receipt_table")
-        st.download_button(
-            "Download the receipt", table.to_csv(index=False).encode("utf-8-sig"), "receipt.csv", "text/csv",
-            key="data_receipt_download", on_click="ignore", icon=":material/download:",
-        )  # fmt: skip
 
 
 def split_counts(dataset: Dataset) -> pd.DataFrame:
