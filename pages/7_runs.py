@@ -19,6 +19,7 @@ KINDS = {
     "speed": "Speed test",
     "rates": "Trial of learning rates",
     "layers": "Trial of layers",
+    "check": "Check of the data",
 }
 PER_PAGE = 12
 

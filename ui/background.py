@@ -5,6 +5,7 @@ from typing import cast
 import streamlit as st
 
 from tl_core.data.dataset import Dataset
+from tl_core.data.split import SplitSpec
 from tl_core.runs import supervisor
 from tl_core.runs.events import Progress
 from tl_core.runs.store import RunState, RunStore
@@ -52,7 +53,8 @@ def speed_task(backbone: str) -> Task:
 
 def probe_task(dataset: Dataset, backbone: str) -> Task:
     """Return the task that shows a data set to a backbone once."""
-    return Task("probe", backbone, dataset.fingerprint, dataset.split, name=f"{dataset.name}, probe")
+    name = f"{dataset.name}, probe"
+    return Task("probe", backbone, dataset.fingerprint, dataset.split, name=name, decisions=dataset.pin())
 
 
 def progress(state: RunState) -> tuple[float, str]:
@@ -71,4 +73,9 @@ def progress(state: RunState) -> tuple[float, str]:
 
 
 def _same(one: Task, other: Task) -> bool:
-    return (one.backbone, one.fingerprint, one.split) == (other.backbone, other.fingerprint, other.split)
+    return about(one) == about(other)
+
+
+def about(task: Task) -> tuple[str, str, SplitSpec, str]:
+    """Return what a measurement was made on: backbone, data set, split and decisions."""
+    return task.backbone, task.fingerprint, task.split, task.decisions

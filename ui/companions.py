@@ -88,7 +88,14 @@ def complete(task: Task, dataset: Dataset) -> Task:
         source=beside.source if "source" in needs else "",
         target=beside.target if "target" in needs else "",
         teacher=beside.teacher if "teacher" in needs else "",
+        source_decisions=_decided(beside.source) if "source" in needs else "",
+        target_decisions=_decided(beside.target) if "target" in needs else "",
     )
+
+
+def _decided(fingerprint: str) -> str:
+    dataset = session.open_dataset(fingerprint)
+    return dataset.pin() if dataset else ""
 
 
 def draw(plan: TransferPlan, dataset: Dataset, beside: Beside) -> None:

@@ -25,15 +25,15 @@ GAP = 6  # clear pixels around a thumbnail, because Streamlit sets images edge t
 
 
 def profile_of(dataset: Dataset) -> Profile:
-    """Return the profile, computed once for each content and split."""
+    """Return the profile, computed once for each content, split and decisions."""
     spec = session.backbone()
     if not spec or not isinstance(spec.input, TextInput):
         spec = next((each for each in BACKBONES.values() if each.ready and isinstance(each.input, TextInput)), None)
-    return _profile(dataset, dataset.fingerprint, repr(dataset.split), spec.name if spec else "")
+    return _profile(dataset, dataset.version, spec.name if spec else "")
 
 
 @st.cache_data(show_spinner="Looking through your data", max_entries=16)
-def _profile(_dataset: Dataset, fingerprint: str, split: str, tokenizer: str) -> Profile:
+def _profile(_dataset: Dataset, version: str, tokenizer: str) -> Profile:
     spec = BACKBONES[tokenizer] if tokenizer and _dataset.modality == "text" else None
     if spec and isinstance(spec.input, TextInput):
         try:
@@ -48,7 +48,7 @@ def overview(dataset: Dataset) -> None:
     counts = split_counts(dataset)
     totals = counts.sum(axis=1)
     with st.grid(4, min_column_width=150, key="data_metrics"):
-        st.metric(rail.noun(dataset.modality, 2).capitalize(), f"{len(dataset.items):,}", border=True)
+        st.metric(rail.noun(dataset.modality, 2).capitalize(), f"{int(dataset.kept.sum()):,}", border=True)
         st.metric("Classes", len(dataset.classes), border=True)
         if totals.min() == totals.max():
             st.metric("Every class", f"{totals.min():,}", border=True)

@@ -46,10 +46,9 @@ def pick(dataset: Dataset, name: str, page: int, turn: int) -> Shown:
 
 
 def members(dataset: Dataset, label: int) -> np.ndarray:
-    """Return the rows that have a label."""
-    if dataset.multilabel:
-        return np.flatnonzero(dataset.targets[:, label])
-    return np.flatnonzero(dataset.labels == label)
+    """Return the rows that have a label and were not dropped."""
+    mine = dataset.targets[:, label] > 0 if dataset.multilabel else dataset.labels == label
+    return np.flatnonzero(mine & dataset.kept)
 
 
 def _section(dataset: Dataset) -> None:

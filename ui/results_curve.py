@@ -13,7 +13,7 @@ from tl_core.evaluation.values import Curve
 from tl_core.runs import supervisor
 from tl_core.runs.store import RunState
 from tl_core.runs.task import Task
-from ui import figures, running, session, words
+from ui import background, figures, running, session, words
 from ui.live import watch
 
 SECONDS = 60
@@ -24,20 +24,17 @@ WAYS: dict[Way, str] = {"down": "The same number of labels", "across": "The same
 
 
 def curve_runs(run: RunState, kind: Kind) -> list[RunState]:
-    """Return the runs of a kind that work on this run's data, split and backbone, newest first."""
-    mine = (run.task.fingerprint, run.task.backbone, run.task.split)
-    return [
-        state
-        for state in running.store().list()
-        if state.kind == kind and (state.task.fingerprint, state.task.backbone, state.task.split) == mine
-    ]
+    """Return the runs of a kind that work on this run's data, split, decisions and backbone, newest first."""
+    mine = background.about(run.task)
+    return [s for s in running.store().list() if s.kind == kind and background.about(s.task) == mine]
 
 
 def queue(run: RunState, kind: Kind, budget: float | None = None) -> None:
     """Start the background run that measures the cheap arms ("probe") or the from-scratch arm ("curve")."""
-    task = Task(kind, run.task.backbone, run.task.fingerprint, run.task.split, seed=run.task.seed, budget=budget)
+    mine = run.task
+    task = Task(kind, mine.backbone, mine.fingerprint, mine.split, seed=mine.seed, budget=budget)
     names = {"probe": "probe", "curve": "data-efficiency curve"}
-    supervisor.start(running.store(), replace(task, name=f"{run.name}, {names[kind]}"))
+    supervisor.start(running.store(), replace(task, name=f"{run.name}, {names[kind]}", decisions=mine.decisions))
 
 
 def draw(run: RunState) -> None:

@@ -14,6 +14,7 @@ import streamlit as st
 from pydantic import ValidationError
 
 from tl_core.backbones.spec import BACKBONES, BackboneSpec
+from tl_core.data import decision_log
 from tl_core.data.dataset import Dataset
 from tl_core.plan import TransferPlan
 from tl_core.types import dump, load
@@ -131,7 +132,8 @@ def open_dataset(fingerprint: str) -> Dataset | None:
     folder = workspace().root / "datasets" / fingerprint
     if not re.fullmatch(r"\w+", fingerprint) or not (folder / "dataset.json").is_file():
         return None
-    return _open(str(folder), (folder / "dataset.json").stat().st_mtime_ns)
+    log = folder / decision_log.LOG
+    return _open(str(folder), (folder / "dataset.json").stat().st_mtime_ns, log.stat().st_size if log.exists() else 0)
 
 
 def backbone() -> BackboneSpec | None:
@@ -141,7 +143,7 @@ def backbone() -> BackboneSpec | None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
-def _open(folder: str, version: int) -> Dataset:
+def _open(folder: str, version: int, decided: int) -> Dataset:
     return Dataset.open(Path(folder))
 
 

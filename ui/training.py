@@ -45,6 +45,7 @@ def setup() -> None:
         ):
             name = f"{dataset.name} · {spec.title}"
             task = Task("train", spec.name, dataset.fingerprint, dataset.split, project.plan, seed, name=name)
+            task = replace(task, decisions=dataset.pin())
             running.start(companions.complete(task, dataset))
             state = running.chosen()
             if seconds and state:
@@ -57,7 +58,8 @@ def same(task: Task, plan: TransferPlan) -> bool:
     dataset = session.dataset()
     if dataset is None:
         return False
-    return companions.complete(replace(task, plan=plan, fingerprint=dataset.fingerprint), dataset) == task
+    now = replace(task, plan=plan, fingerprint=dataset.fingerprint, decisions=dataset.pin())
+    return companions.complete(now, dataset) == task
 
 
 def _facts(plan: TransferPlan, dataset: Dataset, spec: BackboneSpec) -> None:

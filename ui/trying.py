@@ -31,7 +31,7 @@ def one_image(bundle: Path, report: Report, dataset: Dataset | None) -> None:
         picked = _pick(report, dataset)
         if picked is not None and dataset is not None:
             path = dataset.folder / str(dataset.items["path"].iloc[picked])
-            st.session_state["try_source"] = (str(path), report.classes[dataset.labels[picked]])
+            st.session_state["try_source"] = (str(path), _label(report, picked))
     source, truth = st.session_state.get("try_source", ("", ""))
     if not source or not Path(source).is_file():
         return
@@ -48,7 +48,7 @@ def one_text(bundle: Path, report: Report, dataset: Dataset | None) -> None:
         truth = ""
         if picked is not None and dataset is not None:
             st.session_state["try_text"] = str(dataset.items["text"].iloc[picked])
-            st.session_state["try_truth"] = report.classes[dataset.labels[picked]]
+            st.session_state["try_truth"] = _label(report, picked)
         text = st.text_area("A text", key="try_text", height=220, placeholder="Type or paste a text", max_chars=100_000)
         go = st.button(
             "Classify", type="primary", icon=":material/play_arrow:", key="try_go", disabled=not text.strip()
@@ -62,6 +62,10 @@ def one_text(bundle: Path, report: Report, dataset: Dataset | None) -> None:
     if asked.strip():
         with right:
             answer(f"{bundle}|{asked}", truth, lambda tell: predict.predict_text(bundle, asked, tell))
+
+
+def _label(report: Report, row: int) -> str:
+    return report.classes[next(item.truth for item in report.predictions if item.row == row)]
 
 
 def _is_test_item(text: str, dataset: Dataset | None) -> bool:

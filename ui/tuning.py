@@ -50,10 +50,10 @@ def _active(plan: TransferPlan, known: Ground) -> bool:
 
 def _find(kind: Kind, plan: TransferPlan, known: Ground) -> RunState | None:
     """Return the newest trial for a plan of this shape: the same groups in the same phases; rates may differ."""
-    mine = (known.spec.name, known.dataset.fingerprint, known.dataset.split)
+    mine = (known.spec.name, known.dataset.fingerprint, known.dataset.split, known.dataset.decided)
     for state in background.store().list():
         asked = state.task
-        if state.kind == kind and asked.plan and (asked.backbone, asked.fingerprint, asked.split) == mine:
+        if state.kind == kind and asked.plan and background.about(asked) == mine:
             same = asked.plan.head == plan.head and (kind == "layers" or _shape(asked.plan) == _shape(plan))
             if same:
                 return state
@@ -74,9 +74,10 @@ def _button(kind: Kind, plan: TransferPlan, known: Ground) -> None:
     )  # fmt: skip
     if pressed:
         name = f"{known.dataset.name}, {NAMES[kind]}"
-        task = Task(kind, known.spec.name, known.dataset.fingerprint, known.dataset.split, plan, name=name)
+        data = known.dataset
+        task = Task(kind, known.spec.name, data.fingerprint, data.split, plan, name=name, decisions=data.pin())
         try:
-            background.again(companions.complete(task, known.dataset))
+            background.again(companions.complete(task, data))
         except GraftError as error:
             errors.show(error)
             return

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tl_core.data.split import SPLITS, SplitSpec, assign
+from tests.data import split_oracle
+from tl_core.data.split import SPLITS, SplitSpec, assign, time_findings, unite
+from tl_core.types import dump, load
 
 
 def manifest(labels, digests=None, groups=None, givens=None):
@@ -182,3 +184,122 @@ def test_another_process_gives_the_same_split():
     }
     assert len(runs) == 1
     assert len(runs.pop()) > 200
+
+
+@given(items=manifests(givens=("", "", "train", "validation", "test")), spec=specs)
+@settings(deadline=None, max_examples=300)
+def test_the_split_is_that_of_the_plain_loop(items, spec):
+    assert assign(items, spec).tolist() == split_oracle.assign(items, spec).tolist()
+
+
+@pytest.mark.parametrize("kinds", [1, 3, 200])
+def test_a_large_split_is_that_of_the_plain_loop(kinds):
+    draw = np.random.default_rng(kinds)
+    groups = [f"g{g}" if g < 300 else "" for g in draw.integers(0, 900, 3000)]
+    givens = draw.choice(["", "train", "test"], 3000).tolist()
+    items = manifest(draw.integers(0, kinds, 3000), draw.integers(0, 2500, 3000), groups, givens)
+    for spec in (SplitSpec(seed=4), SplitSpec(honour_given=False)):
+        assert assign(items, spec).tolist() == split_oracle.assign(items, spec).tolist()
+
+
+numbers = st.lists(st.integers(-1, 6), min_size=60, max_size=60)
+
+
+@given(items=manifests(), spec=specs, near=numbers, more=numbers)
+@settings(deadline=None)
+def test_what_is_tied_stays_together(items, spec, near, more):
+    ties = [np.array(each[: len(items)]) for each in (near, more)]
+    splits = assign(items, spec, ties)
+    for tie in ties:
+        for number in set(tie.tolist()) - {-1}:
+            assert len(set(splits[tie == number])) == 1
+    assert set(items.loc[splits == "train", "label"]) == set(items["label"])
+    # the same as if the manifest itself had said it
+    united = unite(*ties, np.arange(len(items)), items["digest"].factorize()[0], groups_of(items))
+    assert splits.tolist() == split_oracle.assign(items.assign(group=[f"g{n}" for n in united]), spec).tolist()
+
+
+def groups_of(items):
+    return np.where(items["group"] == "", -1, items["group"].factorize()[0])
+
+
+@given(st.lists(st.lists(st.integers(-2, 9), min_size=12, max_size=12), min_size=1, max_size=3))
+@settings(deadline=None)
+def test_units_are_the_classes_of_what_is_connected(drawn):
+    found = unite(*(np.array(each) for each in drawn))
+    expected = list(range(12))
+    for _ in range(12):  # long enough for any chain
+        for each in drawn:
+            for i, j in zip(*np.nonzero(np.equal.outer(each, each)), strict=True):
+                if each[i] >= 0:
+                    expected[i] = expected[j] = min(expected[i], expected[j])
+    assert [list(found).index(n) for n in found] == expected
+
+
+def test_ties_between_given_splits_move_nothing():
+    items = manifest([0, 1] * 50, givens=["train"] * 80 + ["test"] * 20)
+    near = np.where(np.arange(100) % 40 == 3, 7, -1)  # rows 3 and 43 of train, 83 of test
+    for seed in range(10):
+        splits = assign(items, SplitSpec(seed=seed), [near])
+        assert (splits[80:] == "test").all()
+        assert (splits[[3, 43]] == "train").all()
+        assert (splits == "validation").sum() > 0
+
+
+def dated(times, **columns):
+    return manifest([i % 2 for i in range(len(times))], **columns).assign(time=times)
+
+
+BY_TIME = SplitSpec(by="time")
+
+
+def test_the_newest_are_the_test_items():
+    when = np.random.default_rng(0).permutation(200).astype(float)
+    splits = assign(dated(when), BY_TIME)
+    assert {name: int((splits == name).sum()) for name in SPLITS} == {"train": 140, "validation": 30, "test": 30}
+    assert when[splits == "test"].min() > when[splits == "validation"].max()
+    assert when[splits == "validation"].min() > when[splits == "train"].max()
+    assert time_findings(dated(when), BY_TIME) == []
+
+
+@given(
+    times=st.lists(st.sampled_from([np.nan, 1.0, 2.0, 3.0, 5.0]), min_size=2, max_size=40),
+    near=st.lists(st.integers(-9, 3), min_size=40, max_size=40),
+    spec=st.builds(SplitSpec, st.sampled_from([0.0, 0.2]), st.sampled_from([0.1, 0.5]), by=st.just("time")),
+)
+@settings(deadline=None, max_examples=60)
+def test_a_split_by_time_holds_its_order(times, near, spec):
+    items, near = dated(times), np.array(near[: len(times)])
+    oldest = items["time"].groupby(unite(near, np.arange(len(near)))).transform("min")
+    splits = assign(items, spec, [near])
+    if oldest.nunique() < 2:
+        assert splits.tolist() == assign(items, SplitSpec(spec.validation, spec.test), [near]).tolist()
+        return
+    for earlier, later in (("train", "validation"), ("train", "test"), ("validation", "test")):
+        assert not oldest[splits == earlier].max() >= oldest[splits == later].min()
+    assert (splits == "test").any()
+    assert (splits[oldest.isna()] == "train").all()
+    assert (splits == "validation").any() == bool(spec.validation and oldest.nunique() > 2)
+
+
+@pytest.mark.parametrize(
+    ("times", "code"),
+    [([np.nan] * 9, "no-time"), ([5.0] * 9, "no-time"), ([1.0, 2.0, np.nan] * 3, "some-without-time")],
+)
+def test_what_a_split_by_time_could_not_do_is_told(times, code):
+    assert [finding.code for finding in time_findings(dated(times), BY_TIME)] == [code]
+    assert time_findings(dated(times), SplitSpec()) == []
+
+
+def test_validation_by_time_is_carved_out_of_a_given_train():
+    when = np.arange(100.0)[::-1]
+    splits = assign(dated(when, givens=["test"] * 20 + ["train"] * 80), BY_TIME)
+    assert (splits[:20] == "test").all()
+    assert when[splits == "validation"].min() > when[splits == "train"].max()
+
+
+def test_a_spec_that_was_saved_before_keeps_its_split():
+    old = {"validation": 0.2, "test": 0.1, "seed": 3, "honour_given": False}
+    assert load(SplitSpec, old) == SplitSpec(0.2, 0.1, 3, False, keep_near=False)
+    for spec in (SplitSpec(), SplitSpec(keep_near=False, by="time")):
+        assert load(SplitSpec, dump(spec)) == spec

@@ -126,8 +126,9 @@ class Advice:
 
 
 def split_key(dataset: Dataset) -> str:
-    """Return a short key of which rows may be learned from: the training and validation items."""
-    return hashlib.sha256(dataset.rows("train", "validation").tobytes()).hexdigest()[:12]
+    """Return a short key of what may be learned from: the training and validation items, and decisions about items."""
+    about = dataset.rows("train", "validation").tobytes() + dataset.decided.encode()
+    return hashlib.sha256(about).hexdigest()[:12]
 
 
 def report_path(workspace: Workspace, fingerprint: str, backbone: str, split: str) -> Path:

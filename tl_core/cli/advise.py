@@ -51,7 +51,14 @@ def probed(dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, conso
         run_whole(workspace, Task("speed", spec.name, name=f"Speed of {spec.title}"), console)
     found = read_report(workspace, dataset, spec.name)
     if found is None:
-        task = Task("probe", spec.name, dataset.fingerprint, dataset.split, name=f"Probe of {dataset.name}")
+        task = Task(
+            "probe",
+            spec.name,
+            dataset.fingerprint,
+            dataset.split,
+            name=f"Probe of {dataset.name}",
+            decisions=dataset.pin(),
+        )
         run_whole(workspace, task, console)
         found = read_report(workspace, dataset, spec.name)
     assert found is not None, "a probe that ended well has written its report"

@@ -25,7 +25,9 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     dataset = open_data(arguments.data, workspace, console)
     spec = choose_backbone("", dataset.modality)
     probed(dataset, spec, workspace, console)
-    task = Task("curve", spec.name, dataset.fingerprint, dataset.split, name=f"Curve of {dataset.name}")
+    task = Task(
+        "curve", spec.name, dataset.fingerprint, dataset.split, name=f"Curve of {dataset.name}", decisions=dataset.pin()
+    )
     curve = read_curve(workspace, task)
     if curve is None or not curve.whole("scratch", len(scratch_counts(sizes(dataset)))):
         run_whole(workspace, task, console)

@@ -20,7 +20,16 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     workspace = Workspace.default()
     dataset, plan = planned(arguments, workspace, console)
     name = f"Layers for {dataset.name}"
-    task = Task("layers", plan.backbone, dataset.fingerprint, dataset.split, plan, arguments.seed, name=name)
+    task = Task(
+        "layers",
+        plan.backbone,
+        dataset.fingerprint,
+        dataset.split,
+        plan,
+        arguments.seed,
+        name=name,
+        decisions=dataset.pin(),
+    )
     state = run_whole(workspace, task, console)
     sweep = read_layers(RunStore(workspace).folder(state.id))
     if sweep is None:

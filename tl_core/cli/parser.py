@@ -12,6 +12,8 @@ DATA = "a zip, a folder, a CSV or TSV file, or sample:NAME"
 COMMANDS = {
     "samples": "list the ready samples",
     "profile": "what is in a data set, and what to look out for",
+    "check": "which items look wrong: copies, labels, pictures and texts that say little",
+    "decide": "leave items out, correct labels, and take it back",
     "advise": "the recommended backbone and plan, with reasons",
     "train": "train a model and write it to a folder",
     "resume": "go on with a training that was interrupted",
@@ -20,6 +22,17 @@ COMMANDS = {
     "curve": "accuracy over the number of labels",
     "rates": "which learning rates a plan can bear, found by trying",
     "layers": "which layer groups are worth training, found by trying",
+}
+
+DECIDE = {
+    "list": "what was decided",
+    "drop": "leave items out",
+    "relabel": "give items another --label",
+    "keep": "items are right as they are, so that the finding --code does not come back for them",
+    "together": "keep items on one side of the split",
+    "accept": "do what `check` proposes under a code",
+    "confirm": "let what was decided about test items change the test set, for a --reason",
+    "undo": "take decisions back by their numbers",
 }
 
 
@@ -54,8 +67,11 @@ def _parser() -> _Parser:
     parser = _Parser(prog="python -m tl_core", description="Graft: transfer learning, step by step.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     made = {name: commands.add_parser(name, help=text, description=text) for name, text in COMMANDS.items()}
-    for name in ("profile", "advise", "train", "curve", "rates", "layers"):
+    for name in ("profile", "check", "decide", "advise", "train", "curve", "rates", "layers"):
         made[name].add_argument("data", metavar="DATA", help=DATA)
+    made["check"].add_argument("--quick", action="store_true", help="only what needs no model to look at the items")
+    _decide(made["decide"])
+    made["profile"].add_argument("--card", metavar="FILE.md", type=_path, help="write the data card there, as Markdown")
     _train(made["train"])
     for name in ("train", "rates"):
         _others(made[name])
@@ -67,9 +83,22 @@ def _parser() -> _Parser:
     made["predict"].add_argument("--out", metavar="FILE.csv", type=_path, required=True, help="the table to write")
     made["evaluate"].add_argument("bundle", metavar="DIR", type=_path, help="a folder that `train` wrote")
     made["evaluate"].add_argument("data", metavar="DATA", help=DATA)
-    for name in ("samples", "profile", "advise", "train", "resume", "evaluate", "curve", "rates", "layers"):
-        made[name].add_argument("--json", action="store_true", help="print one JSON document")
+    for name in COMMANDS:
+        if name != "predict":
+            made[name].add_argument("--json", action="store_true", help="print one JSON document")
     return parser
+
+
+def _decide(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", metavar="WHAT", nargs="?", default="list", choices=DECIDE, help="; ".join(
+        f"{name}: {text}" for name, text in DECIDE.items()
+    ))  # fmt: skip
+    parser.add_argument(
+        "items", metavar="ITEM", nargs="*", help="items as `check` names them, decision numbers, or a code"
+    )
+    parser.add_argument("--label", metavar="NAME", action="append", default=[], help="the right label; can be repeated")
+    parser.add_argument("--code", metavar="CODE", default="", help="the finding that this answers")
+    parser.add_argument("--reason", metavar="TEXT", default="", help="why the test set has to change")
 
 
 def _train(parser: argparse.ArgumentParser) -> None:

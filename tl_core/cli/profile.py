@@ -1,12 +1,14 @@
 """`profile`: what is in a data set, and what to look out for."""
 
 import argparse
+import os
 from typing import TYPE_CHECKING
 
 from tl_core.cli.console import Console
 from tl_core.cli.data import describe, open_data
+from tl_core.errors import UsageError
 from tl_core.types import dump
-from tl_core.workspace import Workspace
+from tl_core.workspace import Workspace, write_bytes
 
 if TYPE_CHECKING:
     from tl_core.data.dataset import Dataset
@@ -16,14 +18,36 @@ SHOWN = 20
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    """Import a data set and print its profile."""
+    """Import a data set, print its profile, and write its data card where one is asked for."""
+    from tl_core.data.card import data_card
+
+    card = arguments.card
+    if card and (card.is_dir() or not card.parent.is_dir() or not os.access(card.parent, os.W_OK)):
+        raise UsageError(f"{card} cannot be written.", "Name a file in a folder that exists.")
     dataset = open_data(arguments.data, Workspace.default(), console)
     profile = describe(dataset)
+    if card:
+        write_bytes(card, data_card(dataset, profile).encode())
     if arguments.json:
         console.json({**dump(profile), "receipt": dump(dataset.receipt)})
     else:
         _print(dataset, profile, console)
     return 0
+
+
+def _print_more(profile: "Profile", console: Console) -> None:
+    """Print what the figures mean, where they mean something."""
+    from tl_core.data.profile import words
+
+    told = [*words.imbalance_words(profile.imbalance), *words.several_words(profile.several, profile)]
+    told += words.picture_words(profile.pictures)
+    if profile.texts:
+        told += [f"Languages: {words.language_words(profile.texts.languages)}."]
+        told += filter(None, [words.vocabulary_words(profile.texts.vocabulary)])
+    if told:
+        console.line()
+    for sentence in told:
+        console.line(sentence)
 
 
 def _print(dataset: "Dataset", profile: "Profile", console: Console) -> None:
@@ -36,6 +60,7 @@ def _print(dataset: "Dataset", profile: "Profile", console: Console) -> None:
         names = ("minimum", "low", "median", "high", "maximum")
         sizes = [(f"{s.name}, {s.unit}", *(f"{getattr(s, name):,}" for name in names)) for s in profile.sizes]
         console.table(("size", "least", "5 %", "median", "95 %", "most"), sizes)
+    _print_more(profile, console)
     if profile.findings:
         console.line()
     for finding in profile.findings:

@@ -25,7 +25,16 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     phase_of(plan)
     check_plan(plan, arguments, console)
     name = f"Rates for {dataset.name}"
-    task = Task("rates", plan.backbone, dataset.fingerprint, dataset.split, plan, arguments.seed, name=name)
+    task = Task(
+        "rates",
+        plan.backbone,
+        dataset.fingerprint,
+        dataset.split,
+        plan,
+        arguments.seed,
+        name=name,
+        decisions=dataset.pin(),
+    )
     task = with_others(task, arguments, dataset, workspace, console)
     state = run_whole(workspace, task, console)
     curve = read_rates(RunStore(workspace).folder(state.id))

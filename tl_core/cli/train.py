@@ -38,7 +38,16 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     workspace = Workspace.default()
     dataset, plan = planned(arguments, workspace, console)
     check_plan(plan, arguments, console)
-    task = Task("train", plan.backbone, dataset.fingerprint, dataset.split, plan, arguments.seed, name=dataset.name)
+    task = Task(
+        "train",
+        plan.backbone,
+        dataset.fingerprint,
+        dataset.split,
+        plan,
+        arguments.seed,
+        name=dataset.name,
+        decisions=dataset.pin(),
+    )
     task = with_others(task, arguments, dataset, workspace, console)
     run_id = begin(workspace, task)
     write_mark(out, Mark(workspace.root, run_id))
@@ -68,10 +77,14 @@ def with_others(
     """Bring in the second data sets and the teacher. Raises DataError or UsageError where one does not fit."""
     from tl_core.jobs.others import bring_teacher, open_others
 
-    source = open_data(arguments.source, workspace, console).fingerprint if arguments.source else ""
-    target = open_pool(arguments.target, dataset.modality, workspace, console).fingerprint if arguments.target else ""
+    if arguments.source:
+        source = open_data(arguments.source, workspace, console)
+        task = replace(task, source=source.fingerprint, source_decisions=source.pin())
+    if arguments.target:
+        target = open_pool(arguments.target, dataset.modality, workspace, console)
+        task = replace(task, target=target.fingerprint, target_decisions=target.pin())
     teacher = bring_teacher(workspace, arguments.teacher) if arguments.teacher else ""
-    task = replace(task, source=source, target=target, teacher=teacher)
+    task = replace(task, teacher=teacher)
     try:
         open_others(workspace, task, dataset)
     except RunError as error:

@@ -1,7 +1,9 @@
 """A data set as it lies in the workspace: a manifest, a receipt, and a split that follows from a seed."""
 
 import csv
-from collections.abc import Iterator
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import nan
@@ -11,7 +13,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from tl_core.data import decision_log
+from tl_core.data.decisions import OUT, Decision, apply_labels, apply_splits, check, digest, waiting
 from tl_core.data.split import SplitSpec, assign
+from tl_core.errors import DataError
 from tl_core.types import Modality, dump, load
 from tl_core.workspace import read_json, write_json
 
@@ -70,6 +75,8 @@ class Dataset:
     none, and `label` is the rarest of them, or the number of classes where there is none: the stratum of the item.
     The fingerprint covers modality, classes, and digest, labels, given split, group, subgroup and time of each item,
     in order; the split that is made of them is not part of it, because features do not depend on it.
+    `decisions` lie over the manifest: `labels`, `targets` and `splits` are what they make of it, while the row numbers
+    stay and the split is always made from the source's labels, so that no correction moves it.
     """
 
     folder: Path
@@ -82,6 +89,7 @@ class Dataset:
     text_column: str = ""
     multilabel: bool = False
     subgroup_column: str = ""
+    decisions: tuple[Decision, ...] = ()
 
     @cached_property
     def items(self) -> pd.DataFrame:
@@ -90,26 +98,69 @@ class Dataset:
         return items.assign(**{n: items[n].fillna(none) if n in items else none for n, none in OPTIONAL.items()})
 
     @cached_property
-    def labels(self) -> np.ndarray:
-        """Class indices `[N]`; with several labels an item, the stratum of each."""
+    def source_labels(self) -> np.ndarray:
+        """Class indices `[N]` as the source has them; with several labels an item, the stratum of each."""
         return self.items["label"].to_numpy(dtype=np.int64)
 
     @cached_property
-    def targets(self) -> np.ndarray:
-        """Return which classes each item has: 0 or 1, float32 `[N, K]`."""
-        found = np.zeros((len(self.items), len(self.classes)), dtype=np.float32)
+    def source_splits(self) -> np.ndarray:
+        """Split names `[N]` before decisions: "train", "validation" or "test"."""
+        return assign(self.items, self.split)
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Class indices `[N]` after decisions; with several labels an item, the stratum of each."""
+        if not self.decisions:
+            return self.source_labels
         if not self.multilabel:
-            found[np.arange(len(found)), self.labels] = 1
-            return found
+            return apply_labels(self.decisions, self.classes, self.source_labels, self.source_splits)
+        before, after = self._source_targets(), self.targets
+        rarity = np.lexsort((np.arange(len(self.classes)), before.sum(axis=0)))
+        ordered = np.concatenate([after[:, rarity] > 0, np.ones((len(after), 1), dtype=bool)], axis=1)
+        strata = np.append(rarity, len(self.classes))[ordered.argmax(axis=1)]
+        return np.where((before != after).any(axis=1), strata, self.source_labels)
+
+    @cached_property
+    def targets(self) -> np.ndarray:
+        """Return which classes each item has after decisions: 0 or 1, float32 `[N, K]`."""
+        if self.decisions and self.multilabel:
+            return apply_labels(self.decisions, self.classes, self._source_targets(), self.source_splits)
+        return self._source_targets() if self.multilabel else self._one_hot(self.labels)
+
+    def _source_targets(self) -> np.ndarray:
+        if not self.multilabel:
+            return self._one_hot(self.source_labels)
+        found = np.zeros((len(self.items), len(self.classes)), dtype=np.float32)
         counts = self.items["labels"].map(len).to_numpy(dtype=np.int64)
         columns = np.concatenate([*self.items["labels"], np.zeros(0, dtype=np.int64)]).astype(np.int64)
         found[np.repeat(np.arange(len(found)), counts), columns] = 1
         return found
 
+    def _one_hot(self, labels: np.ndarray) -> np.ndarray:
+        found = np.zeros((len(labels), len(self.classes)), dtype=np.float32)
+        found[np.arange(len(found)), labels] = 1
+        return found
+
     @cached_property
     def splits(self) -> np.ndarray:
-        """Split names `[N]`: "train", "validation" or "test"."""
-        return assign(self.items, self.split)
+        """Split names `[N]` after decisions: "train", "validation", "test", or "out" for what was left out."""
+        return apply_splits(self.decisions, self.source_splits) if self.decisions else self.source_splits
+
+    @property
+    def kept(self) -> np.ndarray:
+        """Which items were not left out: bool `[N]`. Makes no split where nothing was decided."""
+        return self.splits != OUT if self.decisions else np.ones(len(self.items), dtype=bool)
+
+    @cached_property
+    def decided(self) -> str:
+        """The digest of what the decisions do to labels and splits, "" where they do nothing."""
+        return digest(self.decisions, self.source_splits) if self.decisions else ""
+
+    @property
+    def version(self) -> str:
+        """A short hash of content, split and decisions: results are kept under it, features under the fingerprint."""
+        about = [self.fingerprint, dump(self.split), self.decided]
+        return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:12]
 
     def receipt_lines(self) -> Iterator[ReceiptLine]:
         """Yield every line of the receipt, also where there are too many to be kept in `receipt`."""
@@ -130,6 +181,46 @@ class Dataset:
         changed.save()
         return changed
 
+    def decide(self, *decisions: Decision) -> "Dataset":
+        """Add decisions as one entry of the log, and return the data set under them.
+
+        Raises DataError where one cannot be followed, and then none is taken.
+        """
+        labels = self._source_targets() if self.multilabel else self.source_labels
+        check(decisions, decision_log.current(self.folder), self.classes, labels, self.source_splits)
+        decision_log.decide(self.folder, decisions)
+        return self.refreshed()
+
+    def undo(self, *numbers: int) -> "Dataset":
+        """Take entries of the log back, and return the data set without them. Raises DataError for another number."""
+        decision_log.undo(self.folder, numbers)
+        return self.refreshed()
+
+    @property
+    def waiting(self) -> tuple[Decision, ...]:
+        """What was decided about items of the test set and has to be confirmed."""
+        return waiting(self.decisions, self.source_splits) if self.decisions else ()
+
+    def confirm(self, decisions: Iterable[Decision], reason: str) -> "Dataset":
+        """Let decisions of `waiting` change the test set, for a reason. Raises DataError where there is none."""
+        if not reason.strip():
+            raise DataError("A change of the test set needs a reason.", "Say in a few words why it is right.")
+        return self.decide(*(replace(each, confirmed=True, reason=reason.strip()) for each in decisions))
+
+    def refreshed(self) -> "Dataset":
+        """Return the data set under the decisions that hold now."""
+        return replace(self, decisions=decision_log.current(self.folder))
+
+    def pin(self) -> str:
+        """Return the name under which under() finds the present effect of the decisions, also after others follow."""
+        if self.decided:
+            decision_log.save_state(self.folder, self.decided, self.decisions, self.source_splits)
+        return self.decided
+
+    def under(self, name: str) -> "Dataset":
+        """Return the data set under the decisions that pin() named, "" is none. Raises DataError if they are gone."""
+        return replace(self, decisions=decision_log.read_state(self.folder, name))
+
     def save(self) -> None:
         """Write everything but the manifest and the images."""
         fields = {k: dump(v) if k in ("receipt", "split") else v for k, v in vars(self).items() if k in _STORED}
@@ -144,7 +235,7 @@ class Dataset:
             "split": load(SplitSpec, fields["split"]),
             "classes": tuple(fields["classes"]),
         }
-        return cls(folder=folder, **fields)
+        return cls(folder=folder, decisions=decision_log.current(folder), **fields)
 
 
 _STORED = (

@@ -42,6 +42,19 @@ class Decision:
             return self.label
         return (self.label,) if self.label else ()
 
+    @property
+    def words(self) -> str:
+        """What was decided, in words: "3 items left out"."""
+        items = f"{len(self.rows):,} item{'s' if len(self.rows) != 1 else ''}"
+        given = f"labelled {' and '.join(map(repr, self.names))}" if self.names else "left without a label"
+        done = {
+            "drop": "left out",
+            "relabel": given,
+            "keep": "kept as " + ("it is" if len(self.rows) == 1 else "they are"),
+            "together": "kept on one side of the split",
+        }
+        return f"{items} {done[self.action]}"
+
 
 def apply(
     decisions: Iterable[Decision], classes: Sequence[str], labels: np.ndarray, splits: np.ndarray
@@ -52,19 +65,33 @@ def apply(
     give. What a row becomes depends on the order of the "drop" and "relabel" decisions that name it alone: of those
     the last counts. Tied rows go where the first of train, validation and test has one of them.
     """
+    decisions = tuple(decisions)
+    return apply_labels(decisions, classes, labels, splits), apply_splits(decisions, splits)
+
+
+def apply_splits(decisions: Iterable[Decision], splits: np.ndarray) -> np.ndarray:
+    """Return the splits `[N]` alone, as apply() does."""
     outcome = _resolve(tuple(decisions), splits)
-    index = {name: i for i, name in enumerate(classes)}
-    labels, after = labels.copy(), outcome.homes.copy()
-    for row, decision in outcome.applied.items():
+    after = outcome.homes.copy()
+    after[[row for row, decision in outcome.applied.items() if decision.action == "drop"]] = OUT
+    return after
+
+
+def apply_labels(
+    decisions: Iterable[Decision], classes: Sequence[str], labels: np.ndarray, splits: np.ndarray
+) -> np.ndarray:
+    """Return the labels `[N]` or `[N, K]` alone, as apply() does."""
+    index, labels = {name: i for i, name in enumerate(classes)}, labels.copy()
+    for row, decision in _resolve(tuple(decisions), splits).applied.items():
         chosen = [index[name] for name in decision.names]
         if decision.action == "drop":
-            after[row] = OUT
-        elif labels.ndim == 1:
+            continue
+        if labels.ndim == 1:
             labels[row] = chosen[0]
         else:
             labels[row] = 0
             labels[row, chosen] = 1
-    return labels, after
+    return labels
 
 
 def effective(decisions: Iterable[Decision], splits: np.ndarray) -> tuple[Decision, ...]:

@@ -53,7 +53,7 @@ def read_inputs(source: str, modality: Modality, workspace: Workspace, text_colu
     elif is_table(path):
         reader.add_table(read_grid(read_bytes(path), path.name, ImportOptions()), text_column)
     else:
-        with open_tree(path, workspace.limits) as tree:
+        with open_tree(path, workspace.limits, workspace.folder("cache")) as tree:
             table = only_table(tree) if modality == "text" else None
             reader.lines += [line for line in tree.lines if table is None or line.item != table.name]
             if table:

@@ -1,5 +1,6 @@
 """What a picture looks like: 64 bits that near copies share; how bright, rich in contrast, sharp, colourful it is."""
 
+import io
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
@@ -8,7 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tl_core.data.dataset import Dataset
+from tl_core.data.options import Progress, silent
 from tl_core.errors import DataError
+from tl_core.workspace import write_bytes
 
 SIDE = 512
 """Longest side, in pixels, of the copy that is measured: more than a backbone looks at, and alike for all pictures."""
@@ -16,6 +20,7 @@ GREY = 4.0
 """Colourfulness up to which a picture counts as grey: what is left of colour in a grey photograph saved as JPEG."""
 PLAIN = 4.0
 """Standard deviation of the grey values (0 to 255) below which a picture has no look: its bits would be noise."""
+_CHUNK = 256
 _ENOUGH = 64  # pixels of the shorter side from which a larger picture tells nothing more
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as Pillow's mode L
 _DAMAGE = (OSError, ValueError, SyntaxError, IndexError, TypeError)  # what Pillow's decoders raise for a broken file
@@ -95,6 +100,33 @@ def measure_all(paths: Iterable[Path]) -> np.ndarray:
     with ThreadPoolExecutor() as pool:
         rows = list(pool.map(_row, paths))
     return np.array(rows, dtype=np.float32).reshape(-1, len(LOOKS))
+
+
+def looks_of(dataset: Dataset, rows: np.ndarray, progress: Progress = silent) -> np.ndarray:
+    """Return the measurements of the pictures in `rows`, float32 `[len(rows), 4]`, as `measure_all` does.
+
+    What was measured once is kept beside the manifest, also where `progress` ends the work by raising.
+    """
+    kept = dataset.folder / "looks.npz"
+    values = np.full((len(dataset.items), len(LOOKS)), np.nan, dtype=np.float32)
+    known = np.zeros(len(values), dtype=bool)
+    if kept.is_file():
+        with np.load(kept) as stored:
+            values, known = stored["values"], stored["known"]
+    missing = rows[~known[rows]]
+    paths = dataset.items["path"].iloc[missing].tolist()
+    try:
+        for start in range(0, len(missing), _CHUNK):
+            progress("Looking at pictures", start, len(missing))
+            here = missing[start : start + _CHUNK]
+            values[here] = measure_all(dataset.folder / path for path in paths[start : start + _CHUNK])
+            known[here] = True
+    finally:
+        if known[missing].any():
+            buffer = io.BytesIO()
+            np.savez(buffer, values=values, known=known)
+            write_bytes(kept, buffer.getvalue())
+    return values[rows]
 
 
 def _row(path: Path) -> tuple[float, ...]:

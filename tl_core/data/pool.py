@@ -30,7 +30,7 @@ def import_pool(source: str, modality: Modality, workspace: Workspace, progress:
     if is_table(path):
         items = _of_table(read_grid(read_bytes(path), path.name, FIND_ALL), draft)
         return store(items, draft, workspace, progress)
-    with open_tree(path, workspace.limits) as tree:
+    with open_tree(path, workspace.limits, workspace.folder("cache"), progress) as tree:
         draft.lines += tree.lines
         if modality == "text" and (table := only_table(tree)):
             items = _of_table(read_grid(read_whole(table), table.name, FIND_ALL), draft)

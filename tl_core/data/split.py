@@ -1,52 +1,98 @@
-"""Train, validation and test: stratified, seeded, with identical items kept together."""
+"""Train, validation and test: stratified and seeded, or by time, with what is alike kept together.
 
-from collections import Counter
-from collections.abc import Hashable, Iterable
+Legend: N rows, U units (rows that stay together), in arrays of which a split is named by its place in SPLITS.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pydantic
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from tl_core.types import Finding
 
 SPLITS = ("train", "validation", "test")
+_TRAIN, _VALIDATION, _TEST, _OPEN = 0, 1, 2, -1
 _ENOUGH = 4  # units from which a class has one in every split
 
 
 @dataclass(frozen=True)
 class SplitSpec:
-    """How to split: fractions of the whole, a seed, and whether a split that the source names is honoured."""
+    """How to split: fractions of the whole, a seed, and whether a split that the source names is honoured.
+
+    `by` "time" judges by the newest items instead of a random draw. `keep_near` keeps near duplicates on one side;
+    a spec that was saved before there was such a thing goes without, so that its split stays as it was.
+    """
 
     validation: float = 0.15
     test: float = 0.15
     seed: int = 0
     honour_given: bool = True
+    by: Literal["random", "time"] = "random"
+    keep_near: bool = True
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _saved_before(cls, data: Any) -> Any:
+        return {"keep_near": False} | data if isinstance(data, dict) and data else data
 
 
-def assign(items: pd.DataFrame, spec: SplitSpec) -> np.ndarray:
-    """Return the split name of each row `[N]`, a pure function of the manifest and the spec.
+def assign(items: pd.DataFrame, spec: SplitSpec, ties: Sequence[np.ndarray] = ()) -> np.ndarray:
+    """Return the split name of each row `[N]`, a pure function of the manifest, the spec and the ties.
 
-    Items of equal digest or equal group (chains of both included) stay together. Every class keeps at least one
-    item in train. With `honour_given`, rows that the source places stay there, and only a split that the source
-    lacks is carved out of train: validation where there is train and test, test where there is train and
-    validation. A row that it leaves open joins an identical item's split, else train. A source that names no
-    train split at all is split as if it named none.
+    Items of equal digest, equal group or equal number in one of `ties` (`[N]` each, negative: alone) stay together,
+    chains of all included. Every class keeps at least one item in train. With `honour_given`, rows that the source
+    places stay there, and only a split that the source lacks is carved out of train: validation where there is train
+    and test, test where there is train and validation. A row that it leaves open joins the split of what it is tied
+    to, else train. A source that names no train split at all is split as if it named none.
+
+    By time, the newest units go to test and the next to validation, a unit being as old as its oldest item and units
+    of one moment staying together; items without a time go to train, and classes are not looked at. Where fewer than
+    two moments are known, the draw is random (see `time_findings`).
     """
     _check(spec)
-    labels = items["label"].to_numpy(dtype=np.int64)
-    given = items["given"].to_numpy(dtype=object)
-    units = _units(items)
-    if not (spec.honour_given and (given == "train").any()):
-        return _carve(labels, units, items["digest"], {"test": spec.test, "validation": spec.validation}, spec.seed)
+    if items.empty:
+        return np.empty(0, dtype=object)
+    units = _units(items, ties)
+    given = _given(items)
+    if not (spec.honour_given and (given == _TRAIN).any()):
+        fractions = {_TEST: spec.test, _VALIDATION: spec.validation}
+        return _named(_carve(_Rows.of(items, units), fractions, spec))
     result = _complete(given, units)
-    missing = [s for s in ("test", "validation") if not (result == s).any()]
-    whole = 1 - sum({"test": spec.test, "validation": spec.validation}[s] for s in SPLITS[1:] if s not in missing)
-    fractions = {s: getattr(spec, s) / whole for s in missing}
-    leaking = np.unique(units[result != "train"])
-    pool = np.flatnonzero((result == "train") & ~np.isin(units, leaking))
+    missing = [s for s in (_TEST, _VALIDATION) if not (result == s).any()]
+    whole = 1 - sum({_TEST: spec.test, _VALIDATION: spec.validation}[s] for s in (1, 2) if s not in missing)
+    fractions = {s: getattr(spec, SPLITS[s]) / whole for s in missing}
+    leaking = np.zeros(units.max() + 1, dtype=bool)
+    leaking[units[result != _TRAIN]] = True
+    pool = np.flatnonzero((result == _TRAIN) & ~leaking[units])
     if fractions and len(pool):
-        anchored = np.unique(labels[(result == "train") & np.isin(units, leaking)])
-        digests = items["digest"].iloc[pool]
-        result[pool] = _carve(labels[pool], units[pool], digests, fractions, spec.seed, frozenset(anchored.tolist()))
-    return result
+        labels = items["label"].to_numpy(dtype=np.int64)
+        anchored = np.unique(labels[(result == _TRAIN) & leaking[units]])
+        result[pool] = _carve(_Rows.of(items.iloc[pool], units[pool], anchored), fractions, spec)
+    return _named(result)
+
+
+def time_findings(items: pd.DataFrame, spec: SplitSpec) -> list[Finding]:
+    """Return what a person should know of a split by time: that it was impossible, or what it could not place."""
+    if spec.by != "time":
+        return []
+    known = np.isfinite(items["time"].to_numpy(dtype=np.float64)) if "time" in items else np.zeros(len(items), bool)
+    if len(np.unique(items["time"][known] if known.any() else [])) < 2:
+        message = "The data cannot be split by time, because no two items say that they were made at different times."
+        return [Finding("warn", "no-time", f"{message} They are split at random.", "Name a column with dates.")]
+    if known.all():
+        return []
+    n = int((~known).sum())
+    message = (
+        f"{n:,} {'item does' if n == 1 else 'items do'} not say when they were made; the training learns from them."
+    )
+    return [Finding("info", "some-without-time", message, "Fill in their dates if you can.")]
 
 
 def _check(spec: SplitSpec) -> None:
@@ -54,123 +100,171 @@ def _check(spec: SplitSpec) -> None:
         raise ValueError(f"validation {spec.validation} and test {spec.test} must leave something to train on")
 
 
+def _named(codes: np.ndarray) -> np.ndarray:
+    return np.array(SPLITS, dtype=object)[codes]
+
+
+def _given(items: pd.DataFrame) -> np.ndarray:
+    codes, names = pd.factorize(items["given"])
+    known = [SPLITS.index(name) if name in SPLITS else _OPEN for name in names]
+    return np.array([*known, _OPEN], dtype=np.int8)[codes]
+
+
 def _complete(given: np.ndarray, units: np.ndarray) -> np.ndarray:
-    """Fill rows without a given split: where an identical item is (train first), else train."""
-    result = given.copy()
-    homes: dict[int, str] = {}
-    for split in reversed(SPLITS):
-        homes |= dict.fromkeys(units[given == split].tolist(), split)
-    for row in np.flatnonzero(~np.isin(given, SPLITS)):
-        result[row] = homes.get(int(units[row]), "train")
-    return result
+    """Fill rows without a given split: where what they are tied to is (train first), else train."""
+    homes = np.full(units.max() + 1, _TRAIN, dtype=np.int8)
+    for split in (_TEST, _VALIDATION, _TRAIN):
+        homes[units[given == split]] = split
+    return np.where(given == _OPEN, homes[units], given)
 
 
-def _units(items: pd.DataFrame) -> np.ndarray:
-    """Number the sets of rows `[N]` that must stay together: connected by an equal digest or an equal group."""
-    parent: dict[Hashable, Hashable] = {}
-
-    def root(node: Hashable) -> Hashable:
-        while (up := parent.setdefault(node, node)) != node:
-            parent[node] = node = parent[up]
-        return node
-
-    digests = [("digest", digest) for digest in items["digest"]]
-    for digest, group in zip(digests, items["group"], strict=True):
-        if group:
-            parent[root(digest)] = root(("group", group))
-    roots = [root(digest) for digest in digests]
-    number = {node: i for i, node in enumerate(dict.fromkeys(roots))}
-    return np.array([number[node] for node in roots], dtype=np.int64)
+def _units(items: pd.DataFrame, ties: Sequence[np.ndarray] = ()) -> np.ndarray:
+    """Number the sets of rows `[N]` that must stay together: connected by a digest, a group or a tie."""
+    groups = items["group"].fillna("")
+    named = np.where(groups == "", -1, pd.factorize(groups)[0])
+    return unite(pd.factorize(items["digest"])[0], named, *ties)
 
 
-@dataclass(eq=False)
-class _Unit:
-    rows: np.ndarray
-    label: int  # the most frequent one of its rows
-    key: str  # smallest digest: an order that does not depend on the order of the manifest
-    home: str = "train"
+def unite(*ties: np.ndarray) -> np.ndarray:
+    """Number the sets of rows `[N]` that equal numbers in any of the arrays `[N]` connect; negative ones tie none."""
+    n, rows, nodes, offset = len(ties[0]), [], [], len(ties[0])
+    for tie in ties:
+        tied = np.flatnonzero(tie >= 0)
+        rows.append(tied)
+        nodes.append(offset + tie[tied].astype(np.int64))
+        offset += int(tie.max(initial=-1)) + 1
+    ends = (np.concatenate(rows), np.concatenate(nodes))
+    graph = coo_matrix((np.ones(len(ends[0]), dtype=np.int8), ends), shape=(offset, offset))
+    return np.unique(connected_components(graph, directed=False)[1][:n], return_inverse=True)[1]
 
 
-def _carve(
-    labels: np.ndarray,
-    units: np.ndarray,
-    digests: Iterable[str],
-    fractions: dict[str, float],
-    seed: int,
-    anchored: frozenset[int] = frozenset(),
-) -> np.ndarray:
-    """Split rows into the named fractions and train; classes in `anchored` have train items elsewhere already."""
-    members = _members(labels, units, np.asarray(list(digests), dtype=object))
+@dataclass(frozen=True)
+class _Rows:
+    """Rows to split `[N]`, and their units `[U]`: `rank` orders units whatever the order of the manifest.
+
+    `label` of a unit is the most frequent of its rows; `pairs` `[P, 2]` holds each unit with each label in it.
+    Classes in `anchored` have train items elsewhere already. `time` is nan where it is not known.
+    """
+
+    unit: np.ndarray
+    labels: np.ndarray
+    size: np.ndarray
+    rank: np.ndarray
+    label: np.ndarray
+    time: np.ndarray
+    pairs: np.ndarray
+    anchored: np.ndarray
+
+    @classmethod
+    def of(cls, items: pd.DataFrame, units: np.ndarray, anchored: np.ndarray | None = None) -> "_Rows":
+        """Take the rows of a manifest with the number of each one's unit."""
+        unit = np.unique(units, return_inverse=True)[1]
+        labels = items["label"].to_numpy(dtype=np.int64)
+        size = np.bincount(unit)
+        digest = pc.rank(pa.array(items["digest"], type=pa.large_string()), tiebreaker="dense").to_numpy()
+        rank = np.full(len(size), len(unit) + 1, dtype=np.int64)
+        np.minimum.at(rank, unit, digest.astype(np.int64))
+        time = np.full(len(size), np.inf)
+        if "time" in items:
+            when = items["time"].to_numpy(dtype=np.float64)
+            np.minimum.at(time, unit, np.where(np.isfinite(when), when, np.inf))
+        pairs, count = np.unique(unit * (labels.max() + 1) + labels, return_counts=True)
+        pairs = np.stack(np.divmod(pairs, labels.max() + 1), axis=1)
+        best = pairs[np.lexsort((pairs[:, 1], -count, pairs[:, 0]))]
+        label = best[np.unique(best[:, 0], return_index=True)[1], 1]
+        none = np.empty(0, dtype=np.int64)
+        return cls(unit, labels, size, rank, label, time, pairs, none if anchored is None else anchored)
+
+    def smallest(self, units: np.ndarray) -> int:
+        """Return the smallest of some units; of equals the first in rank."""
+        return int(units[np.lexsort((self.rank[units], self.size[units]))[0]])
+
+
+def _carve(rows: _Rows, fractions: dict[int, float], spec: SplitSpec) -> np.ndarray:
+    """Return where each row goes: the given fractions to their splits, the rest to train."""
+    if spec.by == "time" and len(np.unique(rows.time[np.isfinite(rows.time)])) > 1:
+        return _newest(rows, fractions)[rows.unit]
+    home = np.full(len(rows.size), _TRAIN, dtype=np.int8)
     carry = dict.fromkeys(fractions, 0.0)
-    by_label: dict[int, list[_Unit]] = {}
-    for unit in sorted(members, key=lambda u: u.key):
-        by_label.setdefault(unit.label, []).append(unit)
-    for label, mine in sorted(by_label.items()):
-        order = np.random.default_rng([seed, label]).permutation(len(mine))
-        _fill([mine[i] for i in order], fractions, carry)
-    _keep_in_train(members, labels, anchored)
-    _none_empty(members, labels, fractions, anchored)
-    result = np.empty(len(labels), dtype=object)
-    for unit in members:
-        result[unit.rows] = unit.home
-    return result
+    by_label = np.lexsort((rows.rank, rows.label))
+    for mine in np.split(by_label, np.flatnonzero(np.diff(rows.label[by_label])) + 1):
+        order = np.random.default_rng([spec.seed, int(rows.label[mine[0]])]).permutation(len(mine))
+        _fill(mine[order], rows.size, home, fractions, carry)
+    _keep_in_train(rows, home)
+    _none_empty(rows, home, fractions)
+    return home[rows.unit]
 
 
-def _members(labels: np.ndarray, units: np.ndarray, digests: np.ndarray) -> list[_Unit]:
-    order = np.argsort(units, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(units[order])) + 1) if len(order) else []
-    return [_Unit(rows, int(np.bincount(labels[rows]).argmax()), min(digests[rows])) for rows in groups]
+def _newest(rows: _Rows, fractions: dict[int, float]) -> np.ndarray:
+    """Return the homes `[U]` of a split by time; the oldest moment stays in train."""
+    home = np.full(len(rows.size), _TRAIN, dtype=np.int8)
+    moments, at = np.unique(rows.time, return_inverse=True)
+    counts = np.bincount(at, weights=rows.size)
+    counts, last = counts[np.isfinite(moments)], int(np.isfinite(moments).sum())
+    wanted = [split for split, fraction in fractions.items() if fraction > 0]
+    for left, split in reversed(list(enumerate(reversed(wanted)))):
+        within = np.cumsum(counts[1:last][::-1])[: max(1, last - 1 - left)]  # a moment each for those to come
+        if len(within):
+            taken = 1 + int(np.abs(within - fractions[split] * len(rows.unit)).argmin())
+            home[(at < last) & (at >= last - taken)] = split
+            last -= taken
+    return home
 
 
-def _fill(units: list[_Unit], fractions: dict[str, float], carry: dict[str, float]) -> None:
+def _fill(
+    units: np.ndarray, sizes: np.ndarray, home: np.ndarray, fractions: dict[int, float], carry: dict[int, float]
+) -> None:
     """Place one class's units in order; what rounding leaves over is carried to the next class."""
-    n = sum(len(u.rows) for u in units)
-    free = len(units) - 1
-    waiting = list(units)
+    size = sizes[units]
+    n, free = int(size.sum()), len(units) - 1
+    waiting = np.ones(len(units), dtype=bool)
     for split, fraction in fractions.items():
         carry[split] += fraction * n
         floor = 1 if fraction > 0 and len(units) >= _ENOUGH else 0
         quota = max(floor, int(np.floor(carry[split] + 0.5)))
-        taken = 0
-        for unit in list(waiting):
-            small_enough = len(unit.rows) <= 2 * (quota - taken)
-            if free > 0 and taken < quota and small_enough:
-                unit.home = split
-                waiting.remove(unit)
-                taken += len(unit.rows)
-                free -= 1
+        places = np.flatnonzero(waiting)
+        chosen, taken = _up_to(size[places], quota, free)
         if floor and not taken and free > 0:
-            smallest = min(waiting, key=lambda u: len(u.rows))
-            smallest.home = split
-            waiting.remove(smallest)
-            taken, free = len(smallest.rows), free - 1
+            chosen = [int(size[places].argmin())]
+            taken = int(size[places][chosen[0]])
+        home[units[places[chosen]]] = split
+        waiting[places[chosen]] = False
+        free -= len(chosen)
         carry[split] = max(-1.0, min(1.0, carry[split] - taken))
 
 
-def _keep_in_train(units: list[_Unit], labels: np.ndarray, anchored: frozenset[int]) -> None:
+def _up_to(sizes: np.ndarray, quota: int, free: int) -> tuple[list[int], int]:
+    """Return the places of the units that are taken in turn, and how many rows they are; large ones are passed over."""
+    chosen: list[int] = []
+    taken = 0
+    for place, size in enumerate(sizes.tolist()):
+        if len(chosen) >= free or taken >= quota:
+            break
+        if size <= 2 * (quota - taken):
+            chosen.append(place)
+            taken += size
+    return chosen, taken
+
+
+def _keep_in_train(rows: _Rows, home: np.ndarray) -> None:
     """Bring back the smallest unit that holds a class which train lacks (units of mixed classes can cause that)."""
-    inside = set(labels[_rows_of(units, "train")].tolist()) | anchored
-    for label in np.unique(labels).tolist():
+    pairs = rows.pairs
+    inside = {*pairs[home[pairs[:, 0]] == _TRAIN, 1].tolist(), *rows.anchored.tolist()}
+    for label in sorted(set(pairs[:, 1].tolist()) - inside):
         if label not in inside:
-            holders = [u for u in units if label in labels[u.rows]]
-            back = min(holders, key=lambda u: (len(u.rows), u.key))
-            back.home = "train"
-            inside |= set(labels[back.rows].tolist())
+            back = rows.smallest(pairs[pairs[:, 1] == label, 0])
+            home[back] = _TRAIN
+            inside |= set(pairs[pairs[:, 0] == back, 1].tolist())
 
 
-def _none_empty(units: list[_Unit], labels: np.ndarray, fractions: dict[str, float], anchored: frozenset[int]) -> None:
+def _none_empty(rows: _Rows, home: np.ndarray, fractions: dict[int, float]) -> None:
     """Give a split that came out empty the smallest unit that train can spare."""
     for split, fraction in fractions.items():
-        if fraction <= 0 or any(u.home == split for u in units):
+        if fraction <= 0 or (home == split).any():
             continue
-        trained = [u for u in units if u.home == "train"]
-        holders = Counter(label for u in trained for label in set(labels[u.rows].tolist()))
-        holders.update(anchored)
-        spare = [u for u in trained if all(holders[label] > 1 for label in set(labels[u.rows].tolist()))]
-        if spare:
-            min(spare, key=lambda u: (len(u.rows), u.key)).home = split
-
-
-def _rows_of(units: list[_Unit], split: str) -> np.ndarray:
-    rows = [u.rows for u in units if u.home == split]
-    return np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
+        trained = rows.pairs[home[rows.pairs[:, 0]] == _TRAIN]
+        holders = np.bincount(np.concatenate([trained[:, 1], rows.anchored]))
+        needed = np.unique(trained[holders[trained[:, 1]] < 2, 0])
+        spare = np.setdiff1d(trained[:, 0], needed)
+        if len(spare):
+            home[rows.smallest(spare)] = split

@@ -37,8 +37,9 @@ def write_report(run_folder: Path, report: Report) -> None:
 
 
 def curve_path(workspace: Workspace, task: Task) -> Path:
-    """Return where the data-efficiency curve of a task's data set, split and backbone lies."""
-    split = hashlib.sha256(json.dumps(dump(task.split), sort_keys=True).encode()).hexdigest()[:12]
+    """Return where the data-efficiency curve of a task's data set, split, decisions and backbone lies."""
+    about = json.dumps(dump(task.split), sort_keys=True) + task.decisions
+    split = hashlib.sha256(about.encode()).hexdigest()[:12]
     return workspace.folder("curves") / f"{task.fingerprint}-{task.backbone}-{split}.json"
 
 

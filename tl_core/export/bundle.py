@@ -24,6 +24,7 @@ from tl_core.backbones.packages import tokenizer_file
 from tl_core.backbones.preprocess import preprocessor
 from tl_core.backbones.spec import BACKBONES, BackboneSpec, ImageInput, TextInput
 from tl_core.data.dataset import Dataset
+from tl_core.data.decisions import Decision, effective
 from tl_core.data.split import SplitSpec
 from tl_core.errors import ExportError, GraftError
 from tl_core.evaluation.predict import Prepared, predict
@@ -44,7 +45,7 @@ REQUIRED = ("config.json", "labels.json", "plan.yaml", "report.json", "weights.s
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle read back; `split` is how its training data were split."""
+    """A bundle read back; `split` is how its data were split, `decisions` what was decided about their items."""
 
     folder: Path
     model: TransferModel
@@ -54,6 +55,7 @@ class Bundle:
     report: Report
     split: SplitSpec
     text_column: str = ""
+    decisions: tuple[Decision, ...] = ()
 
     def predict(self, items: Sequence[Path] | Sequence[str]) -> np.ndarray:
         """Return probabilities `[N, C]` of image files or texts. Raises DataError for one that cannot be read."""
@@ -88,7 +90,8 @@ def load_bundle(folder: Path) -> Bundle:
         spec, split = BACKBONES[config["backbone"]], load(SplitSpec, config["split"])
         model = build_model(spec, replace(plan, init="random"), len(classes), seed=0)
         model.load_state_dict(safetensors.torch.load_file(folder / "weights.safetensors"))
-        return Bundle(folder, model.eval(), spec, classes, plan, report, split, str(config["text_column"]))
+        decided = load(tuple[Decision, ...], config.get("decisions", []))
+        return Bundle(folder, model.eval(), spec, classes, plan, report, split, str(config["text_column"]), decided)
     except ExportError:
         raise
     except (GraftError, OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
@@ -116,7 +119,8 @@ def _fill(folder: Path, material: Material) -> None:
 
 def _config(material: Material) -> dict[str, Any]:
     """Return what it takes to build the network again, for `predict.py` and for Graft."""
-    model, head = material.model, material.report.plan.head
+    model, head, dataset = material.model, material.report.plan.head, material.dataset
+    decided = [dump(each) for each in effective(dataset.decisions, dataset.source_splits)] if dataset.decisions else []
     return {
         "format": FORMAT,
         "modality": material.spec.modality,
@@ -125,9 +129,10 @@ def _config(material: Material) -> dict[str, Any]:
         "tap": model.backbone.names[model.stages - 1],
         "pool": head.pool,
         "head": {"kind": head.kind, "hidden": head.hidden, "width": len(model.head.mean)},
-        "fingerprint": material.dataset.fingerprint,
-        "split": dump(material.dataset.split),
-        "text_column": material.dataset.text_column,
+        "fingerprint": dataset.fingerprint,
+        "split": dump(dataset.split),
+        "text_column": dataset.text_column,
+        **({"decisions": decided} if decided else {}),
     }
 
 

@@ -62,9 +62,12 @@ def _data(material: Material) -> Iterator[str]:
         if (dataset.items["given"] == "test").any() and dataset.split.honour_given
         else (f"stratified, drawn with seed {dataset.split.seed}, identical items kept together")
     )
-    yield f"## Data\n\n{dataset.name} (fingerprint `{dataset.fingerprint}`): {_count(len(dataset.labels), 'item')},"
+    yield f"## Data\n\n{dataset.name} (fingerprint `{dataset.fingerprint}`): {_count(int(dataset.kept.sum()), 'item')},"
     yield f"{parts} ({how}).\n\n| class | items | test |\n|---|---|---|"
-    counts, tested = Counter(dataset.labels.tolist()), Counter(dataset.labels[dataset.rows("test")].tolist())
+    counts, tested = (
+        Counter(dataset.labels[dataset.kept].tolist()),
+        Counter(dataset.labels[dataset.rows("test")].tolist()),
+    )
     for index, name in enumerate(dataset.classes):
         yield f"| {_cell(name)} | {counts[index]} | {tested[index]} |"
 

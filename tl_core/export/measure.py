@@ -49,12 +49,12 @@ def evaluate_bundle(bundle: Bundle, dataset: Dataset) -> dict[str, Any]:
 def _rows(bundle: Bundle, dataset: Dataset) -> tuple[np.ndarray, str]:
     """Return the rows to measure on, and which they are in words."""
     if dataset.fingerprint == bundle.report.fingerprint:
-        same = replace(dataset, split=bundle.split)
+        same = replace(dataset, split=bundle.split, decisions=bundle.decisions)
         return same.rows("test"), "the test items of the data it was trained on"
-    given = np.flatnonzero((dataset.items["given"] == "test").to_numpy())
+    given = np.flatnonzero((dataset.items["given"] == "test").to_numpy() & dataset.kept)
     if len(given):
         return given, "the test part that the data name"
-    return np.arange(len(dataset.labels)), "all items"
+    return np.flatnonzero(dataset.kept), "all items"
 
 
 def _index(classes: tuple[str, ...], name: str) -> int:

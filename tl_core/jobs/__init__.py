@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tl_core.jobs.check import run_check
 from tl_core.jobs.curve import run_curve
 from tl_core.jobs.job import Events, Job
 from tl_core.jobs.probe import run_probe, run_speed
@@ -20,6 +21,7 @@ _KINDS: dict[Kind, Callable[[Job], Events]] = {
     "speed": run_speed,
     "rates": run_rates,
     "layers": run_layers,
+    "check": run_check,
 }
 
 

@@ -35,10 +35,11 @@ class Job:
         return BACKBONES[self.task.backbone]
 
     def dataset(self) -> Dataset:
-        """Return the data set under the split that the task names. Raises DataError where it is gone."""
+        """Return the data set under the task's split and decisions. Raises DataError where it, or they, are gone."""
         from tl_core.data.sources import open_dataset
 
-        return replace(open_dataset(self.workspace, self.task.fingerprint), split=self.task.split)
+        found = replace(open_dataset(self.workspace, self.task.fingerprint), split=self.task.split)
+        return found.under(self.task.decisions)
 
     def store(self) -> "FeatureStore":
         """Return the workspace's feature store."""

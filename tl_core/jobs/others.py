@@ -44,8 +44,8 @@ class _Facts:
 def open_others(workspace: Workspace, task: Task, dataset: Dataset) -> Others:
     """Open what a task names beside its data set. Raises DataError or RunError where it is gone or does not fit."""
     return Others(
-        _open(workspace, task.source, dataset, "source data"),
-        _open(workspace, task.target, dataset, "target data"),
+        _open(workspace, (task.source, task.source_decisions), dataset, "source data"),
+        _open(workspace, (task.target, task.target_decisions), dataset, "target data"),
         open_teacher(workspace, task.teacher, dataset) if task.teacher else None,
     )
 
@@ -119,13 +119,15 @@ def _run(workspace: Workspace, run_id: str) -> tuple[Path, _Facts | None]:
     return folder, _Facts(report.plan, report.classes) if report else None
 
 
-def _open(workspace: Workspace, fingerprint: str, dataset: Dataset, what: str) -> Dataset | None:
+def _open(workspace: Workspace, named: tuple[str, str], dataset: Dataset, what: str) -> Dataset | None:
+    """Open a second data set by its fingerprint and its decisions."""
     from tl_core.data.sources import open_dataset
 
+    fingerprint, decisions = named
     if not fingerprint:
         return None
     try:
-        other = open_dataset(workspace, fingerprint)
+        other = open_dataset(workspace, fingerprint).under(decisions)
     except DataError as error:
         raise DataError(f"The {what} are no longer in this workspace.", "Import them again.") from error
     if other.modality != dataset.modality:

@@ -158,8 +158,8 @@ def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
     write_bundle(bundle_folder(folder), Material(model, spec, dataset, theirs))
 
 
-def _measured_on(report: Report) -> tuple[str, list[int]]:
-    return report.fingerprint, [item.row for item in report.predictions]
+def _measured_on(report: Report) -> tuple[str, list[tuple[int, int]]]:
+    return report.fingerprint, [(item.row, item.truth) for item in report.predictions]
 
 
 def _compare(

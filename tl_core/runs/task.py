@@ -6,16 +6,19 @@ from typing import Literal
 from tl_core.data.split import SplitSpec
 from tl_core.plan import TransferPlan
 
-Kind = Literal["train", "probe", "curve", "speed", "rates", "layers"]
+Kind = Literal["train", "probe", "curve", "speed", "rates", "layers", "check"]
 
 
 @dataclass(frozen=True)
 class Task:
-    """One job for a worker. Only "train", "rates" and "layers" need a plan, and "speed" no data set.
+    """One job for a worker. Only "train", "rates" and "layers" need a plan, and "speed" no data set;
+    "check" needs a backbone only for the checks that look with a model.
 
     `budget` caps the seconds of training (a from-scratch baseline); None does not. `compare_to` names the run
     that this one is a baseline for. `source` (labelled) and `target` (its labels are never read) are fingerprints of
     second data sets; `teacher` is a finished run over the same classes, or a model that was brought in as a teacher.
+    `decisions` names the decisions about items that the data set is taken under (Dataset.pin), "" for none, and
+    `source_decisions` and `target_decisions` those of the second data sets.
     """
 
     kind: Kind
@@ -30,3 +33,6 @@ class Task:
     source: str = ""
     target: str = ""
     teacher: str = ""
+    decisions: str = ""
+    source_decisions: str = ""
+    target_decisions: str = ""

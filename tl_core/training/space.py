@@ -18,7 +18,8 @@ Vary = Callable[[torch.Tensor, int], torch.Tensor]
 class ItemSpace(Sequence[torch.Tensor]):
     """Prepared items by row. Row r + v * whole is view v of row r, for v in 1..views.
 
-    `source` and `target` leave out what is also a validation or test item of the run: nothing may learn from those.
+    `source` and `target` leave out what is also a validation or test item of the run: nothing may learn from those,
+    nor from what a decision left out.
     """
 
     def __init__(
@@ -72,10 +73,10 @@ class ItemSpace(Sequence[torch.Tensor]):
 
 def _side(dataset: Dataset, offset: int, judges: Set[str], what: str) -> Side:
     """Return the items of a second data set that judge nothing, at their places in the item space."""
-    kept = np.flatnonzero(~dataset.items["digest"].isin(judges).to_numpy())
+    kept = np.flatnonzero(~dataset.items["digest"].isin(judges).to_numpy() & dataset.kept)
     if not len(kept):
         raise DataError(
-            f"Every item of the {what} {dataset.name!r} is a validation or test item of the data to learn.",
-            f"Those may only judge. Give other items as the {what}.",
+            f"Every item of the {what} {dataset.name!r} was left out, or is a validation or test item of the data.",
+            f"Items of validation and test may only judge. Give other items as the {what}.",
         )
     return Side(kept + offset, torch.tensor(dataset.labels[kept]), tuple(dataset.classes))

@@ -74,12 +74,14 @@ def find(material: Material) -> list[Suspicion]:
     number = np.where(material.inside, pd.factorize(dataset.items["digest"])[0], -1)
     groups = members(number)
     keys = label_keys(dataset)
-    torn = [g for g in groups if len(np.unique(keys[g])) > 1]
-    equal = [g for g in groups if len(np.unique(keys[g])) == 1]
-    leaks = straddling(groups, splits)
+    uniform = [len(np.unique(keys[group])) == 1 for group in groups]
+    equal = [group for group, one in zip(groups, uniform, strict=True) if one]
+    torn = [group for group, one in zip(groups, uniform, strict=True) if not one]
+    torn, repeats = material.undecided(torn, "label-conflict"), material.undecided(groups, "duplicates")
+    leaks = material.undecided(straddling(groups, splits), "leak")
     found = [_conflicts(material, torn)] if torn else []
-    found += [_leaks(material, leaks, [g for g in equal if 0 < (splits[g] == "train").sum() < len(g)])] if leaks else []
-    return found + ([_repeats(material, groups, equal)] if groups else [])
+    found += [_leaks(material, leaks, straddling(equal, splits))] if leaks else []
+    return found + ([_repeats(material, repeats, equal)] if repeats else [])
 
 
 def duplicates(dataset: Dataset) -> Duplicates:

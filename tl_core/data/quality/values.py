@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from tl_core.data.dataset import Dataset
-from tl_core.data.decisions import OUT, Decision
+from tl_core.data.decisions import Decision, settled
 from tl_core.registry import Registry
 from tl_core.types import Finding, Modality
 
@@ -75,7 +75,18 @@ class Material:
     @cached_property
     def inside(self) -> np.ndarray:
         """Which items take part: bool `[N]`; those that were dropped do not."""
-        return self.dataset.splits != OUT
+        return self.dataset.kept
+
+    def open(self, code: str) -> np.ndarray:
+        """Return which items take part and were not decided about as an answer to the finding `code`: bool `[N]`."""
+        found = self.inside.copy()
+        found[list(settled(self.dataset.decisions, code))] = False
+        return found
+
+    def undecided(self, groups: list[np.ndarray], code: str) -> list[np.ndarray]:
+        """Return the groups of rows of which at least one was not decided about as an answer to `code`."""
+        waiting = self.open(code)
+        return [group for group in groups if waiting[group].any()]
 
     @cached_property
     def tested(self) -> np.ndarray:

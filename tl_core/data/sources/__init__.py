@@ -12,6 +12,8 @@ from tl_core.data.sources.folders import TABLE_SUFFIXES, TEXT_SUFFIXES, class_fo
 from tl_core.data.sources.grid import Grid, read_grid
 from tl_core.data.sources.store import Draft, store
 from tl_core.data.sources.table import TablePreview, preview_grid, table_items
+from tl_core.data.sources.tar import is_tar
+from tl_core.data.sources.tree import ARCHIVE_SUFFIXES
 from tl_core.errors import DataError
 from tl_core.workspace import Limits, Workspace
 
@@ -29,11 +31,13 @@ __all__ = [
 SAMPLE_PREFIX = "sample:"
 _OTHER = {
     **dict.fromkeys((".xlsx", ".xls", ".ods", ".numbers"), "is a spreadsheet; save it as CSV first"),
-    **dict.fromkeys((".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"), "is an archive of another kind than zip"),
+    **dict.fromkeys((".7z", ".rar", ".zst"), "is an archive of another kind than zip and tar"),
     **dict.fromkeys((".pdf", ".doc", ".docx", ".odt"), "is a document, not a collection of examples"),
     **dict.fromkeys((".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"), "is a single picture"),
 }
-_WHAT = "Give a zip or a folder with one folder per class, or a CSV table with a text and a label column."
+_WHAT = (
+    "Give a zip, a tar archive or a folder with one folder per class, or a CSV table with a text and a label column."
+)
 
 
 def import_data(
@@ -53,7 +57,7 @@ def import_data(
         grid = read_grid(read_bytes(path), path.name, options)
         return _store_table(grid, path.name, _draft(path, "text", options), workspace, options, progress)
     progress("Listing files", 0, 0)
-    with open_tree(path, workspace.limits) as tree:
+    with open_tree(path, workspace.limits, workspace.folder("cache"), progress) as tree:
         table = only_table(tree)
         if table:
             draft = _draft(path, "text", options)
@@ -128,11 +132,11 @@ def is_table(path: Path) -> bool:
         raise DataError(f"{path.name} {_OTHER[suffix]}.", _WHAT)
     if suffix in TABLE_SUFFIXES:
         return True
-    if suffix == ".zip" or zipfile.is_zipfile(path):
+    if suffix == ".zip" or zipfile.is_zipfile(path) or is_tar(path):
         return False
     if suffix == ".txt":
         return True
-    raise DataError(f"{path.name} is neither a zip file nor a table.", _WHAT)
+    raise DataError(f"{path.name} is neither an archive nor a table.", _WHAT)
 
 
 def only_table(tree: Tree) -> Entry | None:
@@ -151,6 +155,12 @@ def _nothing(tree: Tree, source: str) -> DataError:
         named = ", ".join(tables[:3]) + (", ..." if len(tables) > 3 else "")
         hint = "Give one of them, or join them; a column named split can say train, validation or test."
         return DataError(f"There are {len(tables):,} tables in {source} ({named}), and only one can be read.", hint)
+    inner = next((e.name for e in tree.entries if e.suffix in ARCHIVE_SUFFIXES), "")
+    if inner:
+        return DataError(
+            f"{source} holds another archive, {inner}, and nothing beside it that can be read.",
+            f"Unpack {source}, and give {PurePosixPath(inner).name} itself.",
+        )
     return DataError(f"There is nothing in {source} that can be read as pictures, texts or a table.", _WHAT)
 
 

@@ -1,4 +1,4 @@
-"""A zip or a folder as one list of files, read one at a time and never unpacked to disk."""
+"""A zip, a tar archive or a folder as one list of files, read one at a time and never unpacked to disk."""
 
 import lzma
 import os
@@ -9,65 +9,36 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from tl_core.data.dataset import ReceiptLine
+from tl_core.data.options import Progress, silent
+from tl_core.data.sources.tar import is_tar, open_tar
+from tl_core.data.sources.tree import Entry, Tree, check_size, is_junk, readable, strip_enclosing, without_enclosing
 from tl_core.errors import DataError
 from tl_core.workspace import Limits
 
-MAX_FILE = 512 * 2**20
-"""Bytes of one file that are read into memory."""
+__all__ = ["Entry", "Tree", "is_junk", "open_tree", "read_bytes", "read_whole", "strip_enclosing", "without_enclosing"]
+
 _RATIO_MATTERS = 32 * 2**20  # below this many unpacked bytes no ratio hurts: blank pictures pack 1000 to 1
-_JUNK = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx"})
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)
 _ENCRYPTED = 0x1
 _UTF8 = 0x800
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One file: its path as the source names it (POSIX, NFC), its size in bytes, and how to get its bytes."""
-
-    name: str
-    size: int
-    read: Callable[[], bytes]
-
-    @property
-    def suffix(self) -> str:
-        """Return the lower-case suffix, with its dot."""
-        return PurePosixPath(self.name).suffix.lower()
-
-
-@dataclass
-class Tree:
-    """The files of a source, its folders (empty ones included), and what was left out while listing them."""
-
-    entries: list[Entry] = field(default_factory=list)
-    folders: set[str] = field(default_factory=set)
-    lines: list[ReceiptLine] = field(default_factory=list)
-    junk: list[str] = field(default_factory=list)
-
-    def skip(self, item: str, reason: str) -> None:
-        """Write down that `item` was left out."""
-        self.lines.append(ReceiptLine(item, "skipped", reason))
-
-    def _finish(self) -> "Tree":
-        self.entries.sort(key=lambda e: e.name)
-        if self.junk:
-            more = f" and {len(self.junk) - 1:,} more" if len(self.junk) > 1 else ""
-            self.skip(min(self.junk) + more, "a file that the operating system left behind, not data")
-        return self
-
-
 @contextmanager
-def open_tree(path: Path, limits: Limits) -> Iterator[Tree]:
-    """List a zip file or a folder; entries can be read inside the block.
+def open_tree(path: Path, limits: Limits, aside: Path | None = None, progress: Progress = silent) -> Iterator[Tree]:
+    """List a zip, a tar archive or a folder; entries can be read inside the block.
 
-    Raises DataError where the zip is damaged, empty, protected by a password, or larger than the limits.
+    A packed tar cannot be read out of order, so its files are put in one nameless file in the folder `aside`; without
+    that folder only its tables can be read.
+    Raises DataError where the archive is damaged, empty, protected by a password, or larger than the limits.
     """
     if path.is_dir():
         yield _list_folder(path, limits)
+        return
+    if is_tar(path):
+        with open_tar(path, limits, aside, progress) as tree:
+            yield tree
         return
     try:
         archive = zipfile.ZipFile(path)
@@ -79,41 +50,30 @@ def open_tree(path: Path, limits: Limits) -> Iterator[Tree]:
         yield _list_zip(archive, path.name, limits)
 
 
-def is_junk(name: str) -> bool:
-    """Return whether a path is what systems and editors leave behind: hidden files, __MACOSX, Thumbs.db."""
-    return any(part.lower() in _JUNK or part.startswith(".") for part in PurePosixPath(name).parts)
-
-
 def _list_zip(archive: zipfile.ZipFile, name: str, limits: Limits) -> Tree:
     infos = archive.infolist()
     _check_bomb(infos, name, limits)
     tree = Tree()
-    seen: set[str] = set()
     locked = 0
     for info in infos:
         path = _clean_name(info)
         if info.is_dir() or path.endswith("/"):
-            if not _climbs(path) and not is_junk(path):
-                tree.folders.add(path.rstrip("/"))
-        elif _climbs(path):
-            tree.skip(path, "its path leads out of the archive")
-        elif is_junk(path):
-            tree.junk.append(path)
-        elif stat.S_ISLNK(info.external_attr >> 16):
-            tree.skip(path, "a link, not a file")
-        elif info.flag_bits & _ENCRYPTED:
-            locked += 1
-            tree.skip(path, "protected by a password")
-        elif path in seen:
-            tree.skip(path, "a second file of the same name")
-        else:
-            seen.add(path)
+            tree.add_folder(path)
+        elif tree.wants(path, _problem(info)):
             tree.entries.append(Entry(path, info.file_size, _zip_reader(archive, info)))
+        else:
+            locked += bool(info.flag_bits & _ENCRYPTED)
     if locked and not tree.entries:
         raise DataError(f"{name} is protected by a password.", "Unpack it, and zip it again without a password.")
     if not tree.entries:
         raise DataError(f"{name} holds no files.", "Zip the folder that holds one folder per class.")
-    return tree._finish()
+    return tree.finish()
+
+
+def _problem(info: zipfile.ZipInfo) -> str:
+    if stat.S_ISLNK(info.external_attr >> 16):
+        return "a link, not a file"
+    return "protected by a password" if info.flag_bits & _ENCRYPTED else ""
 
 
 def _check_bomb(infos: list[zipfile.ZipInfo], name: str, limits: Limits) -> None:
@@ -142,17 +102,14 @@ def _clean_name(info: zipfile.ZipInfo) -> str:
     return unicodedata.normalize("NFC", name.replace("\\", "/"))
 
 
-def _climbs(path: str) -> bool:
-    parts = PurePosixPath(path).parts
-    return path.startswith("/") or ".." in parts or (len(path) > 1 and path[1] == ":" and path[0].isalpha())
-
-
 def _zip_reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], bytes]:
     def read() -> bytes:
-        _check_size(info.file_size)
+        check_size(info.file_size)
         try:
             with archive.open(info) as file:
                 return file.read(info.file_size + 1)
+        except NotImplementedError as error:
+            raise DataError("it is packed in a way that cannot be read") from error
         except (*_DAMAGE, EOFError, OSError, ValueError, RuntimeError) as error:
             raise DataError("it is damaged inside the zip file") from error
 
@@ -183,7 +140,7 @@ def _list_folder(root: Path, limits: Limits) -> Tree:
             raise DataError(
                 f"{root.name} holds more than {limits.members:,} files.", "Name the folder that holds the data alone."
             )
-    return tree._finish()
+    return tree.finish()
 
 
 def _add_file(tree: Tree, root: Path, path: Path) -> None:
@@ -206,24 +163,18 @@ def _add_file(tree: Tree, root: Path, path: Path) -> None:
 
 def _relative(root: Path, path: str | Path) -> str:
     name = os.path.relpath(os.fsdecode(path), root).replace(os.sep, "/")
-    readable = os.fsencode(name).decode("utf-8", "replace")  # a name in another encoding could not be stored
-    return unicodedata.normalize("NFC", readable)
+    return readable(os.fsencode(name))
 
 
 def _file_reader(path: Path) -> Callable[[], bytes]:
     def read() -> bytes:
         try:
-            _check_size(path.stat().st_size)
+            check_size(path.stat().st_size)
             return path.read_bytes()
         except OSError as error:
             raise DataError(f"it cannot be opened ({error.strerror})") from error
 
     return read
-
-
-def _check_size(size: int) -> None:
-    if size > MAX_FILE:
-        raise DataError(f"it is larger than {MAX_FILE // 2**20:,} MB")
 
 
 def read_whole(entry: Entry) -> bytes:
@@ -237,25 +188,3 @@ def read_whole(entry: Entry) -> bytes:
 def read_bytes(path: Path) -> bytes:
     """Return the bytes of a file that everything depends on. Raises DataError, in a whole sentence."""
     return read_whole(Entry(path.name, 0, _file_reader(path)))
-
-
-def strip_enclosing(names: list[str], depth: int) -> int:
-    """Return how many leading folders all names share, leaving at least `depth` parts to each.
-
-    `depth` 2 keeps a class folder and a file name.
-    """
-    parts = [PurePosixPath(name).parts for name in names]
-    shared = 0
-    while parts and all(len(p) > shared + depth for p in parts) and len({p[shared] for p in parts}) == 1:
-        shared += 1
-    return shared
-
-
-def without_enclosing(tree: Tree, entries: list[Entry], depth: int) -> list[Entry]:
-    """Return the entries with the folders that enclose them all taken off their names."""
-    shared = strip_enclosing([e.name for e in entries], depth)
-    if not shared:
-        return entries
-    prefix = "/".join(PurePosixPath(entries[0].name).parts[:shared]) + "/"
-    tree.folders = {f.removeprefix(prefix) for f in tree.folders if f.startswith(prefix)}
-    return [replace(e, name=e.name[len(prefix) :]) for e in entries]

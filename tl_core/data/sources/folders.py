@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 
 from tl_core.data.images import IMAGE_SUFFIXES
 from tl_core.data.options import RawItem
-from tl_core.data.sources.archive import Entry, Tree, without_enclosing
+from tl_core.data.sources.tree import ARCHIVE_SUFFIXES, Entry, Tree, without_enclosing
 from tl_core.errors import DataError
 from tl_core.types import Modality
 
@@ -50,7 +50,9 @@ def _of_modality(tree: Tree, modality: Modality) -> list[Entry]:
     wanted, noun = (IMAGE_SUFFIXES, "a picture") if modality == "image" else (TEXT_SUFFIXES, "a text file")
     for entry in tree.entries:
         if entry.suffix not in wanted:
-            tree.skip(entry.name, f"not {noun} that can be read")
+            archive = entry.suffix in ARCHIVE_SUFFIXES
+            reason = "an archive inside; unpack it first" if archive else f"not {noun} that can be read"
+            tree.skip(entry.name, reason)
     return [e for e in tree.entries if e.suffix in wanted]
 
 

@@ -1,0 +1,206 @@
+"""Near duplicates against brute force, and what must not matter to them."""
+
+import string
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageEnhance
+
+from tests.data.files import encoded
+from tests.data.test_looks import scene
+from tl_core.data.near import find, near_groups, near_path
+from tl_core.data.near.groups import components, numbered
+from tl_core.data.near.pictures import near_pictures
+from tl_core.data.near.texts import ALIKE, RUN, near_texts, similarities, words
+from tl_core.data.sources import import_data
+
+WORDS = [a + b for a in string.ascii_lowercase for b in string.ascii_lowercase]
+
+
+def groups_of(texts: list[str]) -> list[int]:
+    return numbered(components(len(texts), near_texts(np.array([*texts, ""], dtype=object)[:-1]))).tolist()
+
+
+def runs(text: str) -> set[tuple[str, ...]]:
+    found = words(text)
+    return {tuple(found[i : i + RUN]) for i in range(max(1, len(found) - RUN + 1))}
+
+
+def jaccard(one: str, other: str) -> float:
+    a, b = runs(one), runs(other)
+    return len(a & b) / len(a | b)
+
+
+def brute_force(texts: list[str], threshold: float) -> list[int]:
+    near = [pair for pair in combinations(range(len(texts)), 2) if jaccard(*(texts[i] for i in pair)) >= threshold]
+    return numbered(components(len(texts), np.array(near, dtype=np.int64).reshape(-1, 2))).tolist()
+
+
+def edited(count: int, seed: int) -> list[str]:
+    """Return texts of 5 to 80 words, many of them another one with a few words changed, moved or cut off."""
+    draw = np.random.default_rng(seed)
+    texts = [[WORDS[i] for i in draw.integers(0, len(WORDS), draw.integers(5, 80))] for _ in range(count // 3)]
+    while len(texts) < count:
+        text = list(texts[draw.integers(len(texts))])
+        for _ in range(draw.integers(0, 3)):
+            text[draw.integers(len(text))] = WORDS[draw.integers(len(WORDS))]
+        texts.append(text[draw.integers(0, 3) :])
+    return [" ".join(texts[i]) for i in draw.permutation(count)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_texts_are_found_as_by_brute_force(seed):
+    texts = edited(150, seed)
+    assert groups_of(texts) == brute_force(texts, ALIKE)
+    assert len(set(groups_of(texts))) > 15
+
+
+@given(st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=12), min_size=2, max_size=12))
+@settings(deadline=None, max_examples=60)
+def test_similarities_are_jaccards(drawn):
+    texts = [" ".join(each) for each in drawn]
+    pairs = np.array(list(combinations(range(len(texts)), 2)))
+    expected = [jaccard(texts[i], texts[j]) for i, j in pairs]
+    np.testing.assert_allclose(similarities(np.array(texts, dtype=object), pairs), expected)
+
+
+@given(
+    texts=st.lists(st.text(st.sampled_from("abcdeé 你好. ") | st.characters(codec="utf-8"), max_size=40), max_size=12),
+    data=st.data(),
+)
+@settings(deadline=None, max_examples=60)
+def test_case_spaces_and_order_do_not_matter(texts, data):
+    found = groups_of(texts)
+    spaced = ["  " + "\n ".join(text.split()) + "\t!" if words(text)[0].isalnum() else text for text in texts]
+    assert groups_of(spaced) == found
+    assert groups_of([text.upper() if text.isascii() else text for text in texts]) == found
+    order = data.draw(st.permutations(range(len(texts))))
+    again = groups_of([texts[i] for i in order])
+    same = {
+        (order[i], order[j])
+        for i in range(len(texts))
+        for j in range(len(texts))
+        if i == j or again[i] == again[j] >= 0
+    }
+    assert same == {(i, j) for i in range(len(texts)) for j in range(len(texts)) if i == j or found[i] == found[j] >= 0}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Good film!", "good   FILM", True),
+        ("ｆｕｌｌ width", "full width", True),
+        ("STRASSE", "straße", True),
+        ("Good film!", "good films", False),
+        ("", "", False),
+        ("!!!", "???", False),
+        ("!!!", "! ! !", True),
+        ("这部电影很好看", "这部电影很好看。", True),
+        (
+            "这部电影很好看我还想再看一遍因为它真的很感人很有意思",
+            "这部电影很好看我还想再看一遍因为它真的很感人很有意思呢",
+            True,
+        ),
+        ("这部电影很好看", "这部电影很难看", False),
+    ],
+)
+def test_what_counts_as_the_same_text(one, other, same):
+    assert groups_of([one, "something else", other]) == ([0, -1, 0] if same else [-1, -1, -1])
+
+
+def test_a_shared_beginning_does_not_glue_texts():
+    opening = "please answer the following question as well as you can in a few words of plain english "
+    texts = [opening + " ".join(WORDS[i * 20 : i * 20 + 20]) for i in range(30)]
+    assert groups_of(texts) == [-1] * 30
+
+
+def test_many_copies_of_one_text_are_one_group():
+    assert groups_of(["The same.", "THE SAME"] * 5000) == [0] * 10_000
+
+
+def saved(folder, images) -> list:
+    for number, image in enumerate(images):
+        (folder / f"{number}.png").write_bytes(encoded(image))
+    return [folder / f"{number}.png" for number in range(len(images))]
+
+
+def grouped(paths, looks=None):
+    return numbered(components(len(paths), near_pictures(paths, looks))).tolist()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pictures_that_were_changed_a_little_are_found(seed, tmp_path):
+    image = scene(seed)
+    (tmp_path / "again.jpg").write_bytes(encoded(image, "JPEG", quality=50))
+    half, third = (image.resize((160 // n, 120 // n), Image.Resampling.LANCZOS) for n in (2, 3))
+    others = [half, third, ImageEnhance.Brightness(image).enhance(1.1), *(scene(100 + 10 * seed + n) for n in range(6))]
+    paths = [*saved(tmp_path, [image, *others]), tmp_path / "again.jpg"]
+    assert grouped(paths) == [0] * 4 + [-1] * 6 + [0]
+
+
+def test_pictures_are_found_as_by_brute_force(tmp_path):
+    draw = np.random.default_rng(0)
+    images = [scene(seed) for seed in range(100)]
+    images += [
+        scene(int(s)).resize((int(w), 90))
+        for s, w in zip(draw.integers(0, 40, 40), draw.integers(90, 160, 40), strict=True)
+    ]
+    by_seed = [*range(100), *np.random.default_rng(0).integers(0, 40, 40).tolist()]
+    assert grouped(saved(tmp_path, images)) == numbered(np.array(by_seed)).tolist()
+
+
+def test_an_equal_look_alone_glues_nothing(tmp_path):
+    paths = saved(tmp_path, [scene(seed) for seed in range(5)])
+    assert grouped(paths, ["00ff00ff00ff00ff"] * 5) == [-1] * 5
+    assert grouped([*paths, paths[2]], ["00ff00ff00ff00ff"] * 6) == [-1, -1, 0, -1, -1, 0]
+    assert grouped([*paths, paths[2]], [""] * 6) == [-1] * 6
+
+
+def test_blank_pictures_are_not_one_group(tmp_path):
+    shades = [Image.new("RGB", (40, 40), (n, n, n)) for n in range(0, 250, 10)]
+    assert grouped(saved(tmp_path, shades)) == [-1] * len(shades)
+
+
+def test_a_picture_that_is_gone_is_alone(tmp_path):
+    paths = saved(tmp_path, [scene(0), scene(0), scene(0)])
+    looks = ["00ff00ff00ff00ff"] * 3
+    paths[1].unlink()
+    assert grouped(paths, looks) == [0, -1, 0]
+    assert grouped(paths) == [0, -1, 0]
+
+
+@pytest.fixture
+def dataset(make_folder, workspace):
+    copy = encoded(scene(1), "JPEG", quality=90)
+    files = {f"cats/{n}.png": encoded(scene(n)) for n in range(4)} | {
+        "dogs/1.jpg": copy,
+        "dogs/3.png": encoded(scene(3)),
+    }
+    return import_data(make_folder(files), workspace)
+
+
+def test_groups_are_kept_beside_the_manifest(dataset):
+    names = dict(zip(dataset.items["id"], near_groups(dataset).tolist(), strict=True))
+    assert names == {
+        "cats/0.png": -1,
+        "cats/1.png": 0,
+        "cats/2.png": -1,
+        "cats/3.png": 1,
+        "dogs/1.jpg": 0,
+        "dogs/3.png": 1,
+    }
+    np.save(near_path(dataset), np.array([5, 5, -1, -1, -1, -1]))
+    assert near_groups(dataset).tolist() == [5, 5, -1, -1, -1, -1]
+    near_path(dataset).write_bytes(b"cut off")
+    assert near_groups(dataset).tolist() == list(names.values())
+    assert [path.name for path in dataset.folder.glob("*near*")] == [near_path(dataset).name]
+
+
+def test_data_from_before_there_were_looks_are_read_again(dataset):
+    found = find(dataset)
+    dataset.items.drop(columns=["look", "subgroup", "time"]).to_parquet(dataset.folder / "manifest.parquet")
+    assert "look" not in type(dataset).open(dataset.folder).items
+    assert find(type(dataset).open(dataset.folder)).tolist() == found.tolist() != [-1] * 6

@@ -1,0 +1,123 @@
+"""The effect of decisions, on features where the truth is known."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score
+
+from tl_core.advice.linear import standardise
+from tl_core.data.decisions import Decision
+from tl_core.data.options import RawItem, silent
+from tl_core.data.sources.store import Draft, store
+from tl_core.evaluation.correcting import Correcting, by_class_difference
+from tl_core.evaluation.effect import Effect, read_effect, write_effect
+from tl_core.types import Estimate
+
+L2 = 0.01
+
+
+def make(workspace, wrong):
+    """Return 300 items, a share of one class labelled wrongly, their features in four dimensions, and the truth."""
+    draw = np.random.default_rng(3)
+    truth = np.arange(300) % 2
+    features = (draw.normal(size=(300, 4)) + 1.5 * truth[:, None] * np.array([1, 1, 0, 0])).astype(np.float32)
+    labels = np.where((truth == 1) & (draw.random(300) < wrong), 0, truth)
+    items = [RawItem(f"row {i}", "ab"[label], text=f"text {i}") for i, label in enumerate(labels)]
+    return store(items, Draft("noisy", "x.csv", "text"), workspace, silent), features, truth
+
+
+@pytest.fixture
+def noisy(workspace):
+    return make(workspace, 0.6)
+
+
+def measured(dataset, features, l2=L2):
+    measuring = Correcting(dataset, "tiny", features, l2)
+    assert [*measuring.steps()][-1] == (10, 10)
+    return measuring
+
+
+def corrected(dataset, truth):
+    wrong = np.flatnonzero((dataset.labels != truth) & (dataset.splits != "test"))
+    by_label = [tuple(wrong[truth[wrong] == label].tolist()) for label in (0, 1)]
+    return dataset.decide(*(Decision("relabel", rows, "ab"[label]) for label, rows in enumerate(by_label) if rows))
+
+
+def test_right_corrections_help_though_the_mistakes_went_one_way(noisy):
+    dataset, features, truth = noisy
+    effect = measured(corrected(dataset, truth), features).effect
+    assert effect.verdict == "helps"
+    assert effect.relabelled == int((dataset.labels != truth)[dataset.splits != "test"].sum())
+    assert effect.dropped == 0
+    assert effect.difference.value == pytest.approx(effect.after - effect.before)
+
+
+def test_wrong_corrections_hurt(workspace):
+    dataset, features, _ = make(workspace, 0.0)
+    right = np.flatnonzero((dataset.labels == 1) & (dataset.splits != "test"))
+    spoilt = dataset.decide(Decision("relabel", tuple(right[: len(right) * 3 // 4].tolist()), "a"))
+    assert measured(spoilt, features).effect.verdict == "hurts"
+
+
+def test_a_few_items_left_out_make_no_difference_that_matters(noisy):
+    dataset, features, _ = noisy
+    rows = tuple(dataset.rows("train")[:3].tolist())
+    effect = measured(dataset.decide(Decision("drop", rows)), features).effect
+    assert (effect.relabelled, effect.dropped) == (0, 3)
+    assert effect.verdict == "no difference shown"
+    assert effect.difference.n == len(dataset.rows("train", "validation")) - 3
+
+
+def test_the_test_set_is_not_looked_at(noisy):
+    dataset, features, truth = noisy
+    after = corrected(dataset, truth)
+    other = features.copy()
+    other[dataset.rows("test")] = np.nan
+    assert measured(after, other).effect == measured(after, features).effect
+
+
+def test_the_interval_is_that_of_theory_for_many_items():
+    draw = np.random.default_rng(1)
+    classes = np.repeat([0, 1, 2], [4000, 2000, 500])
+    before, after = (
+        draw.random(len(classes)) < share[classes] for share in np.array([[0.8, 0.6, 0.7], [0.9, 0.7, 0.6]])
+    )
+    found = by_class_difference(after, before, classes)
+    each = [(after[classes == c].astype(float) - before[classes == c]) for c in range(3)]
+    assert found.value == pytest.approx(np.mean([one.mean() for one in each]))
+    half = 1.96 * np.sqrt(sum(one.var() / len(one) for one in each)) / 3
+    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.05)
+    mirrored = by_class_difference(before, after, classes)
+    assert mirrored.value == pytest.approx(-found.value)
+
+
+def test_the_heads_are_those_of_scikit_learn(noisy):
+    dataset, features, truth = noisy
+    after = corrected(dataset, truth).decide(Decision("drop", tuple(dataset.rows("train")[:9].tolist())))
+    measuring = measured(after, features)
+    right = {}
+    for name, one in (("before", dataset), ("after", after)):
+        found = np.full(len(one.items), -1)
+        for fold in range(5):
+            held = np.flatnonzero(measuring._fold == fold)
+            learn = np.flatnonzero((measuring._fold >= -1) & (measuring._fold != fold) & one.kept)
+            seen, asked = standardise(features[learn], features[held])
+            head = LogisticRegression(C=1 / (L2 * len(learn)), tol=1e-6, max_iter=500).fit(seen, one.labels[learn])
+            found[held] = head.predict(asked)
+        judged = measuring.judged
+        right[name] = balanced_accuracy_score(dataset.labels[judged], found[judged])
+    assert measuring.effect.before == pytest.approx(right["before"], abs=0.011)
+    assert measuring.effect.after == pytest.approx(right["after"], abs=0.011)
+
+
+def test_it_is_kept_for_these_decisions_and_said_in_a_sentence(noisy, workspace):
+    dataset = noisy[0].decide(Decision("drop", (int(noisy[0].rows("train")[0]),)))
+    gain = Estimate(0.03, -0.01, 0.07, 300, "x")
+    effect = Effect(dataset.fingerprint, dataset.version, "tiny", 37, 1, 0.83, 0.86, gain, "cannot tell")
+    write_effect(workspace, dataset, effect)
+    assert read_effect(workspace, dataset, "tiny") == effect
+    assert read_effect(workspace, dataset.undo(0), "tiny") is None
+    assert effect.sentence == (
+        "With your 37 corrections and 1 item left out: 0.86 right instead of 0.83, averaged over the classes, on the "
+        "same 300 training and validation items that nobody changed; difference 0.03 (-0.01 to 0.07): not certain."
+    )

@@ -1,0 +1,112 @@
+"""`decide` on the command line: what is decided holds for every later command, and is taken back."""
+
+import json
+
+import pytest
+
+from tests.test_cli import call
+from tl_core.data.decisions import Decision
+from tl_core.data.quality.report import QualityReport, write_quality
+from tl_core.data.quality.values import Suspicion
+from tl_core.data.sources import import_data
+from tl_core.types import Finding
+
+
+@pytest.fixture
+def table(tmp_path, workspace):
+    lines = [
+        "text,label",
+        *(f'"number {i} of the {"ab"[i % 2]} kind, with the weather",{"ab"[i % 2]}' for i in range(40)),
+    ]
+    path = tmp_path / "notes.csv"
+    path.write_text("\n".join(lines))
+    return path
+
+
+def rows_of(table, workspace, split):
+    dataset = import_data(str(table), workspace)
+    return dataset.items["id"].iloc[dataset.source_splits == split].tolist()
+
+
+def splits(capsys, table):
+    code, out, _ = call(capsys, "profile", table, "--json")
+    assert code == 0
+    classes = json.loads(out)["classes"]
+    return {split: sum(one[split] for one in classes) for split in ("train", "validation", "test")}
+
+
+def test_items_are_left_out_everywhere_until_it_is_taken_back(capsys, workspace, table):
+    before, names = splits(capsys, table), rows_of(table, workspace, "train")[:2]
+    code, out, _ = call(capsys, "decide", table, "drop", *names)
+    assert code == 0
+    assert "2 items left out" in out
+    assert names[0] in out
+    assert splits(capsys, table) == before | {"train": before["train"] - 2}
+    code, out, _ = call(capsys, "decide", table, "undo", "0")
+    assert "Nothing is decided" in out
+    assert splits(capsys, table) == before
+
+
+def test_a_label_is_corrected(capsys, workspace, table):
+    name = rows_of(table, workspace, "validation")[0]
+    dataset = import_data(str(table), workspace)
+    row = dataset.items["id"].tolist().index(name)
+    other = dataset.classes[1 - dataset.labels[row]]
+    code, out, _ = call(capsys, "decide", table, "relabel", name, "--label", other, "--json")
+    assert code == 0
+    assert json.loads(out)["entries"][0]["decisions"][0]["label"] == other
+    assert import_data(str(table), workspace).labels[row] == dataset.classes.index(other)
+
+
+def test_the_test_set_is_asked_about_twice(capsys, workspace, table):
+    before, names = splits(capsys, table), rows_of(table, workspace, "test")[:1]
+    code, out, _ = call(capsys, "decide", table, "drop", *names)
+    assert "1 of these items is in the test set and is not changed yet" in out
+    assert splits(capsys, table) == before
+    code, _, err = call(capsys, "decide", table, "confirm")
+    assert code == 2
+    assert "needs a reason" in err
+    code, out, _ = call(capsys, "decide", table, "confirm", "--reason", "It is empty.")
+    assert code == 0
+    assert "(It is empty.)" in out
+    assert "not changed yet" not in out
+    assert splits(capsys, table) == before | {"test": before["test"] - 1}
+
+
+def test_what_a_check_proposes_is_accepted_as_far_as_it_is_open(capsys, workspace, table):
+    dataset = import_data(str(table), workspace)
+    one, two, three = dataset.rows("train")[:3].tolist()
+    proposed = Decision("drop", (one, two, three), code="blank")
+    found = Suspicion(Finding("warn", "blank", "Three texts say nothing."), (one, two, three), proposed=(proposed,))
+    write_quality(workspace, dataset, QualityReport(dataset.fingerprint, dataset.version, "", (found,), ("blank",)))
+    names = dataset.items["id"]
+    call(capsys, "decide", table, "keep", names[two], "--code", "blank")
+    code, out, _ = call(capsys, "decide", table, "accept", "blank")
+    assert code == 0
+    assert "2 items left out" in out
+    assert import_data(str(table), workspace).splits[[one, two, three]].tolist() == ["out", "train", "out"]
+    code, _, err = call(capsys, "decide", table, "accept", "blank")
+    assert code == 2
+    assert "Nothing is proposed under 'blank'" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("drop",), "needs to be told what of"),
+        (("drop", "row 999"), "There is no item 'row 999'"),
+        (("relabel", "row 2"), "`relabel` needs one"),
+        (("relabel", "row 2", "--label", "c"), "'c' is not a class"),
+        (("drop", "row 2", "--label", "a"), "belongs to `relabel`"),
+        (("undo", "first"), "'first' is not the number"),
+        (("undo", "4"), "no decision number 4"),
+        (("confirm", "--reason", "x"), "waits to be confirmed"),
+        (("accept", "blank"), "was not checked yet"),
+        (("forget",), "invalid choice: 'forget'"),
+    ],
+)
+def test_a_mistake_is_one_sentence(capsys, workspace, table, arguments, said):
+    code, out, err = call(capsys, "decide", table, *arguments)
+    assert code == 2
+    assert said in err
+    assert not out

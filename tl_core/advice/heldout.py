@@ -1,0 +1,58 @@
+"""What a linear head over frozen features says about items that it has not seen. Legend as in linear.py."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tl_core.advice.linear import solve, spread
+
+LEARN = 10_000
+"""Items that one head learns from at most, drawn with a fixed seed: more change little and cost much."""
+_CHUNK = 4096
+
+
+class HeldOut:
+    """Cross-validated probabilities float32 `[N, C]`; `found` is whole once `steps` has run to its end."""
+
+    def __init__(self, features_ND: np.ndarray, targets_NC: np.ndarray, several: bool = False) -> None:
+        """Take features and 0 or 1 for each class; `several` where an item may have more labels than one, or none."""
+        self._features, self._targets, self._several = features_ND, targets_NC, several
+        self.found = np.full(targets_NC.shape, np.nan, dtype=np.float32)
+
+    def steps(self, fold_N: np.ndarray, l2: float) -> Iterator[tuple[int, int]]:
+        """Fill the probabilities; yields (done, total) heads.
+
+        Items of fold 0 and up are told by a head that learned from the other folds. Those of fold -1 are learned from
+        and not told; those of fold -2 are told by a head that learned from all others; those of fold -3 take no part.
+        """
+        folds = [fold for fold in np.unique(fold_N).tolist() if fold >= 0 or fold == -2]
+        for done, fold in enumerate(folds):
+            yield done, len(folds)
+            learned = np.flatnonzero((fold_N >= -1) & (fold_N != fold))
+            learned = np.sort(np.random.default_rng(0).permutation(learned)[:LEARN])
+            self._tell(learned, np.flatnonzero(fold_N == fold), l2)
+        yield len(folds), len(folds)
+
+    def _tell(self, learned: np.ndarray, told: np.ndarray, l2: float) -> None:
+        if not len(learned):
+            return
+        train = self._features[learned]
+        mean, scale = train.mean(axis=0), spread(train.var(axis=0, dtype=np.float64)).astype(np.float32)
+        heads = self._solve((train - mean) / scale, self._targets[learned], l2)
+        for start in range(0, len(told), _CHUNK):
+            rows = told[start : start + _CHUNK]
+            self.found[rows] = self._say((self._features[rows] - mean) / scale, heads)
+
+    def _solve(self, x_ND: np.ndarray, targets_NC: np.ndarray, l2: float) -> list[np.ndarray]:
+        """Return one head over all classes; where items may have several labels, one a class."""
+        wanted = [np.stack([1 - one, one], axis=1) for one in targets_NC.T] if self._several else [targets_NC]
+        width = x_ND.shape[1] + 1
+        return [solve(x_ND, t.astype(np.float32), l2, np.zeros((width, t.shape[1])), 3e-4) for t in wanted]
+
+    def _say(self, x_ND: np.ndarray, heads: list[np.ndarray]) -> np.ndarray:
+        said = []
+        for weights in heads:
+            logits = x_ND @ weights[:-1] + weights[-1]
+            exp = np.exp(logits - logits.max(axis=1, keepdims=True))
+            said.append(exp / exp.sum(axis=1, keepdims=True))
+        return np.stack([one[:, 1] for one in said], axis=1) if self._several else said[0]

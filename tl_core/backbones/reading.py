@@ -1,0 +1,24 @@
+"""A data set's profile as a backbone reads it: lengths and words in its own tokens."""
+
+from tl_core.backbones.packages import tokenizer_file
+from tl_core.backbones.spec import BACKBONES, BackboneSpec, TextInput
+from tl_core.data.dataset import Dataset
+from tl_core.data.options import Progress, silent
+from tl_core.data.profile import Profile, profile
+from tl_core.errors import BackboneError
+
+
+def describe(dataset: Dataset, spec: BackboneSpec | None = None, progress: Progress = silent) -> Profile:
+    """Return the profile, of texts with the tokens of `spec`, or of the first text backbone that is ready.
+
+    Where that has no tokenizer at hand, it is the profile without tokens.
+    """
+    ready = (each for each in BACKBONES.values() if each.ready and isinstance(each.input, TextInput))
+    if spec is None or not isinstance(spec.input, TextInput):
+        spec = next(ready, None)
+    if dataset.modality == "text" and spec and isinstance(spec.input, TextInput):
+        try:
+            return profile(dataset, tokenizer_file(spec), spec.input.max_tokens, progress)
+        except BackboneError:
+            pass
+    return profile(dataset, progress=progress)

@@ -1,0 +1,122 @@
+"""`decide`: leave items out, correct labels, say that they are right, and take it back."""
+
+import argparse
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tl_core.cli.console import Console
+from tl_core.cli.data import choose_backbone, open_data
+from tl_core.errors import DataError, UsageError
+from tl_core.types import dump
+from tl_core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tl_core.data.dataset import Dataset
+    from tl_core.data.decision_log import Entry
+    from tl_core.data.decisions import Decision
+
+CONFIRM = "To change the test set: decide DATA confirm --reason TEXT."
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    """Bring in a data set, decide what was asked for, and print the decisions that there are."""
+    from tl_core.data.decision_log import history
+
+    workspace = Workspace.default()
+    dataset = open_data(arguments.data, workspace, console)
+    dataset = _decided(arguments, dataset, workspace)
+    entries = history(dataset.folder)
+    if arguments.json:
+        console.json({"entries": [dump(e) for e in entries], "waiting": [dump(w) for w in dataset.waiting]})
+    else:
+        _print(dataset, entries, console)
+    return 0
+
+
+def _decided(arguments: argparse.Namespace, dataset: "Dataset", workspace: Workspace) -> "Dataset":
+    what, items = arguments.what, arguments.items
+    if what in ("list", "confirm") and items:
+        raise UsageError(f"`{what}` takes no items.", "See: python -m tl_core decide --help")
+    if what == "list":
+        return dataset
+    if what == "confirm":
+        if not dataset.waiting:
+            raise DataError("Nothing that was decided about the test set waits to be confirmed.")
+        return dataset.confirm(dataset.waiting, arguments.reason)
+    if not items:
+        raise UsageError(f"`{what}` needs to be told what of.", "Name items as `check` names them.")
+    if what == "undo":
+        return dataset.undo(*_numbers(items))
+    if what == "accept":
+        return dataset.decide(*_proposed(items, dataset, workspace))
+    return dataset.decide(_decision(arguments, dataset))
+
+
+def _decision(arguments: argparse.Namespace, dataset: "Dataset") -> "Decision":
+    from tl_core.data.decisions import Decision
+
+    if bool(arguments.label) != (arguments.what == "relabel") and not (dataset.multilabel and not arguments.label):
+        raise UsageError(
+            "A --label belongs to `relabel`, and `relabel` needs one.", "See: python -m tl_core decide --help"
+        )
+    label = tuple(arguments.label) if dataset.multilabel or len(arguments.label) != 1 else arguments.label[0]
+    rows = _rows(arguments.items, dataset)
+    return Decision(arguments.what, rows, label if arguments.what == "relabel" else "", arguments.code)
+
+
+def _rows(names: list[str], dataset: "Dataset") -> tuple[int, ...]:
+    place = {name: row for row, name in enumerate(dataset.items["id"])}
+    for name in names:
+        if name not in place:
+            raise DataError(f"There is no item {name!r} in {dataset.name}.", "Name items as `check` names them.")
+    return tuple(place[name] for name in names)
+
+
+def _numbers(words: list[str]) -> list[int]:
+    for word in words:
+        if not word.isdecimal():
+            raise UsageError(f"{word!r} is not the number of a decision.", "`decide DATA` lists them.")
+    return [int(word) for word in words]
+
+
+def _proposed(codes: list[str], dataset: "Dataset", workspace: Workspace) -> list["Decision"]:
+    """Return what the last check proposed under some codes, as far as it is still open."""
+    from tl_core.data.quality.answers import unanswered
+    from tl_core.data.quality.report import latest_quality
+
+    backbone = choose_backbone("", dataset.modality).name
+    report = latest_quality(workspace, dataset, backbone) or latest_quality(workspace, dataset)
+    if report is None:
+        raise DataError(f"{dataset.name} was not checked yet.", "Run `check` first.")
+    found: list[Decision] = []
+    for code in codes:
+        suspicion = report.suspicion(code)
+        left = unanswered(suspicion, dataset) if suspicion else None
+        if left is None or not left.proposed:
+            known = ", ".join(s.code for s in report.suspicions if s.proposed) or "none"
+            raise DataError(f"Nothing is proposed under {code!r}.", f"There are proposals under: {known}.")
+        found += left.proposed
+    return found
+
+
+def _print(dataset: "Dataset", entries: tuple["Entry", ...], console: Console) -> None:
+    standing = [entry for entry in entries if not entry.undone]
+    if not standing:
+        console.line(f"Nothing is decided about the items of {dataset.name}.")
+    for entry in standing:
+        when = datetime.fromtimestamp(entry.decisions[0].when).strftime("%d %b %Y, %H:%M") if entry.decisions else ""
+        for decision in entry.decisions:
+            why = f" ({decision.reason})" if decision.reason else ""
+            console.line(f"{entry.number:4}  {when}  {decision.words}{why}")
+            for row in decision.rows[:5]:
+                console.line(f"        {dataset.items['id'].iloc[row]}")
+            if len(decision.rows) > 5:
+                console.line(f"        and {len(decision.rows) - 5:,} more (all of them with --json)")
+    tested = sum(len(decision.rows) for decision in dataset.waiting)
+    if tested:
+        it = (
+            "1 of these items is in the test set and is"
+            if tested == 1
+            else f"{tested:,} of these items are in the test set and are"
+        )
+        console.line(f"\n{it} not changed yet. {CONFIRM}")

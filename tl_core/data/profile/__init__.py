@@ -1,0 +1,106 @@
+"""What a data set is, in numbers and findings; no model needed."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tl_core.data.dataset import Dataset
+from tl_core.data.options import Progress, silent
+from tl_core.data.profile import classes, kept, spreads, texts, words
+from tl_core.data.profile.classes import count_classes
+from tl_core.data.profile.texts import count_tokens
+from tl_core.data.profile.values import ClassCount, Example, Profile, Quantiles, Texts
+from tl_core.data.quality import duplicates, find_problems
+from tl_core.data.sampling import sample_rows
+from tl_core.data.split import SPLITS
+
+__all__ = ["ClassCount", "Example", "Profile", "Quantiles", "count_classes", "count_tokens", "profile"]
+
+_EXAMPLES = 6  # items shown of each class
+_EXAMPLE_CHARS = 280
+_LEVELS = ("stop", "warn", "info")
+
+
+def profile(
+    dataset: Dataset, tokenizer: Path | None = None, max_tokens: int = 0, progress: Progress = silent
+) -> Profile:
+    """Describe a data set. `tokenizer` is the path of a `tokenizer.json`, `max_tokens` the model's limit (0: none).
+
+    It is made once for the same data, split and tokenizer, and kept beside the manifest. `progress` may raise to
+    stop; what was counted by then is not counted again.
+    """
+    tokenizer = tokenizer if dataset.modality == "text" else None
+    path = kept.place(dataset, texts.tokenizer_key(tokenizer) if tokenizer else "", max_tokens)
+    found = kept.read(path)
+    if found is None:
+        found = _make(dataset, tokenizer, max_tokens, progress)
+        kept.write(path, found)
+    return found
+
+
+def _make(dataset: Dataset, tokenizer: Path | None, max_tokens: int, progress: Progress) -> Profile:
+    counts = count_classes(dataset)
+    inside = np.isin(dataset.splits, SPLITS)
+    image = dataset.modality == "image"
+    sizes = spreads.image_sizes(dataset) if image else texts.text_sizes(dataset)
+    pictures = spreads.pictures(dataset, progress) if image else None
+    read = None if image else _read(dataset, tokenizer, progress)
+    truncated = None
+    if tokenizer:
+        tokens = texts.token_counts(dataset, tokenizer, progress)
+        sizes += (spreads.quantiles("Length", "tokens", tokens),)
+        truncated = int((tokens > max_tokens).sum()) if max_tokens else 0
+    findings = find_problems(dataset, [[c.train, c.validation, c.test] for c in counts])
+    findings += words.picture_findings(pictures) + words.text_findings(read)
+    findings += words.truncation(truncated, len(dataset.items), max_tokens)
+    totals = [c.total for c in counts]
+    actions = [(line.action, line.item) for line in dataset.receipt.lines]
+    return Profile(
+        fingerprint=dataset.fingerprint,
+        name=dataset.name,
+        modality=dataset.modality,
+        n=int(inside.sum()),
+        classes=counts,
+        balance=min(totals) / max(1, max(totals)),
+        sizes=sizes,
+        duplicates=duplicates(dataset),
+        examples=_examples(dataset),
+        findings=tuple(sorted(findings, key=lambda finding: _LEVELS.index(finding.level))),
+        skipped=sum(action == "skipped" for action, _ in actions),
+        converted=len({item for action, item in actions if action == "converted"}),
+        truncated=truncated,
+        max_tokens=max_tokens,
+        imbalance=None if dataset.multilabel else classes.imbalance(counts),
+        pictures=pictures,
+        texts=read,
+        several=classes.several(dataset, inside),
+        subgroups=classes.subgroups(dataset),
+        span=classes.span(dataset, inside),
+        parts=tuple(int((dataset.splits == split).sum()) for split in SPLITS),
+    )
+
+
+def _read(dataset: Dataset, tokenizer: Path | None, progress: Progress) -> Texts:
+    """Return the languages of a sample of texts, and how well the tokenizer knows their words."""
+    rows = sample_rows(len(dataset.items), texts.SAMPLED)
+    languages = texts.count_languages(dataset, rows, progress)
+    known = texts.vocabulary(dataset.items["text"].iloc[rows].tolist(), tokenizer) if tokenizer else None
+    return Texts(len(rows), languages, known)
+
+
+def _examples(dataset: Dataset) -> tuple[Example, ...]:
+    """Return the first training items of each class, and others where it has too few there; no copies."""
+    items = dataset.items[["digest", "label"]].assign(label=dataset.labels, later=dataset.splits != "train")
+    items = items[~items.duplicated(["digest", "label"]) & (items["label"] < len(dataset.classes))]
+    order = items.sort_values(["label", "later"], kind="stable")
+    shown = order.groupby("label", sort=True).head(_EXAMPLES)
+    wanted = dataset.items.iloc[shown.index]
+    return tuple(
+        Example(
+            row.id,
+            dataset.classes[label],
+            str(dataset.folder / row.path) if row.path else "",
+            row.text[:_EXAMPLE_CHARS],
+        )
+        for row, label in zip(wanted.itertuples(), shown["label"].tolist(), strict=True)
+    )

@@ -1,0 +1,1 @@
+"""What a profile's figures mean, in plain words."""

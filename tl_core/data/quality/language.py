@@ -1,0 +1,40 @@
+"""Texts in another language than most."""
+
+import numpy as np
+
+from tl_core.data.languages import LANGUAGES
+from tl_core.data.quality.values import CHECKS, Check, Material, Suspicion
+from tl_core.data.quality.words import count
+from tl_core.types import Finding
+
+MAJORITY = 0.7
+"""Share of the texts in one language from which the others are told."""
+
+
+def find(material: Material) -> list[Suspicion]:
+    """Return the texts in another language than most of the data set, where it has one main language."""
+    assert material.languages is not None
+    told = np.flatnonzero(material.inside & (material.languages != ""))
+    names, index, times = np.unique(material.languages[told], return_inverse=True, return_counts=True)
+    if not len(told) or times.max() < MAJORITY * len(told) or len(names) == 1:
+        return []
+    main = int(times.argmax())
+    rows = told[(index != main) & material.open("other-language")[told]]
+    if not len(rows):
+        return []
+    others = sorted((i for i in range(len(names)) if i != main), key=lambda i: -int(times[i]))
+    shown = ", ".join(f"{LANGUAGES.get(str(names[i]), str(names[i]))} {times[i]:,}" for i in others[:5])
+    finding = Finding(
+        "info",
+        "other-language",
+        f"{count(len(rows), 'text seems', 'texts seem')} to be in another language than "
+        f"{LANGUAGES.get(str(names[main]), str(names[main]))} ({shown}). For short texts, names and lists that guess "
+        "is often wrong.",
+        "Look at them. If the model is to serve one language only, drop the texts in others.",
+        material.name(rows),
+    )
+    groups = tuple(tuple(told[index == i].tolist()) for i in others)
+    return [Suspicion(finding, tuple(rows.tolist()), groups)]
+
+
+CHECKS.add("language", Check("language", "Texts in another language than most", find, 70, ("languages",), "text"))

@@ -1,0 +1,72 @@
+"""Near copies: pictures saved again or in another size, texts that differ in a few words. Tied by default splits."""
+
+import numpy as np
+import pandas as pd
+
+from tl_core.data.decisions import Decision
+from tl_core.data.near import near_groups
+from tl_core.data.quality.copies import label_keys, members, plain, spare, straddling
+from tl_core.data.quality.values import CHECKS, NAMED, Check, Material, Suspicion
+from tl_core.data.quality.words import NOUNS, count
+from tl_core.types import Finding
+
+
+def find(material: Material) -> list[Suspicion]:
+    """Return groups of near copies: those on both sides of the split, and the others; exact copies alone are none."""
+    dataset = material.dataset
+    digests = pd.factorize(dataset.items["digest"])[0]
+    number = np.where(material.inside, near_groups(dataset), -1)
+    groups = [group for group in members(number) if len(np.unique(digests[group])) > 1]
+    across = material.undecided(straddling(groups, dataset.splits), "near-leak")
+    groups = material.undecided(groups, "near-duplicates")
+    found = [_leaks(material, across)] if across else []
+    return found + ([_near(material, groups)] if groups else [])
+
+
+def _near(material: Material, groups: list[np.ndarray]) -> Suspicion:
+    one, many = NOUNS[material.dataset.modality]
+    rows = np.concatenate(groups)
+    keys = label_keys(material.dataset)
+    torn = sum(len(np.unique(keys[group])) > 1 for group in groups)
+    also = (
+        f" In {count(torn, 'group', 'groups')} they have different labels, of which one is likely wrong."
+        if torn
+        else ""
+    )
+    finding = Finding(
+        "warn" if torn else "info",
+        "near-duplicates",
+        f"{count(len(groups), 'group', 'groups')} of {many} are nearly the same {one} ({len(rows):,} in all), such as "
+        f"{_versions(material)}.{also} Nearly all of such groups are right.",
+        "A split that Graft makes keeps each group on one side. Tie them together where the split came with the data, "
+        "or say that they are different.",
+        material.name([int(group[0]) for group in groups[:NAMED]]),
+    )
+    proposed = tuple(Decision("together", tuple(group.tolist()), code="near-duplicates") for group in groups)
+    return Suspicion(finding, tuple(rows.tolist()), plain(groups), proposed=proposed)
+
+
+def _leaks(material: Material, groups: list[np.ndarray]) -> Suspicion:
+    splits, many = material.dataset.splits, NOUNS[material.dataset.modality][1]
+    rows = np.concatenate(groups)
+    outside = rows[splits[rows] != "train"]
+    finding = Finding(
+        "warn",
+        "near-leak",
+        f"{count(len(outside), 'item of validation or test has', 'items of validation or test have')} a near copy in "
+        f"train ({_versions(material)}), so what is measured there will look too good.",
+        f"Drop the near copies in train, or let Graft make the split: it keeps nearly equal {many} together.",
+        material.name(outside[:NAMED]),
+    )
+    drop = tuple(row for group in groups for row in spare(group, splits) if splits[row] == "train")
+    proposed = (Decision("drop", drop, code="near-leak"),) if drop else ()
+    return Suspicion(finding, tuple(rows.tolist()), plain(groups), proposed=proposed)
+
+
+def _versions(material: Material) -> str:
+    if material.dataset.modality == "image":
+        return "the same one saved again, in another size or a little brighter"
+    return "the same one with other spaces, signs or a few other words"
+
+
+CHECKS.add("near", Check("near", "Near copies", find, 5))

@@ -1,0 +1,71 @@
+"""Items that are like nothing else in their class, nor in the data set. Legend: N items, D features."""
+
+import numpy as np
+
+from tl_core.data.quality.spread import robust_z
+from tl_core.data.quality.values import CHECKS, NAMED, Check, Material, Suspicion
+from tl_core.data.quality.words import NOUNS, count
+from tl_core.types import Finding
+
+FAR = 4.0
+"""Robust deviations of the log distance, within the class and within the data set, from which an item is an outlier."""
+_SMALL = 10  # items of a class below which it says nothing about its own spread
+_SAMPLE = 1000  # items of a class that distances are measured to
+_NEAR = 5
+_CHUNK = 1024
+
+
+def class_distance(units_ND: np.ndarray, labels_N: np.ndarray, inside_N: np.ndarray) -> np.ndarray:
+    """Return the mean cosine distance of each item to the five nearest others of its class `[N]`.
+
+    The kNN outlier score of Angiulli and Pizzuti (2002), within classes. Of a class of more than 1,000 items a sample
+    of so many is searched. nan for items that take no part, and in classes of fewer than 10.
+    """
+    found = np.full(len(units_ND), np.nan)
+    random = np.random.default_rng(0)
+    for label in np.unique(labels_N[inside_N]).tolist():
+        rows = np.flatnonzero(inside_N & (labels_N == label))
+        if len(rows) < _SMALL:
+            continue
+        others = np.sort(random.permutation(rows)[:_SAMPLE])
+        for start in range(0, len(rows), _CHUNK):
+            part = rows[start : start + _CHUNK]
+            distance = 1 - units_ND[part] @ units_ND[others].T
+            distance[part[:, None] == others[None]] = np.inf
+            found[part] = np.partition(distance, _NEAR - 1, axis=1)[:, :_NEAR].mean(axis=1)
+    return found
+
+
+def find(material: Material) -> list[Suspicion]:
+    """Return the items that are far from their class and from everything else, the farthest first."""
+    assert material.features is not None
+    assert material.nearest is not None
+    dataset, inside = material.dataset, material.inside
+    near = material.nearest.distance[:, : min(_NEAR, max(1, int(inside.sum()) - 1))].mean(axis=1)
+    near[~np.isfinite(near)] = np.nan
+    everywhere = robust_z(np.log(near + 1e-6), inside, 0.05)
+    own = class_distance(material.features, dataset.labels, inside)
+    within = np.zeros(len(own))
+    for label in np.unique(dataset.labels[inside]).tolist():
+        mine = inside & (dataset.labels == label)
+        within[mine] = robust_z(np.log(own + 1e-6), mine, 0.05)[mine]
+    score = np.minimum(np.nan_to_num(within), np.nan_to_num(everywhere))
+    rows = np.flatnonzero(material.open("outlier") & (score > FAR))
+    if not len(rows):
+        return []
+    rows = rows[np.argsort(-score[rows], kind="stable")]
+    one, many = NOUNS[dataset.modality]
+    finding = Finding(
+        "info",
+        "outlier",
+        f"{count(len(rows), f'{one} is', f'{many} are')} unlike everything else, in the eyes of the model that looked "
+        "at your data. That is a hint, not a proof: a rare but good example looks the same.",
+        f"Look at the first few. Drop what does not belong in these data, such as a wrong file; keep what is rare "
+        f"but right. Nothing is dropped for you{', the list is the farthest first' if len(rows) > 1 else ''}.",
+        material.name(rows[:NAMED]),
+    )
+    worst = float(score[rows[0]])
+    return [Suspicion(finding, tuple(rows.tolist()), scores=tuple((score[rows] / worst).round(6).tolist()))]
+
+
+CHECKS.add("outliers", Check("outliers", "Items that are like nothing else", find, 60, ("features",)))

@@ -1,0 +1,127 @@
+"""The files of a source as one list, whatever they lie in."""
+
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+
+from tl_core.data.dataset import ReceiptLine
+from tl_core.errors import DataError
+
+MAX_FILE = 512 * 2**20
+"""Bytes of one file that are read into memory."""
+ARCHIVE_SUFFIXES = frozenset(
+    [".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar"]
+)
+_JUNK = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx"})
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file: its path as the source names it (POSIX, NFC), its size in bytes, and how to get its bytes."""
+
+    name: str
+    size: int
+    read: Callable[[], bytes]
+
+    @property
+    def suffix(self) -> str:
+        """Return the lower-case suffix, with its dot."""
+        return PurePosixPath(self.name).suffix.lower()
+
+
+@dataclass
+class Tree:
+    """The files of a source, its folders (empty ones included), and what was left out while listing them."""
+
+    entries: list[Entry] = field(default_factory=list)
+    folders: set[str] = field(default_factory=set)
+    lines: list[ReceiptLine] = field(default_factory=list)
+    junk: list[str] = field(default_factory=list)
+    _seen: set[str] = field(default_factory=set, repr=False)
+
+    def skip(self, item: str, reason: str) -> None:
+        """Write down that `item` was left out."""
+        self.lines.append(ReceiptLine(item, "skipped", reason))
+
+    def add_folder(self, path: str) -> None:
+        """Remember a folder, also where it is empty."""
+        if not climbs(path) and not is_junk(path):
+            self.folders.add(path.rstrip("/"))
+
+    def wants(self, path: str, problem: str = "") -> bool:
+        """Return whether a file is to be listed; where not, because of its path or its `problem`, write down why."""
+        if climbs(path):
+            self.skip(path, "its path leads out of the archive")
+        elif is_junk(path):
+            self.junk.append(path)
+        elif problem:
+            self.skip(path, problem)
+        elif path in self._seen:
+            self.skip(path, "a second file of the same name")
+        else:
+            self._seen.add(path)
+            return True
+        return False
+
+    def finish(self) -> "Tree":
+        """Put the files in order, and the junk in one line."""
+        self.entries.sort(key=lambda e: e.name)
+        if self.junk:
+            more = f" and {len(self.junk) - 1:,} more" if len(self.junk) > 1 else ""
+            self.skip(min(self.junk) + more, "a file that the operating system left behind, not data")
+        return self
+
+
+def is_junk(name: str) -> bool:
+    """Return whether a path is what systems and editors leave behind: hidden files, __MACOSX, Thumbs.db."""
+    return any(part.lower() in _JUNK or part.startswith(".") for part in PurePosixPath(name).parts)
+
+
+def climbs(path: str) -> bool:
+    """Return whether a path leads out of the folder that it is to lie in."""
+    parts = PurePosixPath(path).parts
+    return path.startswith("/") or ".." in parts or (len(path) > 1 and path[1] == ":" and path[0].isalpha())
+
+
+def check_size(size: int) -> None:
+    """Raise DataError, with the reason alone as its message, where a file is too large to be read."""
+    if size > MAX_FILE:
+        raise DataError(f"it is larger than {MAX_FILE // 2**20:,} MB")
+
+
+def readable(name: bytes) -> str:
+    """Return a path in whatever encoding it is written, different ones for different bytes, each part for itself."""
+    parts = [_decoded(part) for part in name.replace(b"\\", b"/").split(b"/")]
+    return unicodedata.normalize("NFC", "/".join(parts))
+
+
+def _decoded(part: bytes) -> str:
+    for encoding in ("utf-8", "cp1252"):
+        try:
+            return part.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return part.decode("latin-1")
+
+
+def strip_enclosing(names: list[str], depth: int) -> int:
+    """Return how many leading folders all names share, leaving at least `depth` parts to each.
+
+    `depth` 2 keeps a class folder and a file name.
+    """
+    parts = [PurePosixPath(name).parts for name in names]
+    shared = 0
+    while parts and all(len(p) > shared + depth for p in parts) and len({p[shared] for p in parts}) == 1:
+        shared += 1
+    return shared
+
+
+def without_enclosing(tree: Tree, entries: list[Entry], depth: int) -> list[Entry]:
+    """Return the entries with the folders that enclose them all taken off their names."""
+    shared = strip_enclosing([e.name for e in entries], depth)
+    if not shared:
+        return entries
+    prefix = "/".join(PurePosixPath(entries[0].name).parts[:shared]) + "/"
+    tree.folders = {f.removeprefix(prefix) for f in tree.folders if f.startswith(prefix)}
+    return [replace(e, name=e.name[len(prefix) :]) for e in entries]

@@ -1,0 +1,154 @@
+"""The check: everything that may be wrong with the items of a data set, found and kept as values."""
+
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from tl_core.data.dataset import Dataset
+from tl_core.data.languages import languages_of
+from tl_core.data.looks import looks_of
+from tl_core.data.quality.alike import alike_groups
+from tl_core.data.quality.nearest import Search, directions
+from tl_core.data.quality.report import QualityReport, write_quality
+from tl_core.data.quality.values import CHECKS, Material, run_checks
+from tl_core.jobs.effect import measure_effect
+from tl_core.jobs.job import Events, Job, counted, started
+from tl_core.runs.events import Progress, RunEnded, RunEvent
+
+if TYPE_CHECKING:
+    from tl_core.advice.values import ProbeReport
+
+BLOCK = 2048
+"""Items that are measured between two looks at whether the run is to stop."""
+Part = Generator[RunEvent, None, Material | None]
+"""Adds something to the material; None where the run was stopped on the way."""
+STOPPED = "Stopped before every check was made; what was measured of each item is kept for the next time."
+
+
+def run_check(job: Job) -> Events:
+    """Make every check, with those that need a model where the task names a backbone; a graphics card is never needed.
+
+    The probe's pass is made first where it is not there yet.
+    """
+    began, dataset, notes = perf_counter(), job.dataset(), list[str]()
+    yield started(job, dataset)
+    material = Material(dataset)
+    parts = [_looks] if dataset.modality == "image" else [_languages]
+    parts += [_features, _probabilities, measure_effect] if job.task.backbone else []
+    for part in parts:
+        added = yield from part(job, material, notes)
+        if added is None:
+            yield RunEnded("stopped", STOPPED)
+            return
+        material = added
+    yield Progress("looking for what is wrong", 0, 1)
+    made = tuple(
+        check.name
+        for check in CHECKS.values()
+        if check.fits(dataset) and all(material.has(need) for need in check.needs)
+    )
+    seconds = perf_counter() - began
+    report = QualityReport(
+        dataset.fingerprint, dataset.version, job.task.backbone, run_checks(material), made, tuple(notes), seconds
+    )
+    write_quality(job.workspace, dataset, report)
+    yield Progress("looking for what is wrong", 1, 1)
+    yield RunEnded("done", "The data are checked.")
+
+
+def _looks(job: Job, material: Material, notes: list[str]) -> Part:
+    return (yield from _kept(job, material, "looks", "looking at pictures"))
+
+
+def _languages(job: Job, material: Material, notes: list[str]) -> Part:
+    return (yield from _kept(job, material, "languages", "telling languages"))
+
+
+def _kept(job: Job, material: Material, name: Literal["looks", "languages"], stage: str) -> Part:
+    """Measure what is kept beside the manifest, a block of items at a time."""
+    dataset, measure = material.dataset, looks_of if name == "looks" else languages_of
+    found: list[np.ndarray] = []
+
+    def steps() -> Iterator[tuple[int, int]]:
+        total = len(dataset.items)
+        for start in range(0, total, BLOCK):
+            yield start, total
+            found.append(measure(dataset, np.arange(start, min(start + BLOCK, total))))
+        yield total, total
+
+    if not (yield from counted(job, stage, steps())):
+        return None
+    whole = np.concatenate(found)
+    return replace(material, looks=whole) if name == "looks" else replace(material, languages=whole)
+
+
+def _features(job: Job, material: Material, notes: list[str]) -> Part:
+    """Let the backbone see every item, and find the nearest of each."""
+    dataset, spec, store = material.dataset, job.spec, job.store()
+    if not (yield from counted(job, "features", store.probe(dataset, spec))):
+        return None
+    report = yield from _evidence(job, dataset)
+    features = store.features(dataset, spec, report.tap, report.pool)
+    units = directions(features, material.inside)
+    del features
+    search = Search(units, pd.factorize(dataset.items["digest"])[0], material.inside)
+    if not (yield from counted(job, "comparing items", search.steps())):
+        return None
+    if not search.exact:
+        notes.append("There are many items, so each was compared with those most like it, not with all others.")
+    return replace(material, features=units, nearest=search.found)
+
+
+def _evidence(job: Job, dataset: Dataset) -> Generator[RunEvent, None, "ProbeReport"]:
+    """Return which features serve the data set best, as the probe found, or finds now."""
+    from tl_core.advice.evidence import probe_report
+    from tl_core.advice.values import read_report, write_report
+
+    report = read_report(job.workspace, dataset, job.task.backbone)
+    if report is None:
+        yield Progress("comparing depths", 0, 1)
+        report = probe_report(dataset, job.spec, job.store())
+        write_report(job.workspace, report)
+        yield Progress("comparing depths", 1, 1)
+    return report
+
+
+def _probabilities(job: Job, material: Material, notes: list[str]) -> Part:
+    """Let heads that have not seen an item say which class it is of."""
+    from tl_core.advice.evidence import MIN_ITEMS, make_folds, units
+    from tl_core.advice.heldout import LEARN, HeldOut
+
+    dataset = material.dataset
+    report = yield from _evidence(job, dataset)
+    rows = dataset.rows("train", "validation")
+    fold = np.full(len(dataset.items), -3)
+    together = _joined(units(dataset, rows), material, rows)
+    fold[rows] = make_folds(np.unique(dataset.labels[rows], return_inverse=True)[1], together)
+    if (fold >= 0).sum() < MIN_ITEMS or len(np.unique(dataset.labels[fold >= 0])) < 2:
+        notes.append("There are too few items of each class to look for wrong labels.")
+        return material
+    fold[material.tested] = -2
+    if len(rows) > LEARN:
+        notes.append(f"Wrong labels were looked for by models that had learned from {LEARN:,} items each.")
+    features = job.store().features(dataset, job.spec, report.tap, report.pool)
+    held = HeldOut(features, dataset.targets, dataset.multilabel)
+    if not (yield from counted(job, "looking for wrong labels", held.steps(fold, report.l2))):
+        return None
+    return replace(material, probabilities=held.found)
+
+
+def _joined(unit: np.ndarray, material: Material, rows: np.ndarray) -> np.ndarray:
+    """Return units `[len(rows)]` where near copies share one too: no model learns from a version of what it tells."""
+    assert material.nearest is not None
+    alike = alike_groups(material.nearest, material.inside)[rows]
+    number = np.where(alike >= 0, alike, alike.max(initial=-1) + 1 + np.arange(len(rows)))
+    pairs = (np.ones(len(rows)), (unit, unit.max(initial=-1) + 1 + np.unique(number, return_inverse=True)[1]))
+    size = int(pairs[1][1].max(initial=-1)) + 1
+    joined = connected_components(coo_array(pairs, shape=(size, size)), directed=False)[1][unit]
+    return np.unique(joined, return_inverse=True)[1]

@@ -1,0 +1,34 @@
+"""What the decisions about items did, measured where a check has made everything that it needs."""
+
+from collections.abc import Generator
+
+import numpy as np
+
+from tl_core.data.quality.values import Material
+from tl_core.evaluation.effect import write_effect
+from tl_core.jobs.job import Job, counted
+from tl_core.runs.events import RunEvent
+
+
+def measure_effect(job: Job, material: Material, notes: list[str]) -> Generator[RunEvent, None, Material | None]:
+    """Measure and keep the effect of the decisions, and pass the material on; None where the run was stopped.
+
+    Needs the probe's report on the data set under its decisions. Nothing is measured where they change no item of
+    train or validation, or where there are too few items to judge by.
+    """
+    from tl_core.advice.evidence import MIN_ITEMS
+    from tl_core.advice.values import read_report
+    from tl_core.evaluation.correcting import Correcting
+
+    dataset = material.dataset
+    report = read_report(job.workspace, dataset, job.task.backbone) if dataset.decided else None
+    if report is None:
+        return material
+    features = job.store().features(dataset, job.spec, report.tap, report.pool)
+    measuring = Correcting(dataset, job.task.backbone, features, report.l2)
+    if measuring.changes and measuring.judged.sum() >= MIN_ITEMS and len(np.unique(measuring.classes)) > 1:
+        if not (yield from counted(job, "measuring what your decisions did", measuring.steps())):
+            return None
+        assert measuring.effect is not None
+        write_effect(job.workspace, dataset, measuring.effect)
+    return material
