@@ -150,12 +150,12 @@ def test_names_in_another_encoding(make_folder, workspace):
     assert open_dataset(workspace, dataset.fingerprint).receipt.taken == 5
 
 
-def test_a_file_that_is_too_large(make_folder, make_table, workspace, monkeypatch):
+def test_a_file_that_is_too_large(make_folder, workspace, monkeypatch):
     monkeypatch.setattr("tl_core.data.sources.tree.MAX_FILE", 2**20)
     dataset = import_data(make_folder({**TWO_CLASSES, "cats/large.png": bytes(2**20 + 1)}), workspace)
     assert reasons(dataset) == {"cats/large.png": "it is larger than 1 MB"}
     with pytest.raises(DataError, match=r"data\.csv cannot be read: it is larger than 1 MB"):
-        import_data(make_table(bytes(2**20 + 1)), workspace)
+        import_data(make_folder({"data.csv": bytes(2**20 + 1)}, "table"), workspace)
 
 
 def test_text_folders(make_folder, workspace):
@@ -343,7 +343,7 @@ def test_no_permission(make_folder, workspace, monkeypatch):
     ("name", "match"),
     [
         ("photo.jpg", "is a single picture"),
-        ("data.xlsx", "is a spreadsheet; save it as CSV first"),
+        ("data.ods", "is a spreadsheet of another kind; save it as XLSX or CSV"),
         ("data.7z", "another kind than zip and tar"),
         ("data.bin", "is neither an archive nor a table"),
     ],

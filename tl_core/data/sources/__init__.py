@@ -7,11 +7,12 @@ from tl_core.data.dataset import Dataset
 from tl_core.data.images import DEFAULT_LIMITS
 from tl_core.data.options import FIND_ALL, ImportOptions, Progress, silent
 from tl_core.data.samples import SAMPLES, Sample
-from tl_core.data.sources.archive import Entry, Tree, open_tree, read_bytes, read_whole, strip_enclosing
-from tl_core.data.sources.folders import TABLE_SUFFIXES, TEXT_SUFFIXES, class_folders, modality_of
-from tl_core.data.sources.grid import Grid, read_grid
+from tl_core.data.sources.archive import Entry, Tree, open_tree, strip_enclosing
+from tl_core.data.sources.folders import TEXT_SUFFIXES, class_folders, modality_of
+from tl_core.data.sources.kinds import table_name
 from tl_core.data.sources.store import Draft, store
-from tl_core.data.sources.table import TablePreview, preview_grid, table_items
+from tl_core.data.sources.table import TablePreview, preview_file, table_items
+from tl_core.data.sources.tables import TableFile, best_tables, entry_table, file_table
 from tl_core.data.sources.tar import is_tar
 from tl_core.data.sources.tree import ARCHIVE_SUFFIXES
 from tl_core.errors import DataError
@@ -30,7 +31,7 @@ __all__ = [
 
 SAMPLE_PREFIX = "sample:"
 _OTHER = {
-    **dict.fromkeys((".xlsx", ".xls", ".ods", ".numbers"), "is a spreadsheet; save it as CSV first"),
+    **dict.fromkeys((".xls", ".ods", ".numbers"), "is a spreadsheet of another kind; save it as XLSX or CSV"),
     **dict.fromkeys((".7z", ".rar", ".zst"), "is an archive of another kind than zip and tar"),
     **dict.fromkeys((".pdf", ".doc", ".docx", ".odt"), "is a document, not a collection of examples"),
     **dict.fromkeys((".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"), "is a single picture"),
@@ -54,16 +55,15 @@ def import_data(
         return store(sample.items(), draft, workspace, progress)
     path = source_path(source)
     if is_table(path):
-        grid = read_grid(read_bytes(path), path.name, options)
-        return _store_table(grid, path.name, _draft(path, "text", options), workspace, options, progress)
+        file = file_table(path, workspace.limits)
+        return _store_table(file, _draft(path, "text", options), workspace, options, progress)
     progress("Listing files", 0, 0)
     with open_tree(path, workspace.limits, workspace.folder("cache"), progress) as tree:
         table = only_table(tree)
         if table:
             draft = _draft(path, "text", options)
             draft.lines += [line for line in tree.lines if line.item != table.name]
-            grid = read_grid(read_whole(table), table.name, options)
-            return _store_table(grid, table.name, draft, workspace, options, progress)
+            return _store_table(entry_table(table, workspace.limits), draft, workspace, options, progress)
         modality = modality_of(tree)
         if modality is None:
             raise _nothing(tree, path.name)
@@ -84,10 +84,10 @@ def preview_table(
         return None
     path = source_path(str(path))
     if is_table(path):
-        return preview_grid(read_grid(read_bytes(path), path.name, options), options)
+        return preview_file(file_table(path, limits), options)
     with open_tree(path, limits) as tree:
         table = only_table(tree)
-        return preview_grid(read_grid(read_whole(table), table.name, options), options) if table else None
+        return preview_file(entry_table(table, limits), options) if table else None
 
 
 def list_datasets(workspace: Workspace) -> list[Dataset]:
@@ -128,10 +128,10 @@ def is_table(path: Path) -> bool:
     suffix = path.suffix.lower()
     if path.is_dir():
         return False
+    if table_name(path.name):
+        return True
     if suffix in _OTHER:
         raise DataError(f"{path.name} {_OTHER[suffix]}.", _WHAT)
-    if suffix in TABLE_SUFFIXES:
-        return True
     if suffix == ".zip" or zipfile.is_zipfile(path) or is_tar(path):
         return False
     if suffix == ".txt":
@@ -141,7 +141,7 @@ def is_table(path: Path) -> bool:
 
 def only_table(tree: Tree) -> Entry | None:
     """Return the one table of a tree without pictures or class folders of texts, None otherwise."""
-    tables = [e for e in tree.entries if e.suffix in TABLE_SUFFIXES]
+    tables = best_tables(tree.entries)
     texts = [e.name for e in tree.entries if e.suffix in TEXT_SUFFIXES]
     shared = strip_enclosing([*texts, *(e.name for e in tables)], 1)
     sorted_texts = any(name.count("/") > shared for name in texts)
@@ -150,7 +150,7 @@ def only_table(tree: Tree) -> Entry | None:
 
 def _nothing(tree: Tree, source: str) -> DataError:
     """Return why a tree without pictures and texts is no data set: it holds several tables, or nothing to read."""
-    tables = [e.name for e in tree.entries if e.suffix in TABLE_SUFFIXES]
+    tables = [e.name for e in best_tables(tree.entries)]
     if len(tables) > 1:
         named = ", ".join(tables[:3]) + (", ..." if len(tables) > 3 else "")
         hint = "Give one of them, or join them; a column named split can say train, validation or test."
@@ -165,12 +165,10 @@ def _nothing(tree: Tree, source: str) -> DataError:
 
 
 def _store_table(
-    grid: Grid, table: str, draft: Draft, workspace: Workspace, options: ImportOptions, progress: Progress
+    file: TableFile, draft: Draft, workspace: Workspace, options: ImportOptions, progress: Progress
 ) -> Dataset:
-    items, skipped, draft.text_column = table_items(grid, options, table)
-    for item, reason in skipped:
-        draft.skip(item, reason)
-    return store(items, draft, workspace, progress)
+    items, total = table_items(file, options, draft)
+    return store(items, draft, workspace, progress, total)
 
 
 def _draft(path: Path, modality: str, options: ImportOptions) -> Draft:
