@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import data_in, data_view, gallery, intake_view, projects, rail, receipt, session, split_view
+from ui import data_in, data_profile, data_view, gallery, intake_view, projects, rail, receipt, session, split_view
 from ui.heading import heading
 from ui.words import findings, tell
 
@@ -43,7 +43,8 @@ def chosen() -> None:
     with right:
         st.subheader("Classes", anchor=False)
         data_view.balance(dataset)
-        data_view.measures(found)
+        data_profile.effect(found)
+    data_profile.more(dataset, found)
     st.subheader("How it is split", anchor=False)
     split_view.draw(dataset)
     receipt.draw(dataset)

@@ -3,18 +3,16 @@
 import io
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 from PIL import Image
 
-from tl_core.backbones.packages import tokenizer_file
-from tl_core.backbones.spec import BACKBONES, TextInput
+from tl_core.backbones.reading import profile_for
+from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
 from tl_core.data.images import open_image
-from tl_core.data.profile import Profile, Quantiles, profile
-from tl_core.errors import BackboneError
+from tl_core.data.profile import Profile
 from ui import rail, session, theme
 from ui.words import tell
 
@@ -26,21 +24,15 @@ GAP = 6  # clear pixels around a thumbnail, because Streamlit sets images edge t
 
 def profile_of(dataset: Dataset) -> Profile:
     """Return the profile, computed once for each content, split and decisions."""
-    spec = session.backbone()
-    if not spec or not isinstance(spec.input, TextInput):
-        spec = next((each for each in BACKBONES.values() if each.ready and isinstance(each.input, TextInput)), None)
-    return _profile(dataset, dataset.version, spec.name if spec else "")
+    spec = session.backbone() if dataset.modality == "text" else None
+    receipt = dataset.receipt
+    told = (dataset.name, receipt.source, len(receipt.lines))
+    return _profile(dataset, dataset.version, told, spec.name if spec else "")
 
 
 @st.cache_data(show_spinner="Looking through your data", max_entries=16)
-def _profile(_dataset: Dataset, version: str, tokenizer: str) -> Profile:
-    spec = BACKBONES[tokenizer] if tokenizer and _dataset.modality == "text" else None
-    if spec and isinstance(spec.input, TextInput):
-        try:
-            return profile(_dataset, tokenizer_file(spec), spec.input.max_tokens)
-        except BackboneError:
-            pass
-    return profile(_dataset)
+def _profile(_dataset: Dataset, version: str, told: tuple[str, str, int], backbone: str) -> Profile:
+    return profile_for(_dataset, BACKBONES[backbone] if backbone else None)
 
 
 def overview(dataset: Dataset) -> None:
@@ -87,48 +79,6 @@ def balance(dataset: Dataset) -> None:
         st.caption(f"The {SHOWN_CLASSES} largest of {len(counts)} classes.")
 
 
-def measures(found: Profile) -> None:
-    """Draw how the sizes of the items spread, with the model's limit where there is one."""
-    alike = [spread for spread in found.sizes if spread.minimum == spread.maximum]
-    if found.modality == "image" and len(alike) == len(found.sizes) == 2:
-        st.caption(f"All pictures have {alike[0].median:,} × {alike[1].median:,} pixels.")
-        return
-    for spread in found.sizes:
-        if spread in alike or (spread.unit == "characters" and len(found.sizes) > 1):
-            continue
-        limit = found.max_tokens if spread.unit == "tokens" else 0
-        _box(spread, limit)
-
-
-def _box(spread: Quantiles, limit: int) -> None:
-    figure = go.Figure(
-        go.Box(
-            lowerfence=[spread.minimum],
-            q1=[spread.low],
-            median=[spread.median],
-            q3=[spread.high],
-            upperfence=[min(spread.maximum, spread.high * 4)],
-            y=[""],
-            orientation="h",
-            width=0.5,
-            line={"color": theme.shade(theme.BRAND), "width": 1.6},
-            hoverinfo="x",
-        )
-    )
-    if limit:
-        figure.add_vline(x=limit, line={"color": theme.shade(theme.MUTED), "dash": "dot"})
-        figure.add_annotation(x=limit, y=1.0, yref="paper", yanchor="bottom", text="limit", showarrow=False)
-    title = f"{spread.name} ({spread.unit})"
-    figure.update_layout(
-        height=120, margin={"l": 0, "r": 10, "t": 18, "b": 0}, xaxis={"title": title}, dragmode=False, showlegend=False
-    )
-    alt = (
-        f"{title}: half of the items below {spread.median:,}, nine tenths between {spread.low:,} and {spread.high:,}, "
-        f"the largest {spread.maximum:,}."
-    )
-    st.plotly_chart(figure, key=f"data_box_{spread.name}", config={"displayModeBar": False}, alt=alt)
-
-
 @st.cache_data(show_spinner=False, max_entries=2000)
 def thumbnail(path: str) -> bytes:
     """Return a small square PNG of an image file; tiny pictures are enlarged without blurring."""
@@ -148,9 +98,8 @@ def thumbnail(path: str) -> bytes:
 
 def split_counts(dataset: Dataset) -> pd.DataFrame:
     """Return the number of items by class (rows) and split (columns)."""
-    names = np.array(dataset.classes, dtype=object)
-    table = pd.crosstab(names[dataset.labels], dataset.splits)
-    return table.reindex(index=list(dataset.classes), columns=list(SPLITS), fill_value=0)
+    classes = profile_of(dataset).classes
+    return pd.DataFrame({s: [getattr(c, s) for c in classes] for s in SPLITS}, index=[c.name for c in classes])
 
 
 def split_colours() -> tuple[str, str, str]:

@@ -174,6 +174,7 @@ def test_a_damaged_header_in_the_middle_does_not_end_the_archive_silently(make_t
         (gzip.compress(of({"cats/x.zip": b"PK"})), "holds another archive, cats/x.zip"),
         (gzip.compress(of({"cats/x.bin": b"..."})), "nothing in data.tar.gz that can be read"),
     ],
+    ids=["empty", "text", "packed nothing", "packed text", "cut off", "no files", "archive", "unknown files"],
 )
 def test_what_is_no_data_is_said_in_one_sentence(content, message, make_tar, workspace):
     with pytest.raises(DataError, match=message) as error:

@@ -8,7 +8,7 @@ from tl_core.data.profile import Profile, profile
 from tl_core.errors import BackboneError
 
 
-def describe(dataset: Dataset, spec: BackboneSpec | None = None, progress: Progress = silent) -> Profile:
+def profile_for(dataset: Dataset, spec: BackboneSpec | None = None, progress: Progress = silent) -> Profile:
     """Return the profile, of texts with the tokens of `spec`, or of the first text backbone that is ready.
 
     Where that has no tokenizer at hand, it is the profile without tokens.

@@ -34,14 +34,9 @@ def open_pool(source: str, modality: Modality, workspace: Workspace, console: Co
 
 def describe(dataset: "Dataset", spec: BackboneSpec | None = None) -> "Profile":
     """Return the profile, with lengths in the tokens of a text backbone."""
-    from tl_core.backbones.packages import tokenizer_file
-    from tl_core.backbones.spec import TextInput
-    from tl_core.data.profile import profile
+    from tl_core.backbones.reading import profile_for
 
-    spec = spec or BACKBONES[default_backbone(dataset.modality)[0]]
-    if isinstance(spec.input, TextInput):
-        return profile(dataset, tokenizer_file(spec), spec.input.max_tokens)
-    return profile(dataset)
+    return profile_for(dataset, spec or BACKBONES[default_backbone(dataset.modality)[0]])
 
 
 def usable_profile(dataset: "Dataset", spec: BackboneSpec | None = None) -> "Profile":

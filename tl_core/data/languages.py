@@ -17,6 +17,7 @@ SURE = 0.5
 """The probability from which it is told."""
 _READ = 400  # characters of a text
 _CHUNK = 1000
+_OPEN = 255  # not told yet; languages are kept as their places in a list, a byte each
 _NAMES = """ace Acehnese,af Afrikaans,am Amharic,an Aragonese,ar Arabic,ary Moroccan Arabic,arz Egyptian Arabic,
 as Assamese,az Azerbaijani,ba Bashkir,bcl Bikol,be Belarusian,bg Bulgarian,bn Bengali,br Breton,bs Bosnian,ca Catalan,
 crh Crimean Tatar,cs Czech,cy Welsh,da Danish,de German,dz Dzongkha,el Greek,en English,eo Esperanto,es Spanish,
@@ -58,20 +59,22 @@ def languages_of(dataset: Dataset, rows: np.ndarray, progress: Progress = silent
     What was told once is kept beside the manifest, also where `progress` ends the work by raising.
     """
     kept = dataset.folder / "languages.npz"
-    codes = np.full(len(dataset.items), "?", dtype="U3")
+    order = np.array(["", *LANGUAGES])
+    known = np.full(len(dataset.items), _OPEN, dtype=np.uint8)
     if kept.is_file():
         with np.load(kept) as stored:
-            codes = stored["codes"]
-    missing = rows[codes[rows] == "?"]
+            order, known = stored["order"], stored["known"]
+    place = {code: i for i, code in enumerate(order.tolist())}
+    missing = rows[known[rows] == _OPEN]
     texts = dataset.items["text"].iloc[missing]
     try:
         for start in range(0, len(missing), _CHUNK):
             progress("Telling languages", start, len(missing))
             chunk = texts.iloc[start : start + _CHUNK].tolist()
-            codes[missing[start : start + _CHUNK]] = [language(text) for text in chunk]
+            known[missing[start : start + _CHUNK]] = [place[language(text)] for text in chunk]
     finally:
-        if (codes[missing] != "?").any():
+        if (known[missing] != _OPEN).any():
             buffer = io.BytesIO()
-            np.savez_compressed(buffer, codes=codes)
+            np.savez(buffer, order=order, known=known)
             write_bytes(kept, buffer.getvalue())
-    return codes[rows]
+    return order[known[rows]]
