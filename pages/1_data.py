@@ -2,7 +2,19 @@
 
 import streamlit as st
 
-from ui import data_in, data_profile, data_view, gallery, intake_view, projects, rail, receipt, session, split_view
+from ui import (
+    beside,
+    data_in,
+    data_profile,
+    data_view,
+    gallery,
+    intake_view,
+    projects,
+    rail,
+    receipt,
+    session,
+    split_view,
+)
 from ui.heading import heading
 from ui.words import findings, tell
 
@@ -48,6 +60,7 @@ def chosen() -> None:
     st.subheader("How it is split", anchor=False)
     split_view.draw(dataset)
     receipt.draw(dataset)
+    beside.draw(dataset)
 
 
 if session.dataset() is None or st.session_state.get(data_in.CHOOSING) or intake_view.pending():

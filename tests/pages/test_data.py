@@ -10,10 +10,12 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Selectbox
 
 from tests.pages.conftest import csv_bytes, said, upload, zip_bytes
-from tl_core import intake
+from tl_core import importer, intake
 from tl_core.data.dataset import Dataset
 from tl_core.data.sources import list_datasets
-from tl_core.workspace import Workspace
+from tl_core.errors import DataError
+from tl_core.types import load
+from tl_core.workspace import Workspace, read_json
 from ui import gallery, intake_view, receipt, session
 
 
@@ -333,3 +335,84 @@ def test_what_nothing_needs_can_be_thrown_away(app: AppTest, workspace: Workspac
     assert f"data_throw_{animals}" not in [button.key for button in app.button]
     app.button(key=f"data_throw_{flowers}").click().run()
     assert [each.fingerprint for each in list_datasets(workspace)] == [animals]
+
+
+def test_the_split_can_be_made_by_time_and_without_look_alikes(app: AppTest, workspace: Workspace) -> None:
+    lines = "".join(
+        f"a letter about the garden {i},{'ab'[i % 2]},2024-{1 + i // 5:02d}-{1 + i % 5:02d}\n" for i in range(60)
+    )
+    upload(app, "letters.csv", b"text,label,date\n" + lines.encode())
+    app.button(key="data_offer_time_column").click().run()
+    app.button(key="data_import").click().run()
+    app.toggle(key="data_by_time").set_value(True)
+    app.toggle(key="data_keep_near").set_value(False)
+    app.button(key="data_split_apply").click().run()
+    (dataset,) = list_datasets(workspace)
+    assert (dataset.split.by, dataset.split.keep_near) == ("time", False)
+    times = dataset.items["time"].to_numpy()
+    assert times[dataset.splits == "train"].max() < times[dataset.splits == "test"].min()
+    assert "The latest items are the test" in said(app)
+
+
+def test_without_dates_there_is_no_split_by_time(app: AppTest) -> None:
+    upload(app, "flowers.zip", zip_bytes())
+    assert app.toggle(key="data_by_time").disabled
+    assert "look-alikes always stay on the same side" in said(app)
+
+
+def test_a_second_data_set_stands_beside_the_first(app: AppTest, workspace: Workspace) -> None:
+    upload(app, "flowers.zip", zip_bytes())
+    first = session_of(workspace).dataset
+    upload(app, "new ones.zip", zip_bytes(5, ("anything",)), "beside_target")
+    assert not app.error
+    pool = session_of(workspace).target
+    assert pool not in ("", first)
+    assert session_of(workspace).dataset == first
+    assert list(workspace.folder("uploads").rglob("*.zip")) == []
+    app.button(key="beside_target_remove").click().run()
+    assert session_of(workspace).target == ""
+    app.selectbox(key="beside_target_known").set_value(pool).run()
+    assert session_of(workspace).target == pool
+    app.get("button_group")[0].set_value("source").run()
+    upload(app, "others.zip", zip_bytes(7, ("x", "y")), "beside_source")
+    assert len(list_datasets(workspace)) == 3
+    assert session_of(workspace).source not in ("", first, pool)
+
+
+def test_what_does_not_fit_is_not_put_beside(app: AppTest, workspace: Workspace) -> None:
+    upload(app, "flowers.zip", zip_bytes())
+    upload(app, "letters.csv", csv_bytes(), "beside_target")
+    assert "CSV" in app.error[0].value or "picture" in app.error[0].value or "image" in app.error[0].value
+    assert session_of(workspace).target == ""
+    app.button(key="beside_target_away").click().run()
+    assert not app.error
+    app.get("button_group")[0].set_value("source").run()
+    upload(app, "flowers.zip", zip_bytes(), "beside_source")
+    assert "already" in app.error[0].value
+    assert session_of(workspace).source == ""
+
+
+def session_of(workspace: Workspace) -> session.Session:
+    """The newest project as it lies on disk."""
+    drafts = sorted(workspace.folder("projects").glob("*.json"), key=lambda path: path.stat().st_mtime)
+    return load(session.Session, read_json(drafts[-1]))
+
+
+def test_the_hub_is_asked_by_name_and_configuration(
+    app: AppTest, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def refuse(source: str, *more: object) -> None:
+        asked.append(source)
+        raise DataError("The hub cannot be reached.", "Check the connection.")
+
+    monkeypatch.setattr(importer, "preview_table", lambda source, *more: None)
+    monkeypatch.setattr(importer, "import_data", refuse)
+    app.run()
+    assert "downloads the data set" in said(app)
+    app.text_input(key="data_hub").input("owner/flowers")
+    app.text_input(key="data_hub_part").input("small")
+    app.button(key="data_hub_open").click().run()
+    assert asked == ["hub:owner/flowers:small"]
+    assert "cannot be reached" in app.error[0].value
