@@ -7,6 +7,7 @@ from ui import (
     data_in,
     data_profile,
     data_view,
+    decisions,
     gallery,
     intake_view,
     projects,
@@ -16,7 +17,7 @@ from ui import (
     split_view,
 )
 from ui.heading import heading
-from ui.words import findings, tell
+from ui.words import tell
 
 
 def welcome() -> None:
@@ -45,7 +46,7 @@ def chosen() -> None:
             st.rerun()
     found = data_view.profile_of(dataset)
     data_view.overview(dataset)
-    findings(found.findings)
+    decisions.draw(dataset, found.findings)
     if found.blocking:
         rail.block("This data cannot be learned from yet. See above what to do.")
     left, right = st.columns([3, 2], gap="large")

@@ -1,5 +1,7 @@
 """Results: how good the model is, where it errs, and what transfer was worth."""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from tl_core.evaluation.report import errors
@@ -66,6 +68,8 @@ def draw(run: RunState, report: Report) -> None:
     """Draw the whole page for a run that was measured."""
     st.caption(f"{running.title(run)} · {running.strategy_title(report.plan.strategy)}")
     results.headline(report)
+    if dataset := session.open_dataset(report.fingerprint):
+        results.looks_caption(replace(dataset, split=run.task.split))
     words.findings(report.findings)
     st.header("What transfer was worth", anchor=False)
     results_compare.draw(run, report)

@@ -151,6 +151,18 @@ def test_the_prefix_cache_benchmark_tells_its_result():
     assert 0 < line["low"] <= line["ratio"] <= line["high"]
 
 
+def test_the_intake_benchmark_tells_its_result():
+    command = "benchmarks.intake --sizes 20 60"
+    done = subprocess.run([sys.executable, "-m", *command.split()], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    line = json.loads(done.stdout.splitlines()[-1])
+    assert 0 < line["low"] <= line["ratio"] <= line["high"]
+    assert line["ratio"] == max(line["texts_ratio"], line["pictures_ratio"])
+    for kind in ("texts", "pictures"):
+        assert set(line[f"{kind}_peak_mb"]) == {"20", "60"}
+        assert all(50 < peak < 2000 for peak in line[f"{kind}_peak_mb"].values())
+
+
 @pytest.mark.parametrize(("package", "name"), PEERS.items())
 def test_a_missing_peer_is_said_in_one_sentence(package, name):
     hidden = f"import sys; sys.modules[{package!r}] = None; sys.argv = ['x']; import runpy; "

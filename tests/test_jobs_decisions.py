@@ -77,11 +77,16 @@ def test_a_bundle_is_measured_again_on_the_items_it_was_measured_on(workspace, d
     again = evaluate_bundle(load_bundle(bundle_folder(folder)), later)
     assert np.isclose(again["accuracy"]["value"], read_report(folder).accuracy.value)
     assert again["accuracy"]["n"] == len(decided.rows("test")) < len(later.rows("test"))
+    card = (bundle_folder(folder) / "README.md").read_text()
+    assert f"{len(decided.items) - 2} items," in card
+    assert "2 items of the source left out, 1 item labelled anew." in card
 
 
 def test_a_bundle_of_undecided_data_says_nothing_of_decisions(workspace, tiny_images, tiny_backbones):
     run_id, _ = run(workspace, task_of(tiny_images, tiny_backbones[0]))
-    assert "decisions" not in read_json(bundle_folder(RunStore(workspace).folder(run_id)) / "config.json")
+    bundle = bundle_folder(RunStore(workspace).folder(run_id))
+    assert "decisions" not in read_json(bundle / "config.json")
+    assert "left out" not in (bundle / "README.md").read_text()
 
 
 def test_a_check_measures_what_the_decisions_did_and_keeps_it(workspace, decided, tiny_images, tiny_backbones):

@@ -1,6 +1,7 @@
 """`python -m tl_core.importer FOLDER`: do one import in a process of its own, and tell its folder how far it is."""
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from tl_core import intake
+from tl_core.backbones.reading import profile_for
 from tl_core.data.dataset import Dataset
 from tl_core.data.options import Progress
 from tl_core.data.pool import import_pool
@@ -62,7 +64,17 @@ def _asks(ask: Ask, workspace: Workspace, folder: Path) -> bool:
 def _import(ask: Ask, workspace: Workspace, progress: Progress) -> Dataset:
     if ask.role == "target":
         return import_pool(ask.source, ask.modality, workspace, progress)
-    return import_data(ask.source, workspace, ask.options, progress)
+    known = {folder.name for folder in workspace.folder("datasets").iterdir()}
+    dataset = import_data(ask.source, workspace, ask.options, progress)
+    try:
+        profile_for(dataset, progress=progress)  # kept, so that the page that shows it does not wait
+    except Exception:
+        traceback.print_exc()
+    except SystemExit:
+        if dataset.fingerprint not in known:
+            shutil.rmtree(dataset.folder, ignore_errors=True)
+        raise
+    return dataset
 
 
 def _teller(folder: Path) -> Progress:

@@ -22,6 +22,7 @@ class Limits:
 
     members: int = 200_000
     unpacked: int = 8 * 2**30
+    download: int = 4 * 2**30
     ratio: float = 200.0
     pixels: int = 120_000_000
     cell: int = 1_000_000  # characters of one text

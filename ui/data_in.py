@@ -7,12 +7,12 @@ import streamlit as st
 from tl_core import intake
 from tl_core.data.options import ImportOptions
 from tl_core.data.samples import SAMPLES, Sample
+from tl_core.data.sources.hub import HUB_PREFIX, is_hub
 from tl_core.intake import Intake
 from ui import intake_view, rail, session, shelf, uploads
 from ui.brand import ASSETS
 
 CHOOSING = "data_choosing"
-HUB = "hub:"
 ARRANGE = """
 **Pictures**: one folder per class, zipped or as it is. `train`, `validation` and `test` folders are used where you
 have them.
@@ -86,8 +86,8 @@ def from_the_hub() -> None:
             help="Some data sets come in several forms; leave this empty for the usual one.",
         ).strip()  # fmt: skip
         if st.form_submit_button("Download", icon=":material/download:", key="data_hub_open") and name:
-            address = name.startswith("https://") or name.startswith(HUB)
-            intake_view.start(name if address else f"{HUB}{name}:{part}" if part else f"{HUB}{name}")
+            address = is_hub(name)
+            intake_view.start(name if address else f"{HUB_PREFIX}{name}:{part}" if part else HUB_PREFIX + name)
 
 
 def samples() -> None:

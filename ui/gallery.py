@@ -70,20 +70,20 @@ def _section(dataset: Dataset) -> None:
 
 
 def _pictures(dataset: Dataset, shown: Shown) -> None:
-    paths = dataset.items["path"].to_numpy()
+    paths = dataset.items["path"]
     for name, rows in shown.rows.items():
         if len(shown.rows) > 1:
             st.caption(tell(name))
-        pictures = [thumbnail(str(dataset.folder / path)) for path in paths[rows]]
+        pictures = [thumbnail(str(dataset.folder / path)) for path in paths.iloc[rows]]
         if pictures:
             width = THUMB if len(shown.rows) < 5 else THUMB * 2 // 3
             st.image(pictures, width=width, alt=[f"Example of {name}"] * len(pictures))
 
 
 def _texts(dataset: Dataset, shown: Shown) -> None:
-    texts = dataset.items["text"].to_numpy()
+    texts = dataset.items["text"]
     with st.container(gap="small", key="data_texts"):
         for name, rows in shown.rows.items():
             for row in rows:
-                text = shorten(" ".join(str(texts[row])[:1000].split()), LETTERS)
+                text = shorten(" ".join(str(texts.iloc[row])[:1000].split()), LETTERS)
                 st.markdown(f":violet-badge[{tell(name)}] :small[{tell(text)}]")

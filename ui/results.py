@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from tl_core.data.dataset import Dataset
+from tl_core.data.looked import looked
 from tl_core.evaluation import saved
 from tl_core.evaluation.saved import REPORT
 from tl_core.evaluation.values import Prediction, Report
@@ -66,6 +67,14 @@ def headline(report: Report) -> None:
     with cells[2], st.container(border=True, height="stretch"):
         st.metric("Guessing", f"{_guess(report):.1%}", help="Always saying the class that is most frequent.")
         st.caption("what always saying the most frequent class would get")
+
+
+def looks_caption(dataset: Dataset) -> None:
+    """Say how often the test items of a data set were looked at, where they were."""
+    n, finding = looked(dataset)
+    if n:
+        text = finding.message if finding else f"The test items were looked at {'once' if n == 1 else f'{n:,} times'}."
+        st.caption(f":material/visibility: {text}", help="Each model that is measured on them is one look.")
 
 
 def _guess(report: Report) -> float:

@@ -142,7 +142,7 @@ def backbone() -> BackboneSpec | None:
     return next((spec for spec in BACKBONES.values() if spec.name == chosen), None)
 
 
-@st.cache_resource(show_spinner=False, max_entries=8)
+@st.cache_resource(show_spinner=False, max_entries=3)  # a million texts take 0.8 GB
 def _open(folder: str, version: int, decided: int) -> Dataset:
     return Dataset.open(Path(folder))
 

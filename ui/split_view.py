@@ -7,7 +7,10 @@ import streamlit as st
 
 from tl_core.data.dataset import Dataset
 from tl_core.data.split import time_findings
+from tl_core.evaluation.inflation import read_honest
+from ui import session
 from ui.data_view import SPLITS, split_counts
+from ui.results import looks_caption
 from ui.words import findings
 
 
@@ -23,6 +26,11 @@ def draw(dataset: Dataset) -> None:
                       delta_arrow="off", border=True)  # fmt: skip
     st.caption(" ".join(_rules(dataset)))
     findings(time_findings(dataset.items, dataset.split))
+    looks_caption(dataset)
+    spec = session.backbone()
+    score = read_honest(session.workspace(), dataset, spec.name) if spec else None
+    if score:
+        st.caption(f":material/content_copy: {score.sentence}")
     with st.expander("Change the split", icon=":material/tune:", key="data_split_edit"):
         _form(dataset, counts)
 

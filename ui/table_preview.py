@@ -51,7 +51,7 @@ def as_read(found: TablePreview) -> ImportOptions:
 
 def draw(found: TablePreview, asked: ImportOptions, key: str) -> tuple[ImportOptions, bool]:
     """Draw a preview; return what is chosen, and whether that is enough to import it."""
-    turn = f"{key}_{crc32(repr((found.columns, found.label_columns, found.separator)).encode()):x}"
+    turn = f"{key}_{crc32(repr((found.columns, as_read(found))).encode()):x}"
     chosen = replace(as_read(found), name=asked.name)
     chosen = _columns(found, chosen, f"{key}_columns", turn)
     st.dataframe(

@@ -112,6 +112,12 @@ def test_confirming_what_waits_leaves_nothing_waiting(decisions, before):
     assert waiting([*decisions, *confirmed], before) == ()
 
 
+def test_an_item_of_test_that_is_kept_waits_for_nothing():
+    asked = [Decision("drop", (6, 7)), Decision("relabel", (0,), "bee"), Decision("keep", (6, 0))]
+    assert waiting(asked, SPLITS) == (Decision("drop", (7,)),)
+    assert digest(asked, SPLITS) == digest(asked[:2], SPLITS)
+
+
 def test_several_labels_an_item_are_given_as_a_set():
     targets = np.eye(3, dtype=np.float32)[LABELS]
     decided = [Decision("relabel", (0, 1), ("bee", "cat")), Decision("relabel", (2,), ())]

@@ -71,7 +71,7 @@ def test_items_may_come_one_by_one(workspace):
     assert len(dataset.items) == 5
     assert told[0] == ("Reading texts", 0, 7)
     assert ("Reading texts", 5, 5) in told
-    assert told[-1] == ("Writing the list of items", 5, 5)
+    assert ("Writing the list of items", 5, 5) in told
     assert dataset.fingerprint == put(list(notes()), workspace).fingerprint
 
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from tl_core.advice.linear import Held, cross_validate
 from tl_core.advice.values import Pool, ProbeReport, TapScore, split_key
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
+from tl_core.data.near import near_ties
+from tl_core.data.split import together
 from tl_core.types import Estimate, Finding
 
 RANK_ROWS = 1500
@@ -43,16 +43,8 @@ class Choice:
 
 
 def units(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
-    """Return a unit number for each row: identical items, and items of one group, share a unit."""
-    items = dataset.items.iloc[rows]
-    digest = items["digest"].factorize()[0]
-    group = items["group"].fillna("").to_numpy(dtype=object)
-    keyed = np.where(group == "", [f"row {row}" for row in rows], [f"group {name}" for name in group])
-    names = np.unique(keyed, return_inverse=True)[1]
-    n, edges = len(rows), np.arange(len(rows))
-    ends = (np.concatenate([edges, edges]), np.concatenate([n + digest, 2 * n + names]))
-    graph = coo_matrix((np.ones(2 * n), ends), shape=(3 * n, 3 * n))
-    return np.unique(connected_components(graph, directed=False)[1][:n], return_inverse=True)[1]
+    """Return a unit number for each row: what the split keeps together shares a unit."""
+    return np.unique(together(dataset.items, near_ties(dataset))[rows], return_inverse=True)[1]
 
 
 def make_folds(y_N: np.ndarray, unit_N: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -171,7 +163,7 @@ def weigh(every: Sequence[Depth], y_N: np.ndarray, unit_N: np.ndarray) -> Weighe
     Many rows: the depths are ranked on RANK_ROWS of them, then the last and the best other are weighed on up to
     FINAL_ROWS. The accuracy is that of the whole procedure: for each fold, depth and strength are chosen on the others.
     """
-    few = _sample(y_N, unit_N, RANK_ROWS)
+    few = sample(y_N, unit_N, RANK_ROWS)
     fold = make_folds(y_N[few], unit_N[few])
     held = [cross_validate(one.features[few], y_N[few], fold) for one in every]
     choice = choose(held, fold >= 0)
@@ -180,7 +172,7 @@ def weigh(every: Sequence[Depth], y_N: np.ndarray, unit_N: np.ndarray) -> Weighe
     if len(few) == len(y_N):
         return Weighed(tuple(scores), every[choice.tap].tap, _honest(held, fold))
     finalists = sorted({choice.tap, last})
-    many = _sample(y_N, unit_N, FINAL_ROWS)
+    many = sample(y_N, unit_N, FINAL_ROWS)
     fold = make_folds(y_N[many], unit_N[many])
     final = [cross_validate(every[tap].features[many], y_N[many], fold) for tap in finalists]
     for tap, result in zip(finalists, final, strict=True):
@@ -210,7 +202,7 @@ def _honest(held: Sequence[Held], fold_N: np.ndarray) -> Estimate:
     return Estimate(share, max(0.0, float(middle - half)), min(1.0, float(middle + half)), n, method)
 
 
-def _sample(y_N: np.ndarray, unit_N: np.ndarray, count: int) -> np.ndarray:
+def sample(y_N: np.ndarray, unit_N: np.ndarray, count: int) -> np.ndarray:
     """Return about `count` rows, whole units, each class in its share and with two units where it has them."""
     if len(y_N) <= count:
         return np.arange(len(y_N))

@@ -19,9 +19,9 @@ def open_data(source: str, workspace: Workspace, console: Console) -> "Dataset":
     from tl_core.data.sources import import_data
 
     dataset = import_data(source, workspace, progress=console.stage)
-    skipped = sum(line.action == "skipped" for line in dataset.receipt.lines)
+    skipped = dataset.receipt.skipped
     if skipped:
-        console.note(f"{skipped} of the source's items were skipped; `profile` says which and why.")
+        console.note(f"{skipped:,} of the source's items were skipped; `profile` says which and why.")
     return dataset
 
 

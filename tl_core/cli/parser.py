@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from tl_core.errors import UsageError
 
-DATA = "a zip, a folder, a CSV or TSV file, or sample:NAME"
+DATA = "a zip or tar archive, a folder, a table, hub:OWNER/NAME, or sample:NAME"
 COMMANDS = {
     "samples": "list the ready samples",
     "profile": "what is in a data set, and what to look out for",

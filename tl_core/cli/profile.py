@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     if card:
         write_bytes(card, data_card(dataset, profile).encode())
     if arguments.json:
-        console.json({**dump(profile), "receipt": dump(dataset.receipt)})
+        console.json({**dump(profile), "receipt": dump(dataset.whole_receipt())})
     else:
         _print(dataset, profile, console)
     return 0
@@ -66,9 +66,10 @@ def _print(dataset: "Dataset", profile: "Profile", console: Console) -> None:
     for finding in profile.findings:
         console.line(f"{finding.level:4}  {finding.message} {finding.hint}".rstrip())
     lines = dataset.receipt.lines
+    count = dataset.receipt.skipped + dataset.receipt.converted
     if lines:
-        console.line(f"\nTaken {dataset.receipt.taken:,}; not simply taken {len(lines):,}:")
+        console.line(f"\nTaken {dataset.receipt.taken:,}; not simply taken {count:,}:")
     for line in lines[:SHOWN]:
         console.line(f"  {line.action}  {line.item}: {line.reason}")
     if len(lines) > SHOWN:
-        console.line(f"  and {len(lines) - SHOWN:,} more (all of them with --json)")
+        console.line(f"  and {max(count, len(lines)) - SHOWN:,} more (all of them with --json)")

@@ -122,16 +122,15 @@ def _collection(dataset: Dataset, profile: Profile, sample: Sample | None) -> It
 
 
 def _preparation(dataset: Dataset, profile: Profile) -> Iterator[str]:
-    lines = dataset.receipt.lines
     yield "## Preprocessing, cleaning, labelling"
-    if not lines:
+    if not dataset.receipt.lines:
         yield f"All {dataset.receipt.taken:,} items were taken as they are."
     else:
         yield (
             f"{dataset.receipt.taken:,} items were taken; {profile.skipped:,} were left out, and "
             f"{profile.converted:,} were changed to be usable."
         )
-        reasons = Counter((line.action, line.reason) for line in lines).most_common(_REASONS)
+        reasons = Counter((line.action, line.reason) for line in dataset.receipt_lines()).most_common(_REASONS)
         yield _table(("what", "why", "items"), [(action, why, f"{n:,}") for (action, why), n in reasons])
     yield _decided(dataset.decisions)
     yield "\n\n".join(_split(dataset, profile))

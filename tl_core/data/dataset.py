@@ -15,6 +15,7 @@ import pandas as pd
 
 from tl_core.data import decision_log
 from tl_core.data.decisions import OUT, Decision, apply_labels, apply_splits, check, digest, waiting
+from tl_core.data.near import near_ties
 from tl_core.data.split import SplitSpec, assign
 from tl_core.errors import DataError
 from tl_core.types import Modality, dump, load
@@ -105,7 +106,7 @@ class Dataset:
     @cached_property
     def source_splits(self) -> np.ndarray:
         """Split names `[N]` before decisions: "train", "validation" or "test"."""
-        return assign(self.items, self.split)
+        return assign(self.items, self.split, near_ties(self))
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -170,6 +171,10 @@ class Dataset:
         with open(self.folder / RECEIPT, encoding="utf-8", newline="") as file:
             for item, action, reason in csv.reader(file):
                 yield ReceiptLine(item, "skipped" if action == "skipped" else "converted", reason)
+
+    def whole_receipt(self) -> Receipt:
+        """Return the receipt with every line in memory."""
+        return Receipt(self.receipt.source, self.receipt.taken, tuple(self.receipt_lines()))
 
     def rows(self, *splits: str) -> np.ndarray:
         """Return the row numbers of the given splits, ascending."""

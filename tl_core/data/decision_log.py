@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,16 @@ class Entry:
 
 def history(folder: Path) -> tuple[Entry, ...]:
     """Return everything that was ever decided about the data set in `folder`, the first first."""
+    try:
+        about = (folder / LOG).stat()
+    except OSError:
+        return ()
+    return _history(folder, about.st_size, about.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _history(folder: Path, size: int, time_ns: int) -> tuple[Entry, ...]:
+    """Read the log once for each state of its file: a page asks for it at every turn."""
     entries: dict[int, Entry] = {}
     for number, line in enumerate(_lines(folder / LOG)):
         if "undo" in line:
@@ -88,12 +99,8 @@ def read_state(folder: Path, name: str) -> tuple[Decision, ...]:
 
 def _lines(path: Path) -> list[dict[str, Any]]:
     """Read the log; a line that a crash cut off counts as an empty one, so that the numbers of the others stay."""
-    try:
-        raw = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return []
     found: list[dict[str, Any]] = []
-    for line in raw:
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]:
         try:
             found.append(json.loads(line))
         except ValueError:

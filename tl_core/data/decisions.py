@@ -21,9 +21,10 @@ _DIGITS = 12  # of a digest
 class Decision:
     """One thing that was decided about the items `rows` (row numbers of the manifest).
 
-    "drop" leaves them out of every split, "relabel" gives them `label`, "keep" says that they are right as they are,
-    and "together" puts them in one split. `label` is a class, or a tuple of classes where items may have several
-    (an empty one: none of them). `code` names the finding that it answers, `when` is in seconds since 1970.
+    "drop" leaves them out of every split, "relabel" gives them `label`, "keep" says that they are right as they are
+    (which also ends what waits to be confirmed), and "together" puts them in one split. `label` is a class, or a tuple
+    of classes where items may have several (an empty one: none of them). `code` names the finding that it answers,
+    `when` is in seconds since 1970.
     Items of the test set change only by a decision that is `confirmed`, for a `reason`.
     """
 
@@ -193,6 +194,9 @@ def _resolve(decisions: Sequence[Decision], splits: np.ndarray) -> _Outcome:
     for number, decision in enumerate(decisions):
         if decision.action == "together":
             waits.update(dict.fromkeys((row for row in decision.rows if held[row]), number))
+        if decision.action == "keep":
+            for row in decision.rows:
+                waits.pop(row, None)
         if decision.action not in ("drop", "relabel"):
             continue
         for row in decision.rows:

@@ -59,7 +59,7 @@ def assign(items: pd.DataFrame, spec: SplitSpec, ties: Sequence[np.ndarray] = ()
     _check(spec)
     if items.empty:
         return np.empty(0, dtype=object)
-    units = _units(items, ties)
+    units = together(items, ties)
     given = _given(items)
     if not (spec.honour_given and (given == _TRAIN).any()):
         fractions = {_TEST: spec.test, _VALIDATION: spec.validation}
@@ -118,7 +118,7 @@ def _complete(given: np.ndarray, units: np.ndarray) -> np.ndarray:
     return np.where(given == _OPEN, homes[units], given)
 
 
-def _units(items: pd.DataFrame, ties: Sequence[np.ndarray] = ()) -> np.ndarray:
+def together(items: pd.DataFrame, ties: Sequence[np.ndarray] = ()) -> np.ndarray:
     """Number the sets of rows `[N]` that must stay together: connected by a digest, a group or a tie."""
     groups = items["group"].fillna("")
     named = np.where(groups == "", -1, pd.factorize(groups)[0])

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import yaml
 
+from tl_core.data.dataset import Dataset
 from tl_core.evaluation.report import errors
 from tl_core.evaluation.values import Report
 from tl_core.export import Material
@@ -63,13 +64,21 @@ def _data(material: Material) -> Iterator[str]:
         else (f"stratified, drawn with seed {dataset.split.seed}, identical items kept together")
     )
     yield f"## Data\n\n{dataset.name} (fingerprint `{dataset.fingerprint}`): {_count(int(dataset.kept.sum()), 'item')},"
-    yield f"{parts} ({how}).\n\n| class | items | test |\n|---|---|---|"
+    yield f"{parts} ({how}).{_decided(dataset)}\n\n| class | items | test |\n|---|---|---|"
     counts, tested = (
         Counter(dataset.labels[dataset.kept].tolist()),
         Counter(dataset.labels[dataset.rows("test")].tolist()),
     )
     for index, name in enumerate(dataset.classes):
         yield f"| {_cell(name)} | {counts[index]} | {tested[index]} |"
+
+
+def _decided(dataset: Dataset) -> str:
+    if not dataset.decided:
+        return ""
+    changed = (dataset.targets != dataset.under("").targets).any(axis=1) & dataset.kept
+    gone, anew = _count(int((~dataset.kept).sum()), "item"), _count(int(changed.sum()), "item")
+    return f" A person looked at items before: {gone} of the source left out, {anew} labelled anew."
 
 
 def _training(material: Material) -> Iterator[str]:

@@ -14,7 +14,7 @@ from tl_core.data.dataset import Dataset
 from tl_core.data.languages import languages_of
 from tl_core.data.looks import looks_of
 from tl_core.data.quality.alike import alike_groups
-from tl_core.data.quality.nearest import Search, directions
+from tl_core.data.quality.nearest import Search, points
 from tl_core.data.quality.report import QualityReport, write_quality
 from tl_core.data.quality.values import CHECKS, Material, run_checks
 from tl_core.jobs.effect import measure_effect
@@ -95,14 +95,14 @@ def _features(job: Job, material: Material, notes: list[str]) -> Part:
         return None
     report = yield from _evidence(job, dataset)
     features = store.features(dataset, spec, report.tap, report.pool)
-    units = directions(features, material.inside)
+    placed = points(features, material.inside)
     del features
-    search = Search(units, pd.factorize(dataset.items["digest"])[0], material.inside)
+    search = Search(placed, pd.factorize(dataset.items["digest"])[0], material.inside)
     if not (yield from counted(job, "comparing items", search.steps())):
         return None
     if not search.exact:
         notes.append("There are many items, so each was compared with those most like it, not with all others.")
-    return replace(material, features=units, nearest=search.found)
+    return replace(material, features=placed, nearest=search.found)
 
 
 def _evidence(job: Job, dataset: Dataset) -> Generator[RunEvent, None, "ProbeReport"]:

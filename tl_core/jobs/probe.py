@@ -1,12 +1,18 @@
 """The probe: one forward pass, and the evidence that rests on it. And the speed test."""
 
+from typing import TYPE_CHECKING
+
+from tl_core.data.dataset import Dataset
 from tl_core.jobs.curve import cheap_arms
 from tl_core.jobs.job import Events, Job, counted, started
 from tl_core.runs.events import Progress, RunEnded, RunStarted
 
+if TYPE_CHECKING:
+    from tl_core.advice.values import ProbeReport
+
 
 def run_probe(job: Job) -> Events:
-    """One forward pass, then the comparison of depths, then the arms of the curve that cost no further pass."""
+    """One forward pass, then the comparison of depths, the cheap arms of the curve, and the honest score."""
     from tl_core.advice.evidence import probe_report
     from tl_core.advice.values import write_report
 
@@ -22,7 +28,25 @@ def run_probe(job: Job) -> Events:
     if len(dataset.rows("test")):
         features = store.features(dataset, spec, report.tap, report.pool)
         yield from cheap_arms(job, dataset, features, report.l2)
+    yield from _honest(job, dataset, report)
     yield RunEnded("done", "The backbone has seen every item, and the depths are compared.")
+
+
+def _honest(job: Job, dataset: Dataset, report: "ProbeReport") -> Events:
+    """Measure what a split that ignores copies would have shown, where there are any."""
+    from tl_core.evaluation.honest import DRAWS, honest_score, worth_measuring
+    from tl_core.evaluation.inflation import write_honest
+
+    if report.accuracy is None or job.control.stopped or not worth_measuring(dataset):
+        return
+    features = job.store().features(dataset, job.spec, report.tap, report.pool)
+    for found in honest_score(dataset, job.spec.name, features, report.l2):
+        if not isinstance(found, int):
+            write_honest(job.workspace, dataset, found)
+        elif job.control.stopped:
+            return
+        else:
+            yield Progress("measuring what copies would feign", found, 2 * DRAWS)
 
 
 def run_speed(job: Job) -> Events:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
+from tl_core.data.looked import record_look
 from tl_core.errors import DataError, RunError
 from tl_core.evaluation.saved import bundle_folder, read_report, write_report
 from tl_core.evaluation.values import Comparison, Report
@@ -93,6 +94,7 @@ def _measure(job: Job, dataset: Dataset, past: Past) -> Events:
         report = replace(report, comparisons=(_against_classical(dataset, task.plan, report),))
         yield Progress("comparing with a classical model", 1, 1)
     write_report(job.folder, report)
+    record_look(dataset, job.folder.name, "report")
     yield Progress("writing the bundle", 0, 1)
     write_bundle(bundle_folder(job.folder), Material(model, spec, dataset, report))
     yield Progress("writing the bundle", 1, 1)

@@ -42,9 +42,18 @@ def near_groups(dataset: "Dataset", progress: Progress = silent) -> np.ndarray:
     return found
 
 
+def near_ties(dataset: "Dataset") -> tuple[np.ndarray, ...]:
+    """Return what the split of a data set has to keep together because it is alike: arrays of group numbers `[N]`.
+
+    Pictures that were imported before there were looks are not tied: their split would move with what is computed.
+    """
+    looked = dataset.modality == "text" or "look" in dataset.items
+    return (near_groups(dataset),) if dataset.split.keep_near and looked else ()
+
+
 def near_path(dataset: "Dataset") -> Path:
     """Return where the groups of a data set are kept."""
-    return dataset.folder / f"near-{VERSION}.npy"
+    return dataset.folder / f"near-{VERSION}-{dataset.fingerprint}.npy"
 
 
 def find(dataset: "Dataset", progress: Progress = silent) -> np.ndarray:

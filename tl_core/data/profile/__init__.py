@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from tl_core.data.dataset import Dataset
 from tl_core.data.options import Progress, silent
@@ -17,6 +18,7 @@ from tl_core.data.split import SPLITS
 __all__ = ["ClassCount", "Example", "Profile", "Quantiles", "count_classes", "count_tokens", "profile"]
 
 _EXAMPLES = 6  # items shown of each class
+_LOOKED_AT = 60  # of each class, among which there may be copies
 _EXAMPLE_CHARS = 280
 _LEVELS = ("stop", "warn", "info")
 
@@ -49,12 +51,11 @@ def _make(dataset: Dataset, tokenizer: Path | None, max_tokens: int, progress: P
     if tokenizer:
         tokens = texts.token_counts(dataset, tokenizer, progress)
         sizes += (spreads.quantiles("Length", "tokens", tokens),)
-        truncated = int((tokens > max_tokens).sum()) if max_tokens else 0
+        truncated = round((tokens > max_tokens).mean() * len(dataset.items)) if max_tokens else 0
     findings = find_problems(dataset, [[c.train, c.validation, c.test] for c in counts])
     findings += words.picture_findings(pictures) + words.text_findings(read)
-    findings += words.truncation(truncated, len(dataset.items), max_tokens)
+    findings += words.truncation(truncated, len(dataset.items), max_tokens, texts.COUNTED)
     totals = [c.total for c in counts]
-    actions = [(line.action, line.item) for line in dataset.receipt.lines]
     return Profile(
         fingerprint=dataset.fingerprint,
         name=dataset.name,
@@ -66,8 +67,8 @@ def _make(dataset: Dataset, tokenizer: Path | None, max_tokens: int, progress: P
         duplicates=duplicates(dataset),
         examples=_examples(dataset),
         findings=tuple(sorted(findings, key=lambda finding: _LEVELS.index(finding.level))),
-        skipped=sum(action == "skipped" for action, _ in actions),
-        converted=len({item for action, item in actions if action == "converted"}),
+        skipped=dataset.receipt.skipped,
+        converted=dataset.receipt.converted,
         truncated=truncated,
         max_tokens=max_tokens,
         imbalance=None if dataset.multilabel else classes.imbalance(counts),
@@ -90,10 +91,11 @@ def _read(dataset: Dataset, tokenizer: Path | None, progress: Progress) -> Texts
 
 def _examples(dataset: Dataset) -> tuple[Example, ...]:
     """Return the first training items of each class, and others where it has too few there; no copies."""
-    items = dataset.items[["digest", "label"]].assign(label=dataset.labels, later=dataset.splits != "train")
-    items = items[~items.duplicated(["digest", "label"]) & (items["label"] < len(dataset.classes))]
-    order = items.sort_values(["label", "later"], kind="stable")
-    shown = order.groupby("label", sort=True).head(_EXAMPLES)
+    table = pd.DataFrame({"label": dataset.labels, "later": dataset.splits != "train"})
+    table = table[dataset.kept & (table["label"] < len(dataset.classes))].sort_values(["label", "later"], kind="stable")
+    first = table.groupby("label", sort=True).head(_LOOKED_AT)
+    first = first.assign(digest=dataset.items["digest"].iloc[first.index])
+    shown = first[~first.duplicated(["digest", "label"])].groupby("label", sort=True).head(_EXAMPLES)
     wanted = dataset.items.iloc[shown.index]
     return tuple(
         Example(

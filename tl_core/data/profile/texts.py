@@ -14,11 +14,14 @@ from tl_core.data.languages import LANGUAGES, languages_of
 from tl_core.data.options import Progress, silent
 from tl_core.data.profile.spreads import quantiles
 from tl_core.data.profile.values import LanguageCount, Quantiles, Vocabulary
+from tl_core.data.sampling import sample_rows
 from tl_core.workspace import write_bytes
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
+COUNTED = 100_000
+"""Texts whose tokens are counted, at most: a share is then right within 0.3 % (95 % interval)."""
 SAMPLED = 2000
 """Texts whose language is told and whose words are looked up, at most."""
 BROKEN = 4
@@ -36,11 +39,15 @@ def text_sizes(dataset: Dataset) -> tuple[Quantiles, ...]:
 
 
 def token_counts(dataset: Dataset, tokenizer: Path, progress: Progress = silent) -> np.ndarray:
-    """Return the tokens of each text, int32 `[N]`, counted once for a tokenizer and kept beside the manifest."""
+    """Return the tokens of each text, int32 `[N]`, or of COUNTED of them drawn at random where there are more.
+
+    They are counted once for a tokenizer and kept beside the manifest.
+    """
     kept = dataset.folder / f"tokens-{tokenizer_key(tokenizer)}.npy"
     if not kept.is_file():
+        rows = sample_rows(len(dataset.items), COUNTED)
         buffer = io.BytesIO()
-        np.save(buffer, count_tokens(dataset.items["text"].array, tokenizer, progress))
+        np.save(buffer, count_tokens(dataset.items["text"].iloc[rows].array, tokenizer, progress))
         write_bytes(kept, buffer.getvalue())
     return np.load(kept)
 

@@ -172,9 +172,9 @@ class Profile:
     """Counts, sizes, examples and findings of a data set under its current split.
 
     `balance` is the smallest class over the largest, 1 where all are equal. `truncated` counts texts of more than
-    `max_tokens` tokens, None where no tokenizer was given. `sizes` holds width and height in pixels (pictures), or
-    characters and, with a tokenizer, tokens (texts). `parts` are the items of each split. What a data set has not,
-    several labels or a time, is None.
+    `max_tokens` tokens, by a sample where there are very many texts, None where no tokenizer was given. `sizes` holds
+    width and height in pixels (pictures), or characters and, with a tokenizer, tokens (texts). `parts` are the items
+    of each split. What a data set has not, several labels or a time, is None.
     """
 
     fingerprint: str

@@ -19,16 +19,17 @@ _UNEQUAL = 1.5  # largest class over smallest, from which the effect is explaine
 _CUT = 0.3  # share of the median picture outside its middle square, from which that is said
 
 
-def truncation(truncated: int | None, n: int, max_tokens: int) -> list[Finding]:
-    """Return what to know where texts are longer than a model reads."""
+def truncation(truncated: int | None, n: int, max_tokens: int, counted: int) -> list[Finding]:
+    """Return what to know where texts are longer than a model reads; at most `counted` were counted."""
     if not truncated:
         return []
+    about = "About " if n > counted else ""
     return [
         Finding(
             "info",
             "truncated",
-            f"{truncated:,} texts ({truncated / n:.0%}) are longer than the {max_tokens} tokens this model reads; "
-            "the rest of each is not seen.",
+            f"{about}{truncated:,} texts ({truncated / n:.0%}) are longer than the {max_tokens} tokens "
+            "this model reads; the rest of each is not seen.",
             "The beginning is usually enough to tell a topic. If it is not, split the texts into parts.",
         )
     ]

@@ -10,9 +10,9 @@ from tl_core.data.quality.values import CHECKS, NAMED, Check, Material, Nearest,
 from tl_core.data.quality.words import NOUNS, count
 from tl_core.types import Finding
 
-CLOSE = 0.1
-"""Cosine distance, of features about their mean, above which two items are never called near copies."""
-TIMES = 4.0
+CLOSE = 0.5
+"""Distance, in units of the usual one from the middle of all items, above which two are never called near copies."""
+TIMES = 2.0
 """How many times nearer near copies are to each other than to the tenth nearest item of each."""
 ODD = 3.0
 """Robust deviations by which the log distance of near copies is below the usual one to the nearest item."""

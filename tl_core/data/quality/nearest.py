@@ -10,43 +10,50 @@ EXACT = 20_000
 """Distinct items up to which each is compared with every other; above, with those of the nearest cells only."""
 NEIGHBOURS = 10
 _CELLS = 4  # how many cells of the nearest are searched
-_WIDTH = 128  # directions that are kept of the features of very many items
-_SAMPLE = 10_000  # items that directions and cells are found on
+_WIDTH = 256  # directions on which the features of very many items are projected
+_SAMPLE = 10_000  # items that the mean and the cells are found on
 _CHUNK = 1024
 
 
-def directions(features_ND: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Return unit vectors float32 `[N, d]`: features about their mean, so that cosines tell items apart.
+def points(features_ND: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Return features float32 `[N, d]` about their mean, in units of the root mean square distance to it.
 
-    Up to EXACT items d is D. Above, the 128 directions in which a sample of 10,000 varies most are kept, so that
-    memory stays small. The mean is over the items where `inside` holds.
+    Up to EXACT items d is D. Above, wide features are projected on 256 random directions, which keeps distances to a
+    few percent (Johnson and Lindenstrauss 1984) and memory small. Mean and unit are of the items where `inside` holds.
     """
     rows = np.flatnonzero(inside)
-    chosen = np.random.default_rng(0).permutation(rows)[:_SAMPLE]
-    sample = features_ND[np.sort(chosen)]
+    sample = features_ND[np.sort(np.random.default_rng(0).permutation(rows)[:_SAMPLE])]
     mean = sample.mean(axis=0)
-    basis = None
-    if len(rows) > EXACT and features_ND.shape[1] > _WIDTH:
-        basis = np.linalg.eigh(np.cov(sample.T))[1][:, -_WIDTH:].astype(np.float32)
-    width = features_ND.shape[1] if basis is None else _WIDTH
+    unit = float(np.sqrt(np.square(sample - mean, dtype=np.float64).sum(axis=1).mean())) or 1.0
+    width, basis = features_ND.shape[1], None
+    if len(rows) > EXACT and width > _WIDTH:
+        basis = np.random.default_rng(0).normal(0, _WIDTH**-0.5, (width, _WIDTH)).astype(np.float32)
+        width = _WIDTH
     found = np.empty((len(features_ND), width), dtype=np.float32)
     for start in range(0, len(found), _CHUNK):
-        part = features_ND[start : start + _CHUNK] - mean
-        part = part if basis is None else part @ basis
-        found[start : start + _CHUNK] = part / (np.linalg.norm(part, axis=1, keepdims=True) + 1e-12)
+        part = (features_ND[start : start + _CHUNK] - mean) / unit
+        found[start : start + _CHUNK] = part if basis is None else part @ basis
+    return found
+
+
+def distances(some_AD: np.ndarray, others_BD: np.ndarray) -> np.ndarray:
+    """Return Euclidean distances `[A, B]`, to about 0.001 of the points' lengths."""
+    squared = np.square(some_AD).sum(axis=1)[:, None] + np.square(others_BD).sum(axis=1)[None]
+    squared -= 2 * (some_AD @ others_BD.T)
+    found: np.ndarray = np.sqrt(np.maximum(squared, 0, out=squared), out=squared)
     return found
 
 
 class Search:
     """Finds the nearest items; `found` is whole once `steps` has run to its end."""
 
-    def __init__(self, units_ND: np.ndarray, same_N: np.ndarray, inside: np.ndarray) -> None:
-        """Take unit vectors, a number that identical items share, and which items take part."""
-        n = len(units_ND)
+    def __init__(self, points_ND: np.ndarray, same_N: np.ndarray, inside: np.ndarray) -> None:
+        """Take points, a number that identical items share, and which items take part."""
+        n = len(points_ND)
         self._same, self._inside = same_N, inside
         rows = np.flatnonzero(inside)
         self._first = rows[np.unique(same_N[rows], return_index=True)[1]]
-        self._units = units_ND[self._first]
+        self._points = points_ND[self._first]
         self._k = max(0, min(NEIGHBOURS, len(self._first) - 1))
         self.found = Nearest(
             np.full((n, NEIGHBOURS), np.inf, dtype=np.float32), np.full((n, NEIGHBOURS), -1, dtype=np.int64)
@@ -84,8 +91,10 @@ class Search:
 
         cells = int(np.sqrt(len(every)))
         sample = np.random.default_rng(0).permutation(every)[:_SAMPLE]
-        made = MiniBatchKMeans(cells, random_state=0, n_init=1, batch_size=4096).fit(self._units[np.sort(sample)])
-        cell = np.concatenate([made.predict(self._units[start : start + 8192]) for start in range(0, len(every), 8192)])
+        made = MiniBatchKMeans(cells, random_state=0, n_init=1, batch_size=4096).fit(self._points[np.sort(sample)])
+        cell = np.concatenate(
+            [made.predict(self._points[start : start + 8192]) for start in range(0, len(every), 8192)]
+        )
         centres = made.cluster_centers_
         apart = ((centres[:, None] - centres[None]) ** 2).sum(axis=2)
         inside = [np.flatnonzero(cell == number) for number in range(cells)]
@@ -95,7 +104,7 @@ class Search:
                 yield inside[number], np.concatenate([inside[other] for other in near])
 
     def _compare(self, rows: np.ndarray, among: np.ndarray) -> None:
-        distance = 1 - self._units[rows] @ self._units[among].T
+        distance = distances(self._points[rows], self._points[among])
         distance[rows[:, None] == among[None]] = np.inf
         k = min(self._k, len(among) - 1)
         if k < 1:
@@ -104,5 +113,5 @@ class Search:
         values = np.take_along_axis(distance, near, axis=1)
         order = np.argsort(values, axis=1, kind="stable")
         places = self._first[rows]
-        self.found.distance[places, :k] = np.maximum(np.take_along_axis(values, order, axis=1), 0)
+        self.found.distance[places, :k] = np.take_along_axis(values, order, axis=1)
         self.found.row[places, :k] = self._first[among[np.take_along_axis(near, order, axis=1)]]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tl_core.data.quality.nearest import NEIGHBOURS, distances
 from tl_core.data.quality.spread import robust_z
 from tl_core.data.quality.values import CHECKS, NAMED, Check, Material, Suspicion
 from tl_core.data.quality.words import NOUNS, count
@@ -9,19 +10,18 @@ from tl_core.types import Finding
 
 FAR = 4.0
 """Robust deviations of the log distance, within the class and within the data set, from which an item is an outlier."""
-_SMALL = 10  # items of a class below which it says nothing about its own spread
+_SMALL = 2 * NEIGHBOURS  # items of a class below which it says nothing about its own spread
 _SAMPLE = 1000  # items of a class that distances are measured to
-_NEAR = 5
 _CHUNK = 1024
 
 
-def class_distance(units_ND: np.ndarray, labels_N: np.ndarray, inside_N: np.ndarray) -> np.ndarray:
-    """Return the mean cosine distance of each item to the five nearest others of its class `[N]`.
+def class_distance(points_ND: np.ndarray, labels_N: np.ndarray, inside_N: np.ndarray) -> np.ndarray:
+    """Return the mean Euclidean distance of each item to the ten nearest others of its class `[N]`.
 
     The kNN outlier score of Angiulli and Pizzuti (2002), within classes. Of a class of more than 1,000 items a sample
-    of so many is searched. nan for items that take no part, and in classes of fewer than 10.
+    of so many is searched. nan for items that take no part, and in classes of fewer than 20.
     """
-    found = np.full(len(units_ND), np.nan)
+    found = np.full(len(points_ND), np.nan)
     random = np.random.default_rng(0)
     for label in np.unique(labels_N[inside_N]).tolist():
         rows = np.flatnonzero(inside_N & (labels_N == label))
@@ -30,9 +30,9 @@ def class_distance(units_ND: np.ndarray, labels_N: np.ndarray, inside_N: np.ndar
         others = np.sort(random.permutation(rows)[:_SAMPLE])
         for start in range(0, len(rows), _CHUNK):
             part = rows[start : start + _CHUNK]
-            distance = 1 - units_ND[part] @ units_ND[others].T
+            distance = distances(points_ND[part], points_ND[others])
             distance[part[:, None] == others[None]] = np.inf
-            found[part] = np.partition(distance, _NEAR - 1, axis=1)[:, :_NEAR].mean(axis=1)
+            found[part] = np.partition(distance, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS].mean(axis=1)
     return found
 
 
@@ -41,7 +41,7 @@ def find(material: Material) -> list[Suspicion]:
     assert material.features is not None
     assert material.nearest is not None
     dataset, inside = material.dataset, material.inside
-    near = material.nearest.distance[:, : min(_NEAR, max(1, int(inside.sum()) - 1))].mean(axis=1)
+    near = material.nearest.distance.mean(axis=1)
     near[~np.isfinite(near)] = np.nan
     everywhere = robust_z(np.log(near + 1e-6), inside, 0.05)
     own = class_distance(material.features, dataset.labels, inside)

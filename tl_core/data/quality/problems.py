@@ -8,7 +8,7 @@ from tl_core.data.dataset import Dataset
 from tl_core.data.quality import copies
 from tl_core.data.quality.values import NAMED, Material
 from tl_core.data.quality.words import count, these
-from tl_core.data.split import SPLITS
+from tl_core.data.split import SPLITS, time_findings
 from tl_core.types import Finding, Level
 
 FEW = 10
@@ -26,7 +26,7 @@ def find_problems(dataset: Dataset, counts: Sequence[Sequence[int]]) -> list[Fin
     table = np.asarray(counts, dtype=np.int64).reshape(-1, len(SPLITS))
     findings = _label_findings(dataset, table) or _size_findings(dataset, table)
     findings += [found.finding for found in copies.find(Material(dataset))]
-    findings += _split_findings(table) + _receipt_findings(dataset)
+    findings += _split_findings(table) + time_findings(dataset.items, dataset.split) + _receipt_findings(dataset)
     order = {"stop": 0, "warn": 1, "info": 2}
     return sorted(findings, key=lambda f: order[f.level])
 
@@ -135,14 +135,15 @@ def _receipt_findings(dataset: Dataset) -> list[Finding]:
     skipped = [line for line in lines if line.action == "skipped"]
     converted = {line.item for line in lines if line.action == "converted"}
     findings = []
+    left_out, changed = dataset.receipt.skipped, dataset.receipt.converted
     if skipped:
-        level: Level = "warn" if len(skipped) > dataset.receipt.taken / 20 else "info"
+        level: Level = "warn" if left_out > dataset.receipt.taken / 20 else "info"
         first = f" The first is {skipped[0].item}: {skipped[0].reason}."
         findings.append(
             Finding(
                 level,
                 "skipped",
-                f"{count(len(skipped), 'entry of the source was', 'entries of the source were')} left out.{first}",
+                f"{count(left_out, 'entry of the source was', 'entries of the source were')} left out.{first}",
                 "The receipt names each with its reason.",
                 tuple(line.item for line in skipped[:NAMED]),
             )
@@ -152,7 +153,7 @@ def _receipt_findings(dataset: Dataset) -> list[Finding]:
             Finding(
                 "info",
                 "converted",
-                f"{count(len(converted), 'item was', 'items were')} changed to be usable.",
+                f"{count(changed, 'item was', 'items were')} changed to be usable.",
                 "The receipt names each with what was changed.",
                 tuple(sorted(converted)[:NAMED]),
             )

@@ -42,7 +42,7 @@ class Suspicion:
 
 @dataclass(frozen=True)
 class Nearest:
-    """The nearest other items of each by cosine distance (0: the same direction, 2: opposite), nearest first.
+    """The nearest other items of each by Euclidean distance, nearest first.
 
     `distance` and `row` are `[N, k]`; identical items are never neighbours of each other, and a place that nothing
     fills has distance inf and row -1.
@@ -57,7 +57,8 @@ class Material:
     """What the checks read. What is None was not made, and the checks that need it are left out.
 
     `looks` is `[N, 4]` in the order of `tl_core.data.looks.LOOKS`; `languages` names the language of each text `[N]`,
-    "" where it cannot be told; `features` is `[N, D]`, and `nearest` follows from them; `probabilities` `[N, K]` holds
+    "" where it cannot be told; `features` are points `[N, D]` as tl_core.data.quality.nearest makes them,
+    and `nearest` follows from them; `probabilities` `[N, K]` holds
     what a model said about items that it had not seen, nan for items that it said nothing about.
     """
 

@@ -9,6 +9,7 @@ from tl_core.data.options import FIND_ALL, ImportOptions, Progress, silent
 from tl_core.data.samples import SAMPLES, Sample
 from tl_core.data.sources.archive import Entry, Tree, open_tree, strip_enclosing
 from tl_core.data.sources.folders import TEXT_SUFFIXES, class_folders, modality_of
+from tl_core.data.sources.hub import import_hub, is_hub
 from tl_core.data.sources.kinds import table_name
 from tl_core.data.sources.store import Draft, store
 from tl_core.data.sources.table import TablePreview, preview_file, table_items
@@ -44,7 +45,7 @@ _WHAT = (
 def import_data(
     source: str, workspace: Workspace, options: ImportOptions = FIND_ALL, progress: Progress = silent
 ) -> Dataset:
-    """Import `sample:NAME`, a zip, a folder or a CSV/TSV, and return it as it lies in the workspace.
+    """Import `sample:NAME`, `hub:OWNER/NAME`, an archive, a folder or a table; return it as it lies in the workspace.
 
     The same content is imported once; importing it again returns the same data set under the newer name.
     Raises DataError with one clear sentence where the source is none of these or holds nothing usable.
@@ -53,6 +54,8 @@ def import_data(
         sample = SAMPLES[source.removeprefix(SAMPLE_PREFIX)]
         draft = Draft(options.name or sample.name, source, sample.modality)
         return store(sample.items(), draft, workspace, progress)
+    if is_hub(source):
+        return import_hub(source, workspace, options, progress)
     path = source_path(source)
     if is_table(path):
         file = file_table(path, workspace.limits)
@@ -80,7 +83,7 @@ def preview_table(
 
     A zip or folder that holds exactly one table counts as that table. Raises DataError where it cannot be read.
     """
-    if str(path).startswith(SAMPLE_PREFIX):
+    if str(path).startswith(SAMPLE_PREFIX) or is_hub(str(path)):
         return None
     path = source_path(str(path))
     if is_table(path):

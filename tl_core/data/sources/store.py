@@ -14,6 +14,7 @@ from typing import Any
 
 from tl_core.data.dataset import RECEIPT, Dataset, ReceiptLine
 from tl_core.data.images import Normalised, normalise
+from tl_core.data.near import near_groups
 from tl_core.data.options import Progress, RawItem
 from tl_core.data.sources.manifest import ManifestWriter, ReceiptWriter, disk_errors, utf8
 from tl_core.data.sources.text import decode, tidy
@@ -72,6 +73,8 @@ def store(
             *(final, fingerprint, draft.name, draft.modality, classes, receipts.receipt(draft.source, manifest.count)),
             text_column=draft.text_column, multilabel=manifest.multilabel, subgroup_column=draft.subgroup_column,
         )  # fmt: skip
+        if not final.exists():
+            near_groups(replace(dataset, folder=part), progress)
         _move(part, dataset)
     return Dataset.open(final)
 

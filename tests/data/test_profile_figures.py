@@ -1,0 +1,248 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.dummy import DummyClassifier
+from sklearn.metrics import accuracy_score, f1_score
+from sklearn.utils.class_weight import compute_class_weight
+
+from tests.data.files import encoded, picture
+from tl_core.data.dataset import Dataset
+from tl_core.data.decisions import Decision
+from tl_core.data.languages import LANGUAGES, language, languages_of
+from tl_core.data.looks import looks_of, measure_file
+from tl_core.data.profile import count_tokens, kept, profile, texts, words
+from tl_core.data.profile.spreads import quantiles
+from tl_core.data.profile.values import Profile
+from tl_core.data.sources import import_data
+from tl_core.types import dump, load
+
+ARTICLE = {
+    "en": "All human beings are born free and equal in dignity and rights. They are endowed with reason and conscience "
+    "and should act towards one another in a spirit of brotherhood.",
+    "de": "Alle Menschen sind frei und gleich an Würde und Rechten geboren. Sie sind mit Vernunft und Gewissen begabt "
+    "und sollen einander im Geiste der Brüderlichkeit begegnen.",
+    "fr": "Tous les êtres humains naissent libres et égaux en dignité et en droits. Ils sont doués de raison et de "
+    "conscience et doivent agir les uns envers les autres dans un esprit de fraternité.",
+    "ru": "Все люди рождаются свободными и равными в своем достоинстве и правах. Они наделены разумом и совестью.",
+    "zh": "人人生而自由,在尊严和权利上一律平等。他们赋有理性和良心,并应以兄弟关系的精神相对待。",
+}
+
+
+def table(make_table, workspace, rows):
+    return import_data(make_table("text,label\n" + "\n".join(rows) + "\n"), workspace)
+
+
+def test_the_effect_of_unequal_classes_is_what_scikit_learn_measures(make_table, workspace):
+    counts = {"big": 90, "middle": 20, "small": 5}
+    dataset = table(make_table, workspace, [f"about {name} {i},{name}" for name, n in counts.items() for i in range(n)])
+    found = profile(dataset).imbalance
+    truth = dataset.labels
+    answer = DummyClassifier(strategy="most_frequent").fit(truth[:, None], truth).predict(truth[:, None])
+    weights = compute_class_weight("balanced", classes=np.arange(3), y=truth)
+    assert (found.largest, found.smallest) == ("big", "small")
+    assert found.always == pytest.approx(accuracy_score(truth, answer))
+    assert found.macro_f1 == pytest.approx(f1_score(truth, answer, average="macro", zero_division=0))
+    assert found.weight == pytest.approx(weights[2] / weights[0])
+    told = words.imbalance_words(found)
+    assert "right for 78% of the items" in told[0]
+    assert "29%" in told[1]
+    assert "as much as 18 of 'big'" in told[2]
+
+
+def test_equal_classes_need_no_words(make_table, workspace):
+    dataset = table(make_table, workspace, [f"about {i},{'ab'[i % 2]}" for i in range(40)])
+    assert profile(dataset).imbalance is None
+    assert words.imbalance_words(None) == ()
+
+
+def test_bars_hold_every_item_once_and_the_last_the_giants():
+    values = np.array([3, 4, 4, 5, 9, 10, 11, 12] * 10 + [100_000])
+    bars = quantiles("Length", "tokens", values).bars
+    assert sum(bars.counts) == len(values)
+    assert bars.edges[-1] < 100
+    for left, right, count in list(zip(bars.edges, bars.edges[1:], bars.counts, strict=False))[:-1]:
+        assert count == ((values >= left) & (values < right)).sum()
+    assert all(edge == round(edge) for edge in bars.edges)
+
+
+def test_shapes_looks_and_colours_of_pictures(make_zip, workspace):
+    grey = encoded(Image.fromarray(np.random.default_rng(9).integers(0, 60, (30, 30), dtype=np.uint8)))
+    files = {f"a/{i}.png": picture(i, (40, 20)) for i in range(6)} | {
+        f"b/{i}.png": picture(50 + i, (20, 50)) for i in range(3)
+    }
+    dataset = import_data(make_zip({**files, "b/grey.png": grey}), workspace)
+    found = profile(dataset).pictures
+    assert (found.wide, found.upright, found.square) == (6, 3, 1)
+    assert (found.measured, found.grey) == (10, 1)
+    assert found.cut == pytest.approx(0.5)
+    looks = [measure_file(dataset.folder / path) for path in dataset.items["path"]]
+    assert found.brightness.minimum == round(100 * min(look.brightness for look in looks))
+    assert found.contrast.maximum == round(100 * max(look.contrast for look in looks))
+    assert "cut-off" in {f.code for f in profile(dataset).findings}
+    assert words.picture_words(found) == ("Shapes: 6 wide, 3 upright, 1 square.", "1 of 10 grey, the others in colour.")
+
+
+def test_what_was_measured_of_a_picture_is_kept(make_zip, workspace):
+    dataset = import_data(
+        make_zip({f"{c}/{i}.png": picture(10 * n + i) for n, c in enumerate("ab") for i in range(8)}), workspace
+    )
+    some = np.array([1, 5, 9])
+    first = looks_of(dataset, some)
+    for path in dataset.items["path"].iloc[some]:
+        (dataset.folder / path).unlink()
+    assert np.array_equal(looks_of(dataset, some), first)
+    assert np.isfinite(looks_of(dataset, np.arange(16))).all()
+
+
+def test_what_was_measured_before_somebody_stopped_is_kept(make_table, workspace):
+    rows = [f"{ARTICLE['en'][: 80 + i % 40]} {i},{'ab'[i % 2]}" for i in range(2500)]
+    dataset = table(make_table, workspace, rows)
+
+    def stop(stage, done, total):
+        if done >= 2000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        languages_of(dataset, np.arange(2500), stop)
+    left = []
+    found = languages_of(dataset, np.arange(2500), lambda stage, done, total: left.append(total))
+    assert left == [500]
+    assert set(found) == {"en"}
+
+
+@pytest.mark.parametrize("code", ARTICLE)
+def test_languages_are_told(code):
+    assert language(ARTICLE[code]) == code
+    assert language(ARTICLE[code][:9]) == ""
+
+
+def test_every_language_that_is_told_apart_has_a_name():
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    assert set(LanguageIdentifier.from_model_file(MODEL_FILE).labels) == set(LANGUAGES)
+
+
+def test_languages_of_a_data_set(make_table, workspace):
+    rows = [f'"{ARTICLE[code]} {i}",{"ab"[i % 2]}' for code, n in (("en", 12), ("de", 6)) for i in range(n)]
+    found = profile(table(make_table, workspace, [*rows, "short,a", "brief,b"]))
+    assert [(each.code, each.count) for each in found.texts.languages] == [("en", 12), ("de", 6), ("", 2)]
+    told = next(f for f in found.findings if f.code == "languages")
+    assert told.message == "The texts are in more than one language: English 67%, German 33%."
+
+
+@pytest.fixture(scope="session")
+def minilm():
+    from tl_core.backbones.packages import tokenizer_file
+    from tl_core.backbones.spec import BACKBONES
+
+    return tokenizer_file(BACKBONES["all_minilm_l6_v2"])
+
+
+def test_the_words_of_a_text_are_counted_by_hand(minilm):
+    found = texts.vocabulary(["The cat sat, unbelievably!", "Cats"], minilm)
+    pieces = (count_tokens(["The", "cat", "sat", "unbelievably", "Cats"], minilm) - 2).tolist()  # less [CLS] and [SEP]
+    assert max(pieces) > 2
+    assert found.words == 5
+    assert found.fertility == pytest.approx(sum(pieces) / 5)
+    assert found.continued == pytest.approx(sum(p > 1 for p in pieces) / 5)
+    assert found.broken == pytest.approx(sum(p >= 4 for p in pieces) / 5)
+    assert found.unknown == 0
+
+
+@pytest.mark.parametrize(("code", "fits"), [("en", True), ("de", False), ("fr", False), ("ru", False), ("zh", False)])
+def test_a_vocabulary_that_does_not_fit_is_told(code, fits, minilm):
+    found = texts.vocabulary([ARTICLE[code]], minilm)
+    told = words.vocabulary_findings(found, ())
+    assert bool(told) is not fits
+    if code == "zh":
+        assert found.unknown > 0.5
+        assert "it cannot read" in told[0].message
+
+
+def test_the_vocabulary_fits_the_packaged_sample(minilm, workspace):
+    found = texts.vocabulary(import_data("sample:bbc_news", workspace).items["text"].tolist()[::20], minilm)
+    assert 1.0 < found.fertility < 1.2
+    assert not words.vocabulary_findings(found, ())
+
+
+def test_a_tokenizer_that_does_not_part_words_says_nothing(tmp_path):
+    from tokenizers import Tokenizer, models
+
+    Tokenizer(models.BPE({"a": 0, "b": 1}, [], unk_token=None)).save(str(tmp_path / "tokenizer.json"))
+    assert texts.vocabulary(["ab" * 40], tmp_path / "tokenizer.json") is None
+    assert texts.vocabulary([" ", ""], tmp_path / "tokenizer.json") is None
+
+
+def test_tokens_are_counted_once_and_in_order(minilm, make_table, workspace, monkeypatch):
+    rows = [f"{'word ' * (i % 7 + 1)},{'ab'[i % 2]}" for i in range(30)]
+    dataset = table(make_table, workspace, rows)
+    first = texts.token_counts(dataset, minilm)
+    assert first.tolist() == [i % 7 + 3 for i in range(30)]
+    assert first.tolist() == count_tokens(dataset.items["text"].tolist(), minilm).tolist()
+    monkeypatch.setattr(texts, "count_tokens", None)
+    assert np.array_equal(texts.token_counts(dataset, minilm), first)
+
+
+def several_labels(dataset: Dataset, labels: list[tuple[int, ...]]) -> Dataset:
+    items = dataset.items.assign(labels=labels)
+    items["label"] = [min(found, default=len(dataset.classes)) for found in labels]
+    made = replace(dataset, multilabel=True)
+    made.__dict__["items"] = items
+    return made
+
+
+def test_labels_seen_together_are_counted_pair_by_pair(make_table, workspace):
+    draw = np.random.default_rng(0)
+    base = table(make_table, workspace, [f"about thing {i},{'abcd'[i % 4]}" for i in range(60)])
+    labels = [tuple(np.flatnonzero(draw.random(4) < (0.6, 0.4, 0.3, 0.1)).tolist()) for _ in range(60)]
+    dataset = several_labels(base, labels)
+    found = profile(dataset)
+    assert found.several.per_item == tuple(
+        sum(len(each) == k for each in labels) for k in range(max(map(len, labels)) + 1)
+    )
+    for i, first in enumerate(found.several.names):
+        for j, second in enumerate(found.several.names):
+            both = {dataset.classes.index(first), dataset.classes.index(second)}
+            assert found.several.together[i][j] == sum(both <= set(each) for each in labels)
+    assert [p.count for p in found.several.pairs] == sorted((p.count for p in found.several.pairs), reverse=True)
+    assert [c.total for c in found.classes] == [sum(k in each for each in labels) for k in range(4)]
+    assert found.splits == {s: int((dataset.splits == s).sum()) for s in ("train", "validation", "test")}
+    assert "labels on average" in words.several_words(found.several, found)[0]
+
+
+def test_subgroups_and_the_time_span(make_table, workspace):
+    base = table(make_table, workspace, [f"about thing {i},{'ab'[i % 2]}" for i in range(40)])
+    stamps = np.where(np.arange(40) < 30, 86_400.0 * np.arange(40), np.nan)
+    dataset = replace(base, subgroup_column="site")
+    dataset.__dict__["items"] = base.items.assign(subgroup=["north"] * 25 + ["south"] * 10 + [""] * 5, time=stamps)
+    found = profile(dataset)
+    assert [(g.name, g.total) for g in found.subgroups] == [("north", 25), ("south", 10), ("", 5)]
+    assert sum(g.train for g in found.subgroups) == found.n_train
+    assert (found.span.first, found.span.last, found.span.dated) == ("1970-01-01", "1970-01-30", 30)
+
+
+def test_a_profile_is_made_once_for_one_state_of_the_data(make_table, workspace, monkeypatch):
+    dataset = table(make_table, workspace, [f"about thing {i},{'ab'[i % 2]}" for i in range(40)])
+    first = profile(dataset)
+    assert load(Profile, json.loads(json.dumps(dump(first)))) == first
+    row = int(dataset.rows("train")[0])
+    fewer = profile(dataset.decide(Decision("drop", (row,))))
+    assert fewer.n == 39
+    assert profile(replace(dataset, name="another")).name == "another"
+    monkeypatch.setattr("tl_core.data.profile.find_problems", None)
+    assert profile(dataset) == first
+
+
+def test_profiles_of_other_code_are_made_again_and_old_ones_go(make_table, workspace, monkeypatch):
+    dataset = table(make_table, workspace, [f"about thing {i},{'ab'[i % 2]}" for i in range(40)])
+    profile(dataset)
+    first = kept.place(dataset, "", 0)
+    assert first.is_file()
+    for number in range(10):
+        profile(replace(dataset, name=f"name {number}"))
+    assert len(list(dataset.folder.glob("profile-*.json"))) == 8
+    monkeypatch.setattr(kept, "_code", lambda: b"another")
+    assert kept.place(dataset, "", 0) != first

@@ -1,0 +1,206 @@
+"""The part of the data page where a person decides about items that look wrong."""
+
+import numpy as np
+import pytest
+
+from tests.pages import scripted
+from tests.pages.conftest import said
+from tl_core.data.dataset import Dataset
+from tl_core.data.decisions import OUT, Decision
+from tl_core.data.quality.report import QualityReport, write_quality
+from tl_core.data.quality.values import Suspicion
+from tl_core.evaluation.effect import Effect, write_effect
+from tl_core.runs.events import RunEnded
+from tl_core.runs.store import RunStore
+from tl_core.types import Estimate, Finding
+
+pytestmark = pytest.mark.usefixtures("tiny_backbones")
+
+
+@pytest.fixture
+def data(workspace) -> Dataset:
+    return scripted.images(workspace)
+
+
+def open_data(app, workspace, data):
+    app.query_params["project"] = scripted.project(workspace, data)
+    app.run()
+    app.switch_page("../pages/1_data.py").run()
+    assert not app.exception, app.exception
+    return app
+
+
+def suspicion(data, rows, code="label-suspect", **more) -> Suspicion:
+    """A finding whose items are proposed to be given the next class."""
+    rows = tuple(int(row) for row in rows)
+    names = tuple(data.classes[(data.labels[row] + 1) % 3] for row in rows)
+    proposed = tuple(
+        Decision("relabel", tuple(row for row, name in zip(rows, names, strict=True) if name == one), one, code)
+        for one in dict.fromkeys(names)
+    )
+    fields = {"suggested": names, "proposed": proposed} | more
+    return Suspicion(Finding("warn", code, f"{len(rows)} pictures seem wrong.", "Look at them."), rows, **fields)
+
+
+def checked(workspace, data, *found) -> None:
+    report = QualityReport(data.fingerprint, data.version, "tiny_image", found, ("labels",))
+    write_quality(workspace, data, report)
+
+
+def keys(app):
+    return {button.key for button in app.button}
+
+
+def click(app, key):
+    app.button(key=key).click().run()
+    assert not app.exception, app.exception
+    return app
+
+
+def now(data) -> Dataset:
+    return Dataset.open(data.folder)
+
+
+def test_where_nothing_is_wrong_there_is_one_line(app, workspace, data):
+    open_data(app, workspace, data)
+    assert "Nothing looks wrong so far." in said(app)
+    assert {key for key in keys(app) if key.startswith("decide")} == {"decide_check_go"}
+    assert "Decisions so far" not in said(app)
+
+
+def test_what_is_proposed_is_done_with_one_button_and_taken_back_with_another(app, workspace, data):
+    rows = data.rows("train")[:5]
+    checked(workspace, data, suspicion(data, rows))
+    open_data(app, workspace, data)
+    assert "5 pictures seem wrong." in said(app)
+    assert app.button(key="decide_all_label-suspect").label == "Take 5 suggested labels"
+    click(app, "decide_all_label-suspect")
+    assert now(data).labels[rows].tolist() == ((data.labels[rows] + 1) % 3).tolist()
+    assert "5 pictures seem wrong." not in said(app)
+    click(app, "decide_undo_0")
+    assert now(data).decided == ""
+    assert "5 pictures seem wrong." in said(app)
+
+
+def test_items_are_decided_about_one_by_one(app, workspace, data):
+    rows = data.rows("train")[:4].tolist()
+    checked(workspace, data, suspicion(data, rows))
+    click(open_data(app, workspace, data), "decide_look_label-suspect")
+    boxes = {box.key: box for box in app.selectbox if box.key.startswith("decide_item_")}
+    assert set(boxes) == {f"decide_item_{row}" for row in rows}
+    boxes[f"decide_item_{rows[0]}"].select(("drop", ""))
+    boxes[f"decide_item_{rows[1]}"].select(("keep", ""))
+    boxes[f"decide_item_{rows[2]}"].select((None, ""))
+    click(app, "decide_page_go_label-suspect")
+    after = now(data)
+    assert after.splits[rows].tolist() == [OUT, "train", "train", "train"]
+    assert after.labels[rows[3]] == (data.labels[rows[3]] + 1) % 3
+    assert (after.labels[rows[:3]] == data.labels[rows[:3]]).all()
+    left = {box.key for box in app.selectbox if box.key.startswith("decide_item_")}
+    assert left == {f"decide_item_{rows[2]}"}
+
+
+def test_never_more_than_a_page_of_items_is_drawn(app, workspace, data):
+    rows = np.setdiff1d(data.rows("train"), [0])[:60]
+    checked(workspace, data, suspicion(data, rows))
+    click(open_data(app, workspace, data), "decide_look_label-suspect")
+
+    def shown():
+        return {int(box.key.rpartition("_")[2]) for box in app.selectbox if box.key.startswith("decide_item_")}
+
+    first = shown()
+    assert first == set(rows[:24].tolist())
+    app.pagination(key="decide_page_label-suspect").set_value(3).run()
+    assert shown() == set(rows[48:].tolist())
+
+
+def test_a_finding_that_was_looked_at_does_not_come_back(app, workspace, data):
+    checked(workspace, data, suspicion(data, data.rows("train")[:3]))
+    click(open_data(app, workspace, data), "decide_keep_label-suspect")
+    assert "3 pictures seem wrong." not in said(app)
+    assert now(data).decided == ""
+    assert "kept as they are" in said(app)
+
+
+def test_the_test_set_is_asked_about_twice(app, workspace, data):
+    rows = data.rows("test")[:2]
+    drop = Decision("drop", tuple(rows.tolist()), code="blank")
+    checked(workspace, data, suspicion(data, rows, "blank", suggested=(), proposed=(drop,)))
+    click(open_data(app, workspace, data), "decide_all_blank")
+    assert now(data).splits[rows].tolist() == ["test", "test"]
+    assert "2 items of it wait for a second word" in said(app)
+    assert app.button(key="decide_confirm").disabled
+    app.text_input(key="decide_reason").input("They are empty.").run()
+    click(app, "decide_confirm")
+    assert now(data).splits[rows].tolist() == [OUT, OUT]
+    assert "wait for a second word" not in said(app)
+    assert "They are empty." in said(app)
+
+
+def test_the_test_set_can_be_left_as_it_is(app, workspace, data):
+    rows = data.rows("test")[:2]
+    data.decide(Decision("drop", tuple(rows.tolist()), code="blank"))
+    click(open_data(app, workspace, data), "decide_refuse")
+    assert now(data).waiting == ()
+    assert "second word" not in said(app)
+
+
+def test_a_class_keeps_its_last_item(app, workspace, data):
+    rows = [row for row in data.rows("train").tolist() if data.labels[row] == 0]
+    drop = Decision("drop", tuple(rows), code="blank")
+    checked(workspace, data, suspicion(data, rows, "blank", suggested=(), proposed=(drop,)))
+    click(open_data(app, workspace, data), "decide_all_blank")
+    assert "would lose its last training item" in said(app)
+    assert now(data).decisions == ()
+
+
+def test_the_check_is_started_here_with_the_decisions_that_hold(app, workspace, data):
+    data = data.decide(Decision("drop", (int(data.rows("train")[0]),)))
+    click(open_data(app, workspace, data), "decide_check_go")
+    (state,) = RunStore(workspace).list()
+    assert (state.kind, state.task.backbone, state.task.fingerprint) == ("check", "tiny_image", data.fingerprint)
+    assert data.under(state.task.decisions).decided == data.decided == state.task.decisions != ""
+    assert "decide_check_go" not in keys(app)
+
+
+def test_a_check_that_failed_says_why_and_is_offered_again(app, workspace, data):
+    click(open_data(app, workspace, data), "decide_check_go")
+    store = RunStore(workspace)
+    (state,) = store.list()
+    scripted.log.append(
+        store.folder(state.id) / scripted.EVENTS_FILE, RunEnded("failed", "The disk is full.", "Free some space.")
+    )
+    app.run()
+    assert "The disk is full" in said(app)
+    assert "decide_check_go" in keys(app)
+
+
+def test_what_the_decisions_did_is_said_in_a_sentence(app, workspace, data):
+    data = data.decide(Decision("drop", (int(data.rows("train")[0]),)))
+    gain = Estimate(0.03, -0.01, 0.07, 90, "x")
+    effect = Effect(data.fingerprint, data.version, "tiny_image", 0, 1, 0.83, 0.86, gain, "cannot tell")
+    write_effect(workspace, data, effect)
+    open_data(app, workspace, data)
+    assert "With your 1 item left out: 0.86 right instead of 0.83" in said(app).replace("\\", "")
+
+
+def test_everything_is_taken_back_at_once(app, workspace, data):
+    one, two = data.rows("train")[:2].tolist()
+    data.decide(Decision("drop", (one,))).decide(Decision("drop", (two,)))
+    click(open_data(app, workspace, data), "decide_undo_all")
+    assert now(data).decisions == ()
+
+
+def test_copies_are_found_without_a_check(app, workspace, tmp_path):
+    from tl_core.data.sources import import_data
+
+    lines = [f'"notice {i} of the {"ab"[i % 2]} office about opening hours",{"ab"[i % 2]}' for i in range(40)]
+    path = tmp_path / "notes.csv"
+    path.write_text("\n".join(["text,label", *lines, *lines[:3]]))
+    data = import_data(str(path), workspace)
+    open_data(app, workspace, data)
+    assert "exact copies" in said(app)
+    click(app, "decide_all_duplicates")
+    after = now(data)
+    assert int((~after.kept).sum()) == 3 - len(after.waiting)
+    assert not after.items["digest"][after.splits == "train"].duplicated().any()

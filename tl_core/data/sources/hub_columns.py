@@ -1,0 +1,193 @@
+"""Which column of a data set of the hub is what, by the types that it declares."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from math import isfinite, nan
+from typing import Any
+
+from tl_core.data.options import ImportOptions
+from tl_core.errors import DataError
+from tl_core.types import Modality
+
+_TEXT: tuple[str, ...] = (
+    "text",
+    "sentence",
+    "review",
+    "content",
+    "body",
+    "comment",
+    "message",
+    "document",
+    "tweet",
+    "utterance",
+)
+_TEXT += ("question", "article")
+_LABEL: tuple[str, ...] = (
+    "label",
+    "labels",
+    "class",
+    "category",
+    "target",
+    "sentiment",
+    "topic",
+    "intent",
+    "emotion",
+    "fine_label",
+)
+_GROUP = ("group", "group_id", "patient_id", "subject_id", "author_id", "user_id", "document_id")
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a row says: `item` is the picture or the text, `label` what it is; "" where there is no such column."""
+
+    modality: Modality
+    item: str
+    label: str
+    several: tuple[str, ...]
+    names: tuple[str, ...] | None
+    separator: str = ""
+    group: str = ""
+    subgroup: str = ""
+    time: str = ""
+
+    def labels(self, row: Row) -> str | tuple[str, ...] | None:
+        """Return the label of a row, its labels where it may have several, None where it should have one."""
+        if self.several:
+            return tuple(name for name in self.several if row[name] not in (None, "", "0", 0, False))
+        value = row[self.label]
+        if isinstance(value, (list, tuple)):
+            return tuple(word for each in value if (word := self._label(each)))
+        word = self._label(value)
+        if self.separator:
+            return tuple(part for part in (each.strip() for each in word.split(self.separator)) if part)
+        return word or None
+
+    def word(self, row: Row, column: str) -> str:
+        """Return what a column says in a row, as text."""
+        return "" if not column or row[column] is None else str(row[column]).strip()
+
+    def seconds(self, row: Row) -> float:
+        """Return when an item was made, in seconds since 1970; nan where nothing says so."""
+        value = row[self.time] if self.time else None
+        try:
+            value = datetime.fromisoformat(value) if isinstance(value, str) else value
+            if isinstance(value, date) and not isinstance(value, datetime):
+                value = datetime(value.year, value.month, value.day)
+            if isinstance(value, datetime):
+                return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+            return float(value) if value is not None and isfinite(float(value)) else nan
+        except (ValueError, TypeError, OverflowError):
+            return nan
+
+    def _label(self, value: Any) -> str:
+        if self.names is not None and isinstance(value, int):
+            return self.names[value] if 0 <= value < len(self.names) else ""
+        if isinstance(value, float):
+            return "" if value != value else f"{value:g}"
+        return "" if value is None else str(value).strip()
+
+
+def choose(features: Any, sample: Callable[[], list[Row]], options: ImportOptions, repo: str) -> Columns:
+    """Return the columns that `options` names, the others by their types and names.
+
+    `features` are those that the data set declares, None where it declares none; `sample` gives its first rows.
+    Raises DataError where a column is named that is not there, and where nothing can be read or learned.
+    """
+    kinds = _kinds(features, sample)
+    asked = (options.text_column, options.label_column, options.group_column, options.path_column)
+    for name in (*asked, *options.label_columns, options.subgroup_column, options.time_column):
+        if name and name not in kinds:
+            raise DataError(f"{repo} has no column {name}.", f"It has {_listed(kinds)}.")
+    pictures = [name for name, kind in kinds.items() if kind == "image"]
+    image = options.path_column or ("" if options.text_column else next(iter(pictures), ""))
+    if image and image not in pictures:
+        raise DataError(f"The column {image} of {repo} holds no pictures.", f"It has {_listed(kinds)}.")
+    taken = {options.label_column, *options.label_columns, options.group_column, options.subgroup_column, image}
+    text = "" if image else options.text_column or _text_column(kinds, sample, taken)
+    if not image and not text:
+        raise DataError(f"No column of {repo} holds pictures or texts.", f"It has {_listed(kinds)}.")
+    label = options.label_column or ("" if options.label_columns else _label_column(kinds, {image, text}))
+    if not label and not options.label_columns:
+        raise DataError(f"No column of {repo} looks like a label.", f"Choose one: it has {_listed(kinds)}.")
+    if label == text and label:
+        raise DataError(f"The column {label} cannot be both the text and the label.", "Choose two different ones.")
+    return Columns(
+        "image" if image else "text", image or text, label, options.label_columns, _class_names(features, label),
+        options.separator, options.group_column or next((n for n in _GROUP if n in kinds), ""),
+        options.subgroup_column, options.time_column,
+    )  # fmt: skip
+
+
+def _kinds(features: Any, sample: Callable[[], list[Row]]) -> dict[str, str]:
+    """Return what each column holds: "image", "class", "classes", "text", "number", or "" for anything else."""
+    if features is None:
+        rows = sample()
+        names = dict.fromkeys(name for row in rows for name in row)
+        return {name: _kind_of_values([row.get(name) for row in rows]) for name in names}
+    return {name: _kind_of_feature(feature) for name, feature in features.items()}
+
+
+def _kind_of_feature(feature: Any) -> str:
+    from datasets import ClassLabel, Image, Value
+
+    if isinstance(feature, Image):
+        return "image"
+    if isinstance(feature, ClassLabel):
+        return "class"
+    if isinstance(feature, Value):
+        return "text" if "string" in feature.dtype else "number"
+    inner = _inner(feature)
+    if isinstance(inner, ClassLabel) or (isinstance(inner, Value) and "string" in inner.dtype):
+        return "classes"
+    return ""
+
+
+def _inner(feature: Any) -> Any:
+    return feature[0] if isinstance(feature, list) and feature else getattr(feature, "feature", None)
+
+
+def _kind_of_values(values: list[Any]) -> str:
+    values = [value for value in values if value is not None]
+    if values and all(isinstance(value, str) for value in values):
+        return "text"
+    if values and all(isinstance(value, list) and all(isinstance(each, str) for each in value) for value in values):
+        return "classes"
+    return "number" if values and all(isinstance(value, (int, float)) for value in values) else ""
+
+
+def _class_names(features: Any, label: str) -> tuple[str, ...] | None:
+    feature = features.get(label) if features is not None else None
+    names = getattr(feature, "names", None) or getattr(_inner(feature), "names", None)
+    return tuple(names) if names else None
+
+
+def _text_column(kinds: dict[str, str], sample: Callable[[], list[Row]], taken: set[str]) -> str:
+    """Return the column of texts: by its name, else the one with the longest in the sample."""
+    texts = [name for name, kind in kinds.items() if kind == "text" and name not in taken]
+    named = [name for name in texts if name.lower() in _TEXT]
+    if named:
+        return min(named, key=lambda name: _TEXT.index(name.lower()))
+    unlike = [name for name in texts if name.lower() not in _LABEL] or texts
+    if len(unlike) < 2:
+        return unlike[0] if unlike else ""
+    rows = sample()
+    return max(unlike, key=lambda name: sum(len(row.get(name) or "") for row in rows))
+
+
+def _label_column(kinds: dict[str, str], taken: set[str]) -> str:
+    """Return the column of labels: a declared class, else one that is named so."""
+    free = {name: kind for name, kind in kinds.items() if name not in taken}
+    for kind in ("class", "classes"):
+        declared = [name for name in free if free[name] == kind]
+        if declared:
+            return min(declared, key=lambda n: _LABEL.index(n.lower()) if n.lower() in _LABEL else len(_LABEL))
+    return next((name for wanted in _LABEL for name in free if name.lower() == wanted and free[name]), "")
+
+
+def _listed(kinds: dict[str, str]) -> str:
+    names = list(kinds)
+    return ", ".join(names[:15]) + (f" and {len(names) - 15:,} more" if len(names) > 15 else "")
