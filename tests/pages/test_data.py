@@ -9,12 +9,15 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Selectbox
 
+from tests.pages import scripted
 from tests.pages.conftest import csv_bytes, said, upload, zip_bytes
 from tl_core import importer, intake
 from tl_core.data.dataset import Dataset
+from tl_core.data.looked import record_look
 from tl_core.data.sources import list_datasets
 from tl_core.errors import DataError
-from tl_core.types import load
+from tl_core.evaluation.inflation import HonestScore, write_honest
+from tl_core.types import Estimate, load
 from tl_core.workspace import Workspace, read_json
 from ui import gallery, intake_view, receipt, session
 
@@ -136,6 +139,47 @@ def test_split_can_be_changed(app: AppTest) -> None:
     app.slider(key="data_test").set_value(40)
     app.button(key="data_split_apply").click().run()
     assert metrics(app)["Test: is judged by"] == "40"
+
+
+def repeated(times: int) -> bytes:
+    """A table of letters, each `times` times in another case."""
+    lines = csv_bytes().decode().splitlines()
+    more = [line[:1] + line[1:-6].upper() + line[-6:] for line in lines[1:]]
+    return "\n".join(lines + more * (times - 1)).encode()
+
+
+def test_look_alikes_stay_together_unless_told_otherwise(app: AppTest) -> None:
+    upload(app, "letters.csv", repeated(2))
+    app.button(key="data_import").click().run()
+    dataset = session.open_dataset(next(path.name for path in (session.workspace().root / "datasets").iterdir()))
+    pairs = dataset.splits.reshape(2, -1)
+    assert (pairs[0] == pairs[1]).all()
+    assert "nearly identical items stay on the same side" in said(app)
+    app.toggle(key="data_near").set_value(False)
+    app.button(key="data_split_apply").click().run()
+    pairs = session.open_dataset(dataset.fingerprint).splits.reshape(2, -1)
+    assert (pairs[0] != pairs[1]).any()
+    assert "nearly identical" not in said(app)
+    assert app.toggle(key="data_by_time").disabled
+
+
+@pytest.mark.usefixtures("tiny_backbones")
+def test_what_copies_feign_and_looks_at_the_test_items_are_said(app: AppTest, workspace: Workspace) -> None:
+    dataset = scripted.images(workspace)
+    score = HonestScore(
+        *(dataset.fingerprint, scripted.PLAN.backbone, Estimate(0.88, 0.8, 0.9, 60, "x")),
+        *(Estimate(0.93, 0.9, 0.95, 60, "x"), Estimate(0.05, 0.02, 0.08, 60, "x"), 60, 30, False),
+    )
+    write_honest(workspace, dataset, score)
+    record_look(dataset, "run-1", "report")
+    app.query_params["project"] = scripted.project(workspace, dataset)
+    app.run()
+    assert "would have shown 93.0% instead of 88.0%: 5.0 points too good (between 2.0 and 8.0)" in said(app)
+    assert "The test items were looked at once." in said(app)
+    for number in range(6):
+        record_look(dataset, f"another-{number}", "report")
+    app.run()
+    assert "This test set has been looked at 7 times" in said(app)
 
 
 def test_other_data_and_back(app: AppTest) -> None:

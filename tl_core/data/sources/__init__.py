@@ -11,9 +11,10 @@ from tl_core.data.sources.archive import Entry, Tree, open_tree, strip_enclosing
 from tl_core.data.sources.folders import TEXT_SUFFIXES, class_folders, modality_of
 from tl_core.data.sources.hub import import_hub, is_hub
 from tl_core.data.sources.kinds import table_name
+from tl_core.data.sources.listing import listing_beside, listing_of
 from tl_core.data.sources.store import Draft, store
 from tl_core.data.sources.table import TablePreview, preview_file, table_items
-from tl_core.data.sources.tables import TableFile, best_tables, entry_table, file_table
+from tl_core.data.sources.tables import best_tables, entry_table, file_table
 from tl_core.data.sources.tar import is_tar
 from tl_core.data.sources.tree import ARCHIVE_SUFFIXES
 from tl_core.errors import DataError
@@ -59,21 +60,30 @@ def import_data(
     path = source_path(source)
     if is_table(path):
         file = file_table(path, workspace.limits)
-        return _store_table(file, _draft(path, "text", options), workspace, options, progress)
+        listing = listing_beside(file, path.parent, options)
+        draft = _draft(path, "image" if listing else "text", options)
+        items, total = listing.items(options, draft) if listing else table_items(file, options, draft)
+        return store(items, draft, workspace, progress, total)
     progress("Listing files", 0, 0)
     with open_tree(path, workspace.limits, workspace.folder("cache"), progress) as tree:
         table = only_table(tree)
         if table:
             draft = _draft(path, "text", options)
             draft.lines += [line for line in tree.lines if line.item != table.name]
-            return _store_table(entry_table(table, workspace.limits), draft, workspace, options, progress)
+            items, total = table_items(entry_table(table, workspace.limits), options, draft)
+            return store(items, draft, workspace, progress, total)
         modality = modality_of(tree)
         if modality is None:
             raise _nothing(tree, path.name)
-        items = class_folders(tree, modality, path.name)
         draft = _draft(path, modality, options)
+        if modality == "image" and (listing := listing_of(tree, options, workspace.limits)):
+            listing.tell_others(tree)
+            draft.lines += tree.lines
+            items, total = listing.items(options, draft)
+            return store(items, draft, workspace, progress, total)
+        files = class_folders(tree, modality, path.name)
         draft.lines += tree.lines
-        return store(items, draft, workspace, progress)
+        return store(files, draft, workspace, progress)
 
 
 def preview_table(
@@ -81,16 +91,22 @@ def preview_table(
 ) -> TablePreview | None:
     """Return the first rows of a table and how it would be read; None where the source holds no single table.
 
-    A zip or folder that holds exactly one table counts as that table. Raises DataError where it cannot be read.
+    An archive or folder that holds exactly one table, or one that lists its pictures, counts as that table.
+    Raises DataError where it cannot be read.
     """
     if str(path).startswith(SAMPLE_PREFIX) or is_hub(str(path)):
         return None
     path = source_path(str(path))
     if is_table(path):
-        return preview_file(file_table(path, limits), options)
+        file = file_table(path, limits)
+        listing = listing_beside(file, path.parent, options)
+        return preview_file(file, options, listing.column if listing else "")
     with open_tree(path, limits) as tree:
         table = only_table(tree)
-        return preview_file(entry_table(table, limits), options) if table else None
+        if table:
+            return preview_file(entry_table(table, limits), options)
+        found = listing_of(tree, options, limits) if modality_of(tree) == "image" else None
+        return preview_file(found.file, options, found.column) if found else None
 
 
 def list_datasets(workspace: Workspace) -> list[Dataset]:
@@ -165,13 +181,6 @@ def _nothing(tree: Tree, source: str) -> DataError:
             f"Unpack {source}, and give {PurePosixPath(inner).name} itself.",
         )
     return DataError(f"There is nothing in {source} that can be read as pictures, texts or a table.", _WHAT)
-
-
-def _store_table(
-    file: TableFile, draft: Draft, workspace: Workspace, options: ImportOptions, progress: Progress
-) -> Dataset:
-    items, total = table_items(file, options, draft)
-    return store(items, draft, workspace, progress, total)
 
 
 def _draft(path: Path, modality: str, options: ImportOptions) -> Draft:

@@ -17,7 +17,7 @@ from tl_core.data.sources.tree import Entry, Tree, check_size, is_junk, readable
 from tl_core.errors import DataError
 from tl_core.workspace import Limits
 
-__all__ = ["Entry", "Tree", "is_junk", "open_tree", "read_bytes", "read_whole", "strip_enclosing", "without_enclosing"]
+__all__ = ["Entry", "Tree", "is_junk", "open_tree", "read_whole", "strip_enclosing", "without_enclosing"]
 
 _RATIO_MATTERS = 32 * 2**20  # below this many unpacked bytes no ratio hurts: blank pictures pack 1000 to 1
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)
@@ -158,7 +158,7 @@ def _add_file(tree: Tree, root: Path, path: Path) -> None:
     elif not stat.S_ISREG(info.st_mode):
         tree.skip(relative, "not an ordinary file")
     else:
-        tree.entries.append(Entry(relative, info.st_size, _file_reader(path)))
+        tree.entries.append(Entry(relative, info.st_size, file_reader(path)))
 
 
 def _relative(root: Path, path: str | Path) -> str:
@@ -166,7 +166,9 @@ def _relative(root: Path, path: str | Path) -> str:
     return readable(os.fsencode(name))
 
 
-def _file_reader(path: Path) -> Callable[[], bytes]:
+def file_reader(path: Path) -> Callable[[], bytes]:
+    """Return what reads a file; reading raises DataError, with the reason alone as its message, where it cannot."""
+
     def read() -> bytes:
         try:
             check_size(path.stat().st_size)
@@ -183,8 +185,3 @@ def read_whole(entry: Entry) -> bytes:
         return entry.read()
     except DataError as error:
         raise DataError(f"{entry.name} cannot be read: {error.message}.") from error
-
-
-def read_bytes(path: Path) -> bytes:
-    """Return the bytes of a file that everything depends on. Raises DataError, in a whole sentence."""
-    return read_whole(Entry(path.name, 0, _file_reader(path)))
