@@ -39,7 +39,7 @@ def _rules(dataset: Dataset) -> list[str]:
     """Return by which rules items were shared out, a sentence each."""
     spec = dataset.split
     said = ["The model never sees the test items while it learns, so that they show what it is worth."]
-    alike = "Identical items and look-alikes always stay" if spec.keep_near else "Identical items always stay"
+    alike = "Identical and nearly identical items stay" if spec.keep_near else "Identical items stay"
     said.append(f"{alike} on the same side, so that it is not judged by what it has seen.")
     if (dataset.items["group"] != "").any():
         said.append("So do items that belong together, as your data says.")
@@ -73,7 +73,7 @@ def _form(dataset: Dataset, counts: pd.DataFrame) -> None:
             else "Your data does not say when items were made. A table can, with a column of dates.",
         )  # fmt: skip
         near = st.toggle(
-            "Keep look-alikes together", spec.keep_near, key="data_keep_near",
+            "Keep look-alikes together", spec.keep_near, key="data_near",
             help="Pictures of the same thing and texts that are nearly the same. Apart, they make a model look better "
             "than it is.",
         )  # fmt: skip

@@ -389,7 +389,7 @@ def test_the_split_can_be_made_by_time_and_without_look_alikes(app: AppTest, wor
     app.button(key="data_offer_time_column").click().run()
     app.button(key="data_import").click().run()
     app.toggle(key="data_by_time").set_value(True)
-    app.toggle(key="data_keep_near").set_value(False)
+    app.toggle(key="data_near").set_value(False)
     app.button(key="data_split_apply").click().run()
     (dataset,) = list_datasets(workspace)
     assert (dataset.split.by, dataset.split.keep_near) == ("time", False)
@@ -401,7 +401,7 @@ def test_the_split_can_be_made_by_time_and_without_look_alikes(app: AppTest, wor
 def test_without_dates_there_is_no_split_by_time(app: AppTest) -> None:
     upload(app, "flowers.zip", zip_bytes())
     assert app.toggle(key="data_by_time").disabled
-    assert "look-alikes always stay on the same side" in said(app)
+    assert "nearly identical items stay on the same side" in said(app)
 
 
 def test_a_second_data_set_stands_beside_the_first(app: AppTest, workspace: Workspace) -> None:
