@@ -72,6 +72,14 @@ def test_classes_that_are_called_like_splits(make_zip, workspace):
     assert dataset.classes == ("bus", "test", "train")
 
 
+def test_an_entry_without_a_name_is_left_out(make_zip, tmp_path, workspace):
+    path = tmp_path / make_zip({**TWO_CLASSES, "QQQ": b"x"})
+    path.write_bytes(path.read_bytes().replace(b"QQQ", b"\0QQ"))  # the name ends at the first zero
+    dataset = import_data(str(path), workspace)
+    assert dataset.receipt.taken == 4
+    assert "an entry without a name" in reasons(dataset)
+
+
 def test_junk_is_left_out(make_zip, make_folder, workspace):
     junk = dict.fromkeys(
         ["cats/.DS_Store", "__MACOSX/cats/._1.png", "dogs/Thumbs.db", "cats/._2.png", ".git/x.png", "desktop.ini"], b"x"

@@ -80,7 +80,9 @@ def _list_zip(archive: zipfile.ZipFile, name: str, limits: Limits) -> Tree:
     locked = 0
     for info in infos:
         path = _clean_name(info)
-        if info.is_dir() or path.endswith("/"):
+        if not path:
+            tree.skip("an entry without a name", "nothing says what it is")
+        elif path.endswith("/"):
             tree.add_folder(path)
         elif tree.wants(path, _problem(info)):
             tree.entries.append(Entry(path, info.file_size, _zip_reader(archive, info)))
