@@ -7,8 +7,11 @@ from tl_core.advice import values as advice
 from tl_core.backbones import speed
 from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
+from tl_core.data.looked import looks
+from tl_core.data.sources import import_data
 from tl_core.data.split import SplitSpec
 from tl_core.errors import DataError, RunError
+from tl_core.evaluation.inflation import read_honest
 from tl_core.evaluation.saved import bundle_folder, read_curve, read_report, write_curve, write_report
 from tl_core.export.bundle import load_bundle
 from tl_core.jobs import execute
@@ -188,6 +191,26 @@ def test_a_probe_leaves_evidence_and_the_cheap_arms_of_the_curve(workspace, tiny
     assert read_curve(workspace, replace(task, split=SplitSpec(seed=1))) is None
     again = run(workspace, task)[1]
     assert again[-1].status == "done"
+
+
+def test_each_model_that_is_measured_is_a_look_at_the_test_items(workspace, image_task, tiny_images):
+    runs = [run(workspace, task)[0] for task in (image_task, image_task, replace(image_task, split=SplitSpec(seed=3)))]
+    assert [(look.run, look.why) for look in looks(tiny_images)] == [(each, "report") for each in runs[:2]]
+    assert [look.run for look in looks(replace(tiny_images, split=SplitSpec(seed=3)))] == runs[2:]
+
+
+def test_a_probe_says_what_copies_would_feign_where_there_are_any(workspace, tiny_backbones, tmp_path):
+    lines = [f"{text},{'ab'[n % 2]}" for n in range(40) for text in (f"note {n} of many", f"Note {n} of MANY!")]
+    for name, rows, expected in (("twice", lines, True), ("once", lines[::2], False)):
+        (tmp_path / f"{name}.csv").write_text("text,label\n" + "\n".join(rows))
+        dataset = import_data(str(tmp_path / f"{name}.csv"), workspace)
+        _, events = run(workspace, Task("probe", tiny_backbones[1], dataset.fingerprint))
+        assert events[-1].status == "done"
+        score = read_honest(workspace, dataset, tiny_backbones[1])
+        assert (score is not None) == expected
+        assert [look.why for look in looks(dataset)] == [f"curve of {tiny_backbones[1]}"]
+        if score:
+            assert score.repeated == score.items == len(dataset.rows("train", "validation"))
 
 
 def test_a_stopped_probe_keeps_nothing_and_says_so(workspace, tiny_texts, tiny_backbones):

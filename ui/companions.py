@@ -24,8 +24,8 @@ ASKED: dict[Need, tuple[str, str]] = {
     "teacher": ("A finished model to learn from (the teacher)", "A run that tells the same classes apart."),
 }
 BRING = (
-    "There is no other data set of {items} here yet. To bring one in, begin a new project (under Runs) with it, then "
-    "come back to this one: it stays as it is."
+    "There is no other data set of {items} here yet. Bring one in on the Data page, under “A second data set beside "
+    "this one”."
 )
 
 

@@ -1,6 +1,8 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.data import split_oracle
 from tl_core.data.split import SPLITS, SplitSpec, assign, time_findings, unite
+from tl_core.runs.task import Task
 from tl_core.types import dump, load
 
 
@@ -301,5 +304,10 @@ def test_validation_by_time_is_carved_out_of_a_given_train():
 def test_a_spec_that_was_saved_before_keeps_its_split():
     old = {"validation": 0.2, "test": 0.1, "seed": 3, "honour_given": False}
     assert load(SplitSpec, old) == SplitSpec(0.2, 0.1, 3, False, keep_near=False)
-    for spec in (SplitSpec(), SplitSpec(keep_near=False, by="time")):
+    assert dump(load(SplitSpec, old)) == old
+    task = Task("probe", "tiny", split=SplitSpec(0.2, 0.1, 3, False, keep_near=False))
+    assert dump(task)["split"] == old
+    for by, near in product(("random", "time"), (True, False)):
+        spec = SplitSpec(by=by, keep_near=near)
         assert load(SplitSpec, dump(spec)) == spec
+        assert load(Task, dump(replace(task, split=spec))).split == spec

@@ -4,6 +4,7 @@ import pytest
 
 from tests.pages import scripted
 from tests.pages.conftest import said
+from tl_core.data.looked import record_look
 from tl_core.evaluation.compare import compare
 from tl_core.evaluation.saved import read_report, write_curve, write_report
 from tl_core.evaluation.values import Comparison
@@ -55,6 +56,16 @@ def test_the_headline_has_its_intervals_in_words(app, workspace, data, store):
     words = said(app)
     assert f"between {report.accuracy.low:.1%} and {report.accuracy.high:.1%}, n = {report.accuracy.n}" in words
     assert len(app.get("plotly_chart")) == 1
+
+
+def test_looks_at_the_runs_own_test_items_are_counted(app, workspace, data, store):
+    run = scripted.finished(store, data)
+    split = store.task(run).split
+    record_look(replace(data, split=split), run, "report")
+    for number in range(3):
+        record_look(replace(data, split=replace(split, seed=7)), f"run-{number}", "report")
+    open_results(app, workspace, data.resplit(replace(split, seed=7)), run)
+    assert "The test items were looked at once." in said(app)
 
 
 def test_every_class_has_its_row_with_intervals(data):

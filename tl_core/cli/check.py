@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SHOWN = 5
 PROPOSED = {
     "drop": "drop {n}",
-    "relabel": "give {n} the label {label}",
+    "relabel": "give {n} the suggested label",
     "together": "keep {n} on one side of the split",
     "keep": "keep {n}",
 }
@@ -66,6 +66,7 @@ def _print(dataset: "Dataset", found: "QualityReport", console: Console) -> None
             console.line(f"        and {len(one.rows) - SHOWN:,} more (all of them with --json)")
         for action in dict.fromkeys(decision.action for decision in one.proposed):
             rows = sum(len(d.rows) for d in one.proposed if d.action == action)
-            console.line(f"        proposed: {PROPOSED[action].format(n=f'{rows:,} items' if rows > 1 else 'it')}")
+            what = PROPOSED[action].format(n=f"{rows:,} items" if rows > 1 else "it")
+            console.line(f"        proposed: {what} (decide DATA accept {one.code})")
     for note in found.notes:
         console.line(f"note  {note}")

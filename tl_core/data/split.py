@@ -27,7 +27,8 @@ class SplitSpec:
     """How to split: fractions of the whole, a seed, and whether a split that the source names is honoured.
 
     `by` "time" judges by the newest items instead of a random draw. `keep_near` keeps near duplicates on one side;
-    a spec that was saved before there was such a thing goes without, so that its split stays as it was.
+    a spec that was saved before there was either goes without, and reads and writes as it did: what was kept under its
+    name is found again.
     """
 
     validation: float = 0.15
@@ -41,6 +42,13 @@ class SplitSpec:
     @classmethod
     def _saved_before(cls, data: Any) -> Any:
         return {"keep_near": False} | data if isinstance(data, dict) and data else data
+
+    @pydantic.model_serializer(mode="wrap")
+    def _as_before(self, dump: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = dump(self)
+        if self.by == "random" and not self.keep_near:
+            return {name: value for name, value in fields.items() if name not in ("by", "keep_near")}
+        return fields
 
 
 def assign(items: pd.DataFrame, spec: SplitSpec, ties: Sequence[np.ndarray] = ()) -> np.ndarray:

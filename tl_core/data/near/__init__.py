@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from tl_core.data.near.groups import components, numbered
 from tl_core.data.options import Progress, silent
@@ -62,7 +63,8 @@ def find(dataset: "Dataset", progress: Progress = silent) -> np.ndarray:
     from tl_core.data.near.texts import near_texts
 
     items = dataset.items
-    _, first, copy_of = np.unique(items["digest"].to_numpy(dtype=str), return_index=True, return_inverse=True)
+    copy_of = pd.factorize(items["digest"])[0]
+    first = np.unique(copy_of, return_index=True)[1]
     if dataset.modality == "text":
         edges = near_texts(items["text"].to_numpy(dtype=object)[first], progress)
     else:
