@@ -47,6 +47,8 @@ def _sentence(found: Slices) -> str:
     if found.worst:
         name = words.tell(found.worst)
         return f"It does least well where {column} is **{name}**; that this is more than chance is not shown."
+    if any(one.gap for one in found.slices):
+        return f"It does equally well for every {column} that has enough test items to say."
     return f"Too few test items for each {column} to compare them."
 
 

@@ -84,6 +84,10 @@ def test_several_labels_are_compared_by_the_mean_auc_over_the_labels_that_both_s
     assert [finding.items for finding in slice_findings(found) if finding.code == "slice_worse"] == [("short",)]
 
 
+def test_of_equal_slices_none_is_the_worst(three):
+    assert measure_slices(three, np.arange(300), three.labels, three.labels).worst == ""
+
+
 def test_one_subgroup_or_none_is_no_slice(tiny_texts):
     rows = np.arange(len(tiny_texts.labels))
     assert measure_slices(tiny_texts, rows, tiny_texts.labels, tiny_texts.labels) is None

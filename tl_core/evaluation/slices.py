@@ -43,8 +43,8 @@ def measure_slices(dataset: Dataset, rows: np.ndarray, truth: np.ndarray, found:
     for name, mask in masks.items():
         inside = score(truth[mask], found[mask])
         slices.append(Slice(name, int(mask.sum()), inside, _gap(truth, found, mask, z)))
-    sure = [one for one in slices if one.gap is not None and one.score is not None]
-    worst = min(sure, key=lambda one: one.score.value if one.score else 1.0).name if len(sure) > 1 else ""
+    sure = {one.name: one.score.value for one in slices if one.gap is not None and one.score is not None}
+    worst = min(sure, key=lambda name: sure[name]) if len(set(sure.values())) > 1 else ""
     column = dataset.subgroup_column or "subgroup"
     return Slices(column, metric(dataset.multilabel), tuple(slices), worst, int((names == "").sum()))
 

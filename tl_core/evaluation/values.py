@@ -100,7 +100,7 @@ class Slice:
 class Slices:
     """The test items by what a column of the source says; `without` have nothing there and are in no slice.
 
-    `worst` names the slice with the lowest score of those that are large enough to say, "" where fewer than two are.
+    `worst` names the slice with the lowest score of those that are large enough to say, "" where they do not differ.
     """
 
     column: str
