@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 READY := $(VENV)/.ready-$(shell cat requirements.txt requirements-assets.txt | cksum | cut -d' ' -f1)
 
-.PHONY: app test check clean
+.PHONY: app test check fuzz clean
 
 app: $(READY)
 	$(VENV)/bin/streamlit run app.py
@@ -15,6 +15,9 @@ test: $(READY)
 
 check: $(READY)
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
+
+fuzz: $(READY)
+	GRAFT_FUZZ=10000 $(VENV)/bin/python -m pytest -q -n auto tests/data/test_hostile.py
 
 $(READY):
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Graft needs Python 3.11 or newer")'

@@ -247,7 +247,7 @@ def main() -> None:
         base, backbone = base_items(chosen.sample, chosen.items), BACKBONE[modality]
         plant = plant_pictures if modality == "image" else plant_texts
         seeds = [plant(base, seed) if chosen.sample != "digits" else Planted() for seed in range(chosen.repeats)]
-        items = {item.id: item for item in [*base, *(i for planted in seeds for i in planted.items)]}
+        items = {(item.id, item.text): item for item in [*base, *(i for planted in seeds for i in planted.items)]}
         whole = store(list(items.values()), Draft("every one", chosen.sample, modality), place, silent)
         for _ in FeatureStore(place).probe(whole, BACKBONES[backbone]):
             pass

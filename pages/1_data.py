@@ -2,7 +2,20 @@
 
 import streamlit as st
 
-from ui import data_in, data_profile, data_view, decisions, intake_view, projects, rail, session
+from ui import (
+    beside,
+    data_in,
+    data_profile,
+    data_view,
+    decisions,
+    gallery,
+    intake_view,
+    projects,
+    rail,
+    receipt,
+    session,
+    split_view,
+)
 from ui.heading import heading
 from ui.words import tell
 
@@ -39,15 +52,16 @@ def chosen() -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         st.subheader("Examples", anchor=False)
-        data_view.examples(dataset)
+        gallery.draw(dataset)
     with right:
         st.subheader("Classes", anchor=False)
         data_view.balance(dataset)
         data_profile.effect(found)
     data_profile.more(dataset, found)
     st.subheader("How it is split", anchor=False)
-    data_view.split(dataset)
-    data_view.receipt(dataset)
+    split_view.draw(dataset)
+    receipt.draw(dataset)
+    beside.draw(dataset)
 
 
 if session.dataset() is None or st.session_state.get(data_in.CHOOSING) or intake_view.pending():

@@ -7,7 +7,19 @@ import streamlit as st
 from tl_core.evaluation.report import errors
 from tl_core.evaluation.values import Report
 from tl_core.runs.store import RunState
-from ui import empty, figures, rail, results, results_compare, results_curve, running, session, words
+from ui import (
+    empty,
+    figures,
+    rail,
+    results,
+    results_compare,
+    results_curve,
+    results_several,
+    results_slices,
+    running,
+    session,
+    words,
+)
 
 
 def confusion(report: Report) -> None:
@@ -67,21 +79,23 @@ def mistakes(report: Report) -> None:
 def draw(run: RunState, report: Report) -> None:
     """Draw the whole page for a run that was measured."""
     st.caption(f"{running.title(run)} · {running.strategy_title(report.plan.strategy)}")
-    results.headline(report)
+    (results_several if report.multilabel else results).headline(report)
     if dataset := session.open_dataset(report.fingerprint):
         results.looks_caption(replace(dataset, split=run.task.split))
     words.findings(report.findings)
     st.header("What transfer was worth", anchor=False)
     results_compare.draw(run, report)
-    st.subheader("Accuracy for every number of labels", anchor=False)
+    st.subheader(f"{words.capital(report.metric)} for every number of labels", anchor=False)
     results_curve.draw(run)
     st.header("Where it is right and wrong", anchor=False)
-    results.show_classes(report)
-    matrix, wrong = st.tabs(["Who is taken for whom", "Surest mistakes"], key="results_tabs")
+    (results_several.show_labels if report.multilabel else results.show_classes)(report)
+    first = "What is said of each label" if report.multilabel else "Who is taken for whom"
+    matrix, wrong = st.tabs([first, "Surest mistakes"], key="results_tabs")
     with matrix:
-        st.fragment(confusion)(report)
+        st.fragment(results_several.show_answers if report.multilabel else confusion)(report)
     with wrong:
         st.fragment(mistakes)(report)
+    results_slices.draw(report)
 
 
 st.title("See what it is worth", anchor=False)

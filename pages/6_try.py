@@ -82,7 +82,7 @@ if empty.need_run() and run:
         with one:
             (trying.one_text if _is_text(bundle) else trying.one_image)(bundle, report, dataset)
         with many:
-            trying.batch(bundle)
+            trying.batch(bundle, report)
         st.header("Take it away", anchor=False)
         take_away(bundle, report)
         st.subheader("What next", anchor=False)

@@ -43,8 +43,9 @@ def confirm_delete(state: RunState) -> None:
 def accuracy(state: RunState) -> tuple[str, str]:
     """Return a run's accuracy and its interval in words."""
     report = read_report(state) if state.kind == "train" else None
-    if report:
-        return f"{report.accuracy.value:.1%}", f"{interval(report.accuracy)}, n = {report.accuracy.n:,}"
+    if report and (score := report.score):
+        what = "mean AUC, " if report.multilabel else ""
+        return f"{score.value:.1%}", f"{what}{interval(score)}, n = {score.n:,}"
     return "", ""
 
 

@@ -33,6 +33,14 @@ def tiny_texts(workspace: Workspace) -> Dataset:
 
 
 @pytest.fixture
+def tiny_several(workspace: Workspace) -> Dataset:
+    """60 texts with any of 3 labels, in 2 subgroups, in the workspace."""
+    from tests.tiny import make_several
+
+    return make_several(workspace)
+
+
+@pytest.fixture
 def tiny_backbones(monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     """Registers the tiny backbones for the time of the test; returns the names (image, text)."""
     from tests.tiny import TINY_IMAGE, TINY_TEXT

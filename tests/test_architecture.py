@@ -9,7 +9,20 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
-    *("errors", "threads", "types", "registry", "workspace", "data", "layers", "backbones", "features", "plan"),
+    *(
+        "errors",
+        "threads",
+        "types",
+        "registry",
+        "workspace",
+        "roc",
+        "answers",
+        "data",
+        "layers",
+        "backbones",
+        "features",
+        "plan",
+    ),
     *(
         "strategies",
         "penalties",

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -78,6 +79,16 @@ def test_help_names_every_command(capsys):
         main(["--help"])
     assert end.value.code == 0
     assert "predict" in capsys.readouterr().out
+
+
+def test_a_packed_tar_is_data_as_its_folder_is(capsys, workspace, folder, tmp_path):
+    with tarfile.open(tmp_path / "data.tar.gz", "w:gz") as archive:
+        archive.add(folder, "data")
+    packed, lying = (
+        json.loads(call(capsys, "profile", str(each), "--json")[1]) for each in (tmp_path / "data.tar.gz", folder)
+    )
+    assert packed["fingerprint"] == lying["fingerprint"]
+    assert packed["receipt"]["source"] == "data.tar.gz"
 
 
 def test_a_profile_as_table_and_as_json(capsys, workspace, folder):

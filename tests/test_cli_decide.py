@@ -90,6 +90,18 @@ def test_what_a_check_proposes_is_accepted_as_far_as_it_is_open(capsys, workspac
     assert "Nothing is proposed under 'blank'" in err
 
 
+def test_a_check_says_how_to_do_what_it_proposes(capsys, workspace, table):
+    dataset = import_data(str(table), workspace)
+    row = int(dataset.rows("train")[0])
+    other = dataset.classes[1 - dataset.labels[row]]
+    finding = Finding("warn", "label-suspect", "One text seems to have the wrong label.")
+    found = Suspicion(finding, (row,), suggested=(other,), proposed=(Decision("relabel", (row,), other),))
+    write_quality(workspace, dataset, QualityReport(dataset.fingerprint, dataset.version, "", (found,), ("labels",)))
+    code, out, _ = call(capsys, "check", table, "--quick")
+    assert code == 0
+    assert "proposed: give it the suggested label (decide DATA accept label-suspect)" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

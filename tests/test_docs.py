@@ -20,6 +20,8 @@ def test_every_command_of_the_readme_is_understood():
     examples = {
         "samples": [],
         "profile": ["DATA", "--json"],
+        "check": ["DATA", "--quick", "--json"],
+        "decide": ["DATA", "relabel", "ITEM", "--label", "NAME", "--json"],
         "advise": ["DATA", "--json"],
         "train": ["DATA", "--out", "DIR", "--backbone", "NAME", "--strategy", "NAME", "--seed", "1", "--json"],
         "resume": ["DIR"],

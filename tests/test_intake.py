@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tl_core import intake
+from tl_core import importer, intake
+from tl_core.backbones.reading import profile_for
 from tl_core.data.options import ImportOptions
-from tl_core.data.sources import open_dataset
+from tl_core.data.sources import import_data, open_dataset
 from tl_core.intake import Ask
 from tl_core.runs import process
 from tl_core.types import load
@@ -91,6 +92,31 @@ def test_a_table_is_shown_first_and_goes_on_as_corrected(workspace: Workspace, t
     dataset = open_dataset(workspace, done.state.fingerprint)
     assert (dataset.name, dataset.classes) == ("mine", ("x0", "x1", "x2"))
     assert (tmp_path / "notes.csv").exists()  # what was not uploaded is not ours
+
+
+def test_the_page_that_follows_does_not_wait_for_the_profile(workspace: Workspace, monkeypatch) -> None:
+    begun = intake.begin(workspace, Ask(str(pictures(uploaded(workspace, "letters.zip"), 20)), project="p1"))
+    now = intake.wait(workspace, begun, SLOW)
+    assert now is not None
+    dataset = open_dataset(workspace, now.state.fingerprint)
+    monkeypatch.setattr("tl_core.data.profile.count_classes", None)
+    assert profile_for(dataset).n == 20
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_data_set_goes_where_its_profile_was_cancelled_unless_it_was_there_before(
+    workspace: Workspace, tmp_path: Path, monkeypatch, earlier: bool
+) -> None:
+    ask = Ask(str(pictures(tmp_path / "letters.zip", 20)))
+    kept = [import_data(ask.source, workspace).fingerprint] if earlier else []
+
+    def cancelled(*_: object, **__: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(importer, "profile_for", cancelled)
+    with pytest.raises(SystemExit):
+        importer._import(ask, workspace, lambda stage, done, total: None)
+    assert [path.name for path in workspace.folder("datasets").iterdir()] == kept
 
 
 def test_what_cannot_be_read_ends_in_a_sentence_and_can_be_tried_again(workspace: Workspace, tmp_path: Path) -> None:

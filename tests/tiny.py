@@ -181,3 +181,29 @@ def make_texts(workspace: Workspace, per_class: int = 20) -> Dataset:
                 }
             )
     return write_dataset(workspace, "kitchen or weather", "text", rows, 2)
+
+
+def make_several(workspace: Workspace, count: int = 60) -> Dataset:
+    """Write short texts with the labels "kitchen", "weather" and "travel" by what they speak of: several, or none.
+
+    The subgroup is "short" or "long".
+    """
+    from tl_core.data.options import RawItem, silent
+    from tl_core.data.sources.store import Draft, store
+
+    words = {
+        "kitchen": ["pan", "oven", "salt", "bread", "butter", "soup", "knife", "recipe", "boil", "taste"],
+        "weather": ["rain", "cloud", "storm", "wind", "sun", "frost", "snow", "forecast", "thunder", "fog"],
+        "travel": ["train", "ticket", "road", "map", "hotel", "flight", "bag", "coast", "guide", "walk"],
+    }
+    filler = ["the", "a", "is", "very", "with", "and", "this", "that", "today", "on"]
+    chance, items = random.Random(0), []
+    for number in range(count):
+        labels = tuple(name for name, share in zip(words, (0.5, 0.4, 0.25), strict=True) if chance.random() < share)
+        said = [chance.choice(words[name]) for name in labels for _ in range(3)]
+        said += [chance.choice(filler) for _ in range(chance.choice((4, 12)))]
+        chance.shuffle(said)
+        size = "short" if len(said) < 10 else "long"
+        text = " ".join([*said, str(number)])
+        items.append(RawItem(f"row {number + 1}", "", text=text, labels=labels, subgroup=size))
+    return store(items, Draft("topics", "topics.csv", "text", subgroup_column="length"), workspace, silent)

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 Modality = Literal["image", "text"]
 Level = Literal["info", "warn", "stop"]
 Similarity = Literal["similar", "different", "very different", "not measured"]
+Metric = Literal["accuracy", "mean AUC"]
 T = TypeVar("T")
 
 
@@ -31,6 +32,11 @@ class Estimate:
     high: float
     n: int
     method: str
+
+
+def metric(several: bool) -> Metric:
+    """Return what a model is judged by: accuracy, or the mean AUC over the labels where an item may have `several`."""
+    return "mean AUC" if several else "accuracy"
 
 
 _adapters: dict[Any, TypeAdapter] = {}

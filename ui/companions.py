@@ -24,8 +24,8 @@ ASKED: dict[Need, tuple[str, str]] = {
     "teacher": ("A finished model to learn from (the teacher)", "A run that tells the same classes apart."),
 }
 BRING = (
-    "There is no other data set of {items} here yet. To bring one in, begin a new project (under Runs) with it, then "
-    "come back to this one: it stays as it is."
+    "There is no other data set of {items} here yet. Bring one in on the Data page, under “A second data set beside "
+    "this one”."
 )
 
 
@@ -65,7 +65,7 @@ def _teaches(state: RunState, dataset: Dataset) -> bool:
     if state.active or "accuracy" not in state.numbers or spec is None or spec.modality != dataset.modality:
         return False
     other = session.open_dataset(state.task.fingerprint)
-    return other is not None and other.classes == dataset.classes
+    return other is not None and (other.classes, other.multilabel) == (dataset.classes, dataset.multilabel)
 
 
 def lacking(plan: TransferPlan, spec: BackboneSpec, beside: Beside) -> list[Finding]:
@@ -158,4 +158,4 @@ def _data_title(dataset: Dataset) -> str:
 
 def _run_title(state: RunState) -> str:
     strategy = running.strategy_title(state.task.plan.strategy) if state.task.plan else ""
-    return f"{state.name} · {strategy} · {state.numbers['accuracy']:.1%} right"
+    return f"{state.name} · {strategy} · {words.score(state.numbers)}"

@@ -1,4 +1,4 @@
-"""The ways in: one drop zone first; a path, a sample or an earlier import beside it."""
+"""The ways in: one drop zone first; a path, the Hub, a sample or an earlier import beside it."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import streamlit as st
 from tl_core import intake
 from tl_core.data.options import ImportOptions
 from tl_core.data.samples import SAMPLES, Sample
+from tl_core.data.sources.hub import HUB_PREFIX, is_hub
 from tl_core.intake import Intake
 from ui import intake_view, rail, session, shelf, uploads
 from ui.brand import ASSETS
@@ -44,12 +45,14 @@ def ways_in() -> None:
         intake_view.start(str(path))
     with st.popover("How to arrange your files", icon=":material/help:", type="tertiary", key="data_arrange"):
         st.markdown(ARRANGE)
-    names = ["Start with a sample", "A path on this computer", "Imported earlier"]
-    ready, here, earlier = st.tabs(names, key="data_ways")
+    names = ["Start with a sample", "A path on this computer", "From the Hugging Face Hub", "Imported earlier"]
+    ready, here, hub, earlier = st.tabs(names, key="data_ways")
     with ready:
         samples()
     with here:
         path_on_this_computer()
+    with hub:
+        from_the_hub()
     with earlier:
         opened = shelf.draw()
         if opened:
@@ -67,6 +70,24 @@ def path_on_this_computer() -> None:
         )
         if st.form_submit_button("Open", icon=":material/folder_open:", key="data_path_open") and typed.strip():
             intake_view.start(str(Path(typed.strip().strip("'\"")).expanduser()))
+
+
+def from_the_hub() -> None:
+    """Ask for a data set of the Hub, which is downloaded."""
+    st.write(
+        "Public data sets lie on huggingface.co. This one way needs the internet: it downloads the data set to this "
+        "computer. Nothing of yours is sent, and no program that comes with it is run."
+    )
+    with st.form("data_hub_form", border=False):
+        left, right = st.columns([2, 1])
+        name = left.text_input("Name or address", placeholder="owner/name", key="data_hub").strip()
+        part = right.text_input(
+            "Configuration", placeholder="the usual one", key="data_hub_part",
+            help="Some data sets come in several forms; leave this empty for the usual one.",
+        ).strip()  # fmt: skip
+        if st.form_submit_button("Download", icon=":material/download:", key="data_hub_open") and name:
+            address = is_hub(name)
+            intake_view.start(name if address else f"{HUB_PREFIX}{name}:{part}" if part else HUB_PREFIX + name)
 
 
 def samples() -> None:

@@ -1,11 +1,8 @@
-"""What is known about a data set, drawn: numbers, balance, examples, lengths, the split, the receipt."""
+"""What is known about a data set, drawn: numbers, balance, lengths; and small pictures of its items."""
 
 import io
-from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
@@ -16,11 +13,8 @@ from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
 from tl_core.data.images import open_image
 from tl_core.data.profile import Profile
-from tl_core.data.split import SplitSpec
-from tl_core.evaluation.inflation import read_honest
 from ui import rail, session, theme
-from ui.results import looks_caption
-from ui.words import plural, tell
+from ui.words import tell
 
 SPLITS = {"train": "Learns from", "validation": "Tunes with", "test": "Is judged by"}
 SHOWN_CLASSES = 24
@@ -85,46 +79,6 @@ def balance(dataset: Dataset) -> None:
         st.caption(f"The {SHOWN_CLASSES} largest of {len(counts)} classes.")
 
 
-def examples(dataset: Dataset) -> None:
-    """Draw examples of each class; another handful on request."""
-    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-        names = list(dataset.classes)
-        picked = st.selectbox(
-            "Class", ["All classes", *names], key="data_examples_class", label_visibility="collapsed", width=260
-        )
-        if st.button("Others", icon=":material/shuffle:", key="data_shuffle", type="tertiary"):
-            st.session_state["data_shuffle_turn"] = st.session_state.get("data_shuffle_turn", 0) + 1
-    wanted = names if picked == "All classes" else [picked]
-    each = 6 if len(wanted) > 1 else 24
-    draw = np.random.default_rng(st.session_state.get("data_shuffle_turn", 0))
-    rows = {name: _draw(dataset, names.index(name), each, draw) for name in wanted[:12]}
-    if dataset.modality == "text":
-        _texts(dataset, rows, 2 if len(wanted) > 1 else 24)
-        return
-    for name, chosen in rows.items():
-        if len(rows) > 1:
-            st.caption(tell(name))
-        paths = dataset.items["path"].iloc[chosen]
-        pictures = [thumbnail(str(dataset.folder / path)) for path in paths]
-        st.image(pictures, width=THUMB if len(rows) < 5 else THUMB * 2 // 3, alt=[f"Example of {name}"] * len(pictures))
-    if len(wanted) > 12:
-        st.caption("The first 12 classes. Choose a class to see the others.")
-
-
-def _draw(dataset: Dataset, label: int, count: int, draw: np.random.Generator) -> np.ndarray:
-    rows = np.flatnonzero((dataset.labels == label) & dataset.kept)
-    return draw.permutation(rows)[:count]
-
-
-def _texts(dataset: Dataset, rows: dict[str, np.ndarray], each: int) -> None:
-    texts = dataset.items["text"]
-    with st.container(height=480 if each > 2 else "content", border=False, gap="small", key="data_texts"):
-        for name, found in rows.items():
-            for row in found[:each]:
-                text = shorten(" ".join(texts.iloc[row][:1000].split()), 170)
-                st.markdown(f":violet-badge[{tell(name)}] :small[{tell(text)}]")
-
-
 @st.cache_data(show_spinner=False, max_entries=2000)
 def thumbnail(path: str) -> bytes:
     """Return a small square PNG of an image file; tiny pictures are enlarged without blurring."""
@@ -140,80 +94,6 @@ def thumbnail(path: str) -> bytes:
     tile.paste(image.crop((left, top, left + side, top + side)), (GAP, GAP))
     tile.save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def split(dataset: Dataset) -> None:
-    """Draw the split, and let it be changed."""
-    counts = split_counts(dataset)
-    total = counts.to_numpy().sum()
-    with st.grid(3, min_column_width=170, key="data_split_metrics"):
-        for name, role in SPLITS.items():
-            count = int(counts[name].sum())
-            st.metric(f"{name.capitalize()}: {role.lower()}", f"{count:,}", f"{count / total:.0%}", delta_color="off",
-                      delta_arrow="off", border=True)  # fmt: skip
-    alike = "Identical and nearly identical items" if dataset.split.keep_near else "Identical items"
-    shared = (
-        "the newest items are kept for the test" if dataset.split.by == "time" else "each class is shared out evenly"
-    )
-    st.caption(
-        "The model never sees the test items while it learns, so that they show what it is worth. "
-        f"{alike} stay on the same side; {shared}."
-    )
-    looks_caption(dataset)
-    spec = session.backbone()
-    score = read_honest(session.workspace(), dataset, spec.name) if spec else None
-    if score:
-        st.caption(f":material/content_copy: {score.sentence}")
-    with st.expander("Change the split", icon=":material/tune:", key="data_split_edit"):
-        _split_form(dataset, counts)
-
-
-def _split_form(dataset: Dataset, counts: pd.DataFrame) -> None:
-    spec = dataset.split
-    given = bool((dataset.items["given"] != "").any())
-    with st.form("data_split_form", border=False):
-        left, middle, right = st.columns(3)
-        validation = left.slider(
-            "Validation", 5, 40, round(spec.validation * 100), format="%d%%", key="data_validation"
-        )
-        test = middle.slider("Test", 5, 40, round(spec.test * 100), format="%d%%", key="data_test")
-        seed = right.number_input("Seed", 0, 9999, spec.seed, key="data_seed", help="Another number, another draw.")
-        honour = st.toggle(
-            "Use the split that came with the data", spec.honour_given, disabled=not given, key="data_honour",
-            help="Your folders or table named a split." if given else "Your data did not name a split.",
-        )  # fmt: skip
-        near = st.toggle(
-            "Keep look-alikes together", spec.keep_near, key="data_near",
-            help="Pictures or texts that are nearly the same stay on one side, so that the test is honest.",
-        )  # fmt: skip
-        timed = bool(dataset.items["time"].notna().any())
-        newest = st.toggle(
-            "Test on the newest", spec.by == "time", disabled=not timed, key="data_by_time",
-            help="As in use, where what comes is newer." if timed else "Your data did not say when items were made.",
-        )  # fmt: skip
-        if st.form_submit_button("Apply", key="data_split_apply"):
-            by: Literal["random", "time"] = "time" if newest else "random"
-            wanted = SplitSpec(validation / 100, test / 100, int(seed), bool(honour), by, bool(near))
-            dataset.resplit(replace(spec, **vars(wanted)))
-            st.rerun()
-    st.dataframe(counts.rename(columns=str.capitalize).rename_axis("Class"), key="data_split_table")
-
-
-def receipt(dataset: Dataset) -> None:
-    """Draw what was skipped or converted at import, and why."""
-    lines = dataset.receipt.lines
-    if not lines:
-        st.caption(":material/check: Everything in the source was taken as it is.")
-        return
-    table = pd.DataFrame([{"Item": line.item, "What": line.action, "Why": line.reason} for line in lines])
-    skipped = int((table["What"] == "skipped").sum())
-    label = f"Receipt: {plural(skipped, 'item')} skipped, {len(lines) - skipped:,} converted"
-    with st.expander(label, icon=":material/receipt_long:", key="data_receipt"):
-        st.dataframe(table.head(1000), hide_index=True, key="data_receipt_table")
-        st.download_button(
-            "Download the receipt", table.to_csv(index=False).encode("utf-8-sig"), "receipt.csv", "text/csv",
-            key="data_receipt_download", on_click="ignore", icon=":material/download:",
-        )  # fmt: skip
 
 
 def split_counts(dataset: Dataset) -> pd.DataFrame:

@@ -4,9 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tl_core.evaluation.values import Curve, CurveArm, LayerSweep, Report
+from tl_core.evaluation.values import Curve, CurveArm, LayerSweep, Report, Slices
 from tl_core.training.rates import RateCurve
 from ui.theme import BRAND, GRID, INK, MUTED, SERIES, TRAINABLE, shade
+from ui.words import capital
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -93,7 +94,8 @@ def curve(shown: Curve, labels: float | None = None, accuracy: float | None = No
         ticktext=[f"{count:,}" for count in counts],
         gridcolor=shade(GRID),
     )
-    figure.update_yaxes(title="Accuracy on the test items", tickformat=".0%", gridcolor=shade(GRID), range=_span(shown))
+    title = f"{capital(shown.metric)} on the test items"
+    figure.update_yaxes(title=title, tickformat=".0%", gridcolor=shade(GRID), range=_span(shown))
     figure.update_layout(
         height=430,
         margin=MARGIN,
@@ -194,6 +196,39 @@ def layers(shown: LayerSweep) -> "Figure":
     return figure
 
 
+def slices(shown: Slices) -> "Figure":
+    """Return the score of each slice with its interval, the first on top; too few test items are grey."""
+    import plotly.graph_objects as go
+
+    known = [(one, one.score) for one in shown.slices if one.score is not None]
+    figure = go.Figure(
+        go.Scatter(
+            x=[score.value for _, score in known],
+            y=[_short(one.name) for one, _ in known],
+            mode="markers",
+            marker={"size": 10, "color": [shade(SERIES)[0] if one.gap else shade(MUTED) for one, _ in known]},
+            error_x={
+                "type": "data", "symmetric": False, "array": [score.high - score.value for _, score in known],
+                "arrayminus": [score.value - score.low for _, score in known], "color": shade(MUTED), "thickness": 1.5,
+            },
+            customdata=[[one.n, score.low, score.high] for one, score in known],
+            hovertemplate="%{y}: %{x:.1%} (%{customdata[1]:.0%} to %{customdata[2]:.0%}), %{customdata[0]} items"
+            "<extra></extra>",
+        )
+    )  # fmt: skip
+    title = capital(shown.metric)
+    figure.update_xaxes(title=title, tickformat=".0%", gridcolor=shade(GRID), range=[0, 1.02])
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
+    figure.update_layout(height=min(700, 110 + 34 * max(2, len(known))), margin=MARGIN, dragmode=False)
+    return figure
+
+
+def slices_words(shown: Slices) -> str:
+    """Return the slices in words."""
+    parts = [f"{one.name} {one.score.value:.0%}" for one in shown.slices if one.score]
+    return f"{capital(shown.metric)} by {shown.column}: {', '.join(parts)}"
+
+
 def rates_words(shown: RateCurve) -> str:
     """Return a range test in words."""
     best = min(shown.smoothed)
@@ -221,4 +256,4 @@ def curve_words(shown: Curve) -> str:
         for arm in shown.arms
         if arm.points
     ]
-    return "Accuracy over labels. " + "; ".join(parts)
+    return f"{capital(shown.metric)} over labels. " + "; ".join(parts)

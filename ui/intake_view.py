@@ -76,8 +76,8 @@ def _progress(name: str, key: str) -> None:
         elif state.done:
             told = f"{state.stage}: {state.done:,} so far"
         st.progress(min(1.0, state.done / state.total) if state.total else 0.0, text=told)
-        st.caption("This goes on by itself: you can leave the page, or close it and come back.")
-        if st.button("Cancel", icon=":material/close:", key=f"{key}_stop", help="Nothing of it is kept."):
+        st.caption("This goes on by itself: you can leave the page or close it. Cancelled, it leaves nothing behind.")
+        if st.button("Cancel", icon=":material/close:", key=f"{key}_stop"):
             drop_it(found)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import plotly.graph_objects as go
 import streamlit as st
 
+from tl_core.advice.rules import expectation
 from tl_core.advice.values import NOT_MEASURED, Card, ProbeReport
 from tl_core.evaluation.saved import read_curve
 from tl_core.layers import titles
@@ -87,11 +88,11 @@ def _open(known: Ground) -> bool:
 
 
 def _expectation(card: Card, probe: ProbeReport | None) -> None:
-    if card.accuracy:
+    if card.accuracy and probe:
+        does, guess = expectation(probe)
         st.markdown(
-            f":material/target: Expected to be right about **{card.accuracy.value:.0%}** of the time "
-            f":gray[({card.accuracy.low:.0%} to {card.accuracy.high:.0%}; always guessing the largest class: "
-            f"{probe.majority if probe else 0:.0%})]"
+            f":material/target: Expected to {does} about **{card.accuracy.value:.0%}** of the time "
+            f":gray[({card.accuracy.low:.0%} to {card.accuracy.high:.0%}; {guess}: {probe.majority:.0%})]"
         )
 
 
@@ -196,7 +197,8 @@ def _depth(report: ProbeReport, told: Mapping[str, str]) -> None:
         height=300, margin={"l": 0, "r": 10, "t": 10, "b": 0}, dragmode=False, showlegend=False,
         yaxis={"tickformat": ".0%"}, xaxis={"type": "category"},
     )  # fmt: skip
-    alt = f"Accuracy by depth: best {max(best.values()):.0%} after {told.get(report.tap or names[-1], names[-1])}."
+    where = told.get(report.tap or names[-1], names[-1])
+    alt = f"{words.capital(report.metric)} by depth: best {max(best.values()):.0%} after {where}."
     st.plotly_chart(figure, key="plan_depth", config={"displayModeBar": False}, alt=alt)
 
 

@@ -8,6 +8,7 @@ from tl_core.advice.cost import estimate, group_parameters, trainable_parameters
 from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import GraftError, PlanError
 from tl_core.layers import HEAD, titles
+from tl_core.penalties import check_several
 from tl_core.plan import Phase, TransferPlan, check, from_yaml, to_yaml
 from ui import companions, errors, pictures, plan_words, planning, rail, session, words
 from ui.components.palette import count_text
@@ -147,6 +148,7 @@ def problems(plan: TransferPlan, known: Ground) -> None:
     found = [
         *check(plan, known.groups, list(BACKBONES), known.spec.modality),
         *companions.lacking(plan, known.spec, known.beside),
+        *check_several(plan, known.dataset.multilabel),
     ]
     words.findings(found)
     if companions.wanted(plan, known.beside):

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from tl_core.errors import DataError, RunError
+from tl_core.evaluation.values import HALF
 from tl_core.threads import CALM
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -109,6 +110,13 @@ def probabilities(table: pd.DataFrame, row: int = 0) -> dict[str, float]:
     columns = [name for name in table.columns if name not in ("item", "predicted")]
     chances = {str(name): float(table[name].iloc[row]) for name in columns}
     return dict(sorted(chances.items(), key=lambda pair: -pair[1]))
+
+
+def said(chances: Mapping[str, float], several: bool) -> list[str]:
+    """Return the answer: the most probable class, or, where there may be `several`, every label above one half."""
+    if several:
+        return [name for name, chance in chances.items() if chance > HALF]
+    return [max(chances, key=lambda name: chances[name])]
 
 
 def _ask(bundle: Path, question: dict[str, str], report: Progress) -> dict[str, Any]:

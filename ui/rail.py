@@ -12,7 +12,7 @@ from tl_core.runs.store import RunStore
 from ui import session as sessions
 from ui.brand import asset
 from ui.session import Session
-from ui.words import plural, sentence
+from ui.words import plural, score, sentence
 
 PAGES = Path(__file__).parents[1] / "pages"
 TITLES = {"try": "Try & take away"}
@@ -77,10 +77,8 @@ def _of_run(run: str) -> dict[str, str]:
         return {}
     if state.kind != "train" or state.active:
         return {}
-    accuracy = state.numbers.get("accuracy")
-    if accuracy is None:
-        return {}
-    return {"train": sentence(state.status), "results": f"{accuracy:.1%} right"}
+    told = score(state.numbers)
+    return {"train": sentence(state.status), "results": told} if told else {}
 
 
 def steps(session: Session) -> list[Step]:

@@ -1,11 +1,13 @@
 """Results as a person reads them: numbers with their intervals in words, tables, verdicts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from tl_core.data.dataset import Dataset
 from tl_core.data.looked import looked
@@ -40,30 +42,26 @@ def interval(estimate: Estimate, points: bool = False) -> str:
     return f"between {estimate.low:.1%} and {estimate.high:.1%}"
 
 
+def figure(cell: DeltaGenerator, label: str, value: Estimate, note: str, help_: str) -> None:
+    """Show one figure with its interval in a card."""
+    with cell, st.container(border=True, height="stretch"):
+        st.metric(label, f"{value.value:.1%}", help=help_)
+        st.caption(f"{interval(value)}, n = {value.n:,} ({note})")
+
+
 def headline(report: Report) -> None:
     """Show accuracy and macro-F1, each with its interval."""
-    right = sum(prediction.truth == prediction.predicted for prediction in report.predictions)
+    right = sum(prediction.right for prediction in report.predictions)
     cells = st.columns(3)
-    for cell, label, value, note, help_ in (
-        (
-            cells[0],
-            "Accuracy",
-            report.accuracy,
-            f"{right:,} of {report.accuracy.n:,} test items right",
-            "The share of right answers on items that the training never saw.",
-        ),
-        (
-            cells[1],
-            "Macro-F1",
-            report.macro_f1,
-            "every class counts the same",
-            "The average over the classes of F1, which joins how many of a class are found (recall) and how many of "
-            "the finds are right (precision).",
-        ),
-    ):
-        with cell, st.container(border=True, height="stretch"):
-            st.metric(label, f"{value.value:.1%}", help=help_)
-            st.caption(f"{interval(value)}, n = {value.n:,} ({note})")
+    note = f"{right:,} of {report.accuracy.n:,} test items right"
+    figure(
+        cells[0], "Accuracy", report.accuracy, note, "The share of right answers on items that the training never saw."
+    )
+    help_ = (
+        "The average over the classes of F1, which joins how many of a class are found (recall) and how many of "
+        "the finds are right (precision)."
+    )
+    figure(cells[1], "Macro-F1", report.macro_f1, "every class counts the same", help_)
     with cells[2], st.container(border=True, height="stretch"):
         st.metric("Guessing", f"{_guess(report):.1%}", help="Always saying the class that is most frequent.")
         st.caption("what always saying the most frequent class would get")
@@ -96,32 +94,43 @@ def class_table(report: Report) -> pd.DataFrame:
 
 def show_classes(report: Report) -> None:
     """Draw the table of classes."""
-    percent = {
-        name: st.column_config.ProgressColumn(name, min_value=0, max_value=100, format="%.0f%%", help=help_)
-        for name, help_ in (
-            ("Precision", "Of the items given this class, how many are of it."),
-            ("Recall", "Of the items of this class, how many were found."),
-            ("F1", "Precision and recall in one number."),
-        )
-    }
-    between = {
-        f"{name}, between": st.column_config.TextColumn("between", help="The 95 % interval.", width="small")
-        for name in ("Precision", "Recall", "F1")
+    helps = {
+        "Precision": "Of the items given this class, how many are of it.",
+        "Recall": "Of the items of this class, how many were found.",
+        "F1": "Precision and recall in one number.",
     }
     st.dataframe(
         class_table(report),
         hide_index=True,
         width="stretch",
-        column_config={**percent, **between},
+        column_config=percent_columns(helps),
         key="results_classes",
         alt="Precision, recall and F1 of each class with intervals",
     )
+
+
+def percent_columns(helps: Mapping[str, str]) -> dict[str, Any]:
+    """Return the columns of a table of percentages: a bar for each of `helps`, and its interval beside it."""
+    bars = {
+        name: st.column_config.ProgressColumn(name, min_value=0, max_value=100, format="%.0f%%", help=help_)
+        for name, help_ in helps.items()
+    }
+    between = {
+        f"{name}, between": st.column_config.TextColumn("between", help="The 95 % interval.", width="small")
+        for name in helps
+    }
+    return {**bars, **between}
 
 
 def cell_items(report: Report, truth: int, predicted: int) -> list[Prediction]:
     """Return the test items of one cell of the confusion matrix, the most confident first."""
     found = [item for item in report.predictions if item.truth == truth and item.predicted == predicted]
     return sorted(found, key=lambda item: -item.probabilities[predicted])
+
+
+def names(report: Report, labels: Sequence[int]) -> str:
+    """Return the names of some classes for Markdown."""
+    return tell(", ".join(report.classes[label] for label in labels) or "none of the labels")
 
 
 def show_predictions(report: Report, dataset: Dataset | None, found: Sequence[Prediction], key: str) -> None:
@@ -134,11 +143,11 @@ def show_predictions(report: Report, dataset: Dataset | None, found: Sequence[Pr
     shown = found[(at - 1) * PAGE : at * PAGE]
     captions = {}
     for item in shown:
-        said, is_ = tell(report.classes[item.predicted]), tell(report.classes[item.truth])
-        sure = f"{item.probabilities[item.predicted]:.0%} sure"
+        said, is_ = names(report, item.said), names(report, item.labels)
+        sure = "" if report.multilabel else f", {item.sureness:.0%} sure"
         captions[item.row] = (
-            f":green[:material/check:] **{said}**, {sure}"
-            if item.predicted == item.truth
-            else f":red[:material/close:] **{said}**, {sure}; labelled {is_}"
+            f":green[:material/check:] **{said}**{sure}"
+            if item.right
+            else f":red[:material/close:] **{said}**{sure}; labelled {is_}"
         )
     show_items(dataset, [item.row for item in shown], captions, f"{key}_items")

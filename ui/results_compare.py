@@ -77,11 +77,12 @@ WORDS: dict[str, tuple[Literal["green", "gray", "red", "orange"], str, str]] = {
 def verdict_sentence(comparison: Comparison) -> str:
     """Return the verdict in one plain sentence."""
     points = abs(100 * comparison.gain.value)
+    what = "right answers" if comparison.metric == "accuracy" else "pairs in the right order"
     span = interval(comparison.gain, points=True)
     if comparison.verdict == "helps":
-        return f"{points:.1f} more right answers in a hundred than the other, {span}."
+        return f"{points:.1f} more {what} in a hundred than the other, {span}."
     if comparison.verdict == "hurts":
-        return f"{points:.1f} fewer right answers in a hundred than the other, {span}."
+        return f"{points:.1f} fewer {what} in a hundred than the other, {span}."
     if comparison.verdict == "no difference shown":
         return f"Both are about equally good: the difference lies {span}."
     return f"The difference may lie {span}. More test items would settle it."
@@ -97,9 +98,12 @@ def comparison_card(comparison: Comparison) -> None:
         cells[0].metric(
             "Gain in points",
             f"{100 * comparison.gain.value:+.1f}",
-            help="How many more right answers in a hundred this model gives than the other.",
+            help="How many more right answers in a hundred this model gives than the other."
+            if comparison.metric == "accuracy"
+            else "How much higher its mean AUC is, in points of a hundred.",
         )
         cells[1].metric("This model", f"{comparison.transfer.value:.1%}")
         cells[2].metric("The other", f"{comparison.other.value:.1%}")
         st.write(verdict_sentence(comparison))
-        st.caption(f"Same {comparison.gain.n:,} test items. The other was given: {words.tell(comparison.budget)}.")
+        same = f"{words.capital(comparison.metric)} on the same {comparison.gain.n:,} test items."
+        st.caption(f"{same} The other was given: {words.tell(comparison.budget)}.")

@@ -94,7 +94,9 @@ def _reading(shown: Curve, names: Sequence[str]) -> tuple[float | None, float | 
         return float(labels), None
     values = [100 * point.accuracy.value for arm in (mine, rival) for point in arm.points]
     low_p, high_p = int(min(values)), max(int(min(values)) + 1, int(max(values)))
-    percent = st.slider("Accuracy", low_p, high_p, (low_p + high_p) // 2, format="%d%%", key="results_goal")
+    percent = st.slider(
+        words.capital(shown.metric), low_p, high_p, (low_p + high_p) // 2, format="%d%%", key="results_goal"
+    )
     _say(labels_saved(shown, percent / 100, other).sentence, rival.title)
     return None, percent / 100
 

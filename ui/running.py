@@ -80,6 +80,7 @@ def scratch_plan(plan: TransferPlan, spec: BackboneSpec, dataset: Dataset) -> Tr
         n_train=int(counts.sum()),
         n_classes=len(dataset.classes),
         per_class_min=int(counts.min()),
+        several=dataset.multilabel,
     )
     return STRATEGIES["from_scratch"].make(setting)
 

@@ -133,7 +133,8 @@ def open_dataset(fingerprint: str) -> Dataset | None:
     if not re.fullmatch(r"\w+", fingerprint) or not (folder / "dataset.json").is_file():
         return None
     log = folder / decision_log.LOG
-    return _open(str(folder), (folder / "dataset.json").stat().st_mtime_ns, log.stat().st_size if log.exists() else 0)
+    version = (folder / "dataset.json").stat().st_mtime_ns
+    return _decided(str(folder), version, log.stat().st_size) if log.exists() else _open(str(folder), version)
 
 
 def backbone() -> BackboneSpec | None:
@@ -143,8 +144,13 @@ def backbone() -> BackboneSpec | None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=3)  # a million texts take 0.8 GB
-def _open(folder: str, version: int, decided: int) -> Dataset:
+def _open(folder: str, version: int) -> Dataset:
     return Dataset.open(Path(folder))
+
+
+@st.cache_resource(show_spinner=False, max_entries=3)
+def _decided(folder: str, version: int, decided: int) -> Dataset:
+    return _open(folder, version).refreshed()
 
 
 def _enter(session: Session) -> None:

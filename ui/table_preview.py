@@ -12,6 +12,13 @@ from ui.words import findings
 
 DELIMITERS = {",": "Comma  ,", ";": "Semicolon  ;", "\t": "Tab", "|": "Bar  |"}
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "latin-1", "cp1252"]
+SEPARATORS = {
+    "": "Nothing: one label",
+    ",": "Comma: red, round",
+    ";": "Semicolon: red; round",
+    "|": "Bar: red | round",
+    "[]": 'Lists: ["red", "round"]',
+}
 MORE = {
     "group_column": (
         "Belongs together",
@@ -19,7 +26,7 @@ MORE = {
     ),
     "split_column": ("Split", "A column that says train, validation or test."),
     "subgroup_column": ("Whom or what it is about", "The results are shown for each value of this column as well."),
-    "time_column": ("Date", "When each row was made, for a split into earlier and later."),
+    "time_column": ("Date", "When each row was made, for a test on the latest ones."),
 }
 
 
@@ -33,31 +40,48 @@ def as_read(found: TablePreview) -> ImportOptions:
         header=found.header,
         group_column=found.group_column,
         split_column=found.split_column,
+        separator=found.separator,
+        label_columns=found.label_columns,
+        path_column=found.path_column,
+        subgroup_column=found.subgroup_column,
+        time_column=found.time_column,
+        sheet=found.sheet,
     )
 
 
 def draw(found: TablePreview, asked: ImportOptions, key: str) -> tuple[ImportOptions, bool]:
     """Draw a preview; return what is chosen, and whether that is enough to import it."""
-    turn = f"{key}_{crc32(repr(found.columns).encode()):x}"
-    chosen = replace(
-        as_read(found), name=asked.name, subgroup_column=asked.subgroup_column, time_column=asked.time_column
-    )
-    chosen = _columns(found, chosen, key, turn)
+    turn = f"{key}_{crc32(repr((found.columns, as_read(found))).encode()):x}"
+    chosen = replace(as_read(found), name=asked.name)
+    chosen = _columns(found, chosen, f"{key}_columns", turn)
     st.dataframe(
         pd.DataFrame(list(found.rows), columns=list(found.columns)), hide_index=True, height=260, key=f"{key}_rows"
     )
     findings(found.findings)
+    offered = _proposals(found.proposed, chosen, key)
+    if offered != chosen:
+        return offered, False
     chosen = _more(found, chosen, turn, key)
     chosen = _reading(found, chosen, key)
-    whole = bool(chosen.text_column and chosen.label_column and chosen.text_column != chosen.label_column)
-    return chosen, whole
+    item, labels = chosen.path_column or chosen.text_column, chosen.label_columns or (chosen.label_column,)
+    return chosen, bool(item) and all(labels) and item not in labels
 
 
 def _columns(found: TablePreview, chosen: ImportOptions, key: str, turn: str) -> ImportOptions:
-    with st.grid(2, min_column_width=220, key=f"{key}_columns"):
-        text = _column("Texts are in", found, chosen.text_column, f"{turn}_text")
-        label = _column("Labels are in", found, chosen.label_column, f"{turn}_label")
-    return replace(chosen, text_column=text, label_column=label)
+    """Ask for the column of the items and for that of the labels."""
+    with st.grid(2, min_column_width=220, key=key):
+        if chosen.path_column:
+            path = _column("Pictures are named in", found, chosen.path_column, f"{turn}_path")
+            chosen = replace(chosen, path_column=path)
+        else:
+            text = _column("Texts are in", found, chosen.text_column, f"{turn}_text")
+            chosen = replace(chosen, text_column=text)
+        if chosen.label_columns:
+            several = st.multiselect(
+                "Labels, one column each", found.columns, chosen.label_columns, key=f"{turn}_labels"
+            )
+            return replace(chosen, label_columns=tuple(several), label_column="")
+        return replace(chosen, label_column=_column("Labels are in", found, chosen.label_column, f"{turn}_label"))
 
 
 def _column(title: str, table: TablePreview, now: str, key: str) -> str:
@@ -66,21 +90,44 @@ def _column(title: str, table: TablePreview, now: str, key: str) -> str:
     return st.selectbox(title, table.columns, index=place, placeholder="Choose a column", key=key) or ""
 
 
+def _proposals(proposed: ImportOptions, chosen: ImportOptions, key: str) -> ImportOptions:
+    """Offer what the table seems to hold beside text and label, a button each."""
+    offers = {
+        "separator": "Yes, several labels in a cell",
+        "label_columns": "Yes, each of these columns is a label",
+        "subgroup_column": f"Yes, show results for each “{proposed.subgroup_column}”",
+        "time_column": f"Yes, “{proposed.time_column}” says when",
+    }
+    open_ones = [name for name in offers if getattr(proposed, name) and not getattr(chosen, name)]
+    if not open_ones:
+        return chosen
+    with st.container(horizontal=True, key=f"{key}_offers"):
+        for name in open_ones:
+            if st.button(offers[name], icon=":material/check:", key=f"{key}_offer_{name}"):
+                chosen = replace(chosen, **{name: getattr(proposed, name)})
+                if name == "label_columns":
+                    chosen = replace(chosen, label_column="", separator="")
+    return chosen
+
+
 def _more(found: TablePreview, chosen: ImportOptions, turn: str, key: str) -> ImportOptions:
     """Ask for columns that few tables have; unfolded where one of them was found or chosen."""
-    used = [name for name in MORE if getattr(chosen, name)]
-    with st.expander("More columns", icon=":material/view_column:", expanded=bool(used), key=f"{key}_more"):
-        options = ["", *found.columns]
+    used = any(getattr(chosen, name) for name in (*MORE, "separator"))
+    with st.expander("More columns", icon=":material/view_column:", expanded=used, key=f"{key}_more"):
         with st.grid(2, min_column_width=220):
-            picked = {
-                name: st.selectbox(
-                    title, options, index=options.index(getattr(chosen, name)), help=tip, key=f"{turn}_{name}",
-                    format_func=lambda each: each or "None",
-                )
-                for name, (title, tip) in MORE.items()
-            }  # fmt: skip
+            picked = {name: _other(found, name, getattr(chosen, name), turn) for name in MORE}
+            separator = chosen.separator
+            if not chosen.label_columns:
+                marks = dict.fromkeys([*SEPARATORS, chosen.separator])
+                separator = st.selectbox(
+                    "Several labels in a cell are parted by", list(marks), index=list(marks).index(chosen.separator),
+                    format_func=lambda mark: SEPARATORS.get(mark, mark), key=f"{turn}_separator",
+                )  # fmt: skip
+        if chosen.label_columns and st.button("One column of labels instead", key=f"{key}_single"):
+            chosen = replace(chosen, label_columns=())
     return replace(
         chosen,
+        separator=separator,
         group_column=picked["group_column"],
         split_column=picked["split_column"],
         subgroup_column=picked["subgroup_column"],
@@ -88,19 +135,36 @@ def _more(found: TablePreview, chosen: ImportOptions, turn: str, key: str) -> Im
     )
 
 
+def _other(found: TablePreview, name: str, now: str, turn: str) -> str:
+    title, tip = MORE[name]
+    fixed = bool(now) and name in ("group_column", "split_column")  # an empty answer would find it again
+    options = list(found.columns) if fixed else ["", *found.columns]
+    place = options.index(now if now in found.columns else "")
+    return st.selectbox(
+        title, options, index=place, help=tip, key=f"{turn}_{name}", format_func=lambda each: each or "None"
+    )
+
+
 def _reading(found: TablePreview, chosen: ImportOptions, key: str) -> ImportOptions:
     """Ask how the file is written; another answer makes other columns, so those are found anew."""
-    with st.expander("It is read wrongly", icon=":material/build:", key=f"{key}_reading"):
+    several = len(found.sheets) > 1
+    with st.expander("It is read wrongly", icon=":material/build:", key=f"{key}_reading", expanded=several):
+        delimiter, encoding, sheet = found.delimiter, found.encoding, found.sheet
         with st.grid(2, min_column_width=220):
-            delimiter = st.selectbox(
-                "Columns are parted by", DELIMITERS, index=list(DELIMITERS).index(found.delimiter),
-                format_func=lambda mark: DELIMITERS[mark], key=f"{key}_delimiter",
-            )  # fmt: skip
-            known = list(dict.fromkeys([found.encoding, *ENCODINGS]))
-            encoding = st.selectbox(
-                "Letters are written in", known, key=f"{key}_encoding", help="Change it if letters look wrong."
-            )
+            if several:
+                sheet = st.selectbox("Sheet", found.sheets, index=found.sheets.index(sheet), key=f"{key}_sheet")
+            if delimiter:
+                marks = list(dict.fromkeys([*DELIMITERS, delimiter]))
+                delimiter = st.selectbox(
+                    "Columns are parted by", marks, index=marks.index(delimiter),
+                    format_func=lambda mark: DELIMITERS.get(mark, mark), key=f"{key}_delimiter",
+                )  # fmt: skip
+            if encoding:
+                known = list(dict.fromkeys([encoding, *ENCODINGS]))
+                encoding = st.selectbox(
+                    "Letters are written in", known, key=f"{key}_encoding", help="Change it if letters look wrong."
+                )
         header = st.toggle("The first row names the columns", value=found.header, key=f"{key}_header")
-    if (delimiter, encoding, header) == (found.delimiter, found.encoding, found.header):
+    if (delimiter, encoding, sheet, header) == (found.delimiter, found.encoding, found.sheet, found.header):
         return chosen
-    return ImportOptions(chosen.name, delimiter=delimiter, encoding=encoding, header=header)
+    return ImportOptions(chosen.name, delimiter=delimiter, encoding=encoding, header=header, sheet=sheet)

@@ -122,6 +122,8 @@ def outcome(state: RunState) -> None:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             accuracy = state.numbers.get("accuracy")
             told = f" It gets {accuracy:.0%} of the test items right." if accuracy is not None else ""
+            if "exact" in state.numbers:  # items with several labels
+                told = f" On the test items: {words.score(state.numbers)}."
             st.markdown(
                 f"**{'The model is ready.' if state.status == 'done' else 'Stopped; the best is kept.'}**{told}"
             )

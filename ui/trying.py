@@ -1,6 +1,6 @@
 """Trying a trained model: one item or a batch, and what the answer looks like."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from tl_core.data.dataset import Dataset
 from tl_core.errors import GraftError
-from tl_core.evaluation.values import Report
+from tl_core.evaluation.values import HALF, Report
 from tl_core.intake import discard
 from ui import errors, predict, session, words
 from ui.items import show_image
@@ -27,17 +27,18 @@ def one_image(bundle: Path, report: Report, dataset: Dataset | None) -> None:
     with left:
         uploaded = uploader("A picture", IMAGES, "try_image")
         if uploaded:
-            st.session_state["try_source"] = (str(uploaded), "")
+            st.session_state["try_source"] = (str(uploaded), None)
         picked = _pick(report, dataset)
         if picked is not None and dataset is not None:
             path = dataset.folder / str(dataset.items["path"].iloc[picked])
-            st.session_state["try_source"] = (str(path), _label(report, picked))
-    source, truth = st.session_state.get("try_source", ("", ""))
+            st.session_state["try_source"] = (str(path), _truth(report, picked))
+    source, truth = st.session_state.get("try_source", ("", None))
     if not source or not Path(source).is_file():
         return
     with right:
         show_image(Path(source), "The picture to classify", width=280)
-        answer(f"{bundle}|{source}", truth, lambda tell: predict.predict(bundle, Path(source), tell))
+        asked = f"{bundle}|{source}"
+        answer(asked, report, truth, lambda tell: predict.predict(bundle, Path(source), tell))
 
 
 def one_text(bundle: Path, report: Report, dataset: Dataset | None) -> None:
@@ -45,10 +46,9 @@ def one_text(bundle: Path, report: Report, dataset: Dataset | None) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         picked = _pick(report, dataset)
-        truth = ""
         if picked is not None and dataset is not None:
             st.session_state["try_text"] = str(dataset.items["text"].iloc[picked])
-            st.session_state["try_truth"] = _label(report, picked)
+            st.session_state["try_truth"] = _truth(report, picked)
         text = st.text_area("A text", key="try_text", height=220, placeholder="Type or paste a text", max_chars=100_000)
         go = st.button(
             "Classify", type="primary", icon=":material/play_arrow:", key="try_go", disabled=not text.strip()
@@ -56,16 +56,18 @@ def one_text(bundle: Path, report: Report, dataset: Dataset | None) -> None:
         if go or picked is not None:
             st.session_state["try_asked"] = text
             if go and picked is None and not _is_test_item(text, dataset):
-                st.session_state["try_truth"] = ""
-        truth = st.session_state.get("try_truth", "")
+                st.session_state["try_truth"] = None
+        truth = st.session_state.get("try_truth")
     asked = st.session_state.get("try_asked", "")
     if asked.strip():
         with right:
-            answer(f"{bundle}|{asked}", truth, lambda tell: predict.predict_text(bundle, asked, tell))
+            answer(f"{bundle}|{asked}", report, truth, lambda tell: predict.predict_text(bundle, asked, tell))
 
 
-def _label(report: Report, row: int) -> str:
-    return report.classes[next(item.truth for item in report.predictions if item.row == row)]
+def _truth(report: Report, row: int) -> tuple[str, ...]:
+    """Return the labels of a test item."""
+    item = next(item for item in report.predictions if item.row == row)
+    return tuple(report.classes[label] for label in item.labels)
 
 
 def _is_test_item(text: str, dataset: Dataset | None) -> bool:
@@ -83,8 +85,13 @@ def _pick(report: Report, dataset: Dataset | None) -> int | None:
     return report.predictions[(turn * 7919 + 13) % len(report.predictions)].row
 
 
-def answer(about: str, truth: str, ask: Callable[[predict.Progress], predict.Predictions]) -> None:
-    """Show the model's answer; what was asked before is not asked again."""
+def answer(
+    about: str,
+    report: Report,
+    truth: tuple[str, ...] | None,
+    ask: Callable[[predict.Progress], predict.Predictions],
+) -> None:
+    """Show the model's answer, beside the true labels where these are known; nothing is asked a second time."""
     known: dict[str, pd.DataFrame] = st.session_state.setdefault("try_answers", {})
     if about not in known:
         try:
@@ -94,14 +101,21 @@ def answer(about: str, truth: str, ask: Callable[[predict.Progress], predict.Pre
             errors.show(error)
             return
     chances = predict.probabilities(known[about])
-    said, chance = next(iter(chances.items()))
-    mark = "" if not truth else ":green[:material/check:] " if truth == said else ":red[:material/close:] "
-    st.markdown(f"### {mark}{words.tell(said)}")
-    same = "the same" if truth == said else words.tell(truth)
-    note = f"; the label says {same}" if truth else ""
-    st.caption(f"{chance:.0%} sure{note}")
-    for name, value in list(chances.items())[:TOP]:
+    said = predict.said(chances, report.multilabel)
+    same = truth is not None and set(truth) == set(said)
+    mark = "" if truth is None else ":green[:material/check:] " if same else ":red[:material/close:] "
+    st.markdown(f"### {mark}{_names(said)}")
+    is_ = "" if truth is None else "the same" if same else _names(truth)
+    if report.multilabel:
+        st.caption("Each label has a probability of its own; above 50% counts." + (f" Labelled: {is_}." if is_ else ""))
+    else:
+        st.caption(f"{chances[said[0]]:.0%} sure" + (f"; the label says {is_}" if is_ else ""))
+    for name, value in list(chances.items())[: None if report.multilabel else TOP]:
         st.progress(min(1.0, value), text=f"{words.tell(name[:LONGEST])} · {value:.1%}")
+
+
+def _names(labels: Sequence[str]) -> str:
+    return words.tell(", ".join(labels)) if labels else "none of the labels"
 
 
 def _show(bar: DeltaGenerator, done: float, text: str) -> None:
@@ -114,7 +128,12 @@ def _left_out(skipped: tuple[tuple[str, str], ...]) -> None:
             st.markdown("\n".join(f"- {words.tell(item)}: {words.tell(reason)}" for item, reason in skipped[:ROWS]))
 
 
-def batch(bundle: Path) -> None:
+def _counts(table: pd.DataFrame) -> pd.Series:
+    """Return how many items were given each label, the most frequent first."""
+    return (table.iloc[:, 2:] > HALF).sum().sort_values(ascending=False)
+
+
+def batch(bundle: Path, report: Report) -> None:
     """Classify many items at once and hand the table out."""
     text = (bundle / "tokenizer.json").is_file()
     kind = "texts in a CSV, TSV or zip" if text else "pictures in a zip"
@@ -136,7 +155,7 @@ def batch(bundle: Path) -> None:
     name, found = st.session_state["try_table"]
     table = found.table
     st.markdown(f"**{words.plural(len(table), 'item')} classified**")
-    counts = table["predicted"].value_counts()
+    counts = _counts(table) if report.multilabel else table["predicted"].value_counts()
     st.caption(" · ".join(f"{words.tell(str(label))}: {count:,}" for label, count in counts.head(TOP).items()))
     _left_out(found.skipped)
     shares = {

@@ -1,6 +1,6 @@
 """Numbers, sizes and times as a person reads them, and text that Markdown leaves alone."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import streamlit as st
 
@@ -72,3 +72,17 @@ def findings(found: Iterable[Finding]) -> None:
 def sentence(name: str) -> str:
     """Return an identifier as words, with a capital letter."""
     return name.replace("_", " ").capitalize()
+
+
+def capital(text: str) -> str:
+    """Return a text with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
+
+
+def score(numbers: Mapping[str, float]) -> str:
+    """Return how good a measured run is, from its key figures; "" where it was not measured."""
+    if "auc" in numbers:
+        return f"mean AUC {numbers['auc']:.1%}"
+    if "exact" in numbers:
+        return f"{numbers['exact']:.1%} with all labels right"
+    return f"{numbers['accuracy']:.1%} right" if "accuracy" in numbers else ""

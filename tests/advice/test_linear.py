@@ -69,3 +69,37 @@ def test_a_rising_loss_ends_the_grid_early():
     held = cross_validate(features, labels, np.arange(60) % 5)
     assert len(held.l2) < len(L2_GRID)
     assert held.correct.shape == (len(held.l2), 60)
+
+
+def several_blobs(n=90, seed=0):
+    draw = np.random.default_rng(seed)
+    targets = (draw.random((n, 3)) < [0.5, 0.4, 0.2]).astype(np.float32)
+    return (targets @ draw.normal(size=(3, 6)) + draw.normal(size=(n, 6))).astype(np.float32), targets
+
+
+@pytest.mark.parametrize("l2", [0.001, 0.1])
+def test_several_labels_are_as_many_problems_of_scikit_learns(l2):
+    features, targets = several_blobs()
+    (x,) = standardise(features)
+    found = solve(x, targets, l2, np.zeros((7, 3)), 1e-6, several=True)
+    for label in range(3):
+        oracle = LogisticRegression(C=1 / (l2 * len(x)), tol=1e-8, max_iter=5000).fit(x, targets[:, label])
+        chances = 1 / (1 + np.exp(-(x @ found[:-1, label] + found[-1, label])))
+        np.testing.assert_allclose(chances, oracle.predict_proba(x)[:, 1], atol=5e-3)
+
+
+def test_out_of_fold_results_of_several_labels_are_those_of_a_plain_loop():
+    features, targets = several_blobs()
+    fold = np.arange(90) % 3
+    held = cross_validate(features, targets, fold, grid=(0.1,))
+    expected = np.zeros_like(targets)
+    for each in range(3):
+        train, test = standardise(features[fold != each], features[fold == each])
+        for label in range(3):
+            oracle = LogisticRegression(C=1 / (0.1 * len(train)), tol=1e-8, max_iter=5000)
+            oracle.fit(train, targets[fold != each, label])
+            expected[fold == each, label] = oracle.predict_proba(test)[:, 1]
+    np.testing.assert_allclose(held.chances[0], expected, atol=0.02)
+    surprise = -(targets * np.log(expected) + (1 - targets) * np.log(1 - expected)).sum(axis=1)
+    np.testing.assert_allclose(held.surprise[0], surprise, atol=0.2)
+    assert held.correct[0].mean() == pytest.approx(((expected > 0.5) == targets).mean(), abs=0.03)

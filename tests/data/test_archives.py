@@ -2,6 +2,7 @@ import os
 import stat
 import struct
 import zipfile
+from copy import copy
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 
 from tests.data.files import TWO_CLASSES, encoded, picture, pictures, see_through
 from tl_core.data.sources import import_data, list_datasets, open_dataset
+from tl_core.data.sources.archive import open_tree
 from tl_core.errors import DataError
 from tl_core.workspace import Limits, Workspace
 
@@ -68,6 +70,14 @@ def test_an_unlabelled_test_folder_is_left_out(make_zip, workspace):
 def test_classes_that_are_called_like_splits(make_zip, workspace):
     dataset = import_data(make_zip(pictures("train/1.png", "bus/1.png", "test/1.png")), workspace)
     assert dataset.classes == ("bus", "test", "train")
+
+
+def test_an_entry_without_a_name_is_left_out(make_zip, tmp_path, workspace):
+    path = tmp_path / make_zip({**TWO_CLASSES, "QQQ": b"x"})
+    path.write_bytes(path.read_bytes().replace(b"QQQ", b"\0QQ"))  # the name ends at the first zero
+    dataset = import_data(str(path), workspace)
+    assert dataset.receipt.taken == 4
+    assert "an entry without a name" in reasons(dataset)
 
 
 def test_junk_is_left_out(make_zip, make_folder, workspace):
@@ -150,12 +160,12 @@ def test_names_in_another_encoding(make_folder, workspace):
     assert open_dataset(workspace, dataset.fingerprint).receipt.taken == 5
 
 
-def test_a_file_that_is_too_large(make_folder, make_table, workspace, monkeypatch):
+def test_a_file_that_is_too_large(make_folder, workspace, monkeypatch):
     monkeypatch.setattr("tl_core.data.sources.tree.MAX_FILE", 2**20)
     dataset = import_data(make_folder({**TWO_CLASSES, "cats/large.png": bytes(2**20 + 1)}), workspace)
     assert reasons(dataset) == {"cats/large.png": "it is larger than 1 MB"}
     with pytest.raises(DataError, match=r"data\.csv cannot be read: it is larger than 1 MB"):
-        import_data(make_table(bytes(2**20 + 1)), workspace)
+        import_data(make_folder({"data.csv": bytes(2**20 + 1)}, "table"), workspace)
 
 
 def test_text_folders(make_folder, workspace):
@@ -254,7 +264,7 @@ def test_links_in_a_folder(make_folder, workspace, tmp_path):
 @pytest.mark.parametrize(
     ("limits", "match"),
     [
-        (Limits(members=3), "holds 4 files; at most 3"),
+        (Limits(members=3), "holds more than 3 files"),
         (Limits(unpacked=1000), "would unpack to"),
     ],
 )
@@ -343,7 +353,7 @@ def test_no_permission(make_folder, workspace, monkeypatch):
     ("name", "match"),
     [
         ("photo.jpg", "is a single picture"),
-        ("data.xlsx", "is a spreadsheet; save it as CSV first"),
+        ("data.ods", "is a spreadsheet of another kind; save it as XLSX or CSV"),
         ("data.7z", "another kind than zip and tar"),
         ("data.bin", "is neither an archive nor a table"),
     ],
@@ -378,3 +388,79 @@ def test_damage_of_any_packing_is_one_line_of_the_receipt(how, tmp_path, workspa
         data[place] ^= 0xFF
     path.write_bytes(data)
     assert reasons(import_data(str(path), workspace)) == {"cats/2.png": "it is damaged inside the zip file"}
+
+
+@pytest.mark.parametrize("kind", ["zip", "folder", "table"])
+def test_the_source_stays_as_it_was(kind, make_zip, make_folder, make_table, workspace):
+    table = "text,label\n" + "".join(f"some words {i},{'ab'[i % 2]}\n" for i in range(30))
+    odd = {**TWO_CLASSES, "cats/cmyk.jpg": picture(5, kind="JPEG", mode="CMYK"), "cats/no.png": b"not a picture"}
+    source = Path({"zip": make_zip(odd), "folder": make_folder(odd), "table": make_table(table)}[kind])
+
+    def state():
+        files = [source, *source.rglob("*")] if source.is_dir() else [source]
+        return {f: (f.stat().st_mtime_ns, f.read_bytes() if f.is_file() else b"") for f in files}
+
+    before = state()
+    assert import_data(str(source), workspace).receipt.taken in (5, 30)
+    assert state() == before
+
+
+def test_more_members_than_an_old_zip_can_count(tmp_path, workspace):
+    path = tmp_path / "many.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("z/last.txt", "the last text")
+        last = archive.getinfo("z/last.txt")
+        for number in range(65_999):  # listed alone: writing them takes long
+            other = copy(last)
+            other.filename = f"a/{number:05d}.txt"
+            archive.filelist.append(other)
+        archive.comment = b"a comment"
+    with open_tree(path, workspace.limits) as tree:
+        assert len(tree.entries) == 66_000
+        assert tree.entries[-1].read() == b"the last text"
+    with (
+        pytest.raises(DataError, match="more than 65,999 files"),
+        open_tree(path, Limits(members=65_999)),
+    ):
+        pass
+
+
+def test_members_marked_as_larger_than_four_gigabytes(tmp_path, workspace):
+    path = tmp_path / "large.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in TWO_CLASSES.items():
+            with archive.open(name, "w", force_zip64=True) as member:
+                member.write(data)
+    assert import_data(str(path), workspace).items["id"].tolist() == list(TWO_CLASSES)
+
+
+@pytest.mark.parametrize("before", [b"", b"a program that unpacks itself " * 9])
+@pytest.mark.parametrize("comment", [b"", b"x" * 3000])
+def test_members_are_counted_before_any_is_listed(before, comment, tmp_path):
+    path = tmp_path / "data.zip"
+    path.write_bytes(before)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = comment
+        for name, data in TWO_CLASSES.items():
+            archive.writestr(name, data)
+    for most, told in ((3, "more than 3"), (2, "more than 2")):
+        with pytest.raises(DataError, match=told), open_tree(path, Limits(members=most)):
+            pass
+    with open_tree(path, Limits(members=4)) as tree:
+        assert len(tree.entries) == 4
+
+
+def test_a_zip_in_a_zip_is_named(make_zip, workspace):
+    inner = Path(make_zip(TWO_CLASSES, "inner.zip")).read_bytes()
+    with pytest.raises(DataError, match=r"outer\.zip holds another archive, photos/inner\.zip") as error:
+        import_data(make_zip({"photos/inner.zip": inner, "readme.md": "hello"}, "outer.zip"), workspace)
+    assert error.value.hint == "Unpack outer.zip, and give inner.zip itself."
+    dataset = import_data(make_zip({**TWO_CLASSES, "more.zip": inner}), workspace)
+    assert reasons(dataset) == {"more.zip": "an archive inside; unpack it first"}
+
+
+def test_two_names_that_read_alike_do_not_become_one_item_twice(make_folder, workspace):
+    source = make_folder({**TWO_CLASSES, "cats/\u00e9.png": picture(8), "cats/e\u0301.png": picture(9)})
+    dataset = import_data(source, workspace)
+    assert dataset.items["id"].tolist().count("cats/\u00e9.png") == 1
+    assert reasons(dataset) == {"cats/\u00e9.png": "a second file of the same name"}

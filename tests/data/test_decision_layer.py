@@ -120,6 +120,17 @@ def test_a_split_drawn_anew_is_that_of_the_source_with_the_same_items_out(tiny_i
     assert changed == [row for row in rows if plain.splits[row] != "test"]
 
 
+def test_what_was_read_is_not_read_again_and_what_follows_is_new(tiny_images):
+    before = tiny_images.splits.tolist()
+    dataset = tiny_images.decide(Decision("drop", (first(tiny_images, "train"),)))
+    assert dataset.items is tiny_images.items
+    assert dataset.splits.tolist() != before == dataset.under("").splits.tolist()
+    spec = SplitSpec(seed=3)
+    drawn = dataset.resplit(spec)
+    assert drawn.items is tiny_images.items
+    assert drawn.source_splits.tolist() == Dataset.open(dataset.folder).source_splits.tolist() != before
+
+
 def test_what_is_refused_leaves_no_trace(tiny_images):
     everything = tuple(row for row in tiny_images.rows("train").tolist() if tiny_images.labels[row] == 0)
     with pytest.raises(DataError, match="last training item"):

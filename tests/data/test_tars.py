@@ -184,7 +184,7 @@ def test_what_is_no_data_is_said_in_one_sentence(content, message, make_tar, wor
 
 
 def test_a_packed_file_that_is_no_archive_is_told_apart(tmp_path, workspace):
-    path = tmp_path / "reviews.csv.gz"
+    path = tmp_path / "reviews.gz"
     path.write_bytes(gzip.compress(b"text,label\n" + b"good,a\n" * 200))
     with pytest.raises(DataError, match="packed file without a tar archive") as error:
         import_data(str(path), workspace)

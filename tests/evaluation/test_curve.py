@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 
 from tl_core.advice.linear import standardise
 from tl_core.backbones.spec import BACKBONES
@@ -20,6 +21,7 @@ from tl_core.evaluation.curve import (
     transfer_arm,
     with_point,
 )
+from tl_core.evaluation.metrics import wilson
 from tl_core.evaluation.values import Curve, CurveArm
 from tl_core.features import FeatureStore
 from tl_core.runs.control import MemoryControl
@@ -111,15 +113,37 @@ def test_scratch_arm_stops_when_asked(tiny_images, tiny_backbones, workspace, tm
     assert [len(step.points) for step in steps if isinstance(step, CurveArm)] == [1]
 
 
+def test_several_labels_are_scored_by_the_mean_auc(tiny_several, tiny_backbones):
+    features = tiny_several.targets + np.random.default_rng(0).normal(0, 0.7, tiny_several.targets.shape)
+    test, train = tiny_several.rows("test"), tiny_several.rows("train")
+    *_, arm = transfer_arm(tiny_several, features.astype(np.float32), 0.1, seeds=2)
+    seen, asked = standardise(features[train], features[test])
+    oracle = [
+        LogisticRegression(C=1 / (0.1 * len(train)), max_iter=300).fit(seen, truth).predict_proba(asked)[:, 1]
+        for truth in tiny_several.targets[train].T
+    ]
+    area = roc_auc_score(tiny_several.targets[test], np.stack(oracle, axis=1))
+    assert arm.points[-1].accuracy.value == pytest.approx(area, abs=1e-6)
+    assert empty_curve(tiny_several, "tiny_text").metric == "mean AUC"
+    *_, words = classical_arm(tiny_several, classical(tiny_several), seeds=2)
+    assert words.points[-1].accuracy.value > 0.8, "each label has its own words"
+    for each in (arm, words):
+        assert all(0 <= p.accuracy.low <= p.accuracy.value <= p.accuracy.high <= 1 for p in each.points)
+
+
+def on_50(shares):
+    return [wilson(50 * share, 50) for share in shares]
+
+
 def test_the_interval_joins_draws_and_items():
     arm = CurveArm("transfer", "", "", ())
-    one = with_point(arm, 8, [0.8], 50).points[0].accuracy
-    same = with_point(arm, 8, [0.8, 0.8, 0.8], 50).points[0].accuracy
-    spread = with_point(arm, 8, [0.7, 0.8, 0.9], 50).points[0].accuracy
+    one = with_point(arm, 8, on_50([0.8])).points[0].accuracy
+    same = with_point(arm, 8, on_50([0.8, 0.8, 0.8])).points[0].accuracy
+    spread = with_point(arm, 8, on_50([0.7, 0.8, 0.9])).points[0].accuracy
     assert (one.low, one.high) == pytest.approx((same.low, same.high))
     assert spread.high - spread.low > same.high - same.low
     assert spread.value == pytest.approx(0.8)
-    out_of_order = with_point(with_point(arm, 8, [0.8], 50), 4, [0.5], 50)
+    out_of_order = with_point(with_point(arm, 8, on_50([0.8])), 4, on_50([0.5]))
     assert [point.labels for point in out_of_order.points] == [4, 8]
 
 

@@ -109,3 +109,12 @@ def test_without_validation_items_it_says_so(tiny_images):
 def test_a_plan_with_a_small_network_as_head_is_swept_under_a_linear_one(tiny_images):
     plain, mlp = (swept(make_job(tiny_images, [SOLVED], head=head), steps=2)[-1] for head in (Head(), Head("mlp", 8)))
     assert mlp == plain
+
+
+def test_several_labels_are_scored_by_the_share_of_right_answers(tiny_several):
+    found = swept(make_job(tiny_several, [SOLVED]), steps=4)[-1]
+    n = len(tiny_several.rows("validation"))
+    for score in (found.baseline, *found.groups):
+        right = score.accuracy.value * 3 * n
+        assert right == pytest.approx(round(right)), "each item takes three answers"
+        assert score.accuracy.n == n

@@ -26,6 +26,6 @@ def material(dataset: Dataset, backbone: str, head: Head | None = None) -> Mater
     with torch.no_grad():
         every = [prepare.prepare(item) for item in dataset_items(dataset, np.arange(len(dataset.labels)))]
         model.head.standardise(model.features(prepare.collate(every, torch.device("cpu"))))
-    probabilities = predict(model, spec, Prepared(items, prepare))
+    probabilities = predict(model, spec, Prepared(items, prepare), dataset.multilabel)
     assert np.ptp(probabilities, axis=0).max() > 0.05
     return Material(model, spec, dataset, make_report("run-1", dataset, plan, probabilities, {"accuracy": 0.5}))

@@ -70,7 +70,7 @@ def test_nothing_is_chosen_at_first_and_only_what_fits_is_listed(
 def test_without_other_data_it_says_how_to_bring_some(app: AppTest, workspace: Workspace, tiny_images: Dataset) -> None:
     open_page(app, "plan", workspace, tiny_images)
     assert all(box(app, side, tiny_images).disabled for side in SIDES)
-    assert "begin a new project" in said(app)
+    assert "on the Data page" in said(app)
 
 
 def test_a_choice_opens_its_guards_lasts_and_reaches_the_training(

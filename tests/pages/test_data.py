@@ -1,14 +1,25 @@
+import io
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Selectbox
 
 from tests.pages import scripted
 from tests.pages.conftest import csv_bytes, said, upload, zip_bytes
+from tl_core import importer, intake
+from tl_core.data.dataset import Dataset
 from tl_core.data.looked import record_look
+from tl_core.data.sources import list_datasets
+from tl_core.errors import DataError
 from tl_core.evaluation.inflation import HonestScore, write_honest
-from tl_core.types import Estimate
-from tl_core.workspace import Workspace
-from ui import session
+from tl_core.types import Estimate, load
+from tl_core.workspace import Workspace, read_json
+from ui import gallery, intake_view, receipt, session
 
 
 def metrics(app: AppTest) -> dict[str, str]:
@@ -206,3 +217,246 @@ def test_class_names_are_not_markup(app: AppTest) -> None:
 def test_a_project_outlives_a_broken_draft(workspace: Workspace) -> None:
     (workspace.folder("projects") / "0123abcd.json").write_text("{broken")
     assert session._read("0123abcd") is None
+
+
+def many(rows: int, line: str) -> bytes:
+    return "".join(line.format(i=i, ab="ab"[i % 2], xyz="xyz"[i % 3], day=1 + i % 28) for i in range(rows)).encode()
+
+
+def test_several_labels_are_offered_and_taken_up(app: AppTest, workspace: Workspace) -> None:
+    upload(app, "tags.csv", b"text,tags\n" + many(40, "a note on the garden {i},{ab};{xyz}\n"))
+    assert "several labels" in said(app)
+    app.button(key="data_offer_separator").click().run()
+    assert box(app, "separator").value == ";"
+    app.button(key="data_import").click().run()
+    assert metrics(app)["Classes"] == "5"
+    (dataset,) = list_datasets(workspace)
+    assert dataset.multilabel
+    assert dataset.targets.sum(axis=1).tolist() == [2] * 40
+
+
+def test_columns_of_yes_and_no_become_labels(app: AppTest, workspace: Workspace) -> None:
+    lines = "".join(f"a note on the garden {i},{i % 2},{int(i % 3 == 0)}\n" for i in range(40))
+    upload(app, "wide.csv", b"text,red,round\n" + lines.encode())
+    app.button(key="data_offer_label_columns").click().run()
+    assert app.multiselect[0].value == ["red", "round"]
+    app.button(key="data_import").click().run()
+    (dataset,) = list_datasets(workspace)
+    assert dataset.classes == ("red", "round")
+    assert dataset.targets[:4].tolist() == [[0, 1], [1, 0], [0, 0], [1, 1]]
+
+
+def test_group_subgroup_and_date_can_be_named(app: AppTest, workspace: Workspace) -> None:
+    lines = many(60, "a letter about {i},{ab},case {xyz},2024-03-{day:02d},ward {xyz}\n")
+    upload(app, "letters.csv", b"text,label,case,written,ward\n" + lines)
+    box(app, "group_column").select("case").run()
+    box(app, "subgroup_column").select("ward").run()
+    box(app, "time_column").select("written").run()
+    app.button(key="data_import").click().run()
+    (dataset,) = list_datasets(workspace)
+    assert dataset.subgroup_column == "ward"
+    assert set(dataset.items["group"]) == {"case x", "case y", "case z"}
+    assert dataset.items["time"].nunique() == 28
+
+
+def test_a_table_is_read_another_way_on_request(app: AppTest) -> None:
+    upload(app, "letters.csv", b"text,more;label\n" + many(30, "a note on the weather, or two {i};{ab}\n"))
+    assert box(app, "delimiter").value == ";"
+    assert box(app, "text").options == ["text,more", "label"]
+    box(app, "delimiter").select(",").run()
+    assert box(app, "text").options == ["text", "more;label"]
+    box(app, "delimiter").select(";").run()
+    assert (box(app, "text").value, box(app, "label").value) == ("text,more", "label")
+    app.toggle(key="data_header").set_value(False).run()
+    assert "label" not in box(app, "text").options
+
+
+def test_a_reading_that_cannot_be_is_told_and_undone(app: AppTest) -> None:
+    upload(app, "letters.csv", b"text;label\n" + many(30, "a note, or two, on {i};{ab}\n"))
+    box(app, "encoding").select("utf-16").run()
+    assert app.error
+    app.button(key="data_retry").click().run()
+    assert (box(app, "text").value, box(app, "encoding").value) == ("text", "utf-8")
+
+
+def test_a_sheet_of_a_spreadsheet_is_chosen(app: AppTest) -> None:
+    book = io.BytesIO()
+    with pd.ExcelWriter(book, engine="openpyxl") as writer:
+        for sheet in ("letters", "notes"):
+            frame = pd.DataFrame({"text": [f"one of the {sheet} {i}" for i in range(30)], "label": ["a", "b"] * 15})
+            frame.to_excel(writer, sheet_name=sheet, index=False)
+    upload(app, "book.xlsx", book.getvalue())
+    box(app, "sheet").select("notes").run()
+    assert "one of the notes 0" in app.dataframe[0].value["text"].tolist()
+    app.button(key="data_import").click().run()
+    assert metrics(app)["Texts"] == "30"
+    assert "notes" in said(app)
+
+
+def test_a_table_survives_a_reload_and_a_new_drop_takes_its_place(app: AppTest, workspace: Workspace) -> None:
+    upload(app, "letters.csv", csv_bytes())
+    fresh = AppTest.from_file(app._script_path, default_timeout=60)
+    fresh.query_params["project"] = app.query_params["project"][0]
+    fresh.run()
+    assert box(fresh, "text").value == "text"
+    fresh.button(key="data_cancel").click().run()
+    assert fresh.title[0].value == "Bring your data"
+    assert list(workspace.folder("imports").iterdir()) == []
+
+
+def test_a_receipt_counts_by_reason_and_names_every_item(app: AppTest, workspace: Workspace) -> None:
+    buffer = io.BytesIO(zip_bytes())
+    with zipfile.ZipFile(buffer, "a") as archive:
+        for index in range(7):
+            archive.writestr(f"daisy/broken {index}.png", b"x" * index)
+    upload(app, "flowers.zip", buffer.getvalue())
+    (dataset,) = list_datasets(workspace)
+    assert any("24 images taken, 8 skipped" in each.label for each in app.expander)
+    counts = receipt.reasons(receipt.table(dataset))
+    assert counts["Items"].sum() == 8
+    assert counts["Items"].tolist() == sorted(counts["Items"], reverse=True)
+    lines = pd.read_csv(io.BytesIO(receipt.csv(dataset)))
+    assert len(lines) == 32
+    assert (lines["What"] == receipt.TAKEN).sum() == 24
+    app.selectbox(key="data_receipt_reason").set_value(counts["Kind"][0] + counts["What"][0]).run()
+    listed = next(each.value for each in app.dataframe if list(each.value.columns) == ["Item", "What", "Why"])
+    assert len(listed) == counts["Items"][0]
+
+
+def test_reasons_that_differ_by_a_number_are_one() -> None:
+    lines = [(f"{i}.png", "converted", f"shrunk from {1000 + i:,} by 3,000 pixels") for i in range(5)]
+    lines += [("x.png", "converted", "shrunk twice"), ("y.png", "skipped", "the file is empty")]
+    counts = receipt.reasons(pd.DataFrame(lines, columns=["Item", "What", "Why"]))
+    assert counts["Items"].tolist() == [1, 5, 1]
+    assert counts["Why"].tolist() == ["the file is empty", "shrunk from … by … pixels", "shrunk twice"]
+
+
+def test_a_gallery_shows_every_item_of_a_class_once(workspace: Workspace, tiny_images: Dataset) -> None:
+    everything = np.flatnonzero(tiny_images.labels == 1)
+    name = tiny_images.classes[1]
+    first = gallery.pick(tiny_images, name, 1, 0)
+    shown = [gallery.pick(tiny_images, name, page, 0).rows[name] for page in range(1, first.pages + 1)]
+    assert sorted(np.concatenate(shown)) == everything.tolist()
+    sampled = gallery.pick(tiny_images, gallery.ALL, 1, 3)
+    assert set(sampled.rows) == set(tiny_images.classes)
+    assert all(len(rows) <= gallery.EACH["image"] for rows in sampled.rows.values())
+
+
+def test_an_import_in_progress_is_shown_and_cancelled(
+    app: AppTest, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begun(folder: Path) -> None:
+        intake.own(folder, os.getpid())
+        intake.tell(folder, intake.State("working", "Reading pictures", 3, 12))
+
+    monkeypatch.setattr(intake, "spawn", begun)
+    monkeypatch.setattr(intake_view, "AT_ONCE", 0.0)
+    upload(app, "flowers.zip", zip_bytes())
+    assert app.get("progress")[0].proto.text == "Reading pictures: 3 of 12"
+    assert app.button(key="rail_next").disabled
+    app.button(key="data_stop").click().run()
+    assert "progress" not in [each.type for each in app.main]
+    assert list(workspace.folder("imports").iterdir()) == []
+    assert [path for path in workspace.folder("uploads").rglob("*") if path.name == "flowers.zip"] == []
+
+
+def test_a_failed_import_can_be_tried_again(app: AppTest, tmp_path: Path) -> None:
+    app.run()
+    app.text_input(key="data_path").input(str(tmp_path / "flowers.zip"))
+    app.button(key="data_path_open").click().run()
+    assert app.error
+    (tmp_path / "flowers.zip").write_bytes(zip_bytes())
+    app.button(key="data_retry").click().run()
+    assert metrics(app)["Images"] == "24"
+
+
+def test_what_nothing_needs_can_be_thrown_away(app: AppTest, workspace: Workspace) -> None:
+    upload(app, "flowers.zip", zip_bytes())
+    app.button(key="data_other").click().run()
+    upload(app, "animals.zip", zip_bytes(15))
+    app.button(key="data_other").click().run()
+    animals, flowers = (each.fingerprint for each in list_datasets(workspace))
+    assert f"data_throw_{animals}" not in [button.key for button in app.button]
+    app.button(key=f"data_throw_{flowers}").click().run()
+    assert [each.fingerprint for each in list_datasets(workspace)] == [animals]
+
+
+def test_the_split_can_be_made_by_time_and_without_look_alikes(app: AppTest, workspace: Workspace) -> None:
+    lines = "".join(
+        f"a letter about the garden {i},{'ab'[i % 2]},2024-{1 + i // 5:02d}-{1 + i % 5:02d}\n" for i in range(60)
+    )
+    upload(app, "letters.csv", b"text,label,date\n" + lines.encode())
+    app.button(key="data_offer_time_column").click().run()
+    app.button(key="data_import").click().run()
+    app.toggle(key="data_by_time").set_value(True)
+    app.toggle(key="data_near").set_value(False)
+    app.button(key="data_split_apply").click().run()
+    (dataset,) = list_datasets(workspace)
+    assert (dataset.split.by, dataset.split.keep_near) == ("time", False)
+    times = dataset.items["time"].to_numpy()
+    assert times[dataset.splits == "train"].max() < times[dataset.splits == "test"].min()
+    assert "The latest items are the test" in said(app)
+
+
+def test_without_dates_there_is_no_split_by_time(app: AppTest) -> None:
+    upload(app, "flowers.zip", zip_bytes())
+    assert app.toggle(key="data_by_time").disabled
+    assert "nearly identical items stay on the same side" in said(app)
+
+
+def test_a_second_data_set_stands_beside_the_first(app: AppTest, workspace: Workspace) -> None:
+    upload(app, "flowers.zip", zip_bytes())
+    first = session_of(workspace).dataset
+    upload(app, "new ones.zip", zip_bytes(5, ("anything",)), "beside_target")
+    assert not app.error
+    pool = session_of(workspace).target
+    assert pool not in ("", first)
+    assert session_of(workspace).dataset == first
+    assert list(workspace.folder("uploads").rglob("*.zip")) == []
+    app.button(key="beside_target_remove").click().run()
+    assert session_of(workspace).target == ""
+    app.selectbox(key="beside_target_known").set_value(pool).run()
+    assert session_of(workspace).target == pool
+    app.get("button_group")[0].set_value("source").run()
+    upload(app, "others.zip", zip_bytes(7, ("x", "y")), "beside_source")
+    assert len(list_datasets(workspace)) == 3
+    assert session_of(workspace).source not in ("", first, pool)
+
+
+def test_what_does_not_fit_is_not_put_beside(app: AppTest, workspace: Workspace) -> None:
+    upload(app, "flowers.zip", zip_bytes())
+    upload(app, "letters.csv", csv_bytes(), "beside_target")
+    assert "CSV" in app.error[0].value or "picture" in app.error[0].value or "image" in app.error[0].value
+    assert session_of(workspace).target == ""
+    app.button(key="beside_target_away").click().run()
+    assert not app.error
+    app.get("button_group")[0].set_value("source").run()
+    upload(app, "flowers.zip", zip_bytes(), "beside_source")
+    assert "already" in app.error[0].value
+    assert session_of(workspace).source == ""
+
+
+def session_of(workspace: Workspace) -> session.Session:
+    """The newest project as it lies on disk."""
+    drafts = sorted(workspace.folder("projects").glob("*.json"), key=lambda path: path.stat().st_mtime)
+    return load(session.Session, read_json(drafts[-1]))
+
+
+def test_the_hub_is_asked_by_name_and_configuration(
+    app: AppTest, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def refuse(source: str, *more: object) -> None:
+        asked.append(source)
+        raise DataError("The hub cannot be reached.", "Check the connection.")
+
+    monkeypatch.setattr(importer, "preview_table", lambda source, *more: None)
+    monkeypatch.setattr(importer, "import_data", refuse)
+    app.run()
+    assert "downloads the data set" in said(app)
+    app.text_input(key="data_hub").input("owner/flowers")
+    app.text_input(key="data_hub_part").input("small")
+    app.button(key="data_hub_open").click().run()
+    assert asked == ["hub:owner/flowers:small"]
+    assert "cannot be reached" in app.error[0].value

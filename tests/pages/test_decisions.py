@@ -181,7 +181,7 @@ def test_what_the_decisions_did_is_said_in_a_sentence(app, workspace, data):
     effect = Effect(data.fingerprint, data.version, "tiny_image", 0, 1, 0.83, 0.86, gain, "cannot tell")
     write_effect(workspace, data, effect)
     open_data(app, workspace, data)
-    assert "With your 1 item left out: 0.86 right instead of 0.83" in said(app).replace("\\", "")
+    assert "With your 1 item left out: 86.0% right instead of 83.0%" in said(app).replace("\\", "")
 
 
 def test_everything_is_taken_back_at_once(app, workspace, data):

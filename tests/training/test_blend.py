@@ -8,13 +8,13 @@ import torch
 
 from tests.training.helpers import SOLVED, after, before, descent, epochs, logits, make_job, run, same_bits
 from tests.training.test_edits import rate, run_with
+from tl_core.answers import ONE
 from tl_core.plan import Augment, check
 from tl_core.plan.values import Adapter
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import Noted
 from tl_core.training import blend as blending
 from tl_core.training.blend import SHARES
-from tl_core.training.checkpoints import score
 from tl_core.training.inputs import batches
 from tl_core.training.loop import train
 from tl_core.training.run import Run
@@ -65,8 +65,8 @@ def test_the_ends_are_the_two_models_and_the_choice_is_the_best_mix_of_all(datas
     assert tried[0][1] == pytest.approx(start, abs=1e-6)
     assert tuned, "tuning helps, else there is nothing to mix"
     assert tried[-1][1] == pytest.approx(tuned[-1].validation, abs=1e-6)
-    best = max(score(metrics) for _, metrics, _ in tried)
-    assert best >= max(score(tried[0][1]), score(tried[-1][1]))
+    best = max(ONE.score(metrics) for _, metrics, _ in tried)
+    assert best >= max(ONE.score(tried[0][1]), ONE.score(tried[-1][1]))
     # what is left is the chosen mix: the saved model scores so on validation
     model, rows = after(blended), dataset.rows("validation")
     scores, truth = logits(model, blended, rows), torch.tensor(dataset.labels[rows])

@@ -9,11 +9,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.class_weight import compute_class_weight
 
 from tests.training.helpers import SOLVED, after, descent, logits, make_job, run
+from tl_core.answers import ONE
 from tl_core.plan import Loss, check
 from tl_core.runs.control import MemoryControl
 from tl_core.strategies import STRATEGIES, Setting
 from tl_core.training.inputs import Mix, PreparedInputs
-from tl_core.training.objectives.labels import Labels, class_weights
+from tl_core.training.objectives.labels import Labels
 from tl_core.training.run import Run
 
 WHOLE = {"image": ["stem", "middle", "top", "head"], "text": ["embeddings", "layer.0", "layer.1", "head"]}
@@ -36,11 +37,11 @@ def lesson(dataset, loss, seed=3):
 
 def test_balanced_weights_are_scikit_learns():
     labels = np.repeat([0, 1, 3], [40, 7, 2])
-    found = class_weights("balanced", torch.from_numpy(labels), 4)
+    found = ONE.weights("balanced", torch.from_numpy(labels), 4)
     expected = compute_class_weight("balanced", classes=np.unique(labels), y=labels)
     np.testing.assert_allclose(found[[0, 1, 3]], expected, rtol=1e-6)
     assert found[2] == 0, "a class without items"
-    assert class_weights("none", torch.from_numpy(labels), 4) is None
+    assert ONE.weights("none", torch.from_numpy(labels), 4) is None
 
 
 def uneven(dataset, keep=3):

@@ -1,17 +1,22 @@
 """What of a second data set a run may learn from."""
 
 import dataclasses
+import hashlib
+import json
 
 import pytest
 
 from tests.penalties.helpers import with_penalty
 from tests.tiny import write_dataset
 from tests.training.helpers import SOLVED, descent, make_job, run
+from tl_core.data.decisions import Decision
 from tl_core.errors import DataError
 from tl_core.penalties import PENALTIES
 from tl_core.runs.control import MemoryControl
 from tl_core.training.inputs import PreparedInputs
 from tl_core.training.run import Run
+from tl_core.training.state import identity
+from tl_core.types import dump
 
 
 def judges(dataset, workspace, name="judges"):
@@ -48,3 +53,24 @@ def test_no_step_of_a_penalty_reads_an_item_that_judges(name, tiny_texts, monkey
 def test_a_second_data_set_of_nothing_but_judges_is_refused(tiny_texts, workspace):
     with pytest.raises(DataError, match="validation or test item"):
         Run(make_job(tiny_texts, [SOLVED], source=judges(tiny_texts, workspace)), MemoryControl())
+
+
+def test_the_identity_of_a_run_without_decisions_is_what_it_was_before_there_were_any(tiny_texts):
+    job = make_job(tiny_texts, [SOLVED], source=tiny_texts)
+    others = [tiny_texts.fingerprint, ""]
+    about = [dump(job.plan), job.seed, tiny_texts.fingerprint, dump(tiny_texts.split), None, others, ""]
+    assert identity(job) == hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+
+
+def test_a_second_data_set_is_learned_from_under_its_decisions(tiny_texts):
+    train = tiny_texts.rows("train").tolist()
+    other = tiny_texts.classes[1 - tiny_texts.labels[train[1]]]
+    decided = tiny_texts.decide(Decision("drop", (train[0],)), Decision("relabel", (train[1],), other))
+    plain = tiny_texts.under("")
+    space = Run(make_job(plain, [SOLVED], source=decided, target=decided), MemoryControl()).space
+    whole = len(tiny_texts.items)
+    assert space.source.rows.tolist() == [whole + row for row in train[1:]]
+    assert space.target.rows.tolist() == [2 * whole + row for row in train[1:]]
+    assert space.source.labels[0] == 1 - plain.labels[train[1]]
+    assert identity(make_job(plain, [SOLVED], source=decided)) != identity(make_job(plain, [SOLVED], source=plain))
+    assert identity(make_job(decided, [SOLVED])) != identity(make_job(plain, [SOLVED]))

@@ -13,7 +13,8 @@ from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.data.near import near_ties
 from tl_core.data.split import together
-from tl_core.types import Estimate, Finding
+from tl_core.roc import mean_area
+from tl_core.types import Estimate, Finding, metric
 
 RANK_ROWS = 1500
 FINAL_ROWS = 10_000
@@ -75,10 +76,11 @@ def choose(held: Sequence[Held], rows_N: np.ndarray) -> Choice:
     At each depth, of the strengths within half a standard error of the most accurate, the one with the lowest
     cross-entropy (which is less noisy; between equals the stronger). Of the depths, the deepest that is within one
     standard error of the best: the rule of Breiman et al. 1984, section 3.4.3, on paired differences, with the larger
-    of its estimates over folds and over items.
+    of its estimates over folds and over items. Where items may have several labels, by cross-entropy throughout.
     """
     l2 = tuple(_strength(one, rows_N) for one in held)
-    scores = np.stack([one.correct[index, rows_N] for one, index in zip(held, l2, strict=True)]).astype(float)
+    judged = [-one.surprise if one.targets is not None else one.correct for one in held]
+    scores = np.stack([one[index, rows_N] for one, index in zip(judged, l2, strict=True)]).astype(float)
     best = len(held) - 1 - int(np.argmax(scores.mean(axis=1)[::-1]))
     fold = held[0].fold[rows_N]
     for tap in range(len(held) - 1, best, -1):
@@ -89,6 +91,8 @@ def choose(held: Sequence[Held], rows_N: np.ndarray) -> Choice:
 
 
 def _strength(held: Held, rows_N: np.ndarray) -> int:
+    if held.targets is not None:
+        return int(np.argmin(held.surprise[:, rows_N].mean(axis=1)))
     accuracy = held.correct[:, rows_N].mean(axis=1)
     surprise = held.surprise[:, rows_N].mean(axis=1)
     best = accuracy.max()
@@ -133,7 +137,7 @@ def probe_report(dataset: Dataset, spec: BackboneSpec, store: Store) -> ProbeRep
         Depth(tap, pool, store.features(dataset, spec, tap, pool)[rows])
         for tap, pool in zip(names, lower + last, strict=True)
     ]
-    found = weigh(every, labels, unit)
+    found = weigh(every, labels, unit, dataset.targets[rows] if dataset.multilabel else None)
     return replace(
         report,
         folds=int(fold.max()) + 1,
@@ -144,7 +148,7 @@ def probe_report(dataset: Dataset, spec: BackboneSpec, store: Store) -> ProbeRep
         last_l2=found.scores[-1].l2,
         accuracy=found.accuracy,
         seconds=time.perf_counter() - started,
-        findings=_findings(dataset, labels, fold, rows),
+        findings=() if dataset.multilabel else _findings(dataset, labels, fold, rows),
     )
 
 
@@ -157,15 +161,18 @@ class Weighed:
     accuracy: Estimate
 
 
-def weigh(every: Sequence[Depth], y_N: np.ndarray, unit_N: np.ndarray) -> Weighed:
+def weigh(every: Sequence[Depth], y_N: np.ndarray, unit_N: np.ndarray, targets_NK: np.ndarray | None = None) -> Weighed:
     """Return how a linear head does at every depth, and the choice.
+
+    Where items may have several labels, `targets_NK` are what a head learns, and `y_N` their strata.
 
     Many rows: the depths are ranked on RANK_ROWS of them, then the last and the best other are weighed on up to
     FINAL_ROWS. The accuracy is that of the whole procedure: for each fold, depth and strength are chosen on the others.
     """
+    truth = y_N if targets_NK is None else targets_NK
     few = sample(y_N, unit_N, RANK_ROWS)
     fold = make_folds(y_N[few], unit_N[few])
-    held = [cross_validate(one.features[few], y_N[few], fold) for one in every]
+    held = [cross_validate(one.features[few], truth[few], fold) for one in every]
     choice = choose(held, fold >= 0)
     scores = [_score(one, result, fold) for one, result in zip(every, held, strict=True)]
     last = len(every) - 1
@@ -174,7 +181,7 @@ def weigh(every: Sequence[Depth], y_N: np.ndarray, unit_N: np.ndarray) -> Weighe
     finalists = sorted({choice.tap, last})
     many = sample(y_N, unit_N, FINAL_ROWS)
     fold = make_folds(y_N[many], unit_N[many])
-    final = [cross_validate(every[tap].features[many], y_N[many], fold) for tap in finalists]
+    final = [cross_validate(every[tap].features[many], truth[many], fold) for tap in finalists]
     for tap, result in zip(finalists, final, strict=True):
         scores[tap] = _score(every[tap], result, fold)
     tap = finalists[choose(final, fold >= 0).tap]
@@ -187,19 +194,43 @@ def _score(depth: Depth, held: Held, fold: np.ndarray) -> TapScore:
 
 
 def _honest(held: Sequence[Held], fold_N: np.ndarray) -> Estimate:
-    """Return the accuracy on each fold with depth and strength chosen on the other folds; Wilson's interval."""
+    """Return the accuracy on each fold with depth and strength chosen on the other folds; Wilson's interval.
+
+    Where items may have several labels, the mean AUC of all held items instead.
+    """
+    what = "depth and strength" if len(held) > 1 else "strength"
+    method = f"{int(fold_N.max()) + 1}-fold cross-validation, {what} chosen on the other folds"
+    if held[0].targets is not None:
+        return _honest_area(held, fold_N, method)
     right = 0
     for fold in np.unique(fold_N[fold_N >= 0]):
         others = (fold_N >= 0) & (fold_N != fold)
         choice = choose(held, others if others.any() else fold_N >= 0)
         right += int(held[choice.tap].correct[choice.l2[choice.tap], fold_N == fold].sum())
-    n, folds = int((fold_N >= 0).sum()), int(fold_N.max()) + 1
+    n = int((fold_N >= 0).sum())
     share, weight = right / n, Z**2 / n
     middle = (share + weight / 2) / (1 + weight)
     half = Z * np.sqrt(share * (1 - share) / n + weight / (4 * n)) / (1 + weight)
-    what = "depth and strength" if len(held) > 1 else "strength"
-    method = f"{folds}-fold cross-validation, {what} chosen on the other folds; Wilson interval"
-    return Estimate(share, max(0.0, float(middle - half)), min(1.0, float(middle + half)), n, method)
+    low, high = max(0.0, float(middle - half)), min(1.0, float(middle + half))
+    return Estimate(share, low, high, n, f"{method}; Wilson interval")
+
+
+def _honest_area(held: Sequence[Held], fold_N: np.ndarray, method: str) -> Estimate:
+    """Return the mean AUC of the held items, each scored by what the other folds chose."""
+    targets = held[0].targets
+    assert targets is not None
+    chances = np.zeros(targets.shape)
+    for fold in np.unique(fold_N[fold_N >= 0]):
+        others = (fold_N >= 0) & (fold_N != fold)
+        choice = choose(held, others if others.any() else fold_N >= 0)
+        drawn = held[choice.tap].chances
+        assert drawn is not None
+        chances[fold_N == fold] = drawn[choice.l2[choice.tap], fold_N == fold]
+    kept = fold_N >= 0
+    found = mean_area(targets[kept], chances[kept])
+    if found is None:
+        return Estimate(0.5, 0.0, 1.0, int(kept.sum()), f"{method}; no label can be measured")
+    return replace(found, method=f"{method}; mean AUC over the labels, {found.method} interval")
 
 
 def sample(y_N: np.ndarray, unit_N: np.ndarray, count: int) -> np.ndarray:
@@ -222,7 +253,7 @@ def _empty(dataset: Dataset, spec: BackboneSpec, y_N: np.ndarray, shift: Mapping
         backbone=spec.name,
         split=split_key(dataset),
         n=len(y_N),
-        n_classes=int(y_N.max()) + 1,
+        n_classes=len(dataset.classes) if dataset.multilabel else int(y_N.max()) + 1,
         folds=0,
         depth=(),
         tap=None,
@@ -230,8 +261,9 @@ def _empty(dataset: Dataset, spec: BackboneSpec, y_N: np.ndarray, shift: Mapping
         l2=NO_EVIDENCE_L2,
         last_l2=NO_EVIDENCE_L2,
         accuracy=None,
-        majority=float(np.bincount(y_N).max() / len(y_N)),
+        majority=0.5 if dataset.multilabel else float(np.bincount(y_N).max() / len(y_N)),
         shift=shift,
+        metric=metric(dataset.multilabel),
     )
 
 

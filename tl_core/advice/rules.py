@@ -110,6 +110,7 @@ def advise(
     strategy, verdict = _decide(row, sizes, cards, (probe, place), time_budget)
     if (
         spec.modality == "text"
+        and not setting.several
         and strategy in HEAD_ONLY
         and _pairs_pay(sizes, cards["contrastive"], probe, time_budget)
     ):
@@ -158,6 +159,7 @@ def setting_for(
         last_is_best=probe.tap is None if probe and probe.accuracy and probe.depth else None,
         device="cuda" if speed and speed.device.startswith("cuda") else "cpu",
         parameters=spec.parameters,
+        several=profile.several is not None,
     )
 
 
@@ -224,7 +226,7 @@ def _decide(
             return head, []
         message = f"The rule says {_title(row.strategy)}; on your data a head on {place} did as well or better."
         return head, [Finding("info", "evidence-depth", message, "The recommendation follows the evidence.")]
-    against = _against(row, sizes, cards[row.strategy], probe.accuracy, budget)
+    against = _against(row, sizes, cards[row.strategy], probe, budget)
     if not against:
         return row.strategy, []
     message = f"The rule says {_title(row.strategy)}, the recommendation is {_title(head)}: {against}"
@@ -239,10 +241,13 @@ def _pairs_pay(sizes: Sizes, card: Card, probe: ProbeReport | None, budget: floa
     return few and room and card.seconds is not None and card.seconds.value <= budget
 
 
-def _against(row: SizeRow, sizes: Sizes, card: Card, accuracy: Estimate, budget: float) -> str:
-    """Return what speaks against the fine-tuning that the rule asks for, or nothing."""
+def _against(row: SizeRow, sizes: Sizes, card: Card, probe: ProbeReport, budget: float) -> str:
+    """Return what speaks against the fine-tuning that the rule asks for, or nothing; the probe has an accuracy."""
+    accuracy, metric = probe.accuracy, probe.metric
+    assert accuracy is not None
     if accuracy.value >= 1 - HEADROOM:
-        return f"a head alone is already right about {accuracy.value:.1%} of the time, which leaves little to gain."
+        already = "is already right about" if metric == "accuracy" else "already ranks right about"
+        return f"a head alone {already} {accuracy.value:.1%} of the time, which leaves little to gain."
     if sizes.n_validation < MIN_VALIDATION:
         return f"{sizes.n_validation} validation items are too few to tell whether fine-tuning helps."
     if card.seconds is None:
@@ -250,7 +255,7 @@ def _against(row: SizeRow, sizes: Sizes, card: Card, accuracy: Estimate, budget:
     if card.seconds.value > budget:
         return (
             f"fine-tuning would take about {card.seconds.value / 60:.0f} minutes on this machine, a head alone seconds "
-            f"at an expected accuracy of {accuracy.value:.1%}."
+            f"at an expected {metric} of {accuracy.value:.1%}."
         )
     if row.strategy == "from_scratch":
         return "what training from scratch would reach is unknown, and the frozen features are measured."
@@ -264,10 +269,10 @@ def _reasons(
     about = f"{sizes.total} labelled items in {sizes.n_classes} classes, about {sizes.per_class:.0f} a class."
     reasons = [Reason(f"{row.text} Here: {about}", row.source), domain.reason]
     if card.strategy in HEAD_ONLY and card.accuracy and probe:
+        does, guess = expectation(probe)
         text = (
-            f"A head on {place} is expected to be right {card.accuracy.value:.1%} of the time "
-            f"({card.accuracy.low:.1%} to {card.accuracy.high:.1%}); always naming the largest class, "
-            f"{probe.majority:.1%}."
+            f"A head on {place} is expected to {does} {card.accuracy.value:.1%} of the time "
+            f"({card.accuracy.low:.1%} to {card.accuracy.high:.1%}); {guess}, {probe.majority:.1%}."
         )
         reasons.append(Reason(text, card.accuracy.method))
     if card.strategy == "contrastive":
@@ -276,6 +281,13 @@ def _reasons(
         text = f"Fine-tuning fits the time: about {max(1, round(card.seconds.value / 60))} minutes at most."
         reasons.append(Reason(text, card.seconds.method))
     return tuple(reasons)
+
+
+def expectation(probe: ProbeReport) -> tuple[str, str]:
+    """Return in words what the probe's accuracy counts, and what its `majority` is that of."""
+    if probe.metric == "accuracy":
+        return "be right", "always naming the largest class"
+    return "rank an item with a label above one without it", "guessing"
 
 
 def _place(tap: str | None, spec: BackboneSpec) -> str:

@@ -10,7 +10,7 @@ import pydantic
 
 from tl_core.data.dataset import Dataset
 from tl_core.plan import Reason, TransferPlan
-from tl_core.types import Estimate, Finding, Similarity, dump, load
+from tl_core.types import Estimate, Finding, Metric, Similarity, dump, load
 from tl_core.workspace import Workspace, read_json, write_json
 
 Pool = Literal["mean", "mean_std"]
@@ -36,8 +36,9 @@ class ProbeReport:
 
     Rests on the training and validation items of one split (`split` is its key) and never on test items. `tap`,
     `pool` and `l2` are what was chosen; `last_l2` is the best strength on the last group; `accuracy` is expected of
-    a head at the chosen depth; `majority` is the share of the largest class. `shift` maps layer groups to their
-    normalisation-statistics shift (images only).
+    a head at the chosen depth; `majority` is the share of the largest class. Where items may have several labels,
+    `metric` says so: what is called accuracy is then the mean AUC, and `majority` that of guessing.
+    `shift` maps layer groups to their normalisation-statistics shift (images only).
     """
 
     fingerprint: str
@@ -56,6 +57,7 @@ class ProbeReport:
     shift: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     findings: tuple[Finding, ...] = ()
+    metric: Metric = "accuracy"
 
     @property
     def mean_shift(self) -> float | None:

@@ -3,11 +3,12 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from tl_core.cli.columns import named
 from tl_core.cli.console import Console, duration
 from tl_core.cli.data import choose_backbone, describe, open_data, usable_profile
 from tl_core.cli.running import run_whole
 from tl_core.runs.task import Task
-from tl_core.types import dump
+from tl_core.types import dump, metric
 from tl_core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Import a data set, look at it with the backbone, and print the advice."""
     workspace = Workspace.default()
-    dataset = open_data(arguments.data, workspace, console)
+    dataset = open_data(arguments.data, workspace, console, named(arguments))
     spec = choose_backbone("", dataset.modality)
     advice = advise_on(dataset, spec, workspace, console)
     if arguments.json:
@@ -71,7 +72,7 @@ def _print(dataset: "Dataset", advice: "Advice", console: Console) -> None:
     card = advice.card(advice.strategy)
     if card.accuracy:
         low, high = card.accuracy.low, card.accuracy.high
-        console.line(f"Expected accuracy: {card.accuracy.value:.1%} ({low:.1%} to {high:.1%})")
+        console.line(f"Expected {metric(dataset.multilabel)}: {card.accuracy.value:.1%} ({low:.1%} to {high:.1%})")
     if card.seconds:
         console.line(f"Expected time: {duration(card.seconds.value)}")
     console.line("\nWhy:")

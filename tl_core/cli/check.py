@@ -3,6 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from tl_core.cli.columns import named
 from tl_core.cli.console import Console
 from tl_core.cli.data import choose_backbone, open_data
 from tl_core.cli.running import run_whole
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 SHOWN = 5
 PROPOSED = {
     "drop": "drop {n}",
-    "relabel": "give {n} the label {label}",
+    "relabel": "give {n} the suggested label",
     "together": "keep {n} on one side of the split",
     "keep": "keep {n}",
 }
@@ -29,7 +30,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from tl_core.data.quality.report import read_quality
 
     workspace = Workspace.default()
-    dataset = open_data(arguments.data, workspace, console)
+    dataset = open_data(arguments.data, workspace, console, named(arguments))
     backbone = "" if arguments.quick else choose_backbone("", dataset.modality).name
     found = read_quality(workspace, dataset, backbone)
     if found is None:
@@ -65,6 +66,7 @@ def _print(dataset: "Dataset", found: "QualityReport", console: Console) -> None
             console.line(f"        and {len(one.rows) - SHOWN:,} more (all of them with --json)")
         for action in dict.fromkeys(decision.action for decision in one.proposed):
             rows = sum(len(d.rows) for d in one.proposed if d.action == action)
-            console.line(f"        proposed: {PROPOSED[action].format(n=f'{rows:,} items' if rows > 1 else 'it')}")
+            what = PROPOSED[action].format(n=f"{rows:,} items" if rows > 1 else "it")
+            console.line(f"        proposed: {what} (decide DATA accept {one.code})")
     for note in found.notes:
         console.line(f"note  {note}")

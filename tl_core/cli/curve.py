@@ -4,6 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from tl_core.cli.advise import probed
+from tl_core.cli.columns import named
 from tl_core.cli.console import Console
 from tl_core.cli.data import choose_backbone, open_data
 from tl_core.cli.running import run_whole
@@ -22,7 +23,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from tl_core.evaluation.curve import scratch_counts, sizes
 
     workspace = Workspace.default()
-    dataset = open_data(arguments.data, workspace, console)
+    dataset = open_data(arguments.data, workspace, console, named(arguments))
     spec = choose_backbone("", dataset.modality)
     probed(dataset, spec, workspace, console)
     task = Task(
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _print(curve: "Curve", console: Console) -> None:
-    console.line(f"Accuracy on {curve.n_test} fixed test items, {curve.backbone}\n")
+    console.line(f"{curve.metric[0].upper()}{curve.metric[1:]} on {curve.n_test} fixed test items, {curve.backbone}\n")
     counts = sorted({point.labels for arm in curve.arms for point in arm.points})
     cells = {(arm.name, point.labels): point.accuracy for arm in curve.arms for point in arm.points}
     rows = []

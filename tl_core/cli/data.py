@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from tl_core.advice.rules import default_backbone
 from tl_core.backbones.spec import BACKBONES, BackboneSpec
 from tl_core.cli.console import Console
+from tl_core.data.options import FIND_ALL, ImportOptions
 from tl_core.errors import UsageError
 from tl_core.types import Modality
 from tl_core.workspace import Workspace
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
     from tl_core.data.profile import Profile
 
 
-def open_data(source: str, workspace: Workspace, console: Console) -> "Dataset":
-    """Import a source. Raises DataError or UsageError where it names no data set."""
+def open_data(source: str, workspace: Workspace, console: Console, options: ImportOptions = FIND_ALL) -> "Dataset":
+    """Import a source, with what was said of its columns. Raises DataError or UsageError where it names no data set."""
     from tl_core.data.sources import import_data
 
-    dataset = import_data(source, workspace, progress=console.stage)
+    dataset = import_data(source, workspace, options, progress=console.stage)
     skipped = dataset.receipt.skipped
     if skipped:
         console.note(f"{skipped:,} of the source's items were skipped; `profile` says which and why.")

@@ -4,6 +4,7 @@ import argparse
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from tl_core.cli.columns import named
 from tl_core.cli.console import Console
 from tl_core.cli.data import choose_backbone, open_data
 from tl_core.errors import DataError, UsageError
@@ -23,7 +24,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from tl_core.data.decision_log import history
 
     workspace = Workspace.default()
-    dataset = open_data(arguments.data, workspace, console)
+    dataset = open_data(arguments.data, workspace, console, named(arguments))
     dataset = _decided(arguments, dataset, workspace)
     entries = history(dataset.folder)
     if arguments.json:

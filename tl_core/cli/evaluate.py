@@ -3,9 +3,18 @@
 import argparse
 from typing import Any
 
+from tl_core.cli.columns import named
 from tl_core.cli.console import Console
 from tl_core.cli.data import open_data
+from tl_core.evaluation.values import Slices
+from tl_core.types import Estimate, load
 from tl_core.workspace import Workspace
+
+ONE = (("accuracy", "accuracy"), ("macro_f1", "macro-F1"), ("auc", "AUC"), ("log_loss", "log loss"))
+SEVERAL = (
+    *(("auc", "mean AUC"), ("accuracy", "right answers"), ("exact", "all labels right")),
+    *(("macro_f1", "macro-F1"), ("micro_f1", "micro-F1"), ("log_loss", "log loss")),
+)
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
@@ -14,7 +23,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from tl_core.export.measure import evaluate_bundle
 
     bundle = load_bundle(arguments.bundle)
-    dataset = open_data(arguments.data, Workspace.default(), console)
+    dataset = open_data(arguments.data, Workspace.default(), console, named(arguments))
     measured = evaluate_bundle(bundle, dataset)
     if arguments.json:
         console.json(measured)
@@ -26,15 +35,43 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 def _print(measured: dict[str, Any], console: Console) -> None:
     console.line(f"Measured on {measured['measured']} (n = {measured['accuracy']['n']:,})\n")
     rows = []
-    for key, title in (("accuracy", "accuracy"), ("macro_f1", "macro-F1"), ("auc", "AUC"), ("log_loss", "log loss")):
+    for key, title in SEVERAL if measured["multilabel"] else ONE:
         if measured[key]:
             rows.append((title, *(f"{measured[key][part]:.3f}" for part in ("value", "low", "high"))))
     console.table(("", "value", "low", "high"), rows)
     console.line()
+    area = ("auc",) if measured["multilabel"] else ()
     scores = [
-        (score["name"], *(f"{score[key]['value']:.3f}" for key in ("precision", "recall", "f1")))
+        (
+            score["name"],
+            *(f"{score[key]['value']:.3f}" if score[key] else "" for key in ("precision", "recall", "f1", *area)),
+        )
         for score in measured["per_class"]
     ]
-    console.table(("class", "precision", "recall", "F1"), scores)
+    titles = ("label", "precision", "recall", "F1", "AUC") if area else ("class", "precision", "recall", "F1")
+    console.table(titles, scores)
+    print_slices(load(Slices, measured["slices"]) if measured["slices"] else None, console)
+    for finding in measured["findings"]:
+        console.line(f"{finding['level']}: {finding['message']} {finding['hint']}".rstrip())
     if measured["left_out"]:
         console.line(f"\nLeft out: {measured['left_out']:,} items with a label that the model does not know.")
+
+
+def print_slices(found: "Slices | None", console: Console) -> None:
+    """Print the score of each subgroup; nothing where there are none."""
+    if found is None:
+        return
+    console.line(f"\nBy {found.column}:")
+    rows = [(one.name, f"{one.n:,}", *numbers(one.score), *numbers(one.gap, "+.3f")) for one in found.slices]
+    console.table((found.column, "items", found.metric, "low", "high", "against the rest", "low", "high"), rows)
+    if found.worst:
+        console.line(f"The lowest is where {found.column} is {found.worst}.")
+    if found.without:
+        console.line(f"{found.without:,} items say nothing about {found.column}.")
+
+
+def numbers(estimate: "Estimate | None", form: str = ".3f") -> tuple[str, str, str]:
+    """Return a value with its limits, empty where there is none."""
+    if estimate is None:
+        return "", "", ""
+    return format(estimate.value, form), format(estimate.low, form), format(estimate.high, form)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from tl_core.cli import columns
 from tl_core.errors import UsageError
 
 DATA = "a zip or tar archive, a folder, a table, hub:OWNER/NAME, or sample:NAME"
@@ -83,6 +84,8 @@ def _parser() -> _Parser:
     made["predict"].add_argument("--out", metavar="FILE.csv", type=_path, required=True, help="the table to write")
     made["evaluate"].add_argument("bundle", metavar="DIR", type=_path, help="a folder that `train` wrote")
     made["evaluate"].add_argument("data", metavar="DATA", help=DATA)
+    for name in ("profile", "check", "decide", "advise", "train", "curve", "rates", "layers", "evaluate"):
+        columns.add(made[name])
     for name in COMMANDS:
         if name != "predict":
             made[name].add_argument("--json", action="store_true", help="print one JSON document")

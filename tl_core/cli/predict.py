@@ -18,7 +18,7 @@ CHUNK = 256
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    """Write one row an item: the item, the predicted class, and every class's probability."""
+    """Write one row an item: the item, the predicted class or labels, and every class's probability."""
     out: Path = arguments.out.expanduser()
     if out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
         raise UsageError(f"{out} cannot be written.", "Name a file in a folder that exists.")
@@ -50,5 +50,5 @@ def classify(bundle: "Bundle", source: str, out: Path, told: Callable[[int, int]
     for start in range(0, len(items), CHUNK):
         told(start, len(items))
         found.append(bundle.predict(items[start : start + CHUNK]))
-    write_predictions(out, inputs.ids, np.concatenate(found), bundle.classes)
+    write_predictions(out, inputs.ids, np.concatenate(found), bundle.classes, bundle.multilabel)
     return inputs

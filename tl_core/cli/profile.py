@@ -4,6 +4,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
+from tl_core.cli.columns import named
 from tl_core.cli.console import Console
 from tl_core.cli.data import describe, open_data
 from tl_core.errors import UsageError
@@ -24,7 +25,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     card = arguments.card
     if card and (card.is_dir() or not card.parent.is_dir() or not os.access(card.parent, os.W_OK)):
         raise UsageError(f"{card} cannot be written.", "Name a file in a folder that exists.")
-    dataset = open_data(arguments.data, Workspace.default(), console)
+    dataset = open_data(arguments.data, Workspace.default(), console, named(arguments))
     profile = describe(dataset)
     if card:
         write_bytes(card, data_card(dataset, profile).encode())

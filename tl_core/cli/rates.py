@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     workspace = Workspace.default()
     dataset, plan = planned(arguments, workspace, console)
     phase_of(plan)
-    check_plan(plan, arguments, console)
+    check_plan(plan, arguments, console, dataset.multilabel)
     name = f"Rates for {dataset.name}"
     task = Task(
         "rates",

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from tl_core.cli.advise import advise_on, probed
 from tl_core.cli.checks import check_plan
+from tl_core.cli.columns import named
 from tl_core.cli.console import Console
 from tl_core.cli.data import choose_backbone, open_data, open_pool, usable_profile
+from tl_core.cli.evaluate import ONE, SEVERAL, numbers, print_slices
 from tl_core.cli.mark import MARK, Mark, clear_mark, command, read_mark, write_mark
 from tl_core.cli.running import begin, follow
 from tl_core.errors import ExportError, PlanError, RunError, UsageError
@@ -37,7 +39,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     check_out(out, arguments.fresh)
     workspace = Workspace.default()
     dataset, plan = planned(arguments, workspace, console)
-    check_plan(plan, arguments, console)
+    check_plan(plan, arguments, console, dataset.multilabel)
     task = Task(
         "train",
         plan.backbone,
@@ -59,7 +61,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 def planned(arguments: argparse.Namespace, workspace: Workspace, console: Console) -> tuple["Dataset", "TransferPlan"]:
     """Bring in the data and return them with the plan: the written one, that of the named strategy, or the advised."""
     written = _read(arguments.plan) if arguments.plan else None
-    dataset = open_data(arguments.data, workspace, console)
+    dataset = open_data(arguments.data, workspace, console, named(arguments))
     if written is not None:
         usable_profile(dataset)
         return dataset, _plan_from(written, arguments.backbone, dataset)[0]
@@ -237,14 +239,17 @@ def _print(report: "Report", state: RunState, out: Path, as_json: bool, console:
                 "macro_f1": dump(report.macro_f1),
                 "validation": dict(report.validation),
                 "comparisons": [dump(comparison) for comparison in report.comparisons],
+                "multilabel": report.multilabel,
+                "auc": dump(report.auc) if report.auc else None,
+                "slices": dump(report.slices) if report.slices else None,
                 "findings": [dump(finding) for finding in report.findings],
             }
         )
         return
     console.line(f"{report.plan.strategy} on {report.plan.backbone}, measured on {report.accuracy.n} test items:")
-    rows = [("accuracy", report.accuracy), ("macro-F1", report.macro_f1)]
-    table = [(name, f"{e.value:.3f}", f"{e.low:.3f}", f"{e.high:.3f}") for name, e in rows]
-    console.table(("", "value", "low", "high"), table)
+    rows = [(title, getattr(report, name)) for name, title in (SEVERAL[:5] if report.multilabel else ONE[:2])]
+    console.table(("", "value", "low", "high"), [(title, *numbers(found)) for title, found in rows if found])
+    print_slices(report.slices, console)
     for one in report.comparisons:
         gain = f"{one.gain.value:+.3f} ({one.gain.low:+.3f} to {one.gain.high:+.3f})"
         console.line(f"Against {one.title.lower()} ({one.other.value:.3f}): {gain}, {one.verdict}")

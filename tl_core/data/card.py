@@ -152,12 +152,16 @@ def _split(dataset: Dataset, profile: Profile) -> Iterator[str]:
     spec = dataset.split
     given = spec.honour_given and bool((dataset.items["given"] == "train").any())
     yield f"Split: {parts}."
+    shares = f"{spec.validation:.0%} validation, {spec.test:.0%} test"
+    alike = "identical and nearly identical items" if spec.keep_near else "identical items"
     if given:
         yield "It is the split that came with the data; what it lacked was drawn from its training items."
+    elif spec.by == "time":
+        yield f"The newest items are kept for the test, those before them for validation ({shares}); {alike} together."
     else:
         yield (
-            f"It was drawn at random with the seed {spec.seed} ({spec.validation:.0%} validation, {spec.test:.0%} "
-            "test), each class shared out in the same proportion, identical items kept together."
+            f"It was drawn at random with the seed {spec.seed} ({shares}), each class shared out evenly, {alike} kept "
+            "together."
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import nan
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -137,6 +137,11 @@ class Dataset:
         found[np.repeat(np.arange(len(found)), counts), columns] = 1
         return found
 
+    @property
+    def truth(self) -> np.ndarray:
+        """What is to be learned: the labels `[N]`, or the targets `[N, K]` where items may have several labels."""
+        return self.targets if self.multilabel else self.labels
+
     def _one_hot(self, labels: np.ndarray) -> np.ndarray:
         found = np.zeros((len(labels), len(self.classes)), dtype=np.float32)
         found[np.arange(len(found)), labels] = 1
@@ -182,7 +187,7 @@ class Dataset:
 
     def resplit(self, split: SplitSpec) -> "Dataset":
         """Return the same data set under another split, and remember it on disk as the current one."""
-        changed = replace(self, split=split)
+        changed = self._with(split=split)
         changed.save()
         return changed
 
@@ -214,7 +219,7 @@ class Dataset:
 
     def refreshed(self) -> "Dataset":
         """Return the data set under the decisions that hold now."""
-        return replace(self, decisions=decision_log.current(self.folder))
+        return self._with(decisions=decision_log.current(self.folder))
 
     def pin(self) -> str:
         """Return the name under which under() finds the present effect of the decisions, also after others follow."""
@@ -224,7 +229,14 @@ class Dataset:
 
     def under(self, name: str) -> "Dataset":
         """Return the data set under the decisions that pin() named, "" is none. Raises DataError if they are gone."""
-        return replace(self, decisions=decision_log.read_state(self.folder, name))
+        return self._with(decisions=decision_log.read_state(self.folder, name))
+
+    def _with(self, **changes: Any) -> "Dataset":
+        """Return the data set with other fields, which shares what was read already and does not depend on them."""
+        other = replace(self, **changes)
+        shared = ("items", "source_labels") if "split" in changes else ("items", "source_labels", "source_splits")
+        vars(other).update({name: vars(self)[name] for name in shared if name in vars(self)})
+        return other
 
     def save(self) -> None:
         """Write everything but the manifest and the images."""

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from tl_core.data.dataset import Receipt, ReceiptLine
 from tl_core.data.images import IMAGE_SUFFIXES, normalise
-from tl_core.data.options import ImportOptions
 from tl_core.data.sources import SAMPLE_PREFIX, import_data, is_table, only_table, source_path
-from tl_core.data.sources.archive import Entry, open_tree, read_bytes, read_whole, without_enclosing
+from tl_core.data.sources.archive import Entry, open_tree, without_enclosing
 from tl_core.data.sources.folders import TEXT_SUFFIXES
-from tl_core.data.sources.grid import Grid, read_grid
 from tl_core.data.sources.store import stored_name
-from tl_core.data.sources.table import find_text_column
+from tl_core.data.sources.tables import TableFile, entry_table, file_table, open_table, take_sample
+from tl_core.data.sources.tables.columns import find_text_column
 from tl_core.data.sources.text import decode, tidy
 from tl_core.errors import DataError
 from tl_core.types import Modality
@@ -51,13 +50,13 @@ def read_inputs(source: str, modality: Modality, workspace: Workspace, text_colu
     if path.is_file() and (suffix in IMAGE_SUFFIXES or (suffix in TEXT_SUFFIXES and modality == "text")):
         reader.add(Entry(path.name, path.stat().st_size, path.read_bytes))
     elif is_table(path):
-        reader.add_table(read_grid(read_bytes(path), path.name, ImportOptions()), text_column)
+        reader.add_table(file_table(path, workspace.limits), text_column)
     else:
         with open_tree(path, workspace.limits, workspace.folder("cache")) as tree:
             table = only_table(tree) if modality == "text" else None
             reader.lines += [line for line in tree.lines if table is None or line.item != table.name]
             if table:
-                reader.add_table(read_grid(read_whole(table), table.name, ImportOptions()), text_column)
+                reader.add_table(entry_table(table, workspace.limits), text_column)
             else:
                 for entry in without_enclosing(tree, tree.entries, depth=1):
                     reader.add(entry)
@@ -98,18 +97,23 @@ class _Reader:
         except DataError as error:
             self._skip(entry.name, error.message)
 
-    def add_table(self, grid: Grid, text_column: str) -> None:
+    def add_table(self, file: TableFile, text_column: str) -> None:
         """Take every row that has a text. Raises DataError for pictures, or where no column holds texts."""
         if self.modality == "image":
             raise DataError(f"{self.source} is a table, and this model looks at pictures.", "Give a picture or a zip.")
-        self.text_column = column = text_column if text_column in grid.columns else find_text_column(grid)
+        table = open_table(file)
+        self.text_column = column = (
+            text_column if text_column in table.columns else find_text_column(take_sample(table))
+        )
         if not column:
             raise DataError(f"No column of {self.source} holds texts.", "Name the column that does.")
-        self.lines += [ReceiptLine(f"row {n}", "skipped", f"it has {cells} cells, more than there are columns")
-                       for n, cells in grid.ragged]  # fmt: skip
-        for number, text in zip(grid.numbers, grid.column(column), strict=True):
+        place = table.place(column)
+        for number, cells in table.records():
+            if isinstance(cells, str):
+                self._skip(f"row {number}", cells)
+                continue
             try:
-                self._add_text(f"row {number}", text)
+                self._add_text(f"row {number}", cells[place])
             except DataError as error:
                 self._skip(f"row {number}", error.message)
 

@@ -20,7 +20,7 @@ GREY = 4.0
 """Colourfulness up to which a picture counts as grey: what is left of colour in a grey photograph saved as JPEG."""
 PLAIN = 4.0
 """Standard deviation of the grey values (0 to 255) below which a picture has no look: its bits would be noise."""
-_CHUNK = 256
+_CHUNK = 64
 _ENOUGH = 64  # pixels of the shorter side from which a larger picture tells nothing more
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as Pillow's mode L
 _DAMAGE = (OSError, ValueError, SyntaxError, IndexError, TypeError)  # what Pillow's decoders raise for a broken file

@@ -51,7 +51,7 @@ class WordModel:
         from sklearn.feature_extraction.text import CountVectorizer
 
         texts = dataset.items["text"].tolist()
-        self._labels, self._classes = dataset.labels, len(dataset.classes)
+        self._labels, self._classes = dataset.truth, len(dataset.classes)
         try:
             self._counts = CountVectorizer(ngram_range=(1, 2), dtype=np.float32).fit_transform(texts)
         except ValueError:  # no text has a word of two letters: count characters
@@ -83,7 +83,7 @@ class ShapeModel:
     title = "Gradient and colour histograms, logistic regression"
 
     def __init__(self, dataset: Dataset, step: Step = lambda done, total: None) -> None:
-        self._labels, self._classes = dataset.labels, len(dataset.classes)
+        self._labels, self._classes = dataset.truth, len(dataset.classes)
         paths = dataset.items["path"].tolist()
         found = []
         for done, path in enumerate(paths, start=1):
@@ -120,7 +120,13 @@ def shape_features(image: np.ndarray) -> np.ndarray:
 
 
 def logistic(train: Any, labels: np.ndarray, rows: Any, classes: int, strength: float) -> np.ndarray:
-    """Fit with C = `strength`; return probabilities `[N, C]`, 0 for a class without a training item."""
+    """Fit with C = `strength`; return probabilities `[N, C]`, 0 for a class without a training item.
+
+    `labels` are classes `[M]`, or targets `[M, C]`: then each label is fitted by itself, yes against no.
+    """
+    if labels.ndim == 2:
+        each = [logistic(train, label.astype(np.int64), rows, 2, strength)[:, 1] for label in labels.T]
+        return np.stack(each, axis=1)
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from tl_core.evaluation.metrics import DRAWS, accuracy
 from tl_core.evaluation.values import Comparison
+from tl_core.roc import mean_area, mean_gain
 from tl_core.types import Estimate
 
 MIN_ITEMS = 10
@@ -66,7 +67,13 @@ def compare(
     predicted_N: np.ndarray,
     other_N: np.ndarray,
 ) -> Comparison:
-    """Compare two models' predicted classes on the same test items; `budget` says what the baseline was given."""
+    """Compare two models' predicted classes on the same test items; `budget` says what the baseline was given.
+
+    Where items may have several labels, `truth_N` are targets `[N, K]`, and what is compared are probabilities
+    `[N, K]`, by the mean AUC. Raises ValueError where no label has one.
+    """
+    if truth_N.ndim == 2:
+        return _compare_areas(baseline, budget, truth_N, predicted_N, other_N)
     gain = paired_difference(predicted_N == truth_N, other_N == truth_N)
     return Comparison(
         baseline=baseline,
@@ -77,6 +84,20 @@ def compare(
         gain=gain,
         verdict=verdict(gain),
     )
+
+
+def _compare_areas(
+    baseline: Literal["scratch", "classical"],
+    budget: str,
+    truth_NK: np.ndarray,
+    chances_NK: np.ndarray,
+    others_NK: np.ndarray,
+) -> Comparison:
+    transfer, other = (mean_area(truth_NK, chances) for chances in (chances_NK, others_NK))
+    gain = mean_gain(truth_NK, chances_NK, others_NK)
+    if transfer is None or other is None or gain is None:
+        raise ValueError("no label is there on some items and absent from others")
+    return Comparison(baseline, TITLES[baseline], budget, transfer, other, gain, verdict(gain), "mean AUC")
 
 
 TITLES = {"scratch": "The same network from scratch", "classical": "A classical model"}

@@ -1,5 +1,7 @@
 """The data-efficiency curve: accuracy over nested label counts, for transfer, from scratch and a classical model.
 
+Where items may have several labels it is the mean AUC instead.
+
 Every arm is a generator: it yields itself with one point more each time, so that a curve can be saved and shown while
 it grows. Points are scored on the test items. That is reporting, not choosing: no score of a curve may choose anything
 (a plan, a strategy, an epoch), or the test set would no longer be one.
@@ -20,13 +22,14 @@ from tl_core.evaluation.baselines import Classical, logistic
 from tl_core.evaluation.metrics import wilson
 from tl_core.evaluation.nested import label_counts, nested_order
 from tl_core.evaluation.predict import Rows, predict
+from tl_core.evaluation.slices import score
 from tl_core.evaluation.values import Curve, CurveArm, CurvePoint
 from tl_core.plan import TransferPlan
 from tl_core.runs.control import RunControl
 from tl_core.runs.events import EpochDone, Progress, RunEnded
 from tl_core.strategies import STRATEGIES, Setting
 from tl_core.training.loop import TrainJob, load_best, train
-from tl_core.types import Estimate
+from tl_core.types import Estimate, metric
 
 
 def empty_curve(dataset: Dataset, backbone: str) -> Curve:
@@ -34,7 +37,7 @@ def empty_curve(dataset: Dataset, backbone: str) -> Curve:
     n_test = len(dataset.rows("test"))
     if n_test == 0:
         raise DataError("There is no test item to measure a curve on.", "Give the split a test part.")
-    return Curve(dataset.fingerprint, backbone, n_test, ())
+    return Curve(dataset.fingerprint, backbone, n_test, (), metric(dataset.multilabel))
 
 
 def sizes(dataset: Dataset) -> tuple[int, ...]:
@@ -59,7 +62,7 @@ def transfer_arm(dataset: Dataset, features_ND: np.ndarray, l2: float, seeds: in
 
     def fit(train: np.ndarray, rows: np.ndarray) -> np.ndarray:
         seen, asked = standardise(features_ND[train], features_ND[rows])
-        return logistic(seen, dataset.labels[train], asked, classes, 1 / (max(l2, 1e-8) * len(train)))
+        return logistic(seen, dataset.truth[train], asked, classes, 1 / (max(l2, 1e-8) * len(train)))
 
     budget = f"frozen features, depth and strength by the probe of all labels, {seeds} draws of the items"
     yield from _cheap_arm(dataset, CurveArm("transfer", "Transfer", budget, ()), fit, seeds)
@@ -78,9 +81,8 @@ def _cheap_arm(
     for labels in counts:
         # all items are the same items whatever the seed, and the fit is deterministic
         draws = 1 if labels == counts[-1] else seeds
-        found = [fit(subset(dataset, labels, seed), test).argmax(axis=1) for seed in range(draws)]
-        scores = [float(np.mean(predicted == dataset.labels[test])) for predicted in found]
-        arm = with_point(arm, labels, scores * (seeds // draws), len(test))
+        found = [scored(dataset, test, fit(subset(dataset, labels, seed), test)) for seed in range(draws)]
+        arm = with_point(arm, labels, found * (seeds // draws))
         yield arm
 
 
@@ -112,7 +114,7 @@ def scratch_arm(job: TrainJob, counts: Sequence[int], seeds: int, control: RunCo
     arm = CurveArm("scratch", "From scratch", _budget(plans.values(), seeds, job.budget), ())
     total = len(counts) * seeds
     for place, labels in enumerate(counts):
-        scores = []
+        scores: list[Estimate] = []
         for seed in range(seeds):
             rows = tuple(subset(dataset, labels, seed).tolist())
             folder = job.folder / f"scratch-{labels}-{seed}"
@@ -124,10 +126,10 @@ def scratch_arm(job: TrainJob, counts: Sequence[int], seeds: int, control: RunCo
             if control.stopped:
                 return
             model = load_best(folder, job.spec, part.plan, len(dataset.classes))
-            found = predict(model, job.spec, Rows(job.store.prepared(dataset, job.spec), test)).argmax(axis=1)
-            scores.append(float(np.mean(found == dataset.labels[test])))
+            items = Rows(job.store.prepared(dataset, job.spec), test)
+            scores.append(scored(dataset, test, predict(model, job.spec, items, dataset.multilabel)))
             shutil.rmtree(folder, ignore_errors=True)
-        arm = with_point(arm, labels, scores, len(test))
+        arm = with_point(arm, labels, scores)
         yield arm
     yield Progress("from scratch", 100 * total, 100 * total)
 
@@ -150,19 +152,33 @@ def _trained(job: TrainJob, control: RunControl) -> Iterator[float]:
             raise RunError(event.reason, event.hint)
 
 
-def with_point(arm: CurveArm, labels: int, scores: Sequence[float], n_test: int) -> CurveArm:
-    """Return the arm with one point more.
+def scored(dataset: Dataset, rows: np.ndarray, probabilities_NC: np.ndarray) -> Estimate:
+    """Return the accuracy on some rows, or their mean AUC where items may have several labels.
+
+    Where no label has an AUC on the rows, nothing is known: one half, from 0 to 1.
+    """
+    found = probabilities_NC if dataset.multilabel else probabilities_NC.argmax(axis=1)
+    return score(dataset.truth[rows], found) or Estimate(0.5, 0.0, 1.0, len(rows), "no label can be measured")
+
+
+def with_point(arm: CurveArm, labels: int, scores: Sequence[Estimate]) -> CurveArm:
+    """Return the arm with one point more, from the scores of the draws on the same test items.
 
     The interval of the mean joins two spreads (square root of the sum of squares): which items were drawn for
-    training, by Student's t over the seeds, and which items the test set holds, by Wilson.
+    training, by Student's t over the seeds, and which items the test set holds: Wilson's around the mean accuracy, or
+    the mean of the AUCs' own distances.
     """
-    mean = float(np.mean(scores))
-    items = wilson(mean * n_test, n_test)
-    seeds = student(len(scores)) * float(np.std(scores, ddof=1)) / sqrt(len(scores)) if len(scores) > 1 else 0.0
-    low, high = hypot(seeds, mean - items.low), hypot(seeds, items.high - mean)
-    method = f"mean of {len(scores)} draws; spread of draws and of test items"
-    accuracy = Estimate(mean, max(0.0, mean - low), min(1.0, mean + high), n_test, method)
-    points = sorted((*arm.points, CurvePoint(labels, tuple(scores), accuracy)), key=lambda point: point.labels)
+    values, n = [one.value for one in scores], scores[0].n
+    mean = float(np.mean(values))
+    below, above = (float(np.mean(d)) for d in zip(*((s.value - s.low, s.high - s.value) for s in scores), strict=True))
+    if scores[0].method == "Wilson":
+        items = wilson(mean * n, n)
+        below, above = mean - items.low, items.high - mean
+    seeds = student(len(values)) * float(np.std(values, ddof=1)) / sqrt(len(values)) if len(values) > 1 else 0.0
+    low, high = hypot(seeds, below), hypot(seeds, above)
+    method = f"mean of {len(values)} draws; spread of draws and of test items"
+    joined = Estimate(mean, max(0.0, mean - low), min(1.0, mean + high), n, method)
+    points = sorted((*arm.points, CurvePoint(labels, tuple(values), joined)), key=lambda point: point.labels)
     return replace(arm, points=tuple(points))
 
 

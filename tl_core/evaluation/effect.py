@@ -44,9 +44,10 @@ class Effect:
         gone = f"{self.dropped:,} item{'s' if self.dropped != 1 else ''} left out" if self.dropped else ""
         one = self.difference
         return (
-            f"With your {' and '.join(filter(None, (changed, gone)))}: {self.after:.2f} right instead of "
-            f"{self.before:.2f}, averaged over the classes, on the same {one.n:,} training and validation items that "
-            f"nobody changed; difference {one.value:.2f} ({one.low:.2f} to {one.high:.2f}): {_MEANS[self.verdict]}."
+            f"With your {' and '.join(filter(None, (changed, gone)))}: {self.after:.1%} right instead of "
+            f"{self.before:.1%}, averaged over the classes, on the same {one.n:,} training and validation items that "
+            f"nobody changed; difference {100 * one.value:.1f} "
+            f"points ({100 * one.low:.1f} to {100 * one.high:.1f}): {_MEANS[self.verdict]}."
         )
 
 

@@ -18,13 +18,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tl_core.evaluation.values import ClassScore
+from tl_core.roc import Z, area
+from tl_core.roc import interval as auc_interval
 from tl_core.types import Estimate
 
-Z = 1.959963984540054
 DRAWS = 2000
 
 
-def wilson(successes: float, n: int) -> Estimate:
+def wilson(successes: float, n: int, z: float = Z) -> Estimate:
     """Return a proportion with Wilson's score interval (https://doi.org/10.1080/01621459.1927.10502953).
 
     centre = (s + z²/2) / (n + z²), half = z / (n + z²) · sqrt(s (n - s) / n + z²/4). With n = 0 nothing is known:
@@ -35,8 +36,8 @@ def wilson(successes: float, n: int) -> Estimate:
     """
     if n == 0:
         return Estimate(0.0, 0.0, 1.0, 0, "Wilson")
-    centre = (successes + Z**2 / 2) / (n + Z**2)
-    half = Z / (n + Z**2) * np.sqrt(successes * (n - successes) / n + Z**2 / 4)
+    centre = (successes + z**2 / 2) / (n + z**2)
+    half = z / (n + z**2) * np.sqrt(successes * (n - successes) / n + z**2 / 4)
     value = successes / n
     low, high = max(0.0, float(centre - half)), min(1.0, float(centre + half))
     return Estimate(value, min(low, value), max(high, value), n, "Wilson")
@@ -101,21 +102,22 @@ def _bootstrap(confusion: np.ndarray, score: Callable[[np.ndarray], np.ndarray],
 
 
 def per_class(confusion: np.ndarray, classes: Sequence[str]) -> tuple[ClassScore, ...]:
-    """Return precision, recall and F1 of each class with their intervals, from counts `[C, C]`.
+    """Return precision, recall and F1 of each class with their intervals, from counts `[C, C]` (`class_score`)."""
+    right, there, said = np.diagonal(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    return tuple(class_score(*each) for each in zip(classes, right, there, said, strict=True))
+
+
+def class_score(name: str, right: int, there: int, said: int) -> ClassScore:
+    """Return precision, recall and F1 of a class that `there` items are of and `said` are called, `right` of them.
 
     Precision and recall are proportions. F1 = 2 J / (1 + J) with J = TP / (TP + FP + FN), a proportion of the items
     that concern the class, so Wilson's limits of J give those of F1 (https://arxiv.org/abs/2309.14621, "indirect").
     An n of 0 says that the test set cannot tell.
     """
-    found = []
-    for index, name in enumerate(classes):
-        right = int(confusion[index, index])
-        there, said = int(confusion[index].sum()), int(confusion[:, index].sum())
-        j = wilson(right, there + said - right)
-        value, low, high = (2 * v / (1 + v) for v in (j.value, j.low, j.high))
-        f1 = Estimate(value, low, high, j.n, "Wilson")
-        found.append(ClassScore(name, wilson(right, said), wilson(right, there), f1))
-    return tuple(found)
+    right, there, said = int(right), int(there), int(said)
+    j = wilson(right, there + said - right)
+    value, low, high = (2 * v / (1 + v) for v in (j.value, j.low, j.high))
+    return ClassScore(name, wilson(right, said), wilson(right, there), Estimate(value, low, high, j.n, "Wilson"))
 
 
 def log_loss(truth_N: np.ndarray, probabilities_NC: np.ndarray, seed: int = 0) -> Estimate:
@@ -147,34 +149,9 @@ def auc(truth_N: np.ndarray, probabilities_NC: np.ndarray) -> Estimate | None:
     for index in range(probabilities_NC.shape[1]):
         member = truth_N == index
         if 0 < member.sum() < len(truth_N):
-            value = _mann_whitney(probabilities_NC[:, index], member)
+            value = area(probabilities_NC[:, index], member)
             parts.append((value, *auc_interval(value, int(member.sum()), int((~member).sum()))))
     if not parts:
         return None
     value, low, high = np.mean(parts, axis=0)
     return Estimate(float(value), float(low), float(high), len(truth_N), "Newcombe, mean over classes")
-
-
-def _mann_whitney(scores_N: np.ndarray, member_N: np.ndarray) -> float:
-    """Return P(member > other) + P(equal) / 2, by mid-ranks."""
-    _, inverse, counts = np.unique(scores_N, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    members = int(member_N.sum())
-    others = len(member_N) - members
-    return float((ranks[member_N].sum() - members * (members + 1) / 2) / (members * others))
-
-
-def auc_interval(value: float, members: int, others: int) -> tuple[float, float]:
-    """Return 95 % limits of an AUC: Newcombe's method 5 (https://doi.org/10.1002/sim.2324).
-
-    With m members, o others and n = (m + o) / 2, the limits t solve |value - t| = z sqrt(V(t)) where
-    V(t) = t (1 - t) (1 + (n - 1) ((1 - t) / (2 - t) + t / (1 + t))) / (m o).
-    """
-    grid = np.linspace(0, 1, 20_001)
-    mean = (members + others) / 2
-    spread = 1 + (mean - 1) * ((1 - grid) / (2 - grid) + grid / (1 + grid))
-    variance = grid * (1 - grid) * spread / (members * others)
-    inside = grid[np.abs(value - grid) <= Z * np.sqrt(variance) + 1e-12]
-    if not len(inside):
-        return value, value
-    return min(value, float(inside[0])), max(value, float(inside[-1]))

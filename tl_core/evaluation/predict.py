@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from tl_core.answers import answers_of
 from tl_core.backbones.preprocess import Preprocessor, preprocessor
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
@@ -19,12 +20,16 @@ CHUNK = 1024
 
 
 @torch.inference_mode()
-def predict(model: TransferModel, spec: BackboneSpec, prepared: Sequence[torch.Tensor], batch: int = 32) -> np.ndarray:
+def predict(
+    model: TransferModel, spec: BackboneSpec, prepared: Sequence[torch.Tensor], several: bool = False, batch: int = 32
+) -> np.ndarray:
     """Return probabilities `[N, C]` of prepared items, in their order; leaves the model in evaluation mode.
 
-    `prepared` may prepare an item when it is asked for it: each is asked for once.
+    Where items may have `several` labels, each label has a probability of its own. `prepared` may prepare an item when
+    it is asked for it: each is asked for once.
     """
     model.eval()
+    answers = answers_of(several)
     collate, device = preprocessor(spec).collate, model.head.mean.device
     probabilities = np.empty((len(prepared), model.head.out.out_features), np.float32)
     for start in range(0, len(prepared), CHUNK):
@@ -33,15 +38,15 @@ def predict(model: TransferModel, spec: BackboneSpec, prepared: Sequence[torch.T
         for first in range(0, len(order), batch):
             rows = order[first : first + batch]
             logits = model(collate([items[row] for row in rows], device))
-            probabilities[start + rows] = torch.softmax(logits, dim=1).cpu().numpy()
+            probabilities[start + rows] = answers.probabilities(logits).cpu().numpy()
     return probabilities
 
 
 @torch.inference_mode()
-def predict_features(model: TransferModel, features_ND: np.ndarray) -> np.ndarray:
+def predict_features(model: TransferModel, features_ND: np.ndarray, several: bool = False) -> np.ndarray:
     """Return probabilities `[N, C]` from pooled features `[N, D]`: the head alone."""
     features = torch.from_numpy(np.ascontiguousarray(features_ND, np.float32)).to(model.head.mean.device)
-    return torch.softmax(model.eval().head(features), dim=1).cpu().numpy()
+    return answers_of(several).probabilities(model.eval().head(features)).cpu().numpy()
 
 
 def keeps_backbone(plan: TransferPlan) -> bool:
@@ -85,5 +90,6 @@ def predict_rows(
 ) -> np.ndarray:
     """Return probabilities `[len(rows), C]` of rows of a data set, from stored features where they hold."""
     if keeps_backbone(plan) and store.has(dataset, spec):
-        return predict_features(model, store.features(dataset, spec, plan.head.tap, plan.head.pool)[rows])
-    return predict(model, spec, Rows(store.prepared(dataset, spec), rows))
+        features = store.features(dataset, spec, plan.head.tap, plan.head.pool)[rows]
+        return predict_features(model, features, dataset.multilabel)
+    return predict(model, spec, Rows(store.prepared(dataset, spec), rows), dataset.multilabel)

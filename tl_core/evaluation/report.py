@@ -3,14 +3,17 @@
 import importlib.metadata
 import platform
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from tl_core.data.dataset import Dataset
 from tl_core.errors import DataError
-from tl_core.evaluation import metrics
-from tl_core.evaluation.values import Comparison, Prediction, Report
+from tl_core.evaluation import metrics, several
+from tl_core.evaluation.slices import measure_slices, slice_findings
+from tl_core.evaluation.values import HALF, Comparison, Prediction, Report
 from tl_core.plan import TransferPlan
+from tl_core.roc import mean_area
 from tl_core.types import Estimate, Finding
 
 SMALL_TEST = 30
@@ -37,53 +40,93 @@ def make_report(
         raise DataError(
             "There is no test item, so nothing can be measured.", "Give the split a test part, or add labelled items."
         )
-    truth, predicted = dataset.labels[rows], probabilities_NC.argmax(axis=1)
-    confusion = metrics.confusion_matrix(truth, predicted, len(dataset.classes))
-    names = dataset.items["id"].to_numpy()
-    accuracy = metrics.accuracy(truth, predicted)
+    truth, names = dataset.truth[rows], dataset.items["id"].to_numpy()
+    found = probabilities_NC if dataset.multilabel else probabilities_NC.argmax(axis=1)
+    slices = measure_slices(dataset, rows, truth, found)
+    measured = _measured_several if dataset.multilabel else _measured
+    numbers, told = measured(dataset.classes, truth, probabilities_NC)
+    chances = [tuple(round(float(p), 6) for p in each) for each in probabilities_NC]
+    said = (
+        [(-1, -1, tuple(np.flatnonzero(each).tolist())) for each in truth]
+        if dataset.multilabel
+        else ([(int(label), int(answer), None) for label, answer in zip(truth, found, strict=True)])
+    )
     return Report(
         run=run,
         dataset=dataset.name,
         fingerprint=dataset.fingerprint,
         classes=dataset.classes,
         plan=plan,
-        accuracy=accuracy,
-        macro_f1=metrics.macro_f1(confusion),
-        per_class=metrics.per_class(confusion, dataset.classes),
-        confusion=tuple(tuple(int(cell) for cell in line) for line in confusion),
         predictions=tuple(
-            Prediction(int(row), str(names[row]), int(label), int(found), tuple(round(float(p), 6) for p in chances))
-            for row, label, found, chances in zip(rows, truth, predicted, probabilities_NC, strict=True)
+            Prediction(int(row), str(names[row]), label, answer, each, truths)
+            for row, each, (label, answer, truths) in zip(rows, chances, said, strict=True)
         ),
         validation=dict(validation),
         comparisons=tuple(comparisons),
-        findings=tuple(findings(confusion, dataset.classes, accuracy)),
+        findings=(*told, *slice_findings(slices)),
         environment=environment(),
-        auc=metrics.auc(truth, probabilities_NC),
-        log_loss=metrics.log_loss(truth, probabilities_NC),
+        multilabel=dataset.multilabel,
+        slices=slices,
+        **numbers,
     )
+
+
+def _measured(
+    classes: Sequence[str], truth_N: np.ndarray, probabilities_NC: np.ndarray
+) -> tuple[dict[str, Any], list[Finding]]:
+    """Return the figures of a report, and what should be known of them, where each item has one label."""
+    predicted = probabilities_NC.argmax(axis=1)
+    confusion = metrics.confusion_matrix(truth_N, predicted, len(classes))
+    accuracy = metrics.accuracy(truth_N, predicted)
+    numbers = {
+        "accuracy": accuracy,
+        "macro_f1": metrics.macro_f1(confusion),
+        "per_class": metrics.per_class(confusion, classes),
+        "confusion": tuple(tuple(int(cell) for cell in line) for line in confusion),
+        "auc": metrics.auc(truth_N, probabilities_NC),
+        "log_loss": metrics.log_loss(truth_N, probabilities_NC),
+    }
+    return numbers, findings(confusion, classes, accuracy)
+
+
+def _measured_several(
+    classes: Sequence[str], truth_NK: np.ndarray, probabilities_NK: np.ndarray
+) -> tuple[dict[str, Any], list[Finding]]:
+    """Return the same where items may have several labels."""
+    macro, micro = several.f1(truth_NK, probabilities_NK)
+    numbers = {
+        "accuracy": several.accuracy(truth_NK, probabilities_NK),
+        "macro_f1": macro,
+        "per_class": several.per_label(truth_NK, probabilities_NK, classes),
+        "confusion": (),
+        "auc": mean_area(truth_NK, probabilities_NK),
+        "log_loss": several.log_loss(truth_NK, probabilities_NK),
+        "micro_f1": micro,
+        "exact": several.exact(truth_NK, probabilities_NK),
+    }
+    return numbers, findings_several(classes, truth_NK, probabilities_NK)
+
+
+def answers(report: Report) -> tuple[np.ndarray, np.ndarray]:
+    """Return what is true of the test items, and what was found: classes `[N]`, or targets and chances `[N, K]`."""
+    if not report.multilabel:
+        pairs = [(item.truth, item.predicted) for item in report.predictions]
+        return np.array([truth for truth, _ in pairs]), np.array([found for _, found in pairs])
+    truth = np.zeros((len(report.predictions), len(report.classes)), dtype=np.float32)
+    for place, item in enumerate(report.predictions):
+        truth[place, list(item.labels)] = 1
+    return truth, np.array([item.probabilities for item in report.predictions])
 
 
 def errors(report: Report) -> list[Prediction]:
     """Return the wrongly classified test items, the most confident first."""
-    wrong = [item for item in report.predictions if item.truth != item.predicted]
-    return sorted(wrong, key=lambda item: -item.probabilities[item.predicted])
+    return sorted((item for item in report.predictions if not item.right), key=lambda item: -item.sureness)
 
 
 def findings(confusion: np.ndarray, classes: Sequence[str], accuracy: Estimate) -> list[Finding]:
     """Return what a person should know before trusting the numbers of a confusion matrix `[C, C]`."""
-    found = []
+    found = _small(accuracy, "accuracy")
     there, said = confusion.sum(axis=1), confusion.sum(axis=0)
-    if accuracy.n < SMALL_TEST:
-        span = f"between {accuracy.low:.0%} and {accuracy.high:.0%}"
-        found.append(
-            Finding(
-                "warn",
-                "small_test",
-                f"The test set has only {accuracy.n} item{'s' * (accuracy.n != 1)}: the true accuracy may lie {span}.",
-                "Label more items, or give the test part a larger share, to know it better.",
-            )
-        )
     if absent := [name for name, count in zip(classes, there, strict=True) if count == 0]:
         found.append(
             Finding(
@@ -117,6 +160,37 @@ def findings(confusion: np.ndarray, classes: Sequence[str], accuracy: Estimate) 
             )
         )
     return found
+
+
+def findings_several(classes: Sequence[str], truth_NK: np.ndarray, chances_NK: np.ndarray) -> list[Finding]:
+    """Return what a person should know before trusting the numbers of items with several labels."""
+    area = mean_area(truth_NK, chances_NK)
+    there, said = (truth_NK > HALF).sum(axis=0), (chances_NK > HALF).sum(axis=0)
+    found = _small(several.accuracy(truth_NK, chances_NK), "share of right answers")
+    every = {"No test item has": there == 0, "Every test item has": there == len(truth_NK)}
+    for says, mask in every.items():
+        if absent := [name for name, there_is_none in zip(classes, mask, strict=True) if there_is_none]:
+            message = f"{says} the label {_listed(absent)}: how well the model tells who has it cannot be measured."
+            hint = "Add labelled items, or give the test part a larger share, so that some have it and some do not."
+            found.append(Finding("warn", "label_untested", message, hint, tuple(absent)))
+    if never := [name for name, t, s in zip(classes, there, said, strict=True) if t > 0 and s == 0]:
+        message = f"The model never gave any test item the label {_listed(never)}: no probability was above one half."
+        hint = "Rare labels often stay below it: look at their AUC, and use the probabilities, or weigh labels equally."
+        found.append(Finding("warn", "class_never_predicted", message, hint, tuple(never)))
+    if area is not None and area.low <= HALF:
+        message = "That the model ranks items with a label above those without it better than chance is not shown."
+        hint = "Check the labels, add items, or try another backbone or strategy."
+        found.append(Finding("warn", "no_better_than_chance", message, hint))
+    return found
+
+
+def _small(accuracy: Estimate, what: str) -> list[Finding]:
+    if accuracy.n >= SMALL_TEST:
+        return []
+    span = f"between {accuracy.low:.0%} and {accuracy.high:.0%}"
+    message = f"The test set has only {accuracy.n} item{'s' * (accuracy.n != 1)}: the true {what} may lie {span}."
+    hint = "Label more items, or give the test part a larger share, to know it better."
+    return [Finding("warn", "small_test", message, hint)]
 
 
 def environment() -> dict[str, str]:

@@ -104,4 +104,5 @@ def _score(
                 return None
     assert found is not None
     n = len(job.dataset.rows("validation"))
-    return LayerScore(group, wilson(round(found.validation["accuracy"] * n), n), found.validation["loss"])
+    right = found.validation["accuracy"] * n  # whole items, unless an item takes several answers
+    return LayerScore(group, wilson(right if job.dataset.multilabel else round(right), n), found.validation["loss"])

@@ -7,19 +7,32 @@ from pathlib import Path
 
 import numpy as np
 
+from tl_core.evaluation.values import HALF
 from tl_core.workspace import write_bytes
 
+BETWEEN = "|"
+"""Stands between the labels of an item that has several."""
 
-def predictions_csv(items: Sequence[str], probabilities_NC: np.ndarray, classes: Sequence[str]) -> str:
-    """Return the table as CSV text, probabilities to six places."""
+
+def predictions_csv(
+    items: Sequence[str], probabilities_NC: np.ndarray, classes: Sequence[str], several: bool = False
+) -> str:
+    """Return the table as CSV text, probabilities to six places.
+
+    Where items may have `several` labels, all that are above one half are predicted, perhaps none.
+    """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["item", "predicted", *classes])
     for item, row in zip(items, probabilities_NC, strict=True):
-        writer.writerow([item, classes[int(np.argmax(row))], *(f"{value:.6f}" for value in row)])
+        said = np.flatnonzero(row > HALF).tolist() if several else [int(np.argmax(row))]
+        names = BETWEEN.join(classes[label] for label in said)
+        writer.writerow([item, names, *(f"{value:.6f}" for value in row)])
     return text.getvalue()
 
 
-def write_predictions(path: Path, items: Sequence[str], probabilities_NC: np.ndarray, classes: Sequence[str]) -> None:
+def write_predictions(
+    path: Path, items: Sequence[str], probabilities_NC: np.ndarray, classes: Sequence[str], several: bool = False
+) -> None:
     """Write the table in UTF-8, whole or not at all. Raises WorkspaceError where it cannot be written."""
-    write_bytes(path, predictions_csv(items, probabilities_NC, classes).encode())
+    write_bytes(path, predictions_csv(items, probabilities_NC, classes, several).encode())

@@ -5,33 +5,73 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from tl_core.plan import TransferPlan
-from tl_core.types import Estimate, Finding
+from tl_core.types import Estimate, Finding, Metric, metric
+
+HALF = 0.5
+"""The probability above which an item is said to have a label, where it may have several."""
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """Precision, recall and F1 of one class, each with its interval."""
+    """Precision, recall and F1 of one class, each with its interval; `auc` of a label among several, where it has one.
+
+    The n of recall counts the items of the class, the n of precision those that were called it.
+    """
 
     name: str
     precision: Estimate
     recall: Estimate
     f1: Estimate
+    auc: Estimate | None = None
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One test item as the model saw it; `row` indexes the data set's manifest."""
+    """One test item as the model saw it; `row` indexes the data set's manifest.
+
+    Where items may have several labels, `truths` are those of the item, and `truth` and `predicted` are -1: what the
+    model says are all labels with a probability above one half.
+    """
 
     row: int
     item: str
     truth: int
     predicted: int
     probabilities: tuple[float, ...]
+    truths: tuple[int, ...] | None = None
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The classes that the item is of, ascending."""
+        return (self.truth,) if self.truths is None else self.truths
+
+    @property
+    def said(self) -> tuple[int, ...]:
+        """The classes that the model says it is of, ascending."""
+        if self.truths is None:
+            return (self.predicted,)
+        return tuple(label for label, chance in enumerate(self.probabilities) if chance > HALF)
+
+    @property
+    def right(self) -> bool:
+        """Whether every answer is right."""
+        return self.labels == self.said
+
+    @property
+    def sureness(self) -> float:
+        """How sure the model was of its answer; where it is wrong, of its worst mistake."""
+        if self.truths is None:
+            return self.probabilities[self.predicted]
+        sure = [abs(chance - HALF) + HALF for chance in self.probabilities]
+        return max((sure[label] for label in {*self.labels} ^ {*self.said}), default=min(sure, default=1.0))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Transfer against one baseline on the same test items: a paired difference of accuracies, and its verdict."""
+    """Transfer against one baseline on the same test items: a paired difference of scores, and its verdict.
+
+    `metric` says what the scores are.
+    """
 
     baseline: Literal["scratch", "classical"]
     title: str
@@ -40,11 +80,44 @@ class Comparison:
     other: Estimate
     gain: Estimate
     verdict: Literal["helps", "no difference shown", "hurts", "cannot tell"]
+    metric: Metric = "accuracy"
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The test items of one subgroup: how many, their score, and how much it is above that of all others.
+
+    `gap` is None where there are too few items on either side to say.
+    """
+
+    name: str
+    n: int
+    score: Estimate | None
+    gap: Estimate | None
+
+
+@dataclass(frozen=True)
+class Slices:
+    """The test items by what a column of the source says; `without` have nothing there and are in no slice.
+
+    `worst` names the slice with the lowest score of those that are large enough to say, "" where they do not differ.
+    """
+
+    column: str
+    metric: Metric
+    slices: tuple[Slice, ...]
+    worst: str = ""
+    without: int = 0
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was measured of one run, on a test set that was touched once."""
+    """What was measured of one run, on a test set that was touched once.
+
+    Where items may have several labels (`multilabel`), every label is a yes or no: `accuracy` is the share of right
+    answers over all items and labels, `exact` that of items with every answer right, `auc` the mean over the labels,
+    and there is no confusion matrix.
+    """
 
     run: str
     dataset: str
@@ -62,11 +135,25 @@ class Report:
     environment: Mapping[str, str] | None = None
     auc: Estimate | None = None
     log_loss: Estimate | None = None
+    multilabel: bool = False
+    micro_f1: Estimate | None = None
+    exact: Estimate | None = None
+    slices: Slices | None = None
+
+    @property
+    def metric(self) -> Metric:
+        """What `score` is."""
+        return metric(self.multilabel)
+
+    @property
+    def score(self) -> Estimate | None:
+        """The figure that says most: accuracy, or with several labels an item the mean AUC, where there is one."""
+        return self.auc if self.multilabel else self.accuracy
 
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """Accuracy on the fixed test items after `labels` labelled training items; one value a seed."""
+    """Accuracy (or the curve's other metric) on the fixed test items after `labels` items; one value a seed."""
 
     labels: int
     scores: tuple[float, ...]
@@ -85,12 +172,13 @@ class CurveArm:
 
 @dataclass(frozen=True)
 class Curve:
-    """Accuracy over nested label counts, on one fixed test set."""
+    """Accuracy, or another `metric`, over nested label counts, on one fixed test set."""
 
     fingerprint: str
     backbone: str
     n_test: int
     arms: tuple[CurveArm, ...]
+    metric: Metric = "accuracy"
 
     def arm(self, name: str) -> CurveArm | None:
         """Return the arm of that name, None where it was not measured."""

@@ -55,11 +55,12 @@ class Bundle:
     report: Report
     split: SplitSpec
     text_column: str = ""
+    multilabel: bool = False
     decisions: tuple[Decision, ...] = ()
 
     def predict(self, items: Sequence[Path] | Sequence[str]) -> np.ndarray:
         """Return probabilities `[N, C]` of image files or texts. Raises DataError for one that cannot be read."""
-        return predict(self.model, self.spec, Prepared(items, preprocessor(self.spec)))
+        return predict(self.model, self.spec, Prepared(items, preprocessor(self.spec)), self.multilabel)
 
 
 def write_bundle(folder: Path, material: Material) -> ExportResult:
@@ -91,7 +92,8 @@ def load_bundle(folder: Path) -> Bundle:
         model = build_model(spec, replace(plan, init="random"), len(classes), seed=0)
         model.load_state_dict(safetensors.torch.load_file(folder / "weights.safetensors"))
         decided = load(tuple[Decision, ...], config.get("decisions", []))
-        return Bundle(folder, model.eval(), spec, classes, plan, report, split, str(config["text_column"]), decided)
+        kept = str(config["text_column"]), bool(config.get("multilabel", False)), decided
+        return Bundle(folder, model.eval(), spec, classes, plan, report, split, *kept)
     except ExportError:
         raise
     except (GraftError, OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
@@ -132,6 +134,7 @@ def _config(material: Material) -> dict[str, Any]:
         "fingerprint": dataset.fingerprint,
         "split": dump(dataset.split),
         "text_column": dataset.text_column,
+        "multilabel": material.report.multilabel,
         **({"decisions": decided} if decided else {}),
     }
 
@@ -165,7 +168,7 @@ def _parity(folder: Path, material: Material) -> ExportResult:
     """Compare the bundle in `folder` with the model it was made from. Raises ExportError where they differ."""
     dataset = material.dataset
     items = dataset_items(dataset, dataset.rows("test")[:COMPARED])
-    expected = predict(material.model, material.spec, Prepared(items, preprocessor(material.spec)))
+    expected = predict(material.model, material.spec, Prepared(items, preprocessor(material.spec)), dataset.multilabel)
     found = load_bundle(folder).predict(items)
     difference = float(np.abs(expected - found).max(initial=0.0))
     if not difference <= TOLERANCE:

@@ -1,13 +1,14 @@
 """The model card: what the model is for, how it was made, how good it is known to be, and what is not known."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import yaml
 
 from tl_core.data.dataset import Dataset
 from tl_core.evaluation.report import errors
-from tl_core.evaluation.values import Report
+from tl_core.evaluation.values import Prediction, Report
 from tl_core.export import Material
 from tl_core.plan import Phase
 from tl_core.types import Estimate
@@ -25,10 +26,10 @@ def model_card(material: Material) -> str:
         "tags": ["transfer-learning", report.plan.strategy],
     }
     sections = (
-        f"# {report.dataset}: {_count(len(report.classes), 'class', 'classes')} from {'images' if image else 'texts'}",
+        f"# {report.dataset}: {_kinds(report)} from {'images' if image else 'texts'}",
         f"A classifier made by transfer learning: {spec.title} with a new head, trained by the strategy "
-        f"`{report.plan.strategy}`. On {_count(report.accuracy.n, 'test item')} that played no part in making it, its "
-        f"accuracy is **{percent(report.accuracy)}** (95 % interval).",
+        f"`{report.plan.strategy}`. On {_count(report.accuracy.n, 'test item')} that played no part in making it, "
+        f"{_headline(report)} (95 % interval).",
         "\n".join(_use(material)),
         "\n".join(_data(material)),
         "\n".join(_training(material)),
@@ -44,6 +45,22 @@ def percent(estimate: Estimate) -> str:
     return f"{estimate.value * 100:.1f} % ({estimate.low * 100:.1f} to {estimate.high * 100:.1f})"
 
 
+def _kinds(report: Report) -> str:
+    return (
+        _count(len(report.classes), "label") if report.multilabel else _count(len(report.classes), "class", "classes")
+    )
+
+
+def _headline(report: Report) -> str:
+    """Return the figure that says most, in words."""
+    if not report.multilabel:
+        return f"its accuracy is **{percent(report.accuracy)}**"
+    right = f"it is right about **{percent(report.accuracy)}** of the labels, said yes or no to"
+    if report.auc is None:
+        return right
+    return f"it ranks an item with a label above one without it **{percent(report.auc)}** of the time (mean AUC)"
+
+
 def _use(material: Material) -> Iterator[str]:
     thing = "photo.jpg" if material.spec.modality == "image" else "texts.csv"
     call = 'model(["photo.jpg"])' if material.spec.modality == "image" else 'model(["a text", "another"])'
@@ -51,6 +68,9 @@ def _use(material: Material) -> Iterator[str]:
     yield f"pip install -r requirements.txt\npython predict.py {thing} --out predictions.csv\n```\n"
     yield "or in Python, with this folder on the path:\n\n```python\nfrom predict import Model\n"
     yield f"model = Model()\nprobabilities = {call}    # [N, C], in the order of model.classes\n```"
+    if material.report.multilabel:
+        yield "\nAn item may have several labels, or none: each label has a probability of its own, and counts as said"
+        yield "above 0.5."
     yield "\nNo network is needed, and nothing but what `requirements.txt` lists."
 
 
@@ -64,13 +84,11 @@ def _data(material: Material) -> Iterator[str]:
         else (f"stratified, drawn with seed {dataset.split.seed}, identical items kept together")
     )
     yield f"## Data\n\n{dataset.name} (fingerprint `{dataset.fingerprint}`): {_count(int(dataset.kept.sum()), 'item')},"
-    yield f"{parts} ({how}).{_decided(dataset)}\n\n| class | items | test |\n|---|---|---|"
-    counts, tested = (
-        Counter(dataset.labels[dataset.kept].tolist()),
-        Counter(dataset.labels[dataset.rows("test")].tolist()),
-    )
-    for index, name in enumerate(dataset.classes):
-        yield f"| {_cell(name)} | {counts[index]} | {tested[index]} |"
+    what = "label" if dataset.multilabel else "class"
+    yield f"{parts} ({how}).{_decided(dataset)}\n\n| {what} | items | test |\n|---|---|---|"
+    counted = (count_labels(dataset, np.flatnonzero(dataset.kept)), count_labels(dataset, dataset.rows("test")))
+    for name, count, tested in zip(dataset.classes, *counted, strict=True):
+        yield f"| {_cell(name)} | {count} | {tested} |"
 
 
 def _decided(dataset: Dataset) -> str:
@@ -100,23 +118,49 @@ def _training(material: Material) -> Iterator[str]:
 def _results(report: Report) -> Iterator[str]:
     yield "## Results\n\nAll on the test items, which were looked at once. Intervals hold 95 %; they cover which items"
     yield "the test set happens to hold, not another training run.\n\n| | value |\n|---|---|"
-    yield f"| accuracy | {percent(report.accuracy)} |\n| macro-F1 | {percent(report.macro_f1)} |"
-    if report.auc:
-        yield f"| area under the ROC curve, one class against the rest | {percent(report.auc)} |"
+    rows: list[tuple[str, Estimate | None]] = [("accuracy", report.accuracy), ("macro-F1", report.macro_f1)]
+    area = "area under the ROC curve, one class against the rest"
+    if report.multilabel:
+        rows = [("right answers, each label yes or no", report.accuracy), ("items with all labels right", report.exact)]
+        rows += [("macro-F1", report.macro_f1), ("micro-F1", report.micro_f1)]
+        area = "area under the ROC curve, mean over the labels"
+    for title, found in (*rows, (area, report.auc)):
+        if found:
+            yield f"| {title} | {percent(found)} |"
     if report.log_loss:
         loss = report.log_loss
         yield f"| log loss (nats) | {loss.value:.3f} ({loss.low:.3f} to {loss.high:.3f}) |"
-    yield "\n| class | precision | recall | F1 | test items |\n|---|---|---|---|---|"
+    what, auc = ("label", " AUC |") if report.multilabel else ("class", "")
+    yield f"\n| {what} | precision | recall | F1 |{auc} test items |\n|---|---|---|---|---|{'---|' if auc else ''}"
     for score in report.per_class:
-        cells = [percent(e) if e.n else "not known" for e in (score.precision, score.recall, score.f1)]
+        shown = (score.precision, score.recall, score.f1, *((score.auc,) if auc else ()))
+        cells = [percent(e) if e and e.n else "not known" for e in shown]
         yield f"| {_cell(score.name)} | {' | '.join(cells)} | {score.recall.n} |"
+    yield from _slices(report)
     if report.comparisons:
         yield "\nAgainst baselines, on the same test items:\n"
-        yield "| baseline | its accuracy | gain, in points | verdict | its budget |\n|---|---|---|---|---|"
+        its = report.comparisons[0].metric
+        yield f"| baseline | its {its} | gain, in points | verdict | its budget |\n|---|---|---|---|---|"
         for other in report.comparisons:
             gain = f"{other.gain.value * 100:+.1f} ({other.gain.low * 100:+.1f} to {other.gain.high * 100:+.1f})"
             row = (_cell(other.title), percent(other.other), gain, other.verdict, _cell(other.budget))
             yield f"| {' | '.join(row)} |"
+
+
+def _slices(report: Report) -> Iterator[str]:
+    found = report.slices
+    if found is None:
+        return
+    worst = f" The lowest is where {found.column} is {found.worst}." if found.worst else ""
+    yield f"\nBy {_cell(found.column)}:{worst}\n"
+    yield f"| {_cell(found.column)} | test items | {found.metric} | against the rest, in points |\n|---|---|---|---|"
+    for one in found.slices:
+        gap = "too few to say"
+        if one.gap:
+            gap = f"{one.gap.value * 100:+.1f} ({one.gap.low * 100:+.1f} to {one.gap.high * 100:+.1f})"
+        yield f"| {_cell(one.name)} | {one.n} | {percent(one.score) if one.score else 'not known'} | {gap} |"
+    if found.without:
+        yield f"\n{_count(found.without, 'test item')} say nothing about {_cell(found.column)}."
 
 
 def _limits(report: Report) -> Iterator[str]:
@@ -124,15 +168,25 @@ def _limits(report: Report) -> Iterator[str]:
     for finding in report.findings:
         yield f"- {finding.message} {finding.hint}".rstrip()
     if wrong := errors(report):
-        first = wrong[0]
-        sure = f"{first.probabilities[first.predicted]:.0%}"
-        yield (
-            f"- It can be confidently wrong: on `{first.item}` it answered {report.classes[first.predicted]!r} with "
-            f"{sure}, where the label is {report.classes[first.truth]!r}."
-        )
-    yield "- It answers one of its classes for anything it is given, also for what belongs to none of them."
+        yield _surest(report, wrong[0])
+    if report.multilabel:
+        yield "- It knows no labels but these, and its one half is the same for all, however rare a label is."
+    else:
+        yield "- It answers one of its classes for anything it is given, also for what belongs to none of them."
     yield "- The numbers hold for data like the test items; for data from elsewhere, measure again."
     yield "- The probabilities were not calibrated beyond what training does."
+
+
+def _surest(report: Report, wrong: Prediction) -> str:
+    said, is_ = (_named(report, labels) for labels in (wrong.said, wrong.labels))
+    if report.multilabel:
+        return f"- It can be confidently wrong: on `{wrong.item}` it answered {said}, where the labels are {is_}."
+    sure = f"{wrong.sureness:.0%}"
+    return f"- It can be confidently wrong: on `{wrong.item}` it answered {said} with {sure}, where the label is {is_}."
+
+
+def _named(report: Report, labels: Sequence[int]) -> str:
+    return ", ".join(repr(report.classes[label]) for label in labels) or "none"
 
 
 def _origin(material: Material) -> Iterator[str]:
@@ -154,3 +208,10 @@ def _count(number: int, noun: str, plural: str = "") -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
+
+
+def count_labels(dataset: Dataset, rows: np.ndarray) -> list[int]:
+    """Return how many of the rows are of each class; with several labels an item, one counts for each of its labels."""
+    if dataset.multilabel:
+        return [int(count) for count in dataset.targets[rows].sum(axis=0, dtype=np.int64)]
+    return np.bincount(dataset.labels[rows], minlength=len(dataset.classes)).tolist()

@@ -7,43 +7,92 @@ import numpy as np
 
 from tl_core.data.dataset import Dataset
 from tl_core.errors import DataError
-from tl_core.evaluation import metrics
+from tl_core.evaluation import metrics, several
+from tl_core.evaluation.slices import measure_slices, slice_findings
 from tl_core.export.bundle import Bundle, dataset_items
-from tl_core.types import dump
+from tl_core.roc import mean_area
+from tl_core.types import Estimate, dump
 
 
 def evaluate_bundle(bundle: Bundle, dataset: Dataset) -> dict[str, Any]:
     """Return the metrics of a bundle on a data set, as plain JSON types.
 
     Measured are: of the data the bundle was trained on, its test items alone; else the part that the source names as
-    test; else everything. Items whose label the bundle does not know are left out and counted. Raises DataError where
-    the modality differs or no label is shared.
+    test; else everything. Items with a label that the bundle does not know are left out and counted; where items may
+    have several labels, the labels that the data do not know are not measured. Raises DataError where the modality
+    differs, one of the two gives each item one label and the other several, or no label is shared.
     """
     if dataset.modality != bundle.spec.modality:
         raise DataError(f"This model reads {bundle.spec.modality}s, and {dataset.name} holds {dataset.modality}s.")
+    if bundle.multilabel and not dataset.multilabel:
+        raise DataError(
+            f"This model gives an item several labels, and the items of {dataset.name} have one each.",
+            "Name the column with all labels of an item, and what stands between them.",
+        )
+    if dataset.multilabel and not bundle.multilabel:
+        raise DataError(
+            f"This model gives an item one label, and those of {dataset.name} may have several.",
+            "Measure it on items with one label each.",
+        )
     rows, measured = _rows(bundle, dataset)
     known = np.array([_index(bundle.classes, name) for name in dataset.classes])
-    truth = known[dataset.labels[rows]]
-    rows, truth, left_out = rows[truth >= 0], truth[truth >= 0], int((truth < 0).sum())
-    if len(rows) == 0:
+    truth = dataset.truth[rows]
+    sure = (truth[:, known < 0] < 0.5).all(axis=1) if truth.ndim == 2 else known[truth] >= 0
+    rows, truth, left_out = rows[sure], truth[sure], int((~sure).sum())
+    if len(rows) == 0 or (known < 0).all():
         raise DataError(
             f"No item of {dataset.name} has a label that this model knows.",
             f"It knows {', '.join(bundle.classes[:8])}; the data have {', '.join(dataset.classes[:8])}.",
         )
-    probabilities = bundle.predict(dataset_items(dataset, rows))
-    confusion = metrics.confusion_matrix(truth, probabilities.argmax(axis=1), len(bundle.classes))
-    area = metrics.auc(truth, probabilities)
-    return {
-        "accuracy": dump(metrics.accuracy(truth, probabilities.argmax(axis=1))),
-        "macro_f1": dump(metrics.macro_f1(confusion)),
-        "auc": dump(area) if area else None,
-        "log_loss": dump(metrics.log_loss(truth, probabilities)),
-        "per_class": [dump(score) for score in metrics.per_class(confusion, bundle.classes)],
-        "classes": list(bundle.classes),
-        "confusion": confusion.tolist(),
+    chances = bundle.predict(dataset_items(dataset, rows))
+    if bundle.multilabel:
+        asked = np.sort(known[known >= 0])
+        truth = truth[:, [dataset.classes.index(bundle.classes[label]) for label in asked]]
+        chances, names = chances[:, asked], tuple(bundle.classes[label] for label in asked)
+        numbers, found = _several(truth, chances, names), chances
+    else:
+        truth, names, found = known[truth], bundle.classes, chances.argmax(axis=1)
+        numbers = _one(truth, chances, names)
+    slices = measure_slices(dataset, rows, truth, found)
+    return numbers | {
+        "classes": list(names),
         "measured": measured,
         "left_out": left_out,
+        "multilabel": bundle.multilabel,
+        "slices": dump(slices) if slices else None,
+        "findings": [dump(finding) for finding in slice_findings(slices)],
     }
+
+
+def _one(truth_N: np.ndarray, chances_NC: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
+    predicted = chances_NC.argmax(axis=1)
+    confusion = metrics.confusion_matrix(truth_N, predicted, len(classes))
+    return {
+        "accuracy": dump(metrics.accuracy(truth_N, predicted)),
+        "macro_f1": dump(metrics.macro_f1(confusion)),
+        "auc": _dumped(metrics.auc(truth_N, chances_NC)),
+        "log_loss": dump(metrics.log_loss(truth_N, chances_NC)),
+        "per_class": [dump(score) for score in metrics.per_class(confusion, classes)],
+        "confusion": confusion.tolist(),
+    }
+
+
+def _several(truth_NK: np.ndarray, chances_NK: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
+    macro, micro = several.f1(truth_NK, chances_NK)
+    return {
+        "accuracy": dump(several.accuracy(truth_NK, chances_NK)),
+        "exact": dump(several.exact(truth_NK, chances_NK)),
+        "macro_f1": dump(macro),
+        "micro_f1": dump(micro),
+        "auc": _dumped(mean_area(truth_NK, chances_NK)),
+        "log_loss": dump(several.log_loss(truth_NK, chances_NK)),
+        "per_class": [dump(score) for score in several.per_label(truth_NK, chances_NK, classes)],
+        "confusion": [],
+    }
+
+
+def _dumped(estimate: Estimate | None) -> Any:
+    return dump(estimate) if estimate else None
 
 
 def _rows(bundle: Bundle, dataset: Dataset) -> tuple[np.ndarray, str]:

@@ -39,12 +39,19 @@ class _Facts:
 
     plan: TransferPlan
     classes: tuple[str, ...]
+    multilabel: bool = False
 
 
 def open_others(workspace: Workspace, task: Task, dataset: Dataset) -> Others:
     """Open what a task names beside its data set. Raises DataError or RunError where it is gone or does not fit."""
+    source = _open(workspace, (task.source, task.source_decisions), dataset, "source data")
+    if source is not None and source.multilabel:
+        raise DataError(
+            f"The items of the source {source.name!r} may have several labels each, which cannot be learned from here.",
+            "Choose a source whose items have one label each, or none.",
+        )
     return Others(
-        _open(workspace, (task.source, task.source_decisions), dataset, "source data"),
+        source,
         _open(workspace, (task.target, task.target_decisions), dataset, "target data"),
         open_teacher(workspace, task.teacher, dataset) if task.teacher else None,
     )
@@ -72,6 +79,11 @@ def open_teacher(workspace: Workspace, name: str, dataset: Dataset) -> "Teacher"
             f"The model to learn from tells {_list(facts.classes)} apart, but the data have {_list(dataset.classes)}.",
             "Choose a teacher that was trained on the same classes.",
         )
+    if facts.multilabel != dataset.multilabel:
+        raise RunError(
+            "Of the model to learn from and these data, one gives each item one label and the other several.",
+            "Choose a teacher that was trained on data of the same kind.",
+        )
     return Teacher(spec, facts.plan, folder)
 
 
@@ -98,7 +110,7 @@ def _bring(workspace: Workspace, folder: Path) -> str:
 
     bundle = load_bundle(folder)
     weights = safetensors.torch.save({name: t.contiguous() for name, t in bundle.model.state_dict().items()})
-    facts = _Facts(replace(bundle.plan, adapter=None), bundle.classes)
+    facts = _Facts(replace(bundle.plan, adapter=None), bundle.classes, bundle.multilabel)
     digest = hashlib.sha256(weights + repr(facts).encode()).hexdigest()[:16]
     target = workspace.folder("teachers") / digest
     if not target.is_dir():
@@ -116,7 +128,7 @@ def _brought(workspace: Workspace, name: str) -> tuple[Path, _Facts]:
 def _run(workspace: Workspace, run_id: str) -> tuple[Path, _Facts | None]:
     folder = RunStore(workspace).folder(run_id)
     report = read_report(folder)
-    return folder, _Facts(report.plan, report.classes) if report else None
+    return folder, _Facts(report.plan, report.classes, report.multilabel) if report else None
 
 
 def _open(workspace: Workspace, named: tuple[str, str], dataset: Dataset, what: str) -> Dataset | None:

@@ -1,6 +1,6 @@
 """A training run: train, measure once on the test items, compare, and write the bundle."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from time import monotonic, time
 from typing import TYPE_CHECKING, Literal
@@ -91,7 +91,8 @@ def _measure(job: Job, dataset: Dataset, past: Past) -> Events:
     report = make_report(job.folder.name, dataset, task.plan, probabilities, past.validation)
     if task.plan.init == "pretrained":
         yield Progress("comparing with a classical model", 0, 1)
-        report = replace(report, comparisons=(_against_classical(dataset, task.plan, report),))
+        if report.score is not None:
+            report = replace(report, comparisons=(_against_classical(dataset, task.plan, report),))
         yield Progress("comparing with a classical model", 1, 1)
     write_report(job.folder, report)
     record_look(dataset, job.folder.name, "report")
@@ -99,6 +100,9 @@ def _measure(job: Job, dataset: Dataset, past: Past) -> Events:
     write_bundle(bundle_folder(job.folder), Material(model, spec, dataset, report))
     yield Progress("writing the bundle", 1, 1)
     numbers = {"accuracy": report.accuracy.value, "macro_f1": report.macro_f1.value, "seconds": past.seconds}
+    if report.multilabel:
+        more = {"auc": report.auc, "exact": report.exact}
+        numbers |= {name: found.value for name, found in more.items() if found}
     numbers["memory"] = float(process.peak_memory())
     RunStore(job.workspace).summarise(job.folder.name, numbers)
     if task.compare_to:
@@ -128,13 +132,15 @@ def _against_classical(dataset: Dataset, plan: TransferPlan, report: Report) -> 
     everything = any(phase.fit_on == "train+validation" for phase in plan.phases)
     rows = dataset.rows("train", "validation") if everything else dataset.rows("train")
     model = classical(dataset)
-    other = model.predict(rows, dataset.rows("test")).argmax(axis=1)
-    return _compare("classical", f"the same {len(rows):,} training items ({model.title})", report, other)
+    other = model.predict(rows, dataset.rows("test"))
+    found = other if dataset.multilabel else other.argmax(axis=1)
+    return _compare("classical", f"the same {len(rows):,} training items ({model.title})", report, found)
 
 
 def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
     """Write this baseline's result into the report and the bundle of the run that it is a baseline for."""
     from tl_core.evaluation.ensemble import CODE, ensemble
+    from tl_core.evaluation.report import answers
     from tl_core.export import Material
     from tl_core.export.bundle import write_bundle
     from tl_core.training.loop import load_best
@@ -150,7 +156,9 @@ def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
         return
     cap = f", at most {job.task.budget:,.0f} seconds of training" if job.task.budget else ""
     budget = f"random weights, the same {len(dataset.rows('train')):,} training items{cap}"
-    comparison = _compare("scratch", budget, theirs, [item.predicted for item in report.predictions])
+    if theirs.score is None:
+        return
+    comparison = _compare("scratch", budget, theirs, answers(report)[1])
     others = tuple(one for one in theirs.comparisons if one.baseline != "scratch")
     findings = tuple(one for one in theirs.findings if one.code != CODE)
     theirs = replace(theirs, comparisons=(comparison, *others), findings=(*findings, ensemble(theirs, report)))
@@ -160,16 +168,12 @@ def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
     write_bundle(bundle_folder(folder), Material(model, spec, dataset, theirs))
 
 
-def _measured_on(report: Report) -> tuple[str, list[tuple[int, int]]]:
-    return report.fingerprint, [(item.row, item.truth) for item in report.predictions]
+def _measured_on(report: Report) -> tuple[str, list[tuple[int, tuple[int, ...]]]]:
+    return report.fingerprint, [(item.row, item.labels) for item in report.predictions]
 
 
-def _compare(
-    baseline: Literal["scratch", "classical"], budget: str, report: Report, other: Sequence[int]
-) -> Comparison:
-    import numpy as np
-
+def _compare(baseline: Literal["scratch", "classical"], budget: str, report: Report, other: "np.ndarray") -> Comparison:
     from tl_core.evaluation.compare import compare
+    from tl_core.evaluation.report import answers
 
-    truth, predicted = (np.array([getattr(p, name) for p in report.predictions]) for name in ("truth", "predicted"))
-    return compare(baseline, budget, truth, predicted, np.asarray(other))
+    return compare(baseline, budget, *answers(report), other)

@@ -28,7 +28,10 @@ Stage = tuple[str, int, int]
 
 @dataclass(frozen=True)
 class Side:
-    """Some items of the run: rows `[N]` of its item space, labels `[N]` into `classes` (-1 where there is none)."""
+    """Some items of the run: rows `[N]` of its item space, labels `[N]` into `classes` (-1 where there is none).
+
+    Where items may have several labels, `labels` are their targets `[N, K]`.
+    """
 
     rows: "np.ndarray"
     labels: "torch.Tensor"
@@ -36,7 +39,7 @@ class Side:
 
     def labelled(self) -> "Side":
         """Return the items that have a label."""
-        known = self.labels >= 0
+        known = (self.labels >= 0).reshape(len(self.labels), -1).all(dim=1)
         return replace(self, rows=self.rows[known.cpu().numpy()], labels=self.labels[known])
 
     def draw(self, count: int, *seed: int) -> "np.ndarray":
@@ -58,7 +61,7 @@ class Ground:
     change. `solved` says whether the head has learned anything. `original_head` maps pooled features `[B, D]` to the
     scores of the classes that the backbone was trained on. `teacher(rows)` returns a trained model's scores `[B, K]`.
     `linear(K)` makes a head of one linear layer for pooled features, `linear(K, (features, labels))` one that is the
-    logistic regression on features `[N, D]` and labels `[N]`.
+    logistic regression on features `[N, D]` and labels `[N]`, or on targets `[N, K]` one for each label.
     """
 
     model: "nn.Module"
@@ -107,7 +110,8 @@ class Linear(Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """One step: rows `[B]` of the item space, their pooled features `[B, D]`, class scores `[B, K]`, labels `[B]`.
+    """One step: rows `[B]` of the item space, their pooled features `[B, D]`, class scores `[B, K]`, labels `[B]`
+    (targets `[B, K]` where items may have several).
 
     `step` counts over the run, `position` is the share of the phase that is done. `beside(rows)` runs the present
     model, in the phase's own training mode, on other rows `[M]`; it returns the features of the batch `[B, D]` and
@@ -170,6 +174,8 @@ class PenaltyKind:
     guards: bool = True
     """Whether it holds on to what was learned before, which random weights have not."""
     modalities: tuple[Modality, ...] = ("image", "text")
+    several: bool = True
+    """Whether it also works where an item may have several labels."""
 
     def term(self, penalty: Penalty) -> Term:
         """Return the term that a plan asks for. Raises PlanError for an option that is unknown or out of range."""
@@ -256,4 +262,24 @@ def check_penalties(plan: TransferPlan, have: Sequence[Need], modality: Modality
                 found.append(
                     Finding("stop", "penalty-needs", f"The penalty {penalty.name!r} needs {what}.", hint, where)
                 )
+    return tuple(found)
+
+
+def check_several(plan: TransferPlan, several: bool) -> tuple[Finding, ...]:
+    """Return what in the plan cannot work where items may have `several` labels; level "stop" blocks it."""
+    if not several:
+        return ()
+    found = []
+    hint = "Take another plan, or give each item one label."
+    for index, phase in enumerate(plan.phases):
+        if phase.objective == "contrastive":
+            message = (
+                f"Phase {index + 1} ({phase.name!r}) brings items of one label together and others apart, but these "
+                "items may have several labels, so two of them can be both."
+            )
+            found.append(Finding("stop", "several-contrastive", message, hint, (f"phases/{index}/objective",)))
+    for index, penalty in enumerate(plan.penalties):
+        if penalty.name in PENALTIES and not PENALTIES[penalty.name].several:
+            message = f"The penalty {penalty.name!r} is made for items with one label each; these may have several."
+            found.append(Finding("stop", "several-penalty", message, hint, (f"penalties/{index}",)))
     return tuple(found)

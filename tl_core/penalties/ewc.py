@@ -147,5 +147,6 @@ PENALTIES.add(
         EWC,
         (KIRKPATRICK, KUNSTNER),
         reads=("source",),
+        several=False,
     ),
 )

@@ -30,6 +30,7 @@ class LwF(Recorded):
     """
 
     stage = "answers of the original head"
+    original = True
 
     def __init__(self, options: LwFOptions) -> None:
         self.temperature = options.temperature

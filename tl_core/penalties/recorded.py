@@ -15,13 +15,17 @@ Scores = Callable[["np.ndarray"], "torch.Tensor"]
 class Recorded(Term):
     """KL(p || q) per item, averaged over the batch: p was recorded for every training item, q is the present model's.
 
-    Both are softmax(scores / temperature). With the cross-entropy -sum p log q it differs by the entropy of p, which
-    does not depend on the weights: the gradients are the same, and this one is 0 where nothing has changed. Where a
-    batch is mixed, the recorded distributions are mixed in the same shares.
+    Both are softmax(scores / temperature); where items may have several labels and the scores are of those, a
+    sigmoid(scores / temperature) for each label, and the divergence is averaged over the labels. With the
+    cross-entropy -sum p log q it differs by the entropy of p, which does not depend on the weights: the gradients are
+    the same, and this one is 0 where nothing has changed. Where a batch is mixed, the recorded distributions are mixed
+    in the same shares.
     """
 
     temperature = 1.0
     stage = "recorded outputs"
+    original = False
+    """Whether the scores are of the classes that the backbone was trained on, not of the run's own."""
 
     def recorder(self, ground: Ground) -> Scores:
         """Return what scores rows `[B]` as they are to be recorded: `[B, K]`."""
@@ -34,17 +38,23 @@ class Recorded(Term):
     def bind(self, ground: Ground) -> None:
         """Take from the ground what `present` needs."""
 
+    def _answer(self, ground: Ground) -> None:
+        from tl_core.answers import ONE, answers_to
+
+        self._answers = ONE if self.original else answers_to(ground.train.labels)
+
     def prepare(self, ground: Ground) -> Iterator[Stage]:
         """Record the training items once; yields progress."""
         import torch
 
         self.bind(ground)
+        self._answer(ground)
         score, rows = self.recorder(ground), ground.train.rows
         parts: list[torch.Tensor] = []
         done = 0
         for some in ground.cut(rows):
             with torch.no_grad():
-                parts.append((score(some) / self.temperature).log_softmax(dim=1))
+                parts.append(self._answers.outcomes(score(some) / self.temperature))
             done += len(some)
             yield self.stage, done, len(rows)
         self._keep(torch.from_numpy(rows), torch.cat(parts))
@@ -56,6 +66,7 @@ class Recorded(Term):
     def load(self, state: "Mapping[str, torch.Tensor]", ground: Ground) -> None:
         """Take the recorded log-probabilities back."""
         self.bind(ground)
+        self._answer(ground)
         self._keep(state["rows"], state["log_p"].to(ground.device))
 
     def loss(self, batch: Batch) -> "torch.Tensor":
@@ -63,10 +74,13 @@ class Recorded(Term):
         import torch
 
         log_p = self._log_p[[self._place[int(row)] for row in batch.rows]]
-        log_q = (self.present(batch) / self.temperature).log_softmax(dim=1)
+        scores = self.present(batch)
+        log_q = self._answers.outcomes(scores / self.temperature)
         if batch.mix is not None:
-            return torch.nn.functional.kl_div(log_q, batch.mix(log_p.exp()), reduction="batchmean")
-        return torch.nn.functional.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
+            apart = torch.nn.functional.kl_div(log_q, batch.mix(log_p.exp()), reduction="batchmean")
+        else:
+            apart = torch.nn.functional.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
+        return apart / self._answers.asked(scores)
 
     def _keep(self, rows: "torch.Tensor", log_p: "torch.Tensor") -> None:
         self._rows, self._log_p = rows.cpu(), log_p

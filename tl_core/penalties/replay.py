@@ -102,5 +102,6 @@ PENALTIES.add(
         (CHAUDHRY, ROLNICK),
         needs=("source",),
         guards=False,
+        several=False,
     ),
 )

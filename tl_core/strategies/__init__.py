@@ -21,8 +21,8 @@ class Setting:
 
     The rest is known to advice alone, and the defaults say that it is not known: `n_validation` items that judge;
     how near the data is to what the backbone has seen; whether the last group's features served it better than
-    lower ones; the kind of processor that trains; the backbone's `parameters` (0: not known); and whether there is a
-    second data set, unlabelled (`has_target`) or labelled (`has_source`).
+    lower ones; the kind of processor that trains; the backbone's `parameters` (0: not known); whether there is a second
+    data set, unlabelled (`has_target`) or labelled (`has_source`); and whether an item may have `several` labels.
     """
 
     backbone: str
@@ -42,6 +42,7 @@ class Setting:
     parameters: int = 0
     has_target: bool = False
     has_source: bool = False
+    several: bool = False
 
     @property
     def total(self) -> int:

@@ -65,6 +65,9 @@ def plan(setting: Setting, options: Contrastive) -> TransferPlan:
 def fits(setting: Setting, options: Contrastive) -> tuple[Finding, ...]:
     """Return where there are too few items for pairs, or so many that pairs are no longer needed."""
     alone = many = unseen = kind = None
+    if setting.several:
+        message = "This brings items of one label together and others apart, but these may have several labels each."
+        return (doubt("several", message, "Choose another strategy: with these items it does not run.", SETFIT),)
     if setting.per_class_min < 2:
         message = "A class with a single training item has no pair of its own to learn from."
         alone = doubt("no-pair", message, "Label at least a second item of each class.", SETFIT)

@@ -13,7 +13,6 @@ from torch import nn
 
 from tl_core.plan import Phase
 from tl_core.runs.events import Noted, Progress, RunEvent
-from tl_core.training.checkpoints import score
 from tl_core.training.inputs import Inputs, batches
 from tl_core.training.run import Run
 from tl_core.types import Finding
@@ -43,13 +42,13 @@ def blend(run: Run, phase: Phase, inputs: Inputs) -> Events:
         found.append(_result(run.validate(phase, inputs)))
         if run.due() or len(found) == len(SHARES):
             yield Progress("mixing weights", len(found), len(SHARES))
-    chosen = max(range(len(SHARES)), key=lambda at: (score(found[at]), -at))
+    chosen = max(range(len(SHARES)), key=lambda at: (run.answers.score(found[at]), -at))
     _mix(run, phase, inputs, tuned, SHARES[chosen])
     run.best.take(found[chosen], {})
     yield _note(
         f"{phase.name}: {SHARES[chosen]:.0%} of the tuned weights and {1 - SHARES[chosen]:.0%} of those it began with "
-        f"do best on validation: accuracy {found[chosen]['accuracy']:.3f} (at first {found[0]['accuracy']:.3f}, tuned "
-        f"{found[-1]['accuracy']:.3f}). Trying {len(SHARES)} mixes took {run.now() - began:.0f} seconds."
+        f"do best on validation: {run.answers.told(found[chosen])} (at first {run.answers.told(found[0])}, tuned "
+        f"{run.answers.told(found[-1])}). Trying {len(SHARES)} mixes took {run.now() - began:.0f} seconds."
     )
 
 

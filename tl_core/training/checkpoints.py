@@ -7,6 +7,7 @@ from time import monotonic
 import safetensors.torch
 import torch
 
+from tl_core.answers import Answers, Score
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.errors import RunError
 from tl_core.plan import TransferPlan
@@ -19,20 +20,14 @@ SECONDS = 10.0
 """Shortest time between two writes; what a crash can cost."""
 
 Metrics = Mapping[str, float]
-Score = tuple[float, float]
-"""Validation accuracy, then minus validation loss: larger is better."""
-
-
-def score(validation: Metrics) -> Score:
-    """Return what weights are chosen by: accuracy, and at equal accuracy the lower loss."""
-    return validation["accuracy"], -validation["loss"]
 
 
 class Best:
     """Keeps a copy of the tensors that may change, with the score that they reached."""
 
-    def __init__(self, model: TransferModel, folder: Path) -> None:
+    def __init__(self, model: TransferModel, folder: Path, answers: Answers) -> None:
         self.score: Score | None = None
+        self._answers = answers
         self.accuracy = 0.0
         """Validation accuracy of the best; the training accuracy where no validation items judge it."""
         self._model = model
@@ -62,7 +57,7 @@ class Best:
 
     def take(self, validation: Metrics, train: Metrics) -> bool:
         """Make the model's present values the best, whatever they score; returns whether validation judged them."""
-        self.score = score(validation) if validation else None
+        self.score = self._answers.score(validation) if validation else None
         self.accuracy = (validation or train).get("accuracy", 0.0)
         self._dirty = True
         state = self._model.state_dict()
@@ -72,7 +67,7 @@ class Best:
 
     def offer(self, validation: Metrics, train: Metrics) -> bool:
         """Take the present values if they beat the best, or if nothing judges them; returns whether they beat it."""
-        if validation and self.score is not None and score(validation) <= self.score:
+        if validation and self.score is not None and self._answers.score(validation) <= self.score:
             return False
         return self.take(validation, train)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from tl_core.answers import answers_to
 from tl_core.training.model import HeadLayers
 from tl_core.training.optimisers import one_thread
 
@@ -19,7 +20,7 @@ TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class Solvable:
-    """Raw features `[N, D]`, labels `[N]`, and the weight of each class `[K]` (None: all alike)."""
+    """Raw features `[N, D]`, labels `[N]` or targets `[N, K]`, and what the answers weigh (None: all alike)."""
 
     features: torch.Tensor
     labels: torch.Tensor
@@ -31,7 +32,8 @@ class Solver:
 
     Class weights make it the weighted mean. This is scikit-learn's LogisticRegression(C=1 / (l2 * N)) on
     standardised features. For two classes scikit-learn has one weight vector w where a softmax has two, w / 2 and
-    -w / 2; the penalty is doubled there, which makes it the same number.
+    -w / 2; the penalty is doubled there, which makes it the same number. With several labels an item it is one such
+    regression a label, yes against no (scikit-learn's OneVsRestClassifier), all solved at once.
 
     Full-batch L-BFGS with strong Wolfe line search: Liu and Nocedal 1989, https://doi.org/10.1007/BF01589116.
     """
@@ -40,12 +42,12 @@ class Solver:
         """Take what to learn from; a `fresh` head starts from zero instead of its weights."""
         self._out = head.out
         self._features = (data.features.double() - head.mean) / head.std
-        self._labels = data.labels
+        self._labels, self._answers = data.labels, answers_to(data.labels)
         self._weights = None if data.weights is None else data.weights.double()
         start = torch.zeros_like if fresh else torch.clone
         self._weight = start(head.out.weight.detach().double()).requires_grad_()
         self._bias = start(head.out.bias.detach().double()).requires_grad_()
-        self._l2 = l2 * (2 if head.out.out_features == 2 else 1)
+        self._l2 = l2 * (2 if head.out.out_features == 2 and not self._answers.several else 1)
         self._optimiser = torch.optim.LBFGS(
             [self._weight, self._bias],
             max_iter=ITERATIONS,
@@ -71,9 +73,7 @@ class Solver:
     def _closure(self) -> torch.Tensor:
         self._optimiser.zero_grad()
         scores = nn.functional.linear(self._features, self._weight, self._bias)
-        loss = (
-            nn.functional.cross_entropy(scores, self._labels, self._weights)
-            + self._l2 / 2 * self._weight.square().sum()
-        )
+        loss = self._answers.objective(scores, self._labels, self._weights)
+        loss = loss + self._l2 / 2 * self._weight.square().sum()
         loss.backward()
         return loss

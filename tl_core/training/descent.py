@@ -104,7 +104,7 @@ class Descent:
             self.total = sum(len(batch) for batch in self.todo)
 
     def learned(self, batch: np.ndarray, hits: torch.Tensor | None) -> None:
-        """Count a batch, of which so many items were right, as done."""
+        """Count a batch, of which so many answers were right, as done."""
         assert self.todo is not None
         self.todo.pop()
         self.done += len(batch)
@@ -114,7 +114,11 @@ class Descent:
         """Return mean loss and accuracy of the epoch's batches, as they were when they were learned from."""
         if not self.done:
             return {}
-        right = {} if self.hits is None else {"accuracy": self.hits.item() / self.done}
+        right = (
+            {}
+            if self.hits is None
+            else {"accuracy": self.hits.item() / self.done / self.run.answers.asked(self.run.labels)}
+        )
         return {"loss": self.loss / self.done} | right
 
     def close(self) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Generator
 
 import numpy as np
 import torch
-from torch import nn
 
+from tl_core.answers import answers_to
 from tl_core.training.inputs import Inputs, PooledInputs, batches
 from tl_core.training.model import TransferModel
 
@@ -14,18 +14,19 @@ from tl_core.training.model import TransferModel
 def evaluate(
     model: TransferModel, inputs: Inputs, labels: torch.Tensor, rows: np.ndarray, batch_size: int
 ) -> Generator[int, None, dict[str, float]]:
-    """Yield the items done; return mean cross-entropy "loss" and "accuracy" over `rows`.
+    """Yield the items done; return the mean "loss" and the "accuracy", the share of right answers, over `rows`.
 
-    The model must be in evaluation mode; `labels` `[N]` index all rows of the data set.
+    The model must be in evaluation mode; `labels` `[N]`, or targets `[N, K]`, are of all rows of the data set.
     """
+    answers = answers_to(labels)
     loss = torch.zeros((), dtype=torch.float64, device=labels.device)
     hits = torch.zeros((), dtype=torch.int64, device=labels.device)
     done = 0
     for batch in batches(rows, 4096 if isinstance(inputs, PooledInputs) else batch_size, inputs.lengths):
         truth = labels[torch.from_numpy(batch)]
         logits = inputs.logits(model, batch)
-        loss += nn.functional.cross_entropy(logits, truth, reduction="sum").double()
-        hits += (logits.argmax(dim=1) == truth).sum()
+        loss += answers.total(logits, truth).double()
+        hits += answers.hits(logits, truth)
         done += len(batch)
         yield done
-    return {"loss": loss.item() / len(rows), "accuracy": hits.item() / len(rows)}
+    return {"loss": loss.item() / len(rows), "accuracy": hits.item() / len(rows) / answers.asked(labels)}

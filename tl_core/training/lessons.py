@@ -22,7 +22,7 @@ class Lessons:
     optimiser: torch.optim.Optimizer
 
     def step(self, batch: np.ndarray, position: float) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Take one step; return the objective's mean loss and the count of correct items, without waiting for them.
+        """Take one step; return the objective's mean loss and the count of right answers, without waiting for them.
 
         Where memory is short the batch goes through in pieces, whose gradients add up. For plain cross-entropy that is
         the batch's own gradient; what looks across a batch (class weights, mixup, pairs, MMD, batch normalisation) then

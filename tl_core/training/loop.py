@@ -5,8 +5,9 @@ at all where the feature store has them. Any other phase runs its frozen first s
 and steps through the rest. What is frozen has no gradient, no optimiser state, no decay, and its normalisation
 statistics stay as they are.
 
-The best weights win: by validation accuracy, then loss, and what a phase starts from is a candidate too. They are
-in the run's folder when the run ends, however it ends. A run that is stopped leaves its last checkpoint beside them.
+The best weights win: by validation accuracy, then loss (by loss where items may have several labels), and what a phase
+starts from is a candidate too. They are in the run's folder when the run ends, however it ends. A run that is stopped
+leaves its last checkpoint beside them.
 """
 
 import logging
@@ -39,7 +40,6 @@ from tl_core.training.descent import Descent
 from tl_core.training.edits import obey, refuse, wait
 from tl_core.training.inputs import PooledInputs
 from tl_core.training.objectives import objective
-from tl_core.training.objectives.labels import class_weights
 from tl_core.training.optimisers import out_of_memory, set_rates
 from tl_core.training.run import Diverged, Run, Stopped, TrainJob
 from tl_core.training.snapshots import Snapshot
@@ -111,7 +111,7 @@ def _solve(run: Run, index: int) -> Events:
     assert isinstance(inputs, PooledInputs)
     rows = run.rows(phase)
     chosen = torch.from_numpy(rows)
-    weights = class_weights(run.plan.loss.class_weights, run.labels[chosen], len(run.job.dataset.classes))
+    weights = run.answers.weights(run.plan.loss.class_weights, run.labels[chosen], len(run.job.dataset.classes))
     data = Solvable(inputs.features[chosen], run.labels[chosen], weights)
     solver = Solver(run.model.head, data, phase.weight_decay, run.fresh)
     watch = Watch(run, index)

@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from tl_core.answers import answers_of
 from tl_core.backbones.compat import default_device
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.errors import DataError, PlanError, RunError
 from tl_core.features import STATE_BUDGET, FeatureStore
 from tl_core.layers import HEAD
-from tl_core.penalties import Need, at_hand, check_penalties
+from tl_core.penalties import Need, at_hand, check_penalties, check_several
 from tl_core.plan import Phase, TransferPlan, require
 from tl_core.runs.control import RunControl
 from tl_core.runs.events import Noted, PlanEdited, Progress, RunEvent, RunStarted
@@ -104,7 +105,11 @@ class Run:
 
     def __init__(self, job: TrainJob, control: RunControl) -> None:
         require(job.plan, [group.name for group in job.spec.groups])
-        if wrong := [f for f in check_penalties(job.plan, job.have, job.spec.modality) if f.level == "stop"]:
+        wrong = [
+            *check_penalties(job.plan, job.have, job.spec.modality),
+            *check_several(job.plan, job.dataset.multilabel),
+        ]
+        if wrong := [found for found in wrong if found.level == "stop"]:
             raise PlanError(wrong[0].message, wrong[0].hint)
         self.job, self.plan = job, job.plan
         self.control = control
@@ -117,7 +122,9 @@ class Run:
         self.plain()
         may_learn = adapters.may_learn(job.plan)
         self.freezer = Freezer(self.model, groups_of(self.model, job.spec), may_learn)
-        self.best = Best(self.model, job.folder)
+        self.answers = answers_of(job.dataset.multilabel)
+        """How the head's scores answer."""
+        self.best = Best(self.model, job.folder, self.answers)
         self.space = ItemSpace(job.dataset, job.spec, job.store, job.source, job.target)
         self.feed = Feed(job.dataset, job.spec, job.plan, job.store, self.space)
         self.feed.augment(job.seed)
@@ -150,9 +157,11 @@ class Run:
         if self.job.train_rows is not None:
             self._train = np.intersect1d(self._train, np.asarray(self.job.train_rows, dtype=np.int64))
         self._validation = data.rows("validation")
-        if len(np.unique(data.labels[self._train])) < 2:
+        if len(np.unique(data.truth[self._train], axis=0)) < 2:
             raise DataError(
-                "The training items show fewer than two classes, so there is nothing to tell apart.",
+                "The training items all have the same labels, so there is nothing to tell apart."
+                if data.multilabel
+                else "The training items show fewer than two classes, so there is nothing to tell apart.",
                 "Add labelled items, or change the split so that more of them are for training.",
             )
 

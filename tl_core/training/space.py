@@ -36,9 +36,10 @@ class ItemSpace(Sequence[torch.Tensor]):
         """Tokens of each item `[N]`; None for pictures."""
         if main.modality == "text":
             self.lengths = np.concatenate([[len(item) for item in part] for part in self._parts]).astype(np.int64)
-        self.labels = torch.full((self.whole,), -1, dtype=torch.int64)
-        """Labels of the run's own items `[N]`, -1 elsewhere."""
-        self.labels[: self.main] = torch.tensor(main.labels)
+        known = torch.tensor(main.truth)
+        self.labels = torch.full((self.whole, *known.shape[1:]), -1, dtype=known.dtype)
+        """Labels of the run's own items `[N]`, or their targets `[N, K]`; -1 elsewhere."""
+        self.labels[: self.main] = known
         judges = set(main.items["digest"].to_numpy()[main.rows("validation", "test")])
         self.source = _side(source, self.main, judges, "source") if source is not None else None
         end = self.whole
@@ -79,4 +80,4 @@ def _side(dataset: Dataset, offset: int, judges: Set[str], what: str) -> Side:
             f"Every item of the {what} {dataset.name!r} was left out, or is a validation or test item of the data.",
             f"Items of validation and test may only judge. Give other items as the {what}.",
         )
-    return Side(kept + offset, torch.tensor(dataset.labels[kept]), tuple(dataset.classes))
+    return Side(kept + offset, torch.tensor(dataset.truth[kept]), tuple(dataset.classes))

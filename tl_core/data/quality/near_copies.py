@@ -37,7 +37,7 @@ def _near(material: Material, groups: list[np.ndarray]) -> Suspicion:
         "warn" if torn else "info",
         "near-duplicates",
         f"{count(len(groups), 'group', 'groups')} of {many} are nearly the same {one} ({len(rows):,} in all), such as "
-        f"{_versions(material)}.{also} Nearly all of such groups are right.",
+        f"{_versions(material)}.{also} Most such groups are right.",
         "A split that Graft makes keeps each group on one side. Tie them together where the split came with the data, "
         "or say that they are different.",
         material.name([int(group[0]) for group in groups[:NAMED]]),

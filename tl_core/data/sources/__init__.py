@@ -7,12 +7,14 @@ from tl_core.data.dataset import Dataset
 from tl_core.data.images import DEFAULT_LIMITS
 from tl_core.data.options import FIND_ALL, ImportOptions, Progress, silent
 from tl_core.data.samples import SAMPLES, Sample
-from tl_core.data.sources.archive import Entry, Tree, open_tree, read_bytes, read_whole, strip_enclosing
-from tl_core.data.sources.folders import TABLE_SUFFIXES, TEXT_SUFFIXES, class_folders, modality_of
-from tl_core.data.sources.grid import Grid, read_grid
+from tl_core.data.sources.archive import Entry, Tree, open_tree, strip_enclosing
+from tl_core.data.sources.folders import TEXT_SUFFIXES, class_folders, modality_of
 from tl_core.data.sources.hub import import_hub, is_hub
+from tl_core.data.sources.kinds import table_name
+from tl_core.data.sources.listing import listing_beside, listing_of
 from tl_core.data.sources.store import Draft, store
-from tl_core.data.sources.table import TablePreview, preview_grid, table_items
+from tl_core.data.sources.table import TablePreview, preview_file, table_items
+from tl_core.data.sources.tables import best_tables, entry_table, file_table
 from tl_core.data.sources.tar import is_tar
 from tl_core.data.sources.tree import ARCHIVE_SUFFIXES
 from tl_core.errors import DataError
@@ -31,13 +33,14 @@ __all__ = [
 
 SAMPLE_PREFIX = "sample:"
 _OTHER = {
-    **dict.fromkeys((".xlsx", ".xls", ".ods", ".numbers"), "is a spreadsheet; save it as CSV first"),
+    **dict.fromkeys((".xls", ".ods", ".numbers"), "is a spreadsheet of another kind; save it as XLSX or CSV"),
     **dict.fromkeys((".7z", ".rar", ".zst"), "is an archive of another kind than zip and tar"),
     **dict.fromkeys((".pdf", ".doc", ".docx", ".odt"), "is a document, not a collection of examples"),
     **dict.fromkeys((".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"), "is a single picture"),
 }
 _WHAT = (
-    "Give a zip, a tar archive or a folder with one folder per class, or a CSV table with a text and a label column."
+    "Give a zip, a tar archive or a folder with one folder per class, or a table (CSV, JSON lines, Parquet, "
+    "XLSX) with a text and a label column."
 )
 
 
@@ -57,23 +60,34 @@ def import_data(
         return import_hub(source, workspace, options, progress)
     path = source_path(source)
     if is_table(path):
-        grid = read_grid(read_bytes(path), path.name, options)
-        return _store_table(grid, path.name, _draft(path, "text", options), workspace, options, progress)
+        file = file_table(path, workspace.limits)
+        listing = listing_beside(file, path.parent, options)
+        draft = _draft(path, "image" if listing else "text", options)
+        if listing:
+            items, total = listing.items(options, draft, progress)
+        else:
+            items, total = table_items(file, options, draft, progress=progress)
+        return store(items, draft, workspace, progress, total)
     progress("Listing files", 0, 0)
     with open_tree(path, workspace.limits, workspace.folder("cache"), progress) as tree:
         table = only_table(tree)
         if table:
             draft = _draft(path, "text", options)
             draft.lines += [line for line in tree.lines if line.item != table.name]
-            grid = read_grid(read_whole(table), table.name, options)
-            return _store_table(grid, table.name, draft, workspace, options, progress)
+            items, total = table_items(entry_table(table, workspace.limits), options, draft, progress=progress)
+            return store(items, draft, workspace, progress, total)
         modality = modality_of(tree)
         if modality is None:
             raise _nothing(tree, path.name)
-        items = class_folders(tree, modality, path.name)
         draft = _draft(path, modality, options)
+        if modality == "image" and (listing := listing_of(tree, options, workspace.limits)):
+            listing.tell_others(tree)
+            draft.lines += tree.lines
+            items, total = listing.items(options, draft, progress)
+            return store(items, draft, workspace, progress, total)
+        files = class_folders(tree, modality, path.name)
         draft.lines += tree.lines
-        return store(items, draft, workspace, progress)
+        return store(files, draft, workspace, progress)
 
 
 def preview_table(
@@ -81,16 +95,22 @@ def preview_table(
 ) -> TablePreview | None:
     """Return the first rows of a table and how it would be read; None where the source holds no single table.
 
-    A zip or folder that holds exactly one table counts as that table. Raises DataError where it cannot be read.
+    An archive or folder that holds exactly one table, or one that lists its pictures, counts as that table.
+    Raises DataError where it cannot be read.
     """
     if str(path).startswith(SAMPLE_PREFIX) or is_hub(str(path)):
         return None
     path = source_path(str(path))
     if is_table(path):
-        return preview_grid(read_grid(read_bytes(path), path.name, options), options)
+        file = file_table(path, limits)
+        listing = listing_beside(file, path.parent, options)
+        return preview_file(file, options, listing.column if listing else "")
     with open_tree(path, limits) as tree:
         table = only_table(tree)
-        return preview_grid(read_grid(read_whole(table), table.name, options), options) if table else None
+        if table:
+            return preview_file(entry_table(table, limits), options)
+        found = listing_of(tree, options, limits) if modality_of(tree) == "image" else None
+        return preview_file(found.file, options, found.column) if found else None
 
 
 def list_datasets(workspace: Workspace) -> list[Dataset]:
@@ -131,10 +151,10 @@ def is_table(path: Path) -> bool:
     suffix = path.suffix.lower()
     if path.is_dir():
         return False
+    if table_name(path.name):
+        return True
     if suffix in _OTHER:
         raise DataError(f"{path.name} {_OTHER[suffix]}.", _WHAT)
-    if suffix in TABLE_SUFFIXES:
-        return True
     if suffix == ".zip" or zipfile.is_zipfile(path) or is_tar(path):
         return False
     if suffix == ".txt":
@@ -144,7 +164,7 @@ def is_table(path: Path) -> bool:
 
 def only_table(tree: Tree) -> Entry | None:
     """Return the one table of a tree without pictures or class folders of texts, None otherwise."""
-    tables = [e for e in tree.entries if e.suffix in TABLE_SUFFIXES]
+    tables = best_tables(tree.entries)
     texts = [e.name for e in tree.entries if e.suffix in TEXT_SUFFIXES]
     shared = strip_enclosing([*texts, *(e.name for e in tables)], 1)
     sorted_texts = any(name.count("/") > shared for name in texts)
@@ -153,7 +173,7 @@ def only_table(tree: Tree) -> Entry | None:
 
 def _nothing(tree: Tree, source: str) -> DataError:
     """Return why a tree without pictures and texts is no data set: it holds several tables, or nothing to read."""
-    tables = [e.name for e in tree.entries if e.suffix in TABLE_SUFFIXES]
+    tables = [e.name for e in best_tables(tree.entries)]
     if len(tables) > 1:
         named = ", ".join(tables[:3]) + (", ..." if len(tables) > 3 else "")
         hint = "Give one of them, or join them; a column named split can say train, validation or test."
@@ -165,15 +185,6 @@ def _nothing(tree: Tree, source: str) -> DataError:
             f"Unpack {source}, and give {PurePosixPath(inner).name} itself.",
         )
     return DataError(f"There is nothing in {source} that can be read as pictures, texts or a table.", _WHAT)
-
-
-def _store_table(
-    grid: Grid, table: str, draft: Draft, workspace: Workspace, options: ImportOptions, progress: Progress
-) -> Dataset:
-    items, skipped, draft.text_column = table_items(grid, options, table)
-    for item, reason in skipped:
-        draft.skip(item, reason)
-    return store(items, draft, workspace, progress)
 
 
 def _draft(path: Path, modality: str, options: ImportOptions) -> Draft:

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from tl_core.data.options import Progress, silent
 from tl_core.data.sources.tar import is_tar, open_tar
@@ -17,10 +18,11 @@ from tl_core.data.sources.tree import Entry, Tree, check_size, is_junk, readable
 from tl_core.errors import DataError
 from tl_core.workspace import Limits
 
-__all__ = ["Entry", "Tree", "is_junk", "open_tree", "read_bytes", "read_whole", "strip_enclosing", "without_enclosing"]
+__all__ = ["Entry", "Tree", "is_junk", "open_tree", "read_whole", "strip_enclosing", "without_enclosing"]
 
 _RATIO_MATTERS = 32 * 2**20  # below this many unpacked bytes no ratio hurts: blank pictures pack 1000 to 1
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)
+_REALLY = "If this is really your data, unpack it and give the folder itself."
 _ENCRYPTED = 0x1
 _UTF8 = 0x800
 
@@ -40,6 +42,8 @@ def open_tree(path: Path, limits: Limits, aside: Path | None = None, progress: P
         with open_tar(path, limits, aside, progress) as tree:
             yield tree
         return
+    with path.open("rb") as file:
+        _check_count(_members(file, limits.members), path.name, limits)
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
@@ -50,6 +54,25 @@ def open_tree(path: Path, limits: Limits, aside: Path | None = None, progress: P
         yield _list_zip(archive, path.name, limits)
 
 
+def _members(file: IO[bytes], most: int) -> int:
+    """Count what the directory at the end of a zip lists, up to `most` + 1, without keeping any of it."""
+    end = file.seek(0, os.SEEK_END)
+    start = file.seek(max(0, end - 2**16 - 100))
+    tail = file.read()
+    at = tail.rfind(b"PK\5\6")
+    if at < 0 or len(tail) < at + 22:
+        return 0
+    size, past = int.from_bytes(tail[at + 12 : at + 16], "little"), start + at
+    if at >= 76 and tail[at - 76 : at - 72] == b"PK\6\6":
+        size, past = int.from_bytes(tail[at - 36 : at - 28], "little"), past - 76
+    file.seek(max(0, past - size))
+    count = 0
+    while count <= most and file.tell() < past and (head := file.read(46)).startswith(b"PK\1\2") and len(head) == 46:
+        file.seek(sum(struct.unpack("<HHH", head[28:34])), os.SEEK_CUR)
+        count += 1
+    return count
+
+
 def _list_zip(archive: zipfile.ZipFile, name: str, limits: Limits) -> Tree:
     infos = archive.infolist()
     _check_bomb(infos, name, limits)
@@ -57,7 +80,9 @@ def _list_zip(archive: zipfile.ZipFile, name: str, limits: Limits) -> Tree:
     locked = 0
     for info in infos:
         path = _clean_name(info)
-        if info.is_dir() or path.endswith("/"):
+        if not path:
+            tree.skip("an entry without a name", "nothing says what it is")
+        elif path.endswith("/"):
             tree.add_folder(path)
         elif tree.wants(path, _problem(info)):
             tree.entries.append(Entry(path, info.file_size, _zip_reader(archive, info)))
@@ -76,20 +101,23 @@ def _problem(info: zipfile.ZipInfo) -> str:
     return "protected by a password" if info.flag_bits & _ENCRYPTED else ""
 
 
+def _check_count(members: int, name: str, limits: Limits) -> None:
+    if members > limits.members:
+        raise DataError(f"{name} holds more than {limits.members:,} files, the most that are read.", _REALLY)
+
+
 def _check_bomb(infos: list[zipfile.ZipInfo], name: str, limits: Limits) -> None:
-    hint = "If this is really your data, unpack it and give the folder itself."
-    if len(infos) > limits.members:
-        raise DataError(f"{name} holds {len(infos):,} files; at most {limits.members:,} are read.", hint)
+    _check_count(len(infos), name, limits)
     unpacked = sum(info.file_size for info in infos)
     if unpacked > limits.unpacked:
         raise DataError(
             f"{name} would unpack to {unpacked / 2**30:.1f} GB; at most {limits.unpacked / 2**30:.1f} GB are read.",
-            hint,
+            _REALLY,
         )
     packed = max(1, sum(info.compress_size for info in infos))
     if unpacked > _RATIO_MATTERS and unpacked / packed > limits.ratio:
         raise DataError(
-            f"{name} would unpack to {unpacked / packed:,.0f} times its size, as archives made to do harm do.", hint
+            f"{name} would unpack to {unpacked / packed:,.0f} times its size, as archives made to do harm do.", _REALLY
         )
 
 
@@ -157,8 +185,8 @@ def _add_file(tree: Tree, root: Path, path: Path) -> None:
         tree.skip(relative, "a link, not a file")
     elif not stat.S_ISREG(info.st_mode):
         tree.skip(relative, "not an ordinary file")
-    else:
-        tree.entries.append(Entry(relative, info.st_size, _file_reader(path)))
+    elif tree.is_new(relative):  # two ways to write one accent are one name here
+        tree.entries.append(Entry(relative, info.st_size, file_reader(path)))
 
 
 def _relative(root: Path, path: str | Path) -> str:
@@ -166,7 +194,9 @@ def _relative(root: Path, path: str | Path) -> str:
     return readable(os.fsencode(name))
 
 
-def _file_reader(path: Path) -> Callable[[], bytes]:
+def file_reader(path: Path) -> Callable[[], bytes]:
+    """Return what reads a file; reading raises DataError, with the reason alone as its message, where it cannot."""
+
     def read() -> bytes:
         try:
             check_size(path.stat().st_size)
@@ -183,8 +213,3 @@ def read_whole(entry: Entry) -> bytes:
         return entry.read()
     except DataError as error:
         raise DataError(f"{entry.name} cannot be read: {error.message}.") from error
-
-
-def read_bytes(path: Path) -> bytes:
-    """Return the bytes of a file that everything depends on. Raises DataError, in a whole sentence."""
-    return read_whole(Entry(path.name, 0, _file_reader(path)))

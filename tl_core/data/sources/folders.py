@@ -9,7 +9,6 @@ from tl_core.errors import DataError
 from tl_core.types import Modality
 
 TEXT_SUFFIXES = frozenset({".txt", ".text"})
-TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".tab"})
 SPLIT_NAMES = {
     **dict.fromkeys(("train", "training", "trainset", "train_set"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev", "eval"), "validation"),

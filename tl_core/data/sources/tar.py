@@ -14,7 +14,7 @@ from tarfile import ReadError
 from typing import IO, Any, Protocol, Self
 
 from tl_core.data.options import Progress
-from tl_core.data.sources.folders import TABLE_SUFFIXES
+from tl_core.data.sources.kinds import table_name
 from tl_core.data.sources.manifest import disk_errors
 from tl_core.data.sources.tree import MAX_FILE, Entry, Tree, check_size, readable
 from tl_core.errors import DataError
@@ -148,7 +148,7 @@ class _Listing:
         if not self._tree.wants(path, _problem(info)):
             return
         entry = Entry(path, info.size, _never)
-        kept = info.size <= MAX_FILE and not (self._only_tables and entry.suffix not in TABLE_SUFFIXES)
+        kept = info.size <= MAX_FILE and not (self._only_tables and not table_name(path))
         if not packed and not info.issparse():
             entry = Entry(path, info.size, _reader(self._file, info.offset_data, info.size))
         elif kept:

@@ -13,7 +13,8 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_SAMPLE = 200_000  # bytes from which an encoding is guessed
+SAMPLE = 200_000
+"""Bytes from which an encoding is guessed."""
 _BINARY = 0.05  # share of control characters from which a file is not text
 _LEGACY = ["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "koi8_r"]
 _LEGACY += ["shift_jis", "euc_jp", "gb18030", "big5", "euc_kr"]
@@ -34,10 +35,14 @@ def decode(data: bytes, encoding: str = "") -> tuple[str, str]:
             raise DataError(f"it is not text in the encoding {encoding}") from error
         name, text = "latin-1", data.decode("latin-1")
     text = text.removeprefix("\ufeff")
-    sample = text[:_SAMPLE]
+    require_text(text[:SAMPLE])
+    return text, name
+
+
+def require_text(sample: str) -> None:
+    """Raise DataError, with the reason alone as its message, where control characters say that this is no text."""
     if sum(c < " " and c not in "\t\n\r\f\v" for c in sample) > _BINARY * len(sample):
         raise DataError("it is not text")
-    return text, name
 
 
 def tidy(text: str, most: int) -> tuple[str, str]:
@@ -55,19 +60,29 @@ def tidy(text: str, most: int) -> tuple[str, str]:
 
 def find_encoding(data: bytes) -> str:
     """Return the encoding of some bytes: by their byte-order mark, as UTF-8, by UTF-16's zeros, else by statistics."""
+    if found := marked_encoding(data):
+        return found
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return legacy_encoding(data[:SAMPLE])
+    return "utf-8"
+
+
+def marked_encoding(data: bytes) -> str:
+    """Return the encoding that a byte-order mark or the zeros of UTF-16 tell, "" where neither does."""
     for bom, name in _BOMS:
         if data.startswith(bom):
             return name
-    try:
-        data.decode("utf-8")
-        if b"\0" not in data[:_SAMPLE]:
-            return "utf-8"
-    except UnicodeDecodeError:
-        pass
-    sample = data[:_SAMPLE]
+    sample = data[:SAMPLE]
     even, odd = sample[0::2].count(0), sample[1::2].count(0)
     if even + odd > len(sample) / 5:
         return "utf-16-be" if even > odd else "utf-16-le"
+    return ""
+
+
+def legacy_encoding(sample: bytes) -> str:
+    """Return which of the encodings older than Unicode some bytes are most likely in."""
     return "cp1252" if _looks_western(sample) else _guess(sample)
 
 

@@ -57,12 +57,17 @@ class Tree:
             self.junk.append(path)
         elif problem:
             self.skip(path, problem)
-        elif path in self._seen:
-            self.skip(path, "a second file of the same name")
         else:
-            self._seen.add(path)
-            return True
+            return self.is_new(path)
         return False
+
+    def is_new(self, path: str) -> bool:
+        """Return whether no file of that path is listed yet; where one is, write it down."""
+        if path in self._seen:
+            self.skip(path, "a second file of the same name")
+            return False
+        self._seen.add(path)
+        return True
 
     def finish(self) -> "Tree":
         """Put the files in order, and the junk in one line."""

@@ -3,7 +3,9 @@
     python predict.py INPUT --out predictions.csv
 
 INPUT is one image or text file, a folder or zip of them, or (texts) a CSV or TSV table. The result has the columns
-item, predicted, and one probability for each class. It needs what requirements.txt lists, and no network.
+item, predicted, and one probability for each class. Where the model gives an item several labels, or none, each label
+has a probability of its own, and predicted names all above one half, with "|" between them. It needs what
+requirements.txt lists, and no network.
 
 From Python, with this folder on the path:
 
@@ -162,6 +164,7 @@ class Model:
         self.input = json.loads((folder / "preprocessing.json").read_text(encoding="utf-8"))
         self.classes: list[str] = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
         self.modality: str = config["modality"]
+        self.several: bool = config.get("multilabel", False)
         self.network = Network(config, len(self.classes)).eval()
         self.network.load_state_dict(load_file(folder / "weights.safetensors"))
         if self.modality == "text":
@@ -182,9 +185,15 @@ class Model:
             for start in range(0, len(order), batch_size):
                 batch = order[start : start + batch_size]
                 scores = self.network(*self.collate([prepared[i] for i in batch]))
-                rows[batch] = torch.softmax(scores, dim=1).numpy()
+                rows[batch] = (torch.sigmoid(scores) if self.several else torch.softmax(scores, dim=1)).numpy()
             found.append(rows)
         return np.concatenate(found)
+
+    def said(self, row: np.ndarray) -> str:
+        """Return the class of an item, or all its labels, from its probabilities `[C]`."""
+        if not self.several:
+            return self.classes[int(row.argmax())]
+        return "|".join(name for name, chance in zip(self.classes, row, strict=True) if chance > 0.5)
 
     def prepare(self, item: object) -> torch.Tensor:
         """Turn a text into token ids `[T]`, an image into uint8 `[3, S, S]`: short side resized, middle cut out."""
@@ -369,7 +378,7 @@ def main() -> None:
         writer = csv.writer(file)
         writer.writerow(["item", "predicted", *model.classes])
         for name, row in zip(names, probabilities, strict=True):
-            writer.writerow([name, model.classes[int(row.argmax())], *(f"{p:.6f}" for p in row)])
+            writer.writerow([name, model.said(row), *(f"{p:.6f}" for p in row)])
     print(f"{len(names)} classified: {options.out}", file=sys.stderr)
 
 

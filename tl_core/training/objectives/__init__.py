@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a batch `[B]` taught: the loss to descend, and hits, the count of items that were right (None: no labels).
+    """What a batch `[B]` taught: the loss to descend, and hits, the count of right answers (None: no labels).
 
-    `pooled` `[B, D]`, `logits` `[B, K]`, `labels` `[B]` and `mix` are what penalties read; None where they have no
-    place.
+    `pooled` `[B, D]`, `logits` `[B, K]`, `labels` `[B]` (or targets `[B, K]`) and `mix` are what penalties read; None
+    where they have no place.
     """
 
     loss: torch.Tensor

@@ -1,0 +1,191 @@
+"""Tables that list pictures, inside an archive or beside them on disk."""
+
+import os
+
+import numpy as np
+import pytest
+
+from tests.data.files import TWO_CLASSES, picture, pictures
+from tl_core.data.options import ImportOptions
+from tl_core.data.sources import import_data, preview_table
+from tl_core.errors import DataError
+
+FILES = pictures("images/1.png", "images/2.PNG", "images/3.jpg", "images/4.png")
+LABELS = "path,label\nimages/1.png,a\nimages/2.PNG,b\nimages/3.jpg,a\nimages/4.png,b\n"
+
+
+def labels_of(dataset):
+    return {i: dataset.classes[k] for i, k in zip(dataset.items["id"], dataset.items["label"], strict=True)}
+
+
+def reasons(dataset):
+    return {line.item: line.reason for line in dataset.receipt.lines}
+
+
+ALL = {"images/1.png": "a", "images/2.PNG": "b", "images/3.jpg": "a", "images/4.png": "b"}
+
+
+@pytest.mark.parametrize("make", ["make_zip", "make_folder"])
+@pytest.mark.parametrize(
+    ("table", "listed"),
+    [
+        ("labels.csv", LABELS),
+        ("images/labels.csv", LABELS.replace("images/", "")),
+        ("labels.csv", LABELS.replace("images/", "")),
+        ("labels.csv", LABELS.replace("images/", "./images/").replace("/2.PNG", "\\2.PNG")),
+        ("labels.csv", LABELS.replace("images/", "home/me/images/")),
+        ("labels.csv", LABELS.replace("images/", "old_folder/")),
+        (
+            "labels.csv",
+            LABELS.upper().replace("PATH,LABEL", "path,label").replace(",A\n", ",a\n").replace(",B\n", ",b\n"),
+        ),
+        ("meta/labels.tsv", LABELS.replace(",", "\t").replace("images/", "").replace(".png", "").replace(".PNG", "")),
+    ],
+)
+def test_pictures_are_labelled_by_the_table_that_lists_them(make, table, listed, request, workspace):
+    path = request.getfixturevalue(make)({**FILES, table: listed})
+    dataset = import_data(path, workspace)
+    assert dataset.modality == "image"
+    assert labels_of(dataset) == ALL
+    assert reasons(dataset) == {}
+    found = preview_table(path)
+    assert (found.path_column, found.label_column, found.text_column, found.n_rows) == ("path", "label", "", 4)
+
+
+def test_a_table_within_one_more_folder(make_zip, workspace):
+    files = {f"data/{name}": data for name, data in FILES.items()}
+    dataset = import_data(make_zip({**files, "data/labels.csv": LABELS}), workspace)
+    assert labels_of(dataset) == {f"data/{name}": label for name, label in ALL.items()}
+
+
+def test_what_is_missing_unnamed_twice_or_leads_out_is_told(make_zip, workspace):
+    more = "images/9.png,a\n../secret.png,a\n/etc/passwd,b\nC:\\x.png,b\nimages/1.png,b\n,a\nimages/4.png,\n"
+    files = {**FILES, **pictures("images/extra.png"), "labels.csv": LABELS + more, "notes.txt": "by hand"}
+    dataset = import_data(make_zip(files), workspace)
+    assert labels_of(dataset) == ALL
+    out = "its path leads out of the folder of the data"
+    assert reasons(dataset) == {
+        "row 6": "there is no picture images/9.png",
+        "row 7": out,
+        "row 8": out,
+        "row 9": out,
+        "row 10": "the picture images/1.png is named by a row above",
+        "row 11": "it names no picture",
+        "row 12": "it has no label",
+        "images/extra.png": "labels.csv gives it no label",
+        "notes.txt": "not a picture that can be read",
+    }
+
+
+def test_folders_tell_same_names_apart(make_zip, workspace):
+    files = pictures("train/1.png", "test/1.png", "test/2.png")
+    table = "file,label,split\ntrain/1.png,a,train\ntest/1.png,b,test\ntest/2.png,a,test\n"
+    table += "train/2.png,b,train\n1.png,a,train\n"
+    dataset = import_data(make_zip({**files, "labels.csv": table}), workspace)
+    assert labels_of(dataset) == {"train/1.png": "a", "test/1.png": "b", "test/2.png": "a"}
+    assert dataset.items["given"].tolist() == ["train", "test", "test"]
+    assert reasons(dataset) == {
+        "row 5": "there is no picture train/2.png",
+        "row 6": "several pictures are called 1.png",
+    }
+
+
+def test_all_that_a_table_says_of_pictures(make_zip, workspace):
+    table = "file,sex,year,patient_id,tags\n" + "".join(
+        f"{name},{'fm'[i % 2]},{2000 + i},p{i},{('x|y', '', 'y', 'x')[i]}\n" for i, name in enumerate(ALL)
+    )
+    options = ImportOptions(separator="|", subgroup_column="sex", time_column="year", label_column="tags")
+    dataset = import_data(make_zip({**FILES, "labels.csv": table}), workspace, options)
+    assert dataset.multilabel
+    assert dataset.items["subgroup"].tolist() == ["f", "m", "f", "m"]
+    assert dataset.items["group"].tolist() == ["p0", "p1", "p2", "p3"]
+    assert np.all(np.diff(dataset.items["time"]) > 0)
+    assert [[dataset.classes[i] for i in row] for row in dataset.items["labels"]] == [["x", "y"], [], ["y"], ["x"]]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "path,width,height\ncats/1.png,12,10\ncats/2.png,12,10\ndogs/1.png,13,10\ndogs/2.png,13,10\n",
+        "class,title\ncats,Cats are fine\ndogs,Dogs are fine\n",
+        "no table at all",
+        "",
+    ],
+)
+def test_folders_say_the_classes_where_the_table_does_not(table, make_zip, workspace):
+    path = make_zip({**TWO_CLASSES, "about.csv": table})
+    dataset = import_data(path, workspace)
+    assert dataset.classes == ("cats", "dogs")
+    assert reasons(dataset) == {"about.csv": "not a picture that can be read"}
+    assert preview_table(path) is None
+
+
+def test_the_table_counts_more_than_folders(make_zip, workspace):
+    table = "file,label\n" + "".join(f"{name},{'xy'[i % 2]}\n" for i, name in enumerate(TWO_CLASSES))
+    dataset = import_data(make_zip({**TWO_CLASSES, "labels.csv": table}), workspace)
+    assert dataset.classes == ("x", "y")
+
+
+def test_two_tables_are_one_too_many(make_zip, workspace):
+    path = make_zip({**FILES, "train.csv": LABELS, "test.csv": LABELS})
+    with pytest.raises(DataError, match=r"2 tables list the pictures \(test.csv, train.csv\)"):
+        import_data(path, workspace)
+
+
+def test_the_column_of_paths_can_be_corrected(make_zip, workspace):
+    table = LABELS.replace("path,label", "path,label,other")
+    names = ["4.png", "3.jpg", "2.PNG", "1.png"]
+    lines = table.splitlines()
+    table = "\n".join([lines[0], *(f"{line},{name}" for line, name in zip(lines[1:], names, strict=True))]) + "\n"
+    path = make_zip({**FILES, "labels.csv": table})
+    assert labels_of(import_data(path, workspace)) == ALL
+    turned = import_data(path, workspace, ImportOptions(path_column="other"))
+    assert labels_of(turned) == {"images/4.png": "a", "images/3.jpg": "b", "images/2.PNG": "a", "images/1.png": "b"}
+    with pytest.raises(DataError, match="No cell of the column 'label' names a picture"):
+        import_data(path, workspace, ImportOptions(path_column="label", label_column="other"))
+
+
+def test_a_table_beside_its_pictures_on_disk(make_folder, workspace):
+    folder = make_folder({**FILES, "labels.csv": LABELS + "images/9.png,a\n../other.png,b\n"})
+    path = f"{folder}/labels.csv"
+    dataset = import_data(path, workspace)
+    assert dataset.modality == "image"
+    assert labels_of(dataset) == ALL
+    assert reasons(dataset) == {
+        "row 6": "there is no picture images/9.png beside the table",
+        "row 7": "its path leads out of the folder of the data",
+    }
+    assert preview_table(path).path_column == "path"
+
+
+def test_no_link_leads_out_of_the_folder(make_folder, workspace, tmp_path):
+    folder = make_folder({**FILES, "labels.csv": LABELS + "images/link.png,a\nlinked/secret.png,a\n"})
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "secret.png").write_bytes(picture(9))
+    os.symlink(tmp_path / "elsewhere" / "secret.png", f"{folder}/images/link.png")
+    os.symlink(tmp_path / "elsewhere", f"{folder}/linked")
+    dataset = import_data(f"{folder}/labels.csv", workspace)
+    assert labels_of(dataset) == ALL
+    assert set(reasons(dataset)) == {"row 6", "row 7"}
+
+
+@pytest.mark.parametrize(
+    ("start", "match"),
+    [
+        ("/data/", r"names pictures outside the table's folder, for example '/data/1.png'"),
+        ("../", "names pictures outside the table's folder"),
+        ("gone/", "names pictures that are not beside the table"),
+    ],
+)
+def test_pictures_that_lie_elsewhere_are_one_sentence(start, match, make_folder, workspace):
+    path = make_folder({**FILES, "labels.csv": LABELS.replace("images/", start)}) + "/labels.csv"
+    for call in (preview_table, lambda source: import_data(source, workspace)):
+        with pytest.raises(DataError, match=match):
+            call(path)
+
+
+def test_a_table_of_texts_that_mentions_pictures_is_a_table_of_texts(make_table, workspace):
+    rows = "".join(f"http://x.org/{i}.png,/data/{i}.png,the words of text number {i},{'ab'[i % 2]}\n" for i in range(9))
+    dataset = import_data(make_table("url,file,text,label\n" + rows), workspace)
+    assert dataset.modality == "text"
+    assert dataset.text_column == "text"

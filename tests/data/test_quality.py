@@ -1,0 +1,282 @@
+"""Checks that need no model: planted faults are found in real pictures and texts, and clean ones are left alone."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance, ImageFilter
+
+from tests.tiny import write_dataset
+from tl_core.data.decisions import Decision
+from tl_core.data.looks import LOOKS, looks_of
+from tl_core.data.options import RawItem, silent
+from tl_core.data.profile import profile
+from tl_core.data.quality import CHECKS, Material, duplicates, find_problems, run_checks
+from tl_core.data.quality.spread import robust_z
+from tl_core.data.quality.texts import passages
+from tl_core.data.samples import SAMPLES
+from tl_core.data.sources.store import Draft, store
+from tl_core.types import dump, load
+
+SEEDS = (0, 1, 2)
+
+
+def texts_of(workspace, rows, classes=2):
+    """Write texts by hand; each row is (text, label) or (text, label, given split)."""
+    table = [
+        {
+            "id": f"row {i}",
+            "text": text,
+            "label": label,
+            "digest": f"digest of {text}",
+            "given": given[0] if given else "",
+        }
+        for i, (text, label, *given) in enumerate(rows)
+    ]
+    return write_dataset(workspace, "texts", "text", table, classes)
+
+
+def found_in(material):
+    return {one.code: one for one in run_checks(material)}
+
+
+def test_copies_are_dropped_to_one_and_never_from_the_test_set(workspace):
+    rows = [(f"text {i} of its own kind", i % 2, ("train", "validation", "test")[i % 3]) for i in range(60)]
+    rows += [("twice in train", 0, "train")] * 2 + [("in train and test", 1, s) for s in ("train", "test", "train")]
+    rows += [("only in test", 0, "test")] * 2 + [("in both", 0, "validation"), ("in both", 0, "train")]
+    rows += [("two labels", 0, "train"), ("two labels", 1, "train")]
+    dataset = texts_of(workspace, rows)
+    found = found_in(Material(dataset))
+    assert found["duplicates"].groups == ((60, 61), (62, 63, 64), (65, 66), (67, 68), (69, 70))
+    (drop,) = found["duplicates"].proposed
+    assert (drop.action, drop.rows) == ("drop", (61, 62, 64, 68))
+    assert found["leak"].groups == ((62, 63, 64), (67, 68))
+    assert found["leak"].proposed[0].rows == (62, 64, 68)
+    assert found["label-conflict"].groups == ((69, 70),)
+    assert found["label-conflict"].proposed == ()
+    assert [s.code for s in run_checks(Material(dataset))][:2] == ["label-conflict", "leak"], "the gravest first"
+    counts = duplicates(dataset)
+    assert (counts.copies, counts.groups, counts.conflicts, counts.leaks) == (6, 5, 1, 2)
+
+
+def test_a_decision_settles_its_finding_and_the_others_stay(workspace):
+    rows = [(f"text {i} of its own kind", i % 2) for i in range(60)] + [("one text", 0)] * 2 + [("another", 1)] * 2
+    dataset = texts_of(workspace, rows)
+    kept = replace(dataset, decisions=(Decision("keep", (60, 61), code="duplicates"),))
+    assert found_in(Material(kept))["duplicates"].groups == ((62, 63),)
+    (drop,) = found_in(Material(dataset))["duplicates"].proposed
+    assert "duplicates" not in found_in(Material(replace(dataset, decisions=(drop,))))
+
+
+def test_the_profile_says_the_same_of_copies(workspace):
+    dataset = texts_of(workspace, [(f"text {i}", i % 2) for i in range(40)] + [("one text", 0), ("one text", 1)])
+    told = {f.code: f for f in profile(dataset).findings}
+    found = found_in(Material(dataset))
+    assert told["label-conflict"] == found["label-conflict"].finding
+    assert told["duplicates"] == found["duplicates"].finding
+    assert {"label-conflict", "duplicates"} <= {f.code for f in find_problems(dataset, [[20, 0, 0], [20, 0, 0]])}
+
+
+def test_near_copies_on_both_sides_of_a_given_split_are_told(workspace):
+    words = np.array(
+        ["the", "cloud", "river", "stone", "letter", "garden", "winter", "engine", "paper", "music", "doctor"]
+    )
+    random = np.random.default_rng(0)
+    long = [" ".join(random.choice(words, 60)) for _ in range(40)]
+    rows = [(text, i % 2, ("train", "test")[i >= 30]) for i, text in enumerate(long)]
+    rows += [(long[0].upper() + "!", 0, "test"), (long[1].replace(" ", "  "), 1, "train")]
+    found = found_in(Material(texts_of(workspace, rows)))
+    assert found["near-duplicates"].groups == ((0, 40), (1, 41))
+    assert [(d.action, d.rows) for d in found["near-duplicates"].proposed] == [
+        ("together", (0, 40)),
+        ("together", (1, 41)),
+    ]
+    assert found["near-leak"].groups == ((0, 40),)
+    assert found["near-leak"].proposed[0].rows == (0,)
+    assert "leak" not in found
+
+
+def test_small_classes_are_told_with_their_items(workspace):
+    dataset = texts_of(workspace, [(f"text {i}", 0) for i in range(50)] + [(f"rare {i}", 1) for i in range(6)])
+    one = found_in(Material(dataset))["class-too-small"]
+    assert one.rows == tuple(range(50, 56))
+    assert one.finding.items == ("b",)
+
+
+def bbc(seed, count=300):
+    items = SAMPLES["bbc_news"].items()
+    chosen = np.random.default_rng(seed).permutation(len(items))[:count]
+    return [(items[i].read().decode("latin-1").strip(), items[i].label) for i in sorted(chosen)]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_planted_faults_among_news_are_found_and_little_else(workspace, seed):
+    random = np.random.default_rng(seed)
+    news = bbc(seed)
+    names = sorted({label for _, label in news})
+    rows = [[text, names.index(label)] for text, label in news]
+    places = iter(random.permutation(len(rows)).tolist())
+    notice = [next(places) for _ in range(20)]
+    links, short = [next(places) for _ in range(8)], [next(places) for _ in range(8)]
+    forms = [next(places) for _ in range(6)]
+    for place in notice:
+        rows[place][0] += "\nSend us your comments with the form below."
+    for number, place in enumerate(links):
+        rows[place][0] = f"http://example.org/{number}?words=in+a+link *** {number}!"
+    for place in short:
+        rows[place][0] = rows[place][0][:20]
+    for number, place in enumerate(forms):
+        rows[place][0] = f"Send us your comments with the form below. {number}"
+    dataset = texts_of(workspace, rows, len(names))
+    found = {one.code: one for one in CHECKS["texts"].find(Material(dataset))}
+    assert set(found["no-words"].rows) == set(links)
+    assert found["no-words"].finding.level == "warn"
+    assert set(notice) | set(forms) <= set(found["boilerplate"].rows)
+    assert len(found["boilerplate"].rows) <= 30
+    assert "Send us your comments" in found["boilerplate"].finding.message
+    assert set(found["only-boilerplate"].rows) == set(forms)
+    assert set(short) <= set(found["very-short"].rows) <= set(short) | set(links) | set(forms)
+    for code in ("no-words", "only-boilerplate"):
+        (drop,) = found[code].proposed
+        assert set(drop.rows) == set(found[code].rows) - set(dataset.rows("test").tolist())
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_clean_news_are_left_alone(workspace, seed):
+    news = bbc(seed)
+    names = sorted({label for _, label in news})
+    dataset = texts_of(workspace, [(text, names.index(label)) for text, label in news], len(names))
+    assert set(found_in(Material(dataset))) <= {"duplicates", "near-duplicates", "near-leak", "very-long"}
+
+
+def test_a_passage_that_gives_the_class_away_is_a_warning(workspace):
+    random = np.random.default_rng(0)
+    rows = [(" ".join(random.choice(list("abcdefghij"), 40)), i % 2) for i in range(200)]
+    given = [(f"{text}. This is the reply of our sports desk." if label else text, label) for text, label in rows]
+    both = [(f"{text}. This is the reply of our sports desk.", label) for text, label in rows]
+    told = found_in(Material(texts_of(workspace, given)))["boilerplate"]
+    assert told.finding.level == "warn"
+    assert "class 'b'" in told.finding.message
+    assert found_in(Material(texts_of(workspace, both)))["boilerplate"].finding.level == "info"
+
+
+def test_passages_end_with_a_sentence_or_a_line():
+    assert passages(
+        "One sentence that is long. Short.\n  A line   that is long enough\nOne sentence that is long."
+    ) == [
+        "One sentence that is long.",
+        "A line that is long enough",
+    ]
+
+
+def test_texts_in_another_language_than_most_are_told(workspace):
+    dataset = texts_of(workspace, [(f"text {i}", i % 2) for i in range(60)])
+    languages = np.array(["en"] * 50 + [""] * 5 + ["de"] * 3 + ["fr"] * 2)
+    told = found_in(Material(dataset, languages=languages))["other-language"]
+    assert told.groups == ((55, 56, 57), (58, 59))
+    assert "German 3, French 2" in told.finding.message
+    assert "other-language" not in found_in(Material(dataset, languages=np.array(["en", "de"] * 30)))
+
+
+def png(image):
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def cloth(workspace, seed, faults):
+    """Import 120 real pictures of cloth, four with each of `faults`; returns the material and the rows by kind."""
+    items = SAMPLES["textile_defects"].items()
+    chosen = np.random.default_rng(seed).permutation(len(items))[:120].tolist()
+    kinds = [kind for kind in faults for _ in range(4)] + [""] * (120 - 4 * len(faults))
+    raw = []
+    for number, (i, kind) in enumerate(zip(chosen, kinds, strict=True)):
+        image = Image.open(io.BytesIO(items[i].read())).convert("RGB")
+        data = png(faults[kind](image)) if kind else items[i].read()
+        raw.append(RawItem(f"{number}.png", items[i].label, read=lambda data=data: data))
+    dataset = store(raw, Draft("cloth", "cloth", "image"), workspace, silent)
+    looks = looks_of(dataset, np.arange(len(dataset.items)))
+    rows = {kind: {n for n, its in enumerate(kinds) if its == kind} for kind in faults}
+    return Material(dataset, looks=looks), rows
+
+
+FAULTS = {
+    "blurry": lambda image: image.filter(ImageFilter.GaussianBlur(2.5)),
+    "dark": lambda image: ImageEnhance.Brightness(image).enhance(0.12),
+    "washed-out": lambda image: Image.blend(image, Image.new("RGB", image.size, "white"), 0.88),
+    "blank": lambda image: Image.new("RGB", image.size, image.getpixel((5, 5))),
+    "odd-shape": lambda image: image.crop((0, 0, image.width, image.height // 3)),
+    "tiny": lambda image: image.resize((40, 40)),
+}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_planted_pictures_are_found_and_no_others(workspace, seed):
+    material, planted = cloth(workspace, seed, FAULTS)
+    found = {one.code: one for one in CHECKS["pictures"].find(material)}
+    assert {code: set(one.rows) for code, one in found.items()} == planted
+    in_test = set(material.dataset.rows("test").tolist())
+    for kind, one in found.items():
+        dropped = {row for decision in one.proposed for row in decision.rows}
+        assert dropped == (set() if kind in ("odd-shape", "tiny") else planted[kind] - in_test)
+
+
+def test_clean_pictures_are_left_alone(workspace):
+    assert CHECKS["pictures"].find(cloth(workspace, 0, {})[0]) == []
+
+
+@pytest.mark.parametrize("kind", ["dark", "blurry"])
+def test_where_every_picture_is_so_none_is_odd(workspace, kind):
+    images = [Image.open(io.BytesIO(item.read())) for item in SAMPLES["textile_defects"].items()[::10]]
+    changed = [png(FAULTS[kind](image)) for image in images]
+    raw = [RawItem(f"{i}.png", "ab"[i % 2], read=lambda data=data: data) for i, data in enumerate(changed)]
+    dataset = store(raw, Draft("cloth", "cloth", "image"), workspace, silent)
+    material = Material(dataset, looks=looks_of(dataset, np.arange(len(dataset.items))))
+    assert CHECKS["pictures"].find(material) == []
+
+
+def test_a_picture_that_cannot_be_read_any_more_is_passed_over(workspace):
+    material, planted = cloth(workspace, 0, {"dark": FAULTS["dark"]})
+    looks = material.looks.copy()
+    looks[0] = np.nan
+    assert set(found_in(replace(material, looks=looks))["dark"].rows) == planted["dark"] - {0}
+    assert looks.shape[1] == len(LOOKS)
+
+
+def test_robust_z_is_that_of_its_definition():
+    values = np.array([1.0, 2, 3, 4, 100, np.nan])
+    found = robust_z(values, np.array([True] * 5 + [False]), 0.1)
+    assert found[:5] == pytest.approx((values[:5] - 3) / 1.4826)
+    assert np.isnan(found[5])
+    assert robust_z(np.array([5.0, 5, 5, 6]), np.ones(4, bool), 0.5).tolist() == [0, 0, 0, 2]
+    assert robust_z(np.array([np.nan]), np.ones(1, bool), 0.5).tolist() == [0]
+
+
+def test_every_finding_reads_well_and_goes_to_json_and_back(workspace):
+    material, _ = cloth(workspace, 0, FAULTS)
+    found = run_checks(material)
+    assert len(found) >= 5
+    for one in found:
+        assert load(type(one), dump(one)) == one
+        assert one.finding.message.endswith(".")
+        assert one.finding.hint.endswith(".")
+        assert len(one.finding.items) <= 20
+        assert len(one.finding.message) + len(one.finding.hint) < 500
+        assert not one.scores or len(one.scores) == len(one.rows)
+
+
+def test_checks_are_found_by_the_registry_and_say_what_they_need(tiny_images):
+    assert {"copies", "near", "labels", "sizes", "pictures", "texts", "language", "outliers", "alike"} <= set(CHECKS)
+    assert all(check.title for check in CHECKS.values())
+    assert len({check.rank for check in CHECKS.values()}) == len(CHECKS)
+    assert not CHECKS["texts"].fits(tiny_images)
+    assert CHECKS["pictures"].fits(tiny_images)
+
+
+def test_dropped_items_take_no_part(workspace):
+    rows = [(f"text {i} of its own kind", i % 2) for i in range(60)] + [("**** 12", 0), ("#### 13", 1)]
+    dataset = texts_of(workspace, rows)
+    assert found_in(Material(dataset))["no-words"].rows == (60, 61)
+    gone = replace(dataset, decisions=(Decision("drop", (60,), confirmed=True),))
+    assert found_in(Material(gone))["no-words"].rows == (61,)

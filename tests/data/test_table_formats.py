@@ -1,0 +1,287 @@
+"""One table in every format comes back as the same items."""
+
+import datetime
+import gzip
+import io
+import json
+import zipfile
+
+import openpyxl
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tl_core.data.inputs import read_inputs
+from tl_core.data.options import ImportOptions
+from tl_core.data.pool import import_pool
+from tl_core.data.sources import import_data, preview_table
+from tl_core.errors import DataError
+from tl_core.workspace import Limits, Workspace
+
+NAMES = ("text", "label", "split", "group")
+ROWS = [
+    ("I loved every minute, of it", "good", "train", "a"),
+    ("Never again:\na waste of “time”", "bad", "train", "b"),
+    ("What a fine; evening | indeed", "good", "test", "c"),
+    ("A second 'dull' one\twith a tab", "bad", "dev", "c"),
+]
+
+
+def as_csv(rows, names=NAMES):
+    return pd.DataFrame(rows, columns=list(names)).to_csv(index=False).encode()
+
+
+def as_tsv(rows, names=NAMES):
+    return pd.DataFrame(rows, columns=list(names)).to_csv(index=False, sep="\t").encode()
+
+
+def as_jsonl(rows, names=NAMES):
+    return "".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows).encode()
+
+
+def as_json(rows, names=NAMES):
+    return json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=2, ensure_ascii=False).encode()
+
+
+def as_parquet(rows, names=NAMES):
+    sink = io.BytesIO()
+    columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
+    pq.write_table(pa.table(columns), sink, row_group_size=3)
+    return sink.getvalue()
+
+
+def as_xlsx(rows, names=NAMES, sheets=("Sheet",)):
+    book = openpyxl.Workbook()
+    book.active.title = sheets[0]
+    for title in sheets[1:]:
+        book.create_sheet(title)
+    for row in [names, *rows]:
+        book[sheets[-1]].append(list(row))
+    sink = io.BytesIO()
+    book.save(sink)
+    return sink.getvalue()
+
+
+WRITERS = {
+    "x.csv": as_csv,
+    "x.tsv": as_tsv,
+    "x.jsonl": as_jsonl,
+    "x.ndjson": as_jsonl,
+    "x.json": as_json,
+    "x.parquet": as_parquet,
+    "x.xlsx": as_xlsx,
+    "x.csv.gz": lambda *a: gzip.compress(as_csv(*a)),
+    "x.jsonl.gz": lambda *a: gzip.compress(as_jsonl(*a)),
+}
+every_format = pytest.mark.parametrize("name", list(WRITERS))
+
+
+def items_of(dataset):
+    labels = [dataset.classes[i] for i in dataset.items["label"]]
+    return list(zip(dataset.items["text"], labels, dataset.items["given"], dataset.items["group"], strict=True))
+
+
+def reasons(dataset):
+    return {line.item: line.reason for line in dataset.receipt.lines}
+
+
+@every_format
+@pytest.mark.parametrize("within", [False, True])
+def test_a_table_of_any_format_is_the_same_items(name, within, make_table, make_zip, workspace):
+    data = WRITERS[name](ROWS)
+    path = make_zip({f"data/{name}": data, "data/README.md": "hello"}) if within else make_table(data, name)
+    dataset = import_data(path, workspace)
+    given = [(text, label, {"dev": "validation"}.get(split, split), group) for text, label, split, group in ROWS]
+    assert items_of(dataset) == given
+    found = preview_table(path)
+    assert found.columns == NAMES
+    assert (found.text_column, found.label_column, found.split_column, found.group_column) == NAMES
+    assert (found.n_rows, found.rows[3][0]) == (4, ROWS[3][0])
+    assert bool(found.delimiter) == (".csv" in name or ".tsv" in name)
+    assert found.sheet == ("Sheet" if "xlsx" in name else "")
+    assert read_inputs(path, "text", workspace).texts == tuple(row[0] for row in ROWS)
+    assert import_pool(path, "text", workspace).items["text"].tolist() == [row[0] for row in ROWS]
+
+
+text_cells = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=30)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(text_cells, st.sampled_from(["a", "b c", "ü", "7"])), min_size=1, max_size=12),
+    st.sampled_from(list(WRITERS)),
+)
+def test_whatever_is_written_comes_back(tmp_path, cells, name):
+    rows = [(text, label, "train", "g") for text, label in cells]
+    path = tmp_path / name
+    path.write_bytes(WRITERS[name](rows))
+    wanted = [(text.strip(), label, "train", "g") for text, label, *_ in rows if text.strip()]
+    options = ImportOptions(text_column="text", label_column="label", header=True if ".csv" in name else None)
+    workspace = Workspace(tmp_path / "w")
+    if not wanted:
+        with pytest.raises(DataError, match="can be read"):
+            import_data(str(path), workspace, options)
+        return
+    assert items_of(import_data(str(path), workspace, options)) == wanted
+
+
+def test_a_broken_line_costs_that_line(make_table, workspace):
+    lines = as_jsonl(ROWS).decode().splitlines()
+    content = "\n".join([lines[0], "{not json", lines[1], "", "[1, 2]", "7", lines[2], '{"text": "no label"}'])
+    dataset = import_data(make_table(content, "x.jsonl"), workspace)
+    assert [text for text, *_ in items_of(dataset)] == [ROWS[0][0], ROWS[1][0], ROWS[2][0]]
+    told = reasons(dataset)
+    assert set(told) == {"row 2", "row 5", "row 6", "row 8"}
+    assert "it is not JSON" in told["row 2"]
+    assert "not an object" in told["row 5"]
+    found = preview_table(make_table(content, "x.jsonl"))
+    assert next(f for f in found.findings if f.code == "broken-rows").items == ("row 2", "row 5", "row 6")
+
+
+def test_names_that_only_some_objects_have(make_table):
+    content = '{"label": "a", "text": "some words"}\n{"text": "more words", "label": "b", "extra": [1, {"x": null}]}\n'
+    found = preview_table(make_table(content, "x.jsonl"))
+    assert found.columns == ("label", "text", "extra")
+    assert found.rows == (("a", "some words", ""), ("b", "more words", '[1, {"x": null}]'))
+
+
+def test_half_characters_and_huge_numbers_are_no_crash(make_table, workspace):
+    content = (
+        '{"text": "half \\ud83d here", "label": "a"}\n{"text": "fine words", "label": "b", "n": ' + "9" * 5000 + "}\n"
+    )
+    content += '{"text": "deep", "label": "b", "n": ' + "[" * 100_000 + "]" * 100_000 + "}\n"
+    dataset = import_data(make_table(content, "x.jsonl"), workspace)
+    assert [text for text, *_ in items_of(dataset)] == ["half ? here"]
+    assert set(reasons(dataset)) == {"row 2", "row 3"}
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "match"),
+    [
+        ("x.json", b'{"data": [{"text": "words", "label": "a"}]}', "No column of this table"),
+        ("x.json", b'{\n "a": 1,\n "b": 2\n}', "holds no list of objects"),
+        ("x.json", b'[{"text": "some words", "label": "a"}, {"text": "mo', "damaged after its first 1 objects"),
+        ("x.json", b"[]", "holds no list of objects"),
+        ("x.jsonl", b"", "x.jsonl is empty"),
+        ("x.jsonl", b"text,label\nwords,a\n", "holds no list of objects"),
+        ("x.jsonl", bytes(range(256)) * 20, "cannot be read as JSON: it is not text"),
+        ("x.parquet", b"PAR1" + b"x" * 100 + b"PAR1", "damaged, or protected"),
+        ("x.parquet", b"hello", "damaged, or protected"),
+        ("x.parquet", as_parquet(ROWS)[:-200], "damaged, or protected"),
+        ("x.parquet", as_parquet([]), "x.parquet is empty"),
+        ("x.xlsx", b"PK\x03\x04" + b"x" * 100, "as a spreadsheet: it is damaged"),
+        ("x.xlsx", as_xlsx(ROWS)[:-500], "as a spreadsheet: it is damaged"),
+        ("x.xlsx", as_xlsx([], []), "x.xlsx is empty"),
+        ("x.xlsx", as_xlsx([]), "a header and no rows"),
+        ("x.xlsx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"x" * 600, "spreadsheet of an older kind"),
+        (
+            "x.xlsx",
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"x" * 600 + "EncryptedPackage".encode("utf-16-le"),
+            "protected by a password",
+        ),
+        ("x.csv.gz", gzip.compress(as_csv(ROWS))[:-12], "x.csv.gz is damaged"),
+        ("x.csv.gz", b"hello", "x.csv.gz is damaged"),
+        ("x.parquet.gz", gzip.compress(as_parquet(ROWS)), "packed twice"),
+    ],
+)
+def test_what_is_damaged_or_locked_is_one_sentence(name, data, match, make_table, workspace):
+    for call in (lambda path: import_data(path, workspace), preview_table):
+        path = make_table(data, name)
+        if call is preview_table and "No column" in match:
+            continue
+        with pytest.raises(DataError, match=match):
+            call(path)
+
+
+def test_a_format_is_known_by_its_first_bytes(make_table, workspace):
+    for data in (as_xlsx(ROWS), as_parquet(ROWS), gzip.compress(as_csv(ROWS))):
+        assert len(import_data(make_table(data, "x.csv"), workspace).items) == 4
+
+
+def test_the_first_sheet_that_is_not_empty_or_the_one_that_is_named(make_table, workspace):
+    path = make_table(as_xlsx(ROWS, sheets=("Notes", "Data")), "x.xlsx")
+    found = preview_table(path)
+    assert (found.sheet, found.sheets) == ("Data", ("Notes", "Data"))
+    assert len(import_data(path, workspace, ImportOptions(sheet="Data")).items) == 4
+    with pytest.raises(DataError, match=r"x\.xlsx is empty|no row"):
+        import_data(path, workspace, ImportOptions(sheet="Notes"))
+    with pytest.raises(DataError, match=r"There is no sheet named 'Other'\. There are: Notes, Data"):
+        preview_table(path, ImportOptions(sheet="Other"))
+
+
+def test_cells_of_a_sheet_that_are_no_texts(make_table, workspace):
+    rows = [("some words here", 1.0, datetime.date(2024, 5, 1), None), ("more words", 2, True, 0.25)]
+    dataset = import_data(make_table(as_xlsx(rows), "x.xlsx"), workspace, ImportOptions(label_column="label"))
+    assert dataset.classes == ("1", "2")
+    assert preview_table(make_table(as_xlsx(rows), "x.xlsx")).rows == (
+        ("some words here", "1", "2024-05-01", ""),
+        ("more words", "2", "true", "0.25"),
+    )
+
+
+def test_a_sheet_that_claims_to_be_endless(make_table, workspace):
+    data = as_xlsx(ROWS)
+    sink = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name.endswith("sheet1.xml"):
+                content = content.replace(b'ref="A1:D5"', b'ref="A1:XFD1048576"')
+                content = content.replace(b'<row r="5"', b'<row r="1999999999"').replace(b'r="A5"', b'r="A1999999999"')
+            new.writestr(name, content)
+    dataset = import_data(make_table(sink.getvalue(), "x.xlsx"), workspace)
+    assert len(dataset.items) == 3
+
+
+def test_a_sheet_that_unpacks_to_much_is_refused(make_table, workspace):
+    sink = io.BytesIO(as_xlsx(ROWS))
+    with zipfile.ZipFile(sink, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/media/big", b"\0" * 64 * 2**20)
+    with pytest.raises(DataError, match="more than is read from a spreadsheet"):
+        import_data(make_table(sink.getvalue(), "x.xlsx"), workspace)
+
+
+def test_a_gzip_that_unpacks_to_much_is_refused(make_table, tmp_path):
+    path = make_table(gzip.compress(b"text,label\n" + b"some words,a\n" * 2_700_000), "x.csv.gz")
+    with pytest.raises(DataError, match="200 times its size"):
+        import_data(path, Workspace(tmp_path / "w"))
+    with pytest.raises(DataError, match=r"more than 0\.0 GB"):
+        import_data(path, Workspace(tmp_path / "w", Limits(unpacked=1000)))
+
+
+def test_nested_parquet_is_text_that_says_what_it_was(make_table, workspace):
+    table = pa.table(
+        {
+            "text": ["some words here", "more words here", "last words here"],
+            "label": pa.array(["a", "b", "a"]).dictionary_encode(),
+            "inner": [{"x": [1, 2], "y": None}, None, {"x": [], "y": b"\xff"}],
+            "raw": pa.array([b"abc", None, b"\xff\xfe"]),
+            "when": pa.array([datetime.datetime(2020, 1, 2), None, datetime.datetime(2020, 1, 2, 3, 4)]),
+        }
+    )
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    path = make_table(sink.getvalue(), "x.parquet")
+    assert len(import_data(path, workspace).items) == 3
+    rows = preview_table(path).rows
+    assert rows[0][1:] == ("a", '{"x": [1, 2], "y": null}', "abc", "2020-01-02")
+    assert rows[1][2:] == ("", "", "")
+    assert rows[2][4] == "2020-01-02 03:04:00"
+
+
+def test_class_names_beside_numbers(make_table, workspace):
+    info = {"info": {"features": {"label": {"names": ["neg", "pos"], "_type": "ClassLabel"}}}}
+    table = pa.table({"text": ["some words", "more words"], "label": [1, 0]})
+    sink = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(info)}), sink)
+    assert import_data(make_table(sink.getvalue(), "x.parquet"), workspace).classes == ("neg", "pos")
+
+
+def test_a_table_beside_others_of_another_kind(make_zip, workspace):
+    path = make_zip({"a.csv": as_csv(ROWS), "info.json": b'{"made": "today"}', "b.xlsx": as_xlsx(ROWS)})
+    assert len(import_data(path, workspace).items) == 4
+    with pytest.raises(DataError, match=r"There are 2 tables in data.zip \(a.jsonl, b.jsonl\)"):
+        import_data(make_zip({"a.jsonl": as_jsonl(ROWS), "b.jsonl": as_jsonl(ROWS)}), workspace)

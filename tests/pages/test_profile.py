@@ -1,0 +1,41 @@
+"""What the Data page draws of a profile: the effect of unequal classes, sizes and looks, languages, the card."""
+
+from streamlit.testing.v1 import AppTest
+
+from tests.pages.conftest import said, upload, zip_bytes
+from tl_core.data.sources import list_datasets
+from tl_core.workspace import Workspace
+
+
+def drawn(app: AppTest) -> str:
+    return "\n".join(element.proto.alt or "" for element in app.get("plotly_chart"))
+
+
+def test_pictures_show_their_looks_and_offer_a_card(app: AppTest) -> None:
+    upload(app, "flowers.zip", zip_bytes())
+    assert not app.exception
+    assert "24 square" in said(app)
+    assert "Brightness (percent): half of the items below" in drawn(app)
+    assert any(button.key == "data_card" for button in app.get("download_button"))
+
+
+def test_unequal_classes_are_explained_in_words(app: AppTest) -> None:
+    rows = [f"praise number {i} about the parcel,praise" for i in range(60)]
+    rows += [f"complaint number {i} about {'more ' * (i % 5)}rain,complaint" for i in range(20)]
+    upload(app, "letters.csv", ("text,label\n" + "\n".join(rows)).encode())
+    app.button(key="data_import").click().run()
+    assert not app.exception
+    assert "right for 75% of the items" in said(app)
+    assert "Weigh rare classes up" in said(app)
+    assert "Length (tokens): half of the items below" in drawn(app)
+    assert "English" in said(app) + drawn(app)
+    assert "of the words whole" in said(app)
+
+
+def test_a_rerun_reads_nothing_of_the_data_set_again(app: AppTest, workspace: Workspace, monkeypatch) -> None:
+    upload(app, "flowers.zip", zip_bytes())
+    (dataset,) = list_datasets(workspace)
+    (dataset.folder / "manifest.parquet").unlink()  # a second read would fail
+    monkeypatch.setattr("tl_core.data.profile.count_classes", None)
+    app.run()
+    assert not app.exception

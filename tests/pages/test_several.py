@@ -1,0 +1,126 @@
+"""The pages where items may have several labels: results, subgroups, trying."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.pages import scripted
+from tests.pages.conftest import said
+from tests.pages.test_results import open_results
+from tests.pages.test_try import open_try
+from tests.tiny import make_several
+from tl_core.evaluation.compare import compare
+from tl_core.evaluation.report import answers, make_report
+from tl_core.evaluation.saved import read_report, write_curve, write_report
+from tl_core.runs.events import RunEnded
+from tl_core.runs.store import RunStore
+from ui import figures, predict
+from ui.results_compare import verdict_sentence
+from ui.results_several import answers as answer_table
+from ui.results_several import label_table
+
+pytestmark = pytest.mark.usefixtures("tiny_backbones")
+
+
+@pytest.fixture
+def store(workspace):
+    return RunStore(workspace)
+
+
+@pytest.fixture
+def data(workspace):
+    return make_several(workspace, 200)
+
+
+def finished(store, dataset):
+    """A run that went well: probabilities near the truth, worse for short texts."""
+    asked = scripted.task(dataset, scripted.TEXT_PLAN)
+    run = scripted.write_run(store, asked, [*scripted.script(asked.plan), RunEnded("done", "Done.")])
+    rows = dataset.rows("test")
+    truth, short = dataset.targets[rows], (dataset.items["subgroup"] == "short").to_numpy()[rows]
+    noise = np.random.default_rng(0).normal(0, 0.25, truth.shape)
+    chances = np.clip(0.3 + np.where(short, 0.1, 0.5)[:, None] * truth + noise, 0.01, 0.99)
+    report = make_report(run, dataset, asked.plan, chances, {"accuracy": 0.9, "loss": 0.3})
+    other = np.clip(chances[:, ::-1], 0, 1)
+    write_report(
+        store.folder(run), replace(report, comparisons=(compare("classical", "the same", *answers(report), other),))
+    )
+    store.summarise(run, {"accuracy": report.accuracy.value, "macro_f1": report.macro_f1.value})
+    return run
+
+
+def test_results_say_mean_auc_and_have_a_row_a_label_and_a_row_a_subgroup(app, workspace, data, store):
+    run = finished(store, data)
+    write_curve(
+        workspace, scripted.task(data, scripted.TEXT_PLAN), replace(scripted.make_curve(data), metric="mean AUC")
+    )
+    open_results(app, workspace, data, run)
+    report = read_report(store.folder(run))
+    metrics = {metric.label: metric.value for metric in app.metric}
+    assert metrics["Mean AUC"] == f"{report.auc.value:.1%}"
+    assert metrics["All labels right"] == f"{report.exact.value:.1%}"
+    assert "Accuracy" not in metrics
+    words = said(app)
+    assert "Mean AUC for every number of labels" in words
+    assert "Is it as good for everyone?" in [header.value for header in app.header]
+    assert report.slices.worst in words
+    shown = [frame.value for frame in app.dataframe]
+    assert any("length" in frame and set(frame["length"]) == {"short", "long"} for frame in shown)
+    assert any("AUC" in frame and frame["Label"].tolist() == list(data.classes) for frame in shown)
+
+
+def test_a_label_that_nobody_has_is_not_known(data):
+    data.targets[data.rows("test"), 1] = 0
+    truth = data.targets[data.rows("test")]
+    report = make_report("r", data, scripted.TEXT_PLAN, np.clip(truth, 0.1, 0.6), {})
+    table = label_table(report)
+    assert table["AUC, between"].tolist()[1] == "not known"
+    assert pd.isna(table["AUC"].iloc[1])
+    assert table["Recall, between"].tolist()[1] == "not known"
+    counts = answer_table(report)
+    assert counts.iloc[:, 1:].sum(axis=1).tolist() == [len(truth)] * 3
+    assert counts["Has it, and said"].tolist() == truth.sum(axis=0).tolist()
+
+
+def test_the_chart_of_slices_has_a_point_a_slice(data):
+    truth = data.targets[data.rows("test")]
+    report = make_report("r", data, scripted.TEXT_PLAN, np.clip(truth, 0.1, 0.6), {})
+    figure = figures.slices(report.slices)
+    assert list(figure.data[0].y) == ["long", "short"]
+    assert list(figure.data[0].x) == [one.score.value for one in report.slices.slices]
+    assert "Mean AUC by length" in figures.slices_words(report.slices)
+
+
+def test_a_gain_in_auc_is_not_called_right_answers(store, data):
+    comparison = read_report(store.folder(finished(store, data))).comparisons[0]
+    assert comparison.metric == "mean AUC"
+    assert "right answers" not in verdict_sentence(comparison)
+
+
+def test_trying_shows_every_label_with_its_probability(app, workspace, data, store, monkeypatch):
+    table = pd.DataFrame({"item": ["x"], "predicted": ["a|c"], "kitchen": [0.9], "travel": [0.2], "weather": [0.7]})
+    monkeypatch.setattr(predict, "predict_text", lambda bundle, text, tell: predict.Predictions(table))
+    run = finished(store, data)
+    bundle = store.folder(run) / "bundle"
+    bundle.mkdir()
+    for name in ("weights.safetensors", "tokenizer.json"):
+        (bundle / name).write_bytes(b"{}")
+    app.session_state["try_table"] = ("batch", predict.Predictions(pd.concat([table, table])))
+    open_try(app, workspace, data, run)
+    app.text_area(key="try_text").set_value("bread in the rain").run()
+    app.button(key="try_go").click().run()
+    words = said(app)
+    assert "### kitchen, weather" in words
+    assert "a probability of its own" in words
+    assert "kitchen: 2 · weather: 2 · travel: 0" in words
+    app.button(key="try_pick").click().run()
+    assert not app.exception
+    assert "Labelled:" in said(app)
+
+
+def test_an_answer_may_be_none():
+    assert predict.said({"a": 0.4, "b": 0.1}, several=True) == []
+    assert predict.said({"a": 0.4, "b": 0.5}, several=True) == []
+    assert predict.said({"a": 0.4, "b": 0.1}, several=False) == ["a"]

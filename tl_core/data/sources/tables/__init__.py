@@ -1,0 +1,37 @@
+"""Tables of every format as one kind of value: columns, and rows as a stream."""
+
+from tl_core.data.options import FIND_ALL, ImportOptions
+from tl_core.data.sources.tables.delimited import open_delimited
+from tl_core.data.sources.tables.file import TableFile, best_tables, entry_table, file_table, kind_of
+from tl_core.data.sources.tables.grid import Sample, Table, take_sample
+from tl_core.data.sources.tables.objects import open_objects
+
+__all__ = [
+    "Sample",
+    "Table",
+    "TableFile",
+    "best_tables",
+    "entry_table",
+    "file_table",
+    "open_table",
+    "take_sample",
+]
+
+
+def open_table(file: TableFile, options: ImportOptions = FIND_ALL, most_chars: int | None = None) -> Table:
+    """Open a table of any format; what a look at every row would tell is told of the first `most_chars` characters.
+
+    Raises DataError where it is damaged, protected, empty, or of another format.
+    """
+    kind = kind_of(file)
+    if kind == "delimited":
+        return open_delimited(file, options, most_chars)
+    if kind in ("json", "jsonl"):
+        return open_objects(file, options, most_chars)
+    if kind == "parquet":
+        from tl_core.data.sources.tables.parquet import open_parquet  # with pyarrow.parquet, on the first of its kind
+
+        return open_parquet(file)
+    from tl_core.data.sources.tables.sheets import open_sheet
+
+    return open_sheet(file, options)

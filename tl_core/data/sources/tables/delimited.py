@@ -1,0 +1,125 @@
+"""CSV, TSV and their like: encoding, delimiter, quotes and header found, rows read as a stream."""
+
+import csv
+import io
+import statistics
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import islice
+
+from tl_core.data.options import ImportOptions
+from tl_core.data.sources.tables.decoding import Encoding, check_text, find_stream_encoding
+from tl_core.data.sources.tables.file import TableFile
+from tl_core.data.sources.tables.grid import Table
+from tl_core.data.sources.tables.header import with_header
+from tl_core.errors import DataError
+
+DELIMITERS = ("\t", ";", "|", ",")  # the likelier a mark is part of a text, the later
+_SAMPLE_ROWS = 200
+_SAMPLE_CHARS = 500_000
+LONGEST = 128 * 2**20
+"""Characters of one line, and of one cell; the csv module's own limit is 128 KB a cell."""
+
+
+def open_delimited(file: TableFile, options: ImportOptions, most_chars: int | None = None) -> Table:
+    """Return a delimited table; whether all quotes are closed is looked up in the first `most_chars` only.
+
+    Raises DataError where there is no text, or no row.
+    """
+    try:
+        encoding = find_stream_encoding(file, options.encoding)
+        check_text(file, encoding)
+    except DataError as error:
+        if error.hint:
+            raise
+        raise DataError(
+            f"{file.name} cannot be read as a table: {error.message}.", "Save it as CSV, in UTF-8."
+        ) from error
+    delimiter = options.delimiter or find_delimiter(file, encoding)
+    quoting = _find_quoting(file, encoding, delimiter, most_chars)
+    rows = partial(_filled, file, encoding, delimiter, quoting)
+    columns, records, header = with_header(rows, file.name, options.header)
+    loose = quoting == csv.QUOTE_NONE
+    return Table(file.name, columns, records, delimiter, encoding.name, header, loose, encoding.mixed)
+
+
+def find_delimiter(file: TableFile, encoding: Encoding) -> str:
+    """Return the delimiter under which most rows have as many cells as the first, and more than one."""
+    sample = list(_head_lines(file, encoding))
+    tabs = file.suffix in (".tsv", ".tab")
+    scores: dict[str, tuple[bool, float]] = {}
+    for delimiter in DELIMITERS:
+        try:
+            rows = list(islice(_reader(sample, delimiter), _SAMPLE_ROWS))
+        except csv.Error:
+            continue
+        widths = [len(cells) for cells in rows if cells]
+        width = statistics.mode(widths) if widths else 1
+        if width > 1:
+            bonus = 0.1 if (delimiter == "\t") == tabs else 0.0
+            scores[delimiter] = (widths[0] == width, round(widths.count(width) / len(widths) + bonus, 2))
+    if not scores:
+        return "\t" if tabs else ","
+    return max(scores, key=lambda d: scores[d])
+
+
+def _head_lines(file: TableFile, encoding: Encoding) -> Iterator[str]:
+    chars = 0
+    for line in _lines(file, encoding):
+        yield line[: _SAMPLE_CHARS - chars]
+        chars += len(line)
+        if chars >= _SAMPLE_CHARS:
+            return
+
+
+def _find_quoting(file: TableFile, encoding: Encoding, delimiter: str, most_chars: int | None) -> int:
+    """Return how quotes are read: literally, where one is never closed.
+
+    The row in which `most_chars` are reached is read to its end, for a quote may be open there.
+    """
+    reader = _reader(_lines(file, encoding), delimiter, strict=True)
+    chars = 0
+    try:
+        for cells in reader:
+            if most_chars is not None and (chars := chars + sum(map(len, cells))) > most_chars:
+                break
+    except csv.Error as error:
+        never_closed = "unexpected end of data" in str(error) or "field limit" in str(error)
+        return csv.QUOTE_NONE if never_closed else csv.QUOTE_MINIMAL
+    return csv.QUOTE_MINIMAL
+
+
+def _filled(file: TableFile, encoding: Encoding, delimiter: str, quoting: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield the numbered rows that hold anything."""
+    reader = _reader(_lines(file, encoding), delimiter, quoting=quoting)
+    try:
+        for number, cells in enumerate(reader, start=1):
+            if any(cell and not cell.isspace() for cell in cells):
+                yield number, cells
+    except csv.Error as error:
+        raise DataError(
+            f"{file.name} cannot be read as a table: a cell has more than {LONGEST / 1e6:,.0f} million characters.",
+            "Check that its lines end, and that its quotation marks are closed.",
+        ) from error
+
+
+def _reader(
+    lines: Iterable[str], delimiter: str, strict: bool = False, quoting: int = csv.QUOTE_MINIMAL
+) -> Iterator[list[str]]:
+    csv.field_size_limit(LONGEST)
+    return csv.reader(lines, delimiter=delimiter, strict=strict, quoting=quoting)  # type: ignore[arg-type]
+
+
+def _lines(file: TableFile, encoding: Encoding) -> Iterator[str]:
+    """Yield the lines of a text with their ends, without a byte-order mark and NUL characters."""
+    with io.TextIOWrapper(file.open(), encoding=encoding.name, errors=encoding.errors, newline="") as text:
+        first = True
+        for line in iter(partial(text.readline, LONGEST), ""):
+            if len(line) == LONGEST:
+                raise DataError(
+                    f"{file.name} cannot be read as a table: a line has more than {LONGEST / 1e6:,.0f} million "
+                    "characters.",
+                    "Check that it is a table, with one row per text.",
+                )
+            yield (line.removeprefix("\ufeff") if first else line).replace("\0", "")
+            first = False

@@ -1,0 +1,140 @@
+"""The bytes of a table: of a file or of an archive's member, packed by gzip or not, and what kind of table they are."""
+
+import gzip
+import io
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, cast
+
+from tl_core.data.sources.archive import Entry, read_whole
+from tl_core.data.sources.kinds import KINDS, Kind, kind_of_name
+from tl_core.errors import DataError
+from tl_core.workspace import Limits
+
+_RATIO_MATTERS = 32 * 2**20  # bytes; a small file of one repeated line is no harm, however well it packs
+_OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_DAMAGE = (OSError, EOFError, zlib.error)
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A table's name, as a person knows it, its bytes, opened as often as they are needed, and its limits."""
+
+    name: str
+    open: Callable[[], BinaryIO]
+    limits: Limits
+
+    @property
+    def suffix(self) -> str:
+        """Return the lower-case suffix, with its dot."""
+        return PurePosixPath(self.name).suffix.lower()
+
+    def head(self, size: int) -> bytes:
+        """Return the first bytes."""
+        with self.open() as stream:
+            return stream.read(size)
+
+
+def best_tables(entries: list[Entry]) -> list[Entry]:
+    """Return the tables among files; where there are several formats, those of the one that data mostly come in."""
+    named = [(entry, kind_of_name(entry.name)) for entry in entries]
+    kinds = tuple(dict.fromkeys(KINDS.values()))
+    best = min((kinds.index(kind) for _, kind in named if kind), default=None)
+    return [] if best is None else [entry for entry, kind in named if kind == kinds[best]]
+
+
+def file_table(path: Path, limits: Limits) -> TableFile:
+    """Return a table that lies on disk."""
+
+    def opened() -> BinaryIO:
+        try:
+            return path.open("rb")
+        except OSError as error:
+            raise DataError(f"{path.name} cannot be read: it cannot be opened ({error.strerror}).") from error
+
+    return _unpacked(TableFile(path.name, opened, limits))
+
+
+def entry_table(entry: Entry, limits: Limits) -> TableFile:
+    """Return a table that is a member of an archive; its bytes are read once."""
+    held: list[bytes] = []
+
+    def opened() -> BinaryIO:
+        if not held:
+            held.append(read_whole(entry))
+        return io.BytesIO(held[0])
+
+    return _unpacked(TableFile(entry.name, opened, limits))
+
+
+def kind_of(file: TableFile) -> Kind:
+    """Return what kind of table a file is: by its first bytes, where they tell, else by its name.
+
+    Raises DataError for a spreadsheet that is protected or of the older kind.
+    """
+    head = file.head(8)
+    if head == _OLD_OFFICE:
+        with file.open() as stream:
+            locked = "EncryptedPackage".encode("utf-16-le") in stream.read(64 * 2**20)
+        if locked:
+            raise DataError(f"{file.name} is protected by a password.", "Save it without a password.")
+        raise DataError(f"{file.name} is a spreadsheet of an older kind.", "Save it as .xlsx or as CSV.")
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if head.startswith(b"PK\x03\x04"):
+        return "xlsx"
+    return kind_of_name(file.name) or "delimited"
+
+
+def _unpacked(file: TableFile) -> TableFile:
+    """Return the table inside a gzip, or the file itself where it is none."""
+    if file.suffix != ".gz" and file.head(2) != b"\x1f\x8b":
+        return file
+    name = file.name[:-3] if file.suffix == ".gz" else file.name
+    if KINDS.get(PurePosixPath(name).suffix.lower()) in ("parquet", "xlsx"):
+        raise DataError(f"{file.name} is packed twice.", "Unpack it with gzip, and give the file inside.")
+    return replace(file, name=name, open=lambda: cast(BinaryIO, io.BufferedReader(_Gunzip(file), 1 << 20)))
+
+
+class _Gunzip(io.RawIOBase):
+    """The bytes inside a gzip, read up to the limits. Reading raises DataError past them, and where it is damaged."""
+
+    def __init__(self, file: TableFile) -> None:
+        self._file = file
+        self._packed = file.open()
+        self._stream = gzip.GzipFile(fileobj=self._packed, mode="rb")
+        self._done = 0
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
+        """Read the next bytes into a buffer, and return how many."""
+        try:
+            data = self._stream.read(len(buffer))
+        except _DAMAGE as error:
+            raise DataError(f"{self._file.name} is damaged.", "Make or download it again.") from error
+        self._done += len(data)
+        limits = self._file.limits
+        if self._done > limits.unpacked:
+            raise DataError(
+                f"{self._file.name} would unpack to more than {limits.unpacked / 2**30:.1f} GB.",
+                "Give a part of it, or unpack it first.",
+            )
+        if self._done > _RATIO_MATTERS and self._done > limits.ratio * max(1, self._packed.tell()):
+            raise DataError(
+                f"{self._file.name} would unpack to more than {limits.ratio:,.0f} times its size, as files made to do "
+                "harm do.",
+                "If this is really your data, unpack it first.",
+            )
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        """Close the gzip and the file below it."""
+        self._stream.close()
+        self._packed.close()
+        super().close()

@@ -1,0 +1,113 @@
+"""Parquet: row groups read as a stream of batches."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tl_core.data.sources.tables.cells import cell
+from tl_core.data.sources.tables.file import TableFile
+from tl_core.data.sources.tables.grid import Record, Table, check_width, unique_names
+from tl_core.errors import DataError
+
+_BATCH = 1000
+_WIDE = 100_000  # cells of a batch
+_PROBE = 16  # rows whose size tells how many make a batch: a long text that repeats is stored once
+_SMALL = 2**20  # bytes of a row group that needs no probe
+_BATCH_BYTES = 32 * 2**20
+_DAMAGE = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError)
+
+
+def open_parquet(file: TableFile) -> Table:
+    """Return a Parquet table. Raises DataError where it is damaged, protected or empty."""
+    with _opened(file) as parquet:
+        names = list(parquet.schema_arrow.names)
+        rows = parquet.metadata.num_rows
+        classes = _class_names(parquet.schema_arrow)
+    check_width(file.name, len(names))
+    if not names or not rows:
+        raise DataError(f"{file.name} is empty.", "Give a table with one row per text, and a column with its label.")
+    batch = max(1, min(_BATCH, _WIDE // len(names)))
+
+    def records() -> Iterator[Record]:
+        number = 0
+        with _opened(file) as parquet:
+            for columns in _batches(parquet, batch, classes, file.name):
+                for cells in zip(*columns, strict=True):
+                    number += 1
+                    yield number, list(cells)
+
+    return Table(file.name, unique_names(names), records, n_rows=rows)
+
+
+@contextmanager
+def _opened(file: TableFile) -> Iterator[pq.ParquetFile]:
+    with file.open() as stream:
+        try:
+            parquet = pq.ParquetFile(stream, pre_buffer=False, buffer_size=1 << 20)
+        except _DAMAGE as error:
+            raise _damaged(file.name) from error
+        yield parquet
+
+
+def _damaged(name: str) -> DataError:
+    return DataError(f"{name} cannot be read as Parquet: it is damaged, or protected.", "Make or download it again.")
+
+
+def _batches(parquet: pq.ParquetFile, size: int, classes: dict[str, list[str]], name: str) -> Iterator[list[list[str]]]:
+    try:
+        for group in range(parquet.num_row_groups):
+            rows = min(size, _fitting_rows(parquet, group))
+            for batch in parquet.iter_batches(batch_size=rows, row_groups=[group]):
+                fields = zip(batch, batch.schema, strict=True)
+                yield [_cells(column, classes.get(field.name)) for column, field in fields]
+    except _DAMAGE as error:
+        raise _damaged(name) from error
+
+
+def _fitting_rows(parquet: pq.ParquetFile, group: int) -> int:
+    """Return how many rows of a row group are held in memory at once, by the size of its first ones."""
+    if parquet.metadata.row_group(group).total_byte_size < _SMALL:
+        return _BATCH
+    first = next(parquet.iter_batches(batch_size=_PROBE, row_groups=[group]), None)
+    if first is None or not first.num_rows:
+        return _BATCH
+    return max(1, _BATCH_BYTES * first.num_rows // max(1, first.nbytes))
+
+
+def _cells(column: pa.Array, names: list[str] | None) -> list[str]:
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    try:
+        values = column.to_pylist()
+    except _DAMAGE:  # a date that no calendar has, a text that is no UTF-8
+        values = _one_by_one(column)
+    if names:
+        return [names[v] if isinstance(v, int) and 0 <= v < len(names) else cell(v) for v in values]
+    return [cell(value) for value in values]
+
+
+def _one_by_one(column: pa.Array) -> list[Any]:
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return column.cast(pa.large_binary()).to_pylist()
+    try:
+        return pc.cast(column, pa.string()).to_pylist()
+    except _DAMAGE:
+        return [None] * len(column)
+
+
+def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
+    """Return the names of classes that the `datasets` library writes beside a column of class numbers."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return {
+            column: [str(name) for name in feature["names"]]
+            for column, feature in features.items()
+            if feature.get("_type") == "ClassLabel" and feature.get("names")
+        }
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return {}

@@ -1,0 +1,94 @@
+"""Results where an item may have several labels: the figures that say most, and one row a label."""
+
+import pandas as pd
+import streamlit as st
+
+from tl_core.evaluation.values import Report
+from ui import words
+from ui.results import figure, interval, percent_columns
+
+AREA = (
+    "Take an item that has a label and one that has not: how often the model finds the label more likely for the "
+    "first. 50 % is guessing."
+)
+
+
+def headline(report: Report) -> None:
+    """Show the mean AUC, the share of right answers and that of items with every label right, with intervals."""
+    cells = st.columns(3)
+    if report.auc:
+        figure(cells[0], "Mean AUC", report.auc, "every label counts the same", AREA)
+    else:
+        with cells[0], st.container(border=True, height="stretch"):
+            st.metric("Mean AUC", "–", help=AREA)
+            st.caption("No label is there on some test items and absent from others, so it cannot be measured.")
+    help_ = "Each label is a yes or no for each item, and above one half is a yes: the share of right answers."
+    figure(cells[1], "Right answers", report.accuracy, "rare labels make this easy", help_)
+    if report.exact:
+        right = sum(prediction.right for prediction in report.predictions)
+        help_ = "The share of items for which every single label is right."
+        figure(cells[2], "All labels right", report.exact, words.plural(right, "item"), help_)
+    both = [("Macro-F1", report.macro_f1), ("Micro-F1", report.micro_f1)]
+    said = [f"{name} {value.value:.1%}, {interval(value)}" for name, value in both if value]
+    st.caption(" · ".join([*said, "Macro counts every label the same, micro every answer."]))
+
+
+def label_table(report: Report) -> pd.DataFrame:
+    """Return one row a label: the test items that have it, AUC, precision, recall and F1, and their intervals."""
+    rows = []
+    for score in report.per_class:
+        row: dict[str, object] = {"Label": score.name, "Test items": score.recall.n}
+        for name, estimate in (
+            *(("AUC", score.auc), ("Precision", score.precision)),
+            *(("Recall", score.recall), ("F1", score.f1)),
+        ):
+            known = estimate is not None and estimate.n > 0
+            row[name] = 100 * estimate.value if estimate and known else None
+            row[f"{name}, between"] = f"{estimate.low:.0%} – {estimate.high:.0%}" if estimate and known else "not known"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def show_labels(report: Report) -> None:
+    """Draw the table of labels."""
+    helps = {
+        "AUC": AREA,
+        "Precision": "Of the items given this label, how many have it.",
+        "Recall": "Of the items with this label, how many were given it.",
+        "F1": "Precision and recall in one number.",
+    }
+    st.dataframe(
+        label_table(report),
+        hide_index=True,
+        width="stretch",
+        column_config=percent_columns(helps),
+        key="results_labels_table",
+        alt="AUC, precision, recall and F1 of each label with intervals",
+    )
+
+
+def answers(report: Report) -> pd.DataFrame:
+    """Return one row a label: how many test items have it or not, by what the model said."""
+    truth = pd.DataFrame([[k in item.labels for k in range(len(report.classes))] for item in report.predictions])
+    said = pd.DataFrame([[k in item.said for k in range(len(report.classes))] for item in report.predictions])
+    return pd.DataFrame(
+        {
+            "Label": list(report.classes),
+            "Has it, and said": (truth & said).sum().to_list(),
+            "Has it, not said": (truth & ~said).sum().to_list(),
+            "Has it not, but said": (~truth & said).sum().to_list(),
+            "Has it not, not said": (~truth & ~said).sum().to_list(),
+        }
+    )
+
+
+def show_answers(report: Report) -> None:
+    """Draw the answers to each label as counts."""
+    st.caption("Each label is a question of its own; a probability above one half counts as said.")
+    st.dataframe(
+        answers(report),
+        hide_index=True,
+        width="stretch",
+        key="results_answers",
+        alt="For each label, how many test items have it and were given it",
+    )

@@ -1,0 +1,73 @@
+"""Results by subgroup: how good the model is for each, beside the rest."""
+
+import pandas as pd
+import streamlit as st
+
+from tl_core.evaluation.values import Report, Slices
+from ui import figures, words
+
+
+def draw(report: Report) -> None:
+    """Draw the section; nothing where the data name no subgroups."""
+    found = report.slices
+    if found is None:
+        return
+    st.header("Is it as good for everyone?", anchor=False)
+    st.markdown(_sentence(found))
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        st.dataframe(
+            table(found),
+            hide_index=True,
+            width="stretch",
+            key="results_slices",
+            alt=f"Test items and {found.metric} for each {found.column}",
+        )
+    with right:
+        st.plotly_chart(
+            figures.slices(found),
+            width="stretch",
+            key="results_slices_chart",
+            config={"displayModeBar": False},
+            alt=figures.slices_words(found),
+        )
+    note = "Lines and ranges: 95 % intervals; those against the rest are wider, because several are looked at at once."
+    if found.without:
+        note += (
+            f" {words.plural(found.without, 'test item')} without a value in {words.tell(found.column)} are left out."
+        )
+    st.caption(note)
+
+
+def _sentence(found: Slices) -> str:
+    worse = [one.name for one in found.slices if one.gap and one.gap.high < 0]
+    column = words.tell(found.column)
+    if worse:
+        return f"**Clearly worse where {column} is {words.tell(', '.join(worse))}.**"
+    if found.worst:
+        name = words.tell(found.worst)
+        return f"It does least well where {column} is **{name}**; that this is more than chance is not shown."
+    if any(one.gap for one in found.slices):
+        return f"It does equally well for every {column} that has enough test items to say."
+    return f"Too few test items for each {column} to compare them."
+
+
+def table(found: Slices) -> pd.DataFrame:
+    """Return one row a slice: its test items, score and interval, and the difference from the rest."""
+    rows = []
+    for one in found.slices:
+        score, gap = one.score, one.gap
+        rows.append(
+            {
+                found.column: one.name,
+                "Test items": one.n,
+                words.capital(found.metric): f"{score.value:.1%}" if score else "not known",
+                "between": f"{score.low:.0%} – {score.high:.0%}" if score else "",
+                "Against the rest, in points": (
+                    f"{100 * gap.value:+.1f} ({100 * gap.low:+.1f} to {100 * gap.high:+.1f})"
+                    if gap
+                    else "too few items"
+                ),
+            }
+        )
+    return pd.DataFrame(rows)
