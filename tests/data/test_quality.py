@@ -48,7 +48,7 @@ def test_copies_are_dropped_to_one_and_never_from_the_test_set(workspace):
     rows += [("two labels", 0, "train"), ("two labels", 1, "train")]
     dataset = texts_of(workspace, rows)
     found = found_in(Material(dataset))
-    assert found["duplicates"].groups == ((60, 61), (62, 63, 64), (65, 66), (67, 68), (69, 70))
+    assert found["duplicates"].groups == ((60, 61), (62, 63, 64), (65, 66), (67, 68)), "two labels: said once"
     (drop,) = found["duplicates"].proposed
     assert (drop.action, drop.rows) == ("drop", (61, 62, 64, 68))
     assert found["leak"].groups == ((62, 63, 64), (67, 68))
@@ -70,12 +70,25 @@ def test_a_decision_settles_its_finding_and_the_others_stay(workspace):
 
 
 def test_the_profile_says_the_same_of_copies(workspace):
-    dataset = texts_of(workspace, [(f"text {i}", i % 2) for i in range(40)] + [("one text", 0), ("one text", 1)])
+    dataset = texts_of(
+        workspace, [(f"text {i}", i % 2) for i in range(40)] + [("one text", 0), ("one text", 1)] + [("two", 0)] * 2
+    )
     told = {f.code: f for f in profile(dataset).findings}
     found = found_in(Material(dataset))
     assert told["label-conflict"] == found["label-conflict"].finding
     assert told["duplicates"] == found["duplicates"].finding
-    assert {"label-conflict", "duplicates"} <= {f.code for f in find_problems(dataset, [[20, 0, 0], [20, 0, 0]])}
+    assert {"label-conflict", "duplicates"} <= {f.code for f in find_problems(dataset, [[23, 0, 0], [21, 0, 0]])}
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_near_copies_that_the_split_keeps_together_leave_nothing_to_do(workspace, apart):
+    words = ["the", "cloud", "river", "stone", "letter", "garden", "winter", "engine", "paper", "music", "doctor"]
+    random = np.random.default_rng(0)
+    long = [" ".join(random.choice(words, 60)) for _ in range(40)]
+    dataset = texts_of(workspace, [(text, i % 2) for i, text in enumerate([*long, long[0].upper() + "!"])])
+    found = found_in(Material(replace(dataset, split=replace(dataset.split, keep_near=not apart))))["near-duplicates"]
+    assert bool(found.proposed) == apart
+    assert found.finding.hint.startswith("Tie them together" if apart else "Nothing has to be done")
 
 
 def test_near_copies_on_both_sides_of_a_given_split_are_told(workspace):

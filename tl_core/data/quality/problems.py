@@ -8,6 +8,7 @@ from tl_core.data.dataset import Dataset
 from tl_core.data.quality import copies
 from tl_core.data.quality.values import NAMED, Material
 from tl_core.data.quality.words import count, these
+from tl_core.data.sources.tree import LEFT_BEHIND
 from tl_core.data.split import SPLITS, time_findings
 from tl_core.types import Finding, Level
 
@@ -138,12 +139,16 @@ def _receipt_findings(dataset: Dataset) -> list[Finding]:
     left_out, changed = dataset.receipt.skipped, dataset.receipt.converted
     if skipped:
         level: Level = "warn" if left_out > dataset.receipt.taken / 20 else "info"
-        first = f" The first is {skipped[0].item}: {skipped[0].reason}."
+        named = next((line for line in skipped if line.reason != LEFT_BEHIND), skipped[0])
+        one, many = (
+            ("file", "files") if dataset.modality == "image" else ("entry of the source", "entries of the source")
+        )
+        first = f" One is {named.item}: {named.reason}."
         findings.append(
             Finding(
                 level,
                 "skipped",
-                f"{count(left_out, 'entry of the source was', 'entries of the source were')} left out.{first}",
+                f"{count(left_out, f'{one} was', f'{many} were')} left out.{first}",
                 "The receipt names each with its reason.",
                 tuple(line.item for line in skipped[:NAMED]),
             )
