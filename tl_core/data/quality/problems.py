@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tl_core.data.dataset import Dataset
-from tl_core.data.quality import copies
+from tl_core.data.quality import copies, names
 from tl_core.data.quality.values import NAMED, Material
 from tl_core.data.quality.words import count, these
 from tl_core.data.sources.tree import LEFT_BEHIND
@@ -26,7 +26,7 @@ def find_problems(dataset: Dataset, counts: Sequence[Sequence[int]]) -> list[Fin
     """
     table = np.asarray(counts, dtype=np.int64).reshape(-1, len(SPLITS))
     findings = _label_findings(dataset, table) or _size_findings(dataset, table)
-    findings += [found.finding for found in copies.find(Material(dataset))]
+    findings += [found.finding for check in (names, copies) for found in check.find(Material(dataset))]
     findings += _split_findings(table) + time_findings(dataset.items, dataset.split) + _receipt_findings(dataset)
     order = {"stop": 0, "warn": 1, "info": 2}
     return sorted(findings, key=lambda f: order[f.level])
@@ -115,7 +115,8 @@ def _split_findings(table: np.ndarray) -> list[Finding]:
             Finding(
                 "stop",
                 "no-test",
-                f"None of the {n:,} items is left to test with, so nothing could be said of how good a model is.",
+                f"{'The only item is not' if n == 1 else f'None of the {n:,} items is'} left to test with, so nothing "
+                "could be said of how good a model is.",
                 "Add more different items, four of a class at least: identical ones are kept on one side of the split.",
             )
         )
