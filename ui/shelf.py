@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from tl_core.data.dataset import Dataset
+from tl_core.data.pool import NO_LABEL
 from ui import background, rail, session
 from ui.words import plural, tell
 
@@ -42,9 +43,11 @@ def draw() -> str:
 def title(dataset: Dataset) -> str:
     """Return what a data set is: its name, its items and its classes."""
     count = dataset.receipt.taken
+    classes = plural(len(dataset.classes), "class", "classes")
+    labels = "without labels" if tuple(dataset.classes) == (NO_LABEL,) else f"in {classes}"
     return (
         f":material/{ICONS[dataset.modality]}: **{tell(dataset.name)}** :gray[· {count:,} "
-        f"{rail.noun(dataset.modality, count)} in {plural(len(dataset.classes), 'class', 'classes')}]"
+        f"{rail.noun(dataset.modality, count)} {labels}]"
     )
 
 

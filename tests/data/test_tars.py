@@ -16,6 +16,7 @@ from tests.data.files import TWO_CLASSES, picture, pictures
 from tl_core.data.inputs import read_inputs
 from tl_core.data.pool import import_pool
 from tl_core.data.sources import import_data, preview_table
+from tl_core.data.sources.kinds import plain_name
 from tl_core.errors import DataError, GraftError, ImportCancelled
 from tl_core.workspace import Limits, Workspace
 
@@ -74,6 +75,20 @@ def test_a_tar_in_any_order_is_the_same_data_set_as_the_zip(suffix, kind, make_t
     assert dataset.items["id"].tolist() == list(TWO_CLASSES)
     assert hashlib.sha256(Path(source).read_bytes()).digest() == before
     assert not list(workspace.folder("cache").iterdir())
+
+
+@pytest.mark.parametrize(
+    "name", ["cloth.tar.gz", "cloth.tgz", "cloth.zip", "cloth.csv.gz", "cloth.csv", "cloth.TAR.XZ", "cloth", "cloth/"]
+)
+def test_a_source_is_called_by_its_name_without_its_packing(tmp_path, name):
+    path = tmp_path / name
+    path.mkdir() if name.endswith("/") else path.touch()
+    assert plain_name(path) == "cloth"
+
+
+def test_a_folder_keeps_what_looks_like_a_suffix(tmp_path):
+    (tmp_path / "garden 2024.05").mkdir()
+    assert plain_name(tmp_path / "garden 2024.05") == "garden 2024.05"
 
 
 @pytest.mark.parametrize("name", ["data", "data.zip", "data.tar"])

@@ -420,6 +420,7 @@ def test_a_second_data_set_stands_beside_the_first(app: AppTest, workspace: Work
     pool = session_of(workspace).target
     assert pool not in ("", first)
     assert session_of(workspace).dataset == first
+    assert any("5 images without labels" in each.value for each in app.markdown)
     assert list(workspace.folder("uploads").rglob("*.zip")) == []
     app.button(key="beside_target_remove").click().run()
     assert session_of(workspace).target == ""

@@ -9,6 +9,7 @@ from tl_core.data.sources import SAMPLE_PREFIX, import_data, is_table, only_tabl
 from tl_core.data.sources.archive import open_tree, without_enclosing
 from tl_core.data.sources.folders import TEXT_SUFFIXES
 from tl_core.data.sources.hub import is_hub
+from tl_core.data.sources.kinds import plain_name
 from tl_core.data.sources.store import Draft, store
 from tl_core.data.sources.tables import TableFile, entry_table, file_table, open_table, take_sample
 from tl_core.data.sources.tables.columns import find_text_column
@@ -30,7 +31,7 @@ def import_pool(source: str, modality: Modality, workspace: Workspace, progress:
     if source.startswith(SAMPLE_PREFIX) or is_hub(source):
         return import_data(source, workspace, progress=progress)
     path = source_path(source)
-    draft = Draft(path.stem or path.name, path.name, modality)
+    draft = Draft(plain_name(path), path.name, modality)
     if is_table(path):
         return store(_of_table(file_table(path, workspace.limits), draft), draft, workspace, progress)
     with open_tree(path, workspace.limits, workspace.folder("cache"), progress) as tree:

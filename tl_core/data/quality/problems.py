@@ -144,7 +144,7 @@ def _receipt_findings(dataset: Dataset) -> list[Finding]:
         one, many = (
             ("file", "files") if dataset.modality == "image" else ("entry of the source", "entries of the source")
         )
-        first = f" One is {named.item}: {named.reason}."
+        first = f" {'One' if left_out > 1 else 'It'} is {named.item}: {named.reason}."
         findings.append(
             Finding(
                 level,

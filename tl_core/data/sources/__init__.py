@@ -10,7 +10,7 @@ from tl_core.data.samples import SAMPLES, Sample
 from tl_core.data.sources.archive import Entry, Tree, open_tree, strip_enclosing
 from tl_core.data.sources.folders import TEXT_SUFFIXES, class_folders, modality_of
 from tl_core.data.sources.hub import import_hub, is_hub
-from tl_core.data.sources.kinds import table_name
+from tl_core.data.sources.kinds import plain_name, table_name
 from tl_core.data.sources.listing import listing_beside, listing_of
 from tl_core.data.sources.store import Draft, store
 from tl_core.data.sources.table import TablePreview, preview_file, table_items
@@ -188,4 +188,4 @@ def _nothing(tree: Tree, source: str) -> DataError:
 
 
 def _draft(path: Path, modality: str, options: ImportOptions) -> Draft:
-    return Draft(options.name or path.stem or path.name, path.name, "image" if modality == "image" else "text")
+    return Draft(options.name or plain_name(path), path.name, "image" if modality == "image" else "text")

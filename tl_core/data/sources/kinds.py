@@ -1,6 +1,6 @@
 """What kind of table a file is, as its name says."""
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 Kind = Literal["delimited", "jsonl", "json", "parquet", "xlsx"]
@@ -23,3 +23,12 @@ def kind_of_name(name: str) -> Kind | None:
 def table_name(name: str) -> bool:
     """Return whether a file of that name is a table."""
     return kind_of_name(name) is not None
+
+
+def plain_name(path: Path) -> str:
+    """Return what a person calls a source: a folder's name; a file's without its suffix and that of its packing."""
+    if path.is_dir():
+        return path.name
+    inner = PurePosixPath(path.stem)
+    packed = inner.suffix.lower() == ".tar" or (path.suffix.lower() == ".gz" and table_name(inner.name))
+    return (inner.stem if packed else path.stem) or path.name
