@@ -69,16 +69,19 @@ def straddling(groups: list[np.ndarray], splits: np.ndarray) -> list[np.ndarray]
 
 
 def find(material: Material) -> list[Suspicion]:
-    """Return what is wrong with exact copies: conflicting labels, copies on both sides of the split, repeats."""
+    """Return what is wrong with exact copies: conflicting labels, copies on both sides of the split, repeats.
+
+    Copies with different labels are no repeats: which of them is to go is the question of their labels.
+    """
     splits = material.dataset.splits
     groups = _groups(material)
     torn = _torn(material.dataset, groups)
     equal = [group for group, one in zip(groups, torn, strict=True) if not one]
     conflicts = material.undecided([group for group, one in zip(groups, torn, strict=True) if one], "label-conflict")
-    repeats, leaks = material.undecided(groups, "duplicates"), material.undecided(straddling(groups, splits), "leak")
+    repeats, leaks = material.undecided(equal, "duplicates"), material.undecided(straddling(groups, splits), "leak")
     found = [_conflicts(material, conflicts)] if conflicts else []
     found += [_leaks(material, leaks, straddling(equal, splits))] if leaks else []
-    return found + ([_repeats(material, repeats, equal)] if repeats else [])
+    return found + ([_repeats(material, repeats)] if repeats else [])
 
 
 def duplicates(dataset: Dataset) -> Duplicates:
@@ -131,7 +134,7 @@ def _leaks(material: Material, groups: list[np.ndarray], equal: list[np.ndarray]
     return Suspicion(finding, tuple(rows.tolist()), plain(groups), proposed=proposed)
 
 
-def _repeats(material: Material, groups: list[np.ndarray], equal: list[np.ndarray]) -> Suspicion:
+def _repeats(material: Material, groups: list[np.ndarray]) -> Suspicion:
     copies = sum(len(group) - 1 for group in groups)
     finding = Finding(
         "info",
@@ -141,7 +144,7 @@ def _repeats(material: Material, groups: list[np.ndarray], equal: list[np.ndarra
         "dropping all but one of each keeps them from counting twice in training.",
         material.name([int(group[1]) for group in groups[:NAMED]]),
     )
-    drop = tuple(row for group in equal for row in spare(group, material.dataset.splits))
+    drop = tuple(row for group in groups for row in spare(group, material.dataset.splits))
     proposed = (Decision("drop", drop, code="duplicates"),) if drop else ()
     return Suspicion(finding, tuple(np.concatenate(groups).tolist()), plain(groups), proposed=proposed)
 

@@ -15,6 +15,8 @@ MAX_PATH = 4096
 ARCHIVE_SUFFIXES = frozenset(
     [".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar"]
 )
+LEFT_BEHIND = "a file that the operating system left behind, not data"
+"""The reason why junk is skipped."""
 _JUNK = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx"})
 
 
@@ -78,7 +80,7 @@ class Tree:
         self.entries.sort(key=lambda e: e.name)
         if self.junk:
             more = f" and {len(self.junk) - 1:,} more" if len(self.junk) > 1 else ""
-            self.skip(min(self.junk) + more, "a file that the operating system left behind, not data")
+            self.skip(min(self.junk) + more, LEFT_BEHIND)
         return self
 
 
