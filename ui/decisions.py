@@ -137,8 +137,8 @@ def _waiting(dataset: Dataset) -> None:
             f"{'waits' if count == 1 else 'wait'} for a second word.**"
         )
         st.caption(
-            "The test set says what a model is worth. Whoever changes it while looking at results fools himself, so "
-            "nothing of it is changed unless you say why. The reason is kept."
+            "The test set says what a model is worth. Changed while looking at results, it no longer does, so nothing "
+            "of it is changed unless you say why. The reason is kept."
         )
         rows = [row for each in waiting for row in each.rows]
         wishes = {
