@@ -78,8 +78,14 @@ def _backbone(dataset: Dataset) -> str:
 
 
 def _report(dataset: Dataset, backbone: str) -> QualityReport | None:
+    folder = session.workspace().folder("quality")
+    return _found(dataset, dataset.fingerprint + dataset.version, backbone, str(folder), folder.stat().st_mtime_ns)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _found(_dataset: Dataset, version: str, backbone: str, folder: str, changed: int) -> QualityReport | None:
     workspace = session.workspace()
-    return read_quality(workspace, dataset, backbone) or latest_quality(workspace, dataset, backbone)
+    return read_quality(workspace, _dataset, backbone) or latest_quality(workspace, _dataset, backbone)
 
 
 def _check(dataset: Dataset, backbone: str, report: QualityReport | None, found: bool) -> None:
