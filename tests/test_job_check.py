@@ -32,7 +32,7 @@ def test_without_a_model_it_says_what_needs_none(workspace, doubled):
     assert events[-1].status == "done", events[-1]
     report = read_quality(workspace, doubled)
     assert report.suspicion("duplicates").groups == ((0, 40), (1, 41), (2, 42))
-    assert {"copies", "near", "texts", "language", "sizes"} == set(report.made)
+    assert {"copies", "near", "names", "texts", "language", "sizes"} == set(report.made)
     assert read_quality(workspace, doubled, "tiny_text") is None
     assert not (workspace.root / "features").exists()
     assert load(type(report), json.loads(json.dumps(dump(report)))) == report

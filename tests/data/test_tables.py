@@ -248,3 +248,30 @@ def test_one_class_only_stops(make_table, workspace):
 def test_the_cell_limit_is_the_workspaces(make_table, tmp_path):
     workspace = Workspace(tmp_path / "w", Limits(cell=10))
     assert import_data(make_table(PLAIN), workspace).items["text"].str.len().max() <= 10
+
+
+@pytest.mark.parametrize("mark", [";", "\t", ","])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_the_line_that_tells_excel_the_delimiter_is_no_row(mark, encoding, make_table, workspace):
+    content = f"sep={mark}\r\ntext{mark}label\r\n" + "".join(f"{t.replace(',', '')}{mark}{c}\r\n" for t, c in ROWS)
+    path = make_table(content, encoding=encoding)
+    dataset = import_data(path, workspace)
+    check(dataset, [t.replace(",", "") for t in TEXTS])
+    assert (preview_table(path).delimiter, preview_table(path).columns) == (mark, ("text", "label"))
+    assert not dataset.receipt.lines
+
+
+@pytest.mark.parametrize("above", ["Survey 2024,,\n,,\n", "# made by a tool\n# in 2024\n", "Replies\n\nof 2024\n"])
+def test_a_title_above_the_header_is_no_row(above, make_table, workspace):
+    path = make_table(above + PLAIN)
+    dataset = import_data(path, workspace)
+    check(dataset)
+    assert {reason for _, reason in reasons(dataset).values()} == {"it stands above the names of the columns"}
+    assert preview_table(path).columns == ("text", "label")
+
+
+def test_a_row_of_one_cell_is_no_title_where_nothing_below_names_the_columns(make_table):
+    preview = preview_table(make_table("fine weather,good\na text of nobody,\n" + "bad weather,bad\nsun,good\n" * 3))
+    assert (preview.n_rows, preview.header, preview.rows[1]) == (8, False, ("a text of nobody", ""))
+    preview = preview_table(make_table("a text of nobody,\n" + "fine weather,good\nbad weather,bad\n" * 3))
+    assert preview.n_rows == 6

@@ -69,7 +69,10 @@ def straddling(groups: list[np.ndarray], splits: np.ndarray) -> list[np.ndarray]
 
 
 def find(material: Material) -> list[Suspicion]:
-    """Return what is wrong with exact copies: conflicting labels, copies on both sides of the split, repeats."""
+    """Return what is wrong with exact copies: conflicting labels, copies on both sides of the split, repeats.
+
+    Copies with different labels are no repeats: which of them is to go is the question of their labels.
+    """
     dataset, splits = material.dataset, material.dataset.splits
     number = np.where(material.inside, pd.factorize(dataset.items["digest"])[0], -1)
     groups = members(number)
@@ -77,17 +80,17 @@ def find(material: Material) -> list[Suspicion]:
     uniform = [len(np.unique(keys[group])) == 1 for group in groups]
     equal = [group for group, one in zip(groups, uniform, strict=True) if one]
     torn = [group for group, one in zip(groups, uniform, strict=True) if not one]
-    torn, repeats = material.undecided(torn, "label-conflict"), material.undecided(groups, "duplicates")
+    torn, repeats = material.undecided(torn, "label-conflict"), material.undecided(equal, "duplicates")
     leaks = material.undecided(straddling(groups, splits), "leak")
     found = [_conflicts(material, torn)] if torn else []
     found += [_leaks(material, leaks, straddling(equal, splits))] if leaks else []
-    return found + ([_repeats(material, repeats, equal)] if repeats else [])
+    return found + ([_repeats(material, repeats)] if repeats else [])
 
 
 def duplicates(dataset: Dataset) -> Duplicates:
     """Count exact copies."""
     found = {s.code: s for s in find(Material(dataset))}
-    groups = found["duplicates"].groups if "duplicates" in found else ()
+    groups = [group for code in ("duplicates", "label-conflict") if code in found for group in found[code].groups]
     outside = dataset.splits != "train"
     leaks = found["leak"].rows if "leak" in found else ()
     return Duplicates(
@@ -127,7 +130,7 @@ def _leaks(material: Material, groups: list[np.ndarray], equal: list[np.ndarray]
     return Suspicion(finding, tuple(rows.tolist()), plain(groups), proposed=proposed)
 
 
-def _repeats(material: Material, groups: list[np.ndarray], equal: list[np.ndarray]) -> Suspicion:
+def _repeats(material: Material, groups: list[np.ndarray]) -> Suspicion:
     copies = sum(len(group) - 1 for group in groups)
     finding = Finding(
         "info",
@@ -137,7 +140,7 @@ def _repeats(material: Material, groups: list[np.ndarray], equal: list[np.ndarra
         "dropping all but one of each keeps them from counting twice in training.",
         material.name([int(group[1]) for group in groups[:NAMED]]),
     )
-    drop = tuple(row for group in equal for row in spare(group, material.dataset.splits))
+    drop = tuple(row for group in groups for row in spare(group, material.dataset.splits))
     proposed = (Decision("drop", drop, code="duplicates"),) if drop else ()
     return Suspicion(finding, tuple(np.concatenate(groups).tolist()), plain(groups), proposed=proposed)
 

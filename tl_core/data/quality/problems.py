@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from tl_core.data.dataset import Dataset
-from tl_core.data.quality import copies
+from tl_core.data.quality import copies, names
 from tl_core.data.quality.values import NAMED, Material
 from tl_core.data.quality.words import count, these
+from tl_core.data.sources.tree import LEFT_BEHIND
 from tl_core.data.split import SPLITS, time_findings
 from tl_core.types import Finding, Level
 
@@ -25,7 +26,7 @@ def find_problems(dataset: Dataset, counts: Sequence[Sequence[int]]) -> list[Fin
     """
     table = np.asarray(counts, dtype=np.int64).reshape(-1, len(SPLITS))
     findings = _label_findings(dataset, table) or _size_findings(dataset, table)
-    findings += [found.finding for found in copies.find(Material(dataset))]
+    findings += [found.finding for check in (names, copies) for found in check.find(Material(dataset))]
     findings += _split_findings(table) + time_findings(dataset.items, dataset.split) + _receipt_findings(dataset)
     order = {"stop": 0, "warn": 1, "info": 2}
     return sorted(findings, key=lambda f: order[f.level])
@@ -114,7 +115,8 @@ def _split_findings(table: np.ndarray) -> list[Finding]:
             Finding(
                 "stop",
                 "no-test",
-                f"None of the {n:,} items is left to test with, so nothing could be said of how good a model is.",
+                f"{'The only item is not' if n == 1 else f'None of the {n:,} items is'} left to test with, so nothing "
+                "could be said of how good a model is.",
                 "Add more different items, four of a class at least: identical ones are kept on one side of the split.",
             )
         )
@@ -138,12 +140,16 @@ def _receipt_findings(dataset: Dataset) -> list[Finding]:
     left_out, changed = dataset.receipt.skipped, dataset.receipt.converted
     if skipped:
         level: Level = "warn" if left_out > dataset.receipt.taken / 20 else "info"
-        first = f" The first is {skipped[0].item}: {skipped[0].reason}."
+        named = next((line for line in skipped if line.reason != LEFT_BEHIND), skipped[0])
+        one, many = (
+            ("file", "files") if dataset.modality == "image" else ("entry of the source", "entries of the source")
+        )
+        first = f" One is {named.item}: {named.reason}."
         findings.append(
             Finding(
                 level,
                 "skipped",
-                f"{count(left_out, 'entry of the source was', 'entries of the source were')} left out.{first}",
+                f"{count(left_out, f'{one} was', f'{many} were')} left out.{first}",
                 "The receipt names each with its reason.",
                 tuple(line.item for line in skipped[:NAMED]),
             )

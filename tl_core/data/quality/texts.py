@@ -36,7 +36,7 @@ def find(material: Material) -> list[Suspicion]:
     wordless = np.array([row for row in rows.tolist() if not _words(texts.iat[row])], dtype=np.int64)
     waiting = wordless[material.open("no-words")[wordless]]
     found = [_wordless(material, waiting)] if len(waiting) else []
-    return found + _boilerplate(material, np.setdiff1d(rows, wordless)) + _lengths(material)
+    return found + _boilerplate(material, np.setdiff1d(rows, wordless)) + _lengths(material, wordless)
 
 
 def _words(text: str) -> bool:
@@ -163,14 +163,15 @@ def _nothing_else(material: Material, rows: np.ndarray) -> Suspicion:
     return Suspicion(finding, tuple(rows.tolist()), proposed=proposed)
 
 
-def _lengths(material: Material) -> list[Suspicion]:
-    inside = material.inside
+def _lengths(material: Material, wordless: np.ndarray) -> list[Suspicion]:
+    inside = material.inside.copy()
+    inside[wordless] = False
     length = material.dataset.items["text"].str.len().to_numpy(dtype=np.float64)
     if not inside.any():
         return []
     z, typical = robust_z(np.log(length + 1), inside, 0.2), float(np.median(length[inside]))
-    short = np.flatnonzero(material.open("very-short") & (z < -_ODD) & (length * _TIMES < typical))
-    long = np.flatnonzero(material.open("very-long") & (z > _ODD) & (length > _TIMES * typical))
+    short = np.flatnonzero(inside & material.open("very-short") & (z < -_ODD) & (length * _TIMES < typical))
+    long = np.flatnonzero(inside & material.open("very-long") & (z > _ODD) & (length > _TIMES * typical))
     found = []
     for code, rows, word, hint in (
         ("very-short", short, "shorter", "Look whether they say enough to tell the class; drop those that do not."),

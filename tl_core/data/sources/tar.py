@@ -136,6 +136,8 @@ class _Listing:
                 if count > most:
                     hint = "If this is really your data, unpack it and give the folder itself."
                     raise DataError(f"{self._name} holds more than {most:,} files, the most that are read.", hint)
+                if info.issparse():
+                    stream.spend(info.size)  # a header alone can ask for any number of zeros
                 self._take(archive, info, packed)
 
     def _take(self, archive: tarfile.TarFile, info: tarfile.TarInfo, packed: bool) -> None:
@@ -198,7 +200,15 @@ class _Stream:
     def read(self, size: int) -> bytes:
         """Return the next bytes, at most `size` >= 1 MB; none at the end. Raises DataError where they are too many."""
         data = next(self._chunks, b"")
-        self.count += len(data)
+        self.spend(len(data))
+        if time.monotonic() - self._told > 0.1:
+            self._told = time.monotonic()
+            self._progress("Unpacking, in MB", self.count // _CHUNK, 0)
+        return data
+
+    def spend(self, size: int) -> None:
+        """Count bytes that the archive unpacks to. Raises DataError where they are too many."""
+        self.count += size
         hint = "If this is really your data, unpack it and give the folder itself."
         if self.count > self._limits.unpacked:
             most = f"{self._limits.unpacked / 2**30:.1f}"
@@ -208,10 +218,6 @@ class _Stream:
             raise DataError(
                 f"{self._path.name} unpacks to more than {ratio} times its size, as archives made to do harm do.", hint
             )
-        if time.monotonic() - self._told > 0.1:
-            self._told = time.monotonic()
-            self._progress("Unpacking, in MB", self.count // _CHUNK, 0)
-        return data
 
 
 def _plain(file: IO[bytes]) -> Iterator[bytes]:

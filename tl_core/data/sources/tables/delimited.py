@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import statistics
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -15,6 +16,7 @@ from tl_core.data.sources.tables.header import with_header
 from tl_core.errors import DataError
 
 DELIMITERS = ("\t", ";", "|", ",")  # the likelier a mark is part of a text, the later
+_EXCEL = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # a first line by which Excel is told the delimiter
 _SAMPLE_ROWS = 200
 _SAMPLE_CHARS = 500_000
 LONGEST = 128 * 2**20
@@ -44,8 +46,10 @@ def open_delimited(file: TableFile, options: ImportOptions, most_chars: int | No
 
 
 def find_delimiter(file: TableFile, encoding: Encoding) -> str:
-    """Return the delimiter under which most rows have as many cells as the first, and more than one."""
+    """Return the delimiter that the first line tells Excel, else under which most rows have the first one's width."""
     sample = list(_head_lines(file, encoding))
+    if sample and (told := _EXCEL.fullmatch(sample[0])):
+        return told[1]
     tabs = file.suffix in (".tsv", ".tab")
     scores: dict[str, tuple[bool, float]] = {}
     for delimiter in DELIMITERS:
@@ -94,6 +98,8 @@ def _filled(file: TableFile, encoding: Encoding, delimiter: str, quoting: int) -
     reader = _reader(_lines(file, encoding), delimiter, quoting=quoting)
     try:
         for number, cells in enumerate(reader, start=1):
+            if number == 1 and _EXCEL.fullmatch(delimiter.join(cells)):
+                continue
             if any(cell and not cell.isspace() for cell in cells):
                 yield number, cells
     except csv.Error as error:

@@ -8,6 +8,7 @@ from tl_core.data.sources.tables.grid import Record, check_width, is_number, uni
 from tl_core.errors import DataError
 
 _SAMPLE_ROWS = 200
+_MOST_TITLES = 20
 _HEADER_CELL = 80  # characters; a longer cell in the first row is data
 _WORDS = (
     "id idx index nr text texts sentence review comment message content body document title subject "
@@ -25,10 +26,13 @@ def with_header(
 ) -> tuple[tuple[str, ...], Callable[[], Iterator[Record]], bool]:
     """Return the names of the columns, the records below them, and whether the first row names them.
 
-    `rows` gives numbered rows that are not blank, `header` what a person says of the first one. With `wide`, cells
-    beyond the header make columns of their own. Raises DataError where there is no row.
+    `rows` gives numbered rows that are not blank, `header` what a person says of the first one. A title above the
+    names of the columns is left out. With `wide`, cells beyond the header make columns of their own.
+    Raises DataError where there is no row.
     """
     first = [cells for _, cells in islice(rows(), _SAMPLE_ROWS + 1)]
+    titles = _titles(first) if header is not False else 0
+    first = first[titles:]
     if not first:
         raise DataError(f"{name} is empty.", "Give a table with one row per text, and a column with its label.")
     named = _has_header(first) if header is None else header
@@ -42,13 +46,25 @@ def with_header(
         raise DataError(f"{name} holds a header and no rows.", "Add one row per text.")
 
     def records() -> Iterator[Record]:
-        for number, cells in islice(rows(), int(named), None):
+        for number, _ in islice(rows(), titles):
+            yield number, "it stands above the names of the columns"
+        for number, cells in islice(rows(), titles + named, None):
             if len(cells) > width:
                 yield number, f"it has {len(cells)} cells, more than there are columns"
             else:
                 yield number, cells + [""] * (width - len(cells))
 
     return columns, records, named
+
+
+def _titles(records: list[list[str]]) -> int:
+    """Return how many rows of one cell each stand above a row that surely names the columns."""
+    for place, cells in enumerate(records[: _MOST_TITLES + 1]):
+        filled = [cell.strip() for cell in cells if cell.strip()]
+        if len(filled) > 1:
+            sure = any(cell.lower() in _HEADER_WORDS for cell in filled) and _has_header(records[place:])
+            return place if sure else 0
+    return 0
 
 
 def _has_header(records: list[list[str]]) -> bool:
