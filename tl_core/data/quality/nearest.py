@@ -13,6 +13,7 @@ _CELLS = 4  # how many cells of the nearest are searched
 _WIDTH = 256  # directions on which the features of very many items are projected
 _SAMPLE = 10_000  # items that the mean and the cells are found on
 _CHUNK = 1024
+_MOST_PAIRS = 2**25  # whose distances are held at a time
 
 
 def points(features_ND: np.ndarray, inside: np.ndarray) -> np.ndarray:
@@ -70,8 +71,9 @@ class Search:
         if not self._k:
             return
         for rows, among in self._parts():
-            for start in range(0, len(rows), _CHUNK):
-                part = rows[start : start + _CHUNK]
+            size = max(1, min(_CHUNK, _MOST_PAIRS // len(among)))
+            for start in range(0, len(rows), size):
+                part = rows[start : start + size]
                 self._compare(part, among)
                 done += len(part)
                 yield done, total
@@ -96,7 +98,7 @@ class Search:
             [made.predict(self._points[start : start + 8192]) for start in range(0, len(every), 8192)]
         )
         centres = made.cluster_centers_
-        apart = ((centres[:, None] - centres[None]) ** 2).sum(axis=2)
+        apart = distances(centres, centres)
         inside = [np.flatnonzero(cell == number) for number in range(cells)]
         for number in range(cells):
             if len(inside[number]):
