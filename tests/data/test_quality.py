@@ -91,6 +91,7 @@ def test_near_copies_that_the_split_keeps_together_leave_nothing_to_do(workspace
     dataset = texts_of(workspace, [(text, i % 2) for i, text in enumerate([*long, long[0].upper() + "!"])])
     found = found_in(Material(replace(dataset, split=replace(dataset.split, keep_near=not apart))))["near-duplicates"]
     assert bool(found.proposed) == apart
+    assert found.finding.message.startswith("1 group of texts is nearly the same text (2 in all)")
     assert found.finding.hint.startswith("Tie them together" if apart else "Nothing has to be done")
 
 

@@ -64,11 +64,21 @@ def test_results_say_mean_auc_and_have_a_row_a_label_and_a_row_a_subgroup(app, w
     assert "Accuracy" not in metrics
     words = said(app)
     assert "Mean AUC for every number of labels" in words
+    assert app.segmented_control(key="results_way").options == ["The same number of labels", "The same mean AUC"]
     assert "Is it as good for everyone?" in [header.value for header in app.header]
     assert report.slices.worst in words
     shown = [frame.value for frame in app.dataframe]
     assert any("length" in frame and set(frame["length"]) == {"short", "long"} for frame in shown)
     assert any("AUC" in frame and frame["Label"].tolist() == list(data.classes) for frame in shown)
+
+
+def test_the_list_of_runs_does_not_call_the_mean_auc_an_accuracy(app, store, data):
+    report = read_report(store.folder(finished(store, data)))
+    app.run()
+    app.switch_page("../pages/7_runs.py").run()
+    assert not app.exception
+    assert f"**{report.auc.value:.1%}** mean AUC" in said(app)
+    assert "accuracy" not in said(app)
 
 
 def test_a_label_that_nobody_has_is_not_known(data):
