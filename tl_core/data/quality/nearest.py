@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tl_core.data.quality.values import Nearest
+from tl_core.data.sampling import sample_rows
 
 EXACT = 20_000
 """Distinct items up to which each is compared with every other; above, with those of the nearest cells only."""
@@ -23,7 +24,7 @@ def points(features_ND: np.ndarray, inside: np.ndarray) -> np.ndarray:
     few percent (Johnson and Lindenstrauss 1984) and memory small. Mean and unit are of the items where `inside` holds.
     """
     rows = np.flatnonzero(inside)
-    sample = features_ND[np.sort(np.random.default_rng(0).permutation(rows)[:_SAMPLE])]
+    sample = features_ND[rows[sample_rows(len(rows), _SAMPLE)]]
     mean = sample.mean(axis=0)
     unit = float(np.sqrt(np.square(sample - mean, dtype=np.float64).sum(axis=1).mean())) or 1.0
     width, basis = features_ND.shape[1], None
@@ -92,8 +93,9 @@ class Search:
         from sklearn.cluster import MiniBatchKMeans
 
         cells = int(np.sqrt(len(every)))
-        sample = np.random.default_rng(0).permutation(every)[:_SAMPLE]
-        made = MiniBatchKMeans(cells, random_state=0, n_init=1, batch_size=4096).fit(self._points[np.sort(sample)])
+        made = MiniBatchKMeans(cells, random_state=0, n_init=1, batch_size=4096).fit(
+            self._points[sample_rows(len(every), _SAMPLE)]
+        )
         cell = np.concatenate(
             [made.predict(self._points[start : start + 8192]) for start in range(0, len(every), 8192)]
         )
