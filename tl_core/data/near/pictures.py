@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tl_core.data.groups import spanning
 from tl_core.data.images import open_image
 from tl_core.data.looks import look
-from tl_core.data.near.groups import spanning
 from tl_core.data.options import Progress, silent
 from tl_core.errors import DataError
 

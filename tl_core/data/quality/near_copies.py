@@ -37,7 +37,8 @@ def _near(material: Material, groups: list[np.ndarray]) -> Suspicion:
     finding = Finding(
         "warn" if torn else "info",
         "near-duplicates",
-        f"{count(len(groups), 'group', 'groups')} of {many} are nearly the same {one} ({len(rows):,} in all), such as "
+        f"{count(len(groups), f'group of {many} is', f'groups of {many} are')} nearly the same {one} "
+        f"({len(rows):,} in all), such as "
         f"{_versions(material)}.{also} Most such groups are right.",
         "Nothing has to be done: the split keeps each group on one side. Leave out what you do not want to count twice."
         if kept
