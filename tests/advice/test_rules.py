@@ -66,6 +66,7 @@ def test_an_item_of_several_labels_counts_for_each_of_them(tiny_several):
     sizes = Sizes.of(found)
     assert sizes.total == len(rows)
     assert sizes.per_class == tiny_several.targets[rows].sum() / 3 > sizes.total / 3
+    assert setting_for(found, TEXT).per_class == sizes.per_class
     single = profile_of(80, 4)
     assert Sizes.of(single).per_class == Sizes.of(single).total / 4 == 80
 

@@ -164,6 +164,7 @@ def setting_for(
         device="cuda" if speed and speed.device.startswith("cuda") else "cpu",
         parameters=spec.parameters,
         several=profile.several is not None,
+        labels=sizes.labels,
     )
 
 
