@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
 from tests.tiny import write_dataset
+from tl_core.data.dataset import FIRST_LINES
 from tl_core.data.decisions import Decision
 from tl_core.data.looks import LOOKS, looks_of
 from tl_core.data.options import RawItem, silent
@@ -66,6 +67,7 @@ def test_a_decision_settles_its_finding_and_the_others_stay(workspace):
     dataset = texts_of(workspace, rows)
     kept = replace(dataset, decisions=(Decision("keep", (60, 61), code="duplicates"),))
     assert found_in(Material(kept))["duplicates"].groups == ((62, 63),)
+    assert duplicates(kept) == duplicates(dataset), "the copies are there, whatever is said of them"
     (drop,) = found_in(Material(dataset))["duplicates"].proposed
     assert "duplicates" not in found_in(Material(replace(dataset, decisions=(drop,))))
 
@@ -91,6 +93,17 @@ def test_near_copies_that_the_split_keeps_together_leave_nothing_to_do(workspace
     assert bool(found.proposed) == apart
     assert found.finding.message.startswith("1 group of texts is nearly the same text (2 in all)")
     assert found.finding.hint.startswith("Tie them together" if apart else "Nothing has to be done")
+
+
+def test_what_was_left_out_is_told_also_after_a_thousand_items_that_were_changed(workspace):
+    workspace = replace(workspace, limits=replace(workspace.limits, cell=10))
+    items = [RawItem(f"row {i}", "ab"[i % 2], text=f"text number {i}") for i in range(FIRST_LINES + 1)]
+    items += [RawItem(f"empty {i}", "a") for i in range(100)]
+    dataset = store(items, Draft("texts", "texts.csv", "text"), workspace, silent)
+    found = {f.code: f for f in find_problems(dataset, [[500, 0, 0], [501, 0, 0]])}
+    assert "1,001 items were changed" in found["converted"].message
+    assert found["skipped"].level == "warn"
+    assert found["skipped"].message == "100 entries of the source were left out. One is empty 0: the text is empty."
 
 
 def test_near_copies_on_both_sides_of_a_given_split_are_told(workspace):

@@ -12,9 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pydantic
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
+from tl_core.data.groups import components
 from tl_core.types import Finding
 
 SPLITS = ("train", "validation", "test")
@@ -152,9 +151,8 @@ def unite(*ties: np.ndarray) -> np.ndarray:
         rows.append(tied)
         nodes.append(offset + tie[tied].astype(np.int64))
         offset += int(tie.max(initial=-1)) + 1
-    ends = (np.concatenate(rows), np.concatenate(nodes))
-    graph = coo_matrix((np.ones(len(ends[0]), dtype=np.int8), ends), shape=(offset, offset))
-    return np.unique(connected_components(graph, directed=False)[1][:n], return_inverse=True)[1]
+    edges = np.stack([np.concatenate(rows), np.concatenate(nodes)], axis=1)
+    return np.unique(components(offset, edges)[:n], return_inverse=True)[1]
 
 
 @dataclass(frozen=True)

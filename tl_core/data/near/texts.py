@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from tl_core.data.near.groups import components, spanning
+from tl_core.data.groups import components, spanning
 from tl_core.data.options import Progress, silent
 
 RUN = 5
