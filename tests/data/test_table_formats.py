@@ -212,6 +212,20 @@ def test_the_first_sheet_that_is_not_empty_or_the_one_that_is_named(make_table, 
         preview_table(path, ImportOptions(sheet="Other"))
 
 
+def test_a_sheet_of_notes_before_the_table_is_passed_over(make_table):
+    book = openpyxl.Workbook()
+    book.active.title = "Read me"
+    for line in (["About these letters"], ["Made in spring"], ["Ask", "Ann"], []):
+        book.active.append(line)
+    letters = book.create_sheet("Letters")
+    for row in (("text", "label"), *((f"letter number {i}", "ab"[i % 2]) for i in range(9))):
+        letters.append(row)
+    buffer = io.BytesIO()
+    book.save(buffer)
+    found = preview_table(make_table(buffer.getvalue(), "x.xlsx"))
+    assert (found.sheet, found.text_column, found.label_column) == ("Letters", "text", "label")
+
+
 def test_cells_of_a_sheet_that_are_no_texts(make_table, workspace):
     rows = [("some words here", 1.0, datetime.date(2024, 5, 1), None), ("more words", 2, True, 0.25)]
     dataset = import_data(make_table(as_xlsx(rows), "x.xlsx"), workspace, ImportOptions(label_column="label"))

@@ -11,6 +11,7 @@ from tl_core.data.decisions import Decision
 from tl_core.data.quality.spread import robust_z
 from tl_core.data.quality.values import CHECKS, Check, Material, Suspicion
 from tl_core.data.quality.words import clip, count
+from tl_core.data.sampling import sample_rows
 from tl_core.types import Finding
 
 REPEATED = 5
@@ -93,7 +94,7 @@ def _count(texts: Iterable[tuple[int, str]]) -> _Counted:
 def _boilerplate(material: Material, rows: np.ndarray) -> list[Suspicion]:
     items = material.dataset.items
     distinct = rows[~items["digest"].iloc[rows].duplicated().to_numpy()]
-    looked = np.sort(np.random.default_rng(0).permutation(distinct)[:_ROWS])
+    looked = distinct[sample_rows(len(distinct), _ROWS)]
     counted = _count(zip(looked.tolist(), items["text"].iloc[looked], strict=True))
     values, index, times = np.unique(counted.hashes, return_inverse=True, return_counts=True)
     common = times >= max(REPEATED, SHARE * len(looked))
