@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from tl_core.advice.linear import solve, spread
+from tl_core.advice.linear import TOLERANCE, answered, solve, spread
 from tl_core.data.sampling import sample_rows
 
 LEARN = 10_000
@@ -42,24 +42,13 @@ class HeldOut:
             return
         train = self._features[learned]
         mean, scale = train.mean(axis=0), spread(train.var(axis=0, dtype=np.float64)).astype(np.float32)
-        heads = self._solve((train - mean) / scale, self._targets[learned], l2)
-        for start in range(0, len(told), _CHUNK):
-            rows = told[start : start + _CHUNK]
-            self.found[rows] = self._say((self._features[rows] - mean) / scale, heads)
-
-    def _solve(self, x_ND: np.ndarray, targets_NC: np.ndarray, l2: float) -> list[np.ndarray]:
-        """Return one head over all classes; where items may have several labels, one a class."""
-        wanted = [np.stack([1 - one, one], axis=1) for one in targets_NC.T] if self._several else [targets_NC]
-        width = x_ND.shape[1] + 1
-        return [solve(x_ND, t.astype(np.float32), l2, np.zeros((width, t.shape[1])), 3e-4) for t in wanted]
-
-    def _say(self, x_ND: np.ndarray, heads: list[np.ndarray]) -> np.ndarray:
-        said = []
-        for weights in heads:
-            logits = x_ND @ weights[:-1] + weights[-1]
-            exp = np.exp(logits - logits.max(axis=1, keepdims=True))
-            said.append(exp / exp.sum(axis=1, keepdims=True))
-        return np.stack([one[:, 1] for one in said], axis=1) if self._several else said[0]
+        targets, width = self._targets[learned].astype(np.float32), train.shape[1] + 1
+        start = np.zeros((width, targets.shape[1]))
+        weights = solve((train - mean) / scale, targets, l2, start, TOLERANCE, self._several)
+        for first in range(0, len(told), _CHUNK):
+            rows = told[first : first + _CHUNK]
+            logits = (self._features[rows] - mean) / scale @ weights[:-1] + weights[-1]
+            self.found[rows] = answered(logits, self._targets[rows], self._several)[1]
 
 
 def tempered(said_NC: np.ndarray, targets_NC: np.ndarray, rows_N: np.ndarray, several: bool) -> np.ndarray:

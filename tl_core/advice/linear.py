@@ -13,6 +13,8 @@ L2_GRID = tuple(float(f"{10 ** (0.5 - 0.75 * step):.3g}") for step in range(8))
 """From 3.16 down to 0.0000178, strongest first."""
 
 MAX_ITERATIONS = 100
+TOLERANCE = 3e-4
+"""Largest entry of the gradient at which a head counts as solved."""
 
 
 def spread(variance_D: np.ndarray) -> np.ndarray:
@@ -143,7 +145,7 @@ class _Fold:
 
     def advance(self, l2: float) -> tuple[np.ndarray, np.ndarray]:
         """Solve for the next strength; return the cross-entropy of each held item, and its chances `[N, C]`."""
-        self.weights = solve(self.train, self.onehot, l2, self.weights, 3e-4, self._several)
+        self.weights = solve(self.train, self.onehot, l2, self.weights, TOLERANCE, self._several)
         logits = self.test @ self.weights[:-1] + self.weights[-1]
         return answered(logits, self.truth, self._several)
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from tl_core.advice.evidence import sample
-from tl_core.advice.linear import solve, standardise
+from tl_core.advice.linear import TOLERANCE, solve, standardise
 from tl_core.data.dataset import Dataset
 from tl_core.data.near import near_groups
 from tl_core.data.split import SplitSpec, assign, together
@@ -88,7 +88,7 @@ def head_accuracy(x_ND: np.ndarray, y_N: np.ndarray, held_N: np.ndarray, l2: flo
         basis = np.linalg.svd(train, full_matrices=False)[2].T
         train, test = train @ basis, test @ basis
     onehot = np.eye(int(y_N.max()) + 1, dtype=np.float32)[y_N[~held_N]]
-    weights = solve(train, onehot, l2, np.zeros((train.shape[1] + 1, onehot.shape[1])), tolerance=3e-4)
+    weights = solve(train, onehot, l2, np.zeros((train.shape[1] + 1, onehot.shape[1])), tolerance=TOLERANCE)
     return float(((test @ weights[:-1] + weights[-1]).argmax(axis=1) == y_N[held_N]).mean())
 
 
