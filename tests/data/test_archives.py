@@ -464,3 +464,10 @@ def test_two_names_that_read_alike_do_not_become_one_item_twice(make_folder, wor
     dataset = import_data(source, workspace)
     assert dataset.items["id"].tolist().count("cats/\u00e9.png") == 1
     assert reasons(dataset) == {"cats/\u00e9.png": "a second file of the same name"}
+
+
+@pytest.mark.parametrize("name", ["data.zip", "data.csv", "data"])
+def test_a_pipe_is_one_sentence_and_no_wait(name, tmp_path, workspace):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(DataError, match="neither a file nor a folder"):
+        import_data(str(tmp_path / name), workspace)
