@@ -212,6 +212,20 @@ def test_the_first_sheet_that_is_not_empty_or_the_one_that_is_named(make_table, 
         preview_table(path, ImportOptions(sheet="Other"))
 
 
+def test_a_sheet_of_notes_is_passed_over(make_table, workspace):
+    book = openpyxl.Workbook()
+    book.active.append(["The data are on the next sheet."])
+    book.active.append(["Made in 2024."])
+    sheet = book.create_sheet("Data")
+    for row in (("text", "label"), *[(f"some words, number {i}", "ab"[i % 2]) for i in range(6)]):
+        sheet.append(row)
+    buffer = io.BytesIO()
+    book.save(buffer)
+    path = make_table(buffer.getvalue(), "x.xlsx")
+    assert preview_table(path).sheet == "Data"
+    assert len(import_data(path, workspace).items) == 6
+
+
 def test_cells_of_a_sheet_that_are_no_texts(make_table, workspace):
     rows = [("some words here", 1.0, datetime.date(2024, 5, 1), None), ("more words", 2, True, 0.25)]
     dataset = import_data(make_table(as_xlsx(rows), "x.xlsx"), workspace, ImportOptions(label_column="label"))

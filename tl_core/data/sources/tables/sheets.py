@@ -22,7 +22,7 @@ _RATIO_MATTERS = 32 * 2**20
 
 
 def open_sheet(file: TableFile, options: ImportOptions) -> Table:
-    """Return a sheet of a workbook: the one that is named, else the first that is not empty.
+    """Return a sheet of a workbook: the one that is named, else the first that looks like a table or is not empty.
 
     Raises DataError where the workbook is damaged, protected or made to do harm, and where there is no such sheet.
     """
@@ -31,7 +31,7 @@ def open_sheet(file: TableFile, options: ImportOptions) -> Table:
         sheets = tuple(sheet.title for sheet in book.worksheets)
         if options.sheet and options.sheet not in sheets:
             raise DataError(f"There is no sheet named {options.sheet!r}.", f"There are: {', '.join(sheets[:20])}.")
-        chosen = options.sheet or next((s for s in sheets if not _is_blank(book[s], file.name)), "")
+        chosen = options.sheet or _best_sheet(book, sheets, file.name)
     if not chosen:
         raise DataError(f"{file.name} is empty.", "Give a table with one row per text, and a column with its label.")
 
@@ -108,7 +108,25 @@ def _rows(sheet: Any, name: str) -> Iterator[tuple[Any, ...]]:
             return
 
 
-def _is_blank(sheet: Any, name: str) -> bool:
-    return not any(
-        value is not None and str(value).strip() for row in islice(_rows(sheet, name), _BLANK_ROWS) for value in row
-    )
+def _best_sheet(book: Any, sheets: tuple[str, ...], name: str) -> str:
+    """Return the first sheet that looks like a table, else the first that is not empty, else ""."""
+    first = ""
+    for sheet in sheets:
+        fill = _fill(book[sheet], name)
+        if fill == 2:
+            return sheet
+        first = first or (sheet if fill else "")
+    return first
+
+
+def _fill(sheet: Any, name: str) -> int:
+    """Return 2 where a sheet has two rows of two or more cells, as a table has, 0 where it is empty, else 1."""
+    rows = 0
+    any_cell = False
+    for row in islice(_rows(sheet, name), _BLANK_ROWS):
+        filled = sum(value is not None and bool(str(value).strip()) for value in row)
+        any_cell = any_cell or filled > 0
+        rows += filled > 1
+        if rows == 2:
+            return 2
+    return int(any_cell)
