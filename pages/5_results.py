@@ -1,7 +1,5 @@
 """Results: how good the model is, where it errs, and what transfer was worth."""
 
-from dataclasses import replace
-
 import streamlit as st
 
 from tl_core.evaluation.report import errors
@@ -81,7 +79,7 @@ def draw(run: RunState, report: Report) -> None:
     st.caption(f"{running.title(run)} · {running.strategy_title(report.plan.strategy)}")
     (results_several if report.multilabel else results).headline(report)
     if dataset := session.open_dataset(report.fingerprint):
-        results.looks_caption(replace(dataset, split=run.task.split))
+        results.looks_caption(dataset, run.task.split)
     words.findings(report.findings)
     st.header("What transfer was worth", anchor=False)
     results_compare.draw(run, report)

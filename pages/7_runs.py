@@ -40,12 +40,11 @@ def confirm_delete(state: RunState) -> None:
         st.rerun()
 
 
-def accuracy(state: RunState) -> tuple[str, str]:
-    """Return a run's accuracy and its interval in words."""
+def score(state: RunState) -> tuple[str, str]:
+    """Return a run's accuracy or mean AUC, and its interval, in words."""
     report = read_report(state) if state.kind == "train" else None
-    if report and (score := report.score):
-        what = "mean AUC, " if report.multilabel else ""
-        return f"{score.value:.1%}", f"{what}{interval(score)}, n = {score.n:,}"
+    if report and (found := report.score):
+        return f"**{found.value:.1%}** {report.metric}", f"{interval(found)}, n = {found.n:,}"
     return "", ""
 
 
@@ -66,9 +65,9 @@ def card(state: RunState) -> None:
             if state.status in ("failed", "interrupted"):
                 st.markdown(f":red[{words.tell(state.reason)}]")
         with number:
-            value, span = accuracy(state)
+            value, span = score(state)
             if value:
-                st.markdown(f"**{value}** accuracy")
+                st.markdown(value)
                 st.caption(span)
         with actions, st.container(horizontal=True, horizontal_alignment="right"):
             act(state)

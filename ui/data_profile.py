@@ -113,7 +113,7 @@ def together(found: Profile) -> None:
             z=cells,
             x=list(range(len(names))),
             y=list(range(len(names))),
-            colorscale=[[0, "rgba(0,0,0,0)"], [1, theme.shade(theme.BRAND)]],
+            colorscale=[[0, theme.shade(theme.BACKGROUND)], [1, theme.shade(theme.BRAND)]],
             showscale=False,
             text=[["" if i == j else f"{n:,}" for j, n in enumerate(row)] for i, row in enumerate(shown.together)],
             texttemplate="%{text}",

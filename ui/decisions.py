@@ -78,8 +78,14 @@ def _backbone(dataset: Dataset) -> str:
 
 
 def _report(dataset: Dataset, backbone: str) -> QualityReport | None:
+    folder = session.workspace().folder("quality")
+    return _found(dataset, dataset.fingerprint + dataset.version, backbone, str(folder), folder.stat().st_mtime_ns)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _found(_dataset: Dataset, version: str, backbone: str, folder: str, changed: int) -> QualityReport | None:
     workspace = session.workspace()
-    return read_quality(workspace, dataset, backbone) or latest_quality(workspace, dataset, backbone)
+    return read_quality(workspace, _dataset, backbone) or latest_quality(workspace, _dataset, backbone)
 
 
 def _check(dataset: Dataset, backbone: str, report: QualityReport | None, found: bool) -> None:
@@ -137,8 +143,8 @@ def _waiting(dataset: Dataset) -> None:
             f"{'waits' if count == 1 else 'wait'} for a second word.**"
         )
         st.caption(
-            "The test set says what a model is worth. Whoever changes it while looking at results fools himself, so "
-            "nothing of it is changed unless you say why. The reason is kept."
+            "The test set says what a model is worth. Changed while looking at results, it no longer does, so nothing "
+            "of it is changed unless you say why. The reason is kept."
         )
         rows = [row for each in waiting for row in each.rows]
         wishes = {

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from tl_core.evaluation.values import Curve, CurveArm, LayerSweep, Report, Slices
 from tl_core.training.rates import RateCurve
-from ui.theme import BRAND, GRID, INK, MUTED, SERIES, TRAINABLE, shade
+from ui.theme import BACKGROUND, BRAND, GRID, INK, MUTED, SERIES, TRAINABLE, shade
 from ui.words import capital
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-BACKGROUND = ("#fdfcf9", "#171a17")
 LONGEST = 24
 MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
 ARM_LOOKS = {"transfer": (0, "solid", "circle"), "scratch": (2, "dash", "square"), "classical": (1, "dot", "diamond")}

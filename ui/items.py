@@ -7,6 +7,7 @@ import streamlit as st
 from PIL import Image
 
 from tl_core.data.dataset import Dataset
+from ui.words import tell
 
 THUMB = 220
 LETTERS = 320
@@ -26,7 +27,7 @@ def show_image(path: Path, alt: str, width: int | str = "stretch") -> None:
     try:
         picture = thumbnail(str(path), path.stat().st_mtime_ns)
     except OSError:
-        st.caption(f"{path.name} cannot be shown")
+        st.caption(f"{tell(path.name)} cannot be shown")
         return
     st.image(picture, width=width, alt=alt)  # type: ignore[arg-type]
 
@@ -45,4 +46,4 @@ def show_items(dataset: Dataset, rows: Sequence[int], captions: Mapping[int, str
                     st.text(text if len(text) <= LETTERS else text[:LETTERS].rsplit(" ", 1)[0] + " …")
                 if captions.get(row):
                     st.caption(captions[row])
-                st.caption(str(item["id"]).replace("/", " / "))
+                st.caption(tell(str(item["id"]).replace("/", " / ")))

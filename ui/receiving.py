@@ -147,9 +147,10 @@ def _place(wanted: Path) -> tuple[Path, Path]:
     number, target = 1, wanted
     while True:
         part = target.with_name(f".{target.name}.part")  # what is sent never begins with a dot
-        if not target.exists():
-            with contextlib.suppress(FileExistsError):
-                part.touch(exist_ok=False)
+        with contextlib.suppress(FileExistsError):
+            part.touch(exist_ok=False)
+            if not target.exists():  # looked at last: nobody else can come to this name any more
                 return target, part
+            part.unlink()
         number += 1
         target = wanted.with_name(f"{wanted.stem} {number}{wanted.suffix}")

@@ -11,6 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from tl_core.data.dataset import Dataset
 from tl_core.data.looked import looked
+from tl_core.data.split import SplitSpec
 from tl_core.evaluation import saved
 from tl_core.evaluation.saved import REPORT
 from tl_core.evaluation.values import Prediction, Report
@@ -67,12 +68,19 @@ def headline(report: Report) -> None:
         st.caption("what always saying the most frequent class would get")
 
 
-def looks_caption(dataset: Dataset) -> None:
-    """Say how often the test items of a data set were looked at, where they were."""
+def looks_caption(dataset: Dataset, split: SplitSpec | None = None) -> None:
+    """Say how often the test items of a data set, perhaps under another split, were looked at, where they were."""
+    if split and split != dataset.split:
+        dataset = _under(dataset, dataset.fingerprint, split)
     n, finding = looked(dataset)
     if n:
         text = finding.message if finding else f"The test items were looked at {'once' if n == 1 else f'{n:,} times'}."
         st.caption(f":material/visibility: {text}", help="Each model that is measured on them is one look.")
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _under(_dataset: Dataset, fingerprint: str, split: SplitSpec) -> Dataset:
+    return _dataset.split_by(split)
 
 
 def _guess(report: Report) -> float:

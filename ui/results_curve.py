@@ -20,7 +20,7 @@ SECONDS = 60
 Way = Literal["down", "across"]
 Kind = Literal["probe", "curve"]
 KINDS: tuple[Kind, ...] = ("probe", "curve")
-WAYS: dict[Way, str] = {"down": "The same number of labels", "across": "The same accuracy"}
+WAYS: dict[Way, str] = {"down": "The same number of labels", "across": "The same {metric}"}
 
 
 def curve_runs(run: RunState, kind: Kind) -> list[RunState]:
@@ -72,8 +72,9 @@ def _reading(shown: Curve, names: Sequence[str]) -> tuple[float | None, float | 
     left, right = st.columns([3, 2])
     with left:
         way = st.segmented_control(
-            "Compare at", list(WAYS), default="down", required=True, format_func=WAYS.__getitem__, key="results_way"
-        )
+            "Compare at", list(WAYS), default="down", required=True, key="results_way",
+            format_func=lambda each: WAYS[each].format(metric=shown.metric),
+        )  # fmt: skip
     with right:
         other = names[0]
         if len(names) > 1:

@@ -3,7 +3,8 @@
 import pandas as pd
 import streamlit as st
 
-from tl_core.evaluation.values import Report
+from tl_core.evaluation.report import answers as measured
+from tl_core.evaluation.values import HALF, Report
 from ui import words
 from ui.results import figure, interval, percent_columns
 
@@ -69,15 +70,14 @@ def show_labels(report: Report) -> None:
 
 def answers(report: Report) -> pd.DataFrame:
     """Return one row a label: how many test items have it or not, by what the model said."""
-    truth = pd.DataFrame([[k in item.labels for k in range(len(report.classes))] for item in report.predictions])
-    said = pd.DataFrame([[k in item.said for k in range(len(report.classes))] for item in report.predictions])
+    truth, said = (found > HALF for found in measured(report))
     return pd.DataFrame(
         {
             "Label": list(report.classes),
-            "Has it, and said": (truth & said).sum().to_list(),
-            "Has it, not said": (truth & ~said).sum().to_list(),
-            "Has it not, but said": (~truth & said).sum().to_list(),
-            "Has it not, not said": (~truth & ~said).sum().to_list(),
+            "Has it, and said": (truth & said).sum(axis=0),
+            "Has it, not said": (truth & ~said).sum(axis=0),
+            "Has it not, but said": (~truth & said).sum(axis=0),
+            "Has it not, not said": (~truth & ~said).sum(axis=0),
         }
     )
 

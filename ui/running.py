@@ -100,10 +100,11 @@ def start_scratch(run: RunState, budget: float) -> str:
     dataset, plan = session.open_dataset(run.task.fingerprint), run.task.plan
     if dataset is None or plan is None:
         raise RunError("The data set of this run is no longer in the workspace.", "Bring it in again on the data page.")
-    dataset = replace(dataset, split=run.task.split).under(run.task.decisions)
+    dataset = dataset.split_by(run.task.split).under(run.task.decisions)
     plan = scratch_plan(plan, BACKBONES[plan.backbone], dataset)
     task = replace(run.task, plan=plan, budget=budget, compare_to=run.id, name=f"{run.name}, from scratch")
     task = replace(task, source="", target="", teacher="")  # nothing from elsewhere
+    task = replace(task, source_decisions="", target_decisions="")
     return supervisor.start(store(), task)
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from tl_core.data.dataset import Dataset
-from tl_core.data.split import time_findings
+from tl_core.data.split import rule, time_findings
 from tl_core.evaluation.inflation import read_honest
 from ui import session
 from ui.data_view import SPLITS, profile_of, split_counts
@@ -43,12 +43,12 @@ def _rules(dataset: Dataset) -> list[str]:
     said.append(f"{alike} on the same side, so that it is not judged by what it has seen.")
     if (dataset.items["group"] != "").any():
         said.append("So do items that belong together, as your data says.")
-    if spec.honour_given and (dataset.items["given"] == "train").any():
-        said.append("The split that came with the data is used.")
-    elif spec.by == "time":
-        said.append("The latest items are the test, as it will be when the model is used.")
-    else:
-        said.append("Each class is shared out in the same proportion.")
+    by = {
+        "given": "The split that came with the data is used.",
+        "time": "The latest items are the test, as it will be when the model is used.",
+        "random": "Each class is shared out in the same proportion.",
+    }
+    said.append(by[rule(dataset.items, spec)])
     return said
 
 

@@ -54,9 +54,8 @@ def draw(found: TablePreview, asked: ImportOptions, key: str) -> tuple[ImportOpt
     turn = f"{key}_{crc32(repr((found.columns, as_read(found))).encode()):x}"
     chosen = replace(as_read(found), name=asked.name)
     chosen = _columns(found, chosen, f"{key}_columns", turn)
-    st.dataframe(
-        pd.DataFrame(list(found.rows), columns=list(found.columns)), hide_index=True, height=260, key=f"{key}_rows"
-    )
+    rows = pd.DataFrame(list(found.rows), columns=list(found.columns))
+    st.dataframe(rows, hide_index=True, height=260, column_order=_first(found, chosen), key=f"{key}_rows")
     findings(found.findings)
     offered = _proposals(found.proposed, chosen, key)
     if offered != chosen:
@@ -65,6 +64,12 @@ def draw(found: TablePreview, asked: ImportOptions, key: str) -> tuple[ImportOpt
     chosen = _reading(found, chosen, key)
     item, labels = chosen.path_column or chosen.text_column, chosen.label_columns or (chosen.label_column,)
     return chosen, bool(item) and all(labels) and item not in labels
+
+
+def _first(found: TablePreview, chosen: ImportOptions) -> list[str]:
+    """Return the columns with the chosen ones first, so that a narrow page shows them."""
+    wanted = (chosen.path_column or chosen.text_column, *(chosen.label_columns or (chosen.label_column,)))
+    return list(dict.fromkeys([*filter(None, wanted), *found.columns]))
 
 
 def _columns(found: TablePreview, chosen: ImportOptions, key: str, turn: str) -> ImportOptions:

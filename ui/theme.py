@@ -48,6 +48,7 @@ FROZEN = Tone("Frozen", "blue", ":material/ac_unit:", "#2a6db0", "#6fb1ee", "#dc
 TRAINABLE = Tone("Trainable", "orange", ":material/bolt:", "#9a5d00", "#e3a93f", "#fbe8c4", "#473512")
 HEAD = Tone("Head", "green", ":material/eco:", "#2c7a43", "#6cc585", "#d9f0de", "#1a3f26")
 
+BACKGROUND = ("#fdfcf9", "#171a17")
 BRAND = ("#6b3a63", "#d6a3cd")
 INK = ("#24211c", "#e9e6df")
 MUTED = ("#6b655b", "#a8a396")

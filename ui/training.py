@@ -58,7 +58,7 @@ def same(task: Task, plan: TransferPlan) -> bool:
     dataset = session.dataset()
     if dataset is None:
         return False
-    now = replace(task, plan=plan, fingerprint=dataset.fingerprint, decisions=dataset.pin())
+    now = replace(task, plan=plan, fingerprint=dataset.fingerprint, split=dataset.split, decisions=dataset.decided)
     return companions.complete(now, dataset) == task
 
 

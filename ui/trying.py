@@ -110,7 +110,7 @@ def answer(
         st.caption("Each label has a probability of its own; above 50% counts." + (f" Labelled: {is_}." if is_ else ""))
     else:
         st.caption(f"{chances[said[0]]:.0%} sure" + (f"; the label says {is_}" if is_ else ""))
-    for name, value in list(chances.items())[: None if report.multilabel else TOP]:
+    for name, value in list(chances.items())[: max(TOP, len(said))]:
         st.progress(min(1.0, value), text=f"{words.tell(name[:LONGEST])} · {value:.1%}")
 
 

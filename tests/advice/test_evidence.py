@@ -10,6 +10,7 @@ from tl_core.advice.linear import Held
 from tl_core.advice.values import ProbeReport, read_report, split_key, write_report
 from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
+from tl_core.data.decisions import Decision
 from tl_core.types import dump, load
 
 
@@ -117,9 +118,13 @@ def test_identical_items_and_groups_are_one_unit(tiny_images: Dataset):
     items.loc[1, "digest"] = items.loc[0, "digest"]
     items.loc[[1, 2], "group"] = "patient 7"
     tiny_images.__dict__["items"] = items
-    found = units(tiny_images, np.arange(len(items)))
+    rows = np.arange(len(items))
+    found = units(tiny_images, rows)
     assert found[0] == found[1] == found[2]
     assert len(set(found)) == len(items) - 2
+    found = units(replace(tiny_images, decisions=(Decision("together", (3, 5)), Decision("drop", (6, 7)))), rows)
+    assert found[3] == found[5]
+    assert len(set(found)) == len(items) - 1
 
 
 @pytest.fixture

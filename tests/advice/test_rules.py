@@ -10,7 +10,7 @@ from tl_core.advice.tables import per_class_row
 from tl_core.advice.values import Advice, Domain, ProbeReport, TapScore
 from tl_core.backbones.spec import BACKBONES
 from tl_core.backbones.speed import Speed
-from tl_core.data.profile import ClassCount, Profile
+from tl_core.data.profile import ClassCount, Profile, profile
 from tl_core.data.quality import Duplicates
 from tl_core.plan import Reason, check
 from tl_core.strategies import STRATEGIES
@@ -57,6 +57,18 @@ def domain(similarity):
 )  # fmt: skip
 def test_items_a_class_at_every_threshold(items, strategy):
     assert per_class_row(items).strategy == strategy
+
+
+def test_an_item_of_several_labels_counts_for_each_of_them(tiny_several):
+    """What a class is learned from are its own items, whatever else they are of."""
+    found = profile(tiny_several)
+    rows = tiny_several.rows("train", "validation")
+    sizes = Sizes.of(found)
+    assert sizes.total == len(rows)
+    assert sizes.per_class == tiny_several.targets[rows].sum() / 3 > sizes.total / 3
+    assert setting_for(found, TEXT).per_class == sizes.per_class
+    single = profile_of(80, 4)
+    assert Sizes.of(single).per_class == Sizes.of(single).total / 4 == 80
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,16 @@ def test_a_long_text_that_is_stored_once_is_read_in_small_parts(make_table, tmp_
     assert peak < 200 * 2**20  # of 800
 
 
+def test_a_small_file_of_endless_rows_ends_the_import(make_table, workspace):
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"text": ["the same words"] * 400_000, "label": ["a", "b"] * 200_000}), sink)
+    assert len(sink.getvalue()) < 20_000
+    workspace = type(workspace)(workspace.root, Limits(unpacked=2**20))
+    with pytest.raises(DataError, match="would unpack to more than"):
+        import_data(make_table(sink.getvalue(), "x.parquet"), workspace)
+    assert not list(workspace.root.rglob("manifest.parquet"))
+
+
 def test_an_import_can_be_cancelled_before_its_first_item(make_table, workspace):
     def progress(stage, done, total):
         if stage == "Looking at the rows" and done:

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 from contextlib import closing
+from datetime import UTC, date, datetime
+from math import isnan
 from pathlib import Path
 
 import datasets
@@ -14,7 +16,9 @@ import pytest
 
 from tests.data.files import picture
 from tests.hub_server import Repo, serve
-from tl_core.data.sources.hub import HubName, is_hub, parse_hub
+from tl_core.data.options import ImportOptions
+from tl_core.data.sources.hub import HubName, _picture, is_hub, parse_hub
+from tl_core.data.sources.hub_columns import choose
 from tl_core.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -217,6 +221,54 @@ def test_columns_are_found_without_declared_types_and_can_be_corrected(run, tmp_
     found = run("hub:lab/notes", tmp_path, {"label_column": "tags", "separator": ";"})
     assert found["classes"] == ["a", "b"]
     assert found["targets"] == [[1, 1], [0, 1]] * 6
+
+
+def columns_of(rows, **options):
+    return choose(None, lambda: rows, ImportOptions(text_column="text", **options), "lab/rows")
+
+
+@pytest.mark.parametrize(
+    ("yes", "no"), [(1, 0), (True, False), ("yes", "no"), ("1.0", "0.0"), ("TRUE", "false"), (1.0, float("nan"))]
+)
+def test_a_column_of_a_label_says_yes_and_no_as_in_any_table(yes, no):
+    rows = [{"text": "a", "sour": yes, "sweet": no}, {"text": "b", "sour": no, "sweet": yes}]
+    columns = columns_of(rows, label_columns=("sour", "sweet"))
+    assert [columns.labels(row) for row in rows] == [("sour",), ("sweet",)]
+    with pytest.raises(ValueError, match="'maybe' in the column 'sour' is neither 0 nor 1"):
+        columns.labels({"sour": "maybe", "sweet": no})
+
+
+def test_labels_are_parted_and_missing_as_in_any_table():
+    columns = columns_of([{"text": "a", "label": "['x', 'y']"}], label_column="label", separator="[]")
+    assert columns.labels({"label": "['x', 'y', 'x']"}) == ("x", "y")
+    numbers = columns_of([{"text": "a", "label": 1234567.0}], label_column="label")
+    assert [numbers.labels({"label": value}) for value in (1234567.0, 1234568.0, 0.5)] == ["1234567", "1234568", "0.5"]
+    for nothing in (None, float("nan"), "null", " "):
+        with pytest.raises(ValueError, match="it has no label"):
+            numbers.labels({"label": nothing})
+
+
+@pytest.mark.parametrize(
+    ("value", "when"),
+    [
+        (2001, datetime(2001, 1, 1, tzinfo=UTC)),
+        (978307200, datetime(2001, 1, 1, tzinfo=UTC)),
+        (978307200000, datetime(2001, 1, 1, tzinfo=UTC)),
+        ("31.12.2000", datetime(2000, 12, 31, tzinfo=UTC)),
+        ("2000-12-31T12:00", datetime(2000, 12, 31, 12, tzinfo=UTC)),
+        (date(2000, 12, 31), datetime(2000, 12, 31, tzinfo=UTC)),
+    ],
+)
+def test_times_are_read_as_in_any_table(value, when):
+    columns = columns_of([{"text": "a", "label": "x", "day": value}], label_column="label", time_column="day")
+    assert columns.seconds({"day": value}) == when.timestamp()
+    assert isnan(columns.seconds({"day": None}))
+
+
+@pytest.mark.parametrize("tail", ["x.png::file:///etc/hostname", "../x.png"])
+def test_a_path_that_leads_to_another_place_is_not_read(tail):
+    with pytest.raises(DataError, match="not part of the data set"):
+        _picture({"path": f"hf://datasets/lab/pets@main/{tail}"}, HubName("lab/pets"))
 
 
 def test_pictures_that_lie_in_folders(run, tmp_path):

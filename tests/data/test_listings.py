@@ -189,3 +189,11 @@ def test_a_table_of_texts_that_mentions_pictures_is_a_table_of_texts(make_table,
     dataset = import_data(make_table("url,file,text,label\n" + rows), workspace)
     assert dataset.modality == "text"
     assert dataset.text_column == "text"
+
+
+@pytest.mark.parametrize("make", ["make_zip", "make_folder"])
+def test_a_cell_that_is_no_path_costs_little_and_is_told_in_short(make, request, workspace):
+    table = LABELS + "a/" * 200_000 + "5.png,a\n"
+    dataset = import_data(request.getfixturevalue(make)({**FILES, "labels.csv": table}), workspace)
+    assert labels_of(dataset) == ALL
+    assert reasons(dataset) == {"row 6": "it names no picture: the path is too long"}

@@ -11,8 +11,8 @@ from PIL import Image, ImageEnhance
 
 from tests.data.files import encoded
 from tests.data.test_looks import scene
+from tl_core.data.groups import components, numbered
 from tl_core.data.near import find, near_groups, near_path
-from tl_core.data.near.groups import components, numbered
 from tl_core.data.near.pictures import near_pictures
 from tl_core.data.near.texts import ALIKE, RUN, near_texts, similarities, words
 from tl_core.data.sources import import_data

@@ -20,6 +20,22 @@ def test_a_table_without_labels_is_a_pool_of_its_texts(workspace, tmp_path):
         import_pool(str(table), "image", workspace)
 
 
+def test_what_is_no_item_of_a_pool_is_in_its_receipt(workspace, tmp_path):
+    (tmp_path / "pool").mkdir()
+    Image.new("RGB", (20, 20), "red").save(tmp_path / "pool" / "1.png")
+    (tmp_path / "pool" / "notes.txt").write_text("not a picture")
+    table = tmp_path / "pool.csv"
+    table.write_text("number,said\n" + "\n".join(f"{n},a sentence of some words {n}" for n in range(9)) + "\n1,two,3\n")
+    skipped = {
+        source: [(line.item, line.reason) for line in import_pool(str(source), kind, workspace).receipt.lines]
+        for source, kind in ((tmp_path / "pool", "image"), (table, "text"))
+    }
+    assert skipped == {
+        tmp_path / "pool": [("notes.txt", "not a picture that can be read")],
+        table: [("row 11", "it has 3 cells, more than there are columns")],
+    }
+
+
 @pytest.mark.parametrize("depth", ["", "some/where/"])
 def test_pictures_count_wherever_they_lie_and_keep_the_digest_of_a_labelled_import(workspace, tmp_path, depth):
     for label in ("a", "b"):

@@ -139,11 +139,11 @@ def test_what_was_left_out_and_changed_is_counted(make_zip, workspace):
     from PIL import Image
 
     files = {f"{c}/{i}.png": picture(i + ord(c)) for c in "ab" for i in range(3)}
-    files |= {"a/empty.png": b"", "b/cmyk.jpg": encoded(Image.new("CMYK", (9, 9)), "JPEG")}
+    files |= {"a/empty.png": b"", ".DS_Store": b"junk", "b/cmyk.jpg": encoded(Image.new("CMYK", (9, 9)), "JPEG")}
     found = profile(import_data(make_zip(files), workspace))
-    assert (found.skipped, found.converted) == (1, 1)
+    assert (found.skipped, found.converted) == (2, 1)
     skipped = next(f for f in found.findings if f.code == "skipped")
-    assert skipped.message == "1 entry of the source was left out. The first is a/empty.png: the file is empty."
+    assert skipped.message == "2 files were left out. One is a/empty.png: the file is empty.", "not the junk first"
 
 
 def test_stops_come_first(make_table, workspace):

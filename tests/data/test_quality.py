@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
 from tests.tiny import write_dataset
+from tl_core.data.dataset import FIRST_LINES
 from tl_core.data.decisions import Decision
 from tl_core.data.looks import LOOKS, looks_of
 from tl_core.data.options import ImportOptions, RawItem, silent
@@ -49,7 +50,7 @@ def test_copies_are_dropped_to_one_and_never_from_the_test_set(workspace):
     rows += [("two labels", 0, "train"), ("two labels", 1, "train")]
     dataset = texts_of(workspace, rows)
     found = found_in(Material(dataset))
-    assert found["duplicates"].groups == ((60, 61), (62, 63, 64), (65, 66), (67, 68), (69, 70))
+    assert found["duplicates"].groups == ((60, 61), (62, 63, 64), (65, 66), (67, 68)), "two labels: said once"
     (drop,) = found["duplicates"].proposed
     assert (drop.action, drop.rows) == ("drop", (61, 62, 64, 68))
     assert found["leak"].groups == ((62, 63, 64), (67, 68))
@@ -66,17 +67,43 @@ def test_a_decision_settles_its_finding_and_the_others_stay(workspace):
     dataset = texts_of(workspace, rows)
     kept = replace(dataset, decisions=(Decision("keep", (60, 61), code="duplicates"),))
     assert found_in(Material(kept))["duplicates"].groups == ((62, 63),)
+    assert duplicates(kept) == duplicates(dataset), "the copies are there, whatever is said of them"
     (drop,) = found_in(Material(dataset))["duplicates"].proposed
     assert "duplicates" not in found_in(Material(replace(dataset, decisions=(drop,))))
 
 
 def test_the_profile_says_the_same_of_copies(workspace):
-    dataset = texts_of(workspace, [(f"text {i}", i % 2) for i in range(40)] + [("one text", 0), ("one text", 1)])
+    dataset = texts_of(
+        workspace, [(f"text {i}", i % 2) for i in range(40)] + [("one text", 0), ("one text", 1)] + [("two", 0)] * 2
+    )
     told = {f.code: f for f in profile(dataset).findings}
     found = found_in(Material(dataset))
     assert told["label-conflict"] == found["label-conflict"].finding
     assert told["duplicates"] == found["duplicates"].finding
-    assert {"label-conflict", "duplicates"} <= {f.code for f in find_problems(dataset, [[20, 0, 0], [20, 0, 0]])}
+    assert {"label-conflict", "duplicates"} <= {f.code for f in find_problems(dataset, [[23, 0, 0], [21, 0, 0]])}
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_near_copies_that_the_split_keeps_together_leave_nothing_to_do(workspace, apart):
+    words = ["the", "cloud", "river", "stone", "letter", "garden", "winter", "engine", "paper", "music", "doctor"]
+    random = np.random.default_rng(0)
+    long = [" ".join(random.choice(words, 60)) for _ in range(40)]
+    dataset = texts_of(workspace, [(text, i % 2) for i, text in enumerate([*long, long[0].upper() + "!"])])
+    found = found_in(Material(replace(dataset, split=replace(dataset.split, keep_near=not apart))))["near-duplicates"]
+    assert bool(found.proposed) == apart
+    assert found.finding.message.startswith("1 group of texts is nearly the same text (2 in all)")
+    assert found.finding.hint.startswith("Tie them together" if apart else "Nothing has to be done")
+
+
+def test_what_was_left_out_is_told_also_after_a_thousand_items_that_were_changed(workspace):
+    workspace = replace(workspace, limits=replace(workspace.limits, cell=10))
+    items = [RawItem(f"row {i}", "ab"[i % 2], text=f"text number {i}") for i in range(FIRST_LINES + 1)]
+    items += [RawItem(f"empty {i}", "a") for i in range(100)]
+    dataset = store(items, Draft("texts", "texts.csv", "text"), workspace, silent)
+    found = {f.code: f for f in find_problems(dataset, [[500, 0, 0], [501, 0, 0]])}
+    assert "1,001 items were changed" in found["converted"].message
+    assert found["skipped"].level == "warn"
+    assert found["skipped"].message == "100 entries of the source were left out. One is empty 0: the text is empty."
 
 
 def test_near_copies_on_both_sides_of_a_given_split_are_told(workspace):
@@ -137,7 +164,7 @@ def test_planted_faults_among_news_are_found_and_little_else(workspace, seed):
     assert len(found["boilerplate"].rows) <= 30
     assert "Send us your comments" in found["boilerplate"].finding.message
     assert set(found["only-boilerplate"].rows) == set(forms)
-    assert set(short) <= set(found["very-short"].rows) <= set(short) | set(links) | set(forms)
+    assert set(short) <= set(found["very-short"].rows) <= set(short) | set(forms)
     for code in ("no-words", "only-boilerplate"):
         (drop,) = found[code].proposed
         assert set(drop.rows) == set(found[code].rows) - set(dataset.rows("test").tolist())

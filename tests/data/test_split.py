@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.data import split_oracle
-from tl_core.data.split import SPLITS, SplitSpec, assign, time_findings, unite
+from tl_core.data.split import SPLITS, SplitSpec, assign, rule, time_findings, unite
 from tl_core.runs.task import Task
 from tl_core.types import dump, load
 
@@ -292,6 +292,31 @@ def test_a_split_by_time_holds_its_order(times, near, spec):
 def test_what_a_split_by_time_could_not_do_is_told(times, code):
     assert [finding.code for finding in time_findings(dated(times), BY_TIME)] == [code]
     assert time_findings(dated(times), SplitSpec()) == []
+
+
+MANY = np.arange(40.0)
+NAMED = ["train"] * 20 + ["validation"] * 10 + ["test"] * 10
+
+
+@pytest.mark.parametrize(
+    ("times", "givens", "spec", "expected"),
+    [
+        (MANY, NAMED, SplitSpec(), "given"),
+        (MANY, NAMED, BY_TIME, "given"),
+        (MANY, NAMED, SplitSpec(honour_given=False), "random"),
+        (MANY, ["test"] * 10 + [""] * 30, SplitSpec(), "random"),
+        (MANY, ["test"] * 10 + [""] * 30, BY_TIME, "time"),
+        (np.ones(40), None, BY_TIME, "random"),
+        (np.where(MANY == 3, 3.0, np.nan), None, BY_TIME, "random"),
+    ],
+)
+def test_the_rule_that_is_told_is_the_one_that_is_followed(times, givens, spec, expected):
+    items = dated(times, givens=givens)
+    assert rule(items, spec) == expected
+    splits = assign(items, spec)
+    assert (splits != assign(items, replace(spec, seed=1))).any() == (expected == "random"), "a seed moves only a draw"
+    if expected == "given":
+        assert splits.tolist() == NAMED
 
 
 def test_validation_by_time_is_carved_out_of_a_given_train():

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import permutations
 from math import isnan, nan
 from pathlib import Path
 
@@ -151,6 +152,12 @@ def test_characters_that_no_file_can_hold_are_replaced(workspace):
     dataset = put([RawItem("row \ud800", "a\udfff", text="half \ud83d of it", group="\ud800")], workspace)
     assert dataset.classes == ("a?",)
     assert dataset.items.iloc[0][["id", "text", "group"]].tolist() == ["row ?", "half ? of it", "?"]
+
+
+def test_the_order_of_classes_follows_from_their_names_alone():
+    names = ("2", "nan", "1", "inf", "10")
+    assert {manifest.sort_classes(order) for order in permutations(names)} == {("1", "10", "2", "inf", "nan")}
+    assert manifest.sort_classes(("10", "2", "1")) == ("1", "2", "10")
 
 
 def odd_and_even(count):

@@ -212,18 +212,18 @@ def test_the_first_sheet_that_is_not_empty_or_the_one_that_is_named(make_table, 
         preview_table(path, ImportOptions(sheet="Other"))
 
 
-def test_a_sheet_of_notes_is_passed_over(make_table, workspace):
+def test_a_sheet_of_notes_before_the_table_is_passed_over(make_table):
     book = openpyxl.Workbook()
-    book.active.append(["The data are on the next sheet."])
-    book.active.append(["Made in 2024."])
-    sheet = book.create_sheet("Data")
-    for row in (("text", "label"), *[(f"some words, number {i}", "ab"[i % 2]) for i in range(6)]):
-        sheet.append(row)
+    book.active.title = "Read me"
+    for line in (["About these letters"], ["Made in spring"], ["Ask", "Ann"], []):
+        book.active.append(line)
+    letters = book.create_sheet("Letters")
+    for row in (("text", "label"), *((f"letter number {i}", "ab"[i % 2]) for i in range(9))):
+        letters.append(row)
     buffer = io.BytesIO()
     book.save(buffer)
-    path = make_table(buffer.getvalue(), "x.xlsx")
-    assert preview_table(path).sheet == "Data"
-    assert len(import_data(path, workspace).items) == 6
+    found = preview_table(make_table(buffer.getvalue(), "x.xlsx"))
+    assert (found.sheet, found.text_column, found.label_column) == ("Letters", "text", "label")
 
 
 def test_cells_of_a_sheet_that_are_no_texts(make_table, workspace):

@@ -295,3 +295,32 @@ def test_any_damage_ends_in_a_data_set_or_in_a_sentence(data, suffix, make_tar, 
         assert dataset.receipt.taken == len(dataset.items) > 0
     assert not list(workspace.folder("cache").iterdir())
     assert not list(workspace.folder("datasets").glob(".*"))
+
+
+def holed(name, size):
+    """Return the header of a file of nothing but holes (GNU's old sparse format)."""
+    header = bytearray(member(name)[0].tobuf(tarfile.GNU_FORMAT))
+    header[156:157] = tarfile.GNUTYPE_SPARSE
+    header[483:495] = f"{size:011o}".encode() + b" "
+    header[148:156] = b" " * 8
+    header[148:156] = f"{sum(header):06o}".encode() + b"\0 "
+    return bytes(header)
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz"])
+def test_files_of_holes_count_as_what_they_unpack_to(suffix, make_tar, workspace):
+    end = bytes(1024)
+    few = make_tar(holed("a/hole.txt", 2**20) + of(TWO_CLASSES), suffix)
+    assert len(import_data(few, workspace).items) == len(TWO_CLASSES)
+    many = b"".join(holed(f"a/{i}.png", 2**30) for i in range(9))
+    with pytest.raises(DataError, match="unpacks to more than"):
+        import_data(make_tar(many + end, suffix), workspace)
+    assert not list(workspace.folder("cache").iterdir())
+
+
+def test_a_path_that_is_far_too_long_is_left_out(make_tar, workspace):
+    long = "a/" * 30_000 + "x.png"
+    dataset = import_data(make_tar({**TWO_CLASSES, long: picture(9)}, format=tarfile.PAX_FORMAT), workspace)
+    assert len(dataset.items) == len(TWO_CLASSES)
+    (said,) = [item for item, why in reasons(dataset).items() if why == "its path is too long"]
+    assert len(said) < 200

@@ -12,6 +12,8 @@ import yaml
 
 from tests.export.made import material
 from tests.tiny import make_texts
+from tl_core.data.decisions import Decision
+from tl_core.data.split import SplitSpec
 from tl_core.errors import DataError, ExportError
 from tl_core.export.archive import zip_bundle
 from tl_core.export.bundle import dataset_items, load_bundle, write_bundle
@@ -121,6 +123,28 @@ def test_a_folder_that_is_none_and_weights_of_another_model(texts, images, tmp_p
     shutil.copyfile(b / "weights.safetensors", a / "weights.safetensors")
     with pytest.raises(ExportError, match="damaged"):
         load_bundle(a)
+
+
+def test_corrected_test_items_are_measured_by_the_labels_of_the_report(tiny_images, tiny_backbones, tmp_path):
+    rows = tiny_images.rows("test")
+    other = tiny_images.classes[(tiny_images.labels[rows[0]] + 1) % 3]
+    changed = Decision("relabel", (int(rows[0]),), other, confirmed=True, reason="It is one.")
+    made = material(tiny_images.decide(changed), "tiny_image")
+    bundle = load_bundle(write_bundle(tmp_path / "bundle", made).path)
+    again = evaluate_bundle(bundle, tiny_images.under(""))
+    assert again["confusion"] == [list(line) for line in made.report.confusion]
+
+
+@pytest.mark.parametrize("by", ["time", "given"])
+def test_the_card_says_how_the_data_were_split(by, tiny_images, tiny_backbones):
+    given = tiny_images.splits
+    columns = {"time": {"time": np.arange(len(given), dtype=float)}, "given": {"given": given}}[by]
+    dataset = replace(tiny_images, split=SplitSpec(by="time" if by == "time" else "random"))
+    vars(dataset)["items"] = tiny_images.items.assign(**columns)
+    card = model_card(material(dataset, "tiny_image"))
+    assert ("the newest items for the test" in card) == (by == "time")
+    assert ("as the source gives it" in card) == (by == "given")
+    assert "stratified" not in card
 
 
 def test_the_card_is_honest(images):

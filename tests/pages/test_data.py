@@ -63,6 +63,14 @@ def test_table_is_shown_before_it_is_imported(app: AppTest) -> None:
     assert metrics(app)["Texts"] == "40"
 
 
+def test_the_chosen_columns_are_shown_first(app: AppTest) -> None:
+    rows = b"".join(b"%d,north,letter number %d,%s\n" % (i, i, (b"a", b"b")[i % 2]) for i in range(30))
+    upload(app, "letters.csv", b"nr,place,text,label\n" + rows)
+    assert list(app.dataframe[0].proto.column_order) == ["text", "label", "nr", "place"]
+    box(app, "label").select("place").run()
+    assert list(app.dataframe[0].proto.column_order) == ["text", "place", "nr", "label"]
+
+
 def test_columns_can_be_corrected(app: AppTest) -> None:
     upload(app, "letters.csv", b"topic;body\n" + b"sport;a late goal in the match\nnews;a vote in the house\n" * 10)
     box(app, "text").select("topic")

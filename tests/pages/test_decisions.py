@@ -13,6 +13,7 @@ from tl_core.evaluation.effect import Effect, write_effect
 from tl_core.runs.events import RunEnded
 from tl_core.runs.store import RunStore
 from tl_core.types import Estimate, Finding
+from ui import decisions
 
 pytestmark = pytest.mark.usefixtures("tiny_backbones")
 
@@ -80,6 +81,18 @@ def test_what_is_proposed_is_done_with_one_button_and_taken_back_with_another(ap
     click(app, "decide_undo_0")
     assert now(data).decided == ""
     assert "5 pictures seem wrong." in said(app)
+
+
+def test_a_check_is_read_once_and_a_newer_one_is_seen(app, workspace, data, monkeypatch):
+    checked(workspace, data, suspicion(data, data.rows("train")[:5]))
+    open_data(app, workspace, data)
+    with monkeypatch.context() as patched:
+        patched.setattr(decisions, "read_quality", None)  # a second read would fail
+        assert not app.run().exception
+    assert "5 pictures seem wrong." in said(app)
+    checked(workspace, data, suspicion(data, data.rows("train")[:3]))
+    assert not app.run().exception
+    assert "3 pictures seem wrong." in said(app)
 
 
 def test_items_are_decided_about_one_by_one(app, workspace, data):

@@ -146,6 +146,23 @@ def test_equal_names_are_both_kept_and_a_file_is_no_folder(ticket: Path) -> None
     assert put(f"/api/upload/{KNOWN}/a.csv/b.csv", b"x")[0] == 400
 
 
+def test_a_file_that_comes_to_its_name_meanwhile_is_not_written_over(
+    ticket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one gets its name between the look at the name and the claim to it."""
+    touch = Path.touch
+
+    def late(path: Path, **how: bool) -> None:
+        if path.name == ".a.csv.part":
+            (ticket / "a.csv").write_bytes(b"other")
+        touch(path, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Path, "touch", late)
+    assert put(f"/api/upload/{KNOWN}/a.csv", b"mine")[0] == 200
+    assert ((ticket / "a.csv").read_bytes(), (ticket / "a 2.csv").read_bytes()) == (b"other", b"mine")
+    assert files(ticket) == [TICKET, "a 2.csv", "a.csv"]
+
+
 def test_the_limit_is_the_one_that_is_configured() -> None:
     assert receiving.limit() == 8192 * 2**20
     assert receiving.limit_words() == "8 GB"

@@ -180,3 +180,15 @@ def test_names_of_classes_are_not_markup(app, workspace, data, store):
     write_report(store.folder(run), replace(report, classes=("*a*", "<b>b</b>", ":red[c]")))
     open_results(app, workspace, data, run)
     assert "**\\*a\\***" in said(app) or "**\\<b\\>" in said(app)
+
+
+def test_a_rerun_reads_nothing_again_where_the_split_was_changed_since(app, workspace, tiny_images, store):
+    run = scripted.finished(store, tiny_images)
+    record_look(tiny_images, run, "report")
+    tiny_images.resplit(replace(tiny_images.split, seed=7))
+    open_results(app, workspace, tiny_images, run)
+    assert "looked at once" in said(app), "the test set of the run's own split"
+    (tiny_images.folder / "manifest.parquet").unlink()  # a second read would fail
+    app.run()
+    assert not app.exception
+    assert "looked at once" in said(app)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from tests.pages import scripted
 from tests.pages.conftest import said
@@ -16,7 +17,7 @@ from tl_core.evaluation.report import answers, make_report
 from tl_core.evaluation.saved import read_report, write_curve, write_report
 from tl_core.runs.events import RunEnded
 from tl_core.runs.store import RunStore
-from ui import figures, predict
+from ui import figures, predict, trying
 from ui.results_compare import verdict_sentence
 from ui.results_several import answers as answer_table
 from ui.results_several import label_table
@@ -64,11 +65,21 @@ def test_results_say_mean_auc_and_have_a_row_a_label_and_a_row_a_subgroup(app, w
     assert "Accuracy" not in metrics
     words = said(app)
     assert "Mean AUC for every number of labels" in words
+    assert app.segmented_control(key="results_way").options == ["The same number of labels", "The same mean AUC"]
     assert "Is it as good for everyone?" in [header.value for header in app.header]
     assert report.slices.worst in words
     shown = [frame.value for frame in app.dataframe]
     assert any("length" in frame and set(frame["length"]) == {"short", "long"} for frame in shown)
     assert any("AUC" in frame and frame["Label"].tolist() == list(data.classes) for frame in shown)
+
+
+def test_the_list_of_runs_does_not_call_the_mean_auc_an_accuracy(app, store, data):
+    report = read_report(store.folder(finished(store, data)))
+    app.run()
+    app.switch_page("../pages/7_runs.py").run()
+    assert not app.exception
+    assert f"**{report.auc.value:.1%}** mean AUC" in said(app)
+    assert "accuracy" not in said(app)
 
 
 def test_a_label_that_nobody_has_is_not_known(data):
@@ -118,6 +129,29 @@ def test_trying_shows_every_label_with_its_probability(app, workspace, data, sto
     app.button(key="try_pick").click().run()
     assert not app.exception
     assert "Labelled:" in said(app)
+
+
+def test_of_many_labels_those_that_are_said_are_drawn_and_a_few_more(data, monkeypatch):
+    chances = {f"label {k}": 0.9 if k < 8 else 0.1 for k in range(300)}
+    drawn: list[str] = []
+    monkeypatch.setattr(trying.st, "progress", lambda value, text: drawn.append(text))
+    table = pd.DataFrame({"item": ["x"], "predicted": [""], **{name: [chance] for name, chance in chances.items()}})
+    truth = data.targets[data.rows("test")]
+    report = make_report("r", data, scripted.TEXT_PLAN, np.clip(truth, 0.1, 0.6), {})
+    trying.answer("x", report, None, lambda tell: predict.Predictions(table))
+    assert drawn == [f"label {k} · 90.0%" for k in range(8)]
+
+
+def test_the_name_of_an_item_is_not_markup(data):
+    def page(dataset):
+        from ui.items import show_items
+
+        show_items(dataset, [0], {}, "items")
+
+    vars(data)["items"] = data.items.assign(id="![seen](http://elsewhere/x.png)")
+    shown = AppTest.from_function(page, kwargs={"dataset": data}).run()
+    assert not shown.exception
+    assert shown.caption[0].value == r"!\[seen\](http\: /  / elsewhere / x.png)"
 
 
 def test_an_answer_may_be_none():

@@ -1,5 +1,6 @@
 import math
 import shutil
+from dataclasses import replace
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -7,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 from tests.pages import scripted
 from tests.pages.conftest import said
 from tl_core.data.dataset import Dataset
+from tl_core.data.decisions import Decision
 from tl_core.evaluation.saved import read_report
 from tl_core.runs import log
 from tl_core.runs.events import (
@@ -221,6 +223,23 @@ def test_the_timeline_fills_up_to_the_position():
 def stats(phase: int = 0, epoch: int = 0, moved: bool = False) -> LayerStats:
     frozen = GroupStats(0.0, 0.0, 0.0, 0.0, True, moved)
     return LayerStats(phase, epoch, {"stem": frozen, "head": GroupStats(0.3, 1e-3, 0.2, 0.0, False, True)})
+
+
+@pytest.mark.parametrize(
+    ("changed", "label"),
+    [
+        (lambda data: data, "Train once more"),
+        (lambda data: data.resplit(replace(data.split, seed=7)), "Train the plan as it is now"),
+        (lambda data: data.decide(Decision("drop", (int(data.rows("train")[0]),))), "Train the plan as it is now"),
+    ],
+)
+def test_a_finished_run_is_offered_again_or_anew_where_the_data_changed(
+    changed, label, app, workspace, tiny_images, store
+):
+    run = scripted.finished(store, tiny_images)
+    changed(tiny_images)
+    open_train(app, workspace, tiny_images, run)
+    assert [one.label for one in app.expander if one.label.startswith("Train")] == [label]
 
 
 def test_an_interrupted_run_goes_on_where_it_was(app, workspace, tiny_images, store):

@@ -11,6 +11,7 @@ from tl_core.advice.linear import Held, cross_validate
 from tl_core.advice.values import Pool, ProbeReport, TapScore, split_key
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
+from tl_core.data.decisions import tied
 from tl_core.data.near import near_ties
 from tl_core.data.split import together
 from tl_core.roc import mean_area
@@ -44,8 +45,9 @@ class Choice:
 
 
 def units(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
-    """Return a unit number for each row: what the split keeps together shares a unit."""
-    return np.unique(together(dataset.items, near_ties(dataset))[rows], return_inverse=True)[1]
+    """Return a unit number for each row: what the split, or a person, keeps together shares a unit."""
+    ties = (*near_ties(dataset), tied(dataset.decisions, len(dataset.items)))
+    return np.unique(together(dataset.items, ties)[rows], return_inverse=True)[1]
 
 
 def make_folds(y_N: np.ndarray, unit_N: np.ndarray, seed: int = 0) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from tl_core.advice.linear import solve, spread
+from tl_core.data.sampling import sample_rows
 
 LEARN = 10_000
 """Items that one head learns from at most, drawn with a fixed seed: more change little and cost much."""
@@ -31,7 +32,7 @@ class HeldOut:
         for done, fold in enumerate(folds):
             yield done, len(folds)
             learned = np.flatnonzero((fold_N >= -1) & (fold_N != fold))
-            learned = np.sort(np.random.default_rng(0).permutation(learned)[:LEARN])
+            learned = learned[sample_rows(len(learned), LEARN)]
             self._tell(learned, np.flatnonzero(fold_N == fold), l2)
         self.found = tempered(self.found, self._targets, fold_N >= 0, self._several)
         yield len(folds), len(folds)

@@ -53,18 +53,22 @@ ORDER = (
 
 @dataclass(frozen=True)
 class Sizes:
-    """Labelled items: `total` counts training and validation items, which is what can be learned from."""
+    """Labelled items: `total` counts training and validation items, which is what can be learned from.
+
+    `labels` counts those items once for each of their labels; 0 says that every item has one.
+    """
 
     n_train: int
     n_validation: int
     n_classes: int
     per_class_min: int
+    labels: int = 0
 
     @classmethod
     def of(cls, profile: Profile) -> "Sizes":
         """Return the sizes of a profile."""
-        splits = profile.splits
-        return cls(splits["train"], splits["validation"], max(1, len(profile.classes)), profile.per_class_min)
+        splits, labels = profile.splits, sum(c.train + c.validation for c in profile.classes)
+        return cls(splits["train"], splits["validation"], max(1, len(profile.classes)), profile.per_class_min, labels)
 
     @property
     def total(self) -> int:
@@ -74,7 +78,7 @@ class Sizes:
     @property
     def per_class(self) -> float:
         """The average class."""
-        return self.total / self.n_classes
+        return (self.labels or self.total) / self.n_classes
 
 
 def default_backbone(modality: Modality) -> tuple[str, Reason]:
@@ -160,6 +164,7 @@ def setting_for(
         device="cuda" if speed and speed.device.startswith("cuda") else "cpu",
         parameters=spec.parameters,
         several=profile.several is not None,
+        labels=sizes.labels,
     )
 
 

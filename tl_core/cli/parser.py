@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from tl_core.cli import columns
 from tl_core.errors import UsageError
+from tl_core.strategies import STRATEGIES
 
 DATA = "a zip or tar archive, a folder, a table, hub:OWNER/NAME, or sample:NAME"
 COMMANDS = {
@@ -116,9 +117,13 @@ def _others(parser: argparse.ArgumentParser) -> None:
 
 
 def _plan(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--backbone", metavar="NAME", default="", help="default: what `advise` says")
+    parser.add_argument(
+        "--backbone", metavar="NAME", default="", help=f"{', '.join(STRATEGIES)}; default: what `advise` says"
+    )
     choice = parser.add_mutually_exclusive_group()
-    choice.add_argument("--strategy", metavar="NAME", default="", help="default: what `advise` says")
+    choice.add_argument(
+        "--strategy", metavar="NAME", default="", help=f"{', '.join(STRATEGIES)}; default: what `advise` says"
+    )
     choice.add_argument("--plan", metavar="FILE", type=_path, help="a transfer plan as YAML")
     parser.add_argument("--seed", metavar="N", type=_seed, default=0, help="default: 0")
 

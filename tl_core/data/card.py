@@ -13,6 +13,7 @@ from tl_core.data.profile.values import Profile, Quantiles
 from tl_core.data.quality.words import NOUNS, count
 from tl_core.data.samples import SAMPLES, Sample
 from tl_core.data.sources import SAMPLE_PREFIX
+from tl_core.data.split import rule
 
 _CLASSES = 200  # rows of a table
 _REASONS = 20
@@ -150,13 +151,13 @@ def _decided(decisions: Sequence[Decision]) -> str:
 def _split(dataset: Dataset, profile: Profile) -> Iterator[str]:
     parts = ", ".join(f"{n:,} {name}" for name, n in profile.splits.items())
     spec = dataset.split
-    given = spec.honour_given and bool((dataset.items["given"] == "train").any())
+    by = rule(dataset.items, spec)
     yield f"Split: {parts}."
     shares = f"{spec.validation:.0%} validation, {spec.test:.0%} test"
     alike = "identical and nearly identical items" if spec.keep_near else "identical items"
-    if given:
+    if by == "given":
         yield "It is the split that came with the data; what it lacked was drawn from its training items."
-    elif spec.by == "time":
+    elif by == "time":
         yield f"The newest items are kept for the test, those before them for validation ({shares}); {alike} together."
     else:
         yield (

@@ -152,7 +152,7 @@ class Dataset:
         """Split names `[N]` after decisions: "train", "validation", "test", or "out" for what was left out."""
         return apply_splits(self.decisions, self.source_splits) if self.decisions else self.source_splits
 
-    @property
+    @cached_property
     def kept(self) -> np.ndarray:
         """Which items were not left out: bool `[N]`. Makes no split where nothing was decided."""
         return self.splits != OUT if self.decisions else np.ones(len(self.items), dtype=bool)
@@ -185,9 +185,13 @@ class Dataset:
         """Return the row numbers of the given splits, ascending."""
         return np.flatnonzero(np.isin(self.splits, splits))
 
+    def split_by(self, split: SplitSpec) -> "Dataset":
+        """Return the same data set under another split, in memory alone."""
+        return self._with(split=split)
+
     def resplit(self, split: SplitSpec) -> "Dataset":
         """Return the same data set under another split, and remember it on disk as the current one."""
-        changed = self._with(split=split)
+        changed = self.split_by(split)
         changed.save()
         return changed
 
@@ -206,7 +210,7 @@ class Dataset:
         decision_log.undo(self.folder, numbers)
         return self.refreshed()
 
-    @property
+    @cached_property
     def waiting(self) -> tuple[Decision, ...]:
         """What was decided about items of the test set and has to be confirmed."""
         return waiting(self.decisions, self.source_splits) if self.decisions else ()

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from tl_core.data.groups import components, numbered
 from tl_core.data.split import SPLITS
 from tl_core.errors import DataError
 
@@ -129,6 +130,11 @@ def waiting(decisions: Iterable[Decision], splits: np.ndarray) -> tuple[Decision
     )
 
 
+def tied(decisions: Iterable[Decision], n: int) -> np.ndarray:
+    """Return the number of the set that "together" puts each of `n` rows in, int64 `[n]`; -1: it is in none."""
+    return numbered(_connected(n, [d for d in decisions if d.action == "together" and d.rows]))
+
+
 def settled(decisions: Iterable[Decision], code: str) -> frozenset[int]:
     """Return the rows that were decided about as an answer to the finding `code`: it does not come back for them."""
     return frozenset(row for decision in decisions if decision.code == code for row in decision.rows)
@@ -219,7 +225,7 @@ def _tie(decisions: Sequence[Decision], splits: np.ndarray) -> tuple[np.ndarray,
     confirmed = np.zeros(n, dtype=bool)
     if not ties:
         return splits.copy(), np.arange(n), confirmed
-    tied = _connected(n, [(d.rows[0], row) for d in ties for row in d.rows])
+    tied = _connected(n, ties)
     for decision in ties:
         confirmed[list(decision.rows)] |= decision.confirmed
     rank = np.array([SPLITS.index(split) for split in splits])
@@ -232,12 +238,10 @@ def _tie(decisions: Sequence[Decision], splits: np.ndarray) -> tuple[np.ndarray,
     return homes, tied, held
 
 
-def _connected(n: int, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    left, right = np.asarray(pairs, dtype=np.int64).T
-    return connected_components(coo_array((np.ones(len(pairs)), (left, right)), shape=(n, n)), directed=False)[1]
+def _connected(n: int, ties: Sequence[Decision]) -> np.ndarray:
+    """Return the number of the set that the ties put each row in `[n]`; a row that none names is a set by itself."""
+    pairs = [(tie.rows[0], row) for tie in ties for row in tie.rows]
+    return components(n, np.array(pairs, dtype=np.int64).reshape(-1, 2))
 
 
 def _ties(outcome: _Outcome, splits: np.ndarray) -> list[Decision]:

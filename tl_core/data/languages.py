@@ -50,7 +50,7 @@ def language(text: str) -> str:
     if sum(map(str.isalpha, text)) < ENOUGH:
         return ""
     code, sure = _identifier().classify(text)
-    return str(code) if sure >= SURE and code != "zxx" else ""
+    return str(code) if sure >= SURE and code != "zxx" and code in LANGUAGES else ""
 
 
 def languages_of(dataset: Dataset, rows: np.ndarray, progress: Progress = silent) -> np.ndarray:

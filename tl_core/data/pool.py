@@ -40,8 +40,11 @@ def import_pool(source: str, modality: Modality, workspace: Workspace, progress:
         suffixes = IMAGE_SUFFIXES if modality == "image" else TEXT_SUFFIXES
         entries = without_enclosing(tree, tree.entries, depth=1)
         items = [RawItem(each.name, NO_LABEL, read=each.read) for each in entries if each.suffix in suffixes]
+        noun = "picture" if modality == "image" else "text"
+        for each in entries:
+            if each.suffix not in suffixes:
+                draft.skip(each.name, f"not a {noun} that can be read")
         if not items:
-            noun = "picture" if modality == "image" else "text"
             raise DataError(f"There is no {noun} in {path.name}.", f"Give a folder, a zip or a table of {noun}s.")
         return store(items, draft, workspace, progress)
 
@@ -52,5 +55,8 @@ def _of_table(file: TableFile, draft: Draft) -> Iterator[RawItem]:
     if draft.modality == "image" or not column:
         raise DataError(f"No column of {draft.source} holds {draft.modality}s.", "Give a folder or a zip of them.")
     place = table.place(column)
-    for number, cells in table.rows():
+    for number, cells in table.records():
+        if isinstance(cells, str):
+            draft.skip(f"row {number}", cells)
+            continue
         yield RawItem(f"row {number}", NO_LABEL, text=cells[place])

@@ -12,9 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pydantic
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
+from tl_core.data.groups import components
 from tl_core.types import Finding
 
 SPLITS = ("train", "validation", "test")
@@ -86,21 +85,32 @@ def assign(items: pd.DataFrame, spec: SplitSpec, ties: Sequence[np.ndarray] = ()
     return _named(result)
 
 
+def rule(items: pd.DataFrame, spec: SplitSpec) -> Literal["given", "time", "random"]:
+    """Return by what assign() shares the items out: the split that the source names, their times, or a draw."""
+    if spec.honour_given and (items["given"] == "train").any():
+        return "given"
+    return "time" if spec.by == "time" and _moments(items) > 1 else "random"
+
+
 def time_findings(items: pd.DataFrame, spec: SplitSpec) -> list[Finding]:
     """Return what a person should know of a split by time: that it was impossible, or what it could not place."""
     if spec.by != "time":
         return []
-    known = np.isfinite(items["time"].to_numpy(dtype=np.float64)) if "time" in items else np.zeros(len(items), bool)
-    if len(np.unique(items["time"][known] if known.any() else [])) < 2:
+    if _moments(items) < 2:
         message = "The data cannot be split by time, because no two items say that they were made at different times."
         return [Finding("warn", "no-time", f"{message} They are split at random.", "Name a column with dates.")]
-    if known.all():
+    n = int((~np.isfinite(items["time"])).sum())
+    if not n:
         return []
-    n = int((~known).sum())
     message = (
         f"{n:,} {'item does' if n == 1 else 'items do'} not say when they were made; the training learns from them."
     )
     return [Finding("info", "some-without-time", message, "Fill in their dates if you can.")]
+
+
+def _moments(items: pd.DataFrame) -> int:
+    """Return how many different times are known."""
+    return int(items["time"][np.isfinite(items["time"])].nunique()) if "time" in items else 0
 
 
 def _check(spec: SplitSpec) -> None:
@@ -141,9 +151,8 @@ def unite(*ties: np.ndarray) -> np.ndarray:
         rows.append(tied)
         nodes.append(offset + tie[tied].astype(np.int64))
         offset += int(tie.max(initial=-1)) + 1
-    ends = (np.concatenate(rows), np.concatenate(nodes))
-    graph = coo_matrix((np.ones(len(ends[0]), dtype=np.int8), ends), shape=(offset, offset))
-    return np.unique(connected_components(graph, directed=False)[1][:n], return_inverse=True)[1]
+    edges = np.stack([np.concatenate(rows), np.concatenate(nodes)], axis=1)
+    return np.unique(components(offset, edges)[:n], return_inverse=True)[1]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import numpy as np
 import yaml
 
 from tl_core.data.dataset import Dataset
+from tl_core.data.split import rule
 from tl_core.evaluation.report import errors
 from tl_core.evaluation.values import Prediction, Report
 from tl_core.export import Material
@@ -78,11 +79,12 @@ def _data(material: Material) -> Iterator[str]:
     dataset = material.dataset
     splits = Counter(dataset.splits.tolist())
     parts = ", ".join(f"{splits[name]} {name}" for name in ("train", "validation", "test") if splits[name])
-    how = (
-        "as the source gives it"
-        if (dataset.items["given"] == "test").any() and dataset.split.honour_given
-        else (f"stratified, drawn with seed {dataset.split.seed}, identical items kept together")
-    )
+    alike = f"identical{' and nearly identical' * dataset.split.keep_near} items kept together"
+    how = {
+        "given": "as the source gives it",
+        "time": f"the newest items for the test, {alike}",
+        "random": f"stratified, drawn with seed {dataset.split.seed}, {alike}",
+    }[rule(dataset.items, dataset.split)]
     yield f"## Data\n\n{dataset.name} (fingerprint `{dataset.fingerprint}`): {_count(int(dataset.kept.sum()), 'item')},"
     what = "label" if dataset.multilabel else "class"
     yield f"{parts} ({how}).{_decided(dataset)}\n\n| {what} | items | test |\n|---|---|---|"

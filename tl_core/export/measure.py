@@ -17,10 +17,11 @@ from tl_core.types import Estimate, dump
 def evaluate_bundle(bundle: Bundle, dataset: Dataset) -> dict[str, Any]:
     """Return the metrics of a bundle on a data set, as plain JSON types.
 
-    Measured are: of the data the bundle was trained on, its test items alone; else the part that the source names as
-    test; else everything. Items with a label that the bundle does not know are left out and counted; where items may
-    have several labels, the labels that the data do not know are not measured. Raises DataError where the modality
-    differs, one of the two gives each item one label and the other several, or no label is shared.
+    Measured are: of the data the bundle was trained on, its test items alone, with the labels that the report was made
+    by; else the part that the source names as test; else everything. Items with a label that the bundle does not know
+    are left out and counted; where items may have several labels, the labels that the data do not know are not
+    measured. Raises DataError where the modality differs, one of the two gives each item one label and the other
+    several, or no label is shared.
     """
     if dataset.modality != bundle.spec.modality:
         raise DataError(f"This model reads {bundle.spec.modality}s, and {dataset.name} holds {dataset.modality}s.")
@@ -34,6 +35,8 @@ def evaluate_bundle(bundle: Bundle, dataset: Dataset) -> dict[str, Any]:
             f"This model gives an item one label, and those of {dataset.name} may have several.",
             "Measure it on items with one label each.",
         )
+    if dataset.fingerprint == bundle.report.fingerprint:
+        dataset = replace(dataset, split=bundle.split, decisions=bundle.decisions)
     rows, measured = _rows(bundle, dataset)
     known = np.array([_index(bundle.classes, name) for name in dataset.classes])
     truth = dataset.truth[rows]
@@ -98,8 +101,7 @@ def _dumped(estimate: Estimate | None) -> Any:
 def _rows(bundle: Bundle, dataset: Dataset) -> tuple[np.ndarray, str]:
     """Return the rows to measure on, and which they are in words."""
     if dataset.fingerprint == bundle.report.fingerprint:
-        same = replace(dataset, split=bundle.split, decisions=bundle.decisions)
-        return same.rows("test"), "the test items of the data it was trained on"
+        return dataset.rows("test"), "the test items of the data it was trained on"
     given = np.flatnonzero((dataset.items["given"] == "test").to_numpy() & dataset.kept)
     if len(given):
         return given, "the test part that the data name"

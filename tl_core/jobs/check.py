@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from tl_core.data.dataset import Dataset
 from tl_core.data.languages import languages_of
@@ -17,6 +15,7 @@ from tl_core.data.quality.alike import alike_groups
 from tl_core.data.quality.nearest import Search, points
 from tl_core.data.quality.report import QualityReport, write_quality
 from tl_core.data.quality.values import CHECKS, Material, run_checks
+from tl_core.data.split import unite
 from tl_core.jobs.effect import measure_effect
 from tl_core.jobs.job import Events, Job, counted, started
 from tl_core.runs.events import Progress, RunEnded, RunEvent
@@ -128,8 +127,10 @@ def _probabilities(job: Job, material: Material, notes: list[str]) -> Part:
     report = yield from _evidence(job, dataset)
     rows = dataset.rows("train", "validation")
     fold = np.full(len(dataset.items), -3)
-    together = _joined(units(dataset, rows), material, rows)
-    fold[rows] = make_folds(np.unique(dataset.labels[rows], return_inverse=True)[1], together)
+    assert material.nearest is not None
+    alike = alike_groups(material.nearest, material.inside)[rows]  # no model learns from a version of what it tells
+    unit = unite(units(dataset, rows), alike)
+    fold[rows] = make_folds(np.unique(dataset.labels[rows], return_inverse=True)[1], unit)
     if (fold >= 0).sum() < MIN_ITEMS or len(np.unique(dataset.labels[fold >= 0])) < 2:
         notes.append("There are too few items of each class to look for wrong labels.")
         return material
@@ -141,14 +142,3 @@ def _probabilities(job: Job, material: Material, notes: list[str]) -> Part:
     if not (yield from counted(job, "looking for wrong labels", held.steps(fold, report.l2))):
         return None
     return replace(material, probabilities=held.found)
-
-
-def _joined(unit: np.ndarray, material: Material, rows: np.ndarray) -> np.ndarray:
-    """Return units `[len(rows)]` where near copies share one too: no model learns from a version of what it tells."""
-    assert material.nearest is not None
-    alike = alike_groups(material.nearest, material.inside)[rows]
-    number = np.where(alike >= 0, alike, alike.max(initial=-1) + 1 + np.arange(len(rows)))
-    pairs = (np.ones(len(rows)), (unit, unit.max(initial=-1) + 1 + np.unique(number, return_inverse=True)[1]))
-    size = int(pairs[1][1].max(initial=-1)) + 1
-    joined = connected_components(coo_array(pairs, shape=(size, size)), directed=False)[1][unit]
-    return np.unique(joined, return_inverse=True)[1]

@@ -1,7 +1,7 @@
 """A task with everything it needs at hand, and what every kind of run does alike."""
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -38,8 +38,8 @@ class Job:
         """Return the data set under the task's split and decisions. Raises DataError where it, or they, are gone."""
         from tl_core.data.sources import open_dataset
 
-        found = replace(open_dataset(self.workspace, self.task.fingerprint), split=self.task.split)
-        return found.under(self.task.decisions)
+        found = open_dataset(self.workspace, self.task.fingerprint)
+        return found.split_by(self.task.split).under(self.task.decisions)
 
     def store(self) -> "FeatureStore":
         """Return the workspace's feature store."""

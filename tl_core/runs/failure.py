@@ -56,7 +56,7 @@ def explain_exit(code: int | None) -> tuple[str, str]:
     """Return sentence and hint for a worker that vanished; `code` is its exit code, None where nobody saw it."""
     if code == -signal.SIGKILL:
         return (
-            "The run's process was killed by the system, which is what happens when memory runs out.",
+            "The run's process was killed from outside: by a person, or by the system because memory ran out.",
             NO_MEMORY_HINT,
         )
     if code == errno.ENOSPC:

@@ -22,7 +22,8 @@ class Setting:
     The rest is known to advice alone, and the defaults say that it is not known: `n_validation` items that judge;
     how near the data is to what the backbone has seen; whether the last group's features served it better than
     lower ones; the kind of processor that trains; the backbone's `parameters` (0: not known); whether there is a second
-    data set, unlabelled (`has_target`) or labelled (`has_source`); and whether an item may have `several` labels.
+    data set, unlabelled (`has_target`) or labelled (`has_source`); and whether an item may have `several` labels, and
+    how many `labels` these items have in all (0: one each).
     """
 
     backbone: str
@@ -43,6 +44,7 @@ class Setting:
     has_target: bool = False
     has_source: bool = False
     several: bool = False
+    labels: int = 0
 
     @property
     def total(self) -> int:
@@ -52,7 +54,7 @@ class Setting:
     @property
     def per_class(self) -> float:
         """Labelled items of the average class."""
-        return self.total / max(1, self.n_classes)
+        return (self.labels or self.total) / max(1, self.n_classes)
 
 
 def no_doubts(setting: Setting, options: Any) -> tuple[Finding, ...]:

@@ -157,7 +157,8 @@ class Run:
         if self.job.train_rows is not None:
             self._train = np.intersect1d(self._train, np.asarray(self.job.train_rows, dtype=np.int64))
         self._validation = data.rows("validation")
-        if len(np.unique(data.truth[self._train], axis=0)) < 2:
+        truth = data.truth[self._train]
+        if (truth == truth[:1]).all():
             raise DataError(
                 "The training items all have the same labels, so there is nothing to tell apart."
                 if data.multilabel

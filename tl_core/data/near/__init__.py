@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tl_core.data.near.groups import components, numbered
+from tl_core.data.groups import components, numbered
 from tl_core.data.options import Progress, silent
 from tl_core.errors import WorkspaceError
 from tl_core.workspace import write_bytes

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tl_core.data.groups import spanning
 from tl_core.data.images import open_image
 from tl_core.data.looks import look
-from tl_core.data.near.groups import spanning
 from tl_core.data.options import Progress, silent
 from tl_core.errors import DataError
 
@@ -41,16 +41,17 @@ def near_pictures(paths: Sequence[Path], looks: Sequence[str] | None, progress: 
     rows = [row for row, each in enumerate(looks) if each]
     codes = np.array([int(looks[row], 16) for row in rows], dtype=np.uint64)
     thumbs = _Thumbs([paths[row] for row in rows])
-    edges = np.empty((0, 2), dtype=np.int64)
+    parts, waiting = [np.empty((0, 2), dtype=np.int64)], 0
     stage = "Looking for pictures that are nearly the same"
     for start in range(0, len(codes), _BLOCK):
         progress(stage, start, len(codes))
         for near in _close(codes, start):
-            edges = np.concatenate([edges, _alike(near, thumbs)])
-            if len(edges) > _KEPT_EDGES:
-                edges = spanning(len(codes), edges)
+            parts.append(_alike(near, thumbs))
+            waiting += len(parts[-1])
+            if waiting > _KEPT_EDGES:
+                parts, waiting = [spanning(len(codes), np.concatenate(parts))], 0
     progress(stage, len(codes), len(codes))
-    return np.array(rows, dtype=np.int64)[spanning(len(codes), edges)]
+    return np.array(rows, dtype=np.int64)[spanning(len(codes), np.concatenate(parts))]
 
 
 def _close(codes_N: np.ndarray, start: int) -> Iterator[np.ndarray]:

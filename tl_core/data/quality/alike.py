@@ -1,10 +1,9 @@
 """Near copies that only a model sees as such: far nearer to each other than the data set's items are."""
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from tl_core.data.decisions import Decision
+from tl_core.data.groups import components
 from tl_core.data.quality.copies import members, plain, straddling
 from tl_core.data.quality.values import CHECKS, NAMED, Check, Material, Nearest, Suspicion
 from tl_core.data.quality.words import NOUNS, count
@@ -37,8 +36,7 @@ def alike_groups(nearest: Nearest, inside: np.ndarray) -> np.ndarray:
     left, place = np.nonzero((row >= 0) & (distance < limit) & inside[:, None])
     right = row[left, place]
     near = distance[left, place] * TIMES < np.minimum(tenth[left], tenth[right])
-    pairs = (np.ones(int(near.sum())), (left[near], right[near]))
-    number = connected_components(coo_array(pairs, shape=(n, n)), directed=False)[1]
+    number = components(n, np.stack([left[near], right[near]], axis=1))
     number[(np.bincount(number)[number] < 2) | ~inside] = -1
     return number
 

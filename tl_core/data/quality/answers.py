@@ -20,7 +20,8 @@ def unanswered(suspicion: Suspicion, dataset: Dataset) -> Suspicion | None:
     groups = [[row for row in group if present[row]] for group in suspicion.groups]
     groups = [group for group in groups if len(group) > 1 and waits[group].any()]
     if suspicion.groups:
-        waits = np.isin(np.arange(len(waits)), [row for group in groups for row in group])
+        waits = np.zeros(len(present), dtype=bool)
+        waits[[row for group in groups for row in group]] = True
     places = [place for place, row in enumerate(suspicion.rows) if waits[row]]
     if not places:
         return None

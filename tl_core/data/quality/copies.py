@@ -69,33 +69,40 @@ def straddling(groups: list[np.ndarray], splits: np.ndarray) -> list[np.ndarray]
 
 
 def find(material: Material) -> list[Suspicion]:
-    """Return what is wrong with exact copies: conflicting labels, copies on both sides of the split, repeats."""
-    dataset, splits = material.dataset, material.dataset.splits
-    number = np.where(material.inside, pd.factorize(dataset.items["digest"])[0], -1)
-    groups = members(number)
-    keys = label_keys(dataset)
-    uniform = [len(np.unique(keys[group])) == 1 for group in groups]
-    equal = [group for group, one in zip(groups, uniform, strict=True) if one]
-    torn = [group for group, one in zip(groups, uniform, strict=True) if not one]
-    torn, repeats = material.undecided(torn, "label-conflict"), material.undecided(groups, "duplicates")
-    leaks = material.undecided(straddling(groups, splits), "leak")
-    found = [_conflicts(material, torn)] if torn else []
+    """Return what is wrong with exact copies: conflicting labels, copies on both sides of the split, repeats.
+
+    Copies with different labels are no repeats: which of them is to go is the question of their labels.
+    """
+    splits = material.dataset.splits
+    groups = _groups(material)
+    torn = _torn(material.dataset, groups)
+    equal = [group for group, one in zip(groups, torn, strict=True) if not one]
+    conflicts = material.undecided([group for group, one in zip(groups, torn, strict=True) if one], "label-conflict")
+    repeats, leaks = material.undecided(equal, "duplicates"), material.undecided(straddling(groups, splits), "leak")
+    found = [_conflicts(material, conflicts)] if conflicts else []
     found += [_leaks(material, leaks, straddling(equal, splits))] if leaks else []
-    return found + ([_repeats(material, repeats, equal)] if repeats else [])
+    return found + ([_repeats(material, repeats)] if repeats else [])
 
 
 def duplicates(dataset: Dataset) -> Duplicates:
-    """Count exact copies."""
-    found = {s.code: s for s in find(Material(dataset))}
-    groups = found["duplicates"].groups if "duplicates" in found else ()
-    outside = dataset.splits != "train"
-    leaks = found["leak"].rows if "leak" in found else ()
+    """Count exact copies among the items that were not left out, whatever was decided about the findings of them."""
+    groups = _groups(Material(dataset))
     return Duplicates(
         sum(len(group) - 1 for group in groups),
         len(groups),
-        len(found["label-conflict"].groups) if "label-conflict" in found else 0,
-        int(outside[list(leaks)].sum()),
+        sum(_torn(dataset, groups)),
+        sum(int((dataset.splits[group] != "train").sum()) for group in straddling(groups, dataset.splits)),
     )
+
+
+def _groups(material: Material) -> list[np.ndarray]:
+    return members(np.where(material.inside, pd.factorize(material.dataset.items["digest"])[0], -1))
+
+
+def _torn(dataset: Dataset, groups: list[np.ndarray]) -> list[bool]:
+    """Return whether the items of each group are labelled differently."""
+    keys = label_keys(dataset)
+    return [len(np.unique(keys[group])) > 1 for group in groups]
 
 
 def _conflicts(material: Material, groups: list[np.ndarray]) -> Suspicion:
@@ -127,7 +134,7 @@ def _leaks(material: Material, groups: list[np.ndarray], equal: list[np.ndarray]
     return Suspicion(finding, tuple(rows.tolist()), plain(groups), proposed=proposed)
 
 
-def _repeats(material: Material, groups: list[np.ndarray], equal: list[np.ndarray]) -> Suspicion:
+def _repeats(material: Material, groups: list[np.ndarray]) -> Suspicion:
     copies = sum(len(group) - 1 for group in groups)
     finding = Finding(
         "info",
@@ -137,7 +144,7 @@ def _repeats(material: Material, groups: list[np.ndarray], equal: list[np.ndarra
         "dropping all but one of each keeps them from counting twice in training.",
         material.name([int(group[1]) for group in groups[:NAMED]]),
     )
-    drop = tuple(row for group in equal for row in spare(group, material.dataset.splits))
+    drop = tuple(row for group in groups for row in spare(group, material.dataset.splits))
     proposed = (Decision("drop", drop, code="duplicates"),) if drop else ()
     return Suspicion(finding, tuple(np.concatenate(groups).tolist()), plain(groups), proposed=proposed)
 

@@ -33,17 +33,27 @@ def _near(material: Material, groups: list[np.ndarray]) -> Suspicion:
         if torn
         else ""
     )
+    kept = _kept(material)
     finding = Finding(
         "warn" if torn else "info",
         "near-duplicates",
-        f"{count(len(groups), 'group', 'groups')} of {many} are nearly the same {one} ({len(rows):,} in all), such as "
+        f"{count(len(groups), f'group of {many} is', f'groups of {many} are')} nearly the same {one} "
+        f"({len(rows):,} in all), such as "
         f"{_versions(material)}.{also} Most such groups are right.",
-        "A split that Graft makes keeps each group on one side. Tie them together where the split came with the data, "
-        "or say that they are different.",
+        "Nothing has to be done: the split keeps each group on one side. Leave out what you do not want to count twice."
+        if kept
+        else "Tie them together, so that a split keeps each group on one side, or say that they are different.",
         material.name([int(group[0]) for group in groups[:NAMED]]),
     )
-    proposed = tuple(Decision("together", tuple(group.tolist()), code="near-duplicates") for group in groups)
+    ties = () if kept else groups
+    proposed = tuple(Decision("together", tuple(group.tolist()), code="near-duplicates") for group in ties)
     return Suspicion(finding, tuple(rows.tolist()), plain(groups), proposed=proposed)
+
+
+def _kept(material: Material) -> bool:
+    """Return whether the split keeps near copies together by itself: it is Graft's own, and was not told otherwise."""
+    split, items = material.dataset.split, material.dataset.items
+    return split.keep_near and not (split.honour_given and (items["given"] == "train").any())
 
 
 def _leaks(material: Material, groups: list[np.ndarray]) -> Suspicion:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tl_core.data.quality.values import Nearest
+from tl_core.data.sampling import sample_rows
 
 EXACT = 20_000
 """Distinct items up to which each is compared with every other; above, with those of the nearest cells only."""
@@ -13,6 +14,7 @@ _CELLS = 4  # how many cells of the nearest are searched
 _WIDTH = 256  # directions on which the features of very many items are projected
 _SAMPLE = 10_000  # items that the mean and the cells are found on
 _CHUNK = 1024
+_MOST_PAIRS = 2**25  # whose distances are held at a time
 
 
 def points(features_ND: np.ndarray, inside: np.ndarray) -> np.ndarray:
@@ -22,7 +24,7 @@ def points(features_ND: np.ndarray, inside: np.ndarray) -> np.ndarray:
     few percent (Johnson and Lindenstrauss 1984) and memory small. Mean and unit are of the items where `inside` holds.
     """
     rows = np.flatnonzero(inside)
-    sample = features_ND[np.sort(np.random.default_rng(0).permutation(rows)[:_SAMPLE])]
+    sample = features_ND[rows[sample_rows(len(rows), _SAMPLE)]]
     mean = sample.mean(axis=0)
     unit = float(np.sqrt(np.square(sample - mean, dtype=np.float64).sum(axis=1).mean())) or 1.0
     width, basis = features_ND.shape[1], None
@@ -70,8 +72,9 @@ class Search:
         if not self._k:
             return
         for rows, among in self._parts():
-            for start in range(0, len(rows), _CHUNK):
-                part = rows[start : start + _CHUNK]
+            size = max(1, min(_CHUNK, _MOST_PAIRS // len(among)))
+            for start in range(0, len(rows), size):
+                part = rows[start : start + size]
                 self._compare(part, among)
                 done += len(part)
                 yield done, total
@@ -90,13 +93,14 @@ class Search:
         from sklearn.cluster import MiniBatchKMeans
 
         cells = int(np.sqrt(len(every)))
-        sample = np.random.default_rng(0).permutation(every)[:_SAMPLE]
-        made = MiniBatchKMeans(cells, random_state=0, n_init=1, batch_size=4096).fit(self._points[np.sort(sample)])
+        made = MiniBatchKMeans(cells, random_state=0, n_init=1, batch_size=4096).fit(
+            self._points[sample_rows(len(every), _SAMPLE)]
+        )
         cell = np.concatenate(
             [made.predict(self._points[start : start + 8192]) for start in range(0, len(every), 8192)]
         )
         centres = made.cluster_centers_
-        apart = ((centres[:, None] - centres[None]) ** 2).sum(axis=2)
+        apart = distances(centres, centres)
         inside = [np.flatnonzero(cell == number) for number in range(cells)]
         for number in range(cells):
             if len(inside[number]):

@@ -6,6 +6,7 @@ from tl_core.data.quality.nearest import NEIGHBOURS, distances
 from tl_core.data.quality.spread import robust_z
 from tl_core.data.quality.values import CHECKS, NAMED, Check, Material, Suspicion
 from tl_core.data.quality.words import NOUNS, count
+from tl_core.data.sampling import sample_rows
 from tl_core.types import Finding
 
 FAR = 4.0
@@ -22,12 +23,11 @@ def class_distance(points_ND: np.ndarray, labels_N: np.ndarray, inside_N: np.nda
     of so many is searched. nan for items that take no part, and in classes of fewer than 20.
     """
     found = np.full(len(points_ND), np.nan)
-    random = np.random.default_rng(0)
     for label in np.unique(labels_N[inside_N]).tolist():
         rows = np.flatnonzero(inside_N & (labels_N == label))
         if len(rows) < _SMALL:
             continue
-        others = np.sort(random.permutation(rows)[:_SAMPLE])
+        others = rows[sample_rows(len(rows), _SAMPLE)]
         for start in range(0, len(rows), _CHUNK):
             part = rows[start : start + _CHUNK]
             distance = distances(points_ND[part], points_ND[others])

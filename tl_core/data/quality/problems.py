@@ -1,13 +1,15 @@
 """What the profile says is wrong with a data set: labels, class sizes, copies, splits, what was left out."""
 
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 
-from tl_core.data.dataset import Dataset
+from tl_core.data.dataset import Dataset, ReceiptLine
 from tl_core.data.quality import copies, names
 from tl_core.data.quality.values import NAMED, Material
 from tl_core.data.quality.words import count, these
+from tl_core.data.sources.tree import LEFT_BEHIND
 from tl_core.data.split import SPLITS, time_findings
 from tl_core.types import Finding, Level
 
@@ -132,31 +134,38 @@ def _split_findings(table: np.ndarray) -> list[Finding]:
 
 
 def _receipt_findings(dataset: Dataset) -> list[Finding]:
-    lines = dataset.receipt.lines
-    skipped = [line for line in lines if line.action == "skipped"]
-    converted = {line.item for line in lines if line.action == "converted"}
-    findings = []
     left_out, changed = dataset.receipt.skipped, dataset.receipt.converted
-    if skipped:
+    findings = []
+    if left_out:
+        skipped = _first(dataset, "skipped")
         level: Level = "warn" if left_out > dataset.receipt.taken / 20 else "info"
-        first = f" The first is {skipped[0].item}: {skipped[0].reason}."
+        named = next((line for line in skipped if line.reason != LEFT_BEHIND), skipped[0])
+        one, many = (
+            ("file", "files") if dataset.modality == "image" else ("entry of the source", "entries of the source")
+        )
+        first = f" One is {named.item}: {named.reason}."
         findings.append(
             Finding(
                 level,
                 "skipped",
-                f"{count(left_out, 'entry of the source was', 'entries of the source were')} left out.{first}",
+                f"{count(left_out, f'{one} was', f'{many} were')} left out.{first}",
                 "The receipt names each with its reason.",
-                tuple(line.item for line in skipped[:NAMED]),
+                tuple(line.item for line in skipped),
             )
         )
-    if converted:
+    if changed:
         findings.append(
             Finding(
                 "info",
                 "converted",
                 f"{count(changed, 'item was', 'items were')} changed to be usable.",
                 "The receipt names each with what was changed.",
-                tuple(sorted(converted)[:NAMED]),
+                tuple(dict.fromkeys(line.item for line in _first(dataset, "converted"))),
             )
         )
     return findings
+
+
+def _first(dataset: Dataset, action: str) -> list[ReceiptLine]:
+    """Return the first lines of the receipt about what was done to items, also where a thousand others come before."""
+    return list(islice((line for line in dataset.receipt_lines() if line.action == action), NAMED))

@@ -11,6 +11,7 @@ from tl_core.data.decisions import Decision
 from tl_core.data.quality.spread import robust_z
 from tl_core.data.quality.values import CHECKS, Check, Material, Suspicion
 from tl_core.data.quality.words import clip, count
+from tl_core.data.sampling import sample_rows
 from tl_core.types import Finding
 
 REPEATED = 5
@@ -36,7 +37,7 @@ def find(material: Material) -> list[Suspicion]:
     wordless = np.array([row for row in rows.tolist() if not _words(texts.iat[row])], dtype=np.int64)
     waiting = wordless[material.open("no-words")[wordless]]
     found = [_wordless(material, waiting)] if len(waiting) else []
-    return found + _boilerplate(material, np.setdiff1d(rows, wordless)) + _lengths(material)
+    return found + _boilerplate(material, np.setdiff1d(rows, wordless)) + _lengths(material, wordless)
 
 
 def _words(text: str) -> bool:
@@ -93,7 +94,7 @@ def _count(texts: Iterable[tuple[int, str]]) -> _Counted:
 def _boilerplate(material: Material, rows: np.ndarray) -> list[Suspicion]:
     items = material.dataset.items
     distinct = rows[~items["digest"].iloc[rows].duplicated().to_numpy()]
-    looked = np.sort(np.random.default_rng(0).permutation(distinct)[:_ROWS])
+    looked = distinct[sample_rows(len(distinct), _ROWS)]
     counted = _count(zip(looked.tolist(), items["text"].iloc[looked], strict=True))
     values, index, times = np.unique(counted.hashes, return_inverse=True, return_counts=True)
     common = times >= max(REPEATED, SHARE * len(looked))
@@ -163,14 +164,15 @@ def _nothing_else(material: Material, rows: np.ndarray) -> Suspicion:
     return Suspicion(finding, tuple(rows.tolist()), proposed=proposed)
 
 
-def _lengths(material: Material) -> list[Suspicion]:
-    inside = material.inside
+def _lengths(material: Material, wordless: np.ndarray) -> list[Suspicion]:
+    inside = material.inside.copy()
+    inside[wordless] = False
     length = material.dataset.items["text"].str.len().to_numpy(dtype=np.float64)
     if not inside.any():
         return []
     z, typical = robust_z(np.log(length + 1), inside, 0.2), float(np.median(length[inside]))
-    short = np.flatnonzero(material.open("very-short") & (z < -_ODD) & (length * _TIMES < typical))
-    long = np.flatnonzero(material.open("very-long") & (z > _ODD) & (length > _TIMES * typical))
+    short = np.flatnonzero(inside & material.open("very-short") & (z < -_ODD) & (length * _TIMES < typical))
+    long = np.flatnonzero(inside & material.open("very-long") & (z > _ODD) & (length > _TIMES * typical))
     found = []
     for code, rows, word, hint in (
         ("very-short", short, "shorter", "Look whether they say enough to tell the class; drop those that do not."),

@@ -133,11 +133,12 @@ class _Stream:
                 continue
             for number, row in enumerate(self._rows(rows), start=1):
                 item = f"{part} row {number}" if len(parts) > 1 else f"row {number}"
-                labels = self._columns.labels(row)
-                if labels is None:
-                    self._draft.skip(item, "it has no label")
-                else:
-                    yield self._item(item, row, labels, known[part] if several else "")
+                try:
+                    labels = self._columns.labels(row)
+                except ValueError as error:
+                    self._draft.skip(item, str(error))
+                    continue
+                yield self._item(item, row, labels, known[part] if several else "")
 
     def _rows(self, rows: Any) -> Iterator[dict[str, Any]]:
         with _in_words(self._name):
@@ -187,7 +188,11 @@ def _picture(value: Any, name: HubName) -> bytes:
     path = value.get("path") or ""
     if not path:
         raise DataError("there is no picture in this row")
-    if not re.match(rf"(zip://[^:]*::)?hf://datasets/{re.escape(name.repo)}@[^/]+/", path) or ".." in path.split("/"):
+    if (
+        not re.match(rf"(zip://[^:]*::)?hf://datasets/{re.escape(name.repo)}@[^/]+/", path)
+        or ".." in path.split("/")
+        or path.count("::") > path.startswith("zip:")
+    ):
         raise DataError("its picture is not part of the data set")
     try:
         import fsspec

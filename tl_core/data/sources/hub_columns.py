@@ -1,12 +1,19 @@
 """Which column of a data set of the hub is what, by the types that it declares."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from math import isfinite, nan
+from functools import lru_cache
+from math import nan
 from typing import Any
 
 from tl_core.data.options import ImportOptions
+from tl_core.data.sources.tables.cells import cell
+from tl_core.data.sources.tables.columns import GROUP_NAMES
+from tl_core.data.sources.tables.grid import MISSING
+from tl_core.data.sources.tables.labels import says_yes, split_labels
+from tl_core.data.sources.tables.times import TimeReader, time_reader
 from tl_core.errors import DataError
 from tl_core.types import Modality
 
@@ -35,7 +42,6 @@ _LABEL: tuple[str, ...] = (
     "emotion",
     "fine_label",
 )
-_GROUP = ("group", "group_id", "patient_id", "subject_id", "author_id", "user_id", "document_id")
 
 Row = Mapping[str, Any]
 
@@ -53,18 +59,21 @@ class Columns:
     group: str = ""
     subgroup: str = ""
     time: str = ""
+    times: TimeReader | None = None
 
-    def labels(self, row: Row) -> str | tuple[str, ...] | None:
-        """Return the label of a row, its labels where it may have several, None where it should have one."""
+    def labels(self, row: Row) -> str | tuple[str, ...]:
+        """Return the label of a row, or its labels where it may have several. Raises ValueError that says why not."""
         if self.several:
-            return tuple(name for name in self.several if row[name] not in (None, "", "0", 0, False))
+            return tuple(name for name in self.several if says_yes(cell(row[name]), name))
         value = row[self.label]
         if isinstance(value, (list, tuple)):
             return tuple(word for each in value if (word := self._label(each)))
         word = self._label(value)
         if self.separator:
-            return tuple(part for part in (each.strip() for each in word.split(self.separator)) if part)
-        return word or None
+            return split_labels(word, self.separator)
+        if not word:
+            raise ValueError("it has no label")
+        return word
 
     def word(self, row: Row, column: str) -> str:
         """Return what a column says in a row, as text."""
@@ -73,22 +82,24 @@ class Columns:
     def seconds(self, row: Row) -> float:
         """Return when an item was made, in seconds since 1970; nan where nothing says so."""
         value = row[self.time] if self.time else None
-        try:
-            value = datetime.fromisoformat(value) if isinstance(value, str) else value
-            if isinstance(value, date) and not isinstance(value, datetime):
-                value = datetime(value.year, value.month, value.day)
-            if isinstance(value, datetime):
-                return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
-            return float(value) if value is not None and isfinite(float(value)) else nan
-        except (ValueError, TypeError, OverflowError):
+        if value is None or self.times is None:
             return nan
+        if isinstance(value, str):
+            with suppress(ValueError):
+                value = datetime.fromisoformat(value)
+        if isinstance(value, date) and not isinstance(value, datetime):
+            value = datetime(value.year, value.month, value.day)
+        if isinstance(value, datetime):
+            return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+        return _seconds(self.times, cell(value))
 
     def _label(self, value: Any) -> str:
         if self.names is not None and isinstance(value, int):
             return self.names[value] if 0 <= value < len(self.names) else ""
+        word = cell(value).strip()
         if isinstance(value, float):
-            return "" if value != value else f"{value:g}"
-        return "" if value is None else str(value).strip()
+            word = word.removesuffix(".0")
+        return "" if word in MISSING else word
 
 
 def choose(features: Any, sample: Callable[[], list[Row]], options: ImportOptions, repo: str) -> Columns:
@@ -117,9 +128,19 @@ def choose(features: Any, sample: Callable[[], list[Row]], options: ImportOption
         raise DataError(f"The column {label} cannot be both the text and the label.", "Choose two different ones.")
     return Columns(
         "image" if image else "text", image or text, label, options.label_columns, _class_names(features, label),
-        options.separator, options.group_column or next((n for n in _GROUP if n in kinds), ""),
-        options.subgroup_column, options.time_column,
+        options.separator, options.group_column or next((n for n in GROUP_NAMES if n in kinds), ""),
+        options.subgroup_column, options.time_column, _times(options.time_column, sample),
     )  # fmt: skip
+
+
+def _times(column: str, sample: Callable[[], list[Row]]) -> TimeReader | None:
+    """Return how the times of a column are written, as a sample shows; None where no column is named."""
+    return time_reader([cell(row.get(column)) for row in sample()]) if column else None
+
+
+@lru_cache(maxsize=2**16)
+def _seconds(times: TimeReader, word: str) -> float:
+    return float(times.read([word])[0])
 
 
 def _kinds(features: Any, sample: Callable[[], list[Row]]) -> dict[str, str]:

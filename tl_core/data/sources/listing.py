@@ -18,7 +18,7 @@ from tl_core.data.sources.table import Find, table_items
 from tl_core.data.sources.tables import Sample, TableFile, entry_table, open_table, take_sample
 from tl_core.data.sources.tables.columns import choose_columns, find_text_column
 from tl_core.data.sources.tables.grid import MISSING
-from tl_core.data.sources.tree import climbs
+from tl_core.data.sources.tree import MAX_PATH, climbs
 from tl_core.errors import DataError
 from tl_core.workspace import Limits
 
@@ -27,6 +27,7 @@ _CELLS = 500
 _MOST_TABLES = 20
 _ENOUGH = 0.2  # share of the cells of a column that name pictures, from which it lists them
 _MANY = 0.5  # share of the pictures that a column names, from which names without a suffix are taken for theirs
+_LONG = "it names no picture: the path is too long"
 _OUT = "its path leads out of the folder of the data"
 
 
@@ -190,7 +191,7 @@ class _Names:
     def look(self, cell: str, folder: str) -> Entry | None:
         """Return the picture that a cell names, None where it names none or more than one."""
         name = _tidy(cell)
-        if not name or climbs(name):
+        if not name or len(name) > MAX_PATH or climbs(name):
             return None
         exact = self.paths.get(str(PurePosixPath(folder) / name)) or self.paths.get(name)
         if exact:
@@ -213,6 +214,8 @@ class _Names:
         name = _tidy(cell)
         if not name:
             raise DataError("it names no picture")
+        if len(name) > MAX_PATH:
+            raise DataError(_LONG)
         if climbs(name):
             raise DataError(_OUT)
         several = name.casefold() in self.ends or name.casefold() in self.stems
@@ -235,7 +238,7 @@ def _ends(path: str) -> Iterator[str]:
 def _beside(root: Path, cell: str) -> Path | None:
     """Return the file that a cell names, None where there is none below the root."""
     name = _tidy(cell)
-    if not name or climbs(name):
+    if not name or len(name) > MAX_PATH or climbs(name):
         return None
     try:
         path = (root / name).resolve()
@@ -251,5 +254,7 @@ def _find_beside(root: Path, cell: str) -> Entry:
         return Entry(name, path.stat().st_size, file_reader(path))
     if not name:
         raise DataError("it names no picture")
+    if len(name) > MAX_PATH:
+        raise DataError(_LONG)
     linked = (root / name).is_symlink() if not climbs(name) and "\0" not in name else False
     raise DataError(_OUT if climbs(name) or linked else f"there is no picture {name} beside the table")

@@ -4,8 +4,8 @@ import csv
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from math import isnan
+from contextlib import contextmanager, suppress
+from math import isfinite, isnan
 from pathlib import Path
 from typing import Any
 
@@ -178,10 +178,10 @@ class ReceiptWriter:
 def sort_classes(names: Iterable[str]) -> tuple[str, ...]:
     """Return class names in the order that a person expects: numbers by value, words by the alphabet."""
     names = list(names)
-    try:
-        return tuple(sorted(names, key=lambda n: (float(n), n)))
-    except ValueError:
-        return tuple(sorted(names, key=lambda n: (n.casefold(), n)))
+    with suppress(ValueError):
+        if all(isfinite(float(name)) for name in names):  # a class called "nan" is before and after every number
+            return tuple(sorted(names, key=lambda n: (float(n), n)))
+    return tuple(sorted(names, key=lambda n: (n.casefold(), n)))
 
 
 def _schema(there: Iterable[str], numbered: bool) -> pa.Schema:

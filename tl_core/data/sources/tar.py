@@ -137,6 +137,8 @@ class _Listing:
                 count += 1
                 if count > most:
                     raise DataError(f"{self._name} holds more than {most:,} files, the most that are read.", _REALLY)
+                if info.issparse():
+                    stream.spend(info.size)  # a header alone can ask for any number of zeros
                 self._take(archive, info, packed)
 
     def _take(self, archive: tarfile.TarFile, info: tarfile.TarInfo, packed: bool) -> None:
@@ -199,7 +201,15 @@ class _Stream:
     def read(self, size: int) -> bytes:
         """Return the next bytes, at most `size` >= 1 MB; none at the end. Raises DataError where they are too many."""
         data = next(self._chunks, b"")
-        self.count += len(data)
+        self.spend(len(data))
+        if time.monotonic() - self._told > 0.1:
+            self._told = time.monotonic()
+            self._progress("Unpacking, in MB", self.count // _CHUNK, 0)
+        return data
+
+    def spend(self, size: int) -> None:
+        """Count bytes that the archive unpacks to. Raises DataError where they are too many."""
+        self.count += size
         self.check(self.count)
         if self.count > max(_RATIO_MATTERS, self._limits.ratio * self._packed):
             ratio = f"{self._limits.ratio:,.0f}"
@@ -207,10 +217,6 @@ class _Stream:
                 f"{self._path.name} unpacks to more than {ratio} times its size, as archives made to do harm do.",
                 _REALLY,
             )
-        if time.monotonic() - self._told > 0.1:
-            self._told = time.monotonic()
-            self._progress("Unpacking, in MB", self.count // _CHUNK, 0)
-        return data
 
     def check(self, size: int) -> None:
         """Raise DataError where it unpacks to so many bytes, or claims to, that they are too many."""

@@ -10,9 +10,13 @@ from tl_core.errors import DataError
 
 MAX_FILE = 512 * 2**20
 """Bytes of one file that are read into memory."""
+MAX_PATH = 4096
+"""Characters of a path that is read, as many as a system lets one have: names of parts of it cost their square."""
 ARCHIVE_SUFFIXES = frozenset(
     [".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar"]
 )
+LEFT_BEHIND = "a file that the operating system left behind, not data"
+"""The reason why junk is skipped."""
 _JUNK = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx"})
 
 
@@ -46,12 +50,14 @@ class Tree:
 
     def add_folder(self, path: str) -> None:
         """Remember a folder, also where it is empty."""
-        if not climbs(path) and not is_junk(path):
+        if len(path) <= MAX_PATH and not climbs(path) and not is_junk(path):
             self.folders.add(path.rstrip("/"))
 
     def wants(self, path: str, problem: str = "") -> bool:
         """Return whether a file is to be listed; where not, because of its path or its `problem`, write down why."""
-        if climbs(path):
+        if len(path) > MAX_PATH:
+            self.skip(f"{path[:100]}...", "its path is too long")
+        elif climbs(path):
             self.skip(path, "its path leads out of the archive")
         elif is_junk(path):
             self.junk.append(path)
@@ -74,7 +80,7 @@ class Tree:
         self.entries.sort(key=lambda e: e.name)
         if self.junk:
             more = f" and {len(self.junk) - 1:,} more" if len(self.junk) > 1 else ""
-            self.skip(min(self.junk) + more, "a file that the operating system left behind, not data")
+            self.skip(min(self.junk) + more, LEFT_BEHIND)
         return self
 
 

@@ -14,7 +14,8 @@ _TEXT_NAMES += "description summary headline title subject post query"
 _LABEL_NAMES = "label class category target sentiment topic intent genre emotion tag y rating kategorie klasse thema "
 _LABEL_NAMES += "labels classes code polarity tags categories topics"
 _NEVER_TEXT = frozenset({"label", "labels", "class", "category", "target"})
-_GROUP_NAMES = ("group", "group_id", "patient_id", "subject_id", "author_id", "user_id", "document_id")
+GROUP_NAMES = ("group", "group_id", "patient_id", "subject_id", "author_id", "user_id", "document_id")
+"""Columns that say which items belong together, whatever kind of table they stand in."""
 _SPLIT_COLUMNS = ("split", "subset", "partition", "set")
 _MANY = 10  # label values from which a column may be an id
 
@@ -60,9 +61,7 @@ def choose_columns(sample: Sample, options: ImportOptions, path: str = "") -> tu
     text = "" if path else text
     split = options.split_column or _find_split_column(sample, {text, options.label_column} | given)
     taken = {text, options.label_column} | given
-    group = options.group_column or next(
-        (c for c in sample.columns if c.lower() in _GROUP_NAMES and c not in taken), ""
-    )
+    group = options.group_column or next((c for c in sample.columns if c.lower() in GROUP_NAMES and c not in taken), "")
     label, sure = options.label_column, True
     if not label and not options.label_columns:
         label, sure = _find_label_column(sample, {text, split, group} | given)

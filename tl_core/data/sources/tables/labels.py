@@ -88,17 +88,24 @@ def propose_label_columns(sample: Sample, taken: set[str]) -> tuple[str, ...]:
     return tuple(best) if len(best) > 1 else ()
 
 
+def says_yes(cell: str, column: str) -> bool:
+    """Return what a cell of a column of 0 and 1 says; nothing is 0. Raises ValueError where it says neither."""
+    value = cell.strip()
+    if value.lower() in _YES:
+        return True
+    if value.lower() in _NO or value in MISSING:
+        return False
+    raise ValueError(f"{value[:40]!r} in the column {column!r} is neither 0 nor 1")
+
+
 def _of_columns(sample: Sample, names: tuple[str, ...]) -> Labels:
     places = [(name, sample.table.place(name)) for name in names]
 
     def several(cells: Sequence[str]) -> tuple[str, ...]:
         found = []
         for name, place in places:
-            value = cells[place].strip().lower()
-            if value in _YES:
+            if says_yes(cells[place], name):
                 found.append(name)
-            elif value not in _NO and value not in MISSING and value:
-                raise ValueError(f"{cells[place].strip()[:40]!r} in the column {name!r} is neither 0 nor 1")
         return tuple(found)
 
     return several

@@ -35,9 +35,15 @@ def open_parquet(file: TableFile) -> Table:
     batch = max(1, min(_BATCH, _WIDE // len(names)))
 
     def records() -> Iterator[Record]:
-        number = 0
+        number, left = 0, file.limits.unpacked
         with _opened(file) as parquet:
             for columns in _batches(parquet, batch, classes, file.name):
+                left -= sum(len(cells) + sum(map(len, cells)) for cells in columns)
+                if left < 0:  # what repeats is stored once, so a small file can hold any number of rows
+                    raise DataError(
+                        f"{file.name} would unpack to more than {file.limits.unpacked / 2**30:.1f} GB.",
+                        "Give a part of it.",
+                    )
                 for cells in zip(*columns, strict=True):
                     number += 1
                     yield number, list(cells)

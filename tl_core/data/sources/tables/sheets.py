@@ -4,6 +4,7 @@ import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from heapq import nlargest
 from itertools import islice
 from typing import Any
 
@@ -16,13 +17,14 @@ from tl_core.errors import DataError
 
 _MOST_ROWS = 1_048_576  # of a sheet, by Excel's own limit
 _BLANK_ROWS = 10_000  # after which an empty beginning counts as an empty sheet
+_TABLE_ROWS = 3  # of several cells, from which a sheet holds a table
 _BATCH = 500
 _MOST_SHARED = 512 * 2**20  # bytes of the texts that cells share, which are held in memory
 _RATIO_MATTERS = 32 * 2**20
 
 
 def open_sheet(file: TableFile, options: ImportOptions) -> Table:
-    """Return a sheet of a workbook: the one that is named, else the first that looks like a table or is not empty.
+    """Return a sheet of a workbook: the one that is named, else the first that holds a table, else the first not empty.
 
     Raises DataError where the workbook is damaged, protected or made to do harm, and where there is no such sheet.
     """
@@ -31,7 +33,7 @@ def open_sheet(file: TableFile, options: ImportOptions) -> Table:
         sheets = tuple(sheet.title for sheet in book.worksheets)
         if options.sheet and options.sheet not in sheets:
             raise DataError(f"There is no sheet named {options.sheet!r}.", f"There are: {', '.join(sheets[:20])}.")
-        chosen = options.sheet or _best_sheet(book, sheets, file.name)
+        chosen = options.sheet or _likeliest(book, sheets, file.name)
     if not chosen:
         raise DataError(f"{file.name} is empty.", "Give a table with one row per text, and a column with its label.")
 
@@ -108,25 +110,17 @@ def _rows(sheet: Any, name: str) -> Iterator[tuple[Any, ...]]:
             return
 
 
-def _best_sheet(book: Any, sheets: tuple[str, ...], name: str) -> str:
-    """Return the first sheet that looks like a table, else the first that is not empty, else ""."""
-    first = ""
+def _likeliest(book: Any, sheets: tuple[str, ...], name: str) -> str:
+    """Return the first sheet with some rows of several cells: a page with notes may come before the table."""
+    filled = ""
     for sheet in sheets:
-        fill = _fill(book[sheet], name)
-        if fill == 2:
+        rows = (sum(_is_filled(cell) for cell in row) for row in islice(_rows(book[sheet], name), _BLANK_ROWS))
+        widest = nlargest(_TABLE_ROWS, rows)
+        if len(widest) == _TABLE_ROWS and widest[-1] > 1:
             return sheet
-        first = first or (sheet if fill else "")
-    return first
+        filled = filled or (sheet if widest and widest[0] else "")
+    return filled
 
 
-def _fill(sheet: Any, name: str) -> int:
-    """Return 2 where a sheet has two rows of two or more cells, as a table has, 0 where it is empty, else 1."""
-    rows = 0
-    any_cell = False
-    for row in islice(_rows(sheet, name), _BLANK_ROWS):
-        filled = sum(value is not None and bool(str(value).strip()) for value in row)
-        any_cell = any_cell or filled > 0
-        rows += filled > 1
-        if rows == 2:
-            return 2
-    return int(any_cell)
+def _is_filled(value: Any) -> bool:
+    return value is not None and bool(str(value).strip())

@@ -33,7 +33,7 @@ def reading_findings(sample: Sample) -> list[Finding]:
                 "warn",
                 "quotes",
                 "A quotation mark is never closed; all of them were read as ordinary characters.",
-                "Check that the rows below are whole.",
+                "Check that the rows shown are whole.",
             ),
             table.mixed
             and Finding(
@@ -47,8 +47,8 @@ def reading_findings(sample: Sample) -> list[Finding]:
             and Finding(
                 "info",
                 "encoding",
-                f"The file is not in UTF-8; it was read as {table.encoding}.",
-                "If accents look wrong below, choose another encoding.",
+                f"The letters of this file are written in an older way; they were read as {table.encoding}.",
+                "If accents look wrong, choose another encoding.",
             ),
             not table.header
             and Finding(
