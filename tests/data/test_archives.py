@@ -1,6 +1,7 @@
 import os
 import stat
 import struct
+import subprocess
 import zipfile
 from copy import copy
 from pathlib import Path
@@ -464,3 +465,28 @@ def test_two_names_that_read_alike_do_not_become_one_item_twice(make_folder, wor
     dataset = import_data(source, workspace)
     assert dataset.items["id"].tolist().count("cats/\u00e9.png") == 1
     assert reasons(dataset) == {"cats/\u00e9.png": "a second file of the same name"}
+
+
+@pytest.mark.parametrize("name", ["data.zip", "data.csv", "data"])
+def test_a_pipe_is_one_sentence_and_no_wait(name, tmp_path, workspace):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(DataError, match="neither a file nor a folder"):
+        import_data(str(tmp_path / name), workspace)
+
+
+def test_folders_in_folders_without_end(make_folder, workspace):
+    source = make_folder(TWO_CLASSES)
+    plain = import_data(source, workspace).fingerprint
+    here = os.open(Path(source, "cats"), os.O_RDONLY)
+    opened = [here]
+    for _ in range(1200):
+        os.mkdir("d", dir_fd=opened[-1])
+        opened.append(os.open("d", os.O_RDONLY, dir_fd=opened[-1]))
+        os.close(opened.pop(-2))
+    os.close(opened.pop())
+    dataset = import_data(source, workspace)
+    subprocess.run(["rm", "-rf", source], check=True)  # deeper than shutil and pytest can clear away
+    assert dataset.fingerprint == plain
+    assert [line.reason for line in dataset.receipt.lines if "deep" in line.reason] == [
+        "the folder lies more than 200 folders deep"
+    ]

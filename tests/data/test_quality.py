@@ -11,7 +11,7 @@ from tests.tiny import write_dataset
 from tl_core.data.dataset import FIRST_LINES
 from tl_core.data.decisions import Decision
 from tl_core.data.looks import LOOKS, looks_of
-from tl_core.data.options import RawItem, silent
+from tl_core.data.options import ImportOptions, RawItem, silent
 from tl_core.data.profile import profile
 from tl_core.data.quality import CHECKS, Material, duplicates, find_problems, run_checks
 from tl_core.data.quality.spread import robust_z
@@ -332,6 +332,18 @@ def test_what_cannot_be_seen_of_a_class_name_is_written_out(make_table, workspac
     rows = [f"text {i} of its own kind,{('bad', 'bad' + chr(0x200B), 'good')[i % 3]}" for i in range(12)]
     dataset = import_data(make_table("\n".join(["text,label", *rows])), workspace)
     assert "'bad' and 'bad<U+200B>'" in found_in(Material(dataset))["classes-alike"].finding.message
+
+
+@pytest.mark.parametrize(("names", "joined"), [(["a;b", "a", "b;c", "c;a"], 3), (["New York; NY", "Bonn", "Ulm"], 0)])
+def test_labels_that_look_like_several_in_one(names, joined, make_table, workspace):
+    path = make_table("\n".join(["text,label", *(f"text {i} of its own,{names[i % len(names)]}" for i in range(24))]))
+    found = found_in(Material(import_data(path, workspace))).get("labels-joined")
+    assert (len(found.finding.items) if found else 0) == joined
+    if found:
+        assert found.rows == tuple(i for i in range(24) if ";" in names[i % len(names)])
+        assert "--separator ';'" in found.finding.hint
+        again = import_data(path, workspace, ImportOptions(separator=";"))
+        assert "labels-joined" not in found_in(Material(again))
 
 
 def test_labels_that_read_as_if_there_were_none(make_table, workspace):

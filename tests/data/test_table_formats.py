@@ -299,3 +299,20 @@ def test_a_table_beside_others_of_another_kind(make_zip, workspace):
     assert len(import_data(path, workspace).items) == 4
     with pytest.raises(DataError, match=r"There are 2 tables in data.zip \(a.jsonl, b.jsonl\)"):
         import_data(make_zip({"a.jsonl": as_jsonl(ROWS), "b.jsonl": as_jsonl(ROWS)}), workspace)
+
+
+@pytest.mark.parametrize("label", [["cat", "dog"], [0, 1]])
+def test_pictures_inside_a_parquet_table_are_no_texts(label, tmp_path, workspace):
+    table = {"image": [{"bytes": bytes(range(256)), "path": f"{i}.png"} for i in range(8)], "label": label * 4}
+    pq.write_table(pa.table(table), tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="pictures or sounds inside its column 'image'"):
+        import_data(str(tmp_path / "t.parquet"), workspace)
+    table |= {"caption": [f"what is seen in number {i}" for i in range(8)]}
+    pq.write_table(pa.table(table), tmp_path / "t.parquet")
+    assert import_data(str(tmp_path / "t.parquet"), workspace).items["text"].tolist() == table["caption"]
+
+
+def test_bytes_are_texts_where_they_can_be_read(tmp_path, workspace):
+    table = {"raw": [bytes([200, 1, 2, 3] * 20)] * 8, "text": [f"a café, number {i}".encode() for i in range(8)]}
+    pq.write_table(pa.table(table | {"label": ["good", "bad"] * 4}), tmp_path / "t.parquet")
+    assert import_data(str(tmp_path / "t.parquet"), workspace).items["text"].tolist()[1] == "a café, number 1"

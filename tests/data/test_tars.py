@@ -251,6 +251,14 @@ def test_a_header_that_asks_for_gigabytes_is_damage(make_tar, workspace):
     assert dataset.items["id"].tolist() == ["cats/1.png"]
 
 
+@pytest.mark.parametrize("size", ["99999999999999", "-5000"])
+def test_a_member_that_claims_a_size_that_cannot_be_is_not_waited_for(size, make_tar, workspace):
+    liar = member("cats/3.png", b"", pax_headers={"size": size})
+    raw = packed_tar([member("cats/1.png", picture(1)), liar, member("dogs/1.png", picture(2))])
+    with pytest.raises(DataError, match=r"more than 8\.0 GB"):
+        import_data(make_tar(raw), workspace)
+
+
 def test_too_many_members_are_too_many(make_tar, workspace):
     few = Workspace(workspace.root, Limits(members=3))
     with pytest.raises(DataError, match="more than 3 files"):

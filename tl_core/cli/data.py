@@ -22,7 +22,8 @@ def open_data(source: str, workspace: Workspace, console: Console, options: Impo
     dataset = import_data(source, workspace, options, progress=console.stage)
     skipped = dataset.receipt.skipped
     if skipped:
-        console.note(f"{skipped:,} of the source's items were skipped; `profile` says which and why.")
+        was = "1 item of the source was" if skipped == 1 else f"{skipped:,} items of the source were"
+        console.note(f"{was} left out; `profile` says which and why.")
     return dataset
 
 

@@ -53,7 +53,9 @@ def _print_more(profile: "Profile", console: Console) -> None:
 
 def _print(dataset: "Dataset", profile: "Profile", console: Console) -> None:
     splits = ", ".join(f"{n:,} {split}" for split, n in profile.splits.items())
-    console.line(f"{profile.name}: {profile.n:,} {profile.modality}s in {len(profile.classes)} classes ({splits})\n")
+    n, k = profile.n, len(profile.classes)
+    items, classes = f"{n:,} {profile.modality}{'s' * (n != 1)}", f"{k:,} class{'es' * (k != 1)}"
+    console.line(f"{profile.name}: {items} in {classes} ({splits})\n")
     rows = [(c.name, f"{c.train:,}", f"{c.validation:,}", f"{c.test:,}", f"{c.total:,}") for c in profile.classes]
     console.table(("class", "train", "validation", "test", "all"), rows)
     if profile.sizes:

@@ -107,8 +107,10 @@ def _learned(material: Material, wrong: Suspects) -> Suspicion:
         CODE,
         f"{count(len(wrong.rows), f'{one} seems', f'{many} seem')} to have the wrong label, of {n:,} that were looked "
         f"at: a model that had not seen {'it' if len(wrong.rows) == 1 else 'them'} is sure of another. It agrees "
-        f"with {_agreement(material):.0%} of your labels, so it can also be wrong itself, more often so further down.",
-        "Look at them, the surest first: take the label that is suggested, keep the present one, or drop the item.",
+        f"with {_agreement(material):.0%} of your labels; where that is little, some of these are right as they are, "
+        "and many wrong ones are overlooked.",
+        f"Look at {'it' if len(wrong.rows) == 1 else 'them, the surest first'}: take the label that is suggested, keep "
+        "the present one, or drop the item.",
         material.name(wrong.rows[:NAMED]),
     )
     by_label: dict[str | tuple[str, ...], list[int]] = {}

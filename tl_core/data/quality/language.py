@@ -30,7 +30,7 @@ def find(material: Material) -> list[Suspicion]:
         f"{count(len(rows), 'text seems', 'texts seem')} to be in another language than "
         f"{LANGUAGES.get(str(names[main]), str(names[main]))} ({shown}). For short texts, names and lists that guess "
         "is often wrong.",
-        "Look at them. If the model is to serve one language only, drop the texts in others.",
+        "Have a look. If the model is to serve one language only, drop what is in another.",
         material.name(rows),
     )
     groups = tuple(tuple(told[index == i].tolist()) for i in others)

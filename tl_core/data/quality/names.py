@@ -1,4 +1,4 @@
-"""Names of classes that seem to be one and the same, or to say that nobody gave a label."""
+"""Names of classes that seem to be one and the same, several in one, or to say that nobody gave a label."""
 
 import re
 import unicodedata
@@ -8,6 +8,7 @@ import numpy as np
 
 from tl_core.data.quality.values import CHECKS, NAMED, Check, Material, Suspicion
 from tl_core.data.quality.words import clip, count
+from tl_core.data.sources.tables.labels import LIST, find_separator
 from tl_core.types import Finding
 
 _MARKS = ["", "-", "--", "?", "??", ".", "#n/a", "#ref!", "#value!"]
@@ -28,16 +29,19 @@ def key(name: str) -> str:
 
 
 def find(material: Material) -> list[Suspicion]:
-    """Return the items of classes whose names differ in nothing but how they are written, and of missing labels."""
+    """Return the items of classes whose names differ only in how they are written, of joined and of missing labels."""
     dataset = material.dataset
     targets = (dataset.targets > 0) & material.inside[:, None]
+    used = targets.any(axis=0)
     same: dict[str, list[int]] = {}
     for k, name in enumerate(dataset.classes):
-        if targets[:, k].any():
+        if used[k]:
             same.setdefault(key(name), []).append(k)
     alike = [classes for classes in same.values() if len(classes) > 1]
     missing = [k for name, classes in same.items() if name in _MISSING for k in classes]
     found = [_alike(material, targets, alike)] if alike else []
+    mark = "" if dataset.multilabel else find_separator(name for k, name in enumerate(dataset.classes) if used[k])
+    found += [_joined(material, targets, mark)] if mark else []
     return found + ([_missing(material, targets, missing)] if missing else [])
 
 
@@ -61,6 +65,22 @@ def _written(name: str) -> str:
     unseen = (c for c in unicodedata.normalize("NFC", name))
     plain = "".join(f"<U+{ord(c):04X}>" if unicodedata.category(c) in ("Cf", "Mn") else c for c in unseen)
     return f"'{clip(plain, 40)}'"
+
+
+def _joined(material: Material, targets: np.ndarray, mark: str) -> Suspicion:
+    names = material.dataset.classes
+    joined = [k for k, name in enumerate(names) if (mark == LIST or mark in name) and targets[:, k].any()]
+    shown = ", ".join(repr(clip(names[k], 40)) for k in joined[:3])
+    finding = Finding(
+        "warn",
+        "labels-joined",
+        f"The labels look like several in one, {'as lists' if mark == LIST else f'parted by {mark!r}'}: {shown}. "
+        "Each combination is counted as a class of its own.",
+        "If an item may have several labels, import the data again and say what parts them: "
+        f"--separator '{mark}', or its question on the Data page.",
+        tuple(names[k] for k in joined[:NAMED]),
+    )
+    return Suspicion(finding, tuple(np.flatnonzero(targets[:, joined].any(axis=1)).tolist()))
 
 
 def _missing(material: Material, targets: np.ndarray, classes: list[int]) -> Suspicion:

@@ -60,8 +60,9 @@ def find(material: Material) -> list[Suspicion]:
         "outlier",
         f"{count(len(rows), f'{one} is', f'{many} are')} unlike everything else, in the eyes of the model that looked "
         "at your data. That is a hint, not a proof: a rare but good example looks the same.",
-        f"Look at the first few. Drop what does not belong in these data, such as a wrong file; keep what is rare "
-        f"but right. Nothing is dropped for you{', the list is the farthest first' if len(rows) > 1 else ''}.",
+        f"{'Have a look' if len(rows) == 1 else 'Look at the first few'}. Drop what does not belong in these data, "
+        "such as a wrong file; keep what is rare but right. Nothing is dropped for you"
+        f"{', the list is the farthest first' if len(rows) > 1 else ''}.",
         material.name(rows[:NAMED]),
     )
     worst = float(score[rows[0]])

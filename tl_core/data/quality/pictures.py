@@ -146,7 +146,7 @@ def _shapes(material: Material) -> list[Suspicion]:
             f"{count(len(tiny), 'picture is', 'pictures are')} tiny, under a quarter of the usual "
             f"{typical:,.0f} pixels on the shorter side."
         )
-        hint = "They may be thumbnails or icons: look at them, and drop what is not what you collected."
+        hint = "Thumbnails and icons look like that: have a look, and drop what is not what you collected."
         found.append(_plain(material, "tiny", tiny[np.argsort(short[tiny])], message, hint))
     return found
 

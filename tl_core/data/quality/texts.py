@@ -50,7 +50,7 @@ def _wordless(material: Material, rows: np.ndarray) -> Suspicion:
         "warn",
         "no-words",
         f"{count(len(rows), 'text has', 'texts have')} no words: only signs, numbers or links. That is sure.",
-        "Drop them, unless such entries are one of your classes.",
+        f"Drop {'it' if len(rows) == 1 else 'them'}, unless such entries are one of your classes.",
         material.name(rows),
     )
     drop = tuple(rows[~material.tested[rows]].tolist())

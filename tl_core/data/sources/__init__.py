@@ -137,6 +137,8 @@ def source_path(source: str) -> Path:
         path = path.resolve()
         if path.is_dir():
             next(path.iterdir(), None)
+        elif not path.is_file():  # opening a pipe would wait for somebody to write
+            raise DataError(f"{source.strip()} is neither a file nor a folder.", "Check the path. " + _WHAT)
         else:
             path.open("rb").close()
     except OSError as error:

@@ -23,6 +23,7 @@ __all__ = ["Entry", "Tree", "is_junk", "open_tree", "read_whole", "strip_enclosi
 _RATIO_MATTERS = 32 * 2**20  # below this many unpacked bytes no ratio hurts: blank pictures pack 1000 to 1
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)
 _REALLY = "If this is really your data, unpack it and give the folder itself."
+_DEEPEST = 200  # folders within folders; os.walk calls itself for each
 _ENCRYPTED = 0x1
 _UTF8 = 0x800
 
@@ -159,6 +160,9 @@ def _list_folder(root: Path, limits: Limits) -> Tree:
                 folders.remove(name)
             elif path.is_symlink():
                 tree.skip(relative, "a link, not a folder")
+                folders.remove(name)
+            elif relative.count("/") >= _DEEPEST:
+                tree.skip(relative, f"the folder lies more than {_DEEPEST} folders deep")
                 folders.remove(name)
             else:
                 tree.folders.add(relative)

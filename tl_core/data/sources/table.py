@@ -137,7 +137,7 @@ class _Items:
     told: int = 0
     untold: int = 0
     labelled: bool = False
-    named: set[str] = field(default_factory=set)
+    named: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
 
     def all(self) -> Iterator[RawItem]:
         """Yield the items. Raises DataError where no row has a label."""
@@ -178,10 +178,11 @@ class _Items:
             self._skip(number, error.message)
             return None
         if entry and entry.name in self.named:
-            self._skip(number, f"the picture {entry.name} is named by a row above")
+            other = "" if self.named[entry.name] == labels else ", with another label"
+            self._skip(number, f"the picture {entry.name} is named by a row above{other}")
             return None
         if entry:
-            self.named.add(entry.name)
+            self.named[entry.name] = labels
         self.labelled = self.labelled or bool(labels)
         return RawItem(
             entry.name if entry else f"row {number}",

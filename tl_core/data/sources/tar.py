@@ -27,6 +27,7 @@ _HEADER = 2**20  # bytes of a header that only names what follows
 _XZ_MEMORY = 256 * _CHUNK
 _DAMAGE = (tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, ValueError, RecursionError)
 _NO_HEADER = (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError, tarfile.EmptyHeaderError)  # type: ignore[attr-defined]
+_REALLY = "If this is really your data, unpack it and give the folder itself."
 _NAMES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tbz2", ".tar.xz", ".txz")
 _LONG = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 
@@ -132,10 +133,10 @@ class _Listing:
             count = 0
             while (info := archive.next()) is not None:
                 archive.members.clear()  # type: ignore[attr-defined]  # else they pile up
+                stream.check(archive.offset)  # where the next header is said to be
                 count += 1
                 if count > most:
-                    hint = "If this is really your data, unpack it and give the folder itself."
-                    raise DataError(f"{self._name} holds more than {most:,} files, the most that are read.", hint)
+                    raise DataError(f"{self._name} holds more than {most:,} files, the most that are read.", _REALLY)
                 if info.issparse():
                     stream.spend(info.size)  # a header alone can ask for any number of zeros
                 self._take(archive, info, packed)
@@ -209,15 +210,19 @@ class _Stream:
     def spend(self, size: int) -> None:
         """Count bytes that the archive unpacks to. Raises DataError where they are too many."""
         self.count += size
-        hint = "If this is really your data, unpack it and give the folder itself."
-        if self.count > self._limits.unpacked:
-            most = f"{self._limits.unpacked / 2**30:.1f}"
-            raise DataError(f"{self._path.name} unpacks to more than {most} GB, the most that is read.", hint)
+        self.check(self.count)
         if self.count > max(_RATIO_MATTERS, self._limits.ratio * self._packed):
             ratio = f"{self._limits.ratio:,.0f}"
             raise DataError(
-                f"{self._path.name} unpacks to more than {ratio} times its size, as archives made to do harm do.", hint
+                f"{self._path.name} unpacks to more than {ratio} times its size, as archives made to do harm do.",
+                _REALLY,
             )
+
+    def check(self, size: int) -> None:
+        """Raise DataError where it unpacks to so many bytes, or claims to, that they are too many."""
+        if not 0 <= size <= self._limits.unpacked:
+            most = f"{self._limits.unpacked / 2**30:.1f}"
+            raise DataError(f"{self._path.name} unpacks to more than {most} GB, the most that is read.", _REALLY)
 
 
 def _plain(file: IO[bytes]) -> Iterator[bytes]:

@@ -3,7 +3,7 @@
 import ast
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from tl_core.data.sources.tables.columns import Columns, written_as_decimals
 from tl_core.data.sources.tables.grid import MISSING, Sample
@@ -49,11 +49,16 @@ def split_labels(cell: str, separator: str) -> tuple[str, ...]:
 
 
 def propose_separator(sample: Sample, column: str) -> str:
-    """Return what seems to part several labels in the cells of a column, "" where nothing does.
+    """Return what seems to part several labels in the cells of a column, "" where nothing does."""
+    return find_separator(sample.column(column))
+
+
+def find_separator(cells: Iterable[str]) -> str:
+    """Return what seems to part several labels in some cells, "" where nothing does.
 
     A mark does where labels are short and most of them come back in other combinations: "New York, NY" is one label.
     """
-    values = [v for v in dict.fromkeys(cell.strip() for cell in sample.column(column)) if v not in MISSING]
+    values = [v for v in dict.fromkeys(cell.strip() for cell in cells) if v not in MISSING]
     for separator in SEPARATORS:
         if separator == LIST:
             lists = [_listed(value) for value in values]

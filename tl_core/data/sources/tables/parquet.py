@@ -28,6 +28,7 @@ def open_parquet(file: TableFile) -> Table:
         names = list(parquet.schema_arrow.names)
         rows = parquet.metadata.num_rows
         classes = _class_names(parquet.schema_arrow)
+        _check_texts(parquet.schema_arrow, file.name)
     check_width(file.name, len(names))
     if not names or not rows:
         raise DataError(f"{file.name} is empty.", "Give a table with one row per text, and a column with its label.")
@@ -48,6 +49,23 @@ def open_parquet(file: TableFile) -> Table:
                     yield number, list(cells)
 
     return Table(file.name, unique_names(names), records, n_rows=rows)
+
+
+def _check_texts(schema: pa.Schema, name: str) -> None:
+    """Raise DataError where a table holds pictures or sounds, and no texts beside them."""
+    packed = [f.name for f in schema if pa.types.is_struct(f.type) and any(_is_bytes(part.type) for part in f.type)]
+    words = sum(pa.types.is_string(f.type) or pa.types.is_large_string(f.type) for f in schema)
+    classes = any(pa.types.is_integer(f.type) or pa.types.is_dictionary(f.type) for f in schema)
+    if packed and words < 2 - classes:
+        raise DataError(
+            f"{name} holds pictures or sounds inside its column {packed[0]!r}, where they cannot be read.",
+            "Give the pictures as files, in one folder per class. Of a data set of the Hugging Face Hub, give "
+            "hub:OWNER/NAME instead.",
+        )
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 @contextmanager
