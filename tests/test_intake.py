@@ -51,6 +51,23 @@ def until(workspace: Workspace, name: str, stage: str) -> None:
     raise AssertionError("the import never got there")
 
 
+@pytest.fixture
+def hanging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return a source whose import never gets further, as from a disk in the network that does not answer."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import time\n"
+        "from tl_core.data import sources\n"
+        "look = sources.preview_table\n"
+        "def preview_table(source, *rest):\n"
+        "    time.sleep(600) if source.endswith('endless.csv') else None\n"
+        "    return look(source, *rest)\n"
+        "sources.preview_table = preview_table\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{Path(intake.__file__).parents[1]}")
+    (tmp_path / "endless.csv").write_text("text,label\n")
+    return str(tmp_path / "endless.csv")
+
+
 def everything(workspace: Workspace) -> list[str]:
     """Return every file of the workspace, hidden ones too."""
     return [str(path.relative_to(workspace.root)) for path in workspace.root.rglob("*") if path.is_file()]
@@ -144,9 +161,8 @@ def test_a_cancelled_import_leaves_nothing(workspace: Workspace) -> None:
     assert list((workspace.root / "uploads").iterdir()) == []
 
 
-def test_an_import_that_hangs_in_a_read_can_be_cancelled(workspace: Workspace, tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "endless.csv")
-    begun = intake.begin(workspace, Ask(str(tmp_path / "endless.csv")))
+def test_an_import_that_hangs_in_a_read_can_be_cancelled(workspace: Workspace, hanging: str) -> None:
+    begun = intake.begin(workspace, Ask(hanging))
     until(workspace, begun.id, "Opening the source")
     before = time.monotonic()
     intake.forget(workspace, begun.id)
@@ -154,9 +170,8 @@ def test_an_import_that_hangs_in_a_read_can_be_cancelled(workspace: Workspace, t
     assert everything(workspace) == []
 
 
-def test_a_new_import_of_a_project_takes_the_place_of_the_last(workspace: Workspace, tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "endless.csv")
-    first = intake.begin(workspace, Ask(str(tmp_path / "endless.csv"), project="p"))
+def test_a_new_import_of_a_project_takes_the_place_of_the_last(workspace: Workspace, hanging: str) -> None:
+    first = intake.begin(workspace, Ask(hanging, project="p"))
     beside = intake.begin(workspace, Ask("sample:digits", project="p", role="target"))
     second = intake.begin(workspace, Ask("sample:digits", project="p"))
     assert intake.read(workspace, first.id) is None
@@ -170,10 +185,9 @@ def test_a_new_import_of_a_project_takes_the_place_of_the_last(workspace: Worksp
 
 @pytest.mark.parametrize(("number", "said"), [(signal.SIGKILL, "without a word"), (signal.SIGTERM, "was closed")])
 def test_an_import_that_is_ended_from_outside_says_so(
-    workspace: Workspace, tmp_path: Path, number: signal.Signals, said: str
+    workspace: Workspace, hanging: str, number: signal.Signals, said: str
 ) -> None:
-    os.mkfifo(tmp_path / "endless.csv")
-    begun = intake.begin(workspace, Ask(str(tmp_path / "endless.csv")))
+    begun = intake.begin(workspace, Ask(hanging))
     until(workspace, begun.id, "Opening the source")
     owner = load(process.Owner, read_json(workspace.root / "imports" / begun.id / intake.OWNER))
     if number == signal.SIGTERM:

@@ -31,7 +31,7 @@ def child(*arguments: object) -> str:
 
 
 CASES = {
-    "efficientnet_lite0": ("textile_defects", 40, [(0, 16), (2, 16), (9, 8)]),
+    "efficientnet_lite0": ("textile_defects", 40, [(0, 16), (2, 16), (9, 16)]),
     "all_minilm_l6_v2": ("bbc_news", 16, [(2, 8), (7, 8)]),
 }
 """A sample, how many of its items, and how many layer groups learn (all of them last) at which batch size."""

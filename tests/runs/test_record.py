@@ -76,7 +76,7 @@ def test_reasons_are_plain_and_short(error, words):
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        (-9, "memory runs out"),
+        (-9, "memory ran out"),
         (-15, "SIGTERM"),
         (-64, "outside"),
         (1, "exit code 1"),
