@@ -29,7 +29,8 @@ def press(page: Page, key: str) -> None:
 
 def go_on(page: Page, step: str, minutes: float = 1) -> None:
     """Press Continue once the page allows it, and wait for the next page."""
-    button = page.locator(".st-key-rail_next button")
+    # by its words: until a page is drawn whole, the button of the page before stands there, which may be pressed
+    button = page.locator(".st-key-rail_next").get_by_role("button", name=re.compile(f"Continue to {step}"))
     expect(button).to_be_enabled(timeout=minutes * MINUTES)
     button.click()
     expect(page).to_have_url(re.compile(rf"/{step}\b"))
