@@ -98,7 +98,8 @@ def _check(dataset: Dataset, backbone: str, report: QualityReport | None, found:
         st.fragment(_progress, run_every=1.5, key="decide_progress")(task)
         return
     fresh = report is not None and report.version == dataset.version
-    if not found:
+    looked = report is not None or len(dataset.items) <= INSTANT
+    if looked and not found:
         st.markdown(
             ":material/check: Nothing looks wrong." if fresh else ":material/check: Nothing looks wrong so far."
         )

@@ -62,6 +62,15 @@ def now(data) -> Dataset:
     return Dataset.open(data.folder)
 
 
+def test_nothing_is_said_of_what_was_not_looked_at(app, workspace, data, monkeypatch):
+    from ui import decisions
+
+    monkeypatch.setattr(decisions, "INSTANT", 3)  # more items than the page looks at by itself
+    open_data(app, workspace, data)
+    assert "Nothing looks wrong" not in said(app)
+    assert "decide_check_go" in keys(app)
+
+
 def test_where_nothing_is_wrong_there_is_one_line(app, workspace, data):
     open_data(app, workspace, data)
     assert "Nothing looks wrong so far." in said(app)
