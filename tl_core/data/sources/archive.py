@@ -216,4 +216,5 @@ def read_whole(entry: Entry) -> bytes:
     try:
         return entry.read()
     except DataError as error:
-        raise DataError(f"{entry.name} cannot be read: {error.message}.") from error
+        hint = error.hint or "Make the file or its archive again, or leave it out."
+        raise DataError(f"{entry.name} cannot be read: {error.message}.", hint) from error
