@@ -163,7 +163,7 @@ def test_half_characters_and_huge_numbers_are_no_crash(make_table, workspace):
 @pytest.mark.parametrize(
     ("name", "data", "match"),
     [
-        ("x.json", b'{"data": [{"text": "words", "label": "a"}]}', "No column of this table"),
+        ("x.json", b'{"data": ["words", "a"]}', "No column of this table"),
         ("x.json", b'{\n "a": 1,\n "b": 2\n}', "holds no list of objects"),
         ("x.json", b'[{"text": "some words", "label": "a"}, {"text": "mo', "damaged after its first 1 objects"),
         ("x.json", b"[]", "holds no list of objects"),
@@ -301,6 +301,37 @@ def test_a_table_beside_others_of_another_kind(make_zip, workspace):
     assert len(import_data(path, workspace).items) == 4
     with pytest.raises(DataError, match=r"There are 2 tables in data.zip \(a.jsonl, b.jsonl\)"):
         import_data(make_zip({"a.jsonl": as_jsonl(ROWS), "b.jsonl": as_jsonl(ROWS)}), workspace)
+
+
+def wrapped(rows: list[dict], indent: int | None, name: str, before: dict) -> bytes:
+    return json.dumps({**before, name: rows, "count": len(rows), "more": [{"x": 1}]}, indent=indent).encode()
+
+
+@pytest.mark.parametrize("indent", [None, 0, 2])
+@pytest.mark.parametrize(
+    ("name", "before"),
+    [
+        ("data", {}),
+        ("rows", {"version": "1.0", 'a "b"': [1, {"data": 2}], "info": {"data": [{"text": "no"}]}}),
+        ("data", {"classes": [{"id": 0}, {"id": 1}]}),
+    ],
+)
+@pytest.mark.parametrize("n", [6, 9000])
+def test_a_list_of_objects_under_a_name_is_read(indent, name, before, n, make_table, workspace):
+    rows = [{"text": f"words and words {i}", "label": "ab"[i % 2], "tags": [{"k": i}]} for i in range(n)]
+    path = make_table(wrapped(rows, indent, name, before), "x.json")
+    preview = preview_table(path)
+    assert preview.columns == ("text", "label", "tags")
+    items = import_data(path, workspace).items
+    assert items["text"].tolist() == [row["text"] for row in rows]
+
+
+@pytest.mark.parametrize("kind", ["x.json", "x.jsonl"])
+def test_lines_with_lists_of_objects_inside_stay_lines(kind, make_table, workspace):
+    lines = [{"data": [{"k": i}], "text": f"words and words {i}", "label": "ab"[i % 2]} for i in range(4)]
+    path = make_table("\n".join(map(json.dumps, lines)) + "\n", kind)
+    assert preview_table(path).columns == ("data", "text", "label")
+    assert len(import_data(path, workspace).items) == 4
 
 
 PARTS = {
