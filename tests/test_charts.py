@@ -63,8 +63,11 @@ def test_the_grid_has_the_head_on_top_and_rates_in_the_cells():
     data = grid_data(scripted.PLAN, ["stem", "middle", "top"])
     assert [row["name"] for row in data["rows"]] == ["head", "top", "middle", "stem"]
     assert [row["title"] for row in data["rows"]] == [
-        "new head (head)", "last layers (top)", "middle", "first layers (stem)",
-    ]  # fmt: skip
+        "new head",
+        "last layers",
+        "middle",
+        "first layers",
+    ]
     assert [cell["state"] for cell in data["rows"][1]["cells"]] == ["frozen", "trainable"]
     assert data["rows"][1]["cells"][1]["rate"] == "0.0003"
     assert data["phases"][1]["epochs"] == "4 epochs"

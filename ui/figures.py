@@ -1,7 +1,7 @@
 """Plotly figures for results that stand still: the confusion matrix and the data-efficiency curve."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tl_core.evaluation.values import Curve, CurveArm, LayerSweep, Report, Slices
@@ -165,12 +165,15 @@ def rates(shown: RateCurve) -> "Figure":
     return figure
 
 
-def layers(shown: LayerSweep) -> "Figure":
-    """Return a layer-wise sweep: one bar a group with its 95 % interval, and the frozen probe's before them."""
+def layers(shown: LayerSweep, told: Mapping[str, str]) -> "Figure":
+    """Return a layer-wise sweep: one bar a group with its 95 % interval, and the frozen probe's before them.
+
+    `told` says what a group is called on the page.
+    """
     import plotly.graph_objects as go
 
     scores = [shown.baseline, *shown.groups]
-    names = ["head alone", *(score.group for score in shown.groups)]
+    names = ["head alone", *(told.get(score.group, score.group) for score in shown.groups)]
     values = [score.accuracy for score in scores]
     spread = {
         "type": "data", "symmetric": False, "array": [v.high - v.value for v in values],
@@ -235,9 +238,10 @@ def rates_words(shown: RateCurve) -> str:
     return f"Loss over a growing learning rate, from {shown.smoothed[0]:.2f} down to {best:.2f}; {said}"
 
 
-def layers_words(shown: LayerSweep) -> str:
+def layers_words(shown: LayerSweep, told: Mapping[str, str]) -> str:
     """Return a layer-wise sweep in words."""
-    scores = [("the head alone", shown.baseline), *((score.group, score) for score in shown.groups)]
+    groups = ((told.get(score.group, score.group), score) for score in shown.groups)
+    scores = [("the head alone", shown.baseline), *groups]
     return "Accuracy with one layer group trained: " + ", ".join(f"{n} {s.accuracy.value:.0%}" for n, s in scores)
 
 

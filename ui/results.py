@@ -22,6 +22,10 @@ from ui.items import show_items
 from ui.words import tell
 
 PAGE = 12
+AREA = (
+    "Take an item that has a label and one that has not: how often the model finds the label more likely for the "
+    "first. 50 % is guessing."
+)
 
 
 def read_report(run: RunState) -> Report | None:
@@ -89,22 +93,26 @@ def _guess(report: Report) -> float:
 
 
 def class_table(report: Report) -> pd.DataFrame:
-    """Return one row a class: its test items, precision, recall and F1, each with its interval in words."""
+    """Return one row a class or label: its test items, and each measure with its interval in words."""
     rows = []
-    for index, score in enumerate(report.per_class):
-        row: dict[str, object] = {"Class": score.name, "Test items": int(sum(report.confusion[index]))}
-        for name, estimate in (("Precision", score.precision), ("Recall", score.recall), ("F1", score.f1)):
-            row[name] = 100 * estimate.value
-            row[f"{name}, between"] = f"{estimate.low:.0%} – {estimate.high:.0%}"
+    for score in report.per_class:
+        row: dict[str, object] = {_one(report): score.name, "Test items": score.recall.n}
+        areas = (("AUC", score.auc),) if report.multilabel else ()
+        for name, estimate in (*areas, ("Precision", score.precision), ("Recall", score.recall), ("F1", score.f1)):
+            known = estimate if estimate and estimate.n else None
+            row[name] = 100 * known.value if known else None
+            row[f"{name}, between"] = f"{known.low:.0%} – {known.high:.0%}" if known else "not known"
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def show_classes(report: Report) -> None:
-    """Draw the table of classes."""
+    """Draw the table of classes, or of labels where an item may have several."""
+    one = _one(report).lower()
     helps = {
-        "Precision": "Of the items given this class, how many are of it.",
-        "Recall": "Of the items of this class, how many were found.",
+        "AUC": AREA,
+        "Precision": f"Of the items that the model gives this {one}, how many are right.",
+        "Recall": f"Of the items of this {one}, how many were found.",
         "F1": "Precision and recall in one number.",
     }
     st.dataframe(
@@ -113,8 +121,12 @@ def show_classes(report: Report) -> None:
         width="stretch",
         column_config=percent_columns(helps),
         key="results_classes",
-        alt="Precision, recall and F1 of each class with intervals",
+        alt=f"How well each {one} is found, with intervals",
     )
+
+
+def _one(report: Report) -> str:
+    return "Label" if report.multilabel else "Class"
 
 
 def percent_columns(helps: Mapping[str, str]) -> dict[str, Any]:
