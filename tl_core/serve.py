@@ -68,10 +68,10 @@ def lines(file: int, idle: float = IDLE) -> Iterator[str]:
 def _load(folder: Path) -> Classify:
     """Read the bundle now, so that the first answer is quick too; one that does not read is told with each answer."""
     from tl_core.cli.predict import classify
-    from tl_core.export.bundle import load_bundle
+    from tl_core.export.ensemble import open_bundle
 
     try:
-        bundle = load_bundle(folder)
+        bundle = open_bundle(folder)
     except GraftError as error:
         broken = error
 

@@ -93,7 +93,8 @@ def test_a_mix_is_the_formula_with_statistics_estimated_on_the_training_items(ti
 
     items = blended.store.prepared(tiny_images, blended.spec)
     means, variances = [], []
-    for batch in batches(tiny_images.rows("train"), blended.plan.batch_size):
+    mixed = torch.Generator().manual_seed(blended.seed)
+    for batch in batches(tiny_images.rows("train"), blended.plan.batch_size, None, mixed):
         (maps,) = preprocessor(blended.spec).collate([items[int(row)] for row in batch], torch.device("cpu"))
         with torch.no_grad():
             found = first.backbone.net["stem"][0](maps)

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterator
 from dataclasses import replace
+from shutil import rmtree
 from time import monotonic, time
 from typing import TYPE_CHECKING, Literal
 
@@ -9,7 +10,7 @@ from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
 from tl_core.data.looked import record_look
 from tl_core.errors import DataError, RunError
-from tl_core.evaluation.saved import bundle_folder, read_report, write_report
+from tl_core.evaluation.saved import bundle_folder, ensemble_folder, read_report, write_report
 from tl_core.evaluation.values import Comparison, Report
 from tl_core.jobs.job import Events, Job
 from tl_core.jobs.others import open_others
@@ -98,6 +99,7 @@ def _measure(job: Job, dataset: Dataset, past: Past) -> Events:
     record_look(dataset, job.folder.name, "report")
     yield Progress("writing the bundle", 0, 1)
     write_bundle(bundle_folder(job.folder), Material(model, spec, dataset, report))
+    rmtree(ensemble_folder(job.folder), ignore_errors=True)  # of the model that was there before
     yield Progress("writing the bundle", 1, 1)
     numbers = {"accuracy": report.accuracy.value, "macro_f1": report.macro_f1.value, "seconds": past.seconds}
     if report.multilabel:
@@ -139,10 +141,11 @@ def _against_classical(dataset: Dataset, plan: TransferPlan, report: Report) -> 
 
 def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
     """Write this baseline's result into the report and the bundle of the run that it is a baseline for."""
-    from tl_core.evaluation.ensemble import CODE, ensemble
+    from tl_core.evaluation.ensemble import CODE, ensemble, measured_on
     from tl_core.evaluation.report import answers
     from tl_core.export import Material
     from tl_core.export.bundle import write_bundle
+    from tl_core.export.ensemble import write_ensemble
     from tl_core.training.loop import load_best
 
     try:
@@ -150,7 +153,7 @@ def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
     except RunError:
         folder = None
     theirs = read_report(folder) if folder else None
-    if folder is None or theirs is None or _measured_on(theirs) != _measured_on(report):
+    if folder is None or theirs is None or measured_on(theirs) != measured_on(report):
         message = "The run that this one was to be compared with is gone, or was measured on other items."
         yield Noted(Finding("warn", "no_comparison", message))
         return
@@ -166,10 +169,7 @@ def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
     spec = BACKBONES[theirs.plan.backbone]
     model = load_best(folder, spec, theirs.plan, len(theirs.classes))
     write_bundle(bundle_folder(folder), Material(model, spec, dataset, theirs))
-
-
-def _measured_on(report: Report) -> tuple[str, list[tuple[int, tuple[int, ...]]]]:
-    return report.fingerprint, [(item.row, item.labels) for item in report.predictions]
+    write_ensemble(ensemble_folder(folder), (bundle_folder(folder), bundle_folder(job.folder)))
 
 
 def _compare(baseline: Literal["scratch", "classical"], budget: str, report: Report, other: "np.ndarray") -> Comparison:

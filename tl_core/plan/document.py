@@ -21,7 +21,7 @@ NUMBER = {
     int: (re.compile(r"[-+]?[0-9]+"), "a whole number, such as 10"),
     float: (re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?"), "a number, such as 0.001 or 1e-3"),
 }
-RARE = {"patience", "objective", "draws", "blend", "penalties", "adapter", "augment", "loss", "precision"}
+RARE = {"patience", "objective", "draws", "blend", "adapt", "penalties", "adapter", "augment", "loss", "precision"}
 KINDS = {"phases": "phase", "penalties": "penalty", "why": "reason"}
 """What an entry of a list is called."""
 Lines = dict[str, int]

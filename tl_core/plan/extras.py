@@ -28,6 +28,8 @@ def extras(plan: TransferPlan, modality: Modality | None = None) -> Iterator[Fin
     """Yield what is wrong or odd in the rarer settings, and what does not suit the items where `modality` is known."""
     for index, phase in enumerate(plan.phases):
         yield from _objective(phase, f"phases/{index}", f"Phase {index + 1} ({phase.name!r})")
+        if phase.adapt:
+            yield from _adapt(plan, index, f"phases/{index}/adapt", f"Phase {index + 1} ({phase.name!r})")
     names = Counter(penalty.name for penalty in plan.penalties)
     for index, penalty in enumerate(plan.penalties):
         where = f"penalties/{index}"
@@ -74,6 +76,16 @@ def _objective(phase: Phase, where: str, called: str) -> Iterator[Finding]:
     if phase.patience is not None:
         message = f"{called} is not judged by the validation items, so there is nothing to be patient about."
         yield stop("objective-judge", f"{where}/patience", message, "Leave the patience out.")
+
+
+def _adapt(plan: TransferPlan, index: int, where: str, called: str) -> Iterator[Finding]:
+    phase = plan.phases[index]
+    if phase.objective != "labels" or phase.optimizer != "adamw":
+        message = f"{called} is to begin with a fit to the items, but it does not fine-tune."
+        yield stop("adapt", where, message, "Only a fine-tuning phase can begin so.")
+    elif HEAD not in phase.lr or not any(before.optimizer == "lbfgs" for before in plan.phases[:index]):
+        message = f"{called} cannot begin with a fit to the items: the head is frozen there, or was not solved before."
+        yield finding("warn", "adapt-idle", where, message, "Let the head learn in it, and solve the head first.")
 
 
 def _adapter(plan: TransferPlan) -> Iterator[Finding]:

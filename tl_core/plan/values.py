@@ -23,6 +23,8 @@ class Phase:
     (domain-adaptive pretraining); or to bring items of one label together and others apart ("contrastive").
     `draws` caps the items of an epoch, drawn anew each time (pairs may draw an item again); None takes each once.
     `blend` ends the phase with the mix of its first and its best weights that validation likes most (WiSE-FT).
+    `adapt` begins it with statistics of normalisation that are estimated on the training items, where a layer that
+    learns has any, and with a head that is solved anew, as an earlier phase solved it (AdaBN).
     """
 
     name: str
@@ -37,6 +39,7 @@ class Phase:
     objective: Objective = "labels"
     draws: int | None = None
     blend: bool = False
+    adapt: bool = False
 
 
 @dataclass(frozen=True)

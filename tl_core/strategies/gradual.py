@@ -71,6 +71,7 @@ def plan(setting: Setting, options: Gradual) -> TransferPlan:
                 schedule="slanted",
                 weight_decay=DECAY,
                 patience=usable(options.patience, options.epochs),
+                adapt=setting.modality == "image",
             )
         )
     why = (

@@ -1,6 +1,6 @@
 """Adapters (LoRA and its kin): the backbone stays, small layers beside it learn, and are merged in at the end."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tl_core.plan import Reason, TransferPlan
 from tl_core.plan.values import Adapter
@@ -56,7 +56,7 @@ def plan(setting: Setting, options: Lora) -> TransferPlan:
     """Return the solved head, then adapters in every group but the first, with the head."""
     # the first group is the embeddings, which no adapter fits, or a picture's edges, which serve everywhere
     lr = everywhere(setting.groups[1:] or setting.groups, setting, RATE * options.scale)
-    tuning = tune("adapters", options.epochs, lr, setting, options.patience)
+    tuning = replace(tune("adapters", options.epochs, lr, setting, options.patience), adapt=False)  # norms stay there
     why = (
         Reason("The backbone's own weights stay; what is learned is a small change to each layer.", HU),
         Reason(f"Adapters start at no change and learn at {RATE:g} times the rate of full fine-tuning.", HU),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tl_core.layers import HEAD
-from tl_core.plan import Augment, Loss, Phase, Reason, Schedule, TransferPlan
+from tl_core.plan import Augment, Loss, Phase, Reason, TransferPlan
 from tl_core.strategies import Setting, option
 
 CS231N = "Stanford CS231n notes, Transfer Learning, https://cs231n.github.io/transfer-learning/"
@@ -195,10 +195,20 @@ def solve_head(l2: float, final: bool, iterations: int = SOLVER_ITERATIONS) -> P
 
 
 def tune(name: str, epochs: int, lr: Mapping[str, float], setting: Setting, patience: int) -> Phase:
-    """Return a fine-tuning phase: AdamW, a tenth of warm-up, then a fall along a cosine (texts: a line)."""
-    schedule: Schedule = "linear" if setting.modality == "text" else "cosine"
+    """Return a fine-tuning phase: AdamW, a tenth of warm-up, then a fall along a cosine (texts: a line).
+
+    Picture backbones normalise by running statistics, which are fitted to the items first (see tl_core.training.adapt).
+    """
+    pictures = setting.modality == "image"
     return Phase(
-        name, epochs, lr, schedule=schedule, warmup=WARMUP, weight_decay=DECAY, patience=usable(patience, epochs)
+        name,
+        epochs,
+        lr,
+        schedule="cosine" if pictures else "linear",
+        warmup=WARMUP,
+        weight_decay=DECAY,
+        patience=usable(patience, epochs),
+        adapt=pictures,
     )
 
 

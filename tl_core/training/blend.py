@@ -9,11 +9,11 @@ training items (Izmailov et al. 2018, arXiv:1803.05407, section 3.4), as the mea
 from collections.abc import Generator, Mapping
 
 import torch
-from torch import nn
 
 from tl_core.plan import Phase
 from tl_core.runs.events import Noted, Progress, RunEvent
-from tl_core.training.inputs import Inputs, batches
+from tl_core.training.adapt import Norm, estimate
+from tl_core.training.inputs import Inputs
 from tl_core.training.run import Run
 from tl_core.types import Finding
 
@@ -60,37 +60,15 @@ def _mix(run: Run, phase: Phase, inputs: Inputs, tuned: Weights, share: float) -
         start = run.begun[name]
         whole = share in (0.0, 1.0) or not end.is_floating_point()
         state[name].copy_((end if share else start) if whole else torch.lerp(start, end, share))
-    if share not in (0.0, 1.0):
-        _estimate(run, phase, inputs)
-
-
-@torch.no_grad()
-def _estimate(run: Run, phase: Phase, inputs: Inputs) -> None:
-    """Set the running statistics that the phase may move to the mean of those of the training batches.
-
-    Where the plan has fixed views, of the first view of each item: the phase has cached its views alone.
-    """
+    if share in (0.0, 1.0):
+        return
     norms = [
         module
         for name, module in run.model.named_modules()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and f"{name}.running_mean" in run.begun
+        if isinstance(module, Norm) and f"{name}.running_mean" in run.begun
     ]
-    if not norms:
-        return
-    run.freezer.training_mode(())
-    usual = [module.momentum for module in norms]
-    for module in norms:
-        module.reset_running_stats()
-        module.momentum = None  # torch's way to ask for the plain mean
-        module.train()
-    try:
-        for batch in batches(run.space.view(run.rows(phase), 0), run.at_once, inputs.lengths):
-            inputs.logits(run.model, batch)
-            run.check()
-    finally:
-        for module, momentum in zip(norms, usual, strict=True):
-            module.momentum = momentum
-        run.freezer.training_mode(phase.lr)
+    if norms:
+        estimate(run, phase, inputs, norms)
 
 
 def _result(events: Generator[RunEvent, None, Metrics]) -> Metrics:

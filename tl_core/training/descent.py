@@ -9,6 +9,7 @@ from torch import nn
 
 from tl_core.plan import Phase
 from tl_core.runs.events import RunEvent
+from tl_core.training.adapt import adapt
 from tl_core.training.deciding import decide
 from tl_core.training.inputs import Inputs
 from tl_core.training.lessons import Lessons
@@ -62,6 +63,8 @@ class Descent:
             self._load(saved)
         elif not run.fresh and run.best.score is None and self.aim.judged and len(run.judged(self.phase)):
             run.best.take((yield from run.validate(self.phase, inputs)), {})
+        if saved is None and self.phase.adapt:
+            yield from adapt(run, self.index, inputs)
         yield from decide(run, self.aim, inputs)
         self.lessons = Lessons(run, self.aim, inputs, self._optimiser(saved.under("moments") if saved else {}))
         self.watch = Watch(run, self.index)

@@ -20,6 +20,7 @@ from tl_core.errors import RunError
 from tl_core.layers import is_adapter
 from tl_core.runs.control import RunControl
 from tl_core.runs.events import Progress, RunEnded, RunEvent
+from tl_core.training.adapt import adapt
 from tl_core.training.lessons import Lessons
 from tl_core.training.loop import load_best, train
 from tl_core.training.model import TransferModel
@@ -89,6 +90,8 @@ def _test(run: Run, index: int, steps: int) -> Generator[Progress, None, RateCur
     phase, aim = run.plan.phases[index], objective(run, index)
     yield from _told(aim.prepare())
     inputs = yield from _told(run.inputs(aim))
+    if phase.adapt:
+        yield from _told(adapt(run, index, inputs))
     optimiser = make_optimiser(run.model, run.freezer.owned, phase, [*aim.modules(), *run.terms.modules()])
     lessons, top = Lessons(run, aim, inputs, optimiser), max(phase.lr.values())
     rates: list[float] = []
