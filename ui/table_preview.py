@@ -9,8 +9,9 @@ import streamlit as st
 
 from tl_core.data.options import NONE, ImportOptions
 from tl_core.data.sources import TablePreview
-from ui.words import findings
+from ui.words import findings, shorten, tell
 
+SEEN = 8
 DELIMITERS = {",": "Comma  ,", ";": "Semicolon  ;", "\t": "Tab", "|": "Bar  |"}
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "latin-1", "cp1252"]
 SEPARATORS = {
@@ -57,6 +58,8 @@ def draw(found: TablePreview, asked: ImportOptions, key: str) -> tuple[ImportOpt
     chosen = _columns(found, chosen, f"{key}_columns", turn)
     rows = pd.DataFrame(list(found.rows), columns=list(found.columns))
     st.dataframe(rows, hide_index=True, height=260, column_order=_first(found, chosen), key=f"{key}_rows")
+    if told := labels_seen(found, chosen.label_column):
+        st.caption(f"Labels in these rows: {tell(told)}")
     findings(found.findings)
     offered = _proposals(found.proposed, chosen, key)
     if offered != chosen:
@@ -65,6 +68,15 @@ def draw(found: TablePreview, asked: ImportOptions, key: str) -> tuple[ImportOpt
     chosen = chosen if found.declared else _reading(found, chosen, key)
     item, labels = chosen.path_column or chosen.text_column, chosen.label_columns or (chosen.label_column,)
     return chosen, bool(item) and all(labels) and item not in labels
+
+
+def labels_seen(found: TablePreview, column: str) -> str:
+    """Return the labels of the first rows, the first few of them, so that a wrong column is seen at once."""
+    if column not in found.columns:
+        return ""
+    place = found.columns.index(column)
+    seen = list(dict.fromkeys(row[place] for row in found.rows if row[place]))
+    return ", ".join(shorten(each, 40) for each in seen[:SEEN]) + (", …" if len(seen) > SEEN else "")
 
 
 def _first(found: TablePreview, chosen: ImportOptions) -> list[str]:

@@ -268,6 +268,13 @@ def test_group_subgroup_and_date_can_be_named(app: AppTest, workspace: Workspace
     assert dataset.items["time"].nunique() == 28
 
 
+def test_the_labels_of_the_chosen_column_are_said(app: AppTest) -> None:
+    upload(app, "letters.csv", b"text,teacher,label\n" + many(40, "a letter about {i},Ms {xyz},{ab}\n"))
+    assert "Labels in these rows: a, b" in said(app)
+    app.selectbox[1].select("teacher").run()
+    assert "Labels in these rows: Ms x, Ms y, Ms z" in said(app)
+
+
 def test_a_group_that_was_found_is_switched_off(app: AppTest, workspace: Workspace) -> None:
     upload(app, "letters.csv", b"text,label,group\n" + many(40, "a letter about {i},{ab},{xyz}\n"))
     assert box(app, "group_column").value == "group"
