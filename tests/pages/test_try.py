@@ -10,7 +10,7 @@ from tl_core.errors import DataError, RunError
 from tl_core.evaluation.saved import read_report, write_report
 from tl_core.runs.store import RunStore
 from tl_core.types import Finding
-from ui import predict
+from ui import predict, trying
 
 pytestmark = pytest.mark.usefixtures("tiny_backbones")
 TABLE = pd.DataFrame({"item": ["x.png"], "predicted": ["b"], "a": [0.1], "b": [0.7], "c": [0.2]})
@@ -194,6 +194,30 @@ def test_what_a_batch_leaves_out_is_listed(app, workspace, tiny_images, store, m
     words = said(app)
     assert "**1 item classified**" in words
     assert "- notes.txt: not a picture" in words
+
+
+def test_a_batch_of_texts_shows_how_each_begins(app, workspace, tiny_texts, store):
+    table = pd.DataFrame({"item": ["row 2", "row 3"], "predicted": ["a", "b"], "a": [0.9, 0.2], "b": [0.1, 0.8]})
+    app.session_state["try_table"] = ("letters", predict.Predictions(table, (), ("The parcel never", "Thank you")))
+    open_try(app, workspace, tiny_texts, with_bundle(store, tiny_texts, text=True))
+    shown = app.dataframe[0].value
+    assert list(shown.columns) == ["item", trying.BEGINS, "predicted", "a", "b"]
+    assert list(shown[trying.BEGINS]) == ["The parcel never", "Thank you"]
+
+
+@pytest.mark.parametrize("name", ["letters.xlsx", "letters.jsonl", "letters.parquet"])
+def test_a_batch_may_be_any_table_that_can_be_imported(app, workspace, tiny_texts, store, monkeypatch, name):
+    asked = []
+
+    def fake(bundle, source, told):
+        asked.append(source.name)
+        return ANSWER
+
+    monkeypatch.setattr(predict, "predict", fake)
+    open_try(app, workspace, tiny_texts, with_bundle(store, tiny_texts, text=True))
+    app.file_uploader[-1].upload(name, b"x", "application/octet-stream").run()
+    assert not app.exception
+    assert asked == [name]
 
 
 def test_probabilities_are_sorted():
