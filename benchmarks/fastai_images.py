@@ -70,26 +70,8 @@ def write_pictures(dataset: Dataset, folder: Path) -> list[Path]:
 
 def fastai(dataset: Dataset, files: list[Path], epochs: int, batch: int, seed: int) -> tuple[Curve, float]:
     """Run `fine_tune`; returns the curve and its seconds."""
-    import pandas as pd
-
-    vision, callbacks = peer("fastai", "fastai.vision.all"), peer("fastai", "fastai.callback.core")
-    vision.set_seed(seed)
-    labels = [dataset.classes[label] for label in dataset.labels]
-    table = pd.DataFrame({"name": [f.name for f in files], "label": labels, "held": dataset.splits == "validation"})
-    spec = backbone(dataset)
-    assert isinstance(spec.input, ImageInput)
-    assert spec.load is not None
-    loaders = vision.ImageDataLoaders.from_df(
-        table,
-        files[0].parent,
-        valid_col="held",
-        bs=batch,
-        batch_tfms=[vision.Normalize.from_stats(spec.input.mean, spec.input.std)],
-    )
-    learner = vision.vision_learner(
-        loaders, "tf_efficientnet_lite0", pretrained=False, normalize=False, metrics=vision.accuracy
-    )
-    learner.model[0].model.load_state_dict(spec.load(True).net.state_dict())  # type: ignore[union-attr]
+    callbacks = peer("fastai", "fastai.callback.core")
+    learner = make_learner(dataset, files, dataset.splits == "validation", batch, seed)
     curve: Curve = []
 
     class Clock(callbacks.Callback):  # type: ignore[name-defined]
@@ -105,6 +87,35 @@ def fastai(dataset: Dataset, files: list[Path], epochs: int, batch: int, seed: i
     with learner.no_bar(), learner.no_logging():
         learner.fine_tune(epochs, cbs=[Clock()])
     return curve, perf_counter() - start
+
+
+def make_learner(dataset: Dataset, files: list[Path], held: np.ndarray, batch: int, seed: int, **loading: Any) -> Any:
+    """Return fastai's learner with the packaged weights in its body, over the prepared pictures; `held` to judge by.
+
+    Nothing is trained yet; `loading` goes to its data loaders.
+    """
+    import pandas as pd
+
+    vision = peer("fastai", "fastai.vision.all")
+    vision.set_seed(seed)
+    labels = [dataset.classes[label] for label in dataset.labels]
+    table = pd.DataFrame({"name": [f.name for f in files], "label": labels, "held": held})
+    spec = backbone(dataset)
+    assert isinstance(spec.input, ImageInput)
+    assert spec.load is not None
+    loaders = vision.ImageDataLoaders.from_df(
+        table,
+        files[0].parent,
+        valid_col="held",
+        bs=batch,
+        batch_tfms=[vision.Normalize.from_stats(spec.input.mean, spec.input.std)],
+        **loading,
+    )
+    learner = vision.vision_learner(
+        loaders, "tf_efficientnet_lite0", pretrained=False, normalize=False, metrics=vision.accuracy
+    )
+    learner.model[0].model.load_state_dict(spec.load(True).net.state_dict())  # type: ignore[union-attr]
+    return learner
 
 
 def speedups(ours: Curve, theirs: Curve) -> tuple[float, float]:

@@ -18,7 +18,10 @@ weights is counted for the product only. The accuracies are those on the test te
 
 import statistics
 import warnings
+from collections.abc import Sequence
+from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,6 +44,7 @@ from benchmarks.common import (
 )
 from tl_core.backbones.packages import package_file
 from tl_core.backbones.preprocess import preprocessor
+from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.evaluation.curve import student
 from tl_core.evaluation.predict import Prepared, predict
@@ -66,23 +70,30 @@ def product(dataset: Dataset, test: pd.DataFrame, strategy: str, seed: int, plac
 
 def setfit(dataset: Dataset, test: pd.DataFrame, seed: int, place: Workspace) -> Side:
     """Train the peer, then predict the test texts."""
+    texts, labels = dataset.items["text"].tolist(), dataset.labels
+    model, seconds = train_setfit(backbone(dataset), texts, labels, seed, place.root / "setfit")
+    found = np.asarray(model.predict(test["text"].tolist(), show_progress_bar=False))
+    return seconds, float(np.mean(found == test["label"]))
+
+
+def train_setfit(
+    spec: BackboneSpec, texts: Sequence[str], labels: np.ndarray, seed: int, folder: Path
+) -> tuple[Any, float]:
+    """Return a trained SetFitModel with the packaged weights in its body, and the seconds of its training."""
     package, encoders, tables = peer("setfit"), peer("sentence_transformers"), peer("datasets")
-    spec = backbone(dataset)
     body = encoders.SentenceTransformer(str(package_file(spec.weights.name, "model/config.json").parent), device="cpu")
     body.max_seq_length = spec.input.max_tokens  # type: ignore[union-attr]
     # the head that SetFitModel.from_pretrained makes
     model = package.SetFitModel(model_body=body, model_head=linear_model.LogisticRegression())
     arguments = package.TrainingArguments(
-        output_dir=str(place.root / "setfit"), seed=seed, save_strategy="no", report_to="none", show_progress_bar=False
+        output_dir=str(folder), seed=seed, save_strategy="no", report_to="none", show_progress_bar=False
     )
-    table = tables.Dataset.from_dict({"text": dataset.items["text"].tolist(), "label": dataset.labels.tolist()})
+    table = tables.Dataset.from_dict({"text": list(texts), "label": labels.tolist()})
     trainer = package.Trainer(model=model, args=arguments, train_dataset=table)
     start = perf_counter()
     with quiet():
         trainer.train()
-    seconds = perf_counter() - start
-    found = np.asarray(model.predict(test["text"].tolist(), show_progress_bar=False))
-    return seconds, float(np.mean(found == test["label"]))
+    return model, perf_counter() - start
 
 
 def difference(ours: list[float], theirs: list[float]) -> tuple[float, float, float]:

@@ -22,7 +22,9 @@ chooses it by itself where it is faster, takes for a step.
 """
 
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -45,6 +47,7 @@ from benchmarks.common import (
     workspace,
 )
 from tl_core.backbones.packages import package_file
+from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.data.sources import import_data
 from tl_core.features import FeatureStore
@@ -73,22 +76,10 @@ class Sides:
 
     def trainer(self, **changed: Any) -> float:
         """Run the Trainer with its defaults, but for `changed` arguments."""
-        transformers = peer("transformers")
-        folder = package_file(backbone(self.dataset).weights.name, "model/config.json").parent
-        with quiet():
-            model = transformers.BertForSequenceClassification.from_pretrained(
-                folder, num_labels=len(self.dataset.classes)
-            )
-        arguments = transformers.TrainingArguments(
-            output_dir=str(self.place.root / "trainer"),
-            num_train_epochs=self.plan.epochs,
-            disable_tqdm=True,
-            report_to="none",
-            save_strategy="no",
-            **changed,
+        data, folder = self.dataset, self.place.root / "trainer"
+        trainer = make_trainer(
+            backbone(data), self.rows, len(data.classes), folder, num_train_epochs=self.plan.epochs, **changed
         )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-        trainer = transformers.Trainer(model, arguments, train_dataset=self.rows, processing_class=tokenizer)
         start = perf_counter()
         with quiet():
             trainer.train()
@@ -97,6 +88,21 @@ class Sides:
     def same(self) -> float:
         """Run the Trainer with the product's batch size."""
         return self.trainer(per_device_train_batch_size=self.plan.batch_size)
+
+
+def make_trainer(
+    spec: BackboneSpec, rows: Sequence[Mapping[str, Any]], n_classes: int, folder: Path, **changed: Any
+) -> Any:
+    """Return a Trainer over a classifier with the packaged weights, its defaults but for `changed` arguments."""
+    transformers = peer("transformers")
+    weights = package_file(spec.weights.name, "model/config.json").parent
+    with quiet():
+        model = transformers.BertForSequenceClassification.from_pretrained(weights, num_labels=n_classes)
+    arguments = transformers.TrainingArguments(
+        output_dir=str(folder), disable_tqdm=True, report_to="none", save_strategy="no", **changed
+    )
+    tokenizer = transformers.AutoTokenizer.from_pretrained(weights)
+    return transformers.Trainer(model, arguments, train_dataset=list(rows), processing_class=tokenizer)
 
 
 def make_plan(name: str, place: Workspace, epochs: int, precision: Any) -> TransferPlan:

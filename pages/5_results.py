@@ -86,7 +86,7 @@ def draw(run: RunState, report: Report) -> None:
     st.subheader(f"{words.capital(report.metric)} for every number of labels", anchor=False)
     results_curve.draw(run)
     st.header("Where it is right and wrong", anchor=False)
-    (results_several.show_labels if report.multilabel else results.show_classes)(report)
+    results.show_classes(report)
     first = "What is said of each label" if report.multilabel else "Who is taken for whom"
     matrix, wrong = st.tabs([first, "Surest mistakes"], key="results_tabs")
     with matrix:

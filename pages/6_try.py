@@ -8,7 +8,7 @@ import streamlit as st
 from tl_core.evaluation.saved import bundle_folder
 from tl_core.evaluation.values import Report
 from tl_core.export.archive import zip_bundle
-from ui import empty, predict, projects, rail, results, running, session, trying, words
+from ui import empty, predict, projects, rail, results, running, session, together, trying, words
 
 WHAT = {
     "weights.safetensors": "what the network has learned",
@@ -52,6 +52,7 @@ def take_away(bundle: Path, report: Report) -> None:
             f"python predict.py {sample} --out predictions.csv",
             language="bash",
         )
+        together.offer(bundle.parent, report, slug)
     with right:
         st.markdown("**What is in it**")
         lines = [

@@ -1,6 +1,7 @@
 """The benchmarks' own arithmetic and data; the figures are theirs to find, and no peer is needed here."""
 
 import ast
+import io
 import json
 import math
 import re
@@ -10,10 +11,16 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
-from benchmarks import common, fastai_images, setfit, text_trainer
+from benchmarks import accuracy, common, fastai_images, quality, setfit, text_trainer
+from tl_core.cli.console import Console
 from tl_core.data.dataset import Dataset
+from tl_core.data.options import ImportOptions, RawItem
+from tl_core.data.sources import import_data
+from tl_core.errors import DataError
 from tl_core.plan import Phase, TransferPlan
 from tl_core.runs.events import EpochDone, PhaseStarted, Progress, RunEnded
 
@@ -99,6 +106,127 @@ def test_the_difference_of_accuracy_is_scipys_paired_interval():
     interval = ttest_rel(ours, theirs).confidence_interval(0.95)
     mean = statistics.mean(a - b for a, b in zip(ours, theirs, strict=True))
     assert setfit.difference(ours, theirs) == pytest.approx((mean, interval.low, interval.high))
+
+
+THINGS = {"fruit": "a ripe {} pear", "sky": "the {} cloud above us", "tool": "a rusty {} hammer"}
+
+
+def write_table(path: Path, rows: dict[str, str]) -> str:
+    pd.DataFrame({"text": list(rows), "label": list(rows.values())}).to_csv(path, index=False)
+    return str(path)
+
+
+@pytest.fixture
+def two_files(tmp_path) -> tuple[str, str]:
+    """A training and a test file: they share a text, and the test file has a label that the other lacks."""
+    known = {text.format(number): name for name, text in THINGS.items() for number in range(8)}
+    asked = {text.format(f"{number}th"): name for name, text in THINGS.items() for number in range(4) if name != "sky"}
+    asked |= {"a ripe 3 pear": "fruit", "a green frog": "animal"}
+    return write_table(tmp_path / "known.csv", known), write_table(tmp_path / "asked.csv", asked)
+
+
+def test_a_draw_holds_other_items_to_ask_about_under_their_own_labels(two_files):
+    with common.workspace() as place:
+        parts = accuracy.candidates(*(import_data(file, place) for file in two_files))
+        draws = [accuracy.make_draw(parts, "text", (3, 5), seed, place) for seed in (1, 1, 2)]
+        sets = [{part: set(d.dataset.items["text"][getattr(d, part)]) for part in ("labelled", "test")} for d in draws]
+        assert sets[0] == sets[1]
+        assert sets[0]["labelled"] != sets[2]["labelled"]
+        assert np.bincount(draws[0].dataset.labels[draws[0].labelled]).tolist() == [3, 3, 3]
+        assert len(draws[0].test) == 5
+        assert not sets[0]["labelled"] & sets[0]["test"]
+        every = accuracy.make_draw(parts, "text", (0, 0), 1, place)
+        data, truth = every.dataset, every.dataset.labels[every.test]
+        assert (len(every.labelled), len(truth)) == (24, 8)
+        assert not {"a ripe 3 pear", "a green frog"} & set(data.items["text"][every.test])
+        for text, label in zip(data.items["text"], data.labels, strict=True):
+            name = data.classes[label]
+            assert text.split()[-1] == THINGS[name].split()[-1], "a class keeps its name, whatever its number in a file"
+        assert every.right(np.where(np.arange(8) < 3, truth, truth + 1)) == pytest.approx(3 / 8)
+
+
+def test_a_draw_of_pictures_holds_their_own_bytes(tmp_path):
+    generator, kept = np.random.default_rng(0), {}
+    for part, count in (("known", 4), ("asked", 3)):
+        for name in ("left", "right"):
+            (tmp_path / part / name).mkdir(parents=True)
+            for number in range(count):
+                Image.fromarray(generator.integers(0, 255, (9, 7, 3), dtype=np.uint8)).save(
+                    file := tmp_path / part / name / f"{number}.png"
+                )
+                kept[file.read_bytes()] = (name, part)
+    with common.workspace() as place:
+        parts = accuracy.candidates(*(import_data(str(tmp_path / part), place) for part in ("known", "asked")))
+        draw = accuracy.make_draw(parts, "image", (2, 0), 0, place)
+        data = draw.dataset
+        assert (len(draw.labelled), len(draw.test)) == (4, 6)
+        for row, path in enumerate(data.items["path"]):
+            part = "asked" if row in draw.test else "known"
+            assert kept[(data.folder / path).read_bytes()] == (data.classes[data.labels[row]], part)
+
+
+def test_what_cannot_be_compared_is_said(two_files):
+    frogs = {f"frog {number}": ("green;wet", "green", "wet")[number % 3] for number in range(9)}
+    file = write_table(Path(two_files[1]), frogs)
+    with common.workspace() as place:
+        known, one, several = (
+            import_data(*source)
+            for source in ((two_files[0], place), (file, place), (file, place, ImportOptions(separator=";")))
+        )
+        with pytest.raises(DataError, match="No item of asked can be asked about"):
+            accuracy.candidates(known, one)
+        with pytest.raises(DataError, match="several labels"):
+            accuracy.candidates(known, several)
+
+
+def test_the_headline_is_the_difference_to_the_best_peer():
+    out = io.StringIO()
+    scores = {"graft": [0.8, 0.9], "low": [0.5, 0.7], "high": [0.9, 0.9]}
+    accuracy.tell(scores, "less", ["full", "full"], Console(out, out))
+    line = json.loads(out.getvalue().splitlines()[-1])
+    assert (line["ratio"], line["best_peer"], line["n"]) == (-0.05, "high", 2)
+    assert line["differences"]["low"] == pytest.approx(setfit.difference([0.8, 0.9], [0.5, 0.7]), abs=1e-4)
+    accuracy.tell({"graft": [0.8], "high": [0.9]}, "less", ["full"], Console(out, out))
+    assert json.loads(out.getvalue().splitlines()[-1])["differences"]["high"] == [-0.1, None, None], "one draw"
+
+
+def test_accuracy_without_peers_is_that_of_the_command_line(two_files):
+    hidden = "import sys; sys.modules.update(dict.fromkeys(('accelerate', 'setfit', 'fastai')))"
+    words = ["x", *two_files, "--labelled", "3", "--draws", "1"]
+    code = f"{hidden}; sys.argv = {words!r}; import runpy; runpy.run_module('benchmarks.accuracy', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [line.split(" (")[0] for line in done.stderr.splitlines()] == [
+        "This benchmark needs accelerate",
+        "This benchmark needs setfit",
+    ]
+    line = json.loads(done.stdout.splitlines()[-1])
+    assert set(line["accuracy"]) == {"graft", "logistic regression", "standardised"}
+    assert line["strategies"] == ["feature_extraction"]
+    assert min(line["accuracy"].values()) > 0.5, "three kinds of things, told apart by one word"
+    assert line["ratio"] == pytest.approx(line["accuracy"]["graft"] - line["accuracy"][line["best_peer"]], abs=1e-3)
+
+
+@pytest.mark.parametrize("count", [40, 60, 120, 600])
+@pytest.mark.parametrize("modality", ["image", "text"])
+def test_faults_are_planted_in_few_items_too(modality, count):
+    shades = np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)
+    data = quality.encoded(Image.fromarray(shades).resize((32, 32)))
+    words = "A first sentence. And " + "more words " * 20
+    base = [
+        RawItem(f"{n}", "ab"[n % 2], read=lambda: data) if modality == "image" else RawItem(f"{n}", "ab", text=words)
+        for n in range(count)
+    ]
+    plant = quality.plant_pictures if modality == "image" else quality.plant_texts
+    planted = plant(base, 0)
+    each = min(15, count // 8)
+    times = {kind: list(planted.kind.values()).count(kind) for kind in set(planted.kind.values())}
+    assert times.pop("copies") == (4 if modality == "image" else 2) * each
+    assert times.pop("boilerplate", each) >= each
+    assert set(times.values()) == {each}
+    assert len(set(planted.origin.values())) == len(planted.items), "every fault has an item of its own"
+    with pytest.raises(SystemExit, match="39 items: give --items 40 or more"):
+        plant(base[:39], 0)
 
 
 @pytest.fixture

@@ -54,7 +54,8 @@ def test_the_curve_carries_every_arm_its_band_and_its_budget(tiny_images):
     lines = [trace for trace in figure.data if trace.name]
     bands = [trace for trace in figure.data if trace.fill == "toself"]
     assert len(lines) == len(bands) == 3
-    assert all(arm.budget in line.name for arm, line in zip(curve.arms, lines, strict=True))
+    assert [line.name for line in lines] == [arm.title for arm in curve.arms]
+    assert all(f"{arm.title}: {arm.budget}" in figures.given(curve) for arm in curve.arms)
     assert figure.layout.xaxis.type == "log"
     assert figure.layout.shapes[0].x0 == 32
 
@@ -63,8 +64,11 @@ def test_the_grid_has_the_head_on_top_and_rates_in_the_cells():
     data = grid_data(scripted.PLAN, ["stem", "middle", "top"])
     assert [row["name"] for row in data["rows"]] == ["head", "top", "middle", "stem"]
     assert [row["title"] for row in data["rows"]] == [
-        "new head (head)", "last layers (top)", "middle", "first layers (stem)",
-    ]  # fmt: skip
+        "new head",
+        "last layers",
+        "middle",
+        "first layers",
+    ]
     assert [cell["state"] for cell in data["rows"][1]["cells"]] == ["frozen", "trainable"]
     assert data["rows"][1]["cells"][1]["rate"] == "0.0003"
     assert data["phases"][1]["epochs"] == "4 epochs"

@@ -29,6 +29,7 @@ def test_every_command_of_the_readme_is_understood():
         "layers": ["DATA"],
         "predict": ["DIR", "INPUT", "--out", "FILE.csv"],
         "evaluate": ["DIR", "DATA", "--json"],
+        "ensemble": ["DIR", "DIR", "--out", "DIR", "--json"],
         "curve": ["DATA", "--json"],
     }
     assert re.findall(r"python -m tl_core (\w+)", README) == list(examples)

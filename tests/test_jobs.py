@@ -12,8 +12,9 @@ from tl_core.data.sources import import_data
 from tl_core.data.split import SplitSpec
 from tl_core.errors import DataError, RunError
 from tl_core.evaluation.inflation import read_honest
-from tl_core.evaluation.saved import bundle_folder, read_curve, read_report, write_curve, write_report
+from tl_core.evaluation.saved import bundle_folder, ensemble_folder, read_curve, read_report, write_curve, write_report
 from tl_core.export.bundle import load_bundle
+from tl_core.export.ensemble import load_ensemble
 from tl_core.jobs import execute
 from tl_core.plan import Phase, TransferPlan
 from tl_core.runs.control import MemoryControl
@@ -91,6 +92,11 @@ def test_a_scratch_baseline_is_written_into_the_report_and_bundle_it_is_for(
     assert [finding.code for finding in report.findings].count("ensemble") == 1
     assert "30 seconds" in report.comparisons[0].budget
     assert load_bundle(bundle_folder(folder)).report == report
+    both = load_ensemble(ensemble_folder(folder))
+    assert [member.report.run for member in both.members] == [first, second]
+    assert f"right {both.report.accuracy.value:.1%} of the time" in next(
+        finding.message for finding in report.findings if finding.code == "ensemble"
+    )
     other = read_report(RunStore(workspace).folder(second))
     assert other.accuracy == report.comparisons[0].other
     assert other.comparisons == ()

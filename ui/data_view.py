@@ -1,25 +1,18 @@
-"""What is known about a data set, drawn: numbers, balance, lengths; and small pictures of its items."""
-
-import io
-from pathlib import Path
+"""What is known about a data set, drawn: the numbers of the whole, and how many of each class."""
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
-from PIL import Image
 
 from tl_core.backbones.reading import profile_for
 from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
-from tl_core.data.images import open_image
 from tl_core.data.profile import Profile
 from ui import rail, session, theme
-from ui.words import tell
+from ui.words import shorten, tell
 
 SPLITS = {"train": "Learns from", "validation": "Tunes with", "test": "Is judged by"}
 SHOWN_CLASSES = 24
-THUMB = 104
-GAP = 6  # clear pixels around a thumbnail, because Streamlit sets images edge to edge
 
 
 def profile_of(dataset: Dataset) -> Profile:
@@ -79,23 +72,6 @@ def balance(dataset: Dataset) -> None:
         st.caption(f"The {SHOWN_CLASSES} largest of {len(counts)} classes.")
 
 
-@st.cache_data(show_spinner=False, max_entries=2000)
-def thumbnail(path: str) -> bytes:
-    """Return a small square PNG of an image file; tiny pictures are enlarged without blurring."""
-    image = open_image(Path(path))
-    side = THUMB * 2
-    if max(image.size) < side // 2:
-        factor = side // max(image.size)
-        image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
-    scale = side / min(image.size)
-    image = image.resize((max(side, round(image.width * scale)), max(side, round(image.height * scale))))
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    tile, buffer = Image.new("RGBA", (side + 2 * GAP, side + 2 * GAP)), io.BytesIO()
-    tile.paste(image.crop((left, top, left + side, top + side)), (GAP, GAP))
-    tile.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
 def split_counts(dataset: Dataset) -> pd.DataFrame:
     """Return the number of items by class (rows) and split (columns)."""
     classes = profile_of(dataset).classes
@@ -105,8 +81,3 @@ def split_counts(dataset: Dataset) -> pd.DataFrame:
 def split_colours() -> tuple[str, str, str]:
     """Return the colours of train, validation and test: three steps of one hue, for they mean one thing in parts."""
     return theme.shade(theme.SPLITS)
-
-
-def shorten(text: str, length: int) -> str:
-    """Return text cut to a length, with an ellipsis where something was cut."""
-    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -1,7 +1,7 @@
 """Plotly figures for results that stand still: the confusion matrix and the data-efficiency curve."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tl_core.evaluation.values import Curve, CurveArm, LayerSweep, Report, Slices
@@ -105,6 +105,11 @@ def curve(shown: Curve, labels: float | None = None, accuracy: float | None = No
     return figure
 
 
+def given(shown: Curve) -> str:
+    """Return what each arm of the curve was given, for the lines below it: beside the names it would not fit."""
+    return "; ".join(f"{arm.title}: {arm.budget}" for arm in shown.arms if arm.points)
+
+
 def _span(shown: Curve) -> Sequence[float]:
     values = [v for arm in shown.arms for p in arm.points for v in (p.accuracy.low, p.accuracy.high)] or [0, 1]
     return [max(0.0, min(values) - 0.05), min(1.02, max(values) + 0.05)]
@@ -130,7 +135,7 @@ def _arm(figure: "Figure", arm: CurveArm) -> None:
         x=x,
         y=[point.accuracy.value for point in arm.points],
         mode="lines+markers",
-        name=f"{arm.title} ({arm.budget})",
+        name=arm.title,
         line={"color": colour, "width": 2.5, "dash": dash},
         marker={"symbol": symbol, "size": 8},
         customdata=[[p.accuracy.low, p.accuracy.high] for p in arm.points],
@@ -165,12 +170,15 @@ def rates(shown: RateCurve) -> "Figure":
     return figure
 
 
-def layers(shown: LayerSweep) -> "Figure":
-    """Return a layer-wise sweep: one bar a group with its 95 % interval, and the frozen probe's before them."""
+def layers(shown: LayerSweep, told: Mapping[str, str]) -> "Figure":
+    """Return a layer-wise sweep: one bar a group with its 95 % interval, and the frozen probe's before them.
+
+    `told` says what a group is called on the page.
+    """
     import plotly.graph_objects as go
 
     scores = [shown.baseline, *shown.groups]
-    names = ["head alone", *(score.group for score in shown.groups)]
+    names = ["head alone", *(told.get(score.group, score.group) for score in shown.groups)]
     values = [score.accuracy for score in scores]
     spread = {
         "type": "data", "symmetric": False, "array": [v.high - v.value for v in values],
@@ -235,9 +243,10 @@ def rates_words(shown: RateCurve) -> str:
     return f"Loss over a growing learning rate, from {shown.smoothed[0]:.2f} down to {best:.2f}; {said}"
 
 
-def layers_words(shown: LayerSweep) -> str:
+def layers_words(shown: LayerSweep, told: Mapping[str, str]) -> str:
     """Return a layer-wise sweep in words."""
-    scores = [("the head alone", shown.baseline), *((score.group, score) for score in shown.groups)]
+    groups = ((told.get(score.group, score.group), score) for score in shown.groups)
+    scores = [("the head alone", shown.baseline), *groups]
     return "Accuracy with one layer group trained: " + ", ".join(f"{n} {s.accuracy.value:.0%}" for n, s in scores)
 
 

@@ -13,13 +13,16 @@ from typing import Any, get_args, get_origin, get_type_hints
 import streamlit as st
 
 COLUMN = 260
+Choices = Mapping[str, Mapping[Any, str]]
 
 
-def form(cls: type, values: Mapping[str, Any], prefix: str, modality: str | None = None) -> dict[str, Any]:
+def form(
+    cls: type, values: Mapping[str, Any], prefix: str, modality: str | None = None, choices: Choices | None = None
+) -> dict[str, Any]:
     """Draw one widget for each field of a dataclass, and return what they hold.
 
     `values` overrides the fields' defaults; `prefix` starts every widget's key. Fields for another modality than
-    `modality` are left out.
+    `modality` are left out. `choices` are those of fields, by name, that are known only here.
     """
     hints, result = get_type_hints(cls), {}
     shown = [item for item in dataclasses.fields(cls) if item.metadata.get("label")]
@@ -29,7 +32,11 @@ def form(cls: type, values: Mapping[str, Any], prefix: str, modality: str | None
         with st.grid("auto", min_column_width=COLUMN, gap="medium", key=f"{prefix}_grid"):
             for item in shown:
                 value = values.get(item.name, default(item))
-                result[item.name] = widget(item, hints[item.name], value, f"{prefix}_{item.name}")
+                key, meta = f"{prefix}_{item.name}", item.metadata
+                if choices and item.name in choices:
+                    result[item.name] = _pick(meta["label"], meta.get("help"), choices[item.name], value, key)
+                else:
+                    result[item.name] = widget(item, hints[item.name], value, key)
     return result
 
 

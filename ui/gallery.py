@@ -7,14 +7,16 @@ import numpy as np
 import streamlit as st
 
 from tl_core.data.dataset import Dataset
-from ui.data_view import THUMB, shorten, thumbnail
-from ui.words import tell
+from ui.items import thumbnail
+from ui.words import shorten, tell
 
 CLASSES = 12
 """Classes that are shown at once."""
 EACH = {"image": 6, "text": 2}
 PAGE = {"image": 24, "text": 12}
 LETTERS = 170
+THUMB = 104
+"""Pixels of a picture, as the page counts them; twice as many are sent, for screens that show more."""
 ALL = "All classes"
 
 
@@ -74,7 +76,8 @@ def _pictures(dataset: Dataset, shown: Shown) -> None:
     for name, rows in shown.rows.items():
         if len(shown.rows) > 1:
             st.caption(tell(name))
-        pictures = [thumbnail(str(dataset.folder / path)) for path in paths.iloc[rows]]
+        files = [dataset.folder / str(path) for path in paths.iloc[rows]]
+        pictures = [thumbnail(str(file), file.stat().st_mtime_ns, 2 * THUMB, square=True) for file in files]
         if pictures:
             width = THUMB if len(shown.rows) < 5 else THUMB * 2 // 3
             st.image(pictures, width=width, alt=[f"Example of {name}"] * len(pictures))

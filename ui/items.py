@@ -1,32 +1,49 @@
 """Items of a data set as a person sees them: pictures in a grid, texts as cards."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import streamlit as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tl_core.data.dataset import Dataset
+from tl_core.data.images import open_image
+from tl_core.errors import DataError
 from ui.words import tell
 
 THUMB = 220
+GAP = 6
 LETTERS = 320
 
 
 @st.cache_data(show_spinner=False, max_entries=2000)
-def thumbnail(path: str, version: int, side: int = THUMB) -> Image.Image:
-    """Return a picture no larger than `side` pixels; `version` is the file's time, so that a new file is read anew."""
-    with Image.open(path) as image:
-        small = image.convert("RGB")
-        small.thumbnail((side, side))
-        return small
+def thumbnail(path: str, version: int, side: int = THUMB, square: bool = False) -> bytes:
+    """Return a PNG of a picture no larger than `side`; tiny ones are enlarged without blurring.
+
+    `square` cuts it to its middle, with clear pixels around it, because Streamlit sets images edge to edge. `version`
+    is the file's time, so that a new file is read anew. Raises DataError where it is no picture.
+    """
+    image = open_image(Path(path))
+    if max(image.size) < side // 2:
+        factor = side // max(image.size)
+        image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+    if square:
+        tile = Image.new("RGBA", (side + 2 * GAP, side + 2 * GAP))
+        tile.paste(ImageOps.fit(image, (side, side)), (GAP, GAP))
+        image = tile
+    else:
+        image.thumbnail((side, side))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def show_image(path: Path, alt: str, width: int | str = "stretch") -> None:
     """Show a picture, or say in words that it cannot be shown."""
     try:
         picture = thumbnail(str(path), path.stat().st_mtime_ns)
-    except OSError:
+    except (OSError, DataError):
         st.caption(f"{tell(path.name)} cannot be shown")
         return
     st.image(picture, width=width, alt=alt)  # type: ignore[arg-type]

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from time import time
 
 import streamlit as st
 
 from tl_core.backbones.spec import BACKBONES
-from tl_core.layers import HEAD
+from tl_core.layers import HEAD, spoken
 from tl_core.penalties import PENALTIES
 from tl_core.runs.events import (
     EpochDone,
@@ -26,11 +27,10 @@ from tl_core.runs.events import (
 from tl_core.runs.history import in_words
 from tl_core.runs.store import RunState, RunStore
 from tl_core.types import Finding, Modality
-from ui import charts, words
+from ui import charts, steering, words
 from ui.components.layer_stack import layer_stack, layers
 from ui.components.phase_timeline import phase_timeline, segments
 from ui.proof import freeze_proof
-from ui.steering import change
 
 POINTS = 500
 _KEY = "live_runs"
@@ -124,6 +124,8 @@ class LiveRun:
             self.rates.pop(event.group, None)
         if event.number not in self._edits:  # after an interruption it is obeyed, and told, again
             self._edits.add(event.number)
+            told = spoken(self.started.groups) if self.started else {}
+            event = replace(event, group=told.get(event.group, event.group))
             self.notes.append(Finding("info", "edited", in_words(event)))
 
     def _on_RunPaused(self, event: RunPaused) -> None:
@@ -178,6 +180,12 @@ class LiveRun:
         return len(self.epochs) - self.phase_epochs + max(left[0], self.phase_epochs) + sum(left[1:])
 
     @property
+    def epochs_done(self) -> list[int]:
+        """How many epochs each phase has had that has begun."""
+        starts = [*(before for _, before, _ in self.boundaries), len(self.epochs)]
+        return [after - before for before, after in pairwise(starts)]
+
+    @property
     def best(self) -> EpochDone | None:
         """The epoch whose weights are kept."""
         return next((event for _, event in reversed(self.epochs) if event.best), None)
@@ -223,6 +231,8 @@ def _sentence(live: LiveRun, state: RunState) -> tuple[float, str]:
         return live.position, "Stopping… the best weights so far are kept"
     if state.paused:
         return live.position, f"{'Paused.' if live.waiting else 'Pausing…'} Everything learned so far is kept"
+    if steering.ends(live, state):
+        return live.position, f"Phase {live.phase.index + 1}, {live.phase.name}: ends after this step, as you asked"
     epoch = min(live.phase_epochs + 1, live.phase.epochs)
     text = f"Phase {live.phase.index + 1}, {live.phase.name}: epoch {epoch} of {live.phase.epochs}"
     if live.step and live.step.phase == live.phase.index and live.step.seconds_left > 0:
@@ -273,13 +283,14 @@ def draw_run(store: RunStore, state: RunState, modality: Modality) -> None:
     if state.task.plan:
         index = live.phase.index if live.phase else 0
         done = live.ended is not None and live.ended.status == "done"
-        parts = segments(state.task.plan.phases, len(state.task.plan.phases) if done else index, live.phase_position)
+        index = len(state.task.plan.phases) if done else index
+        parts = segments(state.task.plan.phases, index, live.phase_position, live.epochs_done)
         phase_timeline(parts, key="train_timeline")
     left, right = st.columns([2, 3], gap="large")
     with left:
         draw_stack(live, state, modality)
         if state.status == "running":
-            change(live, state)
+            steering.change(live, state)
     with right:
         _numbers(live, state)
         _curves(live)

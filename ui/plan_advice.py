@@ -8,9 +8,10 @@ import streamlit as st
 from tl_core.advice.rules import expectation
 from tl_core.advice.values import NOT_MEASURED, Card, ProbeReport
 from tl_core.evaluation.saved import read_curve
-from tl_core.layers import titles
+from tl_core.layers import spoken
 from tl_core.plan import Reason
 from tl_core.strategies import STRATEGIES
+from tl_core.types import Estimate
 from ui import background, figures, forms, planning, session, theme, words
 from ui.planning import Ground
 
@@ -61,9 +62,11 @@ def recommendation(known: Ground) -> None:
                 st.badge("Your choice", icon=":material/person:", color="gray")
         st.write(strategy.summary)
         card = known.advice.card(name)
-        _expectation(card, known.probe)
+        _expectation(card, known)
         if advised:
-            st.markdown("\n".join(f"- {words.tell(each.text)} {_source(each)}" for each in known.advice.reasons))
+            said = (known.advice.domain.reason, *(each for each in known.advice.reasons if _measured(each, card)))
+            reasons = [each for each in known.advice.reasons if each not in said]  # these stand beside, and above
+            st.markdown("\n".join(f"- {words.tell(each.text)} {_source(each)}" for each in reasons))
             for finding in known.advice.findings:
                 st.markdown(f":material/balance: {words.tell(finding.message)} :gray[{words.tell(finding.hint)}]")
         elif st.button(f"Back to the recommendation: {STRATEGIES[known.advice.strategy].title}", key="plan_follow"):
@@ -74,7 +77,9 @@ def recommendation(known: Ground) -> None:
         with st.expander("Adjust", icon=":material/tune:", key=f"plan_adjust_{name}"):
             usual = vars(strategy.defaults(known.setting)) | dict(card.options)
             values = usual | dict(session.current().options)
-            chosen = forms.form(strategy.options, values, f"plan_option_{name}", known.spec.modality)
+            places = {"": "Where it does best", **spoken(known.groups)}
+            prefix = f"plan_option_{name}"
+            chosen = forms.form(strategy.options, values, prefix, known.spec.modality, {"tap": places})
             if not session.current().edited:
                 planning.set_options(known, name, chosen)
 
@@ -87,12 +92,33 @@ def _open(known: Ground) -> bool:
     return run is not None and run.active
 
 
-def _expectation(card: Card, probe: ProbeReport | None) -> None:
-    if card.accuracy and probe:
-        does, guess = expectation(probe)
-        st.markdown(
-            f":material/target: Expected to {does} about **{card.accuracy.value:.0%}** of the time "
-            f":gray[({card.accuracy.low:.0%} to {card.accuracy.high:.0%}; {guess}: {probe.majority:.0%})]"
+def _measured(reason: Reason, card: Card) -> bool:
+    return card.accuracy is not None and reason.source == card.accuracy.method
+
+
+def _expectation(card: Card, known: Ground) -> None:
+    """Say how good a strategy is expected to be, how that was measured, and why another's figure may be higher."""
+    if not (card.accuracy and known.probe):
+        return
+    does, guess = expectation(known.probe)
+    tap = card.plan.head.tap or known.groups[-1]
+    st.markdown(
+        f":material/target: Expected to {does} about **{card.accuracy.value:.0%}** of the time "
+        f":gray[({card.accuracy.low:.0%} to {card.accuracy.high:.0%}; {guess}: {known.probe.majority:.0%})]",
+        help=f"Measured with a simple head on what the frozen backbone sees up to its {spoken(known.groups)[tap]}: "
+        "each labelled item was judged by a head that had not learned from it. The true figure lies in the range 95 "
+        f"times in 100. (In the field's words: {words.tell(card.accuracy.method)}.)",
+    )
+    higher = [other for other in known.advice.cards if other.accuracy and other.accuracy.value > card.accuracy.value]
+    best = max(higher, key=lambda other: other.accuracy.value if other.accuracy else 0.0, default=None)
+    if best and best.accuracy and round(100 * best.accuracy.value) > round(100 * card.accuracy.value):
+        st.caption(
+            f"{STRATEGIES[best.strategy].title} got {_range(best.accuracy)} when it was measured alike. "
+            + (
+                "The two ranges overlap: your items do not show which of them is better."
+                if best.accuracy.low <= card.accuracy.high
+                else "You can choose it below."
+            )
         )
 
 
@@ -105,6 +131,8 @@ def likeness(known: Ground) -> None:
             f"Your data compared with what {known.spec.title} learned from",
             list(DOMAINS), default=session.current().domain, required=True,
             format_func=lambda each: DOMAINS[each], key="plan_domain",
+            help="Measured by how far your items move the averages that the backbone keeps inside "
+            "(the statistics of its normalisation layers).",
         )  # fmt: skip
     with right:
         st.caption(f"{words.tell(domain.reason.text)} {_source(domain.reason)}")
@@ -134,7 +162,7 @@ def _card(card: Card, known: Ground) -> None:
             st.caption(f"**When:** {words.tell(strategy.when)}")
             facts = [f":material/schedule: {words.span(card.seconds)}"] if card.seconds else []
             if card.accuracy:
-                facts.append(f":material/target: about {card.accuracy.value:.0%}")
+                facts.append(f":material/target: about {_range(card.accuracy)}")
             if card.note:
                 facts.append(words.tell(card.note))
             st.caption(" · ".join(facts) or ":material/schedule: not measured yet")
@@ -152,7 +180,7 @@ def evidence(known: Ground) -> None:
     left, right = st.columns(2, gap="large") if curve else (st.container(), None)
     with left:
         st.subheader("How deep to cut", anchor=False)
-        _depth(known.probe, titles(known.groups))
+        _depth(known.probe, spoken(known.groups))
         st.caption(
             "A simple head on the frozen features after each layer group, by cross-validation. The large dot is "
             "where to cut: the last group that is not clearly worse than the best."
@@ -163,6 +191,7 @@ def evidence(known: Ground) -> None:
             st.plotly_chart(
                 figures.curve(curve), key="plan_curve", config={"displayModeBar": False}, alt=figures.curve_words(curve)
             )
+            st.caption(f"Bands: 95 % intervals. What each line was given. {words.tell(figures.given(curve))}.")
 
 
 def _depth(report: ProbeReport, told: Mapping[str, str]) -> None:
@@ -177,7 +206,7 @@ def _depth(report: ProbeReport, told: Mapping[str, str]) -> None:
     brand, muted = theme.shade(theme.BRAND), theme.shade(theme.MUTED)
     figure = go.Figure(
         go.Scatter(
-            x=[told.get(name, name).partition(" (")[0] for name in names],
+            x=[told.get(name, name) for name in names],
             y=list(best.values()),
             error_y={
                 "type": "data",
@@ -200,6 +229,10 @@ def _depth(report: ProbeReport, told: Mapping[str, str]) -> None:
     where = told.get(report.tap or names[-1], names[-1])
     alt = f"{words.capital(report.metric)} by depth: best {max(best.values()):.0%} after {where}."
     st.plotly_chart(figure, key="plan_depth", config={"displayModeBar": False}, alt=alt)
+
+
+def _range(found: Estimate) -> str:
+    return f"{found.value:.0%} ({found.low:.0%} to {found.high:.0%})"
 
 
 def _source(reason: Reason) -> str:

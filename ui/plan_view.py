@@ -7,7 +7,7 @@ import streamlit as st
 from tl_core.advice.cost import estimate, group_parameters, trainable_parameters
 from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import GraftError, PlanError
-from tl_core.layers import HEAD, titles
+from tl_core.layers import HEAD, spoken
 from tl_core.penalties import check_several
 from tl_core.plan import Phase, TransferPlan, check, from_yaml, to_yaml
 from ui import companions, errors, pictures, plan_words, planning, rail, session, words
@@ -24,7 +24,7 @@ def drawing(plan: TransferPlan, known: Ground) -> None:
     plan_words.draw(plan)
     pictures.draw(plan, known)
     if cell:
-        _edit_cell(plan, cell, titles([*known.groups, HEAD])[cell.group])
+        _edit_cell(plan, cell, spoken([*known.groups, HEAD])[cell.group])
     with st.container(horizontal=True, vertical_alignment="center", key="plan_tools"):
         for index, phase in enumerate(plan.phases):
             if st.button(f"Phase {index + 1}: {phase.name}", icon=":material/tune:", key=f"plan_phase_{index}"):
@@ -38,7 +38,10 @@ def drawing(plan: TransferPlan, known: Ground) -> None:
 @st.dialog("Change a cell")
 def _edit_cell(plan: TransferPlan, cell: Cell, title: str) -> None:
     phase = plan.phases[cell.phase]
-    st.markdown(f"**{words.tell(title)}** in phase {cell.phase + 1}, *{words.tell(phase.name)}*")
+    st.markdown(
+        f"**{words.capital(words.tell(title))}** in phase {cell.phase + 1}, *{words.tell(phase.name)}*",
+        help=f"This layer group is called {words.tell(cell.group)} in a saved plan.",
+    )
     learns = st.segmented_control(
         "What happens to it",
         [False, True],

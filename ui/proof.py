@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 
+from tl_core.layers import spoken
 from tl_core.runs.events import LayerStats
 
 HELP = {
@@ -18,9 +19,10 @@ HELP = {
 
 def rows(stats: LayerStats) -> pd.DataFrame:
     """Return the measures as a table, head first."""
+    told = spoken(stats.groups)
     made = [
         (
-            name,
+            told[name],
             "Frozen" if group.frozen else "Learns",
             "yes" if group.moved else "no",
             *(group.drift, group.norm_drift, group.gradient, group.update),

@@ -1,4 +1,4 @@
-"""Results where an item may have several labels: the figures that say most, and one row a label."""
+"""Results where an item may have several labels: the figures that say most, and the answers to each label."""
 
 import pandas as pd
 import streamlit as st
@@ -6,12 +6,7 @@ import streamlit as st
 from tl_core.evaluation.report import answers as measured
 from tl_core.evaluation.values import HALF, Report
 from ui import words
-from ui.results import figure, interval, percent_columns
-
-AREA = (
-    "Take an item that has a label and one that has not: how often the model finds the label more likely for the "
-    "first. 50 % is guessing."
-)
+from ui.results import AREA, figure, interval
 
 
 def headline(report: Report) -> None:
@@ -29,43 +24,9 @@ def headline(report: Report) -> None:
         right = sum(prediction.right for prediction in report.predictions)
         help_ = "The share of items for which every single label is right."
         figure(cells[2], "All labels right", report.exact, words.plural(right, "item"), help_)
-    both = [("Macro-F1", report.macro_f1), ("Micro-F1", report.micro_f1)]
-    said = [f"{name} {value.value:.1%}, {interval(value)}" for name, value in both if value]
-    st.caption(" · ".join([*said, "Macro counts every label the same, micro every answer."]))
-
-
-def label_table(report: Report) -> pd.DataFrame:
-    """Return one row a label: the test items that have it, AUC, precision, recall and F1, and their intervals."""
-    rows = []
-    for score in report.per_class:
-        row: dict[str, object] = {"Label": score.name, "Test items": score.recall.n}
-        for name, estimate in (
-            *(("AUC", score.auc), ("Precision", score.precision)),
-            *(("Recall", score.recall), ("F1", score.f1)),
-        ):
-            known = estimate is not None and estimate.n > 0
-            row[name] = 100 * estimate.value if estimate and known else None
-            row[f"{name}, between"] = f"{estimate.low:.0%} – {estimate.high:.0%}" if estimate and known else "not known"
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def show_labels(report: Report) -> None:
-    """Draw the table of labels."""
-    helps = {
-        "AUC": AREA,
-        "Precision": "Of the items given this label, how many have it.",
-        "Recall": "Of the items with this label, how many were given it.",
-        "F1": "Precision and recall in one number.",
-    }
-    st.dataframe(
-        label_table(report),
-        hide_index=True,
-        width="stretch",
-        column_config=percent_columns(helps),
-        key="results_labels_table",
-        alt="AUC, precision, recall and F1 of each label with intervals",
-    )
+    both = [("counts the same (macro-F1)", "label", report.macro_f1), ("does (micro-F1)", "answer", report.micro_f1)]
+    said = [f"{value.value:.1%}, {interval(value)}, where every {one} {how}" for how, one, value in both if value]
+    st.caption(f"Found, and right when said, in one figure: {'; '.join(said)}.")
 
 
 def answers(report: Report) -> pd.DataFrame:

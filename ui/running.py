@@ -3,17 +3,15 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
 import streamlit as st
 
-from tl_core.backbones.spec import BACKBONES, BackboneSpec
-from tl_core.data.dataset import Dataset
+from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import GraftError, RunError
-from tl_core.plan import TransferPlan
 from tl_core.runs import supervisor
 from tl_core.runs.store import RunState, RunStore, Status
 from tl_core.runs.task import Task
-from tl_core.strategies import STRATEGIES, Setting
+from tl_core.strategies import STRATEGIES
+from tl_core.strategies.from_scratch import scratch_plan
 from ui import background, session, words
 
 Colour = Literal["blue", "orange", "green", "red", "gray", "violet"]
@@ -70,21 +68,6 @@ def strategy_title(name: str) -> str:
     return STRATEGIES[name].title if name in STRATEGIES else words.sentence(name)
 
 
-def scratch_plan(plan: TransferPlan, spec: BackboneSpec, dataset: Dataset) -> TransferPlan:
-    """Return the plan that trains the same network, whole, from random weights. Its task's budget ends it."""
-    counts = np.bincount(dataset.labels[dataset.rows("train")], minlength=len(dataset.classes))
-    setting = Setting(
-        backbone=plan.backbone,
-        modality=dataset.modality,
-        groups=tuple(group.name for group in spec.groups),
-        n_train=int(counts.sum()),
-        n_classes=len(dataset.classes),
-        per_class_min=int(counts.min()),
-        several=dataset.multilabel,
-    )
-    return STRATEGIES["from_scratch"].make(setting)
-
-
 def start(task: Task) -> str:
     """Queue a training, make it this project's run, and return its id."""
     run_id = supervisor.start(store(), task)
@@ -101,7 +84,7 @@ def start_scratch(run: RunState, budget: float) -> str:
     if dataset is None or plan is None:
         raise RunError("The data set of this run is no longer in the workspace.", "Bring it in again on the data page.")
     dataset = dataset.split_by(run.task.split).under(run.task.decisions)
-    plan = scratch_plan(plan, BACKBONES[plan.backbone], dataset)
+    plan = scratch_plan(dataset, BACKBONES[plan.backbone], dataset.rows("train"))
     task = replace(run.task, plan=plan, budget=budget, compare_to=run.id, name=f"{run.name}, from scratch")
     task = replace(task, source="", target="", teacher="")  # nothing from elsewhere
     task = replace(task, source_decisions="", target_decisions="")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from tl_core.errors import GraftError
+from tl_core.layers import spoken
 from tl_core.runs import supervisor
 from tl_core.runs.store import RunState
 from ui import background, words
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 FREEZE, LEARN = "Freeze it", "Let it learn"
 START = 1e-4
+_ENDS = "train_ends"
 
 
 def ask(action: Callable[[], object], done: str) -> None:
@@ -65,19 +67,26 @@ def change(live: "LiveRun", state: RunState) -> None:
         last = phase.index + 1 == len(plan.phases)
         label = "End the training of this phase" if last else "Skip to the next phase"
         tip = "The best weights so far are kept."
-        if st.button(label, icon=":material/skip_next:", help=tip, key="train_skip"):
+        if st.button(label, icon=":material/skip_next:", help=tip, disabled=ends(live, state), key="train_skip"):
             ask(background.store().control(state.id).skip_phase, "This phase ends after this step")
+            st.session_state[_ENDS] = (state.id, phase.index)
+            st.rerun()
+
+
+def ends(live: "LiveRun", state: RunState) -> bool:
+    """Whether the phase that runs was asked to end, and has not obeyed yet."""
+    return live.phase is not None and st.session_state.get(_ENDS) == (state.id, live.phase.index)
 
 
 def _group(live: "LiveRun", state: RunState) -> None:
     """Draw the change of one layer group."""
     assert live.started is not None
-    names = list(live.started.groups)[::-1]
+    told = spoken(live.started.groups)
 
     def named(name: str) -> str:
-        return f"{name}: learns at {rate_text(live.rates[name])}" if name in live.rates else f"{name}: frozen"
+        return f"{told[name]}: " + (f"learns at {rate_text(live.rates[name])}" if name in live.rates else "frozen")
 
-    group = str(st.selectbox("Layer group", names, format_func=named, key="train_group"))
+    group = str(st.selectbox("Layer group", list(told)[::-1], format_func=named, key="train_group"))
     wish = st.segmented_control(
         "From the next step on", (FREEZE, LEARN), default=LEARN, required=True, key="train_wish"
     )
@@ -88,5 +97,5 @@ def _group(live: "LiveRun", state: RunState) -> None:
         label = "Learning rate"
         rate = st.number_input(label, 1e-8, 1.0, value, format="%.1e", help=tip, key=f"train_rate_{group}")
     if st.button("Change", icon=":material/check:", key="train_edit"):
-        done = f"{words.tell(group)}: changed from the next step on"
+        done = f"{words.capital(words.tell(told[group]))}: changed from the next step on"
         ask(lambda: background.store().control(state.id).edit(group, rate), done)

@@ -4,8 +4,10 @@ from typing import Literal
 
 import streamlit as st
 
+from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import GraftError
 from tl_core.evaluation.saved import read_layers, read_rates
+from tl_core.layers import spoken
 from tl_core.plan import TransferPlan
 from tl_core.runs.store import RunState
 from tl_core.runs.task import Task
@@ -98,7 +100,7 @@ def _show(kind: Kind, state: RunState, plan: TransferPlan) -> None:
     if kind == "rates":
         _rates(state, plan)
     else:
-        _layers(state)
+        _layers(state, plan)
 
 
 def _rates(state: RunState, plan: TransferPlan) -> None:
@@ -126,13 +128,14 @@ def _rates(state: RunState, plan: TransferPlan) -> None:
             st.rerun()
 
 
-def _layers(state: RunState) -> None:
+def _layers(state: RunState, plan: TransferPlan) -> None:
     found = read_layers(background.store().folder(state.id))
     if found is None:
         return
+    told = spoken(group.name for group in BACKBONES[plan.backbone].groups)
     st.plotly_chart(
-        figures.layers(found), width="stretch", key="plan_layers", config={"displayModeBar": False},
-        alt=figures.layers_words(found),
+        figures.layers(found, told), width="stretch", key="plan_layers", config={"displayModeBar": False},
+        alt=figures.layers_words(found, told),
     )  # fmt: skip
     rest = f" {len(found.groups)} of {found.total} were tried." if len(found.groups) < found.total else ""
     st.caption(

@@ -22,9 +22,9 @@ MINUTES = 60_000
 TEXTILES = ("conformal_clip_data", "data", "textile_images", "simulated")
 
 
-def press(page: Page, key: str) -> None:
-    """Click the button of a keyed widget."""
-    page.locator(f".st-key-{key} button").first.click()
+def press(page: Page, key: str, minutes: float = 0.5) -> None:
+    """Click the button of a keyed widget once it is there."""
+    page.locator(f".st-key-{key} button").first.click(timeout=minutes * MINUTES)
 
 
 def go_on(page: Page, step: str, minutes: float = 1) -> None:
@@ -174,16 +174,18 @@ def test_pictures_from_an_uploaded_zip(tab, browser, server, tmp_path):
     tab.locator(".st-key-train_budget input").press("Enter")
     settle(tab)
     press(tab, "train_start")
-    epoch = re.compile(r"last blocks: epoch \d+ of 12")
-    expect(tab.get_by_text(epoch)).to_be_visible(timeout=2 * MINUTES)
-    early = tab.get_by_text(epoch).inner_text()
+    press(tab, "train_pause", 2)
+    paused = "Paused. Everything learned so far is kept"
+    expect(tab.get_by_text(paused)).to_be_visible(timeout=2 * MINUTES)
     second = browser.new_context().new_page()
     second.goto(tab.url)
-    expect(second.get_by_text(epoch)).to_be_visible(timeout=MINUTES)
-    second.close()
-    expect(tab.get_by_text(epoch)).not_to_have_text(early)
-    shot(tab, "4-train")
+    expect(second.get_by_text(paused)).to_be_visible(timeout=MINUTES)
     tab.reload()
+    expect(tab.get_by_text(paused)).to_be_visible(timeout=MINUTES)
+    shot(tab, "4-train")
+    press(second, "train_pause")
+    expect(second.get_by_text(paused)).to_be_hidden(timeout=MINUTES)
+    second.close()
     wait_for_the_model(tab, 8)
     press(tab, "train_results")
     expect(tab.locator(".st-key-results_confusion")).to_be_visible(timeout=MINUTES)

@@ -15,7 +15,6 @@ from tl_core.evaluation.curve import (
     empty_curve,
     scratch_arm,
     scratch_counts,
-    scratch_plan,
     sizes,
     subset,
     transfer_arm,
@@ -26,6 +25,7 @@ from tl_core.evaluation.values import Curve, CurveArm
 from tl_core.features import FeatureStore
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import Progress
+from tl_core.strategies.from_scratch import scratch_plan
 from tl_core.training.loop import TrainJob
 from tl_core.types import dump, load
 
@@ -86,7 +86,7 @@ def test_classical_arm(tiny_images):
 def test_scratch_arm_trains_each_point_within_its_budget(tiny_images, tiny_backbones, workspace, tmp_path):
     spec = BACKBONES["tiny_image"]
     counts = scratch_counts(sizes(tiny_images), 2)
-    plan = scratch_plan(tiny_images, spec, counts[-1])
+    plan = scratch_plan(tiny_images, spec, tiny_images.rows("train"))
     assert plan.init == "random"
     job = TrainJob(tiny_images, spec, plan, 0, tmp_path / "run", FeatureStore(workspace), budget=20.0)
     steps = list(scratch_arm(job, counts, 2, MemoryControl()))
@@ -104,7 +104,8 @@ def test_scratch_arm_trains_each_point_within_its_budget(tiny_images, tiny_backb
 
 def test_scratch_arm_stops_when_asked(tiny_images, tiny_backbones, workspace, tmp_path):
     spec, control = BACKBONES["tiny_image"], MemoryControl()
-    job = TrainJob(tiny_images, spec, scratch_plan(tiny_images, spec, 6), 0, tmp_path, FeatureStore(workspace))
+    plan = scratch_plan(tiny_images, spec, subset(tiny_images, 6, seed=0))
+    job = TrainJob(tiny_images, spec, plan, 0, tmp_path, FeatureStore(workspace))
     steps = []
     for step in scratch_arm(job, (3, 6, 12), 1, control):
         steps.append(step)

@@ -29,7 +29,7 @@ def test_the_mean_of_both_is_counted_by_hand(tiny_images):
     found = ensemble(report(tiny_images, first), report(tiny_images, other))
     assert f"right {2 / n:.1%} of the time" in found.message
     assert f"{200 / n:+.1f} points against this model alone" in found.message
-    assert "bundle holds this model alone" in found.hint
+    assert "offers the two as one model" in found.hint
 
 
 def test_different_items_are_not_averaged(tiny_images):

@@ -179,7 +179,43 @@ def test_the_probe_changes_the_recommendation_and_is_drawn(planned: AppTest, wor
     assert saved_plan(workspace).head.tap == "blocks.4"
     assert len(planned.get("plotly_chart")) == 1
     assert "How deep to cut" in said(planned)
-    assert "block 5 of 7" in said(planned)
+    assert "Expected to be right about **95%** of the time" in said(planned)
+    assert "block 5 of 7" in next(each.proto.help for each in planned.markdown if "Expected to" in each.value)
+
+
+def probed(planned: AppTest, workspace: Workspace, last: float, cut: float, honest: float) -> AppTest:
+    """Return the plan page after a probe that cuts below the last layer; `honest` counts the choice of the depth."""
+    now = draft(workspace)
+    dataset = Dataset.open(workspace.root / "datasets" / now.dataset)
+    depth = tuple(
+        TapScore(tap, "mean", Estimate(value, value - 0.1, value + 0.1, 20, "folds; Wilson interval"), 0.1)
+        for tap, value in (("blocks.4", cut), ("top", last))
+    )
+    report = ProbeReport(
+        now.dataset, "efficientnet_lite0", split_key(dataset), 20, 2, 5, depth, "blocks.4", "mean", 0.1, 0.1,
+        Estimate(honest, honest - 0.1, honest + 0.1, 20, "folds; Wilson interval"), 0.5, {"stem": 0.6},
+    )  # fmt: skip
+    write_report(workspace, report)
+    return planned.run()
+
+
+def test_a_card_with_a_higher_figure_than_the_recommendation_is_explained(planned, workspace) -> None:
+    told = said(probed(planned, workspace, last=0.69, cut=0.72, honest=0.62))
+    assert "Expected to be right about **62%** of the time" in told
+    assert "Feature extraction got 69% (59% to 79%) when it was measured alike. The two ranges overlap" in told
+    assert "about 69% (59% to 79%)" in told
+    planned.button(key="plan_choose_feature_extraction").click().run()
+    told = said(planned)
+    assert "Expected to be right about **69%** of the time" in told
+    assert "about 62% (52% to 72%)" in told, "a card says what the recommendation said"
+    assert "when it was measured alike" not in told
+
+
+def test_nothing_is_said_twice_or_in_the_words_of_the_field(planned, workspace) -> None:
+    told = said(probed(planned, workspace, last=0.6, cut=0.8, honest=0.75))
+    assert told.count("Inside the backbone your items are 0.60 away") == 1
+    assert told.count("75%") == 1
+    assert "Wilson" not in told
 
 
 def test_own_word_on_the_domain_counts(planned: AppTest, workspace: Workspace) -> None:

@@ -18,9 +18,9 @@ from tl_core.evaluation.saved import read_report, write_curve, write_report
 from tl_core.runs.events import RunEnded
 from tl_core.runs.store import RunStore
 from ui import figures, predict, trying
+from ui.results import class_table
 from ui.results_compare import verdict_sentence
 from ui.results_several import answers as answer_table
-from ui.results_several import label_table
 
 pytestmark = pytest.mark.usefixtures("tiny_backbones")
 
@@ -86,7 +86,7 @@ def test_a_label_that_nobody_has_is_not_known(data):
     data.targets[data.rows("test"), 1] = 0
     truth = data.targets[data.rows("test")]
     report = make_report("r", data, scripted.TEXT_PLAN, np.clip(truth, 0.1, 0.6), {})
-    table = label_table(report)
+    table = class_table(report)
     assert table["AUC, between"].tolist()[1] == "not known"
     assert pd.isna(table["AUC"].iloc[1])
     assert table["Recall, between"].tolist()[1] == "not known"

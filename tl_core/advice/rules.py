@@ -121,8 +121,6 @@ def advise(
         message = f"The rule says {_title(row.strategy)}; for so few texts we propose {_title('contrastive')}."
         strategy, verdict = "contrastive", [Finding("info", "few-texts", message, CONTRASTIVE_TRIED.text)]
     chosen = cards[strategy]
-    if strategy in HEAD_ONLY and probe and probe.accuracy:
-        chosen = replace(chosen, accuracy=probe.accuracy)
     reasons = _reasons(row, domain, sizes, chosen, (probe, place))
     findings = (*_disagreements(row, sizes, domain, profile.modality), *verdict, *(probe.findings if probe else ()))
     plan = replace(chosen.plan, why=(*reasons, *chosen.plan.why))
@@ -180,11 +178,11 @@ def domain_of(spec: BackboneSpec, probe: ProbeReport | None, said: str | None = 
             "similar" if shift < SIMILAR_BELOW else "different" if shift < VERY_DIFFERENT_FROM else "very different"
         )
         text = (
-            f"Your items move the backbone's inner statistics by {shift:.2f}, so they count as {level} from what it "
-            f"knows (below {SIMILAR_BELOW} is similar)."
+            f"Inside the backbone your items are {shift:.2f} away from what it learned from, so they count as {level} "
+            f"(below {SIMILAR_BELOW} is similar)."
             if level != "similar"
-            else f"Your items move the backbone's inner statistics by only {shift:.2f}, so they count as similar to "
-            f"what it knows (below {SIMILAR_BELOW})."
+            else f"Inside the backbone your items are only {shift:.2f} away from what it learned from, so they count "
+            f"as similar (below {SIMILAR_BELOW})."
         )
         return Domain(level, Reason(text, SHIFT_MEASURED), shift)
     if not probe.depth or probe.accuracy is None:
@@ -383,6 +381,11 @@ class _Cost:
         )
 
     def _accuracy(self, plan: TransferPlan) -> Estimate | None:
-        tap = plan.head.tap or self.spec.groups[-1].name
-        depth = self.probe.depth if self.probe else ()
-        return next((score.accuracy for score in depth if score.tap == tap), None)
+        """Return what a head at the plan's depth was measured at; where the depth was chosen, without that choice."""
+        if self.probe is None:
+            return None
+        last = self.spec.groups[-1].name
+        tap = plan.head.tap or last
+        if tap == (self.probe.tap or last):
+            return self.probe.accuracy
+        return next((score.accuracy for score in self.probe.depth if score.tap == tap), None)

@@ -21,6 +21,7 @@ COMMANDS = {
     "resume": "go on with a training that was interrupted",
     "predict": "classify images or texts with a trained model",
     "evaluate": "measure a trained model on labelled data",
+    "ensemble": "make one model of several by averaging their answers",
     "curve": "accuracy over the number of labels",
     "rates": "which learning rates a plan can bear, found by trying",
     "layers": "which layer groups are worth training, found by trying",
@@ -80,11 +81,12 @@ def _parser() -> _Parser:
     for name in ("train", "rates", "layers"):
         _plan(made[name])
     made["resume"].add_argument("out", metavar="DIR", type=_path, help="the --out folder of an interrupted `train`")
-    made["predict"].add_argument("bundle", metavar="DIR", type=_path, help="a folder that `train` wrote")
+    made["predict"].add_argument("bundle", metavar="DIR", type=_path, help="a folder that `train` or `ensemble` wrote")
     made["predict"].add_argument("input", metavar="INPUT", help="an image, a text file, a zip, a folder, a CSV or TSV")
     made["predict"].add_argument("--out", metavar="FILE.csv", type=_path, required=True, help="the table to write")
-    made["evaluate"].add_argument("bundle", metavar="DIR", type=_path, help="a folder that `train` wrote")
+    made["evaluate"].add_argument("bundle", metavar="DIR", type=_path, help="a folder that `train` or `ensemble` wrote")
     made["evaluate"].add_argument("data", metavar="DATA", help=DATA)
+    _ensemble(made["ensemble"])
     for name in ("profile", "check", "decide", "advise", "train", "curve", "rates", "layers", "evaluate"):
         columns.add(made[name])
     for name in COMMANDS:
@@ -108,6 +110,13 @@ def _decide(parser: argparse.ArgumentParser) -> None:
 def _train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", type=_path, required=True, help="where the trained model goes")
     parser.add_argument("--fresh", action="store_true", help="start over where DIR holds an interrupted training")
+
+
+def _ensemble(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "bundles", metavar="DIR", nargs="+", type=_path, help="folders that `train` wrote from the same data"
+    )
+    parser.add_argument("--out", metavar="DIR", type=_path, required=True, help="where the averaged model goes")
 
 
 def _others(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from tl_core.workspace import Workspace
 
 if TYPE_CHECKING:
     from tl_core.data.inputs import Inputs
-    from tl_core.export.bundle import Bundle
+    from tl_core.export.ensemble import Usable
 
 CHUNK = 256
 
@@ -22,9 +22,9 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     out: Path = arguments.out.expanduser()
     if out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
         raise UsageError(f"{out} cannot be written.", "Name a file in a folder that exists.")
-    from tl_core.export.bundle import load_bundle
+    from tl_core.export.ensemble import open_bundle
 
-    bundle = load_bundle(arguments.bundle.expanduser())
+    bundle = open_bundle(arguments.bundle.expanduser())
     inputs = classify(bundle, arguments.input, out, lambda done, total: console.stage("Classifying", done, total))
     if inputs.text_column != bundle.text_column and inputs.text_column:
         console.note(f"The texts were read from the column {inputs.text_column!r}.")
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def classify(bundle: "Bundle", source: str, out: Path, told: Callable[[int, int], None]) -> "Inputs":
+def classify(bundle: "Usable", source: str, out: Path, told: Callable[[int, int], None]) -> "Inputs":
     """Write the predictions for a source; return what was classified, and what was left out.
 
     `told` hears how many items are done, of how many. Raises DataError where nothing can be read.

@@ -15,7 +15,6 @@ from math import hypot, sqrt
 import numpy as np
 
 from tl_core.advice.linear import standardise
-from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.errors import DataError, RunError
 from tl_core.evaluation.baselines import Classical, logistic
@@ -27,7 +26,7 @@ from tl_core.evaluation.values import Curve, CurveArm, CurvePoint
 from tl_core.plan import TransferPlan
 from tl_core.runs.control import RunControl
 from tl_core.runs.events import EpochDone, Progress, RunEnded
-from tl_core.strategies import STRATEGIES, Setting
+from tl_core.strategies.from_scratch import scratch_plan
 from tl_core.training.loop import TrainJob, load_best, train
 from tl_core.types import Estimate, metric
 
@@ -93,15 +92,6 @@ def scratch_counts(counts: Sequence[int], most: int = 5) -> tuple[int, ...]:
     return tuple(counts[round(place)] for place in np.linspace(0, len(counts) - 1, most))
 
 
-def scratch_plan(dataset: Dataset, spec: BackboneSpec, labels: int) -> TransferPlan:
-    """Return the from-scratch strategy's own plan for `labels` training items of a data set."""
-    chosen = dataset.labels[subset(dataset, labels, seed=0)]
-    smallest = int(np.unique(chosen, return_counts=True)[1].min())
-    groups = tuple(group.name for group in spec.groups)
-    setting = Setting(spec.name, spec.modality, groups, labels, len(dataset.classes), smallest)
-    return STRATEGIES["from_scratch"].make(setting)
-
-
 def scratch_arm(job: TrainJob, counts: Sequence[int], seeds: int, control: RunControl) -> Iterator[CurveArm | Progress]:
     """Yield progress and the growing from-scratch arm: a training for every count and seed.
 
@@ -110,7 +100,7 @@ def scratch_arm(job: TrainJob, counts: Sequence[int], seeds: int, control: RunCo
     far, where `control` stops it. Raises RunError where a training fails.
     """
     dataset, test = job.dataset, job.dataset.rows("test")
-    plans = {labels: scratch_plan(dataset, job.spec, labels) for labels in counts}
+    plans = {labels: scratch_plan(dataset, job.spec, subset(dataset, labels, seed=0)) for labels in counts}
     arm = CurveArm("scratch", "From scratch", _budget(plans.values(), seeds, job.budget), ())
     total = len(counts) * seeds
     for place, labels in enumerate(counts):

@@ -1,22 +1,66 @@
-"""The ensemble of a transferred model and the one from scratch: the mean of their probabilities."""
+"""The ensemble of trained models, as a rule a transferred one and the one from scratch: the mean of probabilities."""
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from tl_core.errors import DataError
 from tl_core.evaluation.compare import paired_difference
 from tl_core.evaluation.metrics import accuracy
-from tl_core.evaluation.report import answers
+from tl_core.evaluation.report import answers, environment, figures, rounded
 from tl_core.evaluation.values import Report
 from tl_core.roc import mean_area, mean_gain
 from tl_core.types import Finding
 
 CODE = "ensemble"
+HINT = "It takes both networks to predict: “Use it anywhere” offers the two as one model."
+
+
+def averaged(reports: Sequence[Report]) -> Report:
+    """Return the report of several models whose probabilities are averaged, from theirs, on the same test items.
+
+    Its plan is that of the first, under the name "ensemble"; subgroups are not measured. Raises DataError where the
+    models do not answer with the same classes, or were measured on different items.
+    """
+    first = reports[0]
+    if any((other.classes, other.multilabel) != (first.classes, first.multilabel) for other in reports):
+        raise DataError(
+            "These models do not tell the same classes apart, so their answers cannot be averaged.",
+            "Train them on the same data.",
+        )
+    if any(measured_on(other) != measured_on(first) for other in reports):
+        raise DataError(
+            "These models were measured on different test items, so nothing could be said of them together.",
+            "Train them on the same data with the same split.",
+        )
+    chances_NC = np.mean([[item.probabilities for item in one.predictions] for one in reports], axis=0)
+    numbers, told = figures(first.classes, answers(first)[0], chances_NC)
+    said = [-1] * len(chances_NC) if first.multilabel else chances_NC.argmax(axis=1).tolist()
+    made = zip(first.predictions, said, map(rounded, chances_NC), strict=True)
+    return replace(
+        first,
+        run="",
+        plan=replace(first.plan, strategy=CODE, why=()),
+        predictions=tuple(replace(item, predicted=answer, probabilities=each) for item, answer, each in made),
+        validation={},
+        comparisons=(),
+        findings=tuple(told),
+        environment=environment(),
+        slices=None,
+        **numbers,
+    )
+
+
+def measured_on(report: Report) -> tuple[str, list[tuple[int, tuple[int, ...]]]]:
+    """Return what tells the test items of a report and their labels from those of others."""
+    return report.fingerprint, [(item.row, item.labels) for item in report.predictions]
 
 
 def ensemble(report: Report, other: Report) -> Finding:
     """Return what the mean of two models' probabilities scores beside the first of them, on the same test items.
 
-    Nothing is chosen by it, and it is not exported: a bundle holds one network. Raises ValueError where the two
-    were measured on different items.
+    Nothing is chosen by it. Raises ValueError where the two were measured on different items.
     """
     if [item.row for item in report.predictions] != [item.row for item in other.predictions]:
         raise ValueError("an ensemble needs the same items")
@@ -31,7 +75,7 @@ def ensemble(report: Report, other: Report) -> Finding:
         f"({found.low:.1%} to {found.high:.1%}), {100 * gain.value:+.1f} points against this model alone "
         f"({100 * gain.low:+.1f} to {100 * gain.high:+.1f})."
     )
-    return Finding("info", CODE, message, "It takes both networks to predict; the bundle holds this model alone.")
+    return Finding("info", CODE, message, HINT)
 
 
 def _areas(truth_NK: np.ndarray, alone_NK: np.ndarray, both_NK: np.ndarray) -> Finding:
@@ -44,4 +88,4 @@ def _areas(truth_NK: np.ndarray, alone_NK: np.ndarray, both_NK: np.ndarray) -> F
             f"({found.low:.3f} to {found.high:.3f}), {gain.value:+.3f} against this model alone "
             f"({gain.low:+.3f} to {gain.high:+.3f})."
         )
-    return Finding("info", CODE, message, "It takes both networks to predict; the bundle holds this model alone.")
+    return Finding("info", CODE, message, HINT)

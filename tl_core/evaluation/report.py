@@ -43,9 +43,8 @@ def make_report(
     truth, names = dataset.truth[rows], dataset.items["id"].to_numpy()
     found = probabilities_NC if dataset.multilabel else probabilities_NC.argmax(axis=1)
     slices = measure_slices(dataset, rows, truth, found)
-    measured = _measured_several if dataset.multilabel else _measured
-    numbers, told = measured(dataset.classes, truth, probabilities_NC)
-    chances = [tuple(round(float(p), 6) for p in each) for each in probabilities_NC]
+    numbers, told = figures(dataset.classes, truth, probabilities_NC)
+    chances = [rounded(each) for each in probabilities_NC]
     said = (
         [(-1, -1, tuple(np.flatnonzero(each).tolist())) for each in truth]
         if dataset.multilabel
@@ -69,6 +68,21 @@ def make_report(
         slices=slices,
         **numbers,
     )
+
+
+def rounded(probabilities_C: np.ndarray) -> tuple[float, ...]:
+    """Return the probabilities of one item as a report keeps them."""
+    return tuple(round(float(chance), 6) for chance in probabilities_C)
+
+
+def figures(
+    classes: Sequence[str], truth: np.ndarray, probabilities_NC: np.ndarray
+) -> tuple[dict[str, Any], list[Finding]]:
+    """Return the figures of a report by name, and what should be known of them.
+
+    `truth` holds classes `[N]`, or where items may have several labels targets `[N, C]`.
+    """
+    return (_measured if truth.ndim == 1 else _measured_several)(classes, truth, probabilities_NC)
 
 
 def _measured(

@@ -14,6 +14,7 @@ from tl_core.workspace import Workspace, read_json, write_json
 
 REPORT = "report.json"
 BUNDLE = "bundle"
+ENSEMBLE = "ensemble"
 RATES = "rates.json"
 LAYERS = "layers.json"
 
@@ -21,6 +22,11 @@ LAYERS = "layers.json"
 def bundle_folder(run_folder: Path) -> Path:
     """Return where a finished training run keeps its bundle."""
     return run_folder / BUNDLE
+
+
+def ensemble_folder(run_folder: Path) -> Path:
+    """Return where a run keeps itself averaged with its from-scratch baseline, once that was measured."""
+    return run_folder / ENSEMBLE
 
 
 def read_report(run_folder: Path) -> Report | None:

@@ -14,8 +14,8 @@ def zip_bundle(folder: Path, target: Path) -> Path:
     """
     packed = BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             how = zipfile.ZIP_STORED if path.suffix == ".safetensors" else zipfile.ZIP_DEFLATED
-            archive.write(path, f"{target.stem}/{path.name}", compress_type=how)
+            archive.write(path, f"{target.stem}/{path.relative_to(folder).as_posix()}", compress_type=how)
     write_bytes(target, packed.getvalue())
     return target

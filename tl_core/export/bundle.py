@@ -77,6 +77,11 @@ def write_bundle(folder: Path, material: Material) -> ExportResult:
 
 def load_bundle(folder: Path) -> Bundle:
     """Read a bundle back, its model in evaluation mode. Raises ExportError that names what is missing or damaged."""
+    if names := members_of(folder):
+        raise ExportError(
+            f"{folder.name} averages {len(names)} models, and here a single one is needed.",
+            f"Give one of the folders in it: {', '.join(names)}.",
+        )
     if missing := [name for name in REQUIRED if not (folder / name).is_file()]:
         raise ExportError(
             f"{folder.name} is not a complete bundle: {', '.join(missing)} missing.",
@@ -101,6 +106,14 @@ def load_bundle(folder: Path) -> Bundle:
         raise ExportError(
             f"The bundle {folder.name} is damaged: {reason}", "Download or train it again; its files belong together."
         ) from error
+
+
+def members_of(folder: Path) -> tuple[str, ...]:
+    """Return the folders of the models that an ensemble averages; none where `folder` is no ensemble."""
+    try:
+        return tuple(map(str, read_json(folder / "config.json").get("members", ())))
+    except (OSError, ValueError, AttributeError, TypeError):
+        return ()
 
 
 def _fill(folder: Path, material: Material) -> None:

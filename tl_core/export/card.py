@@ -6,38 +6,83 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import yaml
 
+from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.data.split import rule
 from tl_core.evaluation.report import errors
 from tl_core.evaluation.values import Prediction, Report
 from tl_core.export import Material
 from tl_core.plan import Phase
+from tl_core.strategies import STRATEGIES
 from tl_core.types import Estimate
 
 
 def model_card(material: Material) -> str:
     """Return the card as Markdown with YAML front matter (https://huggingface.co/docs/hub/model-cards)."""
     report, spec = material.report, material.spec
-    image = spec.modality == "image"
-    front = {
-        "license": spec.licence.lower(),
-        "library_name": "pytorch",
-        "pipeline_tag": "image-classification" if image else "text-classification",
-        "base_model": spec.source,
-        "tags": ["transfer-learning", report.plan.strategy],
-    }
     sections = (
-        f"# {report.dataset}: {_kinds(report)} from {'images' if image else 'texts'}",
+        _title(spec, report),
         f"A classifier made by transfer learning: {spec.title} with a new head, trained by the strategy "
-        f"`{report.plan.strategy}`. On {_count(report.accuracy.n, 'test item')} that played no part in making it, "
-        f"{_headline(report)} (95 % interval).",
-        "\n".join(_use(material)),
+        f"{_strategy(report.plan.strategy)}. On {_count(report.accuracy.n, 'test item')} that played no part in "
+        f"making it, {_headline(report)} (95 % interval).",
+        "\n".join(_use(spec, report)),
         "\n".join(_data(material)),
         "\n".join(_training(material)),
         "\n".join(_results(report)),
         "\n".join(_limits(report)),
         "\n".join(_origin(material)),
     )
+    return _whole([spec], report, sections)
+
+
+Member = tuple[str, BackboneSpec, Report]
+"""One of several models that are averaged: the name of its folder, its backbone, its own report."""
+
+
+def ensemble_card(report: Report, members: Sequence[Member]) -> str:
+    """Return the card of models whose probabilities are averaged; `report` is that of all together."""
+    specs = [spec for _, spec, _ in members]
+    sections = (
+        _title(specs[0], report),
+        f"A classifier of {len(members)} networks that learned from the same data: each answers, and their "
+        f"probabilities are averaged. On {_count(report.accuracy.n, 'test item')} that played no part in making it, "
+        f"{_headline(report)} (95 % interval).",
+        "\n".join(_members(report, members)),
+        "\n".join(_use(specs[0], report)),
+        "\n".join(_results(report)),
+        "\n".join(_limits(report)),
+    )
+    return _whole(specs, report, sections)
+
+
+def _strategy(name: str) -> str:
+    return f"“{STRATEGIES[name].title}” (`{name}`)" if name in STRATEGIES else f"`{name}`"
+
+
+def _members(report: Report, members: Sequence[Member]) -> Iterator[str]:
+    yield "## What is averaged\n\nEach folder is a whole model that also works alone; its own card says more."
+    yield f"\n| folder | backbone | its {report.metric} alone |\n|---|---|---|"
+    for name, spec, its in members:
+        yield f"| `{name}` | {_cell(spec.title)} | {percent(its.score) if its.score else 'not known'} |"
+    if report.score:
+        yield f"| all together | | {percent(report.score)} |"
+    yield "\nAnswers take as long as those of all the networks one after the other."
+
+
+def _title(spec: BackboneSpec, report: Report) -> str:
+    return f"# {report.dataset}: {_kinds(report)} from {'images' if spec.modality == 'image' else 'texts'}"
+
+
+def _whole(specs: Sequence[BackboneSpec], report: Report, sections: Sequence[str]) -> str:
+    """Return the sections behind what a hub reads of a card."""
+    sources = list(dict.fromkeys(spec.source for spec in specs))
+    front = {
+        "license": ", ".join(dict.fromkeys(spec.licence.lower() for spec in specs)),
+        "library_name": "pytorch",
+        "pipeline_tag": "image-classification" if specs[0].modality == "image" else "text-classification",
+        "base_model": sources if len(sources) > 1 else sources[0],
+        "tags": ["transfer-learning", report.plan.strategy],
+    }
     return f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n\n" + "\n\n".join(sections) + "\n"
 
 
@@ -62,14 +107,14 @@ def _headline(report: Report) -> str:
     return f"it ranks an item with a label above one without it **{percent(report.auc)}** of the time (mean AUC)"
 
 
-def _use(material: Material) -> Iterator[str]:
-    thing = "photo.jpg" if material.spec.modality == "image" else "texts.csv"
-    call = 'model(["photo.jpg"])' if material.spec.modality == "image" else 'model(["a text", "another"])'
+def _use(spec: BackboneSpec, report: Report) -> Iterator[str]:
+    thing = "photo.jpg" if spec.modality == "image" else "texts.csv"
+    call = 'model(["photo.jpg"])' if spec.modality == "image" else 'model(["a text", "another"])'
     yield "## How to use it\n\n```"
     yield f"pip install -r requirements.txt\npython predict.py {thing} --out predictions.csv\n```\n"
     yield "or in Python, with this folder on the path:\n\n```python\nfrom predict import Model\n"
     yield f"model = Model()\nprobabilities = {call}    # [N, C], in the order of model.classes\n```"
-    if material.report.multilabel:
+    if report.multilabel:
         yield "\nAn item may have several labels, or none: each label has a probability of its own, and counts as said"
         yield "above 0.5."
     yield "\nNo network is needed, and nothing but what `requirements.txt` lists."

@@ -28,7 +28,8 @@ def cheap_arms(job: Job, dataset: Dataset, features_ND: "np.ndarray", l2: float)
 
 def run_curve(job: Job) -> Events:
     """Train the same network from scratch at a few label counts; the task's budget caps each training's seconds."""
-    from tl_core.evaluation.curve import scratch_arm, scratch_counts, scratch_plan, sizes
+    from tl_core.evaluation.curve import scratch_arm, scratch_counts, sizes
+    from tl_core.strategies.from_scratch import scratch_plan
     from tl_core.training.loop import TrainJob
 
     task, dataset, spec = job.task, job.dataset(), job.spec
@@ -38,7 +39,7 @@ def run_curve(job: Job) -> Events:
     training = TrainJob(
         dataset=dataset,
         spec=spec,
-        plan=scratch_plan(dataset, spec, counts[-1]),
+        plan=scratch_plan(dataset, spec, dataset.rows("train")),
         seed=task.seed,
         folder=job.folder,
         store=job.store(),

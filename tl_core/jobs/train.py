@@ -1,7 +1,8 @@
 """A training run: train, measure once on the test items, compare, and write the bundle."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
+from shutil import rmtree
 from time import monotonic, time
 from typing import TYPE_CHECKING, Literal
 
@@ -9,14 +10,16 @@ from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
 from tl_core.data.looked import record_look
 from tl_core.errors import DataError, RunError
-from tl_core.evaluation.saved import bundle_folder, read_report, write_report
+from tl_core.evaluation.saved import bundle_folder, ensemble_folder, read_report, write_report
 from tl_core.evaluation.values import Comparison, Report
 from tl_core.jobs.job import Events, Job
 from tl_core.jobs.others import open_others
 from tl_core.jobs.past import Past
+from tl_core.jobs.teaching import teacher_findings
+from tl_core.penalties import used
 from tl_core.plan import TransferPlan
 from tl_core.runs import process
-from tl_core.runs.events import Noted, Progress, RunEnded, RunEvent
+from tl_core.runs.events import Noted, Progress, RunEnded, RunEvent, RunStarted
 from tl_core.runs.store import TRAINED, RunStore
 from tl_core.types import Finding
 
@@ -55,7 +58,7 @@ def run_train(job: Job) -> Events:
             resume=past.begun,
             edits=past.edits,
         )
-        yield from _train(job, loop.train(training, job.control), past)
+        yield from _train(job, loop.train(training, job.control), past, _about_teacher(job, dataset))
     if past.ended is None or past.ended.status == "failed" or not (job.folder / FILE).exists():
         yield past.ended or RunEnded("failed", "Training stopped without saying why.", "Start it again.")
         return
@@ -64,13 +67,22 @@ def run_train(job: Job) -> Events:
     yield replace(past.ended, at=time())
 
 
-def _train(job: Job, events: Iterator[RunEvent], past: Past) -> Events:
-    """Pass a training on; `past` then knows how it went."""
+def _about_teacher(job: Job, dataset: Dataset) -> tuple[Finding, ...]:
+    """Return what should be known of the teacher, where the plan listens to one."""
+    task = job.task
+    if task.plan is None or not task.teacher or "teacher" not in used(task.plan):
+        return ()
+    return teacher_findings(job.workspace, task.teacher, dataset)
+
+
+def _train(job: Job, events: Iterator[RunEvent], past: Past, notes: Sequence[Finding]) -> Events:
+    """Pass a training on, with `notes` at its beginning; `past` then knows how it went."""
     began = monotonic()
     for event in events:
         past.take(event)
         if not isinstance(event, RunEnded):
             yield event
+            yield from map(Noted, notes if isinstance(event, RunStarted) else ())
             continue
         past.seconds += monotonic() - began
         if event.status != "failed":  # before the training drops its checkpoints: it need not be done again
@@ -89,6 +101,7 @@ def _measure(job: Job, dataset: Dataset, past: Past) -> Events:
     model = load_best(job.folder, spec, task.plan, len(dataset.classes))
     probabilities = yield from _probabilities(job, model, dataset)
     report = make_report(job.folder.name, dataset, task.plan, probabilities, past.validation)
+    report = replace(report, findings=(*report.findings, *_about_teacher(job, dataset)))
     if task.plan.init == "pretrained":
         yield Progress("comparing with a classical model", 0, 1)
         if report.score is not None:
@@ -98,6 +111,7 @@ def _measure(job: Job, dataset: Dataset, past: Past) -> Events:
     record_look(dataset, job.folder.name, "report")
     yield Progress("writing the bundle", 0, 1)
     write_bundle(bundle_folder(job.folder), Material(model, spec, dataset, report))
+    rmtree(ensemble_folder(job.folder), ignore_errors=True)  # of the model that was there before
     yield Progress("writing the bundle", 1, 1)
     numbers = {"accuracy": report.accuracy.value, "macro_f1": report.macro_f1.value, "seconds": past.seconds}
     if report.multilabel:
@@ -139,10 +153,11 @@ def _against_classical(dataset: Dataset, plan: TransferPlan, report: Report) -> 
 
 def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
     """Write this baseline's result into the report and the bundle of the run that it is a baseline for."""
-    from tl_core.evaluation.ensemble import CODE, ensemble
+    from tl_core.evaluation.ensemble import CODE, ensemble, measured_on
     from tl_core.evaluation.report import answers
     from tl_core.export import Material
     from tl_core.export.bundle import write_bundle
+    from tl_core.export.ensemble import write_ensemble
     from tl_core.training.loop import load_best
 
     try:
@@ -150,7 +165,7 @@ def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
     except RunError:
         folder = None
     theirs = read_report(folder) if folder else None
-    if folder is None or theirs is None or _measured_on(theirs) != _measured_on(report):
+    if folder is None or theirs is None or measured_on(theirs) != measured_on(report):
         message = "The run that this one was to be compared with is gone, or was measured on other items."
         yield Noted(Finding("warn", "no_comparison", message))
         return
@@ -166,10 +181,7 @@ def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
     spec = BACKBONES[theirs.plan.backbone]
     model = load_best(folder, spec, theirs.plan, len(theirs.classes))
     write_bundle(bundle_folder(folder), Material(model, spec, dataset, theirs))
-
-
-def _measured_on(report: Report) -> tuple[str, list[tuple[int, tuple[int, ...]]]]:
-    return report.fingerprint, [(item.row, item.labels) for item in report.predictions]
+    write_ensemble(ensemble_folder(folder), (bundle_folder(folder), bundle_folder(job.folder)))
 
 
 def _compare(baseline: Literal["scratch", "classical"], budget: str, report: Report, other: "np.ndarray") -> Comparison:

@@ -12,7 +12,7 @@ runs/<id>/task.json      what was asked, written with the folder
           worker.log     what the worker printed
           checkpoints/   what a training that was interrupted or stopped goes on from
           trained.json   how the training ended, until its result is measured
-          report.json, bundle/, best.safetensors: the work itself
+          report.json, bundle/, ensemble/, best.safetensors: the work itself
 
 A worker that dies leaves no RunEnded. Nobody writes one in its place: the state says "interrupted", because what
 the folder holds is what the worker got done. A training that is asked to wait writes its state down, and its worker

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from tl_core.backbones.spec import BackboneSpec
+from tl_core.data.dataset import Dataset
 from tl_core.layers import HEAD
 from tl_core.plan import Phase, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
@@ -44,6 +48,21 @@ class FromScratch(Extras):
         20, "Patience", "Stop after so many epochs without a better validation.", (1, 500),
         source=f"above the 3 to 6 of {PRECHELT}, as the score falls before it rises within one cycle",
     )  # fmt: skip
+
+
+def scratch_plan(dataset: Dataset, spec: BackboneSpec, rows: np.ndarray) -> TransferPlan:
+    """Return the plan that trains a backbone's network, whole, from random weights on the items at `rows`."""
+    counts = dataset.targets[rows].sum(axis=0)
+    setting = Setting(
+        backbone=spec.name,
+        modality=spec.modality,
+        groups=tuple(group.name for group in spec.groups),
+        n_train=len(rows),
+        n_classes=len(dataset.classes),
+        per_class_min=int(counts[counts > 0].min()),
+        several=dataset.multilabel,
+    )
+    return STRATEGIES["from_scratch"].make(setting)
 
 
 def plan(setting: Setting, options: FromScratch) -> TransferPlan:

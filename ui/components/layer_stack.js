@@ -31,7 +31,7 @@ export default function (component) {
   data.layers.forEach((layer, index) => {
     const item = list.children[index] ?? list.appendChild(row());
     item.className = layer.state;
-    item.querySelector(".name").textContent = layer.name;
+    item.querySelector(".name").textContent = layer.title;
     item.querySelector(".name").title = layer.name;
     item.querySelector(".word").textContent = layer.word;
     item.querySelector(".count").textContent = layer.parameters;

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 import streamlit as st
 
+from tl_core.layers import spoken
 from ui.components.palette import WORDS, State, asset, count_text, rate_text, state_of
 
 _FLOOR = 3.0  # orders of magnitude below the highest rate at which the bar is empty
@@ -16,6 +17,7 @@ class Layer:
     """One group as it is drawn; `level` in [0, 1] is the length of its rate bar, on a logarithmic scale."""
 
     name: str
+    title: str
     state: State
     word: str
     parameters: str
@@ -28,7 +30,7 @@ def layers(groups: Mapping[str, int], rates: Mapping[str, float], top_rate: floa
 
     `top_rate` is the highest base rate of the plan; `solved` says that the phase solves the head and has no rate.
     """
-    drawn = []
+    drawn, told = [], spoken(groups)
     for name, count in reversed(list(groups.items())):
         state = state_of(name, name in rates)
         rate = rates.get(name, 0.0)
@@ -36,9 +38,8 @@ def layers(groups: Mapping[str, int], rates: Mapping[str, float], top_rate: floa
         if name in rates:
             level = 1.0 if solved else 1 + math.log10(max(rate, 1e-12) / max(top_rate, 1e-12)) / _FLOOR
         text = "" if name not in rates else "solved exactly" if solved else f"rate {rate_text(rate)}"
-        drawn.append(
-            Layer(name, state, WORDS[state], count_text(count) if count else "", text, min(1.0, max(0.0, level)))
-        )
+        size = count_text(count) if count else ""
+        drawn.append(Layer(name, told[name], state, WORDS[state], size, text, min(1.0, max(0.0, level))))
     return drawn
 
 

@@ -19,12 +19,17 @@ class Segment:
     filled: float
 
 
-def segments(phases: Sequence[Phase], current: int, position: float) -> list[Segment]:
-    """Return the drawn phases; `current` is the index of the running one and `position` in [0, 1] how far it is."""
+def segments(phases: Sequence[Phase], current: int, position: float, done: Sequence[int] = ()) -> list[Segment]:
+    """Return the drawn phases; `current` is the index of the running one and `position` in [0, 1] how far it is.
+
+    `done` counts the epochs of each phase that has begun: one that ended early, or was ended by hand, says so.
+    """
     drawn = []
     for index, phase in enumerate(phases):
         filled = 1.0 if index < current else min(1.0, max(0.0, position)) if index == current else 0.0
         text = "solved" if phase.optimizer == "lbfgs" else f"{phase.epochs} epoch{'s' if phase.epochs != 1 else ''}"
+        if index < min(current, len(done)) and phase.optimizer != "lbfgs" and done[index] < phase.epochs:
+            text = f"{done[index]} of {text}"
         drawn.append(Segment(phase.name, text, 1 if phase.optimizer == "lbfgs" else phase.epochs, filled))
     return drawn
 

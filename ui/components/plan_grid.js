@@ -35,6 +35,7 @@ function drawCell(holder, cell, label, data) {
   if (!fits) holder.replaceChildren(makeCell(editable));
   const drawn = holder.firstChild;
   drawn.className = "cell " + cell.state;
+  drawn.title = cell.rate ? `${cell.word}, ${cell.rate}` : cell.word;
   drawn.querySelector(".word").textContent = cell.word;
   drawn.querySelector(".rate").textContent = cell.rate;
   if (editable) drawn.setAttribute("aria-label", label);
@@ -69,8 +70,7 @@ export default function (component) {
   const head = root.querySelector("thead");
   const body = root.querySelector("tbody");
   const table = root.querySelector("table");
-  table.style.minWidth = `${15 + 9 * data.phases.length}rem`;
-  table.style.maxWidth = `${15 + 20 * data.phases.length}rem`;
+  table.style.setProperty("--phases", data.phases.length);
   fit(head, 1, () => node("tr", ""));
   fit(head.firstChild, data.phases.length + 1, () => node("th", ""));
   head.firstChild.firstChild.replaceChildren(node("span", "quiet", "Layer group"));
@@ -79,6 +79,7 @@ export default function (component) {
   data.rows.forEach((row, y) => {
     const line = body.children[y];
     if (!line.firstChild) line.appendChild(node("th", "")).scope = "row";
+    line.firstChild.title = row.name;
     line.firstChild.replaceChildren(node("span", "name", row.title), node("span", "count number quiet", row.parameters));
     while (line.children.length > row.cells.length + 1) line.lastChild.remove();
     row.cells.forEach((cell, x) => {

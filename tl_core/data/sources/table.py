@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from math import isnan, nan
 
-from tl_core.data.options import FIND_ALL, ImportOptions, Progress, RawItem, silent
+from tl_core.data.options import FIND_ALL, NONE, ImportOptions, Progress, RawItem, silent
 from tl_core.data.sources.archive import Entry
 from tl_core.data.sources.folders import SPLIT_NAMES
 from tl_core.data.sources.store import Draft
-from tl_core.data.sources.tables import Sample, TableFile, open_table, take_sample
+from tl_core.data.sources.tables import Sample, Table, TableFile, open_table, take_sample
 from tl_core.data.sources.tables.columns import Columns, choose_columns
 from tl_core.data.sources.tables.grid import MISSING, Record
 from tl_core.data.sources.tables.labels import Labels, label_reader
@@ -36,7 +36,9 @@ class TablePreview:
     `delimiter`, `encoding` and `sheet` are "" where the format has none. `n_rows` is None where there are more rows
     than were looked at. `path_column` names the pictures of a table that lists them. `separator`, `label_columns`,
     `subgroup_column` and `time_column` are those that the options name; `proposed` holds those that the table seems to
-    have, and that are used only if a person says so.
+    have, and that are used only if a person says so. `split_column` and
+    `group_column` are NONE where the options say so. `declared` says that the source itself tells how it is read and
+    split, so that only columns are chosen; what `path_column` names then are the pictures themselves.
     """
 
     columns: tuple[str, ...]
@@ -58,6 +60,7 @@ class TablePreview:
     sheet: str = ""
     sheets: tuple[str, ...] = ()
     proposed: ImportOptions = FIND_ALL
+    declared: bool = False
 
 
 def preview_file(file: TableFile, options: ImportOptions, path: str = "") -> TablePreview:
@@ -79,8 +82,8 @@ def preview_file(file: TableFile, options: ImportOptions, path: str = "") -> Tab
         columns.label,
         findings=(*reading_findings(sample), *choices, *proposals, *leak_findings(sample, columns)),
         n_rows=sample.n_rows if sample.whole else table.n_rows,
-        split_column=columns.split,
-        group_column=columns.group,
+        split_column=NONE if options.split_column == NONE else columns.split,
+        group_column=NONE if options.group_column == NONE else columns.group,
         path_column=columns.path,
         separator=columns.separator,
         label_columns=columns.label_columns,
@@ -117,12 +120,18 @@ def table_items(
 
 def _tell_reading(sample: Sample, columns: Columns, draft: Draft) -> None:
     table = sample.table
+    for name, split in table.parts:
+        draft.convert(name, f"read as one table with {_others(table, name)}; its rows are the {split} items")
     if table.loose:
         draft.convert(table.name, "a quotation mark is never closed, so all of them were read as ordinary characters")
     if table.mixed:
         draft.convert(table.name, "some letters are not in UTF-8 like the others; they were read as Windows-1252")
     for finding in leak_findings(sample, columns):
         draft.skip(f"column {finding.items[0]!r}", "it tells the label of nearly every row, and is not learned from")
+
+
+def _others(table: Table, name: str) -> str:
+    return " and ".join(other for other, _ in table.parts if other != name)
 
 
 @dataclass
@@ -185,7 +194,7 @@ class _Items:
             self.named[entry.name] = labels
         self.labelled = self.labelled or bool(labels)
         return RawItem(
-            entry.name if entry else f"row {number}",
+            entry.name if entry else self.sample.table.row(number),
             labels if isinstance(labels, str) else "",
             SPLIT_NAMES.get(self._cell(cells, columns.split).lower(), ""),
             self._cell(cells, columns.group),
@@ -208,7 +217,7 @@ class _Items:
     def _tell(self, tell: Callable[[str, str], None], number: int, reason: str) -> None:
         if self.told < _MOST_LINES:
             self.told += 1
-            tell(f"row {number}", reason)
+            tell(self.sample.table.row(number), reason)
         else:
             self.untold += 1
 

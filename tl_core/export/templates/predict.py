@@ -20,7 +20,7 @@ import io
 import json
 import sys
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -156,15 +156,19 @@ class Network(nn.Module):
 
 
 class Model:
-    """The model of a bundle's folder, ready to classify."""
+    """The model of a bundle's folder, ready to classify; several that the folder names are averaged."""
 
     def __init__(self, folder: Path = HERE) -> None:
         import_torchvision()
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        self.input = json.loads((folder / "preprocessing.json").read_text(encoding="utf-8"))
         self.classes: list[str] = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
         self.modality: str = config["modality"]
         self.several: bool = config.get("multilabel", False)
+        self.text_column: str = config.get("text_column", "")
+        self.members: list[Model] = [Model(folder / name) for name in config.get("members", ())] or [self]
+        if self.members != [self]:
+            return
+        self.input = json.loads((folder / "preprocessing.json").read_text(encoding="utf-8"))
         self.network = Network(config, len(self.classes)).eval()
         self.network.load_state_dict(load_file(folder / "weights.safetensors"))
         if self.modality == "text":
@@ -178,16 +182,22 @@ class Model:
     def __call__(self, items: Iterable, batch_size: int = 32) -> np.ndarray:
         """Return probabilities `[N, C]` of texts, or of images (paths, file objects or PIL images)."""
         found = [np.empty((0, len(self.classes)), np.float32)]
-        drawn = iter(items)
-        while prepared := [self.prepare(item) for item in islice(drawn, 1024)]:
-            rows = np.empty((len(prepared), len(self.classes)), np.float32)
-            order = np.argsort([len(item) for item in prepared], kind="stable")  # texts of like length pad little
-            for start in range(0, len(order), batch_size):
-                batch = order[start : start + batch_size]
-                scores = self.network(*self.collate([prepared[i] for i in batch]))
-                rows[batch] = (torch.sigmoid(scores) if self.several else torch.softmax(scores, dim=1)).numpy()
-            found.append(rows)
+        text = self.modality == "text"
+        drawn = (item if text or isinstance(item, Image.Image) else open_image(item) for item in items)
+        while prepared := [[member.prepare(item) for member in self.members] for item in islice(drawn, 1024)]:
+            theirs = zip(self.members, zip(*prepared, strict=True), strict=True)
+            found.append(np.mean([member.classify(its, batch_size) for member, its in theirs], axis=0))
         return np.concatenate(found)
+
+    def classify(self, prepared: Sequence[torch.Tensor], batch_size: int) -> np.ndarray:
+        """Return this one network's probabilities `[N, C]`."""
+        rows = np.empty((len(prepared), len(self.classes)), np.float32)
+        order = np.argsort([len(item) for item in prepared], kind="stable")  # texts of like length pad little
+        for start in range(0, len(order), batch_size):
+            batch = order[start : start + batch_size]
+            scores = self.network(*self.collate([prepared[i] for i in batch]))
+            rows[batch] = (torch.sigmoid(scores) if self.several else torch.softmax(scores, dim=1)).numpy()
+        return rows
 
     def said(self, row: np.ndarray) -> str:
         """Return the class of an item, or all its labels, from its probabilities `[C]`."""
@@ -195,14 +205,13 @@ class Model:
             return self.classes[int(row.argmax())]
         return "|".join(name for name, chance in zip(self.classes, row, strict=True) if chance > 0.5)
 
-    def prepare(self, item: object) -> torch.Tensor:
+    def prepare(self, item: Any) -> torch.Tensor:
         """Turn a text into token ids `[T]`, an image into uint8 `[3, S, S]`: short side resized, middle cut out."""
         if self.modality == "text":
             return torch.tensor(self.tokenizer.encode(item).ids)
-        image = item if isinstance(item, Image.Image) else open_image(item)
-        size, short = self.input["size"], min(image.size)
-        width, height = (int(self.input["resize"] * side / short) for side in image.size)
-        image = image.resize((width, height), Image.Resampling[self.input["interpolation"].upper()])
+        size, short = self.input["size"], min(item.size)
+        width, height = (int(self.input["resize"] * side / short) for side in item.size)
+        image = item.resize((width, height), Image.Resampling[self.input["interpolation"].upper()])
         left, top = round((width - size) / 2), round((height - size) / 2)
         pixels = np.array(image.crop((left, top, left + size, top + size)))
         return torch.from_numpy(pixels).permute(2, 0, 1)
@@ -363,7 +372,7 @@ def main() -> None:
     parser.add_argument("--text-column", default="", help="the column with the texts, where INPUT is a table")
     options = parser.parse_args()
     model = Model()
-    column = options.text_column or model.input.get("text_column", "")
+    column = options.text_column or model.text_column
     names: list[str] = []
 
     def items() -> Iterator[object]:

@@ -1,0 +1,50 @@
+"""What only a browser shows of the looks: a theme that changes while a page is open, and a narrow screen."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import settle
+from tests.pages import scripted
+from tests.tiny import make_images
+from tl_core.backbones.spec import BACKBONES
+from tl_core.strategies import STRATEGIES, Setting
+from tl_core.workspace import Workspace
+from ui import theme
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def project(home) -> str:
+    """A project with data and a plan of five phases, as it lies on disk."""
+    workspace = Workspace(home)
+    groups = tuple(group.name for group in BACKBONES["efficientnet_lite0"].groups)
+    plan = STRATEGIES["gradual"].make(Setting("efficientnet_lite0", "image", groups, 18, 3, 6), {})
+    assert len(plan.phases) > 3
+    return scripted.project(workspace, make_images(workspace), plan)
+
+
+def rgb(colour: str) -> str:
+    """Return "#2a6db0" as a browser writes it."""
+    return f"rgb({', '.join(str(int(colour[at : at + 2], 16)) for at in (1, 3, 5))})"
+
+
+def test_charts_follow_a_theme_that_changes_while_the_page_is_open(tab: Page, server: str, project: str):
+    tab.goto(f"{server}/?project={project}")
+    bars = tab.locator(".st-key-data_balance .bars .point path").first
+    light, dark = (rgb(split[0]) for split in theme.SPLITS)
+    for scheme, colour in (("light", light), ("dark", dark), ("light", light)):
+        tab.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        expect(bars).to_have_attribute("style", re.compile(re.escape(f"fill: {colour}")), timeout=30_000)
+
+
+def test_a_plan_of_many_phases_fits_a_telephone(tab: Page, server: str, project: str):
+    tab.set_viewport_size({"width": 480, "height": 900})
+    tab.goto(f"{server}/train?project={project}")
+    settle(tab)
+    grid = tab.locator(".st-key-train_plan .grid")
+    expect(grid.get_by_text("block 7 of 7")).to_be_visible()
+    wide, shown = grid.evaluate("node => [node.scrollWidth, node.clientWidth]")
+    assert wide <= shown

@@ -1,0 +1,124 @@
+"""An ensemble outside the app: a folder that holds several bundles, and a predict.py that averages their answers.
+
+config.json  labels.json  report.json  predict.py  README.md  requirements.txt  and a whole bundle for each member
+"""
+
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from pydantic import ValidationError
+
+from tl_core.backbones.spec import BackboneSpec
+from tl_core.data.decisions import Decision
+from tl_core.data.split import SplitSpec
+from tl_core.errors import ExportError, GraftError
+from tl_core.evaluation.ensemble import averaged
+from tl_core.evaluation.values import Report
+from tl_core.export.bundle import FORMAT, TEMPLATE, Bundle, load_bundle, members_of, replaced
+from tl_core.export.card import ensemble_card
+from tl_core.types import dump, load
+from tl_core.workspace import read_json, write_bytes, write_json
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Bundles whose probabilities are averaged, read back; they learned from the same data."""
+
+    folder: Path
+    members: tuple[Bundle, ...]
+    report: Report
+
+    @property
+    def spec(self) -> BackboneSpec:
+        """The backbone of the first member; the others read the same kind of items."""
+        return self.members[0].spec
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the probabilities."""
+        return self.members[0].classes
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether an item may have several labels."""
+        return self.members[0].multilabel
+
+    @property
+    def text_column(self) -> str:
+        """The column that held the texts."""
+        return self.members[0].text_column
+
+    @property
+    def split(self) -> SplitSpec:
+        """How the data were split."""
+        return self.members[0].split
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """What was decided about the items."""
+        return self.members[0].decisions
+
+    def predict(self, items: Sequence[Path] | Sequence[str]) -> np.ndarray:
+        """Return the mean of the members' probabilities `[N, C]`. Raises DataError for what cannot be read."""
+        found: np.ndarray = np.mean([member.predict(items) for member in self.members], axis=0)
+        return found
+
+
+Usable: TypeAlias = Bundle | Ensemble
+"""What can be asked for predictions."""
+
+
+def open_bundle(folder: Path) -> Usable:
+    """Read back a folder with one trained model, or with several that are averaged. Raises ExportError."""
+    return load_ensemble(folder) if members_of(folder) else load_bundle(folder)
+
+
+def write_ensemble(folder: Path, bundles: Sequence[Path]) -> Report:
+    """Write the ensemble of two or more bundles as `folder`, whole or not at all; return what was measured of it.
+
+    An older bundle there is replaced. Raises ExportError where a bundle does not read or `folder` holds anything
+    else, DataError where the models are not of the same data.
+    """
+    if len(bundles) < 2:
+        raise ExportError("One model alone has nothing to be averaged with.", "Name two folders or more.")
+    members = [load_bundle(bundle) for bundle in bundles]
+    report = averaged([member.report for member in members])
+    strategies = [re.sub(r"\W+", "-", member.report.plan.strategy.lower()) for member in members]
+    names = [f"{place}-{strategy}" for place, strategy in enumerate(strategies, start=1)]
+    with replaced(folder) as part:
+        for name, bundle in zip(names, bundles, strict=True):
+            shutil.copytree(bundle, part / name)
+        first = members[0]
+        write_json(part / "config.json", {
+            "format": FORMAT,
+            "modality": first.spec.modality,
+            "members": names,
+            "fingerprint": report.fingerprint,
+            "text_column": first.text_column,
+            "multilabel": first.multilabel,
+        })  # fmt: skip
+        write_json(part / "labels.json", list(report.classes))
+        write_json(part / "report.json", dump(report))
+        shutil.copyfile(TEMPLATE, part / "predict.py")
+        needed = {line for name in names for line in (part / name / "requirements.txt").read_text().splitlines()}
+        write_bytes(part / "requirements.txt", "".join(f"{line}\n" for line in sorted(needed)).encode())
+        card = ensemble_card(report, [(name, m.spec, m.report) for name, m in zip(names, members, strict=True)])
+        write_bytes(part / "README.md", card.encode())
+    return report
+
+
+def load_ensemble(folder: Path) -> Ensemble:
+    """Read an ensemble back. Raises ExportError that names what is missing or damaged."""
+    names = members_of(folder)
+    if any((folder / name).resolve().parent != folder.resolve() for name in names):
+        raise ExportError(f"{folder.name} names models outside itself.", "Download it again.")
+    try:
+        report = load(Report, read_json(folder / "report.json"))
+    except (GraftError, OSError, ValueError, ValidationError) as error:
+        raise ExportError(f"The report of {folder.name} does not read.", "Download or make it again.") from error
+    return Ensemble(folder, tuple(load_bundle(folder / name) for name in names), report)
