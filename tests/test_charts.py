@@ -54,7 +54,8 @@ def test_the_curve_carries_every_arm_its_band_and_its_budget(tiny_images):
     lines = [trace for trace in figure.data if trace.name]
     bands = [trace for trace in figure.data if trace.fill == "toself"]
     assert len(lines) == len(bands) == 3
-    assert all(arm.budget in line.name for arm, line in zip(curve.arms, lines, strict=True))
+    assert [line.name for line in lines] == [arm.title for arm in curve.arms]
+    assert all(f"{arm.title}: {arm.budget}" in figures.given(curve) for arm in curve.arms)
     assert figure.layout.xaxis.type == "log"
     assert figure.layout.shapes[0].x0 == 32
 

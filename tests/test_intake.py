@@ -136,6 +136,25 @@ def test_a_data_set_goes_where_its_profile_was_cancelled_unless_it_was_there_bef
     assert [path.name for path in workspace.folder("datasets").iterdir()] == kept
 
 
+def test_an_import_that_is_cancelled_when_its_data_set_is_whole_is_done(workspace: Workspace, tmp_path, monkeypatch):
+    """The signal comes after the data set is whole and before that is written down: there is no third state."""
+    source = pictures(uploaded(workspace, "letters.zip"), 20)
+    discard = intake.discard
+
+    def late(*given: object) -> None:
+        importer._end(signal.SIGTERM, None)
+        discard(*given)
+
+    monkeypatch.setattr(intake, "spawn", importer.work)
+    monkeypatch.setattr(intake, "discard", late)
+    begun = intake.begin(workspace, Ask(str(source), project="p1"))
+    assert begun.state.status == "done"
+    assert len(open_dataset(workspace, begun.state.fingerprint).items) == 20
+    assert intake.forget(workspace, begun.id), "whoever cancels is told"
+    assert not source.parent.exists()
+    assert list((workspace.root / "imports").iterdir()) == []
+
+
 def test_what_cannot_be_read_ends_in_a_sentence_and_can_be_tried_again(workspace: Workspace, tmp_path: Path) -> None:
     now = intake.wait(workspace, intake.begin(workspace, Ask(str(tmp_path / "none.zip"))), SLOW)
     assert now is not None

@@ -19,10 +19,10 @@ def test_every_question_is_answered_in_turn():
     def classify(source, out, told):
         asked.append((source, out))
         told(0, 2)
-        return 2, [("notes.txt", "not a picture")]
+        return 2, [("notes.txt", "not a picture")], ["one", "two"]
 
     question = {"source": "a.zip", "out": "t.csv"}
-    one = [{"done": 0, "total": 2}, {"items": 2, "skipped": [["notes.txt", "not a picture"]]}]
+    one = [{"done": 0, "total": 2}, {"items": 2, "skipped": [["notes.txt", "not a picture"]], "texts": ["one", "two"]}]
     assert answers(classify, question, question) == one * 2
     assert asked == [("a.zip", Path("t.csv"))] * 2
 
@@ -33,13 +33,13 @@ def test_a_mistake_is_told_and_the_next_question_answered():
     def classify(source, out, told):
         if error := next(ends):
             raise error
-        return 1, []
+        return 1, [], []
 
     assert answers(classify, *[{"source": "x", "out": "y"}] * 4) == [
         {"mistake": "Empty.", "hint": "Type words."},
         {"failure": "Damaged.", "hint": "Train again."},
         {"failure": serve.FAILED, "hint": serve.FAILED_HINT},
-        {"items": 1, "skipped": []},
+        {"items": 1, "skipped": [], "texts": []},
     ]
 
 

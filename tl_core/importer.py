@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -21,6 +22,8 @@ from tl_core.runs import process
 from tl_core.types import dump, load
 from tl_core.workspace import Workspace, read_json, write_json
 
+_WHOLE = threading.Event()
+"""Set once the data set is whole: from then on it is told as done, whoever asks to end."""
 _EVERY = 0.25  # seconds between two words about progress
 _CLOSED = ("The app was closed before the import was done.", "Start it again.")
 _FULL = ("There is not enough memory to read this.", "Close other programs, or give the data in parts.")
@@ -31,6 +34,7 @@ def work(folder: Path) -> None:
     """Import what `folder` asks for; a table that nobody has looked at is shown first. It always ends in a word."""
     ask = load(Ask, read_json(folder / intake.ASK))
     workspace = Workspace(folder.parent.parent)
+    _WHOLE.clear()
     try:
         intake.tell(folder, State(stage="Opening the source"))
         if _asks(ask, workspace, folder):
@@ -64,17 +68,24 @@ def _asks(ask: Ask, workspace: Workspace, folder: Path) -> bool:
 def _import(ask: Ask, workspace: Workspace, progress: Progress) -> Dataset:
     if ask.role == "target":
         return import_pool(ask.source, ask.modality, workspace, progress)
-    known = {folder.name for folder in workspace.folder("datasets").iterdir()}
-    dataset = import_data(ask.source, workspace, ask.options, progress)
+    known, dataset = {folder.name for folder in workspace.folder("datasets").iterdir()}, None
     try:
-        profile_for(dataset, progress=progress)  # kept, so that the page that shows it does not wait
-    except Exception:
-        traceback.print_exc()
+        dataset = import_data(ask.source, workspace, ask.options, progress)
+        _look(dataset, progress)
+        _WHOLE.set()
     except SystemExit:
-        if dataset.fingerprint not in known:
+        if dataset is not None and dataset.fingerprint not in known:
             shutil.rmtree(dataset.folder, ignore_errors=True)
         raise
     return dataset
+
+
+def _look(dataset: Dataset, progress: Progress) -> None:
+    """Make the profile, which is kept, so that the page that shows it does not wait."""
+    try:
+        profile_for(dataset, progress=progress)
+    except Exception:
+        traceback.print_exc()
 
 
 def _teller(folder: Path) -> Progress:
@@ -95,6 +106,8 @@ def _end(number: int, frame: FrameType | None) -> None:
 
     SystemExit, because a picture's decoder turns every mere Exception into a picture that is damaged.
     """
+    if _WHOLE.is_set():
+        return
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise SystemExit
 

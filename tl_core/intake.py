@@ -124,17 +124,23 @@ def wait(workspace: Workspace, intake: Intake, seconds: float) -> Intake | None:
     return now
 
 
-def forget(workspace: Workspace, name: str, keep: str = "") -> None:
-    """Give an import up: its process ends, and its folder and its upload go, unless the upload is `keep`."""
-    folder = workspace.root / "imports" / Path(name).name
+def forget(workspace: Workspace, name: str, keep: str = "") -> bool:
+    """Give an import up: its process ends, and its folder and its upload go, unless the upload is `keep`.
+
+    Returns whether it was done before it could end: its data set is whole, and stays.
+    """
+    folder, done = workspace.root / "imports" / Path(name).name, False
     if not (folder / ASK).is_file():
-        return
+        return done
     _end(folder)
+    with contextlib.suppress(OSError, ValueError):
+        done = _state(folder).status == "done"
     with contextlib.suppress(OSError, ValueError):
         source = load(Ask, read_json(folder / ASK)).source
         if source != keep:
             discard(source, workspace)
     shutil.rmtree(folder, ignore_errors=True)
+    return done
 
 
 def stop_all(workspace: Workspace) -> None:

@@ -1,7 +1,8 @@
 """`python -m tl_core.serve BUNDLE`: a model that stays loaded and answers one question a line.
 
 Questions come on stdin as JSON: {"source": what to classify, "out": the table to write}. Answers go to stdout as JSON:
-any number of {"done": n, "total": n}, then {"items": n, "skipped": [[item, reason], ...]}, or else
+any number of {"done": n, "total": n}, then {"items": n, "skipped": [[item, reason], ...], "texts": [how each of the
+first SHOWN texts begins]}, or else
 {"mistake": sentence, "hint": what to do} for an input that cannot be read and {"failure": ..., "hint": ...} otherwise.
 It ends when stdin does, or after IDLE seconds without a question.
 """
@@ -18,10 +19,12 @@ from typing import Any, TextIO
 from tl_core.errors import DataError, GraftError
 
 IDLE = 300.0
+SHOWN, LETTERS = 1000, 160
 FAILED = "The prediction broke off."
 FAILED_HINT = "Try again; a smaller batch may help if memory is short."
 Told = Callable[[int, int], None]
-Classify = Callable[[str, Path, Told], tuple[int, list[tuple[str, str]]]]
+Answer = tuple[int, list[tuple[str, str]], list[str]]
+Classify = Callable[[str, Path, Told], Answer]
 
 
 def serve(classify: Classify, questions: Iterator[str], answers: TextIO) -> None:
@@ -35,8 +38,8 @@ def serve(classify: Classify, questions: Iterator[str], answers: TextIO) -> None
         try:
             question = json.loads(line)
             told = lambda done, total: say({"done": done, "total": total})  # noqa: E731
-            items, skipped = classify(question["source"], Path(question["out"]), told)
-            say({"items": items, "skipped": skipped})
+            items, skipped, texts = classify(question["source"], Path(question["out"]), told)
+            say({"items": items, "skipped": skipped, "texts": texts})
         except DataError as error:
             say({"mistake": error.message, "hint": error.hint})
         except GraftError as error:
@@ -72,14 +75,14 @@ def _load(folder: Path) -> Classify:
     except GraftError as error:
         broken = error
 
-        def refuse(source: str, out: Path, told: Told) -> tuple[int, list[tuple[str, str]]]:
+        def refuse(source: str, out: Path, told: Told) -> Answer:
             raise broken
 
         return refuse
 
-    def answer(source: str, out: Path, told: Told) -> tuple[int, list[tuple[str, str]]]:
+    def answer(source: str, out: Path, told: Told) -> Answer:
         inputs = classify(bundle, source, out, told)
-        return len(inputs.ids), inputs.skipped
+        return len(inputs.ids), inputs.skipped, [" ".join(text[:LETTERS].split()) for text in inputs.texts[:SHOWN]]
 
     return answer
 

@@ -15,6 +15,12 @@ SHOWN = 12
 """Languages and subgroups that are drawn; a table has the others."""
 PAGE_ROWS = 1000
 """Rows of a table that are sent to the browser."""
+UNITS = {"tokens": "word pieces"}
+"""Units in plain words."""
+PIECES = (
+    "A backbone reads a text in pieces of words, the field's tokens: a usual word is one piece, a rare one several. "
+    "What is longer than its limit is not read to the end."
+)
 MARGIN = {"l": 0, "r": 10, "t": 8, "b": 0}
 
 
@@ -161,7 +167,8 @@ def _histogram(spread: Quantiles, limit: int = 0) -> None:
     if limit and edges[0] <= limit <= edges[-1]:
         figure.add_vline(x=limit, line={"color": theme.shade(theme.MUTED), "dash": "dot"})
         figure.add_annotation(x=limit, y=1.0, yref="paper", yanchor="bottom", text="limit", showarrow=False)
-    title = f"{spread.name} ({spread.unit})"
+    unit = UNITS.get(spread.unit, spread.unit)
+    title = f"{spread.name} ({unit})"
     figure.update_layout(
         height=170, margin={**MARGIN, "t": 18}, xaxis={"title": title}, bargap=0.08, dragmode=False, showlegend=False
     )
@@ -172,7 +179,9 @@ def _histogram(spread: Quantiles, limit: int = 0) -> None:
     key = f"data_spread_{spread.name.lower()}"
     st.plotly_chart(figure, key=key, config={"displayModeBar": False}, alt=alt)
     if spread.maximum > edges[-1]:
-        st.caption(f"The last bar also holds what is longer, up to {spread.maximum:,} {spread.unit}.")
+        st.caption(f"The last bar also holds what is longer, up to {spread.maximum:,} {unit}.")
+    if spread.unit in UNITS:
+        st.caption(PIECES)
 
 
 def _bars(names: Sequence[str], counts: Sequence[int], title: str, key: str) -> None:

@@ -9,7 +9,7 @@ from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
 from tl_core.data.profile import Profile
 from ui import rail, session, theme
-from ui.words import tell
+from ui.words import shorten, tell
 
 SPLITS = {"train": "Learns from", "validation": "Tunes with", "test": "Is judged by"}
 SHOWN_CLASSES = 24
@@ -81,8 +81,3 @@ def split_counts(dataset: Dataset) -> pd.DataFrame:
 def split_colours() -> tuple[str, str, str]:
     """Return the colours of train, validation and test: three steps of one hue, for they mean one thing in parts."""
     return theme.shade(theme.SPLITS)
-
-
-def shorten(text: str, length: int) -> str:
-    """Return text cut to a length, with an ellipsis where something was cut."""
-    return text if len(text) <= length else f"{text[: length - 1]}…"

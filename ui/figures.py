@@ -105,6 +105,11 @@ def curve(shown: Curve, labels: float | None = None, accuracy: float | None = No
     return figure
 
 
+def given(shown: Curve) -> str:
+    """Return what each arm of the curve was given, for the lines below it: beside the names it would not fit."""
+    return "; ".join(f"{arm.title}: {arm.budget}" for arm in shown.arms if arm.points)
+
+
 def _span(shown: Curve) -> Sequence[float]:
     values = [v for arm in shown.arms for p in arm.points for v in (p.accuracy.low, p.accuracy.high)] or [0, 1]
     return [max(0.0, min(values) - 0.05), min(1.02, max(values) + 0.05)]
@@ -130,7 +135,7 @@ def _arm(figure: "Figure", arm: CurveArm) -> None:
         x=x,
         y=[point.accuracy.value for point in arm.points],
         mode="lines+markers",
-        name=f"{arm.title} ({arm.budget})",
+        name=arm.title,
         line={"color": colour, "width": 2.5, "dash": dash},
         marker={"symbol": symbol, "size": 8},
         customdata=[[p.accuracy.low, p.accuracy.high] for p in arm.points],

@@ -7,9 +7,8 @@ import numpy as np
 import streamlit as st
 
 from tl_core.data.dataset import Dataset
-from ui.data_view import shorten
 from ui.items import thumbnail
-from ui.words import tell
+from ui.words import shorten, tell
 
 CLASSES = 12
 """Classes that are shown at once."""

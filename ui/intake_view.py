@@ -14,6 +14,7 @@ from tl_core.types import Modality
 from ui import session, table_preview
 from ui.words import seconds, tell
 
+KEPT = ":material/check:"
 AT_ONCE = 2.0
 """Seconds that a page waits for an import before it shows progress: most are done by then."""
 TICK = 0.7  # seconds between two looks at one that is at work
@@ -48,8 +49,9 @@ def title(found: Intake) -> str:
 
 
 def drop_it(found: Intake) -> None:
-    """Give an import up, and draw the page anew."""
-    intake.forget(session.workspace(), found.id)
+    """Give an import up, and draw the page anew; one that is done by then is whole, and that is said."""
+    if intake.forget(session.workspace(), found.id) and found.state.status == "working":
+        st.toast("It was done before it could be cancelled. It is kept under **Imported earlier**.", icon=KEPT)
     st.rerun()
 
 
@@ -66,6 +68,8 @@ def draw(found: Intake, key: str) -> None:
 def _progress(name: str, key: str) -> None:
     found = intake.read(session.workspace(), name)
     if found is None or found.state.status != "working":
+        if found and found.state.status == "done" and st.session_state.get(f"{key}_stop"):
+            st.toast("It was done before it could be cancelled. **Use other data** leads back.", icon=KEPT)
         st.rerun()
     state = found.state
     with st.container(border=True, key=f"{key}_working"):

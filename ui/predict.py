@@ -25,10 +25,14 @@ Progress = Callable[[float, str], None]
 
 @dataclass(frozen=True)
 class Predictions:
-    """A table with item, predicted, and a probability column for each class; and what was left out, with the reason."""
+    """A table with item, predicted, and a probability column for each class; and what was left out, with the reason.
+
+    `texts` says how each of the first items begins, where they are texts.
+    """
 
     table: pd.DataFrame
     skipped: tuple[tuple[str, str], ...] = ()
+    texts: tuple[str, ...] = ()
 
 
 @dataclass
@@ -94,7 +98,8 @@ def predict(bundle: Path, source: Path, report: Progress) -> Predictions:
             hint = "Try again; a smaller batch may help if memory is short."
             raise RunError(answer.get("failure", "The prediction broke off."), answer.get("hint", hint))
         table = pd.read_csv(out, dtype={"item": str, "predicted": str}, keep_default_na=False)
-        return Predictions(table, tuple((item, reason) for item, reason in answer["skipped"]))
+        skipped = tuple((item, reason) for item, reason in answer["skipped"])
+        return Predictions(table, skipped, tuple(answer.get("texts", ())))
 
 
 def predict_text(bundle: Path, text: str, report: Progress) -> Predictions:

@@ -55,7 +55,7 @@ def figure(cell: DeltaGenerator, label: str, value: Estimate, note: str, help_: 
 
 
 def headline(report: Report) -> None:
-    """Show accuracy and macro-F1, each with its interval."""
+    """Show accuracy and the average over the classes, each with its interval."""
     right = sum(prediction.right for prediction in report.predictions)
     cells = st.columns(3)
     note = f"{right:,} of {report.accuracy.n:,} test items right"
@@ -63,10 +63,10 @@ def headline(report: Report) -> None:
         cells[0], "Accuracy", report.accuracy, note, "The share of right answers on items that the training never saw."
     )
     help_ = (
-        "The average over the classes of F1, which joins how many of a class are found (recall) and how many of "
-        "the finds are right (precision)."
+        "For each class, one figure joins how many of its items are found and how many of the finds are right; this "
+        "is the average of these figures. The field calls it macro-F1."
     )
-    figure(cells[1], "Macro-F1", report.macro_f1, "every class counts the same", help_)
+    figure(cells[1], "Average of the classes", report.macro_f1, "every class counts the same", help_)
     with cells[2], st.container(border=True, height="stretch"):
         st.metric("Guessing", f"{_guess(report):.1%}", help="Always saying the class that is most frequent.")
         st.caption("what always saying the most frequent class would get")
@@ -109,17 +109,17 @@ def class_table(report: Report) -> pd.DataFrame:
 def show_classes(report: Report) -> None:
     """Draw the table of classes, or of labels where an item may have several."""
     one = _one(report).lower()
-    helps = {
-        "AUC": AREA,
-        "Precision": f"Of the items that the model gives this {one}, how many are right.",
-        "Recall": f"Of the items of this {one}, how many were found.",
-        "F1": "Precision and recall in one number.",
+    told = {
+        "AUC": ("AUC", AREA),
+        "Precision": ("Right when said", f"Of the items that are given this {one}, how many are right: precision."),
+        "Recall": ("Found", f"Of the items of this {one}, how many were found: recall."),
+        "F1": ("Both in one", "The two before in one figure, near the lower of them: F1."),
     }
     st.dataframe(
         class_table(report),
         hide_index=True,
         width="stretch",
-        column_config=percent_columns(helps),
+        column_config=percent_columns(told),
         key="results_classes",
         alt=f"How well each {one} is found, with intervals",
     )
@@ -129,15 +129,15 @@ def _one(report: Report) -> str:
     return "Label" if report.multilabel else "Class"
 
 
-def percent_columns(helps: Mapping[str, str]) -> dict[str, Any]:
-    """Return the columns of a table of percentages: a bar for each of `helps`, and its interval beside it."""
+def percent_columns(told: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    """Return the columns of a table of percentages: a bar for each of `told`, by title and help, then its interval."""
     bars = {
-        name: st.column_config.ProgressColumn(name, min_value=0, max_value=100, format="%.0f%%", help=help_)
-        for name, help_ in helps.items()
+        name: st.column_config.ProgressColumn(title, min_value=0, max_value=100, format="%.0f%%", help=help_)
+        for name, (title, help_) in told.items()
     }
     between = {
         f"{name}, between": st.column_config.TextColumn("between", help="The 95 % interval.", width="small")
-        for name in helps
+        for name in told
     }
     return {**bars, **between}
 

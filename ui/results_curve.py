@@ -61,7 +61,7 @@ def _section(run: RunState, active: bool) -> None:
     )
     st.caption(
         f"Every point is measured on the same {shown.n_test:,} test items. Bands: 95 % intervals. "
-        "Beside each line: what it was given."
+        f"What each line was given. {words.tell(figures.given(shown))}."
     )
     _scratch_arm(run, shown)
 
@@ -139,7 +139,7 @@ def _scratch_arm(run: RunState, shown: Curve) -> None:
             key="results_budget",
             width=300,
             help="The from-scratch network trains anew for each label count, this long at most. The budget is written "
-            "on the chart.",
+            "below the chart.",
         )
         word = "Measure from scratch again" if known else "Add the same network from scratch"
         if st.button(word, icon=":material/add_chart:", key="results_scratch_start"):

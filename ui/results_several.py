@@ -24,9 +24,9 @@ def headline(report: Report) -> None:
         right = sum(prediction.right for prediction in report.predictions)
         help_ = "The share of items for which every single label is right."
         figure(cells[2], "All labels right", report.exact, words.plural(right, "item"), help_)
-    both = [("Macro-F1", report.macro_f1), ("Micro-F1", report.micro_f1)]
-    said = [f"{name} {value.value:.1%}, {interval(value)}" for name, value in both if value]
-    st.caption(" · ".join([*said, "Macro counts every label the same, micro every answer."]))
+    both = [("counts the same (macro-F1)", "label", report.macro_f1), ("does (micro-F1)", "answer", report.micro_f1)]
+    said = [f"{value.value:.1%}, {interval(value)}, where every {one} {how}" for how, one, value in both if value]
+    st.caption(f"Found, and right when said, in one figure: {'; '.join(said)}.")
 
 
 def answers(report: Report) -> pd.DataFrame:

@@ -36,7 +36,21 @@ def draw(report: Report) -> None:
         note += (
             f" {words.plural(found.without, 'test item')} without a value in {words.tell(found.column)} are left out."
         )
+    if whole := above(report, found):
+        note += f" {whole}"
     st.caption(note)
+
+
+def above(report: Report, found: Slices) -> str:
+    """Return why the mean AUC of all lies above that of every slice, "" where it does not."""
+    scores = [one.score.value for one in found.slices if one.score]
+    if not (report.auc and scores and report.auc.value > max(scores)):
+        return ""
+    return (
+        f"Over all test items it is {report.auc.value:.1%}, more than for any of these. That can be: a label that no "
+        "item of one of them has, or every item, is left out of its mean, and items of different ones are compared "
+        "only over all."
+    )
 
 
 def _sentence(found: Slices) -> str:

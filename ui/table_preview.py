@@ -1,15 +1,17 @@
 """How a table was read: its first rows, which column is what, and every correction that a person may want."""
 
 from dataclasses import replace
+from typing import Any
 from zlib import crc32
 
 import pandas as pd
 import streamlit as st
 
-from tl_core.data.options import ImportOptions
+from tl_core.data.options import NONE, ImportOptions
 from tl_core.data.sources import TablePreview
-from ui.words import findings
+from ui.words import findings, shorten, tell
 
+SEEN = 8
 DELIMITERS = {",": "Comma  ,", ";": "Semicolon  ;", "\t": "Tab", "|": "Bar  |"}
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "latin-1", "cp1252"]
 SEPARATORS = {
@@ -56,14 +58,25 @@ def draw(found: TablePreview, asked: ImportOptions, key: str) -> tuple[ImportOpt
     chosen = _columns(found, chosen, f"{key}_columns", turn)
     rows = pd.DataFrame(list(found.rows), columns=list(found.columns))
     st.dataframe(rows, hide_index=True, height=260, column_order=_first(found, chosen), key=f"{key}_rows")
+    if told := labels_seen(found, chosen.label_column):
+        st.caption(f"Labels in these rows: {tell(told)}")
     findings(found.findings)
     offered = _proposals(found.proposed, chosen, key)
     if offered != chosen:
         return offered, False
     chosen = _more(found, chosen, turn, key)
-    chosen = _reading(found, chosen, key)
+    chosen = chosen if found.declared else _reading(found, chosen, key)
     item, labels = chosen.path_column or chosen.text_column, chosen.label_columns or (chosen.label_column,)
     return chosen, bool(item) and all(labels) and item not in labels
+
+
+def labels_seen(found: TablePreview, column: str) -> str:
+    """Return the labels of the first rows, the first few of them, so that a wrong column is seen at once."""
+    if column not in found.columns:
+        return ""
+    place = found.columns.index(column)
+    seen = list(dict.fromkeys(row[place] for row in found.rows if row[place]))
+    return ", ".join(shorten(each, 40) for each in seen[:SEEN]) + (", …" if len(seen) > SEEN else "")
 
 
 def _first(found: TablePreview, chosen: ImportOptions) -> list[str]:
@@ -76,7 +89,12 @@ def _columns(found: TablePreview, chosen: ImportOptions, key: str, turn: str) ->
     """Ask for the column of the items and for that of the labels."""
     with st.grid(2, min_column_width=220, key=key):
         if chosen.path_column:
-            path = _column("Pictures are named in", found, chosen.path_column, f"{turn}_path")
+            path = _column(
+                "Pictures are in" if found.declared else "Pictures are named in",
+                found,
+                chosen.path_column,
+                f"{turn}_path",
+            )
             chosen = replace(chosen, path_column=path)
         else:
             text = _column("Texts are in", found, chosen.text_column, f"{turn}_text")
@@ -117,10 +135,11 @@ def _proposals(proposed: ImportOptions, chosen: ImportOptions, key: str) -> Impo
 
 def _more(found: TablePreview, chosen: ImportOptions, turn: str, key: str) -> ImportOptions:
     """Ask for columns that few tables have; unfolded where one of them was found or chosen."""
-    used = any(getattr(chosen, name) for name in (*MORE, "separator"))
+    used = any(getattr(chosen, name) for name in (*MORE, "separator"))  # also where one is switched off
     with st.expander("More columns", icon=":material/view_column:", expanded=used, key=f"{key}_more"):
         with st.grid(2, min_column_width=220):
-            picked = {name: _other(found, name, getattr(chosen, name), turn) for name in MORE}
+            asked = [name for name in MORE if name != "split_column" or not found.declared]
+            picked: dict[str, Any] = {name: _other(found, name, getattr(chosen, name), turn) for name in asked}
             separator = chosen.separator
             if not chosen.label_columns:
                 marks = dict.fromkeys([*SEPARATORS, chosen.separator])
@@ -130,24 +149,19 @@ def _more(found: TablePreview, chosen: ImportOptions, turn: str, key: str) -> Im
                 )  # fmt: skip
         if chosen.label_columns and st.button("One column of labels instead", key=f"{key}_single"):
             chosen = replace(chosen, label_columns=())
-    return replace(
-        chosen,
-        separator=separator,
-        group_column=picked["group_column"],
-        split_column=picked["split_column"],
-        subgroup_column=picked["subgroup_column"],
-        time_column=picked["time_column"],
-    )
+    return replace(chosen, separator=separator, **picked)
 
 
 def _other(found: TablePreview, name: str, now: str, turn: str) -> str:
     title, tip = MORE[name]
-    fixed = bool(now) and name in ("group_column", "split_column")  # an empty answer would find it again
-    options = list(found.columns) if fixed else ["", *found.columns]
-    place = options.index(now if now in found.columns else "")
+    # an empty answer would find such a column again
+    none = NONE if now and name in ("group_column", "split_column") else ""
+    options = [none, *found.columns]
+    place = options.index(now if now in found.columns else none)
     return st.selectbox(
-        title, options, index=place, help=tip, key=f"{turn}_{name}", format_func=lambda each: each or "None"
-    )
+        title, options, index=place, help=tip, key=f"{turn}_{name}",
+        format_func=lambda each: "None" if each in ("", NONE) else each,
+    )  # fmt: skip
 
 
 def _reading(found: TablePreview, chosen: ImportOptions, key: str) -> ImportOptions:

@@ -16,7 +16,9 @@ from ui.items import show_image
 from ui.uploads import uploader
 
 IMAGES = ["jpg", "jpeg", "png", "bmp", "gif", "tif", "tiff", "webp"]
+TABLES = ["zip", "csv", "tsv", "txt", "xlsx", "jsonl", "ndjson", "json", "parquet"]
 LONGEST = 60
+BEGINS = "Begins with"
 ROWS = 1000
 TOP = 5
 
@@ -133,12 +135,21 @@ def _counts(table: pd.DataFrame) -> pd.Series:
     return (table.iloc[:, 2:] > HALF).sum().sort_values(ascending=False)
 
 
+def _shown(found: predict.Predictions) -> pd.DataFrame:
+    """Return the first rows; beside the number of a table's row stands how its text begins."""
+    rows = found.table.head(ROWS).copy()
+    texts = list(found.texts[: len(rows)])
+    if texts and BEGINS not in rows:
+        rows.insert(1, BEGINS, texts + [""] * (len(rows) - len(texts)))
+    return rows
+
+
 def batch(bundle: Path, report: Report) -> None:
     """Classify many items at once and hand the table out."""
     text = (bundle / "tokenizer.json").is_file()
-    kind = "texts in a CSV, TSV or zip" if text else "pictures in a zip"
+    kind = "texts: a table (CSV, XLSX, JSON lines or Parquet) or a zip" if text else "pictures in a zip"
     st.write(f"Drop in many {kind}. You get a table with the answer and a probability for each class.")
-    uploaded = uploader("A batch", ["zip", "csv", "tsv", "txt"] if text else ["zip"], "try_batch")
+    uploaded = uploader("A batch", TABLES if text else ["zip"], "try_batch")
     if uploaded:
         st.session_state.pop("try_table", None)
         bar = st.progress(0.0, text="Loading the model")
@@ -163,7 +174,7 @@ def batch(bundle: Path, report: Report) -> None:
         for column in table.columns[2:]
     }
     st.dataframe(
-        table.head(ROWS),
+        _shown(found),
         hide_index=True,
         column_config=shares,
         key="try_rows",

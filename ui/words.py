@@ -16,6 +16,11 @@ def tell(text: str) -> str:
     return text
 
 
+def shorten(text: str, length: int) -> str:
+    """Return text cut to a length, with an ellipsis where something was cut."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
 def plural(count: int, one: str, many: str = "") -> str:
     """Return "1 item", "2 items"."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"

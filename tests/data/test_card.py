@@ -50,6 +50,19 @@ def test_what_was_left_out_changed_and_decided_is_told(make_zip, workspace):
     assert "18 pictures in 2 classes." in card
 
 
+def test_what_waits_for_a_second_word_is_not_told_as_decided(make_zip, workspace):
+    files = {f"{c}/{i}.png": picture(30 * n + i) for n, c in enumerate("ab") for i in range(25)}
+    dataset = import_data(make_zip(files), workspace)
+    train, test = int(dataset.rows("train")[0]), int(dataset.rows("test")[0])
+    dataset = dataset.decide(Decision("drop", (train, test), code="blurry"))
+    assert [each.rows for each in dataset.waiting] == [(test,)]
+    card = data_card(dataset, profile(dataset))
+    assert "| left out | blurry | 1 |" in card
+    assert "For 1 item of the test set a decision waits for a second word" in card
+    only = dataset.decide(Decision("drop", (test,), code="blurry"))
+    assert "waits for a second word" in data_card(only, profile(only))
+
+
 @pytest.mark.parametrize("name", ["a|b", "<b>bold</b>", "*star*", "[link](http://x)", "# head"])
 def test_names_are_not_markup(name, make_table, workspace):
     rows = "".join(f'"about thing {i}","{name if i % 2 else "other"}"\n' for i in range(40))

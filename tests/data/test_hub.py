@@ -19,6 +19,7 @@ from tests.hub_server import Repo, serve
 from tl_core.data.options import ImportOptions
 from tl_core.data.sources.hub import HubName, _picture, is_hub, parse_hub
 from tl_core.data.sources.hub_columns import choose
+from tl_core.data.sources.tables.cells import cell
 from tl_core.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,8 +28,9 @@ import json, sys
 from contextlib import closing
 from pathlib import Path
 from tl_core.data.options import ImportOptions
-from tl_core.data.sources import import_data
+from tl_core.data.sources import import_data, preview_table
 from tl_core.errors import GraftError
+from tl_core.types import dump
 from tl_core.workspace import Limits, Workspace
 
 for line in sys.stdin:
@@ -36,6 +38,9 @@ for line in sys.stdin:
     options = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
     workspace = Workspace(Path(folder), Limits(**limits))
     try:
+        if options.pop("look", False):
+            print(json.dumps(dump(preview_table(source, ImportOptions(**options))) | {"left": []}), flush=True)
+            continue
         dataset = import_data(source, workspace, ImportOptions(**options))
         found = dataset.items[["id", "text", "label", "given", "group", "subgroup", "digest"]].to_dict("list")
         found |= {"name": dataset.name, "modality": dataset.modality, "classes": dataset.classes}
@@ -221,6 +226,19 @@ def test_columns_are_found_without_declared_types_and_can_be_corrected(run, tmp_
     found = run("hub:lab/notes", tmp_path, {"label_column": "tags", "separator": ";"})
     assert found["classes"] == ["a", "b"]
     assert found["targets"] == [[1, 1], [0, 1]] * 6
+
+
+def test_the_columns_are_shown_before_the_import(run, tmp_path):
+    found = run("hub:lab/pets", tmp_path, {"look": True})
+    assert (found["path_column"], found["text_column"], found["label_column"]) == ("image", "", "label")
+    assert found["rows"][:2] == [["0.png", "cat"], ["1.png", "dog"]]
+    assert found["declared"]
+    found = run("hub:lab/notes", tmp_path, {"look": True})
+    assert (found["columns"], found["rows"][0]) == (list(NOTES), [str(cell(NOTES[name][0])) for name in NOTES])
+    assert [each["code"] for each in found["findings"]] == ["hub-columns"]
+    assert (found["text_column"], found["label_column"]) == ("story", "")
+    found = run("hub:lab/notes", tmp_path, {"look": True, "label_column": "verdict"})
+    assert (found["text_column"], found["label_column"], found["findings"]) == ("story", "verdict", [])
 
 
 def columns_of(rows, **options):

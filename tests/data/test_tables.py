@@ -1,6 +1,6 @@
 import pytest
 
-from tl_core.data.options import ImportOptions
+from tl_core.data.options import NONE, ImportOptions
 from tl_core.data.profile import profile
 from tl_core.data.sources import import_data, preview_table
 from tl_core.errors import DataError
@@ -195,6 +195,18 @@ def test_split_and_group_columns_are_honoured(make_table, workspace):
     assert dataset.items["given"].tolist() == dataset.splits.tolist()
     assert set(dataset.splits) == {"train", "validation", "test"}
     assert dataset.items["group"].nunique() == 10
+
+
+def test_a_group_and_a_split_that_were_found_can_be_switched_off_for_good(make_table, workspace):
+    content = "text,label,split,group\n" + "".join(
+        f"words number {i},{'ab'[i % 2]},{('train', 'valid', 'test')[i % 3]},g{i // 4}\n" for i in range(40)
+    )
+    off = ImportOptions(group_column=NONE, split_column=NONE)
+    found = preview_table(make_table(content), off)
+    assert (found.group_column, found.split_column) == (NONE, NONE)
+    assert (found.text_column, found.label_column) == ("text", "label")
+    dataset = import_data(make_table(content), workspace, off)
+    assert set(dataset.items["given"]) == set(dataset.items["group"]) == {""}
 
 
 def test_the_preview_is_short(make_table):

@@ -14,6 +14,7 @@ from tests.pages.conftest import csv_bytes, said, upload, zip_bytes
 from tl_core import importer, intake
 from tl_core.data.dataset import Dataset
 from tl_core.data.looked import record_look
+from tl_core.data.options import NONE
 from tl_core.data.sources import list_datasets
 from tl_core.errors import DataError
 from tl_core.evaluation.inflation import HonestScore, write_honest
@@ -265,6 +266,24 @@ def test_group_subgroup_and_date_can_be_named(app: AppTest, workspace: Workspace
     assert dataset.subgroup_column == "ward"
     assert set(dataset.items["group"]) == {"case x", "case y", "case z"}
     assert dataset.items["time"].nunique() == 28
+
+
+def test_the_labels_of_the_chosen_column_are_said(app: AppTest) -> None:
+    upload(app, "letters.csv", b"text,teacher,label\n" + many(40, "a letter about {i},Ms {xyz},{ab}\n"))
+    assert "Labels in these rows: a, b" in said(app)
+    app.selectbox[1].select("teacher").run()
+    assert "Labels in these rows: Ms x, Ms y, Ms z" in said(app)
+
+
+def test_a_group_that_was_found_is_switched_off(app: AppTest, workspace: Workspace) -> None:
+    upload(app, "letters.csv", b"text,label,group\n" + many(40, "a letter about {i},{ab},{xyz}\n"))
+    assert box(app, "group_column").value == "group"
+    box(app, "group_column").select_index(0).run()
+    app.run()
+    assert (box(app, "group_column").value, box(app, "group_column").options[0]) == (NONE, "None")
+    app.button(key="data_import").click().run()
+    (dataset,) = list_datasets(workspace)
+    assert set(dataset.items["group"]) == {""}
 
 
 def test_a_table_is_read_another_way_on_request(app: AppTest) -> None:

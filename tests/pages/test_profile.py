@@ -27,7 +27,7 @@ def test_unequal_classes_are_explained_in_words(app: AppTest) -> None:
     assert not app.exception
     assert "right for 75% of the items" in said(app)
     assert "Weigh rare classes up" in said(app)
-    assert "Length (tokens): half of the items below" in drawn(app)
+    assert "Length (word pieces): half of the items below" in drawn(app)
     assert "English" in said(app) + drawn(app)
     assert "of the words whole" in said(app)
 

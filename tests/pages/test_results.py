@@ -52,7 +52,7 @@ def test_the_headline_has_its_intervals_in_words(app, workspace, data, store):
     report = read_report(store.folder(run))
     metrics = {metric.label: metric.value for metric in app.metric}
     assert metrics["Accuracy"] == f"{report.accuracy.value:.1%}"
-    assert metrics["Macro-F1"] == f"{report.macro_f1.value:.1%}"
+    assert metrics["Average of the classes"] == f"{report.macro_f1.value:.1%}"
     words = said(app)
     assert f"between {report.accuracy.low:.1%} and {report.accuracy.high:.1%}, n = {report.accuracy.n}" in words
     assert len(app.get("plotly_chart")) == 1

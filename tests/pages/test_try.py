@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -6,8 +7,10 @@ import pytest
 from tests.pages import scripted
 from tests.pages.conftest import said
 from tl_core.errors import DataError, RunError
+from tl_core.evaluation.saved import read_report, write_report
 from tl_core.runs.store import RunStore
-from ui import predict
+from tl_core.types import Finding
+from ui import predict, trying
 
 pytestmark = pytest.mark.usefixtures("tiny_backbones")
 TABLE = pd.DataFrame({"item": ["x.png"], "predicted": ["b"], "a": [0.1], "b": [0.7], "c": [0.2]})
@@ -93,6 +96,21 @@ def test_the_bundle_says_what_is_in_it_and_can_be_had(app, workspace, tiny_image
     assert len(app.get("download_button")) == 1
 
 
+def test_both_networks_can_be_had_once_the_baseline_was_measured(app, workspace, tiny_images, store):
+    run = with_bundle(store, tiny_images)
+    folder = store.folder(run) / "ensemble"
+    (folder / "1-full").mkdir(parents=True)
+    report = read_report(store.folder(run))
+    told = Finding("info", "ensemble", "Averaging the probabilities of this model and the one from scratch: right 9%.")
+    write_report(store.folder(run), replace(report, findings=(told,)))
+    open_try(app, workspace, tiny_images, run)
+    assert [button.proto.label for button in app.get("download_button")] == [
+        "Download the model",
+        "Download both, averaged",
+    ]
+    assert "from scratch: right 9%" in said(app).replace("\\", "")
+
+
 @pytest.fixture
 def helper(monkeypatch, tmp_path):
     """Let a script of the test's own stand in for the process that holds the model; return how often it began."""
@@ -176,6 +194,30 @@ def test_what_a_batch_leaves_out_is_listed(app, workspace, tiny_images, store, m
     words = said(app)
     assert "**1 item classified**" in words
     assert "- notes.txt: not a picture" in words
+
+
+def test_a_batch_of_texts_shows_how_each_begins(app, workspace, tiny_texts, store):
+    table = pd.DataFrame({"item": ["row 2", "row 3"], "predicted": ["a", "b"], "a": [0.9, 0.2], "b": [0.1, 0.8]})
+    app.session_state["try_table"] = ("letters", predict.Predictions(table, (), ("The parcel never", "Thank you")))
+    open_try(app, workspace, tiny_texts, with_bundle(store, tiny_texts, text=True))
+    shown = app.dataframe[0].value
+    assert list(shown.columns) == ["item", trying.BEGINS, "predicted", "a", "b"]
+    assert list(shown[trying.BEGINS]) == ["The parcel never", "Thank you"]
+
+
+@pytest.mark.parametrize("name", ["letters.xlsx", "letters.jsonl", "letters.parquet"])
+def test_a_batch_may_be_any_table_that_can_be_imported(app, workspace, tiny_texts, store, monkeypatch, name):
+    asked = []
+
+    def fake(bundle, source, told):
+        asked.append(source.name)
+        return ANSWER
+
+    monkeypatch.setattr(predict, "predict", fake)
+    open_try(app, workspace, tiny_texts, with_bundle(store, tiny_texts, text=True))
+    app.file_uploader[-1].upload(name, b"x", "application/octet-stream").run()
+    assert not app.exception
+    assert asked == [name]
 
 
 def test_probabilities_are_sorted():

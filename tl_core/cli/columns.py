@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from tl_core.data.options import ImportOptions
+from tl_core.data.options import NONE, ImportOptions
 
 WORDS = {
     "text_column": "the column with the texts",
@@ -12,7 +12,7 @@ WORDS = {
     "label_columns": "one column for each label, such as cough,fever: yes or no in each",
     "path_column": "the column that names the pictures",
     "subgroup_column": "whom or what an item is about: results are told for each value as well",
-    "group_column": "items with the same value stay in one split",
+    "group_column": f"items with the same value stay in one split; {NONE} for none",
     "time_column": "when an item was made",
 }
 

@@ -133,19 +133,26 @@ def _preparation(dataset: Dataset, profile: Profile) -> Iterator[str]:
         )
         reasons = Counter((line.action, line.reason) for line in dataset.receipt_lines()).most_common(_REASONS)
         yield _table(("what", "why", "items"), [(action, why, f"{n:,}") for (action, why), n in reasons])
-    yield _decided(dataset.decisions)
+    yield _decided(dataset.decisions, dataset.waiting)
     yield "\n\n".join(_split(dataset, profile))
     yield _ask("Who gave the labels, by which rule, and how was it checked?")
 
 
-def _decided(decisions: Sequence[Decision]) -> str:
-    if not decisions:
-        return "No item was left out or given another label afterwards."
+def _decided(decisions: Sequence[Decision], waiting: Sequence[Decision]) -> str:
+    """Return what was decided by hand; what waits for a second word changed nothing yet, and is told apart."""
     rows: Counter[tuple[str, str]] = Counter()
     for decision in decisions:
         rows[_ACTIONS[decision.action], decision.code] += len(decision.rows)
-    table = [(action, code, f"{n:,}") for (action, code), n in rows.most_common()]
-    return "Decided by hand afterwards:\n\n" + _table(("what", "because of", "items"), table)
+    for decision in waiting:
+        rows[_ACTIONS[decision.action], decision.code] -= len(decision.rows)
+    table = [(action, code, f"{n:,}") for (action, code), n in rows.most_common() if n > 0]
+    told = "No item was left out or given another label afterwards."
+    if table:
+        told = "Decided by hand afterwards:\n\n" + _table(("what", "because of", "items"), table)
+    if open_ := sum(len(decision.rows) for decision in waiting):
+        told += f"\n\nFor {count(open_, 'item', 'items')} of the test set a decision waits for a second word: "
+        told += "it changed nothing yet."
+    return told
 
 
 def _split(dataset: Dataset, profile: Profile) -> Iterator[str]:

@@ -8,10 +8,15 @@ Progress = Callable[[str, int, int], None]
 """Called with the stage in words, how many are done, and how many there are."""
 
 
+NONE = "(none)"
+"""In place of a column's name: there is none, and none is to be found."""
+
+
 @dataclass(frozen=True)
 class ImportOptions:
     """Corrections to what is found in a source; "" (and None for `header`) means: find it.
 
+    `group_column` and `split_column` may be NONE.
     Several labels of one item stand in one cell, parted by `separator`, or in `label_columns`, one column a label.
     `path_column` names the pictures of a table that lists them; `subgroup_column` says whom an item is about, for
     measurements by slice; `time_column` when it was made, for a split by time.

@@ -105,8 +105,8 @@ def imbalance_words(found: Imbalance | None) -> tuple[str, ...]:
     return (
         f"Always answering {found.largest!r}, without looking, would be right for {found.always:.0%} of the items. "
         "Accuracy says something only where it is well above that.",
-        f"Macro-F1 counts every class alike, large or small: that answer would have {found.macro_f1:.0%} there. "
-        "Look at it, and at the table per class.",
+        f"A score that counts every class alike, large or small, would give that answer {found.macro_f1:.0%} "
+        "(the field's macro-F1). Look at it, and at the table per class.",
         f'"Weigh rare classes up", on the plan page, makes one item of {found.smallest!r} count as much as '
         f"{found.weight:.3g} of {found.largest!r} while the model learns: small classes are found more often, "
         "and more often named by mistake.",

@@ -9,7 +9,7 @@ from tl_core.data.options import FIND_ALL, ImportOptions, Progress, silent
 from tl_core.data.samples import SAMPLES, Sample
 from tl_core.data.sources.archive import Tree, open_tree, strip_enclosing
 from tl_core.data.sources.folders import TEXT_SUFFIXES, class_folders, modality_of
-from tl_core.data.sources.hub import import_hub, is_hub
+from tl_core.data.sources.hub import import_hub, is_hub, preview_hub
 from tl_core.data.sources.kinds import plain_name, table_name
 from tl_core.data.sources.listing import listing_beside, listing_of
 from tl_core.data.sources.store import Draft, store
@@ -95,12 +95,14 @@ def preview_table(
 ) -> TablePreview | None:
     """Return the first rows of a table and how it would be read; None where the source holds no single table.
 
-    An archive or folder that holds one table, one in a file for each split, or one that lists its pictures, counts as
-    that table.
+    A data set of the hub is shown likewise. An archive or folder that holds one table, one in a file for each split,
+    or one that lists its pictures, counts as that table.
     Raises DataError where it cannot be read.
     """
-    if str(path).startswith(SAMPLE_PREFIX) or is_hub(str(path)):
+    if str(path).startswith(SAMPLE_PREFIX):
         return None
+    if is_hub(str(path)):
+        return preview_hub(str(path), options, limits)
     path = source_path(str(path))
     if is_table(path):
         file = file_table(path, limits)

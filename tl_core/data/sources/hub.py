@@ -12,9 +12,10 @@ from typing import Any
 from tl_core.data.dataset import Dataset
 from tl_core.data.options import ImportOptions, Progress, RawItem
 from tl_core.data.sources.folders import SPLIT_NAMES
-from tl_core.data.sources.hub_columns import Columns, Row, choose
+from tl_core.data.sources.hub_columns import Columns, Row, choose, preview
 from tl_core.data.sources.hub_errors import explain
 from tl_core.data.sources.store import Draft, store
+from tl_core.data.sources.table import TablePreview
 from tl_core.data.sources.tree import MAX_FILE
 from tl_core.errors import DataError, GraftError
 from tl_core.workspace import Limits, Workspace, sweep
@@ -74,6 +75,15 @@ def import_hub(source: str, workspace: Workspace, options: ImportOptions, progre
         draft.subgroup_column = columns.subgroup
         stream = _Stream(name, columns, draft, workspace.limits)
         return store(stream.items(parts), draft, workspace, progress, total)
+
+
+def preview_hub(source: str, options: ImportOptions, limits: Limits) -> TablePreview:
+    """Return the first rows of a data set of the hub, and which columns would be read. Raises as `import_hub` does."""
+    name = parse_hub(source)
+    with tempfile.TemporaryDirectory(prefix="hub-", ignore_cleanup_errors=True) as folder, _in_words(name):
+        parts, total = _open(name, folder, limits)
+        first = next(iter(parts.values()))
+        return preview(first.features, _first_rows(first), options, name.repo, total)
 
 
 def _open(name: HubName, folder: str, limits: Limits) -> tuple[dict[str, Any], int]:

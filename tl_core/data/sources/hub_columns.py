@@ -1,21 +1,23 @@
 """Which column of a data set of the hub is what, by the types that it declares."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from math import nan
+from pathlib import PurePosixPath
 from typing import Any
 
-from tl_core.data.options import ImportOptions
+from tl_core.data.options import NONE, ImportOptions
+from tl_core.data.sources.table import PREVIEW_CELL, TablePreview
 from tl_core.data.sources.tables.cells import cell
 from tl_core.data.sources.tables.columns import GROUP_NAMES
 from tl_core.data.sources.tables.grid import MISSING
 from tl_core.data.sources.tables.labels import says_yes, split_labels
 from tl_core.data.sources.tables.times import TimeReader, time_reader
 from tl_core.errors import DataError
-from tl_core.types import Modality
+from tl_core.types import Finding, Modality
 
 _TEXT: tuple[str, ...] = (
     "text",
@@ -111,7 +113,7 @@ def choose(features: Any, sample: Callable[[], list[Row]], options: ImportOption
     kinds = _kinds(features, sample)
     asked = (options.text_column, options.label_column, options.group_column, options.path_column)
     for name in (*asked, *options.label_columns, options.subgroup_column, options.time_column):
-        if name and name not in kinds:
+        if name not in ("", NONE, *kinds):
             raise DataError(f"{repo} has no column {name}.", f"It has {_listed(kinds)}.")
     pictures = [name for name, kind in kinds.items() if kind == "image"]
     image = options.path_column or ("" if options.text_column else next(iter(pictures), ""))
@@ -126,11 +128,46 @@ def choose(features: Any, sample: Callable[[], list[Row]], options: ImportOption
         raise DataError(f"No column of {repo} looks like a label.", f"Choose one: it has {_listed(kinds)}.")
     if label == text and label:
         raise DataError(f"The column {label} cannot be both the text and the label.", "Choose two different ones.")
+    group = options.group_column or next((n for n in GROUP_NAMES if n in kinds), "")
     return Columns(
         "image" if image else "text", image or text, label, options.label_columns, _class_names(features, label),
-        options.separator, options.group_column or next((n for n in GROUP_NAMES if n in kinds), ""),
+        options.separator, "" if group == NONE else group,
         options.subgroup_column, options.time_column, _times(options.time_column, sample),
     )  # fmt: skip
+
+
+def preview(features: Any, rows: Sequence[Row], options: ImportOptions, repo: str, total: int) -> TablePreview:
+    """Return the first rows and the columns that are proposed; where none can be, why, for a person to choose."""
+    kinds, findings = _kinds(features, lambda: list(rows)), []
+    try:
+        found = choose(features, lambda: list(rows), options, repo)
+    except DataError as error:
+        findings.append(Finding("stop", "hub-columns", error.message, "Choose the columns."))
+        image = "" if options.text_column else next((name for name, kind in kinds.items() if kind == "image"), "")
+        item = options.path_column or image or options.text_column or _text_column(kinds, lambda: list(rows), set())
+        modality: Modality = "image" if kinds.get(item) == "image" else "text"
+        found = Columns(modality, item, options.label_column, options.label_columns, None)
+    image = found.item if found.modality == "image" else ""
+    shown = tuple(tuple(_shown(row.get(name), _class_names(features, name)) for name in kinds) for row in rows)
+    return TablePreview(
+        *(tuple(kinds), shown, "", "", True, "" if image else found.item, found.label, tuple(findings), total or None),
+        group_column=NONE if options.group_column == NONE else found.group,
+        path_column=image,
+        separator=found.separator,
+        label_columns=found.several,
+        subgroup_column=found.subgroup,
+        time_column=found.time,
+        declared=True,
+    )
+
+
+def _shown(value: Any, names: tuple[str, ...] | None) -> str:
+    """Return a value as a person reads it: the name of a class or of a picture's file."""
+    if isinstance(value, dict) and "bytes" in value:
+        return PurePosixPath(value.get("path") or "a picture").name
+    if names is not None and isinstance(value, int) and 0 <= value < len(names):
+        return names[value]
+    return cell(value)[:PREVIEW_CELL]
 
 
 def _times(column: str, sample: Callable[[], list[Row]]) -> TimeReader | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from math import isnan, nan
 
-from tl_core.data.options import FIND_ALL, ImportOptions, Progress, RawItem, silent
+from tl_core.data.options import FIND_ALL, NONE, ImportOptions, Progress, RawItem, silent
 from tl_core.data.sources.archive import Entry
 from tl_core.data.sources.folders import SPLIT_NAMES
 from tl_core.data.sources.store import Draft
@@ -36,7 +36,9 @@ class TablePreview:
     `delimiter`, `encoding` and `sheet` are "" where the format has none. `n_rows` is None where there are more rows
     than were looked at. `path_column` names the pictures of a table that lists them. `separator`, `label_columns`,
     `subgroup_column` and `time_column` are those that the options name; `proposed` holds those that the table seems to
-    have, and that are used only if a person says so.
+    have, and that are used only if a person says so. `split_column` and
+    `group_column` are NONE where the options say so. `declared` says that the source itself tells how it is read and
+    split, so that only columns are chosen; what `path_column` names then are the pictures themselves.
     """
 
     columns: tuple[str, ...]
@@ -58,6 +60,7 @@ class TablePreview:
     sheet: str = ""
     sheets: tuple[str, ...] = ()
     proposed: ImportOptions = FIND_ALL
+    declared: bool = False
 
 
 def preview_file(file: TableFile, options: ImportOptions, path: str = "") -> TablePreview:
@@ -79,8 +82,8 @@ def preview_file(file: TableFile, options: ImportOptions, path: str = "") -> Tab
         columns.label,
         findings=(*reading_findings(sample), *choices, *proposals, *leak_findings(sample, columns)),
         n_rows=sample.n_rows if sample.whole else table.n_rows,
-        split_column=columns.split,
-        group_column=columns.group,
+        split_column=NONE if options.split_column == NONE else columns.split,
+        group_column=NONE if options.group_column == NONE else columns.group,
         path_column=columns.path,
         separator=columns.separator,
         label_columns=columns.label_columns,

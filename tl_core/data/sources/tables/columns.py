@@ -4,7 +4,7 @@ import statistics
 from collections import Counter
 from dataclasses import dataclass
 
-from tl_core.data.options import ImportOptions
+from tl_core.data.options import NONE, ImportOptions
 from tl_core.data.sources.folders import SPLIT_NAMES
 from tl_core.data.sources.tables.grid import MISSING, Sample, is_number
 from tl_core.types import Finding
@@ -60,8 +60,10 @@ def choose_columns(sample: Sample, options: ImportOptions, path: str = "") -> tu
     text = options.text_column if path or options.text_column else find_text_column(sample, options.label_column)
     text = "" if path else text
     split = options.split_column or _find_split_column(sample, {text, options.label_column} | given)
+    split = "" if split == NONE else split
     taken = {text, options.label_column} | given
     group = options.group_column or next((c for c in sample.columns if c.lower() in GROUP_NAMES and c not in taken), "")
+    group = "" if group == NONE else group
     label, sure = options.label_column, True
     if not label and not options.label_columns:
         label, sure = _find_label_column(sample, {text, split, group} | given)
@@ -78,7 +80,7 @@ def choose_columns(sample: Sample, options: ImportOptions, path: str = "") -> tu
 def _check_names(sample: Sample, options: ImportOptions) -> None:
     named = (options.text_column, options.label_column, options.group_column, options.split_column)
     for name in (*named, options.path_column, options.subgroup_column, options.time_column, *options.label_columns):
-        if name:
+        if name not in ("", NONE):
             sample.table.place(name)
 
 
