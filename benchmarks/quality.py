@@ -45,7 +45,8 @@ from tl_core.workspace import Workspace, read_json, write_json
 
 AIM = ">= 0.5"
 FLIPPED = 0.05
-EACH = 15  # items of every other fault
+EACH = 15  # items of every other fault, fewer where an eighth of all are fewer
+LEAST = 40  # items to plant faults in
 NOTICE = "Click here to read the full story and leave your comment below."
 CODES = {"copies": ("near-duplicates", "alike")}
 
@@ -117,19 +118,26 @@ def stranger(random: np.random.Generator, size: tuple[int, int], number: int) ->
             return Image.fromarray(np.repeat(127 + 127 * waves, high, axis=0).astype(np.uint8))
 
 
+def each_of(base: list[RawItem]) -> int:
+    """Return how many items a fault is planted in. Ends the benchmark, with the reason, where there are too few."""
+    if len(base) < LEAST:
+        raise SystemExit(f"Faults cannot be planted in {len(base)} items: give --items {LEAST} or more.")
+    return min(EACH, len(base) // 8)
+
+
 def plant_pictures(base: list[RawItem], seed: int) -> Planted:
     """Return pictures with faults for one seed."""
-    random, found = np.random.default_rng(seed), Planted()
+    random, found, each = np.random.default_rng(seed), Planted(), each_of(base)
     chosen = iter(random.permutation(len(base)).tolist())
     for kind, make in PICTURE_COPIES.items():
-        for _ in range(EACH):
+        for _ in range(each):
             item = base[next(chosen)]
             found.add("copies", kind, item, read=partial(bytes, make(picture(item))))
     for kind, make in PICTURE_FAULTS.items():
-        for _ in range(EACH):
+        for _ in range(each):
             item = base[next(chosen)]
             found.add(kind, str(seed), item, read=partial(bytes, make(picture(item))))
-    for number in range(EACH):
+    for number in range(each):
         content = partial(bytes, encoded(stranger(random, picture(base[0]).size, number)))
         found.add("outlier", f"{seed} {number}", base[next(chosen)], read=content)
     return found
@@ -139,25 +147,25 @@ def plant_texts(base: list[RawItem], seed: int) -> Planted:
     """Return texts with faults for one seed."""
     from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_linnerud, load_wine
 
-    random, found = np.random.default_rng(seed), Planted()
+    random, found, each = np.random.default_rng(seed), Planted(), each_of(base)
     chosen = iter(random.permutation(len(base)).tolist())
-    for number in range(2 * EACH):
+    for number in range(2 * each):
         item = base[next(chosen)]
         words = item.text.split(" ")
         keep = random.random(len(words)) >= 0.05
         fewer = " ".join(word for word, stays in zip(words, keep, strict=True) if stays)
         text = fewer if number % 2 else item.text.partition(". ")[2] or fewer
         found.add("copies", ("words gone", "beginning gone")[number % 2 == 0], item, text=text)
-    for _ in range(max(EACH, len(base) // 20)):
+    for _ in range(max(each, len(base) // 20)):
         item = base[next(chosen)]
         found.add("boilerplate", str(seed), item, text=f"{item.text}\n{NOTICE}")
-    for number in range(EACH):
+    for number in range(each):
         item = base[next(chosen)]
         found.add("no-words", str(seed), item, text=f"https://example.org/{seed}/{number} *** {number * 7} !!!")
         item = base[next(chosen)]
         found.add("very-short", str(seed), item, text=item.text[:25])
     loaders = (load_breast_cancer, load_diabetes, load_digits, load_iris, load_linnerud, load_wine)
-    for number in range(EACH):
+    for number in range(each):
         about = loaders[number % len(loaders)]().DESCR
         start = int(random.integers(max(1, len(about) - 800)))
         found.add("outlier", f"{seed} {number}", base[next(chosen)], text=about[start : start + 800])

@@ -15,10 +15,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from benchmarks import accuracy, common, fastai_images, setfit, text_trainer
+from benchmarks import accuracy, common, fastai_images, quality, setfit, text_trainer
 from tl_core.cli.console import Console
 from tl_core.data.dataset import Dataset
-from tl_core.data.options import ImportOptions
+from tl_core.data.options import ImportOptions, RawItem
 from tl_core.data.sources import import_data
 from tl_core.errors import DataError
 from tl_core.plan import Phase, TransferPlan
@@ -205,6 +205,28 @@ def test_accuracy_without_peers_is_that_of_the_command_line(two_files):
     assert line["strategies"] == ["feature_extraction"]
     assert min(line["accuracy"].values()) > 0.5, "three kinds of things, told apart by one word"
     assert line["ratio"] == pytest.approx(line["accuracy"]["graft"] - line["accuracy"][line["best_peer"]], abs=1e-3)
+
+
+@pytest.mark.parametrize("count", [40, 60, 120, 600])
+@pytest.mark.parametrize("modality", ["image", "text"])
+def test_faults_are_planted_in_few_items_too(modality, count):
+    shades = np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)
+    data = quality.encoded(Image.fromarray(shades).resize((32, 32)))
+    words = "A first sentence. And " + "more words " * 20
+    base = [
+        RawItem(f"{n}", "ab"[n % 2], read=lambda: data) if modality == "image" else RawItem(f"{n}", "ab", text=words)
+        for n in range(count)
+    ]
+    plant = quality.plant_pictures if modality == "image" else quality.plant_texts
+    planted = plant(base, 0)
+    each = min(15, count // 8)
+    times = {kind: list(planted.kind.values()).count(kind) for kind in set(planted.kind.values())}
+    assert times.pop("copies") == (4 if modality == "image" else 2) * each
+    assert times.pop("boilerplate", each) >= each
+    assert set(times.values()) == {each}
+    assert len(set(planted.origin.values())) == len(planted.items), "every fault has an item of its own"
+    with pytest.raises(SystemExit, match="39 items: give --items 40 or more"):
+        plant(base[:39], 0)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The check as a run: what it keeps, that it can be stopped and begun again, and the command."""
 
 import json
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -10,13 +11,14 @@ from tests.test_jobs import run
 from tests.tiny import write_dataset
 from tl_core.cli import main
 from tl_core.data.decisions import Decision
-from tl_core.data.looks import looks_of
+from tl_core.data.looks import looking, measure_all
 from tl_core.data.quality.report import latest_quality, read_quality
 from tl_core.features import FeatureStore
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import Progress, RunEnded
 from tl_core.runs.task import Task
 from tl_core.types import dump, load
+from tl_core.workspace import write_bytes
 
 
 @pytest.fixture
@@ -73,13 +75,18 @@ def test_stopped_it_keeps_what_was_measured_and_says_nothing(workspace, tiny_ima
     control = MemoryControl()
     measured = []
 
-    def stop_after_two(dataset, rows):
-        measured.extend(rows.tolist())
-        if len(measured) == 16:
-            control.stop()
-        return looks_of(dataset, rows)
+    @contextmanager
+    def stop_after_two(dataset):
+        def measure(rows, progress):
+            measured.extend(rows.tolist())
+            if len(measured) == 16:
+                control.stop()
+            return look_at(rows, progress)
 
-    monkeypatch.setattr(check, "looks_of", stop_after_two)
+        with looking(dataset) as look_at:
+            yield measure
+
+    monkeypatch.setattr(check, "looking", stop_after_two)
     task = Task("check", "", tiny_images.fingerprint)
     _, events = run(workspace, task, control)
     assert events[-1].status == "stopped"
@@ -91,6 +98,32 @@ def test_stopped_it_keeps_what_was_measured_and_says_nothing(workspace, tiny_ima
     _, events = run(workspace, task)
     assert events[-1].status == "done"
     assert read_quality(workspace, tiny_images)
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(30.0, 1), (-1.0, 99)])
+def test_what_is_measured_is_not_written_anew_for_every_block(
+    seconds, most, workspace, doubled, tiny_images, monkeypatch
+):
+    from tl_core.data import measured
+    from tl_core.jobs import check
+
+    monkeypatch.setattr(check, "BLOCK", 4)
+    monkeypatch.setattr(measured, "EVERY", seconds)
+    times = []
+
+    def counted(path, data):
+        times.append(path.name)
+        write_bytes(path, data)
+
+    monkeypatch.setattr(measured, "write_bytes", counted)
+    for dataset in (tiny_images, doubled):
+        run(workspace, Task("check", "", dataset.fingerprint))
+    assert set(times) == {"looks.npz", "languages.npz"}
+    blocks = [-(-len(dataset.items) // 4) for dataset in (tiny_images, doubled)]
+    assert [times.count(name) for name in ("looks.npz", "languages.npz")] == [min(most, n) for n in blocks]
+    with np.load(tiny_images.folder / "looks.npz") as kept:
+        values = measure_all(tiny_images.folder / path for path in tiny_images.items["path"])
+        assert np.array_equal(kept["values"], values)
 
 
 def test_results_are_of_one_version_and_older_ones_are_known_as_such(workspace, doubled):

@@ -8,9 +8,13 @@ import pytest
 from tests.test_jobs import plan_of
 from tests.test_jobs import run as run_task
 from tests.tiny import write_dataset
+from tl_core.data.decisions import Decision
+from tl_core.data.split import SplitSpec
 from tl_core.errors import DataError, ExportError, RunError
-from tl_core.evaluation.saved import bundle_folder
+from tl_core.evaluation.saved import bundle_folder, read_report
 from tl_core.jobs.others import bring_teacher, open_others
+from tl_core.jobs.teaching import DATA_GONE, KNOWS_TEST, teacher_findings
+from tl_core.runs.events import Noted
 from tl_core.runs.store import RunStore
 from tl_core.runs.task import Task
 from tl_core.training.checkpoints import load_best
@@ -92,3 +96,72 @@ def test_what_does_not_fit_says_so(workspace, task, tiny_texts, tiny_images, tin
         bring_teacher(workspace, str(tmp_path))
     with pytest.raises(DataError, match="nothing at"):
         bring_teacher(workspace, str(tmp_path / "nowhere"))
+
+
+def shared(tested, learned, *parts) -> int:
+    """Count test texts of one data set that are in some parts of another, by what they say."""
+    said = set(learned.items["text"].iloc[learned.rows(*parts)])
+    return sum(text in said for text in tested.items["text"].iloc[tested.rows("test")])
+
+
+def test_a_teacher_that_learned_from_test_items_is_told_of_and_teaches_all_the_same(workspace, task, tiny_texts):
+    elsewhere = replace(task, split=SplitSpec(seed=5))
+    teacher, _ = run_task(workspace, elsewhere)  # its head learned from train and validation items
+    known = shared(tiny_texts, tiny_texts.split_by(elsewhere.split), "train", "validation")
+    tested = len(tiny_texts.rows("test"))
+    assert 0 < known < tested
+    plan = plan_of("distil", tiny_texts, task.backbone, epochs=1)
+    student, events = run_task(workspace, replace(task, plan=plan, teacher=teacher))
+    assert events[-1].status == "done", events[-1]
+    (note,) = (event.finding for event in events if isinstance(event, Noted) and event.finding.code == KNOWS_TEST)
+    assert f"from {known} of the {tested} test items" in note.message
+    assert note.level == "warn"
+    assert note in read_report(RunStore(workspace).folder(student)).findings
+    plain, events = run_task(workspace, replace(task, teacher=teacher))  # a plan that listens to no teacher
+    assert all(finding.code != KNOWS_TEST for finding in read_report(RunStore(workspace).folder(plain)).findings)
+
+
+def test_a_teacher_of_the_same_split_knows_no_test_item(workspace, task, tiny_texts, finished):
+    bundle = bundle_folder(RunStore(workspace).folder(finished))
+    for name in (finished, bring_teacher(workspace, str(bundle))):
+        assert teacher_findings(workspace, name, tiny_texts) == ()
+        (found,) = teacher_findings(workspace, name, tiny_texts.split_by(SplitSpec(seed=5)))
+        assert found.code == KNOWS_TEST
+
+
+def test_only_what_the_teacher_learned_from_counts(workspace, tiny_texts, tiny_backbones):
+    plan = plan_of("full", tiny_texts, tiny_backbones[1], epochs=1)
+    assert {phase.fit_on for phase in plan.phases} == {"train"}
+    of_test = set(tiny_texts.rows("test"))
+    spec = next(
+        each for each in (SplitSpec(seed=seed) for seed in range(1, 50))
+        if of_test & set(tiny_texts.split_by(each).rows("validation"))
+    )  # fmt: skip
+    teacher, _ = run_task(workspace, Task("train", tiny_backbones[1], tiny_texts.fingerprint, spec, plan))
+    theirs = tiny_texts.split_by(spec)
+    known = shared(tiny_texts, theirs, "train")
+    assert known < shared(tiny_texts, theirs, "train", "validation"), "else the parts could not be told apart"
+    (found,) = teacher_findings(workspace, teacher, tiny_texts)
+    assert f"from {known} of the" in found.message
+    out = tiny_texts.decide(Decision("drop", tuple(int(row) for row in tiny_texts.rows("test")[:1]), confirmed=True,
+                                     reason="It is none."))  # fmt: skip
+    (found,) = teacher_findings(workspace, teacher, out)
+    assert f"of the {len(tiny_texts.rows('test')) - 1:,} test items" in found.message
+
+
+def test_the_same_words_in_another_data_set_are_the_same_items(workspace, task, tiny_texts, finished):
+    rows = tiny_texts.items.iloc[tiny_texts.rows("train")[:6]].to_dict("records")
+    rows += [{"id": f"n{n}", "text": f"new {n}", "label": n % 2, "digest": f"new {n}"} for n in range(30)]
+    other = write_dataset(workspace, "overlapping", "text", [dict(row, given="") for row in rows], 2)
+    known = shared(other, tiny_texts, "train", "validation")
+    (found,) = teacher_findings(workspace, finished, other)
+    assert f"from {known} of the" in found.message
+
+
+def test_a_teacher_whose_data_are_gone_cannot_be_judged(workspace, tiny_texts, finished, tmp_path):
+    name = bring_teacher(workspace, str(bundle_folder(RunStore(workspace).folder(finished))))
+    shutil.move(tiny_texts.folder, tmp_path / "away")
+    vars(tiny_texts)["folder"] = tmp_path / "away"
+    for each in (finished, name):
+        (found,) = teacher_findings(workspace, each, tiny_texts)
+        assert (found.level, found.code) == ("info", DATA_GONE)

@@ -299,3 +299,14 @@ def test_a_multiplier_lies_between_nought_and_one_and_peaks_after_the_warmup(nam
     if warmup > 0.01:
         assert rate_at(name, warmup, warmup) == pytest.approx(1.0)
         assert rate_at(name, warmup, warmup / 2) < 1.0
+
+
+def test_layers_are_told_as_people_know_them():
+    groups = ("stem", "blocks.0", "blocks.1", "top")
+    phase = Phase("tune", 2, {"blocks.0": 0.5, "top": 1e-3, "head": 1e-3})
+    said = " ".join(found.message for found in check(TransferPlan("net", "by hand", (phase,)), groups))
+    assert "gives block 1 of 2 (blocks.0) the learning rate 0.5" in said
+    assert "freezes block 2 of 2 (blocks.1) above" in said
+    low = TransferPlan("net", "by hand", (phase,), head=Head(tap="blocks.0"))
+    said = " ".join(found.message for found in check(low, groups))
+    assert "trains last layers (top), but the head sits below, on block 1 of 2 (blocks.0)" in said

@@ -1,17 +1,20 @@
 """What a training may have beside its data: a second data set, and a finished run to learn from."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import streamlit as st
 
 from tl_core.backbones.spec import BACKBONES, BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.data.sources import list_datasets
+from tl_core.jobs.teaching import teacher_findings
 from tl_core.penalties import PENALTIES, Need, at_hand, check_penalties, used
 from tl_core.plan import TransferPlan
 from tl_core.runs.store import RunState
 from tl_core.runs.task import Task
-from tl_core.strategies import STRATEGIES
+from tl_core.strategies import STRATEGIES, Setting
 from tl_core.types import Finding
 from ui import rail, running, session, words
 
@@ -102,8 +105,8 @@ def draw(plan: TransferPlan, dataset: Dataset, beside: Beside) -> None:
     """Draw the choices; what is chosen goes into the draft."""
     needs, now = used(plan) & set(ASKED), session.current()
     others, runs = datasets(dataset), teachers(dataset)
-    items = {each.fingerprint: _data_title(each) for each in others}
-    models = {state.id: _run_title(state) for state in runs}
+    items = _apart({each.fingerprint: _data_title(each) for each in others})
+    models = _apart({state.id: _run_title(state) for state in runs})
     with st.expander(
         "A second data set or a teacher", icon=":material/library_add:", key=f"plan_beside_{bool(needs)}",
         expanded=beside != Beside() or bool(needs),
@@ -132,11 +135,19 @@ def _choice(need: Need, plan: TransferPlan, dataset: Dataset, titles: dict[str, 
         needed = any(need in PENALTIES[each.name].needs for each in plan.penalties if each.name in PENALTIES)
         without = ":material/block: The plan needs it." if needed else ":material/info: The plan can use one."
         st.caption(":material/check: The plan uses it." if found else without)
+        if need == "teacher" and found:
+            words.findings(_about_teacher(found, dataset.version, dataset))
     elif found:
         st.caption(f":material/info: Nothing in this plan uses it yet. It is for: {for_what}.")
     else:
         st.caption(f"For: {for_what}.")
     return found
+
+
+@st.cache_data(show_spinner=False, max_entries=20, ttl=60)
+def _about_teacher(teacher: str, version: str, _dataset: Dataset) -> tuple[Finding, ...]:
+    """Return what should be known of a teacher for the data set, split and decisions of that version."""
+    return teacher_findings(session.workspace(), teacher, _dataset)
 
 
 def _users(need: Need, dataset: Dataset) -> str:
@@ -146,16 +157,26 @@ def _users(need: Need, dataset: Dataset) -> str:
         for kind in PENALTIES.values()
         if need in (*kind.needs, *kind.reads) and dataset.modality in kind.modalities
     ]
-    titles = [f"the guard “{kind.title}”" for kind in kinds]
-    if need == "target":
-        titles.append(f"the strategy “{STRATEGIES['domain_adaptive'].title}”")
-    return words.tell(", ".join(titles))
+    plain = Setting("", dataset.modality, ("lower", "upper"), 100, 2, 50)
+    titles = [f"the strategy “{each.title}”" for each in STRATEGIES.values() if need in used(each.make(plain))]
+    return words.tell(", ".join([*titles, *(f"the guard “{kind.title}”" for kind in kinds)]))
 
 
 def _data_title(dataset: Dataset) -> str:
     return f"{dataset.name} · {dataset.receipt.taken:,} {rail.noun(dataset.modality, dataset.receipt.taken)}"
 
 
+def _apart(titles: dict[str, str]) -> dict[str, str]:
+    """Return the titles with a number behind those that were there before: a choice box tells its options by them."""
+    counts: Counter[str] = Counter()
+    found = {}
+    for name, title in titles.items():
+        counts[title] += 1
+        found[name] = f"{title} ({counts[title]})" if counts[title] > 1 else title
+    return found
+
+
 def _run_title(state: RunState) -> str:
     strategy = running.strategy_title(state.task.plan.strategy) if state.task.plan else ""
-    return f"{state.name} · {strategy} · {words.score(state.numbers)}"
+    when = datetime.fromtimestamp(state.created).strftime("%d %b, %H:%M")
+    return f"{state.name} · {strategy} · {words.score(state.numbers)} · {when}"

@@ -93,6 +93,8 @@ def test_what_is_missing_is_said_in_plain_words(name, tiny_images):
     job = with_penalty(make_job(tiny_images, [phase]), name)
     (finding,) = check_penalties(job.plan, job.have, "image")
     assert finding.level == "stop"
+    assert PENALTIES[name].title in finding.message
+    assert not re.search(rf"\b{name}\b", f"{finding.message} {finding.hint}"), "a name of documents, not of people"
     assert finding.hint
     (ended,) = train(job, MemoryControl())
     assert isinstance(ended, RunEnded)

@@ -1,12 +1,16 @@
+import io
 import os
 import stat
 import struct
 import subprocess
 import zipfile
+from contextlib import suppress
 from copy import copy
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from tests.data.files import TWO_CLASSES, encoded, picture, pictures, see_through
@@ -458,6 +462,47 @@ def test_a_zip_in_a_zip_is_named(make_zip, workspace):
     assert error.value.hint == "Unpack outer.zip, and give inner.zip itself."
     dataset = import_data(make_zip({**TWO_CLASSES, "more.zip": inner}), workspace)
     assert reasons(dataset) == {"more.zip": "an archive inside; unpack it first"}
+
+
+def zip_of_bytes(names: list[bytes]) -> bytes:
+    """Return a zip of pictures under names in whatever encoding, which it does not say."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number, name in enumerate(names):
+            archive.writestr(f"{number:02}".ljust(len(name), "~"), picture(number))
+    data = buffer.getvalue()
+    for number, name in enumerate(names):
+        data = data.replace(f"{number:02}".ljust(len(name), "~").encode(), name)
+    return data
+
+
+@pytest.mark.parametrize(
+    ("encoding", "folders", "files"),
+    [
+        ("cp932", ["猫", "犬"], ["一枚目", "表ソ"]),
+        ("cp932", ["ねこ", "いぬ"], ["a1", "テスト"]),
+        ("cp437", ["Äpfel", "Birnen"], ["grün", "süß"]),
+        ("cp437", ["château", "fenêtre"], ["été", "1"]),
+        ("cp437", ["MÜNCHEN", "KÖLN"], ["1", "ÄÖÜ"]),
+        ("utf-8", ["猫", "Äpfel"], ["1", "été"]),
+        ("ascii", ["cats", "dogs"], ["1", "2"]),
+    ],
+)
+def test_names_of_which_a_zip_does_not_say_the_encoding(encoding, folders, files, tmp_path, workspace):
+    names = [f"{folder}/{file}.png" for folder in folders for file in files] + [f"{folders[0]}/x-{files[1]}.bin"]
+    (tmp_path / "x.zip").write_bytes(zip_of_bytes([name.encode(encoding) for name in names]))
+    dataset = import_data(str(tmp_path / "x.zip"), workspace)
+    assert set(dataset.items["id"]) == set(names[:-1])
+    assert set(dataset.classes) == set(folders)
+    assert names[-1] in {line.item for line in dataset.receipt.lines}
+
+
+@given(names=st.lists(st.binary(min_size=3, max_size=9).filter(lambda name: 0 not in name), min_size=1, max_size=5))
+@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_name_of_a_zip_is_a_failure(names, tmp_path):
+    (tmp_path / "x.zip").write_bytes(zip_of_bytes(names))
+    with suppress(DataError), open_tree(tmp_path / "x.zip", Limits()) as tree:
+        assert all(entry.name.encode() for entry in tree.entries)
 
 
 def test_two_names_that_read_alike_do_not_become_one_item_twice(make_folder, workspace):

@@ -140,6 +140,29 @@ def test_what_is_refused_leaves_no_trace(tiny_images):
         tiny_images.undo(0)
 
 
+def test_what_is_taken_back_leaves_every_class_something_to_learn_from(tiny_images):
+    train = tiny_images.rows("train")
+    mine = tuple(train[tiny_images.labels[train] == 0].tolist())
+    other = next(row for row in train.tolist() if tiny_images.labels[row] == 1)
+    tiny_images.decide(Decision("relabel", (other,), tiny_images.classes[0]))
+    dataset = tiny_images.refreshed().decide(Decision("drop", mine))
+    with pytest.raises(DataError, match=f"{tiny_images.classes[0]!r} would lose its last training item") as refused:
+        dataset.undo(0)
+    assert "Take back" in refused.value.hint
+    assert [entry.undone for entry in decision_log.history(dataset.folder)] == [0, 0]
+    assert dataset.refreshed().version == dataset.version
+    assert dataset.undo(0, 1).version == tiny_images.version
+
+
+def test_what_the_source_did_not_have_may_be_taken_back(workspace):
+    given = ["train"] * 6 + ["test"] * 2
+    items = [RawItem(f"row {i}", "ab"[i % 2] if i < 6 else "c", text=f"text {i}", given=given[i]) for i in range(8)]
+    dataset = store(items, Draft("letters", "x.csv", "text"), workspace, silent)
+    anew = dataset.decide(Decision("relabel", (0,), "c"))
+    assert anew.classes[anew.labels[0]] == "c"
+    assert anew.undo(0).version == dataset.version
+
+
 def test_a_decision_is_taken_back_once(tiny_images):
     dataset = tiny_images.decide(Decision("drop", (first(tiny_images, "train"),))).undo(0)
     assert dataset.decisions == ()

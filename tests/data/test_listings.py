@@ -127,8 +127,8 @@ def test_the_table_counts_more_than_folders(make_zip, workspace):
 
 
 def test_two_tables_are_one_too_many(make_zip, workspace):
-    path = make_zip({**FILES, "train.csv": LABELS, "test.csv": LABELS})
-    with pytest.raises(DataError, match=r"2 tables list the pictures \(test.csv, train.csv\)"):
+    path = make_zip({**FILES, "first.csv": LABELS, "second.csv": LABELS})
+    with pytest.raises(DataError, match=r"2 tables list the pictures \(first.csv, second.csv\)"):
         import_data(path, workspace)
 
 

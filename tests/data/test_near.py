@@ -2,18 +2,21 @@
 
 import string
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from tests.data.files import encoded
 from tests.data.test_looks import scene
 from tl_core.data.groups import components, numbered
-from tl_core.data.near import find, near_groups, near_path
-from tl_core.data.near.pictures import near_pictures
+from tl_core.data.near import find, near_groups, near_path, pictures
+from tl_core.data.near.hamming import Bands
+from tl_core.data.near.pictures import ALIKE as SAME
+from tl_core.data.near.pictures import BITS, near_pictures
 from tl_core.data.near.texts import ALIKE, RUN, near_texts, similarities, words
 from tl_core.data.sources import import_data
 
@@ -150,6 +153,57 @@ def test_pictures_are_found_as_by_brute_force(tmp_path):
     ]
     by_seed = [*range(100), *np.random.default_rng(0).integers(0, 40, 40).tolist()]
     assert grouped(saved(tmp_path, images)) == numbered(np.array(by_seed)).tolist()
+
+
+@st.composite
+def alike_codes(draw):
+    """Codes of which many differ in few bits: a few, each with some versions, some of them equal."""
+    seeds = draw(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=4))
+    changed = st.lists(st.integers(0, 63), max_size=10, unique=True)
+    versions = draw(st.lists(st.tuples(st.sampled_from(seeds), changed), min_size=1, max_size=30))
+    return np.array([code ^ sum(1 << bit for bit in bits) for code, bits in versions], dtype=np.uint64)
+
+
+@given(codes=alike_codes(), bits=st.integers(0, 11))
+@settings(deadline=None, max_examples=100)
+def test_all_codes_that_differ_in_few_bits_are_found_once(codes, bits):
+    apart = [(i, j) for i, j in combinations(range(len(codes)), 2) if (codes[i] ^ codes[j]).item().bit_count() <= bits]
+    found = [tuple(pair) for _, pairs in Bands(codes, bits).pairs() for pair in pairs.tolist()]
+    assert sorted(found) == apart
+    reached = np.bincount(np.array(found, dtype=np.int64).ravel(), minlength=len(codes))
+    assert (Bands(codes, bits).crowd() > reached).all(), "it counts itself and whom it is compared with"
+
+
+@given(codes=alike_codes(), few=st.sampled_from([0, 3000, 99_999]), seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_close_looks_with_agreeing_pixels_are_found_as_by_brute_force(codes, few, seed, monkeypatch):
+    draw = np.random.default_rng(seed)
+    values = draw.normal(size=(3, 256))[draw.integers(0, 3, len(codes))] + draw.normal(0, 0.1, (len(codes), 256))
+    values = (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32)
+    monkeypatch.setattr(pictures, "_thumb", lambda path: values[int(path.stem)])
+    monkeypatch.setattr(pictures, "_FEW", few)
+    monkeypatch.setattr(pictures, "_BLOCK", 4)
+    monkeypatch.setattr(pictures, "_STRIP", 8)
+    monkeypatch.setattr(pictures, "_KEPT_EDGES", 5)
+    paths = [Path(f"{row}.png") for row in range(len(codes))]
+    agreement = values.astype(np.float16).astype(np.float32) @ values.astype(np.float16).astype(np.float32).T
+    apart = np.bitwise_count(codes[:, None] ^ codes)
+    expected = numbered(components(len(codes), np.argwhere((apart <= BITS) & (agreement >= SAME))))
+    assert grouped(paths, [f"{code:016x}" for code in codes.tolist()]) == expected.tolist()
+
+
+def test_a_crowd_of_versions_of_one_picture_is_not_compared_each_with_each(monkeypatch):
+    n, compared = 6_000, []
+
+    class Counted(pictures._Near):
+        def _compare_all(self, left, right):
+            compared.append(len(left) * len(right))
+            super()._compare_all(left, right)
+
+    monkeypatch.setattr(pictures, "_Near", Counted)
+    monkeypatch.setattr(pictures, "_thumb", lambda path: np.eye(256, dtype=np.float32)[0])
+    assert grouped([Path(f"{row}.png") for row in range(n)], ["00ff00ff00ff00ff"] * n) == [0] * n
+    assert 0 < sum(compared) < 300 * n, "of all pairs there are 18 million"
 
 
 def test_an_equal_look_alone_glues_nothing(tmp_path):

@@ -135,6 +135,36 @@ def test_nothing_to_test_with_blocks_before_anything_is_trained(make_zip, worksp
         found.require_usable()
 
 
+@pytest.mark.parametrize(
+    ("group", "cause"),
+    [
+        (lambda i: "abc"[i % 3], "all items of a class are in one group"),
+        (lambda i: ["one", "two", ["one", "two"][i < 20]][i % 3], "there are only 2"),
+        (lambda i: "one", "all items of a class are in one group"),
+    ],
+)
+def test_groups_that_leave_nothing_to_test_with_are_named_as_the_cause(group, cause, make_table, workspace):
+    rows = [f"many words {i},{'abc'[i % 3]},{group(i)}" for i in range(40)]
+    found = profile(make(rows, make_table, workspace, "text,label,group"))
+    told = next(f for f in found.findings if f.code == "no-test")
+    assert f"A group is kept on one side of the split, and {cause}: " in told.hint
+    assert "identical" not in told.hint
+
+
+def test_a_given_split_of_test_items_alone_is_told(make_table, workspace):
+    rows = [f"many words {i},{'ab'[i % 2]},{'test' if i % 8 else 'dev'}" for i in range(40)]
+    dataset = make(rows, make_table, workspace, "text,label,split")
+    told = next(f for f in profile(dataset).findings if f.code == "given-without-train")
+    assert told.message == (
+        "The data say that 40 of 40 items are for validation or test, and none for train, so there would be nothing to "
+        "learn from. The split was made anew."
+    )
+    assert set(dataset.splits) == {"train", "validation", "test"}
+    assert "given-without-train" not in codes(profile(dataset.split_by(SplitSpec(honour_given=False))))
+    whole = make([*rows, "and one more,a,train"], make_table, workspace, "text,label,split")
+    assert "given-without-train" not in codes(profile(whole))
+
+
 def test_what_was_left_out_and_changed_is_counted(make_zip, workspace):
     from PIL import Image
 

@@ -113,6 +113,16 @@ def test_what_was_measured_before_somebody_stopped_is_kept(make_table, workspace
     assert set(found) == {"en"}
 
 
+def test_a_damaged_file_of_what_was_measured_is_made_anew(make_table, workspace):
+    dataset = table(make_table, workspace, [f"{ARTICLE['de'][: 80 + i]} {i},{'ab'[i % 2]}" for i in range(20)])
+    rows = np.arange(20)
+    for spoilt in (b"", b"PK\3\4 cut off", None):
+        kept = dataset.folder / "languages.npz"
+        kept.write_bytes(spoilt) if spoilt is not None else np.savez(kept, known=np.zeros(3), order=np.zeros(2))
+        assert set(languages_of(dataset, rows)) == {"de"}
+        assert set(languages_of(dataset, rows, lambda *_: pytest.fail("told twice"))) == {"de"}
+
+
 @pytest.mark.parametrize("code", ARTICLE)
 def test_languages_are_told(code):
     assert language(ARTICLE[code]) == code

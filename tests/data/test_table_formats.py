@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 
+import numpy as np
 import openpyxl
 import pandas as pd
 import pyarrow as pa
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.data.files import picture
 from tl_core.data.inputs import read_inputs
 from tl_core.data.options import ImportOptions
 from tl_core.data.pool import import_pool
@@ -161,7 +163,7 @@ def test_half_characters_and_huge_numbers_are_no_crash(make_table, workspace):
 @pytest.mark.parametrize(
     ("name", "data", "match"),
     [
-        ("x.json", b'{"data": [{"text": "words", "label": "a"}]}', "No column of this table"),
+        ("x.json", b'{"data": ["words", "a"]}', "No column of this table"),
         ("x.json", b'{\n "a": 1,\n "b": 2\n}', "holds no list of objects"),
         ("x.json", b'[{"text": "some words", "label": "a"}, {"text": "mo', "damaged after its first 1 objects"),
         ("x.json", b"[]", "holds no list of objects"),
@@ -299,6 +301,102 @@ def test_a_table_beside_others_of_another_kind(make_zip, workspace):
     assert len(import_data(path, workspace).items) == 4
     with pytest.raises(DataError, match=r"There are 2 tables in data.zip \(a.jsonl, b.jsonl\)"):
         import_data(make_zip({"a.jsonl": as_jsonl(ROWS), "b.jsonl": as_jsonl(ROWS)}), workspace)
+
+
+def wrapped(rows: list[dict], indent: int | None, name: str, before: dict) -> bytes:
+    return json.dumps({**before, name: rows, "count": len(rows), "more": [{"x": 1}]}, indent=indent).encode()
+
+
+@pytest.mark.parametrize("indent", [None, 0, 2])
+@pytest.mark.parametrize(
+    ("name", "before"),
+    [
+        ("data", {}),
+        ("rows", {"version": "1.0", 'a "b"': [1, {"data": 2}], "info": {"data": [{"text": "no"}]}}),
+        ("data", {"classes": [{"id": 0}, {"id": 1}]}),
+    ],
+)
+@pytest.mark.parametrize("n", [6, 9000])
+def test_a_list_of_objects_under_a_name_is_read(indent, name, before, n, make_table, workspace):
+    rows = [{"text": f"words and words {i}", "label": "ab"[i % 2], "tags": [{"k": i}]} for i in range(n)]
+    path = make_table(wrapped(rows, indent, name, before), "x.json")
+    preview = preview_table(path)
+    assert preview.columns == ("text", "label", "tags")
+    items = import_data(path, workspace).items
+    assert items["text"].tolist() == [row["text"] for row in rows]
+
+
+@pytest.mark.parametrize("kind", ["x.json", "x.jsonl"])
+def test_lines_with_lists_of_objects_inside_stay_lines(kind, make_table, workspace):
+    lines = [{"data": [{"k": i}], "text": f"words and words {i}", "label": "ab"[i % 2]} for i in range(4)]
+    path = make_table("\n".join(map(json.dumps, lines)) + "\n", kind)
+    assert preview_table(path).columns == ("data", "text", "label")
+    assert len(import_data(path, workspace).items) == 4
+
+
+PARTS = {
+    "train": "text,label\n" + "".join(f"a fine day number {i},good\na bad day number {i},bad\n" for i in range(12)),
+    "test": "label,text\ngood,a new and fine day\nbad,a new and bad day\n,nothing\n",
+    "dev": "text,label\none more fine day,good\none more bad day,bad\n",
+}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"train": "data/train.csv", "test": "data/test.csv", "dev": "data/dev.csv"},
+        {"train": "reviews_train.csv", "test": "reviews_test.csv", "dev": "reviews_valid.csv"},
+        {"train": "Train-0-of-1.csv", "test": "test-0-of-1.csv", "dev": "validation-0-of-1.csv"},
+    ],
+)
+def test_a_table_for_each_split_is_read_as_one(names, make_zip, workspace):
+    path = make_zip({names[part]: text.encode() for part, text in PARTS.items()} | {"readme.md": b"# About"})
+    dataset = import_data(path, workspace)
+    assert dict(zip(*np.unique(dataset.splits, return_counts=True), strict=True)) == {
+        "train": 24,
+        "validation": 2,
+        "test": 2,
+    }
+    rows = dataset.items.set_index("id")
+    assert rows.loc[f"row 2 of {names['test']}", ["text", "given"]].tolist() == ["a new and fine day", "test"]
+    told = {(line.item, line.reason) for line in dataset.receipt.lines}
+    train, test, dev = (names[part] for part in ("train", "test", "dev"))
+    assert (test, f"read as one table with {train} and {dev}; its rows are the test items") in told
+    assert any(item == f"row 4 of {test}" and "label" in why for item, why in told)
+    preview = preview_table(path)
+    assert preview.split_column == "split"
+    assert {row[2] for row in preview.rows} == {"train", "validation", "test"}
+    joined = next(finding for finding in preview.findings if finding.code == "joined")
+    assert f"{test} (test)" in joined.message
+
+
+def test_tables_for_splits_that_are_not_one(make_zip, make_folder, workspace):
+    kaggle = {"train.csv": PARTS["train"].encode(), "test.csv": b"text\nwho knows\n"}
+    with pytest.raises(DataError, match=r"train.csv has the column 'label' and test.csv has not") as error:
+        import_data(make_folder(kaggle), workspace)
+    assert "Give train.csv alone" in error.value.hint
+    for names in (("train.csv", "test.csv", "other.csv"), ("dev.csv", "test.csv"), ("a_train.csv", "b_test.csv")):
+        with pytest.raises(DataError, match=f"There are {len(names)} tables in"):
+            import_data(make_zip({name: PARTS["train"].encode() for name in names}), workspace)
+
+
+def test_pictures_that_a_table_for_each_split_lists(make_zip, workspace):
+    files = {f"images/{i}.png": picture(i) for i in range(8)}
+    listed = {"train": range(6), "test": range(6, 8)}
+    tables = {
+        f"{part}.csv": ("file,label\n" + "".join(f"{i}.png,{'ab'[i % 2]}\n" for i in rows)).encode()
+        for part, rows in listed.items()
+    }
+    dataset = import_data(make_zip(files | tables), workspace)
+    given = dict(zip(dataset.items["id"], dataset.items["given"], strict=True))
+    assert given == {f"images/{i}.png": part for part, rows in listed.items() for i in rows}
+
+
+def test_texts_without_labels_of_a_table_for_each_split(make_zip, workspace):
+    path = make_zip({f"{part}.csv": text.encode() for part, text in PARTS.items()})
+    assert len(import_pool(path, "text", workspace).items) == 29
+    inputs = read_inputs(path, "text", workspace)
+    assert "row 2 of test.csv" in inputs.ids
 
 
 @pytest.mark.parametrize("label", [["cat", "dog"], [0, 1]])

@@ -9,9 +9,11 @@ from tests.pages import scripted
 from tests.pages.conftest import PAGES, said
 from tests.tiny import make_texts, write_dataset
 from tl_core.data.dataset import Dataset
+from tl_core.data.split import SplitSpec
 from tl_core.plan import Adapter, Augment, Loss, Penalty, Phase
 from tl_core.runs.events import RunEnded
 from tl_core.runs.store import RunStore
+from tl_core.strategies import STRATEGIES
 from tl_core.types import load
 from tl_core.workspace import Workspace, read_json
 from ui import companions, plan_words
@@ -139,6 +141,37 @@ def test_a_plan_that_lacks_its_teacher_cannot_start(
     baseline, training = store.list()[:2]
     assert training.task.teacher == run
     assert (baseline.task.compare_to, baseline.task.teacher) == (training.id, "")
+
+
+def test_what_uses_a_teacher_is_named_strategies_too(
+    app: AppTest, workspace: Workspace, tiny_images: Dataset, store: RunStore
+) -> None:
+    scripted.finished(store, tiny_images)
+    open_page(app, "plan", workspace, tiny_images)
+    (teacher,) = (line.value for line in app.caption if "For:" in line.value and "Learn from a teacher" in line.value)
+    assert STRATEGIES["distil"].title in teacher
+    (target,) = (line.value for line in app.caption if "For:" in line.value and "(MMD)" in line.value)
+    assert STRATEGIES["domain_adaptive"].title in target
+    assert STRATEGIES["distil"].title not in target
+
+
+def test_a_teacher_that_knows_test_items_is_pointed_out_and_may_teach(
+    app: AppTest, workspace: Workspace, tiny_images: Dataset, store: RunStore
+) -> None:
+    theirs = tiny_images.split_by(SplitSpec(seed=5))
+    honest, knowing = (scripted.finished(store, each) for each in (tiny_images, theirs))
+    open_page(app, "plan", workspace, tiny_images)
+    app.button(key="plan_choose_distil").click().run()
+    assert len(set(box(app, "teacher", tiny_images).options)) == 3, "runs of one name can be told apart"
+    box(app, "teacher", tiny_images).set_value(honest).run()
+    assert not any("The teacher learned" in line.value for line in app.warning)
+    box(app, "teacher", tiny_images).set_value(knowing).run()
+    (warning,) = (line.value for line in app.warning if "The teacher learned" in line.value)
+    tested = tiny_images.rows("test")
+    known = len(set(tested) & set(theirs.rows("train")))
+    assert known
+    assert f"from {known} of the {len(tested)} test items" in warning
+    assert not app.button(key="rail_next").disabled
 
 
 def test_start_again_keeps_what_was_beside(

@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -6,7 +7,9 @@ import pytest
 from tests.pages import scripted
 from tests.pages.conftest import said
 from tl_core.errors import DataError, RunError
+from tl_core.evaluation.saved import read_report, write_report
 from tl_core.runs.store import RunStore
+from tl_core.types import Finding
 from ui import predict, trying
 
 pytestmark = pytest.mark.usefixtures("tiny_backbones")
@@ -91,6 +94,21 @@ def test_the_bundle_says_what_is_in_it_and_can_be_had(app, workspace, tiny_image
     assert "#### The card" in words or "### The card" in words
     assert "license: mit" not in words
     assert len(app.get("download_button")) == 1
+
+
+def test_both_networks_can_be_had_once_the_baseline_was_measured(app, workspace, tiny_images, store):
+    run = with_bundle(store, tiny_images)
+    folder = store.folder(run) / "ensemble"
+    (folder / "1-full").mkdir(parents=True)
+    report = read_report(store.folder(run))
+    told = Finding("info", "ensemble", "Averaging the probabilities of this model and the one from scratch: right 9%.")
+    write_report(store.folder(run), replace(report, findings=(told,)))
+    open_try(app, workspace, tiny_images, run)
+    assert [button.proto.label for button in app.get("download_button")] == [
+        "Download the model",
+        "Download both, averaged",
+    ]
+    assert "from scratch: right 9%" in said(app).replace("\\", "")
 
 
 @pytest.fixture

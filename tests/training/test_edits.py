@@ -194,7 +194,7 @@ def test_the_last_group_that_learns_cannot_be_frozen(tiny_images):
     assert "solved" in next(event.finding.message for event in events if isinstance(event, Noted))
     other = make_job(tiny_images, job.plan.phases, folder="other")
     events = run_with(other, {len(epochs(events, 0)) + 2: [rate("head", None)]})
-    assert any("only layer group" in event.finding.message for event in events if isinstance(event, Noted))
+    assert any("so it cannot be frozen" in event.finding.message for event in events if isinstance(event, Noted))
 
 
 def test_a_group_above_the_tap_cannot_learn(tiny_images):

@@ -20,6 +20,7 @@ from tests.training.helpers import (
     same_bits,
     spec_of,
 )
+from tl_core.penalties import PENALTIES
 from tl_core.penalties.l2_sp import L2SP
 from tl_core.plan import Head, Penalty, Phase, rate_at
 from tl_core.runs.control import MemoryControl
@@ -271,7 +272,7 @@ def test_a_penalty_that_is_no_number_is_named_with_its_step(tiny_images, monkeyp
         assert "the loss is no longer a number" in events[-1].reason
         assert "Divide them by ten" in events[-1].hint
     else:
-        assert "the penalty 'l2_sp' is no longer a number" in events[-1].reason
+        assert f"the guard “{PENALTIES['l2_sp'].title}” is no longer a number" in events[-1].reason
         assert "strength" in events[-1].hint
     assert all(torch.isfinite(p).all() for p in after(job).parameters())
 

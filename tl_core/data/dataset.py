@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from tl_core.data import decision_log
-from tl_core.data.decisions import OUT, Decision, apply_labels, apply_splits, check, digest, waiting
+from tl_core.data.decisions import OUT, Decision, apply_labels, apply_splits, check, check_undo, digest, waiting
 from tl_core.data.near import near_ties
 from tl_core.data.split import SplitSpec, assign
 from tl_core.errors import DataError
@@ -200,15 +200,23 @@ class Dataset:
 
         Raises DataError where one cannot be followed, and then none is taken.
         """
-        labels = self._source_targets() if self.multilabel else self.source_labels
-        check(decisions, decision_log.current(self.folder), self.classes, labels, self.source_splits)
+        check(decisions, decision_log.current(self.folder), *self._source())
         decision_log.decide(self.folder, decisions)
         return self.refreshed()
 
     def undo(self, *numbers: int) -> "Dataset":
-        """Take entries of the log back, and return the data set without them. Raises DataError for another number."""
+        """Take entries of the log back, and return the data set without them.
+
+        Raises DataError for another number, and where what stays would leave a class without a training item.
+        """
+        left = decision_log.current(self.folder, without=numbers)
+        check_undo(left, decision_log.current(self.folder), *self._source())
         decision_log.undo(self.folder, numbers)
         return self.refreshed()
+
+    def _source(self) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+        labels = self._source_targets() if self.multilabel else self.source_labels
+        return self.classes, labels, self.source_splits
 
     @cached_property
     def waiting(self) -> tuple[Decision, ...]:

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -52,9 +52,10 @@ def _history(folder: Path, size: int, time_ns: int) -> tuple[Entry, ...]:
     return tuple(entries.values())
 
 
-def current(folder: Path) -> tuple[Decision, ...]:
-    """Return the decisions that hold: all but those that were taken back."""
-    return tuple(decision for entry in history(folder) if not entry.undone for decision in entry.decisions)
+def current(folder: Path, without: Collection[int] = ()) -> tuple[Decision, ...]:
+    """Return the decisions that hold: all but those that were taken back, and those of the numbers in `without`."""
+    standing = (entry for entry in history(folder) if not entry.undone and entry.number not in without)
+    return tuple(decision for entry in standing for decision in entry.decisions)
 
 
 def decide(folder: Path, decisions: Iterable[Decision]) -> None:

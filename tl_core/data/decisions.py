@@ -151,13 +151,29 @@ def check(
     new, earlier = tuple(new), tuple(earlier)
     for decision in new:
         _check_one(decision, classes, labels)
-    before = _trained(*apply(earlier, classes, labels, splits), len(classes))
-    after = _trained(*apply((*earlier, *new), classes, labels, splits), len(classes))
-    lost = [name for name, had, has in zip(classes, before, after, strict=True) if had and not has]
+    before, after = (_trained(each, classes, labels, splits) for each in (earlier, (*earlier, *new)))
+    _require_trained(before, after, classes, "Leave at least one of its training items as it is.")
+
+
+def check_undo(
+    left: Iterable[Decision],
+    earlier: Iterable[Decision],
+    classes: Sequence[str],
+    labels: np.ndarray,
+    splits: np.ndarray,
+) -> None:
+    """Raise DataError where of `earlier` only `left` cannot stay, as check() does; what the source lacks may go."""
+    before, after, plain = (_trained(each, classes, labels, splits) for each in (earlier, left, ()))
+    hint = "Take back what was decided about its other training items as well, or take everything back."
+    _require_trained(before & plain, after, classes, hint)
+
+
+def _require_trained(before_K: np.ndarray, after_K: np.ndarray, classes: Sequence[str], hint: str) -> None:
+    """Raise DataError where a class that had an item in train has none any more."""
+    lost = [name for name, had, has in zip(classes, before_K, after_K, strict=True) if had and not has]
     if lost:
         raise DataError(
-            f"The class {lost[0]!r} would lose its last training item, so a model could not learn it.",
-            "Leave at least one of its training items as it is.",
+            f"The class {lost[0]!r} would lose its last training item, so a model could not learn it.", hint
         )
 
 
@@ -179,10 +195,13 @@ def _check_one(decision: Decision, classes: Sequence[str], labels: np.ndarray) -
         raise DataError("An item of this data set has exactly one label.", "Choose one class for it.")
 
 
-def _trained(labels: np.ndarray, splits: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return which classes have an item in train: bool `[K]`."""
+def _trained(
+    decisions: Iterable[Decision], classes: Sequence[str], labels: np.ndarray, splits: np.ndarray
+) -> np.ndarray:
+    """Return which classes have an item in train after the decisions: bool `[K]`."""
+    labels, splits = apply(decisions, classes, labels, splits)
     inside = labels[splits == "train"]
-    return inside.any(axis=0) if labels.ndim == 2 else np.bincount(inside, minlength=n_classes)[:n_classes] > 0
+    return inside.any(axis=0) if labels.ndim == 2 else np.bincount(inside, minlength=len(classes))[: len(classes)] > 0
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from tl_core.data.sources import SAMPLE_PREFIX, import_data, is_table, only_tabl
 from tl_core.data.sources.archive import Entry, open_tree, without_enclosing
 from tl_core.data.sources.folders import TEXT_SUFFIXES
 from tl_core.data.sources.store import stored_name
-from tl_core.data.sources.tables import TableFile, entry_table, file_table, open_table, take_sample
+from tl_core.data.sources.tables import TableFile, file_table, open_table, take_sample
 from tl_core.data.sources.tables.columns import find_text_column
 from tl_core.data.sources.text import decode, tidy
 from tl_core.errors import DataError
@@ -53,10 +53,10 @@ def read_inputs(source: str, modality: Modality, workspace: Workspace, text_colu
         reader.add_table(file_table(path, workspace.limits), text_column)
     else:
         with open_tree(path, workspace.limits, workspace.folder("cache")) as tree:
-            table = only_table(tree) if modality == "text" else None
-            reader.lines += [line for line in tree.lines if table is None or line.item != table.name]
+            table = only_table(tree, workspace.limits) if modality == "text" else None
+            reader.lines += [line for line in tree.lines if table is None or line.item not in table.names]
             if table:
-                reader.add_table(entry_table(table, workspace.limits), text_column)
+                reader.add_table(table, text_column)
             else:
                 for entry in without_enclosing(tree, tree.entries, depth=1):
                     reader.add(entry)
@@ -110,12 +110,12 @@ class _Reader:
         place = table.place(column)
         for number, cells in table.records():
             if isinstance(cells, str):
-                self._skip(f"row {number}", cells)
+                self._skip(table.row(number), cells)
                 continue
             try:
-                self._add_text(f"row {number}", cells[place])
+                self._add_text(table.row(number), cells[place])
             except DataError as error:
-                self._skip(f"row {number}", error.message)
+                self._skip(table.row(number), error.message)
 
     def result(self) -> Inputs:
         """Return what was taken. Raises DataError where that is nothing."""

@@ -1,8 +1,8 @@
 """What a picture looks like: 64 bits that near copies share; how bright, rich in contrast, sharp, colourful it is."""
 
-import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from tl_core.data.dataset import Dataset
+from tl_core.data.measured import Measure, Measured
 from tl_core.data.options import Progress, silent
 from tl_core.errors import DataError
-from tl_core.workspace import write_bytes
 
 SIDE = 512
 """Longest side, in pixels, of the copy that is measured: more than a backbone looks at, and alike for all pictures."""
@@ -107,26 +107,29 @@ def looks_of(dataset: Dataset, rows: np.ndarray, progress: Progress = silent) ->
 
     What was measured once is kept beside the manifest, also where `progress` ends the work by raising.
     """
-    kept = dataset.folder / "looks.npz"
-    values = np.full((len(dataset.items), len(LOOKS)), np.nan, dtype=np.float32)
-    known = np.zeros(len(values), dtype=bool)
-    if kept.is_file():
-        with np.load(kept) as stored:
-            values, known = stored["values"], stored["known"]
-    missing = rows[~known[rows]]
-    paths = dataset.items["path"].iloc[missing].tolist()
-    try:
-        for start in range(0, len(missing), _CHUNK):
-            progress("Looking at pictures", start, len(missing))
-            here = missing[start : start + _CHUNK]
-            values[here] = measure_all(dataset.folder / path for path in paths[start : start + _CHUNK])
-            known[here] = True
-    finally:
-        if known[missing].any():
-            buffer = io.BytesIO()
-            np.savez(buffer, values=values, known=known)
-            write_bytes(kept, buffer.getvalue())
-    return values[rows]
+    with looking(dataset) as measure:
+        return measure(rows, progress)
+
+
+@contextmanager
+def looking(dataset: Dataset) -> Iterator[Measure]:
+    """Yield what does as `looks_of` does, for many calls: what they measure is written down as the block ends."""
+    n, paths = len(dataset.items), dataset.items["path"]
+    blank = {"values": np.full((n, len(LOOKS)), np.nan, dtype=np.float32), "known": np.zeros(n, dtype=bool)}
+    with Measured(dataset.folder / "looks.npz", **blank) as kept:
+        values, known = kept["values"], kept["known"]
+
+        def measure(rows: np.ndarray, progress: Progress = silent) -> np.ndarray:
+            missing = rows[~known[rows]]
+            for start in range(0, len(missing), _CHUNK):
+                progress("Looking at pictures", start, len(missing))
+                here = missing[start : start + _CHUNK]
+                values[here] = measure_all(dataset.folder / path for path in paths.iloc[here])
+                known[here] = True
+                kept.filled()
+            return values[rows]
+
+        yield measure
 
 
 def _row(path: Path) -> tuple[float, ...]:

@@ -11,7 +11,7 @@ from tl_core.data.sources.folders import TEXT_SUFFIXES
 from tl_core.data.sources.hub import is_hub
 from tl_core.data.sources.kinds import plain_name
 from tl_core.data.sources.store import Draft, store
-from tl_core.data.sources.tables import TableFile, entry_table, file_table, open_table, take_sample
+from tl_core.data.sources.tables import TableFile, file_table, open_table, take_sample
 from tl_core.data.sources.tables.columns import find_text_column
 from tl_core.errors import DataError
 from tl_core.types import Modality
@@ -36,8 +36,8 @@ def import_pool(source: str, modality: Modality, workspace: Workspace, progress:
         return store(_of_table(file_table(path, workspace.limits), draft), draft, workspace, progress)
     with open_tree(path, workspace.limits, workspace.folder("cache"), progress) as tree:
         draft.lines += tree.lines
-        if modality == "text" and (table := only_table(tree)):
-            return store(_of_table(entry_table(table, workspace.limits), draft), draft, workspace, progress)
+        if modality == "text" and (table := only_table(tree, workspace.limits)):
+            return store(_of_table(table, draft), draft, workspace, progress)
         suffixes = IMAGE_SUFFIXES if modality == "image" else TEXT_SUFFIXES
         entries = without_enclosing(tree, tree.entries, depth=1)
         items = [RawItem(each.name, NO_LABEL, read=each.read) for each in entries if each.suffix in suffixes]
@@ -58,6 +58,6 @@ def _of_table(file: TableFile, draft: Draft) -> Iterator[RawItem]:
     place = table.place(column)
     for number, cells in table.records():
         if isinstance(cells, str):
-            draft.skip(f"row {number}", cells)
+            draft.skip(table.row(number), cells)
             continue
-        yield RawItem(f"row {number}", NO_LABEL, text=cells[place])
+        yield RawItem(table.row(number), NO_LABEL, text=cells[place])

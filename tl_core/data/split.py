@@ -108,6 +108,18 @@ def time_findings(items: pd.DataFrame, spec: SplitSpec) -> list[Finding]:
     return [Finding("info", "some-without-time", message, "Fill in their dates if you can.")]
 
 
+def given_findings(items: pd.DataFrame, spec: SplitSpec) -> list[Finding]:
+    """Return what a person should know of the split that the source names: that it leaves nothing to learn from."""
+    named = items["given"][items["given"] != ""]
+    if named.empty or (named == "train").any() or not spec.honour_given:
+        return []
+    which = " or ".join(name for name in SPLITS if (named == name).any())
+    n = "the only item is" if len(items) == 1 else f"{len(named):,} of {len(items):,} items are"
+    message = f"The data say that {n} for {which}, and none for train, so there would be nothing to learn from."
+    hint = "If they are your test items, import them together with your training items."
+    return [Finding("warn", "given-without-train", f"{message} The split was made anew.", hint)]
+
+
 def _moments(items: pd.DataFrame) -> int:
     """Return how many different times are known."""
     return int(items["time"][np.isfinite(items["time"])].nunique()) if "time" in items else 0

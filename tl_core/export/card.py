@@ -13,6 +13,7 @@ from tl_core.evaluation.report import errors
 from tl_core.evaluation.values import Prediction, Report
 from tl_core.export import Material
 from tl_core.plan import Phase
+from tl_core.strategies import STRATEGIES
 from tl_core.types import Estimate
 
 
@@ -22,8 +23,8 @@ def model_card(material: Material) -> str:
     sections = (
         _title(spec, report),
         f"A classifier made by transfer learning: {spec.title} with a new head, trained by the strategy "
-        f"`{report.plan.strategy}`. On {_count(report.accuracy.n, 'test item')} that played no part in making it, "
-        f"{_headline(report)} (95 % interval).",
+        f"{_strategy(report.plan.strategy)}. On {_count(report.accuracy.n, 'test item')} that played no part in "
+        f"making it, {_headline(report)} (95 % interval).",
         "\n".join(_use(spec, report)),
         "\n".join(_data(material)),
         "\n".join(_training(material)),
@@ -52,6 +53,10 @@ def ensemble_card(report: Report, members: Sequence[Member]) -> str:
         "\n".join(_limits(report)),
     )
     return _whole(specs, report, sections)
+
+
+def _strategy(name: str) -> str:
+    return f"“{STRATEGIES[name].title}” (`{name}`)" if name in STRATEGIES else f"`{name}`"
 
 
 def _members(report: Report, members: Sequence[Member]) -> Iterator[str]:

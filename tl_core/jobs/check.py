@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 
 from tl_core.data.dataset import Dataset
-from tl_core.data.languages import languages_of
-from tl_core.data.looks import looks_of
+from tl_core.data.languages import telling_languages
+from tl_core.data.looks import looking
+from tl_core.data.measured import Measure
+from tl_core.data.options import silent
 from tl_core.data.quality.alike import alike_groups
 from tl_core.data.quality.nearest import Search, points
 from tl_core.data.quality.report import QualityReport, write_quality
@@ -71,18 +73,19 @@ def _languages(job: Job, material: Material, notes: list[str]) -> Part:
 
 def _kept(job: Job, material: Material, name: Literal["looks", "languages"], stage: str) -> Part:
     """Measure what is kept beside the manifest, a block of items at a time."""
-    dataset, measure = material.dataset, looks_of if name == "looks" else languages_of
+    dataset, opened = material.dataset, looking if name == "looks" else telling_languages
     found: list[np.ndarray] = []
 
-    def steps() -> Iterator[tuple[int, int]]:
+    def steps(measure: Measure) -> Iterator[tuple[int, int]]:
         total = len(dataset.items)
         for start in range(0, total, BLOCK):
             yield start, total
-            found.append(measure(dataset, np.arange(start, min(start + BLOCK, total))))
+            found.append(measure(np.arange(start, min(start + BLOCK, total)), silent))
         yield total, total
 
-    if not (yield from counted(job, stage, steps())):
-        return None
+    with opened(dataset) as measure:
+        if not (yield from counted(job, stage, steps(measure))):
+            return None
     whole = np.concatenate(found)
     return replace(material, looks=whole) if name == "looks" else replace(material, languages=whole)
 

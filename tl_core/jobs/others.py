@@ -1,7 +1,7 @@
 """What a training may have beside its data: second data sets, and a finished model to learn from."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +9,8 @@ from pydantic import ValidationError
 
 from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
+from tl_core.data.decisions import Decision
+from tl_core.data.split import SplitSpec
 from tl_core.errors import DataError, GraftError, RunError
 from tl_core.evaluation.saved import read_report
 from tl_core.plan import TransferPlan
@@ -34,12 +36,18 @@ class Others:
 
 
 @dataclass(frozen=True)
-class _Facts:
-    """What a teacher from a bundle is: its plan without what was merged into its weights, and its classes."""
+class Facts:
+    """What a teacher from a bundle is: its plan without what was merged into its weights, its classes, its data.
+
+    `fingerprint` is "" where it was brought in before that was kept.
+    """
 
     plan: TransferPlan
     classes: tuple[str, ...]
     multilabel: bool = False
+    fingerprint: str = ""
+    split: SplitSpec = field(default_factory=SplitSpec)
+    decisions: tuple[Decision, ...] = ()
 
 
 def open_others(workspace: Workspace, task: Task, dataset: Dataset) -> Others:
@@ -63,7 +71,7 @@ def open_teacher(workspace: Workspace, name: str, dataset: Dataset) -> "Teacher"
     from tl_core.training.run import Teacher
 
     try:
-        folder, facts = _brought(workspace, name) if name.startswith(BROUGHT) else _run(workspace, name)
+        folder, facts = brought(workspace, name) if name.startswith(BROUGHT) else _run(workspace, name)
     except (GraftError, OSError, ValueError, ValidationError) as error:
         raise RunError("The model to learn from is no longer in this workspace.", "Choose another teacher.") from error
     if facts is None or not (folder / FILE).is_file():
@@ -110,7 +118,8 @@ def _bring(workspace: Workspace, folder: Path) -> str:
 
     bundle = load_bundle(folder)
     weights = safetensors.torch.save({name: t.contiguous() for name, t in bundle.model.state_dict().items()})
-    facts = _Facts(replace(bundle.plan, adapter=None), bundle.classes, bundle.multilabel)
+    plan, report = replace(bundle.plan, adapter=None), bundle.report
+    facts = Facts(plan, bundle.classes, bundle.multilabel, report.fingerprint, bundle.split, bundle.decisions)
     digest = hashlib.sha256(weights + repr(facts).encode()).hexdigest()[:16]
     target = workspace.folder("teachers") / digest
     if not target.is_dir():
@@ -120,15 +129,16 @@ def _bring(workspace: Workspace, folder: Path) -> str:
     return BROUGHT + digest
 
 
-def _brought(workspace: Workspace, name: str) -> tuple[Path, _Facts]:
+def brought(workspace: Workspace, name: str) -> tuple[Path, Facts]:
+    """Return the folder of a model that bring_teacher() brought in, and what it is. Raises OSError without one."""
     folder = workspace.folder("teachers") / Path(name.removeprefix(BROUGHT)).name
-    return folder, load(_Facts, read_json(folder / FACTS))
+    return folder, load(Facts, read_json(folder / FACTS))
 
 
-def _run(workspace: Workspace, run_id: str) -> tuple[Path, _Facts | None]:
+def _run(workspace: Workspace, run_id: str) -> tuple[Path, Facts | None]:
     folder = RunStore(workspace).folder(run_id)
     report = read_report(folder)
-    return folder, _Facts(report.plan, report.classes, report.multilabel) if report else None
+    return folder, Facts(report.plan, report.classes, report.multilabel) if report else None
 
 
 def _open(workspace: Workspace, named: tuple[str, str], dataset: Dataset, what: str) -> Dataset | None:

@@ -1,6 +1,6 @@
 """A training run: train, measure once on the test items, compare, and write the bundle."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from shutil import rmtree
 from time import monotonic, time
@@ -15,9 +15,11 @@ from tl_core.evaluation.values import Comparison, Report
 from tl_core.jobs.job import Events, Job
 from tl_core.jobs.others import open_others
 from tl_core.jobs.past import Past
+from tl_core.jobs.teaching import teacher_findings
+from tl_core.penalties import used
 from tl_core.plan import TransferPlan
 from tl_core.runs import process
-from tl_core.runs.events import Noted, Progress, RunEnded, RunEvent
+from tl_core.runs.events import Noted, Progress, RunEnded, RunEvent, RunStarted
 from tl_core.runs.store import TRAINED, RunStore
 from tl_core.types import Finding
 
@@ -56,7 +58,7 @@ def run_train(job: Job) -> Events:
             resume=past.begun,
             edits=past.edits,
         )
-        yield from _train(job, loop.train(training, job.control), past)
+        yield from _train(job, loop.train(training, job.control), past, _about_teacher(job, dataset))
     if past.ended is None or past.ended.status == "failed" or not (job.folder / FILE).exists():
         yield past.ended or RunEnded("failed", "Training stopped without saying why.", "Start it again.")
         return
@@ -65,13 +67,22 @@ def run_train(job: Job) -> Events:
     yield replace(past.ended, at=time())
 
 
-def _train(job: Job, events: Iterator[RunEvent], past: Past) -> Events:
-    """Pass a training on; `past` then knows how it went."""
+def _about_teacher(job: Job, dataset: Dataset) -> tuple[Finding, ...]:
+    """Return what should be known of the teacher, where the plan listens to one."""
+    task = job.task
+    if task.plan is None or not task.teacher or "teacher" not in used(task.plan):
+        return ()
+    return teacher_findings(job.workspace, task.teacher, dataset)
+
+
+def _train(job: Job, events: Iterator[RunEvent], past: Past, notes: Sequence[Finding]) -> Events:
+    """Pass a training on, with `notes` at its beginning; `past` then knows how it went."""
     began = monotonic()
     for event in events:
         past.take(event)
         if not isinstance(event, RunEnded):
             yield event
+            yield from map(Noted, notes if isinstance(event, RunStarted) else ())
             continue
         past.seconds += monotonic() - began
         if event.status != "failed":  # before the training drops its checkpoints: it need not be done again
@@ -90,6 +101,7 @@ def _measure(job: Job, dataset: Dataset, past: Past) -> Events:
     model = load_best(job.folder, spec, task.plan, len(dataset.classes))
     probabilities = yield from _probabilities(job, model, dataset)
     report = make_report(job.folder.name, dataset, task.plan, probabilities, past.validation)
+    report = replace(report, findings=(*report.findings, *_about_teacher(job, dataset)))
     if task.plan.init == "pretrained":
         yield Progress("comparing with a classical model", 0, 1)
         if report.score is not None:

@@ -183,10 +183,10 @@ class PenaltyKind:
         for name, value in penalty.options.items():
             if name not in known:
                 there_are = ", ".join(known) or "none"
-                raise PlanError(f"The penalty {self.name!r} has no option {name!r}.", f"There are: {there_are}.")
+                raise PlanError(f"{called(self.name)} has no option {name!r}.", f"There are: {there_are}.")
             if not known[name]["min"] <= value <= known[name]["max"]:
                 low, high = known[name]["min"], known[name]["max"]
-                message = f"{known[name]['label']} of {self.name!r} must lie between {low} and {high}, not {value}."
+                message = f"{known[name]['label']} of “{self.title}” must lie between {low} and {high}, not {value}."
                 raise PlanError(message, known[name]["help"])
         return self.make(replace(self.options(), **penalty.options))
 
@@ -205,14 +205,19 @@ def option(default: float, label: str, help: str, bounds: tuple[float, float]) -
 PENALTIES: Registry[PenaltyKind] = Registry("penalty", "tl_core.penalties")
 
 _MISSING: dict[Need, tuple[str, str]] = {
-    "source": ("labelled items of the source", "Give a second data set as the source, or take another penalty."),
-    "target": ("unlabelled items of the target", "Give a second data set as the target, or take another penalty."),
+    "source": ("labelled items of the source", "Give a second data set as the source, or take another guard."),
+    "target": ("unlabelled items of the target", "Give a second data set as the target, or take another guard."),
     "original_head": (
         "the head that the backbone was trained with, and this backbone comes without it",
-        "Take the penalty kl or l2_sp, which need none.",
+        "Take a guard that holds on to the weights or the answers of the pretrained model; those need no such head.",
     ),
     "teacher": ("a trained teacher", "Choose a finished run as the teacher."),
 }
+
+
+def called(name: str) -> str:
+    """Return how a penalty is told to a person at the beginning of a sentence, by its title where it has one."""
+    return f"The guard “{PENALTIES[name].title}”" if name in PENALTIES else f"The penalty {name!r}"
 
 
 def at_hand(
@@ -251,17 +256,15 @@ def check_penalties(plan: TransferPlan, have: Sequence[Need], modality: Modality
             found.append(Finding("stop", "penalty", error.message, error.hint, where))
             continue
         if modality not in kind.modalities:
-            message = f"The penalty {penalty.name!r} does not fit a {modality} backbone."
+            message = f"{called(kind.name)} does not fit {modality}s."
             found.append(Finding("stop", "penalty-modality", message, kind.when, where))
         if kind.guards and plan.init == "random":
-            message = f"The penalty {penalty.name!r} holds on to pretrained weights, and this plan starts from random."
+            message = f"{called(kind.name)} holds on to pretrained weights, and this plan starts from random ones."
             found.append(Finding("warn", "penalty-random", message, "Leave it out, or start from pretrained.", where))
         for need in kind.needs:
             if need not in have:
                 what, hint = _MISSING[need]
-                found.append(
-                    Finding("stop", "penalty-needs", f"The penalty {penalty.name!r} needs {what}.", hint, where)
-                )
+                found.append(Finding("stop", "penalty-needs", f"{called(kind.name)} needs {what}.", hint, where))
     return tuple(found)
 
 
@@ -280,6 +283,6 @@ def check_several(plan: TransferPlan, several: bool) -> tuple[Finding, ...]:
             found.append(Finding("stop", "several-contrastive", message, hint, (f"phases/{index}/objective",)))
     for index, penalty in enumerate(plan.penalties):
         if penalty.name in PENALTIES and not PENALTIES[penalty.name].several:
-            message = f"The penalty {penalty.name!r} is made for items with one label each; these may have several."
+            message = f"{called(penalty.name)} is made for items with one label each; these may have several."
             found.append(Finding("stop", "several-penalty", message, hint, (f"penalties/{index}",)))
     return tuple(found)

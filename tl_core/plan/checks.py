@@ -3,11 +3,11 @@
 import difflib
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import get_args, get_type_hints
 
 from tl_core.errors import PlanError
-from tl_core.layers import HEAD
+from tl_core.layers import HEAD, titles
 from tl_core.plan.extras import extras, finding, stop
 from tl_core.plan.values import Head, Phase, TransferPlan
 from tl_core.types import Finding, Modality
@@ -30,15 +30,15 @@ def check(
     one item is the place in the plan, such as "phases/0/lr/blocks.9" (from_yaml turns it into a line).
     """
     found = [*_plan(plan, backbones), *_head(plan.head, groups)]
-    names = Counter(phase.name for phase in plan.phases)
+    names, told = Counter(phase.name for phase in plan.phases), titles([*groups, HEAD])
     for index, phase in enumerate(plan.phases):
         where = f"phases/{index}"
         called = f"Phase {index + 1} ({phase.name!r})"
         if names[phase.name] > 1:
             found.append(stop("phase-name", f"{where}/name", f"Two phases are called {phase.name!r}.", "Rename one."))
-        found += _groups(phase, plan.head, groups, where, called)
-        found += _numbers(phase, where, called)
-        found += _solver(phase, plan.head, where, called)
+        found += _groups(phase, plan.head, told, where, called)
+        found += _numbers(phase, told, where, called)
+        found += _solver(phase, plan.head, told, where, called)
     return (*found, *_order(plan), *_never_learns(plan, groups), *extras(plan, modality))
 
 
@@ -86,7 +86,8 @@ def _head(head: Head, groups: Sequence[str]) -> Iterator[Finding]:
         yield stop("tap", "head/tap", message, suggest(head.tap, groups))
 
 
-def _groups(phase: Phase, head: Head, groups: Sequence[str], where: str, called: str) -> Iterator[Finding]:
+def _groups(phase: Phase, head: Head, told: Mapping[str, str], where: str, called: str) -> Iterator[Finding]:
+    groups = [group for group in told if group != HEAD]
     if not phase.lr:
         hint = f"Give at least one of these a learning rate: {', '.join([*groups, HEAD])}."
         yield stop("nothing-trainable", f"{where}/lr", f"{called} freezes everything.", hint)
@@ -97,16 +98,16 @@ def _groups(phase: Phase, head: Head, groups: Sequence[str], where: str, called:
             message = f"{called} names the layer group {group!r}, which this backbone does not have."
             yield stop("unknown-group", place, message, suggest(group, [*groups, HEAD]))
         elif group in above:
-            message = f"{called} trains {group!r}, but the head sits below it, on {head.tap!r}."
-            yield stop("above-tap", place, message, f"Freeze {group!r}, or move the head up.")
+            message = f"{called} trains {told[group]}, but the head sits below, on {told[head.tap or HEAD]}."
+            yield stop("above-tap", place, message, "Freeze it, or move the head up.")
     trained = [index for index, group in enumerate(groups) if group in phase.lr]
     top = groups.index(head.tap) if head.tap in groups else len(groups) - 1
     if trained and (holes := [group for group in groups[trained[0] : top + 1] if group not in phase.lr]):
-        message = f"{called} freezes {', '.join(holes)} above layers that learn."
+        message = f"{called} freezes {', '.join(told[group] for group in holes)} above layers that learn."
         yield finding("info", "hole", f"{where}/lr", message, "That is allowed, but unusual.")
 
 
-def _numbers(phase: Phase, where: str, called: str) -> Iterator[Finding]:
+def _numbers(phase: Phase, told: Mapping[str, str], where: str, called: str) -> Iterator[Finding]:
     if not phase.name.strip():
         yield stop("phase-name", f"{where}/name", f"{called} has no name.", "Give it one.")
     yield from _choice(Phase, "schedule", phase.schedule, where)
@@ -116,7 +117,7 @@ def _numbers(phase: Phase, where: str, called: str) -> Iterator[Finding]:
         message = f"{called} has {phase.epochs} epochs; it must have between 1 and {MAX_EPOCHS}."
         yield stop("epochs", f"{where}/epochs", message)
     for group, rate in phase.lr.items():
-        yield from _rate(phase, group, rate, f"{where}/lr/{group}", called)
+        yield from _rate(phase, rate, f"{where}/lr/{group}", f"{called} gives {told.get(group, group)}")
     if not 0.0 <= phase.warmup < 1.0:
         message = f"{called} warms up over {phase.warmup} of its steps; it must be at least 0 and below 1."
         yield stop("warmup", f"{where}/warmup", message, "0.1, a tenth of the steps, is usual.")
@@ -126,19 +127,19 @@ def _numbers(phase: Phase, where: str, called: str) -> Iterator[Finding]:
         yield stop("weight-decay", f"{where}/weight_decay", message, "0.01 is usual.")
 
 
-def _rate(phase: Phase, group: str, rate: float, where: str, called: str) -> Iterator[Finding]:
+def _rate(phase: Phase, rate: float, where: str, gives: str) -> Iterator[Finding]:
     if not (math.isfinite(rate) and rate > 0.0):
-        message = f"{called} gives {group!r} the learning rate {rate}; a rate is above 0."
+        message = f"{gives} the learning rate {rate}; a rate is above 0."
         yield stop("rate", where, message, "To freeze the group, leave it out.")
     elif rate > MAX_RATE:
-        message = f"{called} gives {group!r} the learning rate {rate}, which would wreck any weights."
+        message = f"{gives} the learning rate {rate}, which would wreck any weights."
         yield stop("rate", where, message, "Usual rates are 0.001 for a new head and 0.0001 or less below it.")
     elif rate > BOLD_RATE and phase.optimizer == "adamw":
-        message = f"{called} gives {group!r} the learning rate {rate}, far above what is usual."
+        message = f"{gives} the learning rate {rate}, far above what is usual."
         yield finding("warn", "bold-rate", where, message, "Usual is 0.001 for a new head, 0.0001 or less below it.")
 
 
-def _solver(phase: Phase, head: Head, where: str, called: str) -> Iterator[Finding]:
+def _solver(phase: Phase, head: Head, told: Mapping[str, str], where: str, called: str) -> Iterator[Finding]:
     if phase.patience is not None and phase.patience < 1:
         message = f"{called} has the patience {phase.patience}; it must be at least 1, or absent."
         yield stop("patience", f"{where}/patience", message)
@@ -152,7 +153,8 @@ def _solver(phase: Phase, head: Head, where: str, called: str) -> Iterator[Findi
     if phase.optimizer != "lbfgs":
         return
     if others := [group for group in phase.lr if group != HEAD]:
-        message = f"{called} uses lbfgs, which solves the head alone, but also trains {', '.join(others)}."
+        learn = ", ".join(told.get(group, group) for group in others)
+        message = f"{called} uses lbfgs, which solves the head alone, but also trains {learn}."
         yield stop("lbfgs-groups", f"{where}/optimizer", message, "Freeze them, or use adamw.")
     if head.kind != "linear":
         message = f"{called} uses lbfgs, which solves a linear head; this plan's head is {head.kind!r}."
@@ -194,5 +196,7 @@ def _never_learns(plan: TransferPlan, groups: Sequence[str]) -> Iterator[Finding
     top = groups.index(plan.head.tap) + 1 if plan.head.tap in groups else len(groups)
     learning = {group for phase in plan.phases for group in phase.lr}
     if plan.init == "random" and (idle := [group for group in groups[:top] if group not in learning]):
-        message = f"The backbone starts from random weights, and these layers never learn: {', '.join(idle)}."
+        told = titles(groups)
+        never = ", ".join(told[group] for group in idle)
+        message = f"The backbone starts from random weights, and these layers never learn: {never}."
         yield finding("warn", "random-frozen", "init", message, "Train them, or start from the pretrained weights.")

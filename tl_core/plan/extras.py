@@ -34,15 +34,12 @@ def extras(plan: TransferPlan, modality: Modality | None = None) -> Iterator[Fin
     for index, penalty in enumerate(plan.penalties):
         where = f"penalties/{index}"
         if names[penalty.name] > 1:
-            yield stop("penalty-twice", where, f"The penalty {penalty.name!r} appears twice.", "Keep one of the two.")
+            yield stop("penalty-twice", where, f"A guard is there twice ({penalty.name}).", "Keep one of the two.")
         if not 0 <= penalty.strength <= MAX_STRENGTH:
-            message = (
-                f"The penalty {penalty.name!r} has the strength {penalty.strength}; it must lie between 0 and "
-                f"{MAX_STRENGTH:g}."
-            )
+            message = f"A guard has the strength {penalty.strength:g}; it must lie between 0 and {MAX_STRENGTH:g}."
             yield stop("penalty-strength", f"{where}/strength", message)
     if plan.penalties and not any(set(phase.lr) - {HEAD} for phase in plan.phases):
-        message = "The penalties have no effect: they guard a backbone that learns, and here all of it is frozen."
+        message = "The guards have no effect: they guard a backbone that learns, and here all of it is frozen."
         yield finding("warn", "penalty-idle", "penalties", message, "Leave them out, or thaw some layers.")
     if plan.adapter is not None and any(phase.blend for phase in plan.phases):
         message = "The plan mixes weights before and after a phase, but its adapters are products, which do not mix."

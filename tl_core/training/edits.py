@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Generator, Sequence
 
-from tl_core.layers import HEAD
+from tl_core.layers import HEAD, titles
 from tl_core.plan import Phase, check, with_rate
 from tl_core.runs.control import Edit
 from tl_core.runs.events import Noted, PlanEdited, RunEvent, RunPaused, RunResumed
@@ -79,11 +79,12 @@ def refusal(run: Run, index: int, edit: Edit) -> Finding | None:
     phase, groups = run.plan.phases[index], [group.name for group in run.job.spec.groups]
     if edit.action == "rate":
         if edit.rate is None or not math.isfinite(edit.rate):
-            return _finding(f"The request to change {edit.group!r} names no rate.", "A rate is a number above 0.")
+            message = f"The request to change {_told(run, edit.group)} names no rate."
+            return _finding(message, "A rate is a number above 0.")
         changed = with_rate(run.plan, index, edit.group, edit.rate)
         if not any(run.freezer.may_learn(name) for name in run.freezer.owned.get(edit.group, [""])):
             hint = "Start a run whose plan names this group."
-            return _finding(f"{edit.group!r} holds no adapter, so nothing in it can learn.", hint)
+            return _finding(f"There is no adapter in {_told(run, edit.group)}, so nothing in it can learn.", hint)
         places = (f"phases/{index}/lr/{edit.group}",)
         wrong = [f for f in check(changed, groups) if f.level == "stop" and f.items == places]
         return _finding(wrong[0].message, wrong[0].hint) if wrong else None
@@ -95,12 +96,17 @@ def _no_freeze(run: Run, phase: Phase, group: str) -> Finding | None:
         hint = f"There are: {', '.join(run.freezer.owned)}."
         return _finding(f"There is no layer group {group!r} to freeze.", hint)
     if group not in phase.lr:
-        return _finding(f"{group!r} is frozen already.", "Nothing was changed.")
+        return _finding(f"Frozen already: {_told(run, group)}.", "Nothing was changed.")
     if len(phase.lr) == 1:
-        return _finding(f"{group!r} is the only layer group that learns.", "To end the phase, skip it.")
+        return _finding(f"Only {_told(run, group)} learns, so it cannot be frozen.", "To end the phase, skip it.")
     if group == HEAD and run.fresh:
         return _finding("The head has not learned a whole epoch yet, so it cannot be frozen.", "Wait for its end.")
     return None
+
+
+def _told(run: Run, group: str) -> str:
+    """Return how a person knows a layer group."""
+    return titles(run.freezer.owned).get(group, repr(group))
 
 
 def _finding(message: str, hint: str) -> Finding:

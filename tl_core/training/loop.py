@@ -20,6 +20,7 @@ from time import time
 import torch
 
 from tl_core.layers import HEAD
+from tl_core.penalties import PENALTIES
 from tl_core.runs.control import RunControl
 from tl_core.runs.events import (
     CheckpointSaved,
@@ -252,8 +253,8 @@ def _diverged(run: Run, error: Diverged) -> RunEnded:
     run.best.restore()
     what, hint = "the loss", "Learning rates that are too high do this. Divide them by ten, or add a warm-up"
     if error.penalty:
-        what = f"the penalty {error.penalty!r}"
-        hint = f"Divide the strength of {error.penalty!r} by ten, or take it out of the plan"
+        title = PENALTIES[error.penalty].title
+        what, hint = f"the guard “{title}”", f"Divide the strength of “{title}” by ten, or take it out of the plan"
     kept = "" if run.fresh else " The best weights from before were kept."
     reason = f"Training went wrong at step {error.step}: {what} is no longer a number.{kept}"
     return RunEnded("failed", reason, f"{hint}, and start again.")

@@ -6,17 +6,19 @@ from itertools import islice
 import numpy as np
 
 from tl_core.data.dataset import Dataset, ReceiptLine
+from tl_core.data.near import near_ties
 from tl_core.data.quality import copies, names
 from tl_core.data.quality.values import NAMED, Material
 from tl_core.data.quality.words import count, these
 from tl_core.data.sources.tree import LEFT_BEHIND
-from tl_core.data.split import SPLITS, time_findings
+from tl_core.data.split import SPLITS, assign, given_findings, time_findings
 from tl_core.types import Finding, Level
 
 FEW = 10
 """Items of a class in train below which its accuracy is mostly luck."""
 SKEW = 10.0
 """Largest class over smallest, from which accuracy alone misleads."""
+_TOGETHER = "identical ones are kept on one side of the split"
 _MANY_CLASSES = 10  # classes from which labels may be an id
 
 
@@ -28,7 +30,8 @@ def find_problems(dataset: Dataset, counts: Sequence[Sequence[int]]) -> list[Fin
     table = np.asarray(counts, dtype=np.int64).reshape(-1, len(SPLITS))
     findings = _label_findings(dataset, table) or _size_findings(dataset, table)
     findings += [found.finding for check in (names, copies) for found in check.find(Material(dataset))]
-    findings += _split_findings(table) + time_findings(dataset.items, dataset.split) + _receipt_findings(dataset)
+    findings += _split_findings(dataset, table) + given_findings(dataset.items, dataset.split)
+    findings += time_findings(dataset.items, dataset.split) + _receipt_findings(dataset)
     order = {"stop": 0, "warn": 1, "info": 2}
     return sorted(findings, key=lambda f: order[f.level])
 
@@ -108,7 +111,7 @@ def _size_findings(dataset: Dataset, table: np.ndarray) -> list[Finding]:
     return findings
 
 
-def _split_findings(table: np.ndarray) -> list[Finding]:
+def _split_findings(dataset: Dataset, table: np.ndarray) -> list[Finding]:
     n, tested = int(table.sum()), int(table[:, 2].sum())
     findings = []
     if not tested:
@@ -118,7 +121,7 @@ def _split_findings(table: np.ndarray) -> list[Finding]:
                 "no-test",
                 f"{'The only item is not' if n == 1 else f'None of the {n:,} items is'} left to test with, so nothing "
                 "could be said of how good a model is.",
-                "Add more different items, four of a class at least: identical ones are kept on one side of the split.",
+                _group_hint(dataset) or f"Add more different items, four of a class at least: {_TOGETHER}.",
             )
         )
     if not table[:, 1].sum():
@@ -131,6 +134,18 @@ def _split_findings(table: np.ndarray) -> list[Finding]:
             )
         )
     return findings
+
+
+def _group_hint(dataset: Dataset) -> str:
+    """Return what to do where groups, and nothing else, are why no item is left to test with; "" elsewhere."""
+    items = dataset.items
+    apart = items.assign(group="")
+    if (items["group"] == "").all() or not (assign(apart, dataset.split, near_ties(dataset)) == "test").any():
+        return ""
+    n = items["group"][items["group"] != ""].nunique()
+    one = (items.groupby("label")["group"].nunique() == 1).all()
+    why = "all items of a class are in one group" if one else f"there are only {n:,}"
+    return f"A group is kept on one side of the split, and {why}: import the data with another group column, or none."
 
 
 def _receipt_findings(dataset: Dataset) -> list[Finding]:

@@ -7,14 +7,14 @@ from tl_core.data.dataset import Dataset
 from tl_core.data.images import DEFAULT_LIMITS
 from tl_core.data.options import FIND_ALL, ImportOptions, Progress, silent
 from tl_core.data.samples import SAMPLES, Sample
-from tl_core.data.sources.archive import Entry, Tree, open_tree, strip_enclosing
+from tl_core.data.sources.archive import Tree, open_tree, strip_enclosing
 from tl_core.data.sources.folders import TEXT_SUFFIXES, class_folders, modality_of
 from tl_core.data.sources.hub import import_hub, is_hub, preview_hub
 from tl_core.data.sources.kinds import plain_name, table_name
 from tl_core.data.sources.listing import listing_beside, listing_of
 from tl_core.data.sources.store import Draft, store
 from tl_core.data.sources.table import TablePreview, preview_file, table_items
-from tl_core.data.sources.tables import best_tables, entry_table, file_table
+from tl_core.data.sources.tables import TableFile, best_tables, entry_table, file_table, split_tables
 from tl_core.data.sources.tar import is_tar
 from tl_core.data.sources.tree import ARCHIVE_SUFFIXES
 from tl_core.errors import DataError
@@ -70,11 +70,11 @@ def import_data(
         return store(items, draft, workspace, progress, total)
     progress("Listing files", 0, 0)
     with open_tree(path, workspace.limits, workspace.folder("cache"), progress) as tree:
-        table = only_table(tree)
+        table = only_table(tree, workspace.limits)
         if table:
             draft = _draft(path, "text", options)
-            draft.lines += [line for line in tree.lines if line.item != table.name]
-            items, total = table_items(entry_table(table, workspace.limits), options, draft, progress=progress)
+            draft.lines += [line for line in tree.lines if line.item not in table.names]
+            items, total = table_items(table, options, draft, progress=progress)
             return store(items, draft, workspace, progress, total)
         modality = modality_of(tree)
         if modality is None:
@@ -95,8 +95,8 @@ def preview_table(
 ) -> TablePreview | None:
     """Return the first rows of a table and how it would be read; None where the source holds no single table.
 
-    A data set of the hub is shown likewise. An archive or folder that holds exactly one table, or one that lists its
-    pictures, counts as that table.
+    A data set of the hub is shown likewise. An archive or folder that holds one table, one in a file for each split,
+    or one that lists its pictures, counts as that table.
     Raises DataError where it cannot be read.
     """
     if str(path).startswith(SAMPLE_PREFIX):
@@ -109,9 +109,9 @@ def preview_table(
         listing = listing_beside(file, path.parent, options)
         return preview_file(file, options, listing.column if listing else "")
     with open_tree(path, limits) as tree:
-        table = only_table(tree)
+        table = only_table(tree, limits)
         if table:
-            return preview_file(entry_table(table, limits), options)
+            return preview_file(table, options)
         found = listing_of(tree, options, limits) if modality_of(tree) == "image" else None
         return preview_file(found.file, options, found.column) if found else None
 
@@ -167,13 +167,18 @@ def is_table(path: Path) -> bool:
     raise DataError(f"{path.name} is neither an archive nor a table.", _WHAT)
 
 
-def only_table(tree: Tree) -> Entry | None:
-    """Return the one table of a tree without pictures or class folders of texts, None otherwise."""
+def only_table(tree: Tree, limits: Limits) -> TableFile | None:
+    """Return the one table of a tree without pictures or class folders of texts, None otherwise.
+
+    A table for each split (train.csv, test.csv) counts as one.
+    """
     tables = best_tables(tree.entries)
     texts = [e.name for e in tree.entries if e.suffix in TEXT_SUFFIXES]
     shared = strip_enclosing([*texts, *(e.name for e in tables)], 1)
     sorted_texts = any(name.count("/") > shared for name in texts)
-    return tables[0] if len(tables) == 1 and not sorted_texts and modality_of(tree) != "image" else None
+    if sorted_texts or modality_of(tree) == "image":
+        return None
+    return entry_table(tables[0], limits) if len(tables) == 1 else split_tables(tree.entries, limits)
 
 
 def _nothing(tree: Tree, source: str) -> DataError:
@@ -181,7 +186,7 @@ def _nothing(tree: Tree, source: str) -> DataError:
     tables = [e.name for e in best_tables(tree.entries)]
     if len(tables) > 1:
         named = ", ".join(tables[:3]) + (", ..." if len(tables) > 3 else "")
-        hint = "Give one of them, or join them; a column named split can say train, validation or test."
+        hint = "Give one of them, or name them train, validation and test: tables of the same columns are then joined."
         return DataError(f"There are {len(tables):,} tables in {source} ({named}), and only one can be read.", hint)
     inner = next((e.name for e in tree.entries if e.suffix in ARCHIVE_SUFFIXES), "")
     if inner:

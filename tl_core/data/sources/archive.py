@@ -77,10 +77,10 @@ def _members(file: IO[bytes], most: int) -> int:
 def _list_zip(archive: zipfile.ZipFile, name: str, limits: Limits) -> Tree:
     infos = archive.infolist()
     _check_bomb(infos, name, limits)
-    tree = Tree()
+    tree, encoding = Tree(), _old_encoding(infos)
     locked = 0
     for info in infos:
-        path = _clean_name(info)
+        path = _clean_name(info, encoding)
         if not path:
             tree.skip("an entry without a name", "nothing says what it is")
         elif path.endswith("/"):
@@ -122,10 +122,40 @@ def _check_bomb(infos: list[zipfile.ZipInfo], name: str, limits: Limits) -> None
         )
 
 
-def _clean_name(info: zipfile.ZipInfo) -> str:
-    """Return the member's path with forward slashes, decoded as UTF-8 where the zip only forgot to say so."""
-    name = info.filename
-    if not info.flag_bits & _UTF8:
+def _old_encoding(infos: list[zipfile.ZipInfo]) -> str:
+    """Return in what the names are that are not UTF-8: Shift-JIS, as of Japanese Windows, or the zip's own cp437.
+
+    European names can often be read as Shift-JIS too; then most of the second halves of its characters are letters.
+    """
+    try:
+        signs = [sign.encode("cp932") for info in infos for sign in _unsaid(info).decode("cp932")]
+    except UnicodeError:
+        return "cp437"
+    wide = [sign for sign in signs if len(sign) == 2]
+    return "cp932" if wide and 2 * sum(not sign[1:].isalpha() for sign in wide) >= len(wide) else "cp437"
+
+
+def _unsaid(info: zipfile.ZipInfo) -> bytes:
+    """Return the bytes of a name of which neither the zip nor they themselves say that it is UTF-8, b"" elsewhere."""
+    if info.flag_bits & _UTF8:
+        return b""
+    try:
+        name = info.filename.encode("cp437")
+    except UnicodeError:
+        return b""
+    try:
+        name.decode("utf-8")
+    except UnicodeError:
+        return name
+    return b""
+
+
+def _clean_name(info: zipfile.ZipInfo, encoding: str) -> str:
+    """Return the member's path with forward slashes; `encoding` is that of names of which nothing says it."""
+    name, unsaid = info.filename, _unsaid(info)
+    if unsaid:
+        name = unsaid.decode(encoding)
+    elif not info.flag_bits & _UTF8:
         with suppress(UnicodeError):
             name = name.encode("cp437").decode("utf-8")
     return unicodedata.normalize("NFC", name.replace("\\", "/"))

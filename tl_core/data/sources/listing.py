@@ -15,7 +15,7 @@ from tl_core.data.sources.archive import Entry, Tree, file_reader
 from tl_core.data.sources.kinds import table_name
 from tl_core.data.sources.store import Draft
 from tl_core.data.sources.table import Find, table_items
-from tl_core.data.sources.tables import Sample, TableFile, entry_table, open_table, take_sample
+from tl_core.data.sources.tables import Sample, TableFile, entry_table, open_table, split_tables, take_sample
 from tl_core.data.sources.tables.columns import choose_columns, find_text_column
 from tl_core.data.sources.tables.grid import MISSING
 from tl_core.data.sources.tree import MAX_PATH, climbs
@@ -43,7 +43,7 @@ class Listing:
     def tell_others(self, tree: Tree) -> None:
         """Write down the files of a tree that are neither the table nor pictures."""
         for entry in tree.entries:
-            if entry.name != self.file.name and entry.suffix not in IMAGE_SUFFIXES:
+            if entry.name not in self.file.names and entry.suffix not in IMAGE_SUFFIXES:
                 tree.skip(entry.name, "not a picture that can be read")
 
     def items(self, options: ImportOptions, draft: Draft, progress: Progress = silent) -> tuple[Iterator[RawItem], int]:
@@ -80,11 +80,13 @@ def listing_of(tree: Tree, options: ImportOptions, limits: Limits) -> Listing | 
         listing = _listing(entry_table(table, limits), names, options, in_folders)
         if listing:
             found.append(listing)
+    if len(found) > 1 and (joined := split_tables(tables, limits)):
+        found = [listing] if (listing := _listing(joined, names, options, in_folders)) else found
     if len(found) == 1:
         return found[0]
     if found and not in_folders:
         named = ", ".join(listing.file.name for listing in found[:3])
-        hint = "Join them; a column named split can say train, validation or test."
+        hint = "Join them, or name them train, validation and test: tables of the same columns are then joined."
         raise DataError(f"{len(found):,} tables list the pictures ({named}), and only one can be read.", hint)
     if options.path_column:
         raise DataError(
@@ -126,7 +128,7 @@ def _listing(file: TableFile, names: "_Names", options: ImportOptions, in_folder
         sample = _look(file, options)
     except DataError:
         return None  # another table may be the one; what is wrong with this one matters only if none is
-    folder = PurePosixPath(file.name).parent.as_posix()
+    folder = PurePosixPath(file.names[0]).parent.as_posix()
     best, best_share, alone = "", 0.0, False
     for name, column in sample.by_column():
         cells = _cells(column)

@@ -8,7 +8,7 @@ from tl_core.data.options import FIND_ALL, NONE, ImportOptions, Progress, RawIte
 from tl_core.data.sources.archive import Entry
 from tl_core.data.sources.folders import SPLIT_NAMES
 from tl_core.data.sources.store import Draft
-from tl_core.data.sources.tables import Sample, TableFile, open_table, take_sample
+from tl_core.data.sources.tables import Sample, Table, TableFile, open_table, take_sample
 from tl_core.data.sources.tables.columns import Columns, choose_columns
 from tl_core.data.sources.tables.grid import MISSING, Record
 from tl_core.data.sources.tables.labels import Labels, label_reader
@@ -120,12 +120,18 @@ def table_items(
 
 def _tell_reading(sample: Sample, columns: Columns, draft: Draft) -> None:
     table = sample.table
+    for name, split in table.parts:
+        draft.convert(name, f"read as one table with {_others(table, name)}; its rows are the {split} items")
     if table.loose:
         draft.convert(table.name, "a quotation mark is never closed, so all of them were read as ordinary characters")
     if table.mixed:
         draft.convert(table.name, "some letters are not in UTF-8 like the others; they were read as Windows-1252")
     for finding in leak_findings(sample, columns):
         draft.skip(f"column {finding.items[0]!r}", "it tells the label of nearly every row, and is not learned from")
+
+
+def _others(table: Table, name: str) -> str:
+    return " and ".join(other for other, _ in table.parts if other != name)
 
 
 @dataclass
@@ -188,7 +194,7 @@ class _Items:
             self.named[entry.name] = labels
         self.labelled = self.labelled or bool(labels)
         return RawItem(
-            entry.name if entry else f"row {number}",
+            entry.name if entry else self.sample.table.row(number),
             labels if isinstance(labels, str) else "",
             SPLIT_NAMES.get(self._cell(cells, columns.split).lower(), ""),
             self._cell(cells, columns.group),
@@ -211,7 +217,7 @@ class _Items:
     def _tell(self, tell: Callable[[str, str], None], number: int, reason: str) -> None:
         if self.told < _MOST_LINES:
             self.told += 1
-            tell(f"row {number}", reason)
+            tell(self.sample.table.row(number), reason)
         else:
             self.untold += 1
 

@@ -4,6 +4,7 @@ from tl_core.data.options import FIND_ALL, ImportOptions
 from tl_core.data.sources.tables.delimited import open_delimited
 from tl_core.data.sources.tables.file import TableFile, best_tables, entry_table, file_table, kind_of
 from tl_core.data.sources.tables.grid import Sample, Table, take_sample
+from tl_core.data.sources.tables.joined import join, split_tables
 from tl_core.data.sources.tables.objects import open_objects
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "entry_table",
     "file_table",
     "open_table",
+    "split_tables",
     "take_sample",
 ]
 
@@ -23,6 +25,8 @@ def open_table(file: TableFile, options: ImportOptions = FIND_ALL, most_chars: i
 
     Raises DataError where it is damaged, protected, empty, or of another format.
     """
+    if file.parts:
+        return join(file.name, [(split, open_table(part, options, most_chars)) for split, part in file.parts])
     kind = kind_of(file)
     if kind == "delimited":
         return open_delimited(file, options, most_chars)

@@ -20,11 +20,20 @@ _DAMAGE = (OSError, EOFError, zlib.error)
 
 @dataclass(frozen=True)
 class TableFile:
-    """A table's name, as a person knows it, its bytes, opened as often as they are needed, and its limits."""
+    """A table's name, as a person knows it, its bytes, opened as often as they are needed, and its limits.
+
+    `parts` are the tables, each under the split that its name tells, which are read as this one.
+    """
 
     name: str
     open: Callable[[], BinaryIO]
     limits: Limits
+    parts: tuple[tuple[str, "TableFile"], ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all files that it is read from."""
+        return tuple(file.name for _, file in self.parts) or (self.name,)
 
     @property
     def suffix(self) -> str:

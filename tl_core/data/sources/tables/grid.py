@@ -16,6 +16,8 @@ Record = tuple[int, list[str] | str]
 MISSING = frozenset({"", "nan", "NaN", "null", "NULL", "#N/A", "<NA>"})
 """What a cell without a value holds."""
 MOST_COLUMNS = 10_000
+PART_ROWS = 10**12
+"""What the rows of each table further are counted from, where several are read as one."""
 SAMPLE_ROWS = 10_000
 HEAD_ROWS = 200
 SAMPLE_CELLS = 2_000_000
@@ -32,6 +34,7 @@ class Table:
     `records` starts anew at each call, and gives rows as wide as the header. It raises DataError, in a whole
     sentence, where the file turns out to be damaged. `loose` says that quotes are taken literally, `mixed` that some
     bytes are in another encoding; `sheets` names those of a spreadsheet. `n_rows` is there where the file says it.
+    `parts` names the files that were joined, each with the split that its rows are in.
     """
 
     name: str
@@ -45,6 +48,12 @@ class Table:
     sheet: str = ""
     sheets: tuple[str, ...] = ()
     n_rows: int | None = None
+    parts: tuple[tuple[str, str], ...] = ()
+
+    def row(self, number: int) -> str:
+        """Return what a person calls a row: "row 5", or "row 5 of test.csv" where several tables are read as one."""
+        part, row = divmod(number, PART_ROWS)
+        return f"row {row} of {self.parts[part][0]}" if self.parts else f"row {number}"
 
     def place(self, name: str) -> int:
         """Return where a column stands. Raises DataError where there is none of that name."""
@@ -121,7 +130,7 @@ def take_sample(table: Table, most_chars: int | None = None, progress: Progress 
     sample, why, chars = Sample(table), "", 0
     for number, cells in table.records():
         if isinstance(cells, str):
-            sample.n_bad, why = sample.n_bad + 1, why or f"Row {number}: {cells}."
+            sample.n_bad, why = sample.n_bad + 1, why or f"R{table.row(number)[1:]}: {cells}."
             sample.bad += [number] if len(sample.bad) < _NAMED else []
             continue
         if sample.n_rows % _REPORT_EVERY == 0:

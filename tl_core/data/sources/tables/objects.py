@@ -1,8 +1,9 @@
-"""JSON tables: one object a line, or one array of objects; read as a stream."""
+"""JSON tables: one object a line, or one array of objects, perhaps under a name; read as a stream."""
 
 import codecs
 import io
 import json
+import re
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
@@ -18,6 +19,8 @@ from tl_core.errors import DataError
 LONGEST = 128 * 2**20
 """Characters of one line, or of one object of an array."""
 _CHUNK = 1 << 18
+_MEMBER = re.compile(r'[\s,]*"((?:[^"\\]|\\.)*)"\s*:\s*')  # the name of a value, up to that value
+_LIST = re.compile(r"\[\s*\{")
 _BROKEN = (ValueError, RecursionError)
 _NO_OBJECT = "it is not an object in braces, with a name for each value"
 _SHAPE = "Give one object a line, or one array of objects, each with a text and a label."
@@ -39,11 +42,8 @@ def open_objects(file: TableFile, options: ImportOptions, most_chars: int | None
     first = _first_mark(file, encoding)
     if not first:
         raise DataError(f"{file.name} is empty.", _SHAPE)
-    values = (
-        partial(_array, file, encoding)
-        if first == "[" and not _is_lines(file, encoding)
-        else partial(_objects, file, encoding)
-    )
+    begin = _inside(file, encoding) if first == "{" else 0 if first == "[" and not _is_lines(file, encoding) else None
+    values = partial(_objects, file, encoding) if begin is None else partial(_array, file, encoding, begin)
     columns = _columns(values, most_chars)
     if not columns:
         why = next((f" Row {n}: {value}." for n, value in islice(values(), 1) if isinstance(value, str)), "")
@@ -99,6 +99,32 @@ def _is_lines(file: TableFile, encoding: Encoding) -> bool:
     return len(lines) == 2 and all(line.startswith("[") and line.endswith("]") and line[1:2] != "{" for line in lines)
 
 
+def _inside(file: TableFile, encoding: Encoding) -> int | None:
+    """Return where a list of objects begins in a text that is one object: the one named data, else the first.
+
+    None where there is none in the beginning of the text, or where each line is an object.
+    """
+    with _text(file, encoding) as text:
+        head = text.read(_CHUNK)
+    decoder, place, found = json.JSONDecoder(), head.index("{") + 1, None
+    while member := _MEMBER.match(head, place):
+        value = member.end()
+        if _LIST.match(head, value):
+            found = value if found is None or member[1] == "data" else found
+        place = _decoded(decoder, head, value)[1]
+        if place == value or member[1] == "data":
+            break
+    return None if found is None or _whole_lines(file, encoding) else found
+
+
+def _whole_lines(file: TableFile, encoding: Encoding) -> bool:
+    """Return whether the first line is an object and another one follows."""
+    with _text(file, encoding) as text:
+        lines = (line for line in iter(partial(text.readline, LONGEST), "") if line.strip("\ufeff \t\r\n\0"))
+        first = next(lines, "")
+        return bool(next(lines, "")) and isinstance(_loaded(first.strip("\ufeff \t\r\n\0")), dict)
+
+
 def _objects(file: TableFile, encoding: Encoding) -> Iterator[tuple[int, dict[str, Any] | str]]:
     """Yield the number of each line that is not blank, and its object, or why there is none."""
     with _text(file, encoding) as text:
@@ -125,14 +151,15 @@ def _loaded(text: str) -> dict[str, Any] | str:
     return value if isinstance(value, dict) else _NO_OBJECT
 
 
-def _array(file: TableFile, encoding: Encoding) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    """Yield the number and the value of each element of an array; a few at a time are held in memory.
+def _array(file: TableFile, encoding: Encoding, begin: int) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """Yield the number and the value of each element of the array at a place; a few at a time are held in memory.
 
     Raises DataError where the array breaks off.
     """
     decoder = json.JSONDecoder()
     with _text(file, encoding) as text:
         buffer, place, number, need = "", 0, 0, _CHUNK
+        text.read(begin)
         buffer = text.read(need).lstrip("\ufeff \t\r\n").removeprefix("[")
         ended = False
         while True:

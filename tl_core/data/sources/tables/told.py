@@ -27,6 +27,14 @@ def reading_findings(sample: Sample) -> list[Finding]:
     return [
         finding
         for finding in (
+            table.parts
+            and Finding(
+                "info",
+                "joined",
+                f"{len(table.parts)} tables are read as one, and their names say which part of the data their rows "
+                f"are: {', '.join(f'{name} ({split})' for name, split in table.parts)}.",
+                "If that is not what their names mean, give one of them.",
+            ),
             sample.n_bad and _bad_rows(sample),
             table.loose
             and Finding(
@@ -63,7 +71,7 @@ def reading_findings(sample: Sample) -> list[Finding]:
 
 
 def _bad_rows(sample: Sample) -> Finding:
-    named = tuple(f"row {number}" for number in sample.bad)
+    named = tuple(map(sample.table.row, sample.bad))
     if sample.table.delimiter:
         return Finding(
             "warn",

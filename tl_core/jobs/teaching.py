@@ -1,0 +1,56 @@
+"""What a teacher may know already: items that it learned from and that are to judge its student."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from tl_core.data.dataset import Dataset
+from tl_core.errors import GraftError
+from tl_core.jobs.others import BROUGHT, brought
+from tl_core.plan import TransferPlan
+from tl_core.runs.store import RunStore
+from tl_core.types import Finding
+from tl_core.workspace import Workspace
+
+KNOWS_TEST = "teacher-knows-test"
+DATA_GONE = "teacher-data-gone"
+
+
+def teacher_findings(workspace: Workspace, name: str, dataset: Dataset) -> tuple[Finding, ...]:
+    """Return whether a teacher learned from test items of `dataset`, told by their contents; nothing if it did not.
+
+    Where its own data are not there to compare with, a note says so. Neither ever blocks a training.
+    """
+    try:
+        learned, plan = _taught_on(workspace, name)
+    except (GraftError, OSError, ValueError):
+        message = (
+            "The data that the teacher learned from are not here, so it cannot be told whether it knows test items."
+        )
+        hint = "If it does, the result on the test items looks better than it is."
+        return (Finding("info", DATA_GONE, message, hint),)
+    everything = any(phase.fit_on == "train+validation" for phase in plan.phases)
+    rows = learned.rows("train", "validation") if everything else learned.rows("train")
+    tested = dataset.items["digest"].to_numpy()[dataset.rows("test")]
+    known = int(np.isin(tested, learned.items["digest"].to_numpy()[rows]).sum())
+    if not known:
+        return ()
+    message = (
+        f"The teacher learned from {known:,} of the {len(tested):,} test items, so the result on the test items may "
+        "look better than it is."
+    )
+    hint = "Choose a teacher that was trained on these data with the same split, or measure the result on other items."
+    return (Finding("warn", KNOWS_TEST, message, hint),)
+
+
+def _taught_on(workspace: Workspace, name: str) -> tuple[Dataset, TransferPlan]:
+    """Return the teacher's data as they were split then, and its plan. Raises DataError or RunError without either."""
+    from tl_core.data.sources import open_dataset
+
+    if name.startswith(BROUGHT):
+        facts = brought(workspace, name)[1]
+        dataset = open_dataset(workspace, facts.fingerprint)
+        return replace(dataset, split=facts.split, decisions=facts.decisions), facts.plan
+    task = RunStore(workspace).task(name)
+    assert task.plan is not None, "only a training teaches"
+    return open_dataset(workspace, task.fingerprint).split_by(task.split).under(task.decisions), task.plan
