@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tests.data.files import picture
 from tl_core.data.inputs import read_inputs
-from tl_core.data.options import ImportOptions
+from tl_core.data.options import NONE, ImportOptions
 from tl_core.data.pool import import_pool
 from tl_core.data.sources import import_data, preview_table
 from tl_core.errors import DataError
@@ -314,6 +314,8 @@ def wrapped(rows: list[dict], indent: int | None, name: str, before: dict) -> by
         ("data", {}),
         ("rows", {"version": "1.0", 'a "b"': [1, {"data": 2}], "info": {"data": [{"text": "no"}]}}),
         ("data", {"classes": [{"id": 0}, {"id": 1}]}),
+        ("items", {"data": []}),
+        ("items", {"data": {"made": "today"}}),
     ],
 )
 @pytest.mark.parametrize("n", [6, 9000])
@@ -368,6 +370,36 @@ def test_a_table_for_each_split_is_read_as_one(names, make_zip, workspace):
     assert {row[2] for row in preview.rows} == {"train", "validation", "test"}
     joined = next(finding for finding in preview.findings if finding.code == "joined")
     assert f"{test} (test)" in joined.message
+
+
+def test_tables_for_splits_with_a_split_column_of_their_own(make_zip, workspace):
+    """Their own column says it where it tells of splits; where it does not, the files' names still do."""
+    for values, n_train, said in ((("train", "val"), 12, False), (("fold 1", "fold 2"), 24, True)):
+        head, *rows = PARTS["train"].splitlines()
+        train = [f"{head},split", *(f"{row},{values[i % 2]}" for i, row in enumerate(rows))]
+        test = ["text,label,split", *(f"a new {word} day,{word},{values[0]}" for word in ("good", "bad"))]
+        if not said:
+            test = [row.replace(",train", ",test") for row in test]
+        path = make_zip({"train.csv": "\n".join(train).encode(), "test.csv": "\n".join(test).encode()})
+        dataset = import_data(path, workspace)
+        given = dataset.items["given"].value_counts()
+        assert (given["train"], given["test"]) == (n_train, 2)
+        reasons = [line.reason for line in dataset.receipt.lines]
+        assert any("its rows are the train items" in reason for reason in reasons) == said
+        joined = next(finding for finding in preview_table(path).findings if finding.code == "joined")
+        assert ("train.csv (train)" in joined.message) == said
+        assert said or "the column 'split' says" in joined.message
+
+
+def test_tables_for_splits_can_be_split_anew(make_zip, workspace):
+    path = make_zip({f"{part}.csv": text.encode() for part, text in PARTS.items()})
+    options = ImportOptions(split_column=NONE)
+    dataset = import_data(path, workspace, options)
+    assert set(dataset.items["given"]) == {""}
+    assert not any("its rows are" in line.reason for line in dataset.receipt.lines)
+    joined = next(finding for finding in preview_table(path, options).findings if finding.code == "joined")
+    assert "split anew" in joined.message
+    assert "'split'" in joined.hint
 
 
 def test_tables_for_splits_that_are_not_one(make_zip, make_folder, workspace):

@@ -80,7 +80,7 @@ def preview_file(file: TableFile, options: ImportOptions, path: str = "") -> Tab
         table.header,
         columns.text,
         columns.label,
-        findings=(*reading_findings(sample), *choices, *proposals, *leak_findings(sample, columns)),
+        findings=(*reading_findings(sample, columns), *choices, *proposals, *leak_findings(sample, columns)),
         n_rows=sample.n_rows if sample.whole else table.n_rows,
         split_column=NONE if options.split_column == NONE else columns.split,
         group_column=NONE if options.group_column == NONE else columns.group,
@@ -121,7 +121,8 @@ def table_items(
 def _tell_reading(sample: Sample, columns: Columns, draft: Draft) -> None:
     table = sample.table
     for name, split in table.parts:
-        draft.convert(name, f"read as one table with {_others(table, name)}; its rows are the {split} items")
+        said = f"; its rows are the {split} items" if columns.split == table.joined else ""
+        draft.convert(name, f"read as one table with {_others(table, name)}{said}")
     if table.loose:
         draft.convert(table.name, "a quotation mark is never closed, so all of them were read as ordinary characters")
     if table.mixed:

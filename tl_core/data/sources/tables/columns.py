@@ -59,16 +59,17 @@ def choose_columns(sample: Sample, options: ImportOptions, path: str = "") -> tu
     given = {options.subgroup_column, options.time_column, path, *options.label_columns} - {""}
     text = options.text_column if path or options.text_column else find_text_column(sample, options.label_column)
     text = "" if path else text
-    split = options.split_column or _find_split_column(sample, {text, options.label_column} | given)
+    joined = sample.table.joined
+    split = options.split_column or _find_split_column(sample, {text, options.label_column} | given) or joined
     split = "" if split == NONE else split
     taken = {text, options.label_column} | given
     group = options.group_column or next((c for c in sample.columns if c.lower() in GROUP_NAMES and c not in taken), "")
     group = "" if group == NONE else group
     label, sure = options.label_column, True
     if not label and not options.label_columns:
-        label, sure = _find_label_column(sample, {text, split, group} | given)
+        label, sure = _find_label_column(sample, {text, split, group, joined} | given)
         if not label and not options.group_column:
-            label, sure = _find_label_column(sample, {text, split} | given)
+            label, sure = _find_label_column(sample, {text, split, joined} | given)
             group = ""
     columns = Columns(
         *(text, "" if options.label_columns else label, group, split, path),

@@ -50,6 +50,11 @@ class Table:
     n_rows: int | None = None
     parts: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def joined(self) -> str:
+        """Return the column that says which file a row is from; "" where there is one file."""
+        return self.columns[-1] if self.parts else ""
+
     def row(self, number: int) -> str:
         """Return what a person calls a row: "row 5", or "row 5 of test.csv" where several tables are read as one."""
         part, row = divmod(number, PART_ROWS)

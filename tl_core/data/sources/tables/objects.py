@@ -112,7 +112,7 @@ def _inside(file: TableFile, encoding: Encoding) -> int | None:
         if _LIST.match(head, value):
             found = value if found is None or member[1] == "data" else found
         place = _decoded(decoder, head, value)[1]
-        if place == value or member[1] == "data":
+        if place == value or (member[1] == "data" and found == value):
             break
     return None if found is None or _whole_lines(file, encoding) else found
 

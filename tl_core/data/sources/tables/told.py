@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from tl_core.data.options import FIND_ALL, ImportOptions
 from tl_core.data.sources.tables.columns import Columns
-from tl_core.data.sources.tables.grid import MISSING, Sample
+from tl_core.data.sources.tables.grid import MISSING, Sample, Table
 from tl_core.data.sources.tables.labels import LIST, propose_label_columns, propose_separator
 from tl_core.data.sources.tables.times import holds_times
 from tl_core.types import Finding
@@ -21,20 +21,13 @@ _SURE = 0.98  # share of rows whose label another column tells, from which it is
 _ENOUGH_ROWS = 20
 
 
-def reading_findings(sample: Sample) -> list[Finding]:
+def reading_findings(sample: Sample, columns: Columns) -> list[Finding]:
     """Return what was unusual in reading a table."""
     table = sample.table
     return [
         finding
         for finding in (
-            table.parts
-            and Finding(
-                "info",
-                "joined",
-                f"{len(table.parts)} tables are read as one, and their names say which part of the data their rows "
-                f"are: {', '.join(f'{name} ({split})' for name, split in table.parts)}.",
-                "If that is not what their names mean, give one of them.",
-            ),
+            table.parts and _joined(table, columns.split),
             sample.n_bad and _bad_rows(sample),
             table.loose
             and Finding(
@@ -68,6 +61,17 @@ def reading_findings(sample: Sample) -> list[Finding]:
         )
         if finding
     ]
+
+
+def _joined(table: Table, split: str) -> Finding:
+    told = f"{len(table.parts)} tables are read as one"
+    if split == table.joined:
+        parts = ", ".join(f"{name} ({split})" for name, split in table.parts)
+        message = f"{told}, and their names say which part of the data their rows are: {parts}."
+        return Finding("info", "joined", message, "If that is not what their names mean, give one of them.")
+    says = f"the column {split!r} says which part of the data a row is" if split else "they are split anew"
+    hint = f"If their names shall say it, choose the column {table.joined!r} for the split."
+    return Finding("info", "joined", f"{told}, and {says}, not their names.", hint)
 
 
 def _bad_rows(sample: Sample) -> Finding:
