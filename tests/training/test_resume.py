@@ -16,10 +16,11 @@ from tl_core.plan import Augment, Head, Loss, Penalty, Phase
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import EpochDone, PhaseStarted, RunEnded, RunPaused, RunResumed, RunStarted
 from tl_core.strategies import STRATEGIES, Setting
-from tl_core.training import snapshots
+from tl_core.training import snapshots, state
 from tl_core.training.lessons import Lessons
 from tl_core.training.loop import train
 from tl_core.training.run import Teacher
+from tl_core.types import dump
 
 EPOCHS = 3
 
@@ -274,6 +275,26 @@ def test_another_plan_does_not_go_on_from_this_ones_state(tiny_images):
     (ended,) = list(train(replace(job, seed=job.seed + 1), MemoryControl()))
     assert ended.status == "failed"
     assert "another plan" in ended.reason
+
+
+def test_what_began_before_a_phase_could_be_fitted_to_its_items_goes_on(tiny_images, monkeypatch):
+    """Checkpoints of then say nothing of `adapt`, neither in the plan's digest nor in its phases."""
+    plain = make_job(tiny_images, [SOLVED, descent(["top", "head"], 3)], folder="plain", publish=0.0)
+    whole(plain)
+
+    def of_then(value):
+        found = dump(value)
+        for phase in found.get("phases", [found]):
+            phase.pop("adapt", None)
+        return found
+
+    with monkeypatch.context() as then:
+        then.setattr(state, "dump", of_then)
+        job = interrupted(tiny_images)
+    (file, *_) = job.folder.glob("checkpoints/*/state.json")
+    assert "adapt" not in file.read_text()
+    assert isinstance(whole(job)[0], RunResumed)
+    assert weights(job) == weights(plain)
 
 
 def test_another_teacher_does_not_go_on_from_this_ones_state(tiny_images):

@@ -93,8 +93,15 @@ def identity(job: TrainJob) -> str:
     others = [one.fingerprint if one is not None else "" for one in (job.source, job.target)]
     split = dump(job.dataset.split)
     teacher = job.teacher.folder.name if job.teacher else ""  # a run's id, or the digest of what was brought in
-    about: Any = [dump(job.plan), job.seed, job.dataset.fingerprint, split, rows, others, teacher]
+    about: Any = [_plan(job), job.seed, job.dataset.fingerprint, split, rows, others, teacher]
     decided = [one.decided for one in (job.dataset, job.source, job.target) if one is not None]
     if any(decided):
         about.append(decided)
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+
+
+def _plan(job: TrainJob) -> Any:
+    """Return the plan as runs have told it that began before a phase could `adapt`, where none does."""
+    plan = dump(job.plan)
+    phases = [{name: value for name, value in phase.items() if name != "adapt" or value} for phase in plan["phases"]]
+    return {**plan, "phases": phases}
