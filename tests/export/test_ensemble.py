@@ -1,6 +1,7 @@
 """Several models as one: the bundle of an ensemble answers with the mean of its members, in the app and without it."""
 
 import json
+import shutil
 import zipfile
 from dataclasses import replace
 
@@ -180,6 +181,37 @@ def without_the_app(first: Material, source, tmp_path, workspace) -> None:
         assert predicted == ["|".join(classes[row > 0.5]) for row in expected]
     else:
         assert predicted == classes[expected.argmax(axis=1)].tolist()
+    (folder / "labels.json").write_text(json.dumps([*classes[::-1]]))
+    done = run(folder, source, "--out", tmp_path / "never.csv")
+    assert "do not tell the same classes apart" in done.stderr
+    assert not (tmp_path / "never.csv").exists()
+
+
+@pytest.mark.parametrize("place", ["", "both", "deep/both"])
+def test_a_member_is_never_written_over_or_into(made, place):
+    _, bundles = made
+    before = {path: path.read_bytes() for path in bundles[0].rglob("*")}
+    with pytest.raises(ExportError, match="a model that is to be averaged"):
+        write_ensemble(bundles[0] / place, bundles)
+    assert {path: path.read_bytes() for path in bundles[0].rglob("*")} == before
+
+
+def test_what_could_not_be_copied_is_told_in_words(made, tmp_path, monkeypatch):
+    def full(*args):
+        raise shutil.Error([("a", "b", "no space")])
+
+    monkeypatch.setattr(shutil, "copytree", full)
+    with pytest.raises(ExportError, match="could not be copied"):
+        write_ensemble(tmp_path / "both", made[1])
+    assert not (tmp_path / "both").exists()
+
+
+def test_a_member_that_was_exchanged_for_one_with_other_classes_is_refused(made, tmp_path):
+    write_ensemble(tmp_path / "both", made[1])
+    labels = next((tmp_path / "both").glob("2-*")) / "labels.json"
+    labels.write_text(json.dumps(json.loads(labels.read_text())[::-1]))
+    with pytest.raises(ExportError, match="do not tell the same classes apart"):
+        open_bundle(tmp_path / "both")
 
 
 @pytest.mark.slow

@@ -218,8 +218,9 @@ def replaced(folder: Path, but: str = "") -> Iterator[Path]:
     except OSError as error:
         if old.exists() and not folder.exists():
             old.rename(folder)
+        told = error.strerror or "some of its files could not be copied"
         raise ExportError(
-            f"The bundle {folder} could not be written ({error.strerror}).", "Check the folder and the free space."
+            f"The bundle {folder} could not be written ({told}).", "Check the folder and the free space."
         ) from error
     finally:
         for leftover in (part, old):

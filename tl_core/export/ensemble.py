@@ -81,11 +81,14 @@ def open_bundle(folder: Path) -> Usable:
 def write_ensemble(folder: Path, bundles: Sequence[Path]) -> Report:
     """Write the ensemble of two or more bundles as `folder`, whole or not at all; return what was measured of it.
 
-    An older bundle there is replaced. Raises ExportError where a bundle does not read or `folder` holds anything
-    else, DataError where the models are not of the same data.
+    An older bundle there is replaced. Raises ExportError where a bundle does not read, or `folder` holds anything
+    else or lies in one of the bundles, DataError where the models are not of the same data.
     """
     if len(bundles) < 2:
         raise ExportError("One model alone has nothing to be averaged with.", "Name two folders or more.")
+    for bundle in bundles:
+        if folder.resolve().is_relative_to(bundle.resolve()):
+            raise ExportError(f"{folder} is, or lies in, a model that is to be averaged.", "Name another folder.")
     members = [load_bundle(bundle) for bundle in bundles]
     report = averaged([member.report for member in members])
     strategies = [re.sub(r"\W+", "-", member.report.plan.strategy.lower()) for member in members]
@@ -121,4 +124,7 @@ def load_ensemble(folder: Path) -> Ensemble:
         report = load(Report, read_json(folder / "report.json"))
     except (GraftError, OSError, ValueError, ValidationError) as error:
         raise ExportError(f"The report of {folder.name} does not read.", "Download or make it again.") from error
-    return Ensemble(folder, tuple(load_bundle(folder / name) for name in names), report)
+    members = tuple(load_bundle(folder / name) for name in names)
+    if any((one.classes, one.multilabel) != (report.classes, report.multilabel) for one in members):
+        raise ExportError(f"The models in {folder.name} do not tell the same classes apart.", "Make it again.")
+    return Ensemble(folder, members, report)

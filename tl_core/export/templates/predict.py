@@ -167,6 +167,8 @@ class Model:
         self.text_column: str = config.get("text_column", "")
         self.members: list[Model] = [Model(folder / name) for name in config.get("members", ())] or [self]
         if self.members != [self]:
+            if any(member.classes != self.classes for member in self.members):
+                raise Problem(f"The models in {folder} do not tell the same classes apart. Make it again.")
             return
         self.input = json.loads((folder / "preprocessing.json").read_text(encoding="utf-8"))
         self.network = Network(config, len(self.classes)).eval()
