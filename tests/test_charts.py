@@ -9,6 +9,7 @@ from ui import charts, figures
 from ui.components.palette import count_text, rate_text
 from ui.components.plan_grid import grid_data
 from ui.live import LiveRun
+from ui.words import layer_names
 
 
 @pytest.fixture
@@ -73,6 +74,12 @@ def test_the_grid_has_the_head_on_top_and_rates_in_the_cells():
     assert data["rows"][1]["cells"][1]["rate"] == "0.0003"
     assert data["phases"][1]["epochs"] == "4 epochs"
     assert "10% warm-up" in data["phases"][1]["notes"]
+
+
+def test_a_layer_of_a_network_that_is_cut_is_told_by_its_place_in_the_whole():
+    told = layer_names("efficientnet_lite0", ["stem", "blocks.0", "head"])
+    assert [told[name] for name in ("stem", "blocks.0", "head")] == ["first layers", "block 1 of 7", "new head"]
+    assert layer_names("elsewhere", ["blocks.0"]) == {"blocks.0": "block 1 of 1"}
 
 
 def test_what_lies_above_the_tap_is_not_used():

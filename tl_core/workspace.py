@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import platformdirs
 
 from tl_core.errors import WorkspaceError
+from tl_core.types import dump, load
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,19 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read plain JSON types."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_value(path: Path, value: Any) -> None:
+    """Keep a dataclass as JSON, whole or not at all. Raises WorkspaceError where it cannot be written."""
+    write_json(path, dump(value))
+
+
+def read_value(kind: type[T], path: Path) -> T | None:
+    """Return a dataclass that was kept as JSON, None where there is none (yet) that can be read."""
+    try:
+        return load(kind, read_json(path))
+    except (OSError, ValueError):  # pydantic's ValidationError is a ValueError
+        return None
 
 
 def sweep(folder: Path, pattern: str, seconds: float = 24 * 3600) -> None:

@@ -47,9 +47,12 @@ def _coming(found: Intake, role: Role, dataset: Dataset) -> None:
         return
     other = session.open_dataset(found.state.fingerprint)
     intake.forget(session.workspace(), found.id)
-    if other and other.modality == dataset.modality and other.fingerprint != dataset.fingerprint:
+    if other and other.fingerprint in (each.fingerprint for each in companions.datasets(dataset, role)):
         session.update(**{role: other.fingerprint})
         st.rerun()
+    if other and other.modality == dataset.modality and other.multilabel and role == "source":
+        st.error("Its items may have several labels each, which cannot be learned from here.", icon=":material/error:")
+        return
     wrong = "This is the data set that you have already." if other and other.modality == dataset.modality else (
         f"There are no {rail.noun(dataset.modality, 2)} in this, and only those can stand beside your data."
     )  # fmt: skip
@@ -70,7 +73,7 @@ def _ways_in(role: Role, dataset: Dataset) -> None:
     path = uploads.drop("Drop a folder, a zip or a table here", f"beside_{role}", small=True)
     if path:
         intake_view.start(str(path), role=role, modality=dataset.modality)
-    known = {each.fingerprint: each.name for each in companions.datasets(dataset)}
+    known = {each.fingerprint: each.name for each in companions.datasets(dataset, role)}
     left, right = st.columns(2, gap="medium", vertical_alignment="bottom")
     with left, st.form(f"beside_{role}_form", border=False):
         typed = st.text_input("Or a path on this computer", key=f"beside_{role}_path")

@@ -45,16 +45,19 @@ def chosen(dataset: Dataset) -> Beside:
     """Return what the project has beside its data set, without what is gone or does not fit."""
     now, beside = session.current(), {}
     if now.source or now.target:
-        there = {other.fingerprint for other in datasets(dataset)}
-        beside = {side: name for side in ("source", "target") if (name := getattr(now, side)) in there}
+        there = {side: [other.fingerprint for other in datasets(dataset, side)] for side in ("source", "target")}
+        beside = {side: name for side in there if (name := getattr(now, side)) in there[side]}
     if now.teacher and any(state.id == now.teacher for state in teachers(dataset)):
         beside["teacher"] = now.teacher
     return Beside(**beside)
 
 
-def datasets(dataset: Dataset) -> list[Dataset]:
-    """Return the other data sets of the workspace with items of the same kind, the latest import first."""
-    known = list_datasets(session.workspace())
+def datasets(dataset: Dataset, side: str = "target") -> list[Dataset]:
+    """Return the other data sets of the workspace that can be a source or target, the latest import first.
+
+    They hold items of the same kind; those of a source have one label each.
+    """
+    known = [each for each in list_datasets(session.workspace()) if side != "source" or not each.multilabel]
     return [each for each in known if each.modality == dataset.modality and each.fingerprint != dataset.fingerprint]
 
 
@@ -104,17 +107,21 @@ def _decided(fingerprint: str) -> str:
 def draw(plan: TransferPlan, dataset: Dataset, beside: Beside) -> None:
     """Draw the choices; what is chosen goes into the draft."""
     needs, now = used(plan) & set(ASKED), session.current()
-    others, runs = datasets(dataset), teachers(dataset)
-    items = _apart({each.fingerprint: _data_title(each) for each in others})
-    models = _apart({state.id: _run_title(state) for state in runs})
+    titles = {
+        "teacher": _apart({state.id: _run_title(state) for state in teachers(dataset)}),
+        **{
+            side: _apart({each.fingerprint: _data_title(each) for each in datasets(dataset, side)})
+            for side in ("source", "target")
+        },
+    }
     with st.expander(
         "A second data set or a teacher", icon=":material/library_add:", key=f"plan_beside_{bool(needs)}",
         expanded=beside != Beside() or bool(needs),
     ):  # fmt: skip
         st.write("Most plans need none of these. Some strategies and guards do.")
-        if not others:
+        if not titles["target"]:
             st.caption(BRING.format(items=rail.noun(dataset.modality, 2)))
-        found = {need: _choice(need, plan, dataset, models if need == "teacher" else items) for need in ASKED}
+        found = {need: _choice(need, plan, dataset, titles[need]) for need in ASKED}
     if found != {need: getattr(now, need) for need in ASKED}:
         session.update(**found)
         st.rerun()

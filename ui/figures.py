@@ -197,7 +197,7 @@ def layers(shown: LayerSweep, told: Mapping[str, str]) -> "Figure":
     )
     figure.add_hline(y=shown.baseline.accuracy.value, line={"color": shade(MUTED), "width": 1.5, "dash": "dash"})
     figure.update_yaxes(
-        title="Accuracy on the validation items", tickformat=".0%", gridcolor=shade(GRID), range=[0, 1.02]
+        title=f"{capital(shown.score)}, validation items", tickformat=".0%", gridcolor=shade(GRID), range=[0, 1.02]
     )
     figure.update_layout(height=340, margin=MARGIN, dragmode=False)
     return figure
@@ -247,7 +247,8 @@ def layers_words(shown: LayerSweep, told: Mapping[str, str]) -> str:
     """Return a layer-wise sweep in words."""
     groups = ((told.get(score.group, score.group), score) for score in shown.groups)
     scores = [("the head alone", shown.baseline), *groups]
-    return "Accuracy with one layer group trained: " + ", ".join(f"{n} {s.accuracy.value:.0%}" for n, s in scores)
+    said = ", ".join(f"{name} {score.accuracy.value:.0%}" for name, score in scores)
+    return f"{capital(shown.score)}, with one layer group trained: {said}"
 
 
 def confusion_words(report: Report) -> str:

@@ -8,7 +8,7 @@ from time import time
 import streamlit as st
 
 from tl_core.backbones.spec import BACKBONES
-from tl_core.layers import HEAD, spoken
+from tl_core.layers import HEAD
 from tl_core.penalties import PENALTIES
 from tl_core.runs.events import (
     EpochDone,
@@ -124,7 +124,8 @@ class LiveRun:
             self.rates.pop(event.group, None)
         if event.number not in self._edits:  # after an interruption it is obeyed, and told, again
             self._edits.add(event.number)
-            told = spoken(self.started.groups) if self.started else {}
+            started = self.started
+            told = words.layer_names(started.plan.backbone, started.groups) if started and started.plan else {}
             event = replace(event, group=told.get(event.group, event.group))
             self.notes.append(Finding("info", "edited", in_words(event)))
 
@@ -258,7 +259,9 @@ def draw_stack(live: LiveRun, state: RunState, modality: Modality) -> None:
     gradual = [part for part in plan.phases if part.optimizer != "lbfgs"]  # a solved head has no rate
     top = max((rate for part in gradual for rate in part.lr.values()), default=1.0)
     shown = rates or dict(phase.lr)
-    drawn = layers(_groups(live, state), shown, top, solved=phase.optimizer == "lbfgs")
+    groups = _groups(live, state)
+    told = words.layer_names(state.task.backbone, groups)
+    drawn = layers(groups, shown, top, phase.optimizer == "lbfgs", told)
     learning = bool(rates) and live.position < 1 and not (live.waiting or state.status == "paused")
     layer_stack(drawn, learning=learning, modality=modality, key="train_stack")
 
@@ -295,7 +298,7 @@ def draw_run(store: RunStore, state: RunState, modality: Modality) -> None:
         _numbers(live, state)
         _curves(live)
     words.findings(live.notes[-3:])
-    freeze_proof(live.stats)
+    freeze_proof(live.stats, state.task.backbone)
 
 
 def _numbers(live: LiveRun, state: RunState) -> None:
@@ -334,6 +337,10 @@ def _penalty(name: str) -> str:
 
 
 def _curves(live: LiveRun) -> None:
+    plan = live.started.plan if live.started else None
+    if plan and all(phase.optimizer == "lbfgs" for phase in plan.phases):
+        st.caption("The head is found in one go, not step by step, so there are no curves to watch.")
+        return
     if not live.losses and not live.epochs:
         st.caption("The curves begin with the first steps of training.")
         return

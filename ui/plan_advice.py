@@ -15,6 +15,7 @@ from tl_core.types import Estimate
 from ui import background, figures, forms, planning, session, theme, words
 from ui.planning import Ground
 
+OTHERS = "plan_others"
 DOMAINS = {"": "As measured", "similar": "Much like it", "different": "Quite different"}
 
 
@@ -146,7 +147,7 @@ def others(known: Ground) -> None:
     now = planning.strategy_of(known)
     rest = [card for card in known.advice.cards if card.strategy != now]
     with (
-        st.expander("Other ways to do it", icon=":material/alt_route:", key="plan_others"),
+        st.expander("Other ways to do it", icon=":material/alt_route:", key=OTHERS, on_change="rerun"),
         st.grid(3, min_column_width=270, gap="medium", key="plan_cards"),
     ):
         for card in rest:
@@ -166,10 +167,15 @@ def _card(card: Card, known: Ground) -> None:
             if card.note:
                 facts.append(words.tell(card.note))
             st.caption(" · ".join(facts) or ":material/schedule: not measured yet")
-        if st.button("Choose", key=f"plan_choose_{strategy.name}", width="stretch"):
-            planning.choose(strategy.name, known)
-            st.toast(f"{strategy.title} is chosen", icon=":material/check:")
-            st.rerun()
+        key = f"plan_choose_{strategy.name}"
+        st.button("Choose", key=key, width="stretch", on_click=_chosen, args=(strategy.name, known))
+
+
+def _chosen(strategy: str, known: Ground) -> None:
+    """Take a strategy, and fold the others away, so that what was chosen is in sight."""
+    planning.choose(strategy, known)
+    st.session_state[OTHERS] = False
+    st.toast(f"{STRATEGIES[strategy].title} is chosen", icon=":material/check:")
 
 
 def evidence(known: Ground) -> None:

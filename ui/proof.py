@@ -3,8 +3,8 @@
 import pandas as pd
 import streamlit as st
 
-from tl_core.layers import spoken
 from tl_core.runs.events import LayerStats
+from ui.words import layer_names
 
 HELP = {
     "Layer group": "From the head down to the input.",
@@ -17,9 +17,9 @@ HELP = {
 }
 
 
-def rows(stats: LayerStats) -> pd.DataFrame:
+def rows(stats: LayerStats, backbone: str) -> pd.DataFrame:
     """Return the measures as a table, head first."""
-    told = spoken(stats.groups)
+    told = layer_names(backbone, stats.groups)
     made = [
         (
             told[name],
@@ -43,7 +43,7 @@ def verdict(stats: LayerStats) -> tuple[bool, str]:
     return True, "Every frozen layer group is the same, bit for bit, as when this phase began."
 
 
-def freeze_proof(stats: LayerStats | None) -> None:
+def freeze_proof(stats: LayerStats | None, backbone: str) -> None:
     """Draw the proof, or nothing before the first epoch has ended."""
     if stats is None or not stats.groups:
         return
@@ -53,5 +53,5 @@ def freeze_proof(stats: LayerStats | None) -> None:
         numbers = list(HELP)[3:]
         columns = {name: st.column_config.Column(help=HELP[name]) for name in list(HELP)[:3]}
         columns |= {name: st.column_config.NumberColumn(help=HELP[name], format="%.2g") for name in numbers}
-        st.dataframe(rows(stats), hide_index=True, column_config=columns, key="train_proof_table")
+        st.dataframe(rows(stats, backbone), hide_index=True, column_config=columns, key="train_proof_table")
         st.caption(f"Measured at the end of epoch {stats.epoch + 1} of phase {stats.phase + 1}.")

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from tl_core.errors import GraftError
-from tl_core.layers import spoken
 from tl_core.runs import supervisor
 from tl_core.runs.store import RunState
 from ui import background, words
@@ -81,7 +80,8 @@ def ends(live: "LiveRun", state: RunState) -> bool:
 def _group(live: "LiveRun", state: RunState) -> None:
     """Draw the change of one layer group."""
     assert live.started is not None
-    told = spoken(live.started.groups)
+    groups = live.started.groups
+    told = {name: told for name, told in words.layer_names(state.task.backbone, groups).items() if name in groups}
 
     def named(name: str) -> str:
         return f"{told[name]}: " + (f"learns at {rate_text(live.rates[name])}" if name in live.rates else "frozen")

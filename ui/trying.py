@@ -173,10 +173,11 @@ def batch(bundle: Path, report: Report) -> None:
         str(column): st.column_config.ProgressColumn(str(column), min_value=0, max_value=1, format="percent")
         for column in table.columns[2:]
     }
+    named = {"item": st.column_config.Column("Item"), "predicted": st.column_config.Column("Answer")}
     st.dataframe(
         _shown(found),
         hide_index=True,
-        column_config=shares,
+        column_config=shares | named,
         key="try_rows",
         alt="Items with their predicted classes",
     )

@@ -1,11 +1,14 @@
 """Whatever a source holds: a data set with a receipt, or one clear sentence; and nothing else is touched.
 
-`GRAFT_FUZZ=10000 pytest tests/data/test_hostile.py` tries so many of each kind; `make fuzz` does.
+`GRAFT_FUZZ=10000 pytest tests/data/test_hostile.py` tries so many of each kind; `make fuzz` does. A source that fails
+is kept as a file, which the failure names; among so many it is not made smaller first, which could take hours.
 """
 
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +70,19 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return Place(tmp_path_factory.mktemp("hostile"))
 
 
+@contextmanager
+def kept_if_it_fails(folder: Path, file: File) -> Iterator[None]:
+    """Where the block fails, write the file to the folder, and say so in the failure."""
+    try:
+        yield
+    except Exception as error:
+        folder.mkdir(exist_ok=True)
+        path = folder / file[0]
+        path.write_bytes(file[1])
+        error.add_note(f"The source that failed is kept as {path}")
+        raise
+
+
 def check(place: Place, file: File) -> bool:
     """Import a file; return whether it became a data set."""
     global _watching
@@ -126,19 +142,43 @@ QUIET = settings(
     max_examples=EXAMPLES,
     deadline=None,
     derandomize=EXAMPLES < 1000,
-    phases=[Phase.explicit, Phase.generate] + [Phase.shrink] * (EXAMPLES < 1000),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )
+
+
+LARGE = settings(QUIET, phases=[Phase.explicit, Phase.generate], print_blob=True)
+
+
+def test_a_source_that_fails_is_kept_and_named(tmp_path):
+    failed = []
+
+    @settings(LARGE, max_examples=60, derandomize=True, database=None)
+    @given(zips())
+    def holds(file: File) -> None:
+        with kept_if_it_fails(tmp_path / "failed", file):
+            if b"cats" in file[1]:
+                failed.append(file)
+                raise AssertionError("not this one")
+
+    with pytest.raises(AssertionError, match="not this one") as error:
+        holds()
+    name, data = failed[-1]
+    path = tmp_path / "failed" / name
+    assert f"The source that failed is kept as {path}" in error.value.__notes__
+    assert path.read_bytes() == data
+    assert failed[0] == failed[-1], "it was not made smaller"
+    assert any("reproduce_failure" in note for note in error.value.__notes__)
 
 
 @pytest.mark.parametrize("kind", [zips, tars, tables], ids=["zip", "tar", "table"])
 def test_it_ends_in_a_data_set_or_in_a_sentence(kind, place):
     taken = []
 
-    @QUIET
+    @(QUIET if EXAMPLES < 1000 else LARGE)
     @given(kind())
     def holds(file: File) -> None:
-        taken.append(check(place, file))
+        with kept_if_it_fails(place.root.with_name(f"{place.root.name}-failed"), file):
+            taken.append(check(place, file))
 
     holds()
     assert any(taken), "something of it can be read"

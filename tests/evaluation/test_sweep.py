@@ -1,9 +1,13 @@
 import json
+import sys
 from dataclasses import replace
 
 import pytest
 
+from tests.tiny import make_several
 from tests.training.helpers import SOLVED, epochs, make_job, run
+from tl_core.cli import layers as cli
+from tl_core.cli.console import Console
 from tl_core.data.split import SplitSpec
 from tl_core.errors import DataError
 from tl_core.evaluation import sweep
@@ -15,6 +19,7 @@ from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import EpochDone
 from tl_core.training.lessons import Lessons
 from tl_core.types import dump, load
+from ui import figures
 
 
 def swept(job, **fields) -> list[LayerSweep]:
@@ -98,6 +103,23 @@ def test_a_stop_keeps_what_there_is(tiny_images):
             if len(each.groups) == 1:
                 control.stop()
     assert len(found[-1].groups) == 1
+
+
+def test_with_several_labels_the_scores_are_called_what_they_are(tiny_images, capsys):
+    plain = swept(make_job(tiny_images, [SOLVED]), steps=2)[-1]
+    several = replace(plain, several=True)
+    assert (plain.score, several.score) == ("accuracy", "right answers, each label yes or no")
+    for shown, word in ((plain, "Accuracy"), (several, "Right answers, each label yes or no")):
+        assert figures.layers(shown, {}).layout.yaxis.title.text == f"{word}, validation items"
+        assert figures.layers_words(shown, {}).startswith(f"{word}, with one layer group trained: ")
+        cli._print(shown, Console(sys.stdout, sys.stderr))
+    first, second = capsys.readouterr().out.split("Validation right answers, each label yes or no, on ")
+    assert first.startswith("Validation accuracy, on ")
+    assert "accuracy" not in second
+
+
+def test_a_set_of_several_labels_says_so_in_its_sweep(workspace):
+    assert swept(make_job(make_several(workspace), [SOLVED]), steps=2)[-1].several
 
 
 def test_without_validation_items_it_says_so(tiny_images):

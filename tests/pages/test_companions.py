@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.pages import scripted
 from tests.pages.conftest import PAGES, said
-from tests.tiny import make_texts, write_dataset
+from tests.tiny import make_several, make_texts, write_dataset
 from tl_core.data.dataset import Dataset
 from tl_core.data.split import SplitSpec
 from tl_core.plan import Adapter, Augment, Loss, Penalty, Phase
@@ -67,6 +67,17 @@ def test_nothing_is_chosen_at_first_and_only_what_fits_is_listed(
         assert len(box(app, side, tiny_images).options) == 2
     assert box(app, "target", tiny_images).options[1].startswith("others · 6 images")
     assert store.state(good).name in box(app, "teacher", tiny_images).options[1]
+
+
+def test_a_source_of_several_labels_is_not_offered(app: AppTest, workspace: Workspace) -> None:
+    texts, several = make_texts(workspace), make_several(workspace)
+    open_page(app, "plan", workspace, texts)
+    assert "topics" in " ".join(box(app, "target", texts).options)
+    assert box(app, "source", texts).options == ["None"]
+    app.switch_page(PAGES["data"]).run()
+    assert app.selectbox(key="beside_target_known").options == [several.name]
+    app.get("button_group")[0].set_value("source").run()
+    assert app.selectbox(key="beside_source_known").options == []
 
 
 def test_without_other_data_it_says_how_to_bring_some(app: AppTest, workspace: Workspace, tiny_images: Dataset) -> None:

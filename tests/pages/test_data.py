@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from datasets import ClassLabel, Image, Value
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Selectbox
 
@@ -14,8 +15,9 @@ from tests.pages.conftest import csv_bytes, said, upload, zip_bytes
 from tl_core import importer, intake
 from tl_core.data.dataset import Dataset
 from tl_core.data.looked import record_look
-from tl_core.data.options import NONE
-from tl_core.data.sources import list_datasets
+from tl_core.data.options import NONE, ImportOptions
+from tl_core.data.sources import TablePreview, list_datasets
+from tl_core.data.sources.hub_columns import preview
 from tl_core.errors import DataError
 from tl_core.evaluation.inflation import HonestScore, write_honest
 from tl_core.types import Estimate, load
@@ -487,4 +489,32 @@ def test_the_hub_is_asked_by_name_and_configuration(
     app.text_input(key="data_hub_part").input("small")
     app.button(key="data_hub_open").click().run()
     assert asked == ["hub:owner/flowers:small"]
+    assert "cannot be reached" in app.error[0].value
+
+
+def test_the_columns_of_a_hub_data_set_are_chosen_before_the_import(
+    app: AppTest, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[ImportOptions] = []
+
+    def refuse(source: str, workspace: Workspace, options: ImportOptions, progress: object) -> None:
+        asked.append(options)
+        raise DataError("The hub cannot be reached.", "Check the connection.")
+
+    def look(source: str, options: ImportOptions, limits: object) -> TablePreview:
+        features = {"photo": Image(), "kind": ClassLabel(names=["a", "b"]), "place": Value("string")}
+        rows = [{"photo": {"bytes": b"", "path": "x/1.png"}, "kind": 1, "place": "here"}]
+        return preview(features, rows, options, "owner/flowers", 1)
+
+    monkeypatch.setattr(importer, "preview_table", look)
+    monkeypatch.setattr(importer, "import_data", refuse)
+    app.run()
+    app.text_input(key="data_hub").input("owner/flowers")
+    app.button(key="data_hub_open").click().run()
+    assert [each.label for each in app.selectbox][:2] == ["Pictures are in", "Labels are in"]
+    assert "Labels in these rows: b" in said(app)
+    assert not [each for each in app.expander if "read wrongly" in each.label], "the hub says how it is read"
+    app.selectbox[1].select("place").run()
+    app.button(key="data_import").click().run()
+    assert [(each.path_column, each.label_column) for each in asked] == [("photo", "place")]
     assert "cannot be reached" in app.error[0].value

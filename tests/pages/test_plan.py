@@ -204,7 +204,10 @@ def test_a_card_with_a_higher_figure_than_the_recommendation_is_explained(planne
     assert "Expected to be right about **62%** of the time" in told
     assert "Feature extraction got 69% (59% to 79%) when it was measured alike. The two ranges overlap" in told
     assert "about 69% (59% to 79%)" in told
+    planned.session_state["plan_others"] = True
+    planned.run()
     planned.button(key="plan_choose_feature_extraction").click().run()
+    assert planned.session_state["plan_others"] is False, "the others are folded away"
     told = said(planned)
     assert "Expected to be right about **69%** of the time" in told
     assert "about 62% (52% to 72%)" in told, "a card says what the recommendation said"

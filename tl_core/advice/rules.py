@@ -21,7 +21,7 @@ from tl_core.advice.tables import (
 from tl_core.advice.values import NOT_MEASURED, Advice, Card, Domain, ProbeReport, SizeRow
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.profile import Profile
-from tl_core.layers import titles
+from tl_core.layers import spoken
 from tl_core.plan import Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting
 from tl_core.types import Estimate, Finding, Modality
@@ -295,7 +295,7 @@ def expectation(probe: ProbeReport) -> tuple[str, str]:
 
 def _place(tap: str | None, spec: BackboneSpec) -> str:
     """Return how the depth of a head is told to a person."""
-    return titles(group.name for group in spec.groups).get(tap, tap) if tap else "the last layer"
+    return spoken(group.name for group in spec.groups).get(tap, tap) if tap else "the last layer"
 
 
 def _disagreements(row: SizeRow, sizes: Sizes, domain: Domain, modality: Modality) -> Iterator[Finding]:

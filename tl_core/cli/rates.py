@@ -4,14 +4,12 @@ import argparse
 
 from tl_core.cli.checks import check_plan
 from tl_core.cli.console import Console
-from tl_core.cli.running import run_whole
-from tl_core.cli.train import check_names, planned, with_others
-from tl_core.errors import RunError
+from tl_core.cli.train import with_others
+from tl_core.cli.trial import run_trial
+from tl_core.data.dataset import Dataset
 from tl_core.evaluation.saved import read_rates
-from tl_core.runs.store import RunStore
 from tl_core.runs.task import Task
 from tl_core.training.rates import RateCurve, phase_of
-from tl_core.types import dump
 from tl_core.workspace import Workspace
 
 LINES = 12
@@ -19,32 +17,14 @@ LINES = 12
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Try growing rates on the plan's first phase of fine-tuning, and print the curve and what it suggests."""
-    check_names(arguments)
-    workspace = Workspace.default()
-    dataset, plan = planned(arguments, workspace, console)
-    phase_of(plan)
-    check_plan(plan, arguments, console, dataset.multilabel)
-    name = f"Rates for {dataset.name}"
-    task = Task(
-        "rates",
-        plan.backbone,
-        dataset.fingerprint,
-        dataset.split,
-        plan,
-        arguments.seed,
-        name=name,
-        decisions=dataset.pin(),
-    )
-    task = with_others(task, arguments, dataset, workspace, console)
-    state = run_whole(workspace, task, console)
-    curve = read_rates(RunStore(workspace).folder(state.id))
-    if curve is None:
-        raise RunError("The curve was not written.", "Run the command again.")
-    if arguments.json:
-        console.json(dump(curve))
-    else:
-        _print(curve, console)
-    return 0
+
+    def prepare(task: Task, dataset: Dataset, workspace: Workspace) -> Task:
+        assert task.plan is not None
+        phase_of(task.plan)
+        check_plan(task.plan, arguments, console, dataset.multilabel)
+        return with_others(task, arguments, dataset, workspace, console)
+
+    return run_trial("rates", arguments, console, prepare, read_rates, _print)
 
 
 def _print(curve: RateCurve, console: Console) -> None:

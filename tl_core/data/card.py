@@ -79,7 +79,7 @@ def _composition(dataset: Dataset, profile: Profile) -> Iterator[str]:
     if profile.subgroups:
         yield f"Subgroups, after the column {_plain(dataset.subgroup_column)}:\n\n" + _table(
             ("subgroup", "train", "validation", "test", "all"),
-            [(g.name or "(none said)", *_counts(g.train, g.validation, g.test)) for g in profile.subgroups[:_CLASSES]],
+            [(g.name or "(none said)", *_numbers(*g.counts)) for g in profile.subgroups[:_CLASSES]],
         )
     if profile.sizes:
         yield _table(("", "least", "5 %", "median", "95 %", "most"), [_spread(size) for size in profile.sizes])
@@ -199,22 +199,19 @@ def _maintenance(dataset: Dataset) -> Iterator[str]:
 
 def _class_table(profile: Profile) -> str:
     largest = sorted(profile.classes, key=lambda c: -c.total)[:_CLASSES]
-    rows = [(c.name, *_counts(c.train, c.validation, c.test)) for c in largest]
+    rows = [(c.name, *_numbers(*c.counts)) for c in largest]
     more = len(profile.classes) - len(largest)
     return _table(("class", "train", "validation", "test", "all"), rows) + (
         f"\n\nand {more:,} smaller." if more else ""
     )
 
 
-def _counts(*parts: int) -> tuple[str, ...]:
-    return tuple(f"{n:,}" for n in (*parts, sum(parts)))
+def _numbers(*parts: int) -> tuple[str, ...]:
+    return tuple(f"{n:,}" for n in parts)
 
 
 def _spread(size: Quantiles) -> tuple[str, ...]:
-    return (
-        f"{size.name} ({size.unit})",
-        *(f"{n:,}" for n in (size.minimum, size.low, size.median, size.high, size.maximum)),
-    )
+    return f"{size.name} ({size.unit})", *_numbers(*size.marks)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

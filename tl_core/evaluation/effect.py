@@ -4,11 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import pydantic
-
 from tl_core.data.dataset import Dataset
-from tl_core.types import Estimate, dump, load
-from tl_core.workspace import Workspace, read_json, write_json
+from tl_core.types import Estimate
+from tl_core.workspace import Workspace, read_value, write_value
 
 _MEANS = {
     "helps": "the model is better for it",
@@ -57,12 +55,9 @@ def _path(workspace: Workspace, dataset: Dataset, backbone: str) -> Path:
 
 def write_effect(workspace: Workspace, dataset: Dataset, effect: Effect) -> None:
     """Keep the effect of the data set's decisions. Raises WorkspaceError where it cannot be written."""
-    write_json(_path(workspace, dataset, effect.backbone), dump(effect))
+    write_value(_path(workspace, dataset, effect.backbone), effect)
 
 
 def read_effect(workspace: Workspace, dataset: Dataset, backbone: str) -> Effect | None:
     """Return the effect of the data set's present decisions, None where it was not measured (yet)."""
-    try:
-        return load(Effect, read_json(_path(workspace, dataset, backbone)))
-    except (OSError, ValueError, pydantic.ValidationError):
-        return None
+    return read_value(Effect, _path(workspace, dataset, backbone))

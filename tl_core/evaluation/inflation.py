@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import pydantic
-
 from tl_core.data.dataset import Dataset
-from tl_core.types import Estimate, dump, load
-from tl_core.workspace import Workspace, read_json, write_json
+from tl_core.types import Estimate
+from tl_core.workspace import Workspace, read_value, write_value
 
 
 @dataclass(frozen=True)
@@ -50,12 +48,9 @@ def honest_path(workspace: Workspace, dataset: Dataset, backbone: str) -> Path:
 
 def write_honest(workspace: Workspace, dataset: Dataset, score: HonestScore) -> None:
     """Save a score, whole or not at all. Raises WorkspaceError where it cannot be written."""
-    write_json(honest_path(workspace, dataset, score.backbone), dump(score))
+    write_value(honest_path(workspace, dataset, score.backbone), score)
 
 
 def read_honest(workspace: Workspace, dataset: Dataset, backbone: str) -> HonestScore | None:
     """Return the score, None where it was not measured."""
-    try:
-        return load(HonestScore, read_json(honest_path(workspace, dataset, backbone)))
-    except (OSError, ValueError, pydantic.ValidationError):
-        return None
+    return read_value(HonestScore, honest_path(workspace, dataset, backbone))

@@ -4,13 +4,11 @@ import hashlib
 import json
 from pathlib import Path
 
-import pydantic
-
 from tl_core.evaluation.values import Curve, LayerSweep, Report
 from tl_core.runs.task import Task
 from tl_core.training.rates import RateCurve
-from tl_core.types import dump, load
-from tl_core.workspace import Workspace, read_json, write_json
+from tl_core.types import dump
+from tl_core.workspace import Workspace, read_value, write_value
 
 REPORT = "report.json"
 BUNDLE = "bundle"
@@ -31,15 +29,12 @@ def ensemble_folder(run_folder: Path) -> Path:
 
 def read_report(run_folder: Path) -> Report | None:
     """Return what was measured of a run, None where nothing was (yet)."""
-    try:
-        return load(Report, read_json(run_folder / REPORT))
-    except (OSError, ValueError, pydantic.ValidationError):
-        return None
+    return read_value(Report, run_folder / REPORT)
 
 
 def write_report(run_folder: Path, report: Report) -> None:
     """Save a report, whole or not at all. Raises WorkspaceError where it cannot be written."""
-    write_json(run_folder / REPORT, dump(report))
+    write_value(run_folder / REPORT, report)
 
 
 def curve_path(workspace: Workspace, task: Task) -> Path:
@@ -51,38 +46,29 @@ def curve_path(workspace: Workspace, task: Task) -> Path:
 
 def read_curve(workspace: Workspace, task: Task) -> Curve | None:
     """Return the curve with the arms that are there so far, None where there is none (yet)."""
-    try:
-        return load(Curve, read_json(curve_path(workspace, task)))
-    except (OSError, ValueError, pydantic.ValidationError):
-        return None
+    return read_value(Curve, curve_path(workspace, task))
 
 
 def write_curve(workspace: Workspace, task: Task, curve: Curve) -> None:
     """Save a curve, whole or not at all. Raises WorkspaceError where it cannot be written."""
-    write_json(curve_path(workspace, task), dump(curve))
+    write_value(curve_path(workspace, task), curve)
 
 
 def read_rates(run_folder: Path) -> RateCurve | None:
     """Return the range test of a run, None where it has none (yet)."""
-    try:
-        return load(RateCurve, read_json(run_folder / RATES))
-    except (OSError, ValueError, pydantic.ValidationError):
-        return None
+    return read_value(RateCurve, run_folder / RATES)
 
 
 def write_rates(run_folder: Path, curve: RateCurve) -> None:
     """Save a range test, whole or not at all. Raises WorkspaceError where it cannot be written."""
-    write_json(run_folder / RATES, dump(curve))
+    write_value(run_folder / RATES, curve)
 
 
 def read_layers(run_folder: Path) -> LayerSweep | None:
     """Return the layer-wise sweep of a run as far as it got, None where it has none (yet)."""
-    try:
-        return load(LayerSweep, read_json(run_folder / LAYERS))
-    except (OSError, ValueError, pydantic.ValidationError):
-        return None
+    return read_value(LayerSweep, run_folder / LAYERS)
 
 
 def write_layers(run_folder: Path, sweep: LayerSweep) -> None:
     """Save a layer-wise sweep, whole or not at all. Raises WorkspaceError where it cannot be written."""
-    write_json(run_folder / LAYERS, dump(sweep))
+    write_value(run_folder / LAYERS, sweep)

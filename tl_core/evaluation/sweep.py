@@ -53,7 +53,7 @@ def sweep_layers(job: TrainJob, control: RunControl, steps: int = STEPS) -> Iter
         return
     sweep = LayerSweep(
         job.spec.name, job.dataset.fingerprint, epochs * per_epoch, setting.n_train, rate, HEAD_RATE, job.seed,
-        len(whole), baseline,
+        len(whole), baseline, several=job.dataset.multilabel,
     )  # fmt: skip
     yield sweep
     for place, group in enumerate(whole):

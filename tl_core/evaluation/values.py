@@ -199,7 +199,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class LayerScore:
-    """Validation accuracy, and mean cross-entropy, with one layer group trained beside the head; "" is none."""
+    """Validation score, and mean cross-entropy, with one layer group trained beside the head; "" is none."""
 
     group: str
     accuracy: Estimate
@@ -210,7 +210,8 @@ class LayerScore:
 class LayerSweep:
     """What training each layer group alone, beside a solved head, is worth after `steps` steps.
 
-    `baseline` is the frozen probe on the same items; `groups` holds those measured so far, of `total`.
+    `baseline` is the frozen probe on the same items; `groups` holds those measured so far, of `total`. Where an item
+    may have `several` labels, the score is the share of right answers, each label being a yes or a no.
     """
 
     backbone: str
@@ -223,3 +224,9 @@ class LayerSweep:
     total: int
     baseline: LayerScore
     groups: tuple[LayerScore, ...] = ()
+    several: bool = False
+
+    @property
+    def score(self) -> str:
+        """Return what the scores are, in words."""
+        return "right answers, each label yes or no" if self.several else "accuracy"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tl_core.errors import PlanError
-from tl_core.layers import titles
+from tl_core.layers import spoken
 from tl_core.plan import Head, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Setting, Strategy, option
 from tl_core.strategies.fits import MUCH, doubt, kept
@@ -38,7 +38,7 @@ def plan(setting: Setting, options: LowerLayers) -> TransferPlan:
         raise PlanError(f"There is no layer group {options.tap!r} to cut after.", f"There are: {known}.")
     probed = setting.tap if setting.tap in setting.groups[:-1] else None
     tap = options.tap or probed or setting.groups[max(0, (len(setting.groups) - 1) // 2)]
-    told = titles(setting.groups)[tap]
+    told = spoken(setting.groups)[tap]
     if probed == tap:
         why = Reason(f"Of the lower layers, {told} serves a linear head best on this data, by cross-validation.", ALAIN)
     else:

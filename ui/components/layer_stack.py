@@ -25,12 +25,18 @@ class Layer:
     level: float
 
 
-def layers(groups: Mapping[str, int], rates: Mapping[str, float], top_rate: float, solved: bool = False) -> list[Layer]:
+def layers(
+    groups: Mapping[str, int],
+    rates: Mapping[str, float],
+    top_rate: float,
+    solved: bool = False,
+    told: Mapping[str, str] | None = None,
+) -> list[Layer]:
     """Return the groups as drawn, head first. `rates` holds the current rate of what learns; the rest is frozen.
 
     `top_rate` is the highest base rate of the plan; `solved` says that the phase solves the head and has no rate.
     """
-    drawn, told = [], spoken(groups)
+    drawn, told = [], told or spoken(groups)
     for name, count in reversed(list(groups.items())):
         state = state_of(name, name in rates)
         rate = rates.get(name, 0.0)

@@ -4,14 +4,11 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-from pydantic import ValidationError
-
 import tl_core.data
 from tl_core.data.dataset import Dataset
 from tl_core.data.profile.values import Profile
 from tl_core.errors import WorkspaceError
-from tl_core.types import dump, load
-from tl_core.workspace import read_json, write_json
+from tl_core.workspace import read_value, write_value
 
 _KEPT = 8  # profiles of one data set: its last splits, decisions and tokenizers
 
@@ -32,16 +29,13 @@ def place(dataset: Dataset, tokenizer: str, max_tokens: int) -> Path:
 
 def read(path: Path) -> Profile | None:
     """Return the profile that is kept, None where there is none that can be read."""
-    try:
-        return load(Profile, read_json(path))
-    except (OSError, ValueError, ValidationError):
-        return None
+    return read_value(Profile, path)
 
 
 def write(path: Path, profile: Profile) -> None:
     """Keep a profile, and let go of the oldest ones; a workspace that is full keeps none."""
     try:
-        write_json(path, dump(profile))
+        write_value(path, profile)
     except WorkspaceError:
         return
     found = sorted(path.parent.glob("profile-*.json"), key=lambda file: file.stat().st_mtime, reverse=True)

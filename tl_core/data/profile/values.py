@@ -22,6 +22,11 @@ class ClassCount:
         """Return the items of all splits."""
         return self.train + self.validation + self.test
 
+    @property
+    def counts(self) -> tuple[int, int, int, int]:
+        """Return the items of train, validation and test, and of all."""
+        return self.train, self.validation, self.test, self.total
+
 
 @dataclass(frozen=True)
 class Bars:
@@ -46,6 +51,11 @@ class Quantiles:
     high: int
     maximum: int
     bars: Bars = Bars((), ())
+
+    @property
+    def marks(self) -> tuple[int, int, int, int, int]:
+        """Return the least, the 5th percentile, the median, the 95th percentile and the most."""
+        return self.minimum, self.low, self.median, self.high, self.maximum
 
 
 @dataclass(frozen=True)

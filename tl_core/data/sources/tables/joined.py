@@ -43,7 +43,7 @@ def join(name: str, parts: Sequence[tuple[str, Table]]) -> Table:
             if lacking:
                 raise DataError(
                     f"{one.name} has the column {lacking[0]!r} and {other.name} has not, so they are not read as one.",
-                    f"Give {first.name} alone, or give all of them the same columns.",
+                    f"Give {first.name} alone to learn from it, or give all of them the same columns.",
                 )
 
     def records() -> Iterator[Record]:

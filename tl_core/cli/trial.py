@@ -1,0 +1,52 @@
+"""Runs that try something out on a data set and a plan, the same way for each, to the printed outcome."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from tl_core.cli.console import Console
+from tl_core.cli.running import run_whole
+from tl_core.cli.train import check_names, planned
+from tl_core.data.dataset import Dataset
+from tl_core.errors import RunError
+from tl_core.runs.store import RunStore
+from tl_core.runs.task import Task
+from tl_core.types import dump
+from tl_core.workspace import Workspace
+
+Prepare = Callable[[Task, Dataset, Workspace], Task]
+"""Checks a task and returns it with what else it needs. Raises GraftError where it cannot be run."""
+
+
+def run_trial(
+    kind: Literal["layers", "rates"],
+    arguments: argparse.Namespace,
+    console: Console,
+    prepare: Prepare,
+    read: Callable[[Path], Any],
+    show: Callable[[Any, Console], None],
+) -> int:
+    """Run a task of a kind, and print what `read` finds in its folder. Raises RunError where that is nothing."""
+    check_names(arguments)
+    workspace = Workspace.default()
+    dataset, plan = planned(arguments, workspace, console)
+    task = Task(
+        kind,
+        plan.backbone,
+        dataset.fingerprint,
+        dataset.split,
+        plan,
+        arguments.seed,
+        name=f"{kind.capitalize()} for {dataset.name}",
+        decisions=dataset.pin(),
+    )
+    state = run_whole(workspace, prepare(task, dataset, workspace), console)
+    found = read(RunStore(workspace).folder(state.id))
+    if found is None:
+        raise RunError("What was measured was not written.", "Run the command again.")
+    if arguments.json:
+        console.json(dump(found))
+    else:
+        show(found, console)
+    return 0
