@@ -219,7 +219,7 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(name, capsys, workspace, fold
     places["empty_plan"].touch()
     places["pair"].write_text("text,label\na good thing,a\na bad thing,b\n")
     places["tables"].mkdir()
-    for table in ("train.csv", "test.csv"):
+    for table in ("first.csv", "second.csv"):
         (places["tables"] / table).write_text("text,label\na good thing,a\na bad thing,b\n")
     arguments, words = MISTAKES[name]
     code, out, err = call(capsys, *(argument.format(**places) for argument in arguments))

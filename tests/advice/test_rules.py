@@ -151,6 +151,25 @@ def test_fine_tuning_is_the_default_where_it_can_gain_be_judged_and_fits_the_tim
     assert any("fits the time" in reason.text for reason in advice.reasons)
 
 
+def test_all_layers_learn_from_texts_where_time_allows_and_the_upper_ones_where_not():
+    def advised(seconds, spec=TEXT, **more):
+        probe = probe_of(spec, 0.8, shift=None if spec is TEXT else 0.2)
+        return advise(profile_of(900, 3, spec.modality), spec, probe, speed_of(spec, seconds), **more)
+
+    quick = advised(0.002)
+    assert (quick.rule, quick.strategy) == ("full", "full")
+    full, partial = (quick.card(name).seconds.value for name in ("full", "partial"))
+    assert partial < full
+    between = advised(0.002, time_budget=(partial + full) / 2)
+    assert (between.rule, between.strategy) == ("partial", "partial")
+    assert between.card("partial").options["reach"] == "two"
+    assert advised(0.002, time_budget=partial / 2).strategy == "feature_extraction"
+    assert advised(0.002, IMAGE).strategy == "partial"
+    told = [next(f.message for f in one.findings if f.code == "sources-text-all-layers") for one in (quick, between)]
+    assert "is followed" in told[0]
+    assert "as here" in told[1]
+
+
 def test_few_texts_learn_as_pairs_where_there_is_room_and_time():
     def chosen(per_class=50, spec=TEXT, accuracy=0.7, seconds=0.02):
         speed = speed_of(spec, seconds) if seconds else None

@@ -23,6 +23,7 @@ _PARTS = [
     *("a", "b", "cats", "dogs", "train", "val", "test", "images", "1", "x" * 120, "ä ö", "日本", " ", "con"),
     *("..", ".", "~", "C:", "a\\b", "\x01", "__MACOSX", ".git", "‮gnp", "%2e%2e", "a\nb", "-rf", "$(id)"),
 ]
+_SPLITS = st.sampled_from(["train.csv", "test.csv", "dev.csv", "data/train.tsv", "data/test.tsv", "train.jsonl"])
 _SUFFIXES = [*(".png", ".jpg", ".gif", ".tif", ".webp", ".txt", ".csv", ".zip", ".PNG", "", ".json", ".exe")]
 _KINDS = [("PNG", "RGB"), ("PNG", "P"), ("PNG", "1"), ("JPEG", "RGB"), ("JPEG", "L"), ("JPEG", "CMYK"), ("GIF", "P")]
 _KINDS += [("BMP", "RGB"), ("TIFF", "RGB"), ("TIFF", "CMYK"), ("WEBP", "RGB")]
@@ -78,6 +79,8 @@ _tidy = st.lists(
     max_size=6,
 )
 """Files laid out as they should be, so that many archives hold something to take."""
+_tables = st.lists(st.tuples(_SPLITS, st.deferred(lambda: separated())), min_size=2, max_size=4)
+"""Tables named as a split each, which are read as one where their columns are the same."""
 
 
 @st.composite
@@ -86,7 +89,7 @@ def zips(draw: st.DrawFn) -> File:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of doubled names, which are the point
-        for name, data in draw(_tidy) + draw(_members):
+        for name, data in draw(_tidy | _tables) + draw(_members):
             info = zipfile.ZipInfo(name or "x")
             info.compress_type = draw(st.sampled_from([0, 8, 8, 12, 14]))
             kind = draw(st.sampled_from([stat.S_IFREG] * 6 + [stat.S_IFLNK, stat.S_IFDIR, stat.S_IFIFO]))
@@ -107,7 +110,7 @@ def tars(draw: st.DrawFn) -> File:
     buffer = io.BytesIO()
     form = draw(st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT]))
     with tarfile.open(fileobj=buffer, mode="w", format=form) as archive:
-        for name, data in draw(_tidy) + draw(_members):
+        for name, data in draw(_tidy | _tables) + draw(_members):
             info = tarfile.TarInfo(name or "x")
             info.size = len(data)
             info.type = draw(st.sampled_from([tarfile.REGTYPE] * 6 + [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE,
@@ -157,12 +160,13 @@ _json = st.recursive(
 
 @st.composite
 def objects(draw: st.DrawFn) -> bytes:
-    """Lines of JSON: objects with and without the columns, other values, broken lines."""
+    """Lines of JSON, an array, or one under a name: objects with and without the columns, other values, broken ones."""
     wild = st.fixed_dictionaries({}, optional={"text": _WORDS | _json, "label": _WORDS | _json, "tags": _json})
     tame = _pairs.map(lambda pair: {"text": pair[0], "label": pair[1]})
     lines = draw(st.lists((tame | wild | _json).map(json.dumps) | st.text(max_size=20), max_size=12))
     lines += draw(st.lists(tame.map(json.dumps), max_size=6))
-    text = draw(st.sampled_from(["\n".join(lines), "[" + ",".join(lines) + "]"]))
+    array = "[" + ",".join(lines) + "]"
+    text = draw(st.sampled_from(["\n".join(lines), array, f'{{"of": 1, "data": {array}, "more": []}}']))
     return text.encode("utf-8", "surrogatepass")
 
 

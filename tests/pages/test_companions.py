@@ -228,6 +228,7 @@ def test_a_strategy_is_doubted_by_what_there_is(
         ({"adapter": Adapter("ia3")}, "Adapters (IA3)"),
         ({"augment": Augment("strong")}, "varied strongly, anew in every epoch"),
         ({"augment": Augment("light", 3)}, "a little, as 3 fixed variations"),
+        ({"phases": (replace(scripted.PLAN.phases[-1], adapt=True),)}, "first fitted to your items"),
         ({"loss": Loss("balanced")}, "rare classes"),
         ({"loss": Loss(label_smoothing=0.1)}, "softened by 10%"),
         ({"loss": Loss(mixup=0.2)}, "mixup, alpha 0.2"),

@@ -112,8 +112,9 @@ def test_filling_in_wants_a_second_data_set_of_another_domain():
     assert codes("domain_adaptive", has_target=True, similarity="similar", **text) == {"near": "info"}
     assert codes("domain_adaptive", has_target=True) == {"masked-pictures": "info"}
     few = {"n_train": 20, "n_validation": 0, "has_target": True}
-    assert codes("domain_adaptive", **few, **text) == {"few-items": "warn"}
-    assert codes("domain_adaptive", {"reach": "none"}, **few, **text) == {}
+    assert codes("domain_adaptive", **few, **text) == {"few-items": "warn", "tried": "info"}
+    assert codes("domain_adaptive", {"reach": "none"}, **few, **text) == {"tried": "info"}
+    assert codes("domain_adaptive", {"reach": "none"}, **few) == {"masked-pictures": "info"}
 
 
 def test_pairs_are_for_few_labelled_texts():

@@ -108,3 +108,12 @@ def test_helpers():
     assert top(("a", "b", "c"), "half") == ("b", "c")
     assert top(("a",), "two") == ("a",)
     assert graded(("a", "b"), 1e-4, 0.4, head=1e-3) == {"a": 4e-5, "b": 1e-4, "head": 1e-3}
+
+
+@pytest.mark.parametrize("name", ["partial", "full", "gradual", "lp_ft", "discriminative", "wise_ft"])
+def test_fine_tuning_of_pictures_begins_with_a_fit_and_that_of_texts_does_not(name):
+    for modality in ("image", "text"):
+        tuning = STRATEGIES[name].make(setting(modality=modality)).phases[1:]
+        assert tuning
+        assert all(phase.adapt == (modality == "image") for phase in tuning)
+    assert not any(phase.adapt for phase in STRATEGIES["lora"].make(setting(modality="image")).phases)

@@ -14,9 +14,11 @@ from tl_core.advice.tables import (
     SCRATCH,
     SHIFT_MEASURED,
     SIMILAR_BELOW,
+    TEXTS,
     VERY_DIFFERENT_FROM,
     domain_row,
     per_class_row,
+    trains_upper,
 )
 from tl_core.advice.values import NOT_MEASURED, Advice, Card, Domain, ProbeReport, SizeRow
 from tl_core.backbones.spec import BackboneSpec
@@ -106,9 +108,11 @@ def advise(
     """
     sizes = Sizes.of(profile)
     domain = domain_of(spec, probe, similarity)
-    row = rule_for(sizes, domain)
     setting = setting_for(profile, spec, probe, speed, similarity)
     cost = _Cost(spec, speed, sizes, _tokens(profile), probe, setting)
+    row = rule_for(sizes, domain)
+    if spec.modality == "text" and trains_upper(row) and _in_time(cost.card("full", {}), time_budget):
+        row = TEXTS
     cards = {name: cost.card(name, row.options if name == row.strategy else {}) for name in _names()}
     place = _place(probe.tap if probe else None, spec)
     strategy, verdict = _decide(row, sizes, cards, (probe, place), time_budget)
@@ -241,7 +245,11 @@ def _pairs_pay(sizes: Sizes, card: Card, probe: ProbeReport | None, budget: floa
     """Whether there are as many texts a class as contrastive tuning was tried with, room to gain, and time."""
     few = FEW_TEXTS[0] <= sizes.per_class < FEW_TEXTS[1] and sizes.per_class_min >= 2
     room = probe is not None and probe.accuracy is not None and probe.accuracy.value < 1 - HEADROOM
-    return few and room and card.seconds is not None and card.seconds.value <= budget
+    return few and room and _in_time(card, budget)
+
+
+def _in_time(card: Card, budget: float) -> bool:
+    return card.seconds is not None and card.seconds.value <= budget
 
 
 def _against(row: SizeRow, sizes: Sizes, card: Card, probe: ProbeReport, budget: float) -> str:
@@ -316,12 +324,10 @@ def _disagreements(row: SizeRow, sizes: Sizes, domain: Domain, modality: Modalit
             "fewer weights to learn from few items, and the frozen part runs only once."
         )
         yield _disagree("freeze-share", message, FUNDAMENTALS)
-    if modality == "text" and row.strategy in ("partial", "discriminative") and row.options.get("reach") != "all":
-        message = (
-            "For texts another source trains all layers at a small rate. The rule trains the upper ones, which takes "
-            "less time; full fine-tuning is among the choices."
-        )
-        yield _disagree("text-all-layers", message, FUNDAMENTALS)
+    if modality == "text" and (row is TEXTS or trains_upper(row)):
+        took = "; here it fits, and is followed." if row is TEXTS else ". Then the upper ones learn, as here."
+        message = f"One source trains the upper layers, another all of them for texts, which may take too long{took}"
+        yield _disagree("text-all-layers", message, f"{by_class.source}; {FUNDAMENTALS}")
     if row.strategy == "discriminative":
         message = (
             "How fast rates should fall: one source says by 0.3 to 0.5 a layer, the paper by 1/2.6 (0.38). "

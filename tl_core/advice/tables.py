@@ -68,6 +68,16 @@ SCRATCH = SizeRow(
     10_001, None, "from_scratch", {}, "More than 10,000 items a class of a very different domain: from scratch.", GUIDE
 )
 
+TEXTS = SizeRow(
+    100,
+    10_001,
+    "full",
+    {},
+    "Texts, 100 to 10,000 items a class: train all layers at a small rate.",
+    f"{FUNDAMENTALS}; measured by this project, docs/LOG.md, 2026-11-21",
+)
+"""In the place of the rows that train the upper layers alone, where time allows."""
+
 SIMILAR_BELOW = 0.3
 VERY_DIFFERENT_FROM = 1.0
 """Shift thresholds: between clip art (0.26) and grey garments (0.39), and well beyond everything measured."""
@@ -82,3 +92,8 @@ def domain_row(total: int, different: bool) -> SizeRow | None:
     """Return the row for a total and a domain, or None between 1,000 and 10,000 items."""
     size = "small" if total < SMALL_TOTAL else "large" if total > LARGE_TOTAL else ""
     return BY_DOMAIN.get((size, "different" if different else "similar"))
+
+
+def trains_upper(row: SizeRow) -> bool:
+    """Return whether a row trains the upper layers alone."""
+    return row.strategy in ("partial", "discriminative") and row.options.get("reach") != "all"

@@ -46,8 +46,15 @@ def plan(setting: Setting, options: Discriminative) -> TransferPlan:
     """Return a head phase and a phase whose rates fall towards the input."""
     base = scaled(backbone_rate(setting), options.scale)
     lr = graded(top(setting.groups, options.reach), base, options.decay, head=base)
-    patience = usable(options.patience, options.epochs)
-    tuning = Phase("falling rates", options.epochs, lr, schedule="slanted", weight_decay=DECAY, patience=patience)
+    tuning = Phase(
+        "falling rates",
+        options.epochs,
+        lr,
+        schedule="slanted",
+        weight_decay=DECAY,
+        patience=usable(options.patience, options.epochs),
+        adapt=setting.modality == "image",
+    )
     why = (
         Reason("Lower layers hold general features and need to move least.", YOSINSKI),
         Reason(

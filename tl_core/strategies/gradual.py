@@ -14,6 +14,7 @@ from tl_core.strategies.recipes import (
     Extras,
     backbone_rate,
     batch_size,
+    fit_reason,
     graded,
     last_l2,
     rate_reason,
@@ -77,6 +78,7 @@ def plan(setting: Setting, options: Gradual) -> TransferPlan:
     why = (
         Reason("Thawing from the top down lets the upper layers settle before the lower ones move.", ULMFIT),
         solved_head_reason(),
+        *fit_reason(phases[-1]),
         rate_reason(setting),
         size_reason(setting),
     )

@@ -28,6 +28,7 @@ DEIT = "Touvron et al. 2021, Training data-efficient image transformers (DeiT), 
 MOSBACH = "Mosbach et al. 2021, On the Stability of Fine-tuning BERT, arXiv:2006.04884"
 SZEGEDY = "Szegedy et al. 2016, Rethinking the Inception Architecture, arXiv:1512.00567"
 MIXUP = "Zhang et al. 2018, mixup: Beyond Empirical Risk Minimization, arXiv:1710.09412"
+ADABN = "Li et al. 2016, Revisiting Batch Normalization For Practical Domain Adaptation, arXiv:1603.04779"
 OWN = "a rule of thumb of this program"
 
 HEAD_RATE = 1e-3
@@ -224,7 +225,7 @@ def from_solved_head(
 
     `more` are further fields of the plan.
     """
-    reasons = (*why, solved_head_reason(), size_reason(setting))
+    reasons = (*why, solved_head_reason(), *fit_reason(tuning), size_reason(setting))
     phases = (solve_head(last_l2(setting), final=False), tuning)
     return TransferPlan(
         setting.backbone,
@@ -285,3 +286,14 @@ def solved_head_reason() -> Reason:
     """Return the reason for starting from a solved head."""
     text = "The head is solved first: a random head would send large, wrong gradients into the pretrained layers."
     return Reason(text, KUMAR)
+
+
+def fit_reason(tuning: Phase) -> tuple[Reason, ...]:
+    """Return the reason for a phase that begins with a fit to the items; nothing for one that does not."""
+    if not tuning.adapt:
+        return ()
+    text = (
+        "What learns is fitted to your pictures first, and the head solved again: without it the first steps of "
+        "fine-tuning throw away much of what the head knew."
+    )
+    return (Reason(text, ADABN),)
