@@ -33,11 +33,7 @@ class Measured:
     def __init__(self, path: Path, **blank: np.ndarray) -> None:
         self._path, self._arrays = path, blank
         self._dirty, self._written = False, time.monotonic()
-        with (
-            suppress(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile),
-            open(path, "rb") as file,
-            np.load(file) as stored,
-        ):
+        with suppress(*_DAMAGE), open(path, "rb") as file, np.load(file) as stored:
             found = {name: stored[name] for name in blank}
             if all(found[name].shape == blank[name].shape for name in blank):
                 self._arrays = found

@@ -42,7 +42,8 @@ def adapt(run: Run, index: int, inputs: Inputs) -> Events:
     estimate(run, phase, inputs, norms)
     yield from _solve(run, phase, like, inputs)
     after = yield from run.validate(phase, inputs)
-    run.begun = {name: run.model.state_dict()[name].clone() for name in run.begun}
+    state = run.model.state_dict()
+    run.begun = {name: state[name].clone() for name in run.begun}
     if after:
         run.best.offer(after, {})
         told = f"{run.answers.told(before)} before, {run.answers.told(after)} now"
