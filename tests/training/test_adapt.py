@@ -1,6 +1,7 @@
 """Normalisation that fits the items before a phase learns, and the head that is solved anew: the effect of each."""
 
 import dataclasses
+import io
 
 import numpy as np
 import pytest
@@ -10,10 +11,13 @@ from sklearn.linear_model import LogisticRegression
 
 from tests.tiny import TINY_IMAGE, make_images
 from tests.training.helpers import SOLVED, after, before, descent, epochs, logits, make_job, run, same_bits
+from tests.training.test_resume import attempt, weights
+from tl_core.data.options import RawItem, silent
+from tl_core.data.sources.store import Draft, store
 from tl_core.data.split import SplitSpec
 from tl_core.plan import Augment
 from tl_core.runs.control import MemoryControl
-from tl_core.runs.events import Noted
+from tl_core.runs.events import Noted, PhaseStarted, Progress
 from tl_core.training import adapt as adapting
 from tl_core.training.convex import Solver
 from tl_core.training.descent import Descent
@@ -178,6 +182,49 @@ def test_a_stop_while_it_fits_is_obeyed_and_the_solved_head_is_kept(faint, monke
     run(solved)
     expected = after(solved).state_dict()
     assert all(same_bits(tensor, expected[name]) for name, tensor in after(job).state_dict().items())
+
+
+def test_a_run_that_is_killed_while_it_fits_or_right_after_ends_with_the_same_bits(faint):
+    phases = [SOLVED, descent(TOP, 1, 1e-2, adapt=True)]
+    plain = make_job(faint, phases, folder="plain", publish=0.0)
+    run(plain)
+    for place, last in enumerate(
+        (
+            lambda event: isinstance(event, Progress) and event.stage == adapting.TOLD,
+            lambda event: isinstance(event, Noted) and event.finding.code == "adapted",
+            lambda event: isinstance(event, PhaseStarted) and event.index == 1,
+        )
+    ):
+        job = make_job(faint, phases, folder=f"killed {place}", publish=0.0, resume=True)
+        assert last(attempt(job, MemoryControl(), lambda event, _, last=last: last(event))[-1])
+        run(job)
+        assert weights(job) == weights(plain)
+
+
+def test_items_with_several_labels_are_fitted_to_as_well(workspace):
+    chance = np.random.default_rng(0)
+    items = []
+    for number in range(48):
+        labels = tuple(name for name in ("red", "green") if chance.random() < 0.5)
+        levels = [25 + 10 * (name in labels) for name in ("red", "green", "blue")]
+        png = io.BytesIO()
+        pixels = chance.normal(levels, 4, (16, 16, 3)).clip(0, 255)
+        Image.fromarray(pixels.astype(np.uint8)).save(png, "PNG")
+        items.append(RawItem(f"{number}.png", "", labels=labels, read=png.getvalue))
+    dataset = store(items, Draft("lights", "lights.zip", "image"), workspace, silent)
+    assert dataset.multilabel
+    state, events, _ = begun(dataset, descent(TOP, adapt=True))
+    assert [e.finding.code for e in events if isinstance(e, Noted)] == ["adapted"]
+    rows = dataset.rows("train")
+    with torch.no_grad():
+        features = state.feed.prepared(0).features(state.model.eval(), rows)
+        ours = state.model.head(features).sigmoid().numpy()
+    variance = features.double().var(dim=0, correction=0)
+    scaled = ((features.double() - features.double().mean(dim=0)) / (variance + variance.mean()).sqrt()).numpy()
+    for place in range(2):
+        theirs = LogisticRegression(C=1 / (SOLVED.weight_decay * len(rows)), tol=1e-8, max_iter=5000)
+        expected = theirs.fit(scaled, dataset.truth[rows][:, place]).predict_proba(scaled)[:, 1]
+        np.testing.assert_allclose(ours[:, place], expected, atol=2e-3)
 
 
 def test_the_rate_test_begins_where_the_phase_would(faint):
