@@ -330,6 +330,7 @@ def test_what_goes_wrong_is_one_sentence_and_a_hint(source, message, hint, run, 
     ("options", "message"),
     [
         ({"label_column": "taste"}, "lab/notes has no column taste."),
+        ({"text_column": "(none)"}, "lab/notes has no column (none)."),
         ({"label_column": "story", "text_column": "story"}, "The column story cannot be both the text and the label."),
         ({"path_column": "story"}, "The column story of lab/notes holds no pictures."),
     ],

@@ -209,6 +209,14 @@ def test_a_group_and_a_split_that_were_found_can_be_switched_off_for_good(make_t
     assert set(dataset.items["given"]) == set(dataset.items["group"]) == {""}
 
 
+@pytest.mark.parametrize("name", ["text_column", "label_column", "subgroup_column", "time_column", "path_column"])
+def test_no_other_column_can_be_switched_off(name, make_table, workspace):
+    path = make_table("text,label\n" + "".join(f"words number {i},{'ab'[i % 2]}\n" for i in range(20)))
+    for read in (lambda options: preview_table(path, options), lambda options: import_data(path, workspace, options)):
+        with pytest.raises(DataError, match=r"no column named '\(none\)'"):
+            read(ImportOptions(**{name: NONE}))
+
+
 def test_the_preview_is_short(make_table):
     found = preview_table(make_table("text,label\n" + f"{'long ' * 500},a\n" * 300))
     assert (len(found.rows), found.n_rows, found.encoding) == (50, 300, "utf-8")

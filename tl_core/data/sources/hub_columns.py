@@ -111,9 +111,10 @@ def choose(features: Any, sample: Callable[[], list[Row]], options: ImportOption
     Raises DataError where a column is named that is not there, and where nothing can be read or learned.
     """
     kinds = _kinds(features, sample)
-    asked = (options.text_column, options.label_column, options.group_column, options.path_column)
+    group = "" if options.group_column == NONE else options.group_column
+    asked = (options.text_column, options.label_column, group, options.path_column)
     for name in (*asked, *options.label_columns, options.subgroup_column, options.time_column):
-        if name not in ("", NONE, *kinds):
+        if name and name not in kinds:
             raise DataError(f"{repo} has no column {name}.", f"It has {_listed(kinds)}.")
     pictures = [name for name, kind in kinds.items() if kind == "image"]
     image = options.path_column or ("" if options.text_column else next(iter(pictures), ""))

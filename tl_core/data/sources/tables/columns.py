@@ -79,9 +79,10 @@ def choose_columns(sample: Sample, options: ImportOptions, path: str = "") -> tu
 
 
 def _check_names(sample: Sample, options: ImportOptions) -> None:
-    named = (options.text_column, options.label_column, options.group_column, options.split_column)
-    for name in (*named, options.path_column, options.subgroup_column, options.time_column, *options.label_columns):
-        if name not in ("", NONE):
+    found = [name for name in (options.group_column, options.split_column) if name != NONE]
+    named = (options.text_column, options.label_column, options.path_column, *options.label_columns, *found)
+    for name in (*named, options.subgroup_column, options.time_column):
+        if name:
             sample.table.place(name)
 
 
