@@ -62,6 +62,8 @@ def as_xlsx(rows, names=NAMES, sheets=("Sheet",)):
         book.create_sheet(title)
     for row in [names, *rows]:
         book[sheets[-1]].append(list(row))
+    for cell in (cell for row in book[sheets[-1]].iter_rows() for cell in row if cell.data_type == "f"):
+        cell.data_type = "s"  # a text that begins with "=" is a text here, and no formula
     sink = io.BytesIO()
     book.save(sink)
     return sink.getvalue()
