@@ -326,10 +326,8 @@ def _disagreements(row: SizeRow, sizes: Sizes, domain: Domain, modality: Modalit
         yield _disagree("freeze-share", message, FUNDAMENTALS)
     if modality == "text" and (row is TEXTS or trains_upper(row)):
         known = "as they are here" if row is TEXTS else "and here they are not"
-        message = (
-            "One source trains the upper layers, another all of them for texts. The rule says all where they are known "
-            f"to fit the time, {known}."
-        )
+        message = "One source trains the upper layers, another all of them for texts. "
+        message += f"The rule says all where they are known to fit the time, {known}."
         yield _disagree("text-all-layers", message, f"{by_class.source}; {FUNDAMENTALS}")
     if row.strategy == "discriminative":
         message = (

@@ -162,13 +162,12 @@ class Model:
         import_torchvision()
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         self.classes: list[str] = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
-        self.modality: str = config["modality"]
-        self.several: bool = config.get("multilabel", False)
+        self.modality, self.several = str(config["modality"]), bool(config.get("multilabel", False))
         self.text_column: str = config.get("text_column", "")
         self.members: list[Model] = [Model(folder / name) for name in config.get("members", ())] or [self]
+        if any(member.classes != self.classes for member in self.members):
+            raise Problem(f"The models in {folder} do not tell the same classes apart. Make it again.")
         if self.members != [self]:
-            if any(member.classes != self.classes for member in self.members):
-                raise Problem(f"The models in {folder} do not tell the same classes apart. Make it again.")
             return
         self.input = json.loads((folder / "preprocessing.json").read_text(encoding="utf-8"))
         self.network = Network(config, len(self.classes)).eval()
