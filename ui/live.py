@@ -34,6 +34,8 @@ from ui.proof import freeze_proof
 
 POINTS = 500
 _KEY = "live_runs"
+STAGES = {"frozen layers": "Showing every item to the frozen layers once"}
+"""What a stage is called where its own name would mislead: a count behind "frozen layers" reads as one of layers."""
 NO_ACCURACY = {
     "masked": "How badly it fills in what is hidden. There is nothing to be right about before it learns the labels.",
     "contrastive": "How far items of one label are from each other, and how near to others. Accuracy comes with the "
@@ -215,7 +217,7 @@ def watch(store: RunStore, run_id: str) -> LiveRun:
     return live
 
 
-def _sentence(live: LiveRun, state: RunState) -> tuple[float, str]:
+def doing(live: LiveRun, state: RunState) -> tuple[float, str]:
     """Return how far the run is and what it does now, in words."""
     if state.status == "queued":
         return 0.0, "Waiting for its turn. Another run is at work; this one starts by itself."
@@ -223,7 +225,7 @@ def _sentence(live: LiveRun, state: RunState) -> tuple[float, str]:
         return live.position, "Paused. Everything learned so far is kept"
     if live.progress:
         done, total = live.progress.done, live.progress.total
-        stage = words.sentence(live.progress.stage)
+        stage = STAGES.get(live.progress.stage) or words.sentence(live.progress.stage)
         share = live.position if live.phase else done / max(1, total)
         return share, f"{stage}: {done:,} of {total:,}" if total > 1 else stage
     if not live.phase:
@@ -237,7 +239,8 @@ def _sentence(live: LiveRun, state: RunState) -> tuple[float, str]:
     epoch = min(live.phase_epochs + 1, live.phase.epochs)
     text = f"Phase {live.phase.index + 1}, {live.phase.name}: epoch {epoch} of {live.phase.epochs}"
     if live.step and live.step.phase == live.phase.index and live.step.seconds_left > 0:
-        text += f" · about {words.seconds(live.step.seconds_left)} left"
+        left = words.seconds(live.step.seconds_left)
+        text += f" · {left} left" if live.step.seconds_left < 1 else f" · about {left} left"
     return live.position, text
 
 
@@ -278,7 +281,7 @@ def _groups(live: LiveRun, state: RunState) -> Mapping[str, int]:
 def draw_run(store: RunStore, state: RunState, modality: Modality) -> None:
     """Draw everything that is live about a training run."""
     live = watch(store, state.id)
-    position, sentence = _sentence(live, state)
+    position, sentence = doing(live, state)
     if live.phase and state.open:
         st.markdown(f"**{position:.0%}** · {sentence}")
     elif state.open:

@@ -85,6 +85,9 @@ def verdict_sentence(comparison: Comparison) -> str:
         return f"{points:.1f} fewer {what} in a hundred than the other, {span}."
     if comparison.verdict == "no difference shown":
         return f"Both are about equally good: the difference lies {span}."
+    if comparison.gain.low > 0 or comparison.gain.high < 0:
+        few = f"with {words.plural(comparison.gain.n, 'test item')} that is not certain"
+        return f"The difference seems to lie {span}; {few}. More test items would settle it."
     return f"The difference may lie {span}. More test items would settle it."
 
 

@@ -9,6 +9,7 @@ import streamlit as st
 
 from tl_core.data.options import NONE, ImportOptions
 from tl_core.data.sources import TablePreview
+from tl_core.data.sources.tables.labels import split_labels
 from ui.words import findings, shorten, tell
 
 SEEN = 8
@@ -58,7 +59,7 @@ def draw(found: TablePreview, asked: ImportOptions, key: str) -> tuple[ImportOpt
     chosen = _columns(found, chosen, f"{key}_columns", turn)
     rows = pd.DataFrame(list(found.rows), columns=list(found.columns))
     st.dataframe(rows, hide_index=True, height=260, column_order=_first(found, chosen), key=f"{key}_rows")
-    if told := labels_seen(found, chosen.label_column):
+    if told := labels_seen(found, chosen.label_column, chosen.separator):
         st.caption(f"Labels in these rows: {tell(told)}")
     findings(found.findings)
     offered = _proposals(found.proposed, chosen, key)
@@ -70,12 +71,17 @@ def draw(found: TablePreview, asked: ImportOptions, key: str) -> tuple[ImportOpt
     return chosen, bool(item) and all(labels) and item not in labels
 
 
-def labels_seen(found: TablePreview, column: str) -> str:
-    """Return the labels of the first rows, the first few of them, so that a wrong column is seen at once."""
+def labels_seen(found: TablePreview, column: str, separator: str = "") -> str:
+    """Return the labels of the first rows, the first few of them, so that a wrong column is seen at once.
+
+    Where `separator` parts several labels of a cell, each of them counts for itself.
+    """
     if column not in found.columns:
         return ""
     place = found.columns.index(column)
-    seen = list(dict.fromkeys(row[place] for row in found.rows if row[place]))
+    cells = [row[place] for row in found.rows if row[place]]
+    labels = [label for cell in cells for label in split_labels(cell, separator)] if separator else cells
+    seen = list(dict.fromkeys(labels))
     return ", ".join(shorten(each, 40) for each in seen[:SEEN]) + (", …" if len(seen) > SEEN else "")
 
 

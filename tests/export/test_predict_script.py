@@ -102,6 +102,8 @@ def test_images(workspace, tmp_path):
         packed.writestr("holiday/broken.jpg", b"not an image")
     assert len(agrees(folder, archive, tmp_path / "zip.csv", workspace)) == len(pictures())
     assert len(agrees(folder, loose, tmp_path / "folder.csv", workspace)) == len(pictures())
+    done = run(folder, archive)
+    assert done.stderr.splitlines()[0] == "skipped broken.jpg: it is not a picture, or it is damaged"
     assert agrees(folder, loose / "turned.jpg", tmp_path / "one.csv", workspace) == ["turned.jpg"]
 
 

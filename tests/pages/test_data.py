@@ -239,6 +239,7 @@ def test_several_labels_are_offered_and_taken_up(app: AppTest, workspace: Worksp
     assert "several labels" in said(app)
     app.button(key="data_offer_separator").click().run()
     assert box(app, "separator").value == ";"
+    assert "Labels in these rows: a, x, b, y, z" in said(app)
     app.button(key="data_import").click().run()
     assert metrics(app)["Classes"] == "5"
     (dataset,) = list_datasets(workspace)

@@ -13,7 +13,8 @@ from tl_core.evaluation.effect import Effect, write_effect
 from tl_core.runs.events import RunEnded
 from tl_core.runs.store import RunStore
 from tl_core.types import Estimate, Finding
-from ui import decisions
+from ui import decisions, rail
+from ui.session import Session
 
 pytestmark = pytest.mark.usefixtures("tiny_backbones")
 
@@ -90,6 +91,13 @@ def test_what_is_proposed_is_done_with_one_button_and_taken_back_with_another(ap
     click(app, "decide_undo_0")
     assert now(data).decided == ""
     assert "5 pictures seem wrong." in said(app)
+
+
+def test_the_rail_counts_what_was_left_out(app, workspace, data):
+    draft = Session("0123abcd", dataset=data.fingerprint)
+    assert f"{len(data.items)} images" in rail.choices(draft)["data"]
+    data.decide(Decision("drop", tuple(data.rows("train")[:2].tolist()), "", "label-suspect"))
+    assert f"{len(data.items) - 2} images" in rail.choices(draft)["data"]
 
 
 def test_a_check_is_read_once_and_a_newer_one_is_seen(app, workspace, data, monkeypatch):

@@ -144,6 +144,12 @@ def test_each_verdict_has_its_sentence(verdict, words):
     )
 
 
+def test_a_gain_on_too_few_items_is_not_called_open():
+    some, gain = Estimate(0.5, 0.4, 0.6, 9, ""), Estimate(0.6, 0.34, 0.86, 9, "")
+    told = verdict_sentence(Comparison("scratch", "t", "b", some, some, gain, "cannot tell"))
+    assert "between +34.0 and +86.0 points; with 9 test items that is not certain. More test items" in told
+
+
 def test_the_curve_is_read_down_and_across(app, workspace, data, store):
     write_curve(workspace, scripted.task(data), scripted.make_curve(data))
     run = scripted.finished(store, data)

@@ -10,14 +10,14 @@ from tests.pages.conftest import PAGES, said
 from tl_core.data.dataset import Dataset
 from tl_core.plan import Phase, TransferPlan
 from tl_core.runs import supervisor
-from tl_core.runs.events import EpochDone, PhaseStarted, RunEnded, RunEvent, RunStarted, StepDone
+from tl_core.runs.events import EpochDone, PhaseStarted, Progress, RunEnded, RunEvent, RunStarted, StepDone
 from tl_core.runs.store import RunStore
 from tl_core.worker import work
 from tl_core.workspace import Workspace
 from ui import charts
 from ui.components.phase_timeline import segments
 from ui.components.plan_grid import grid_data
-from ui.live import LiveRun
+from ui.live import LiveRun, doing
 
 pytestmark = pytest.mark.usefixtures("tiny_backbones")
 HEAD = Phase("head", 10, {"head": 1.0}, optimizer="lbfgs")
@@ -40,6 +40,20 @@ def events(made: TransferPlan, heads: bool) -> Iterator[RunEvent]:
         yield PhaseStarted(1, "head", 10, {"head": 1.0}, 10)
         yield StepDone(1, 5, 5, 0.5, {"head": 1.0}, 20.0, 0.0)
         yield EpochDone(1, 0, {"loss": 0.5, "accuracy": 0.9}, {"loss": 0.6, "accuracy": 0.75}, 0.1, True)
+
+
+def test_what_it_does_now_is_said_in_words(workspace: Workspace, tiny_images: Dataset) -> None:
+    made, store = plan("labels"), RunStore(workspace)
+    state = store.state(scripted.write_run(store, scripted.task(tiny_images, made), [], alive=True))
+    seen = LiveRun()
+    for event in events(made, True):
+        seen.take(event)
+    seen.take(StepDone(1, 6, 7, 0.5, {"head": 1.0}, 20.0, 0.4))
+    assert doing(seen, state)[1].endswith("· under a second left")
+    seen.take(StepDone(1, 6, 7, 0.5, {"head": 1.0}, 20.0, 8.0))
+    assert doing(seen, state)[1].endswith("· about 8 s left")
+    seen.take(Progress("frozen layers", 18, 34))
+    assert doing(seen, state)[1] == "Showing every item to the frozen layers once: 18 of 34"
 
 
 def open_train(app: AppTest, workspace: Workspace, dataset: Dataset, run: str, made: TransferPlan) -> AppTest:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tl_core.runs.events import EpochDone, LayerStats, PhaseStarted, PlanEdited, RunEnded, RunResumed, StepDone
-from tl_core.runs.history import edits, surviving
+from tl_core.runs.history import edits, in_words, surviving
 
 STEPS = 3  # in an epoch
 EPOCHS = 2  # in a phase
@@ -52,3 +52,9 @@ def test_an_edit_that_is_obeyed_again_is_one_edit():
     first, second = PlanEdited(1, 4, 0, "rate", "head", 0.1), PlanEdited(2, 9, 1, "skip")
     assert edits([first, second, RunResumed(6, 1, 0, True), replace(second, at=0)])[0] == first
     assert [edit.number for edit in edits([first, second, second])] == [1, 2]
+
+
+def test_going_on_is_said_in_words():
+    again = RunResumed(12, 0, 1, restarted=False)
+    assert in_words(again) == "Went on after step 12."
+    assert in_words(replace(again, restarted=True)) == "Went on from what was saved after step 12."

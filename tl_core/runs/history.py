@@ -63,9 +63,9 @@ def in_words(event: PlanEdited | RunPaused | RunResumed) -> str:
         case "RunPaused", _:
             return f"Paused after step {event.step:,}."
         case "RunResumed", _ if getattr(event, "restarted", False):
-            return f"Gone on with from what was saved after step {event.step:,}."
+            return f"Went on from what was saved after step {event.step:,}."
         case "RunResumed", _:
-            return f"Gone on with after step {event.step:,}."
+            return f"Went on after step {event.step:,}."
     return _edit_in_words(event)  # type: ignore[arg-type]
 
 

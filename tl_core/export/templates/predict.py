@@ -327,8 +327,9 @@ def read_one(name: str, data: bytes, modality: str, column: str) -> Iterator[tup
     if modality == "image":
         try:
             yield name, open_image(io.BytesIO(data))
-        except Exception as error:
-            print(f"skipped {name}: {error}", file=sys.stderr)
+        except Exception as error:  # Pillow's own words are not for people
+            why = error if isinstance(error, Problem) else "it is not a picture, or it is damaged"
+            print(f"skipped {name}: {why}", file=sys.stderr)
     elif PurePosixPath(name).suffix.lower() in TABLES:
         yield from read_table(decode(data), column)
     elif text := decode(data).replace("\0", "").strip():
