@@ -243,9 +243,9 @@ def test_time_follows_what_has_to_run():
 
 def test_the_time_of_pairs_follows_the_draws_and_not_the_items():
     per_item = 0.02 * 64 / 128
-    few, many = (seconds_of("contrastive", TEXT, options={"draws": draws}, tokens=64) for draws in (640, 6400))
+    few, many = (seconds_of("contrastive", TEXT, options={"batches": n}, tokens=64) for n in (40, 400))
     assert many.value - few.value == pytest.approx((6400 - 640) * per_item * 3.0, rel=0.05)
-    twice = seconds_of("contrastive", TEXT, n=1400, options={"draws": 6400}, tokens=64)
+    twice = seconds_of("contrastive", TEXT, n=1400, options={"batches": 400}, tokens=64)
     assert twice.value - many.value == pytest.approx(700 * 1.2 * per_item, rel=0.15), "features of each item, once"
     passes = [seconds_of("domain_adaptive", TEXT, options={"passes": n}, tokens=64).value for n in (10, 20)]
     assert passes[1] - passes[0] == pytest.approx(10 * 700 * per_item * 3.0, rel=0.05)

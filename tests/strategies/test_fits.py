@@ -122,7 +122,7 @@ def test_pairs_are_for_few_labelled_texts():
     assert codes("contrastive", **few) == {}
     assert codes("contrastive", **few | {"per_class_min": 1}) == {"no-pair": "warn"}
     assert codes("contrastive", **few | {"n_train": 980}) == {"many-labels": "warn", "unseen": "info"}
-    assert codes("contrastive", {"draws": 1000}, **few | {"n_train": 979}) == {}
+    assert codes("contrastive", {"batches": 64}, **few | {"n_train": 979}) == {}
     assert codes("contrastive", **few | {"modality": "image"}) == {"pictures": "info"}
 
 

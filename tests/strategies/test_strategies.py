@@ -80,12 +80,19 @@ def test_from_scratch_starts_at_random_and_trains_everything():
 
 
 def test_contrastive_learns_pairs_before_its_head_from_all_that_is_labelled():
-    pairs, head = make("contrastive", {"draws": 1000, "reach": "half"}).phases
+    pairs, head = make("contrastive", {"batches": 60, "reach": "half"}).phases
     assert (pairs.objective, head.objective, head.optimizer) == ("contrastive", "labels", "lbfgs")
     assert list(pairs.lr) == ["b2", "b3", "top"], "the head has no part in it"
-    assert pairs.epochs * pairs.draws == 1000
+    assert pairs.epochs * pairs.draws == 60 * 16
     assert pairs.fit_on == head.fit_on == "train+validation", "validation chooses nothing here"
     assert make("contrastive", {"scale": 2.0}).phases[0].lr["stem"] == 2 * make("contrastive").phases[0].lr["stem"]
+
+
+def test_contrastive_takes_larger_batches_in_smaller_steps_where_few_are_labelled():
+    few, more = (make("contrastive", n_train=n, n_validation=4) for n in (59, 60))
+    assert (few.batch_size, more.batch_size) == (32, 16)
+    assert few.phases[0].draws == 2 * more.phases[0].draws
+    assert few.phases[0].lr["stem"] == pytest.approx(more.phases[0].lr["stem"] / 2)
 
 
 def test_domain_adaptive_fills_in_then_learns_the_labels():

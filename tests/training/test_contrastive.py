@@ -180,7 +180,7 @@ def test_minilm_learns_from_pairs_of_news(workspace, tmp_path):
     spec = BACKBONES["all_minilm_l6_v2"]
     groups = tuple(group.name for group in spec.groups)
     setting = Setting(spec.name, "text", groups, len(dataset.rows("train")), len(dataset.classes), 5)
-    plan: TransferPlan = STRATEGIES["contrastive"].make(setting, {"draws": 128, "reach": "two"})
+    plan: TransferPlan = STRATEGIES["contrastive"].make(setting, {"batches": 8, "reach": "two"})
     job = TrainJob(dataset, spec, plan, 0, tmp_path, FeatureStore(workspace))
     run(job)
     held_out = dataset.rows("test")

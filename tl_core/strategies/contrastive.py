@@ -13,10 +13,13 @@ KHOSLA = "Khosla et al. 2020, Supervised Contrastive Learning, arXiv:2004.11362"
 RATE = 1e-4
 """AdamW's peak rate, five times the 2e-5 of Tunstall et al. 2022 (arXiv:2209.11055): with so few steps 3e-5 stayed
 behind (docs/LOG.md, 2026-11-21)."""
-DRAWS = 640
+BATCHES = 40
 """A rule of thumb of this program: minutes on two processor cores."""
 BATCH = 16
 """As in Tunstall et al. 2022 (arXiv:2209.11055), counted in items instead of pairs."""
+FEW = 64
+"""Labelled items below which batches hold twice as many and the rate is halved: there larger batches in smaller steps
+were more right, and with about 100 items less (docs/LOG.md, 2026-11-21)."""
 ENOUGH = 500
 """Items a class from which plain fine-tuning catches up (a rule of thumb, after Tunstall et al. 2022)."""
 ROUNDS = 4
@@ -27,11 +30,12 @@ ROUNDS = 4
 class Contrastive:
     """What can be chosen."""
 
-    draws: int = option(
-        DRAWS,
-        "Items drawn",
-        "How many items pass through the backbone in all; the time grows with it.",
-        (64, 1_000_000),
+    batches: int = option(
+        BATCHES,
+        "Batches",
+        f"How many batches of items pass through the backbone in all: {BATCH} items each, {2 * BATCH} where fewer than "
+        f"{FEW} are labelled. The time grows with it.",
+        (ROUNDS, 60_000),
         source=f"{OWN}, so that it takes minutes on two processor cores",
     )
     reach: str = option(
@@ -40,26 +44,36 @@ class Contrastive:
     scale: float = scale_option(source=f"{RATE:g}, {OWN}, after {SETFIT}")
 
 
+def _batch(setting: Setting) -> int:
+    return BATCH if setting.total >= FEW else 2 * BATCH
+
+
+def _drawn(setting: Setting, options: Contrastive) -> int:
+    """Return how many items pass in all; every round has as many batches."""
+    return -(-options.batches // ROUNDS) * ROUNDS * _batch(setting)
+
+
 def plan(setting: Setting, options: Contrastive) -> TransferPlan:
     """Return a phase on pairs and a phase that solves the head, both on all labelled items but the test items."""
+    size, drawn = _batch(setting), _drawn(setting, options)
     pairs = Phase(
         "pairs",
         ROUNDS,
-        dict.fromkeys(top(setting.groups, options.reach), scaled(RATE, options.scale)),
+        dict.fromkeys(top(setting.groups, options.reach), scaled(RATE * BATCH / size, options.scale)),
         schedule="linear",
         warmup=WARMUP,
         weight_decay=DECAY,
         fit_on="train+validation",
         objective="contrastive",
-        draws=-(-options.draws // ROUNDS),
+        draws=drawn // ROUNDS,
     )
-    cost = f"{options.draws} items are drawn, whatever the number of pairs, so the time is known beforehand."
+    cost = f"{drawn:,} items are drawn, whatever the number of pairs, so the time is known beforehand."
     why = (
         Reason("n labelled items make n (n - 1) / 2 pairs: few labels teach the whole backbone.", SETFIT),
         Reason(f"Every pair within a batch counts. {cost}", KHOSLA),
     )
     phases = (pairs, solve_head(last_l2(setting), final=True))
-    return TransferPlan(setting.backbone, "contrastive", phases, batch_size=BATCH, why=why)
+    return TransferPlan(setting.backbone, "contrastive", phases, batch_size=size, why=why)
 
 
 def fits(setting: Setting, options: Contrastive) -> tuple[Finding, ...]:
@@ -74,8 +88,8 @@ def fits(setting: Setting, options: Contrastive) -> tuple[Finding, ...]:
     if setting.per_class >= ENOUGH:
         message = f"This is made for few labels; with about {setting.per_class:.0f} a class fine-tuning catches up."
         many = doubt("many-labels", message, "Partial or full fine-tuning learns from the labels directly.", SETFIT)
-    if setting.total > options.draws:
-        message = f"{options.draws:,} items are drawn, so some of the {setting.total:,} are never seen."
+    if setting.total > (drawn := _drawn(setting, options)):
+        message = f"{drawn:,} items are drawn, so some of the {setting.total:,} are never seen."
         unseen = doubt("unseen", message, "Draw more of them, which takes longer.", SETFIT, "info")
     if setting.modality == "image":
         message = "For sentences this is well tried; for pictures in so few steps it is not."
