@@ -1,17 +1,17 @@
 """The recommendation: what the probe found, what is advised and why, and what else there is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import plotly.graph_objects as go
 import streamlit as st
 
 from tl_core.advice.rules import expectation
-from tl_core.advice.values import NOT_MEASURED, Card, ProbeReport
+from tl_core.advice.values import NOT_MEASURED, SOURCES, Card, ProbeReport
 from tl_core.evaluation.saved import read_curve
 from tl_core.layers import spoken
 from tl_core.plan import Reason
 from tl_core.strategies import STRATEGIES
-from tl_core.types import Estimate
+from tl_core.types import Estimate, Finding
 from ui import background, figures, forms, planning, session, theme, words
 from ui.planning import Ground
 
@@ -67,9 +67,12 @@ def recommendation(known: Ground) -> None:
         if advised:
             said = (known.advice.domain.reason, *(each for each in known.advice.reasons if _measured(each, card)))
             reasons = [each for each in known.advice.reasons if each not in said]  # these stand beside, and above
+            apart = [each for each in known.advice.findings if each.code.startswith(SOURCES)]
+            _told(each for each in known.advice.findings if each not in apart)  # what decided comes first
             st.markdown("\n".join(f"- {words.tell(each.text)} {_source(each)}" for each in reasons))
-            for finding in known.advice.findings:
-                st.markdown(f":material/balance: {words.tell(finding.message)} :gray[{words.tell(finding.hint)}]")
+            if apart:
+                with st.expander("Where published advice disagrees", icon=":material/balance:", key="plan_sources"):
+                    _told(apart)
         elif st.button(f"Back to the recommendation: {STRATEGIES[known.advice.strategy].title}", key="plan_follow"):
             planning.choose(known.advice.strategy, known)
             st.rerun()
@@ -83,6 +86,11 @@ def recommendation(known: Ground) -> None:
             chosen = forms.form(strategy.options, values, prefix, known.spec.modality, {"tap": places})
             if not session.current().edited:
                 planning.set_options(known, name, chosen)
+
+
+def _told(findings: Iterable[Finding]) -> None:
+    for finding in findings:
+        st.markdown(f":material/balance: {words.tell(finding.message)} :gray[{words.tell(finding.hint)}]")
 
 
 def _open(known: Ground) -> bool:

@@ -18,14 +18,14 @@ TAKEN = "taken as it is"
 def draw(dataset: Dataset) -> None:
     """Draw the receipt, unfolded on request."""
     taken = plural(dataset.receipt.taken, *(rail.noun(dataset.modality, count) for count in (1, 2)))
-    if not (dataset.receipt.skipped or dataset.receipt.converted):
+    if not dataset.receipt.lines:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(f":material/check: All of the source was taken as it is: {taken}.", width="stretch")
             _download(dataset)
         return
     said = [f"{dataset.receipt.converted:,} of them converted"] if dataset.receipt.converted else []
     said += [f"{dataset.receipt.skipped:,} skipped"] if dataset.receipt.skipped else []
-    label = f"Receipt: {taken} taken, {', '.join(said)}"
+    label = ", ".join([f"Receipt: {taken} taken", *said])
     with st.expander(label, icon=":material/receipt_long:", key="data_receipt"):
         st.fragment(_lines)(dataset)
         _download(dataset)

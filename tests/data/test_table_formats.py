@@ -366,6 +366,7 @@ def test_a_table_for_each_split_is_read_as_one(names, make_zip, workspace):
     told = {(line.item, line.reason) for line in dataset.receipt.lines}
     train, test, dev = (names[part] for part in ("train", "test", "dev"))
     assert (test, f"read as one table with {train} and {dev}; its rows are the test items") in told
+    assert dataset.receipt.converted == 0, "a file is read, and no item changed"
     assert any(item == f"row 4 of {test}" and "label" in why for item, why in told)
     preview = preview_table(path)
     assert preview.split_column == "split"

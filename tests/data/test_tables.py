@@ -137,6 +137,17 @@ def test_a_guessed_label_says_so_and_can_be_corrected(make_table, workspace):
     assert (dataset.classes, dataset.name, dataset.text_column) == (("p", "q", "r"), "mine", "a")
 
 
+def test_a_name_that_only_holds_the_word_class_is_no_sure_label(make_table):
+    rows = "".join(f"words and more {i},{'xy'[i % 2]},{'pqr'[i % 3]}\n" for i in range(30))
+    for header, label, codes in (
+        ("Observation,School class,Topic", "Topic", []),
+        ("Observation,School class,Weather", "School class", ["label-guessed"]),
+        ("Observation,Class,Weather", "Class", []),
+    ):
+        found = preview_table(make_table(f"{header}\n{rows}"))
+        assert (found.label_column, [f.code for f in found.findings]) == (label, codes)
+
+
 @pytest.mark.parametrize("label", ["good", "yes", "1"])
 def test_no_header(label, make_table, workspace):
     content = f"lovely film,{label}\nawful film,0\nfine film,{label}\ndreadful film,0\n"

@@ -20,7 +20,7 @@ from tl_core.advice.tables import (
     per_class_row,
     trains_upper,
 )
-from tl_core.advice.values import NOT_MEASURED, Advice, Card, Domain, ProbeReport, SizeRow
+from tl_core.advice.values import NOT_MEASURED, SOURCES, Advice, Card, Domain, ProbeReport, SizeRow
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.profile import Profile
 from tl_core.layers import spoken
@@ -344,7 +344,7 @@ def _disagreements(row: SizeRow, sizes: Sizes, domain: Domain, modality: Modalit
 
 
 def _disagree(code: str, message: str, source: str) -> Finding:
-    return Finding("info", f"sources-{code}", message, f"Sources: {source}.")
+    return Finding("info", f"{SOURCES}{code}", message, f"Sources: {source}.")
 
 
 def _title(strategy: str) -> str:

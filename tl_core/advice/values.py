@@ -14,6 +14,8 @@ from tl_core.types import Estimate, Finding, Metric, Similarity, dump, load
 from tl_core.workspace import Workspace, read_json, write_json
 
 Pool = Literal["mean", "mean_std"]
+SOURCES = "sources-"
+"""How the codes of findings begin that tell where published advice disagrees."""
 NOT_MEASURED = "not measured yet"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import nan
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -26,16 +26,19 @@ OPTIONAL = {"subgroup": "", "time": nan}
 """Columns of a manifest that are there where the source has them, and what they hold where it has not."""
 
 RECEIPT = "receipt.csv"
+Action = Literal["converted", "skipped", "read"]
+"""What a line of a receipt tells: of an item, or (read) of a whole file."""
+_ACTIONS: dict[str, Action] = {action: action for action in get_args(Action)}
 FIRST_LINES = 1000
 """Lines of a receipt that are kept with the data set's few facts; where there are more, RECEIPT holds all."""
 
 
 @dataclass(frozen=True)
 class ReceiptLine:
-    """What became of one item of the source that was not simply taken."""
+    """What became of one item of the source that was not simply taken, or how one of its files was read."""
 
     item: str
-    action: Literal["converted", "skipped"]
+    action: Action
     reason: str
 
 
@@ -175,7 +178,7 @@ class Dataset:
             return
         with open(self.folder / RECEIPT, encoding="utf-8", newline="") as file:
             for item, action, reason in csv.reader(file):
-                yield ReceiptLine(item, "skipped" if action == "skipped" else "converted", reason)
+                yield ReceiptLine(item, _ACTIONS.get(action, "converted"), reason)
 
     def whole_receipt(self) -> Receipt:
         """Return the receipt with every line in memory."""

@@ -46,6 +46,10 @@ class Draft:
         """Write down that `item` was taken in another form."""
         self.lines.append(ReceiptLine(item, "converted", reason))
 
+    def read(self, file: str, how: str) -> None:
+        """Write down how a whole file was read, which changes no item."""
+        self.lines.append(ReceiptLine(file, "read", how))
+
 
 def store(
     items: Iterable[RawItem], draft: Draft, workspace: Workspace, progress: Progress, total: int | None = None

@@ -122,11 +122,11 @@ def _tell_reading(sample: Sample, columns: Columns, draft: Draft) -> None:
     table = sample.table
     for name, split in table.parts:
         said = f"; its rows are the {split} items" if columns.split == table.joined else ""
-        draft.convert(name, f"read as one table with {_others(table, name)}{said}")
+        draft.read(name, f"read as one table with {_others(table, name)}{said}")
     if table.loose:
-        draft.convert(table.name, "a quotation mark is never closed, so all of them were read as ordinary characters")
+        draft.read(table.name, "a quotation mark is never closed, so all of them were read as ordinary characters")
     if table.mixed:
-        draft.convert(table.name, "some letters are not in UTF-8 like the others; they were read as Windows-1252")
+        draft.read(table.name, "some letters are not in UTF-8 like the others; they were read as Windows-1252")
     for finding in leak_findings(sample, columns):
         draft.skip(f"column {finding.items[0]!r}", "it tells the label of nearly every row, and is not learned from")
 

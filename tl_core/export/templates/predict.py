@@ -263,11 +263,10 @@ def to_rgb(image: Image.Image) -> Image.Image:
         return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered).convert("RGB")
     if image.mode.startswith("I") or image.mode == "F":
         values = np.nan_to_num(np.asarray(image).astype(np.float64))
-        fractions = image.mode.startswith("F")
         low, high = float(values.min()), float(values.max())
         if low < 0 or high > 65535:
             values, full = values - low, max(high - low, 1e-12)
-        elif fractions and high <= 1:
+        elif image.mode.startswith("F") and high <= 1:
             full = 1.0
         else:
             full = next(depth for depth in (255.0, 4095.0, 65535.0) if high <= depth)

@@ -105,7 +105,7 @@ def _choice_findings(sample: Sample, columns: Columns, sure: bool) -> list[Findi
             Finding(
                 "warn",
                 "label-guessed",
-                f"The column {label!r} was taken as the label by the look of its values.",
+                f"The column {label!r} was taken as the label by the look of its name and values.",
                 "Check it, and choose another one if it is wrong.",
             )
         )
@@ -182,7 +182,7 @@ def find_text_column(sample: Sample, taken: str = "") -> str:
 
 
 def _find_label_column(sample: Sample, taken: set[str]) -> tuple[str, bool]:
-    """Return the column that most looks like classes, and whether its name says so too."""
+    """Return the column that most looks like classes, and whether its name says so too, or nothing else could be it."""
     named, guessed = [], []
     for name, column in sample.by_column():
         if name in taken:
@@ -192,11 +192,12 @@ def _find_label_column(sample: Sample, taken: set[str]) -> tuple[str, bool]:
             continue
         looks = not label_findings(values) and statistics.median(map(len, values)) <= 60
         if _named(name, _LABEL_NAMES):
-            named.append((not looks, _rank(name, _LABEL_NAMES), name))
+            named.append((not looks, name.lower() not in _LABEL_NAMES.split(), _rank(name, _LABEL_NAMES), name))
         elif looks and 1 < len(values) <= max(2, sum(values.values()) / 2):
             guessed.append((len(values) / sum(values.values()), name))
     if named and (not min(named)[0] or not guessed):
-        return min(named)[2], True
+        _, in_part, _, name = min(named)
+        return name, not in_part or len(named) + len(guessed) == 1
     return (min(guessed)[1], False) if guessed else ("", False)
 
 
