@@ -32,6 +32,18 @@ def test_the_mean_of_both_is_counted_by_hand(tiny_images):
     assert "offers the two as one model" in found.hint
 
 
+def test_it_says_whether_the_second_network_is_worth_having(tiny_images):
+    truth = tiny_images.labels[tiny_images.rows("test")]
+    right, wrong = np.eye(3)[truth], np.eye(3)[(truth + 1) % 3]
+    doubtful = [0.8 / 3 + 0.2 * answers for answers in (right, wrong)]
+    for first, other, verdict in (
+        (doubtful[1], right, "the two together are better"),
+        (doubtful[0], wrong, "this model alone is better"),
+        (right, doubtful[0], "the simpler choice"),
+    ):
+        assert verdict in ensemble(report(tiny_images, first), report(tiny_images, other)).message
+
+
 def test_different_items_are_not_averaged(tiny_images):
     n = len(tiny_images.rows("test"))
     one = report(tiny_images, np.full((n, 3), 1 / 3))

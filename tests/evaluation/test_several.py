@@ -133,7 +133,7 @@ def test_the_ensemble_is_measured_by_the_mean_auc(tiny_several):
     a, b = (report(tiny_several, near(tiny_several, seed)) for seed in (0, 1))
     truth = tiny_several.targets[tiny_several.rows("test")]
     both = (near(tiny_several, 0) + near(tiny_several, 1)) / 2
-    assert f"mean AUC {sk.roc_auc_score(truth, both):.3f}" in ensemble(a, b).message
+    assert f"mean AUC {sk.roc_auc_score(truth, both):.1%}" in ensemble(a, b).message
 
 
 def test_an_older_report_still_loads():

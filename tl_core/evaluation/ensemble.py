@@ -11,7 +11,7 @@ from tl_core.evaluation.metrics import accuracy
 from tl_core.evaluation.report import answers, environment, figures, rounded
 from tl_core.evaluation.values import Report
 from tl_core.roc import mean_area, mean_gain
-from tl_core.types import Finding
+from tl_core.types import Estimate, Finding
 
 CODE = "ensemble"
 HINT = "It takes both networks to predict: “Use it anywhere” offers the two as one model."
@@ -73,9 +73,17 @@ def ensemble(report: Report, other: Report) -> Finding:
     message = (
         f"Averaging the probabilities of this model and the one from scratch: right {found.value:.1%} of the time "
         f"({found.low:.1%} to {found.high:.1%}), {100 * gain.value:+.1f} points against this model alone "
-        f"({100 * gain.low:+.1f} to {100 * gain.high:+.1f})."
+        f"({100 * gain.low:+.1f} to {100 * gain.high:+.1f}). {_worth(gain)}"
     )
     return Finding("info", CODE, message, HINT)
+
+
+def _worth(gain: Estimate) -> str:
+    if gain.low > 0:
+        return "Your test items show that the two together are better."
+    if gain.high < 0:
+        return "Your test items show that this model alone is better."
+    return "That does not show that the second network is worth having: this model alone is the simpler choice."
 
 
 def _areas(truth_NK: np.ndarray, alone_NK: np.ndarray, both_NK: np.ndarray) -> Finding:
@@ -84,8 +92,8 @@ def _areas(truth_NK: np.ndarray, alone_NK: np.ndarray, both_NK: np.ndarray) -> F
     message = "Averaging the probabilities of this model and the one from scratch: no label can be measured."
     if gain is not None and found is not None:
         message = (
-            f"Averaging the probabilities of this model and the one from scratch: mean AUC {found.value:.3f} "
-            f"({found.low:.3f} to {found.high:.3f}), {gain.value:+.3f} against this model alone "
-            f"({gain.low:+.3f} to {gain.high:+.3f})."
+            f"Averaging the probabilities of this model and the one from scratch: mean AUC {found.value:.1%} "
+            f"({found.low:.1%} to {found.high:.1%}), {100 * gain.value:+.1f} points against this model alone "
+            f"({100 * gain.low:+.1f} to {100 * gain.high:+.1f}). {_worth(gain)}"
         )
     return Finding("info", CODE, message, HINT)
