@@ -4,7 +4,6 @@ import streamlit as st
 
 from ui import errors, rail, session
 from ui.brand import FAVICON, LOGO
-from ui.components.theme_watch import theme_watch
 
 st.set_page_config(page_title="Graft", page_icon=str(FAVICON), layout="wide")
 st.logo(str(LOGO), size="large")
@@ -28,4 +27,3 @@ if clicked := rail.draw(project, here):
     rail.go(clicked)
 errors.guard(page.run)
 rail.footer(here)
-theme_watch()

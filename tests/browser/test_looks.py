@@ -1,6 +1,4 @@
-"""What only a browser shows of the looks: a theme that changes while a page is open, and a narrow screen."""
-
-import re
+"""What only a browser shows of the looks: a narrow screen."""
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -11,7 +9,6 @@ from tests.tiny import make_images
 from tl_core.backbones.spec import BACKBONES
 from tl_core.strategies import STRATEGIES, Setting
 from tl_core.workspace import Workspace
-from ui import theme
 
 pytestmark = pytest.mark.browser
 
@@ -24,20 +21,6 @@ def project(home) -> str:
     plan = STRATEGIES["gradual"].make(Setting("efficientnet_lite0", "image", groups, 18, 3, 6), {})
     assert len(plan.phases) > 3
     return scripted.project(workspace, make_images(workspace), plan)
-
-
-def rgb(colour: str) -> str:
-    """Return "#2a6db0" as a browser writes it."""
-    return f"rgb({', '.join(str(int(colour[at : at + 2], 16)) for at in (1, 3, 5))})"
-
-
-def test_charts_follow_a_theme_that_changes_while_the_page_is_open(tab: Page, server: str, project: str):
-    tab.goto(f"{server}/?project={project}")
-    bars = tab.locator(".st-key-data_balance .bars .point path").first
-    light, dark = (rgb(split[0]) for split in theme.SPLITS)
-    for scheme, colour in (("light", light), ("dark", dark), ("light", light)):
-        tab.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        expect(bars).to_have_attribute("style", re.compile(re.escape(f"fill: {colour}")), timeout=30_000)
 
 
 def test_a_plan_of_many_phases_fits_a_telephone(tab: Page, server: str, project: str):

@@ -115,7 +115,7 @@ def expect_both_comparisons(page: Page) -> None:
 
 
 def test_texts_from_a_ready_sample(tab, server, tmp_path):
-    tab.goto(server)
+    new_project(tab, server)
     press(tab, "data_sample_bbc_news")
     expect(tab.locator(".st-key-data_metrics")).to_be_visible(timeout=2 * MINUTES)
     settle(tab)
