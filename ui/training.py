@@ -181,10 +181,9 @@ def queue_line(state: RunState) -> None:
             st.caption(f"The same network from scratch, at most {other.task.budget or 0:.0f} s{done}", width="content")
 
 
-def watched(state: RunState) -> tuple[str, bool, bool, bool]:
+def watched(state: RunState) -> tuple[str, bool, bool]:
     """Return what the page around the live part depends on: it is drawn anew when this changes."""
-    baselines = any(other.active for other in running.baselines(state.id))
-    return state.id, state.open, state.status == "paused", baselines
+    return state.id, state.open, any(other.active for other in running.baselines(state.id))
 
 
 def show(run_id: str) -> None:

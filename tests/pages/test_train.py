@@ -29,7 +29,6 @@ from tl_core.runs.record import EVENTS_FILE
 from tl_core.runs.store import RunStore
 from tl_core.types import Finding
 from tl_core.workspace import Workspace
-from ui import training
 from ui.components.layer_stack import layers
 from ui.components.phase_timeline import segments
 from ui.live import POINTS, LiveRun
@@ -302,13 +301,6 @@ def test_a_run_is_paused_and_let_go_on(app, workspace, tiny_images, store):
     assert app.button(key="train_pause").label == "Resume"
     app.button(key="train_pause").click().run()
     assert not store.control(run).paused
-
-
-def test_the_page_around_a_run_is_drawn_anew_when_it_pauses(tiny_images, store):
-    run = scripted.write_run(store, scripted.task(tiny_images), [*scripted.script(scripted.PLAN, 35)], alive=True)
-    state = store.state(run)
-    assert training.watched(state) == training.watched(store.state(run))
-    assert training.watched(state) != training.watched(replace(state, status="paused"))
 
 
 @pytest.mark.parametrize("prepared", [True, False])
