@@ -45,7 +45,8 @@ def pause_button(state: RunState, key: str) -> None:
         return
     tip = "The computer is free, for other runs too, until you let it go on. Nothing is lost, even when switched off."
     if state.paused:
-        clicked = st.button("Resume", icon=":material/play_arrow:", type="primary", key=key)
+        # a key of its own: one press must not be taken for the other by the run that follows it
+        clicked = st.button("Resume", icon=":material/play_arrow:", type="primary", key=f"{key}_end")
     else:
         clicked = st.button("Pause", icon=":material/pause:", help=tip, key=key)
     if clicked:

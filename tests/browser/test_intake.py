@@ -161,7 +161,9 @@ def test_columns_of_a_table_can_be_corrected(tab, server, home):
     assert tab.url == before
     labels.click()
     tab.get_by_role("option", name="topic" if "kind" in labels.get_attribute("aria-label") else "kind").click()
+    expect(tab.get_by_text(re.compile("Labels in these rows: (a, b|x, y, z)$"))).to_be_visible(timeout=MINUTES)
     settle(tab)
+    tab.wait_for_timeout(1_000)  # the notes above the button come and go with the choice, and move it
     tab.locator(".st-key-data_import button").click()
     expect(metric(tab, "Texts").first).to_have_text("60", timeout=MINUTES)
 

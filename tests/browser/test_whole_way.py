@@ -183,7 +183,7 @@ def test_pictures_from_an_uploaded_zip(tab, browser, server, tmp_path):
     tab.reload()
     expect(tab.get_by_text(paused)).to_be_visible(timeout=MINUTES)
     shot(tab, "4-train")
-    press(second, "train_pause")
+    press(second, "train_pause_end")
     expect(second.get_by_text(paused)).to_be_hidden(timeout=MINUTES)
     second.close()
     wait_for_the_model(tab, 8)

@@ -298,8 +298,8 @@ def test_a_run_is_paused_and_let_go_on(app, workspace, tiny_images, store):
     app.run()
     assert "Paused. Everything learned so far is kept" in said(app)
     assert "Paused after step 35." in said(app)
-    assert app.button(key="train_pause").label == "Resume"
-    app.button(key="train_pause").click().run()
+    assert app.button(key="train_pause_end").label == "Resume"
+    app.button(key="train_pause_end").click().run()
     assert not store.control(run).paused
 
 
@@ -312,12 +312,12 @@ def test_a_paused_run_is_let_go_on_or_stopped(app, workspace, tiny_images, store
     assert app.title[0].value == "Watch it learn"
     assert "Paused. Everything learned so far is kept" in said(app) + str([bar.proto for bar in app.get("progress")])
     assert {button.key for button in app.button}.isdisjoint({"train_go_on", "train_again", "train_change"})
-    app.button(key="train_pause").click().run()
+    app.button(key="train_pause_end").click().run()
     assert store.state(run).status == "queued"
-    assert not [button for button in app.button if button.key == "train_pause"]
+    assert not [button for button in app.button if button.key and button.key.startswith("train_pause")]
     store.stop(run)
     app.run()
-    assert app.button(key="train_pause").label == "Resume"
+    assert app.button(key="train_pause_end").label == "Resume"
     app.button(key="train_stop").click().run()
     assert app.button(key="train_stop_yes")
     store.stop(run)
