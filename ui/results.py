@@ -79,7 +79,10 @@ def looks_caption(dataset: Dataset, split: SplitSpec | None = None) -> None:
     n, finding = looked(dataset)
     if n:
         text = finding.message if finding else f"The test items were looked at {'once' if n == 1 else f'{n:,} times'}."
-        st.caption(f":material/visibility: {text}", help="Each model that is measured on them is one look.")
+        st.caption(
+            f":material/visibility: {text}",
+            help="Each model that is measured on them is one look, and so is each curve of how results grow.",
+        )
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)

@@ -28,7 +28,10 @@ MORE = {
         "Rows with the same value here, of one patient or one document for example, stay on one side of the split.",
     ),
     "split_column": ("Split", "A column that says train, validation or test."),
-    "subgroup_column": ("Whom or what it is about", "The results are shown for each value of this column as well."),
+    "subgroup_column": (
+        "Compare results by",
+        "The results are shown for each value of this column as well: each region, say.",
+    ),
     "time_column": ("Date", "When each row was made, for a test on the latest ones."),
 }
 

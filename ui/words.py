@@ -58,9 +58,11 @@ def seconds(value: float) -> str:
 
 
 def span(estimate: Estimate, say: Callable[[float], str] = seconds) -> str:
-    """Return an estimate with its range: "2 min to 5 min"."""
+    """Return an estimate with its range: "2 to 5 min", "50 s to 2 min"."""
     low, high = say(estimate.low), say(estimate.high)
-    return low if low == high else f"{low} to {high}"
+    number, _, unit = low.rpartition(" ")
+    shared = number[-1:].isdigit() and high.endswith(f" {unit}")
+    return low if low == high else f"{number if shared else low} to {high}"
 
 
 def findings(found: Iterable[Finding]) -> None:

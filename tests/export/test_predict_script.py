@@ -117,6 +117,8 @@ def test_texts(workspace, tmp_path):
     one = tmp_path / "one.txt"
     one.write_text("rain and fog over the hills", "utf-16")
     assert agrees(folder, one, tmp_path / "one-out.csv", workspace) == ["one.txt"]
+    told = run(folder, one, "--out", tmp_path / "again.csv").stderr
+    assert f"one.txt: {table(tmp_path / 'again.csv')[2][0]}, written to" in told, "one answer is said at once"
 
 
 def test_what_a_person_gets_wrong(workspace, tmp_path):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Import a data set, look at it with the backbone, and print the advice."""
     workspace = Workspace.default()
-    dataset = open_data(arguments.data, workspace, console, named(arguments))
+    dataset = open_data(arguments.data, workspace, console, named(arguments), arguments.test)
     spec = choose_backbone("", dataset.modality)
     advice = advise_on(dataset, spec, workspace, console)
     if arguments.json:

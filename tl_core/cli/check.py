@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from tl_core.data.quality.report import read_quality
 
     workspace = Workspace.default()
-    dataset = open_data(arguments.data, workspace, console, named(arguments))
+    dataset = open_data(arguments.data, workspace, console, named(arguments), arguments.test)
     backbone = "" if arguments.quick else choose_backbone("", dataset.modality).name
     found = read_quality(workspace, dataset, backbone)
     if found is None:

@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from tl_core.evaluation.curve import scratch_counts, sizes
 
     workspace = Workspace.default()
-    dataset = open_data(arguments.data, workspace, console, named(arguments))
+    dataset = open_data(arguments.data, workspace, console, named(arguments), arguments.test)
     spec = choose_backbone("", dataset.modality)
     probed(dataset, spec, workspace, console)
     task = Task(

@@ -15,11 +15,21 @@ if TYPE_CHECKING:
     from tl_core.data.profile import Profile
 
 
-def open_data(source: str, workspace: Workspace, console: Console, options: ImportOptions = FIND_ALL) -> "Dataset":
-    """Import a source, with what was said of its columns. Raises DataError or UsageError where it names no data set."""
+def open_data(
+    source: str, workspace: Workspace, console: Console, options: ImportOptions = FIND_ALL, test: str = ""
+) -> "Dataset":
+    """Import a source, with what was said of its columns, and the test items of another, `test`, where one is named.
+
+    Raises DataError or UsageError where it names no data set.
+    """
     from tl_core.data.sources import import_data
 
-    dataset = import_data(source, workspace, options, progress=console.stage)
+    if test:
+        from tl_core.data.test_set import import_with_test
+
+        dataset = import_with_test(source, test, workspace, options, console.stage)
+    else:
+        dataset = import_data(source, workspace, options, progress=console.stage)
     skipped = dataset.receipt.skipped
     if skipped:
         was = "1 item of the source was" if skipped == 1 else f"{skipped:,} items of the source were"

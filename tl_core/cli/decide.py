@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from tl_core.data.decision_log import history
 
     workspace = Workspace.default()
-    dataset = open_data(arguments.data, workspace, console, named(arguments))
+    dataset = open_data(arguments.data, workspace, console, named(arguments), arguments.test)
     dataset = _decided(arguments, dataset, workspace)
     entries = history(dataset.folder)
     if arguments.json:

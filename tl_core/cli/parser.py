@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from tl_core.backbones.spec import BACKBONES
 from tl_core.cli import columns
 from tl_core.errors import UsageError
 from tl_core.strategies import STRATEGIES
 
 DATA = "a zip or tar archive, a folder, a table, hub:OWNER/NAME, or sample:NAME"
+TEST = "the test items, where they are apart; all of the first DATA is then learned from"
 COMMANDS = {
     "samples": "list the ready samples",
     "profile": "what is in a data set, and what to look out for",
@@ -72,6 +74,7 @@ def _parser() -> _Parser:
     made = {name: commands.add_parser(name, help=text, description=text) for name, text in COMMANDS.items()}
     for name in ("profile", "check", "decide", "advise", "train", "curve", "rates", "layers"):
         made[name].add_argument("data", metavar="DATA", help=DATA)
+        made[name].add_argument("--test", metavar="DATA", default="", help=TEST)
     made["check"].add_argument("--quick", action="store_true", help="only what needs no model to look at the items")
     _decide(made["decide"])
     made["profile"].add_argument("--card", metavar="FILE.md", type=_path, help="write the data card there, as Markdown")
@@ -127,7 +130,7 @@ def _others(parser: argparse.ArgumentParser) -> None:
 
 def _plan(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--backbone", metavar="NAME", default="", help=f"{', '.join(STRATEGIES)}; default: what `advise` says"
+        "--backbone", metavar="NAME", default="", help=f"{', '.join(BACKBONES)}; default: what `advise` says"
     )
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument(

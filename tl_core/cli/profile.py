@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     card = arguments.card
     if card and (card.is_dir() or not card.parent.is_dir() or not os.access(card.parent, os.W_OK)):
         raise UsageError(f"{card} cannot be written.", "Name a file in a folder that exists.")
-    dataset = open_data(arguments.data, Workspace.default(), console, named(arguments))
+    dataset = open_data(arguments.data, Workspace.default(), console, named(arguments), arguments.test)
     profile = describe(dataset)
     if card:
         write_bytes(card, data_card(dataset, profile).encode())

@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 def planned(arguments: argparse.Namespace, workspace: Workspace, console: Console) -> tuple["Dataset", "TransferPlan"]:
     """Bring in the data and return them with the plan: the written one, that of the named strategy, or the advised."""
     written = _read(arguments.plan) if arguments.plan else None
-    dataset = open_data(arguments.data, workspace, console, named(arguments))
+    dataset = open_data(arguments.data, workspace, console, named(arguments), arguments.test)
     if written is not None:
         usable_profile(dataset)
         return dataset, _plan_from(written, arguments.backbone, dataset)[0]

@@ -8,7 +8,7 @@ from tl_core.types import Finding, Level
 
 FEW_SAMPLE = "Zhang et al. 2021, Revisiting Few-sample BERT Fine-tuning, arXiv:2006.05987"
 GUIDE = "BloomWiki, Transfer Learning, strategy selection guide"
-BINOMIAL = "Normal approximation to the binomial, Wilson 1927, doi:10.1080/01621459.1927.10502953"
+BINOMIAL = "Wilson 1927, Probable inference, doi:10.1080/01621459.1927.10502953"
 FEW_PER_CLASS = 100
 """Items a class below which only a head should learn (BloomWiki, Transfer Learning, strategy selection guide)."""
 FEW = 1000

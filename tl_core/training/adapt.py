@@ -46,8 +46,10 @@ def adapt(run: Run, index: int, inputs: Inputs) -> Events:
     run.begun = {name: state[name].clone() for name in run.begun}
     if after:
         run.best.offer(after, {})
-        told = f"{run.answers.told(before)} before, {run.answers.told(after)} now"
-        yield _note(f"{phase.name}: the layers that learn were fitted to your items first. On validation {told}.")
+        told = f"{run.answers.told(before)} before that, {run.answers.told(after)} now"
+        yield _note(
+            f"{phase.name}: the layers that learn were fitted to your items first. On the validation items: {told}."
+        )
 
 
 @torch.no_grad()

@@ -373,11 +373,10 @@ def main() -> None:
     parser.add_argument("--text-column", default="", help="the column with the texts, where INPUT is a table")
     options = parser.parse_args()
     model = Model()
-    column = options.text_column or model.text_column
     names: list[str] = []
 
     def items() -> Iterator[object]:
-        for name, item in read_items(options.input, model.modality, column):
+        for name, item in read_items(options.input, model.modality, options.text_column or model.text_column):
             names.append(name)
             yield item
 
@@ -389,7 +388,8 @@ def main() -> None:
         writer.writerow(["item", "predicted", *model.classes])
         for name, row in zip(names, probabilities, strict=True):
             writer.writerow([name, model.said(row), *(f"{p:.6f}" for p in row)])
-    print(f"{len(names)} classified: {options.out}", file=sys.stderr)
+    told = f"{names[0]}: {model.said(probabilities[0])}" if len(names) == 1 else f"{len(names)} classified"
+    print(f"{told}, written to {options.out}", file=sys.stderr)
 
 
 if __name__ == "__main__":
