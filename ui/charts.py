@@ -59,7 +59,13 @@ def _phase_marks(at: list[tuple[int, str]], named: bool) -> dict[str, Any]:
         "silent": True,
         "symbol": "none",
         "lineStyle": {"type": "dashed", "color": shade(MUTED)},
-        "label": {"show": named, "formatter": "{b}", "position": "insideEndBottom", "color": shade(MUTED), "fontSize": 10},
+        "label": {
+            "show": named,
+            "formatter": "{b}",
+            "position": "insideEndBottom",
+            "color": shade(MUTED),
+            "fontSize": 10,
+        },
         "data": [{"xAxis": x, "name": name} for x, name in at if x > 0],
     }
 

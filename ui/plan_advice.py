@@ -205,7 +205,7 @@ def evidence(known: Ground) -> None:
             st.plotly_chart(
                 figures.curve(curve), key="plan_curve", config={"displayModeBar": False}, alt=figures.curve_words(curve)
             )
-            st.caption(f"Bands: 95 % intervals. What each line was given. {words.tell(figures.given(curve))}.")
+            st.caption(f"Bands: 95 % intervals. How each line was made. {words.tell(figures.given(curve))}.")
 
 
 def _depth(report: ProbeReport, told: Mapping[str, str]) -> None:

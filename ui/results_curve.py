@@ -61,7 +61,7 @@ def _section(run: RunState, active: bool) -> None:
     )
     st.caption(
         f"Every point is measured on the same {shown.n_test:,} test items. Bands: 95 % intervals. "
-        f"What each line was given. {words.tell(figures.given(shown))}."
+        f"How each line was made. {words.tell(figures.given(shown))}."
     )
     _scratch_arm(run, shown)
 

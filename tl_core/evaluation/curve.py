@@ -63,13 +63,15 @@ def transfer_arm(dataset: Dataset, features_ND: np.ndarray, l2: float, seeds: in
         seen, asked = standardise(features_ND[train], features_ND[rows])
         return logistic(seen, dataset.truth[train], asked, classes, 1 / (max(l2, 1e-8) * len(train)))
 
-    budget = f"frozen features, depth and strength by the probe of all labels, {seeds} draws of the items"
+    budget = (
+        f"a new head on the frozen backbone, set as all labels say is best, mean of {seeds} random choices of items"
+    )
     yield from _cheap_arm(dataset, CurveArm("transfer", "Transfer", budget, ()), fit, seeds)
 
 
 def classical_arm(dataset: Dataset, model: Classical, seeds: int = 3) -> Iterator[CurveArm]:
     """Yield the growing classical arm: the classical model for every count and seed."""
-    arm = CurveArm("classical", "Classical model", f"{model.title}, {seeds} draws of the items", ())
+    arm = CurveArm("classical", "Classical model", f"{model.title}, mean of {seeds} random choices of items", ())
     yield from _cheap_arm(dataset, arm, model.predict, seeds)
 
 
