@@ -277,7 +277,7 @@ def _reasons(
     row: SizeRow, domain: Domain, sizes: Sizes, card: Card, probed: tuple[ProbeReport | None, str]
 ) -> tuple[Reason, ...]:
     probe, place = probed
-    about = f"{sizes.total} labelled items in {sizes.n_classes} classes, about {sizes.per_class:.0f} a class."
+    about = f"{sizes.total} items without the test items, {sizes.n_classes} classes, some {sizes.per_class:.0f} each."
     reasons = [Reason(f"{row.text} Here: {about}", row.source), domain.reason]
     if card.strategy in HEAD_ONLY and card.accuracy and probe:
         does, guess = expectation(probe)

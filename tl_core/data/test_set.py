@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from tl_core.data.dataset import Dataset
 from tl_core.data.options import FIND_ALL, ImportOptions, Progress, RawItem, silent
@@ -72,15 +71,14 @@ def _items(learned: Dataset, asked: Dataset, draft: Draft) -> Iterator[RawItem]:
 def _raw(dataset: Dataset) -> Iterator[RawItem]:
     """Yield the items of a data set as they came, pictures as they are stored."""
     names = dataset.classes
-    for row, item in enumerate(dataset.items.to_dict("records")):
-        several = tuple(names[k] for k in item["labels"]) if dataset.multilabel else None
-        path: Path = dataset.folder / item["path"]
+    for item in dataset.items.itertuples(index=False):
         yield RawItem(
-            item["id"],
-            "" if dataset.multilabel else names[dataset.source_labels[row]],
-            *(item["given"], item["group"], item["text"]),
-            path.read_bytes if dataset.modality == "image" else None,
-            *(several, item["subgroup"], item["time"]),
+            item.id,
+            "" if dataset.multilabel else names[item.label],
+            *(item.given, item.group, item.text),
+            (dataset.folder / item.path).read_bytes if dataset.modality == "image" else None,
+            tuple(names[k] for k in item.labels) if dataset.multilabel else None,
+            *(item.subgroup, item.time),
         )
 
 

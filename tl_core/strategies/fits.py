@@ -36,8 +36,8 @@ def too_few(setting: Setting) -> Finding | None:
     if setting.per_class >= FEW_PER_CLASS or setting.total >= FEW:
         return None
     message = (
-        f"{setting.total} labelled items, about {setting.per_class:.0f} a class, are few for changing pretrained "
-        "layers: they are soon learned by heart, and the result changes from run to run."
+        f"{setting.total} items without the test items, about {setting.per_class:.0f} a class, are few for changing "
+        "pretrained layers: they are soon learned by heart, and the result changes from run to run."
     )
     hint = "A head alone is safer below 100 items a class."
     return doubt("few-items", message, hint, FEW_SAMPLE if setting.modality == "text" else CS231N)
