@@ -1,5 +1,7 @@
 """The numbers that a phase computes in: decided once, kept, the same after an interruption, and float32 at the ends."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -42,6 +44,16 @@ def test_a_measured_choice_is_told_kept_and_used_by_the_next_run(tiny_texts, mea
     assert len(measured) == 1, "measured once for this backbone, device and thread count"
     one, other = after(first).state_dict(), after(second).state_dict()
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize(
+    ("length", "n", "at_once", "count"),
+    [(256, 40, 16, 4), (128, 40, 16, 8), (20, 40, 16, 8), (None, 40, 16, 8), (256, 3, 16, 3), (256, 40, 2, 2)],
+)
+def test_long_texts_are_measured_with_fewer_items(length, n, at_once, count):
+    """So that phases of half the length know what is faster."""
+    inputs = SimpleNamespace(lengths=None if length is None else np.full(n, length))
+    assert deciding._count(SimpleNamespace(at_once=at_once), inputs, np.arange(n)) == count
 
 
 def test_short_phases_and_plans_that_say_so_compute_in_float32(tiny_texts, monkeypatch):

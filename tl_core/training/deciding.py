@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from tl_core.training.objectives import Objective
     from tl_core.training.run import Run
 
-ITEMS = 8
-"""Items of the batch that is measured."""
+ITEMS = (4, 8)
+"""Least and most items of the batch that is measured; pictures are the most."""
+TOKENS = 1024
+"""Of that batch, where its items are texts: long ones say as much with fewer of them."""
 
 
 def decide(run: "Run", aim: "Objective", inputs: "Inputs") -> Generator[RunEvent, None, None]:
@@ -48,7 +50,7 @@ def _decided(run: "Run", aim: "Objective", inputs: "Inputs") -> Precision:
     if asked == "bfloat16":
         return Precision("bfloat16", run.job.spec.modality == "image", why="bfloat16, as the plan says")
     rows = aim.rows()
-    count = min(ITEMS, len(rows), run.at_once)
+    count = _count(run, inputs, rows)
     steps = aim.phase.epochs * aim.steps() * run.plan.batch_size // count
     if not pays(run.model, run.device, steps):
         return Precision(why="float32: the phase is too short for a measurement to pay")
@@ -61,9 +63,16 @@ def _decided(run: "Run", aim: "Objective", inputs: "Inputs") -> Precision:
         return chosen
 
 
+def _count(run: "Run", inputs: "Inputs", rows: np.ndarray) -> int:
+    """Return how many items are measured at once."""
+    least, most = ITEMS
+    usual = most if inputs.lengths is None else TOKENS // max(1, int(np.median(inputs.lengths[rows])))
+    return min(max(least, min(most, usual)), len(rows), run.at_once)
+
+
 def _measure(run: "Run", aim: "Objective", inputs: "Inputs", rows: np.ndarray, steps: int) -> Precision:
     """Measure on a batch of usual length."""
-    count = min(ITEMS, len(rows), run.at_once)
+    count = _count(run, inputs, rows)
     order = rows if inputs.lengths is None else rows[np.argsort(inputs.lengths[rows], kind="stable")]
     middle = (len(order) - count) // 2
     batch = run.space.view(order[middle : middle + count], 0)
