@@ -124,6 +124,11 @@ def test_the_way_from_data_to_predictions(capsys, workspace, folder, plan, tmp_p
         assert sum(map(float, chances)) == pytest.approx(1, abs=1e-4)
         assert rows[0][2:][max((0, 1), key=lambda i: float(chances[i]))] == predicted
 
+    code, _, err = call(capsys, "predict", out, table, "--out", table)
+    assert code == 2
+    assert "is what is to be classified" in err
+    assert table.read_text(encoding="utf-8").startswith("item,predicted"), "what was there is not lost"
+
     code, text, _ = call(capsys, "train", folder, "--out", out, "--plan", plan)  # an older model gives way
     assert code == 0
     assert str(out) in text

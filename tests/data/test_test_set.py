@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.data.files import pictures
+from tests.data.files import picture, pictures
 from tl_core.data.options import ImportOptions
 from tl_core.data.sources import import_data
 from tl_core.data.test_set import import_with_test
@@ -38,24 +38,26 @@ def test_all_of_the_first_is_learned_from_and_all_of_the_second_is_asked(workspa
     assert names[texts == "item 0 is said in these words"] == ["good"]
     assert names[texts == "item 100 is said in these words"] == ["bad"]
     skipped = [(line.item, line.reason) for line in dataset.receipt.lines]
-    assert skipped == [(f"test: row {n}", "nothing to learn from has its label 'strange'") for n in (4, 7, 10, 13)]
+    assert skipped == [(f"test: row {n}", "its label 'strange' does not occur in mine.csv") for n in (4, 7, 10, 13)]
     again = import_with_test(learned, asked, workspace)
     assert again.fingerprint == dataset.fingerprint
 
 
-def test_pictures_keep_their_pixels_and_equal_ones_are_known_as_equal(workspace, tmp_path):
+def test_pictures_keep_their_pixels_and_what_is_learned_from_does_not_test(workspace, tmp_path):
     first = pictures(*(f"{kind}/{n}.png" for kind in ("cats", "dogs") for n in range(5)))
-    second = {"dogs/again.png": first["dogs/3.png"], **pictures("cats/0.png", *(f"dogs/{n}.png" for n in range(2, 4)))}
+    second = {name: picture(50 + n) for n, name in enumerate(("cats/0.png", "dogs/2.png", "dogs/3.png"))}
+    second["dogs/again.png"] = first["dogs/3.png"]
     learned, asked = folder(tmp_path / "a", first), folder(tmp_path / "b", second)
     (tmp_path / "b" / "cats" / "notes.txt").write_text("no picture")
     dataset, alone = import_with_test(learned, asked, workspace), import_data(learned, workspace)
     stored = dict(zip(dataset.items["id"], dataset.items["path"], strict=True))
     for name, path in zip(alone.items["id"], alone.items["path"], strict=True):
         assert (dataset.folder / stored[name]).read_bytes() == (alone.folder / path).read_bytes()
-    digests = dict(zip(dataset.items["id"], dataset.items["digest"], strict=True))
-    assert digests["test: dogs/again.png"] == digests["dogs/3.png"]
-    assert sorted(dataset.items["id"][dataset.splits == "test"]) == sorted(f"test: {name}" for name in second)
-    assert [line.item for line in dataset.receipt.lines if line.action == "skipped"] == ["test: cats/notes.txt"]
+    tests = [f"test: {name}" for name in second if name != "dogs/again.png"]
+    assert sorted(dataset.items["id"][dataset.splits == "test"]) == sorted(tests)
+    skipped = {line.item: line.reason for line in dataset.receipt.lines if line.action == "skipped"}
+    assert set(skipped) == {"test: cats/notes.txt", "test: dogs/again.png"}
+    assert skipped["test: dogs/again.png"] == "it is in a too, so it is learned from and cannot test"
 
 
 def test_several_labels_stay_with_their_items(workspace, tmp_path):
@@ -70,6 +72,36 @@ def test_several_labels_stay_with_their_items(workspace, tmp_path):
     assert {dataset.classes[k] for k in dataset.items["labels"][place]} == {"sweet", "cold"}
     assert dataset.splits[place] == "test"
     assert (dataset.splits == "test").sum() == 24
+
+
+def test_no_item_that_is_learned_from_tests(workspace, tmp_path):
+    learned = table(tmp_path / "mine.csv", ["good", "bad"] * 8)
+    with pytest.raises(DataError, match=r"No item of mine\.csv can test: each is in mine\.csv too"):
+        import_with_test(learned, learned, workspace)
+    several = tmp_path / "several.csv"
+    several.write_text("said,kind\n" + "".join(f"some words {n},good;{'odd' if n % 2 else 'new'}\n" for n in range(8)))
+    options = ImportOptions(separator=";")
+    with pytest.raises(DataError, match="No item of several"):
+        import_with_test(learned, str(several), workspace, options)
+
+
+def test_named_test_items_stay_for_the_test_where_nothing_is_named_for_train(workspace, tmp_path):
+    rows = "".join(f"some words {n},{'ab'[n % 2]},validation\n" for n in range(30))
+    (tmp_path / "mine.csv").write_text(f"said,kind,split\n{rows}")
+    asked = table(tmp_path / "theirs.csv", ["a", "b"] * 5, 100)
+    dataset = import_with_test(str(tmp_path / "mine.csv"), asked, workspace)
+    assert all(item.startswith("test: ") for item in dataset.items["id"][dataset.splits == "test"])
+    assert (dataset.splits == "test").sum() == 10
+
+
+def test_a_label_in_other_letters_is_told_with_the_one_that_is_meant(workspace, tmp_path):
+    learned = table(tmp_path / "mine.csv", ["praise", "question"] * 8)
+    asked = table(tmp_path / "theirs.csv", ["Praise", "qestion", "question"] * 4, 100)
+    skipped = [line.reason for line in import_with_test(learned, asked, workspace).receipt.lines][:2]
+    assert skipped == [
+        "its label 'Praise' does not occur in mine.csv; perhaps 'praise' is meant",
+        "its label 'qestion' does not occur in mine.csv; perhaps 'question' is meant",
+    ]
 
 
 def test_what_does_not_fit_is_said(workspace, tmp_path):

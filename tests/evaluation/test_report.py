@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from tl_core.data.sources import import_data
 from tl_core.data.split import SplitSpec
 from tl_core.errors import DataError
-from tl_core.evaluation.report import errors, make_report
+from tl_core.evaluation.report import IN_TRAIN, errors, make_report
 from tl_core.evaluation.values import Report
 from tl_core.plan import Phase, TransferPlan
 from tl_core.types import dump, load
@@ -70,6 +71,18 @@ def test_a_class_that_was_not_tested(tiny_texts):
     rows = tiny_texts.rows("test")
     found = report(tiny_texts, np.tile([0.9, 0.1], (len(rows), 1)))
     assert "class_untested" in codes(found)
+
+
+def test_items_that_were_learned_from_are_told(workspace, tmp_path):
+    rows = [f"said words number {n},{'ab'[n % 2]},{'test' if n < 10 else 'train'}" for n in range(40)]
+    for copies, name in ((0, "apart"), (3, "mixed")):
+        more = [f"said words number {n},{'ab'[n % 2]},train" for n in range(copies)]
+        (tmp_path / f"{name}.csv").write_text("text,label,split\n" + "\n".join([*rows, *more]))
+        dataset = import_data(str(tmp_path / f"{name}.csv"), workspace)
+        found = report(dataset, np.eye(2)[dataset.labels[dataset.rows("test")]])
+        told = [finding.message for finding in found.findings if finding.code == IN_TRAIN]
+        assert len(told) == bool(copies)
+        assert not copies or "3 of the 10 test items are also among those that were learned from" in told[0]
 
 
 def test_without_test_items_there_is_no_report(tiny_texts):

@@ -128,6 +128,12 @@ def test_what_a_person_gets_wrong(workspace, tmp_path):
         assert done.returncode == 1
         assert "There is no" in done.stderr
         assert "Traceback" not in done.stderr
+    table = tmp_path / "mine.csv"
+    table.write_text("text\nrain and fog over the hills\n")
+    done = run(folder, table, "--out", table)
+    assert done.returncode == 1
+    assert "is what is to be classified" in done.stderr
+    assert table.read_text() == "text\nrain and fog over the hills\n", "what was there is not lost"
 
 
 def test_pictures_are_opened_as_the_app_opens_them(tmp_path):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tl_core.data.decision_log import Entry
     from tl_core.data.decisions import Decision
 
-CONFIRM = "To change the test set: decide DATA confirm --reason TEXT."
+CONFIRM = "To change the test set: decide DATA confirm --reason TEXT (and --test as before, if it was given)."
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:

@@ -53,8 +53,9 @@ def _print(measured: dict[str, Any], console: Console) -> None:
     print_slices(load(Slices, measured["slices"]) if measured["slices"] else None, console)
     for finding in measured["findings"]:
         console.line(f"{finding['level']}: {finding['message']} {finding['hint']}".rstrip())
-    if measured["left_out"]:
-        console.line(f"\nLeft out: {measured['left_out']:,} items with a label that the model does not know.")
+    if n := measured["left_out"]:
+        items = "1 item" if n == 1 else f"{n:,} items"
+        console.line(f"\nLeft out: {items} with a label that the model does not know.")
 
 
 def print_slices(found: "Slices | None", console: Console) -> None:

@@ -12,7 +12,7 @@ from tl_core.errors import UsageError
 from tl_core.strategies import STRATEGIES
 
 DATA = "a zip or tar archive, a folder, a table, hub:OWNER/NAME, or sample:NAME"
-TEST = "the test items, where they are apart; all of the first DATA is then learned from"
+TEST = "the test items, where they are apart; the first DATA is then learned from; both have decisions of their own"
 COMMANDS = {
     "samples": "list the ready samples",
     "profile": "what is in a data set, and what to look out for",

@@ -22,6 +22,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     out: Path = arguments.out.expanduser()
     if out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
         raise UsageError(f"{out} cannot be written.", "Name a file in a folder that exists.")
+    if out.resolve() == Path(arguments.input).expanduser().resolve():
+        raise UsageError(f"{out} is what is to be classified.", "Name another file for --out.")
     from tl_core.export.ensemble import open_bundle
 
     bundle = open_bundle(arguments.bundle.expanduser())
@@ -30,7 +32,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         console.note(f"The texts were read from the column {inputs.text_column!r}.")
     for item, reason in inputs.skipped:
         console.note(f"Skipped {item}: {reason}")
-    console.line(f"{len(inputs.ids):,} predictions are in {out}")
+    n = len(inputs.ids)
+    console.line(f"{n:,} predictions are in {out}" if n > 1 else f"1 prediction is in {out}")
     return 0
 
 

@@ -130,7 +130,7 @@ def _budget(plans: Collection[TransferPlan], seeds: int, seconds: float | None) 
     epochs = sorted({plan.epochs for plan in plans})
     span = f"{epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else f"{epochs[0]}"
     cap = f" or {seconds:.0f} s" if seconds else ""
-    return f"at most {span} epochs{cap} a training, {seeds} draw{'s' * (seeds > 1)} of the items"
+    return f"at most {span} epochs{cap} a training, {seeds} random choice{'s' * (seeds > 1)} of items"
 
 
 def _trained(job: TrainJob, control: RunControl) -> Iterator[float]:

@@ -8,7 +8,7 @@ import numpy as np
 from tl_core.errors import DataError
 from tl_core.evaluation.compare import paired_difference
 from tl_core.evaluation.metrics import accuracy
-from tl_core.evaluation.report import answers, environment, figures, rounded
+from tl_core.evaluation.report import IN_TRAIN, answers, environment, figures, rounded
 from tl_core.evaluation.values import Report
 from tl_core.roc import mean_area, mean_gain
 from tl_core.types import Estimate, Finding
@@ -45,7 +45,7 @@ def averaged(reports: Sequence[Report]) -> Report:
         predictions=tuple(replace(item, predicted=answer, probabilities=each) for item, answer, each in made),
         validation={},
         comparisons=(),
-        findings=tuple(told),
+        findings=(*(each for each in first.findings if each.code == IN_TRAIN), *told),
         environment=environment(),
         slices=None,
         **numbers,

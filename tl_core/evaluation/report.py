@@ -23,6 +23,10 @@ PACKAGES = (
 )
 
 
+IN_TRAIN = "test_in_train"
+"""Code of the finding that test items were learned from."""
+
+
 def make_report(
     run: str,
     dataset: Dataset,
@@ -62,12 +66,24 @@ def make_report(
         ),
         validation=dict(validation),
         comparisons=tuple(comparisons),
-        findings=(*told, *slice_findings(slices)),
+        findings=(*_learned_from(dataset), *told, *slice_findings(slices)),
         environment=environment(),
         multilabel=dataset.multilabel,
         slices=slices,
         **numbers,
     )
+
+
+def _learned_from(dataset: Dataset) -> list[Finding]:
+    """Return whether copies of test items were learned from; a split that the source names can have such."""
+    digests = dataset.items["digest"]
+    tests = digests.iloc[dataset.rows("test")]
+    n = int(tests.isin(digests.iloc[dataset.rows("train", "validation")]).sum())
+    if not n:
+        return []
+    message = f"{n:,} of the {len(tests):,} test items are also among those that were learned from, so what is measured"
+    hint = "Leave the copies out of what is learned from, or let Graft make the split."
+    return [Finding("warn", IN_TRAIN, f"{message} looks better than it is.", hint)]
 
 
 def rounded(probabilities_C: np.ndarray) -> tuple[float, ...]:

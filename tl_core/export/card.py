@@ -9,7 +9,7 @@ import yaml
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.data.split import rule
-from tl_core.evaluation.report import errors
+from tl_core.evaluation.report import IN_TRAIN, errors
 from tl_core.evaluation.values import Prediction, Report
 from tl_core.export import Material
 from tl_core.plan import Phase
@@ -23,8 +23,7 @@ def model_card(material: Material) -> str:
     sections = (
         _title(spec, report),
         f"A classifier made by transfer learning: {spec.title} with a new head, trained by the strategy "
-        f"{_strategy(report.plan.strategy)}. On {_count(report.accuracy.n, 'test item')} that played no part in "
-        f"making it, {_headline(report)} (95 % interval).",
+        f"{_strategy(report.plan.strategy)}. On {_tests(report)}, {_headline(report)} (95 % interval).",
         "\n".join(_use(spec, report)),
         "\n".join(_data(material)),
         "\n".join(_training(material)),
@@ -45,14 +44,21 @@ def ensemble_card(report: Report, members: Sequence[Member]) -> str:
     sections = (
         _title(specs[0], report),
         f"A classifier of {len(members)} networks that learned from the same data: each answers, and their "
-        f"probabilities are averaged. On {_count(report.accuracy.n, 'test item')} that played no part in making it, "
-        f"{_headline(report)} (95 % interval).",
+        f"probabilities are averaged. On {_tests(report)}, {_headline(report)} "
+        "(95 % interval).",
         "\n".join(_members(report, members)),
         "\n".join(_use(specs[0], report)),
         "\n".join(_results(report)),
         "\n".join(_limits(report)),
     )
     return _whole(specs, report, sections)
+
+
+def _tests(report: Report) -> str:
+    """Return how many test items there were, and that they played no part in making the model, where that is so."""
+    leaked = next((finding for finding in report.findings if finding.code == IN_TRAIN), None)
+    said = "some of which it learned from, which flatters it" if leaked else "that played no part in making it"
+    return f"{_count(report.accuracy.n, 'test item')} {said}"
 
 
 def _strategy(name: str) -> str:

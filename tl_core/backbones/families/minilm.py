@@ -28,7 +28,7 @@ MINILM = BACKBONES.add(
         place=("text", "general"),
         summary=(
             "A small and quick English sentence encoder: the text backbone to begin with. Trained on over a billion "
-            "pairs of sentences; reads the first 256 tokens (about 190 words) of a text."
+            "pairs of sentences; reads the first 256 tokens (about 192 words) of a text."
         ),
         parameters=22_565_376,
         licence="Apache-2.0",

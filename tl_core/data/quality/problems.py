@@ -82,7 +82,7 @@ def _size_findings(dataset: Dataset, table: np.ndarray) -> list[Finding]:
                 "warn",
                 "class-not-in-train",
                 f"{these(absent)} no training item, so a model cannot learn {'it' if len(absent) == 1 else 'them'}.",
-                "Let Graft make the split, or move some of the items into the train folder.",
+                "Correct it if it is misspelt; if it is right, add items of it to train, or let Graft make the split.",
                 tuple(absent),
             )
         )

@@ -348,8 +348,7 @@ def decode(data: bytes) -> str:
 def read_table(text: str, column: str) -> Iterator[tuple[str, object]]:
     """Yield (row number, text) of the named column, or else of the one with the longest texts."""
     csv.field_size_limit(2**31 - 1)
-    first = text.split("\n", 1)[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t|", key=first.count))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t|", key=text.split("\n", 1)[0].count))
     rows = [(number, cells) for number, cells in enumerate(reader, start=1) if any(cell.strip() for cell in cells)]
     if not rows:
         return
@@ -372,8 +371,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("predictions.csv"), help="the table to write")
     parser.add_argument("--text-column", default="", help="the column with the texts, where INPUT is a table")
     options = parser.parse_args()
-    model = Model()
-    names: list[str] = []
+    if options.out.resolve() == options.input.resolve():
+        raise Problem(f"{options.out} is what is to be classified. Name another file for --out.")
+    model, names = Model(), list[str]()
 
     def items() -> Iterator[object]:
         for name, item in read_items(options.input, model.modality, options.text_column or model.text_column):
@@ -388,8 +388,8 @@ def main() -> None:
         writer.writerow(["item", "predicted", *model.classes])
         for name, row in zip(names, probabilities, strict=True):
             writer.writerow([name, model.said(row), *(f"{p:.6f}" for p in row)])
-    told = f"{names[0]}: {model.said(probabilities[0])}" if len(names) == 1 else f"{len(names)} classified"
-    print(f"{told}, written to {options.out}", file=sys.stderr)
+    one = f"{names[0]}: {model.said(probabilities[0]) or 'no label'}"
+    print(f"{one if len(names) == 1 else f'{len(names)} classified'}, written to {options.out}", file=sys.stderr)
 
 
 if __name__ == "__main__":
