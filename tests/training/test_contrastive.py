@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.training.helpers import SOLVED, after, before, epochs, logits, make_job, run, same_bits
 from tl_core.backbones.preprocess import preprocessor
 from tl_core.backbones.spec import BACKBONES
+from tl_core.backbones.staged import Staged
 from tl_core.data.sources import import_data
 from tl_core.features import FeatureStore
 from tl_core.plan import Phase, TransferPlan
@@ -135,6 +136,13 @@ def test_the_head_is_fitted_to_what_the_features_have_become(dataset):
     assert (features(before(job), job, rows).mean(dim=0) - model.head.mean).abs().max() > 1e-2
     right = logits(model, job, rows).argmax(dim=1).numpy() == dataset.labels[rows]
     assert right.mean() > 0.9
+
+
+def test_attention_is_dropped_while_pairs_are_learned_and_not_afterwards(tiny_texts, monkeypatch):
+    wanted = []
+    monkeypatch.setattr(Staged, "drop_attention", lambda self, on: wanted.append(on))
+    run(make_job(tiny_texts, [pairs(tiny_texts), Phase("rest", 1, {"layer.1": 1e-3, "head": 1e-3})]))
+    assert list(dict.fromkeys(wanted)) == [True, False]
 
 
 def test_the_same_seed_leaves_the_same_bits_and_another_other_batches(dataset):

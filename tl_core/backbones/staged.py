@@ -28,6 +28,9 @@ class Staged(nn.Module):
         """Return mean and standard deviation over positions, each `[B, C]`; masked positions do not count."""
         return pool_positions(*state) if len(state) == 2 else pool_image(state[0])
 
+    def drop_attention(self, wanted: bool) -> None:
+        """Let attention weights be dropped in training as the network's recipe says, or not; most have none to drop."""
+
     def run(self, state: State, start: int = 0, stop: int | None = None) -> State:
         """Run the stages start..stop-1."""
         for index in range(start, len(self.names) if stop is None else stop):

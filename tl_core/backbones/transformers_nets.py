@@ -21,6 +21,15 @@ class StagedBert(Staged):
         super().__init__()
         self.net = net
         self.names = ("embeddings", *(f"layer.{i}" for i in range(len(net.encoder.layer))))
+        self.drop_attention(False)
+
+    def drop_attention(self, wanted: bool) -> None:
+        """Drop attention weights as the config says, or not: dropping them takes torch's fused attention away.
+
+        With it goes a third of the speed of training on long texts (docs/LOG.md, 2026-11-21).
+        """
+        for layer in self.net.encoder.layer:
+            layer.attention.self.dropout.p = self.net.config.attention_probs_dropout_prob if wanted else 0.0
 
     def stage(self, index: int, state: State) -> State:
         """Run one stage on ids or hidden states; the mask `[B, T]` is true where there is a token."""
@@ -33,16 +42,13 @@ class StagedBert(Staged):
 def bert(config: Path, weights: Path | None) -> StagedBert:
     """Build a BertModel from its config file; `weights` None initialises it from torch's seed.
 
-    Attention weights are never dropped, whatever the config says: dropping them takes the fused kernel away, and with
-    it a third of the speed of training on long texts, for no accuracy that could be measured (docs/LOG.md,
-    2026-11-21). Hidden states are dropped as the config says.
     Raises BackboneError unless the weights of the safetensors file and the network's are the same, name by name.
     """
     ensure_torchvision()
     from transformers import BertConfig, BertModel
 
     net = BertModel(
-        BertConfig.from_dict(read_json(config) | {"attention_probs_dropout_prob": 0.0}, attn_implementation="sdpa"),
+        BertConfig.from_dict(read_json(config), attn_implementation="sdpa"),
         add_pooling_layer=False,
     )
     if weights is not None:

@@ -39,6 +39,9 @@ class Objective:
     judged = True
     """Whether accuracy on the validation items judges it; else the last weights are the best."""
 
+    drops_attention = False
+    """Whether attention weights are dropped where the network's recipe says so."""
+
     def __init__(self, run: "Run", index: int) -> None:
         self.run, self.index = run, index
         self.phase = run.plan.phases[index]
@@ -48,7 +51,8 @@ class Objective:
         return self.run.rows(self.phase)
 
     def prepare(self) -> Generator[RunEvent, None, None]:
-        """Make what the objective needs beside the model, before the first step; a resumed run does so too."""
+        """Make what the objective needs, before the first step; a resumed run does so too."""
+        self.run.model.backbone.drop_attention(self.drops_attention)
         yield from ()
 
     def epoch(self, epoch: int, lengths: np.ndarray | None) -> list[np.ndarray]:

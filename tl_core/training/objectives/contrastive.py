@@ -81,6 +81,7 @@ class Contrastive(Objective):
     """The pairs within balanced batches; an epoch draws `Phase.draws` items, or as many as there are."""
 
     judged = False
+    drops_attention = True
 
     def __init__(self, run: "Run", index: int) -> None:
         super().__init__(run, index)

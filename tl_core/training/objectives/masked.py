@@ -52,6 +52,7 @@ class Masked(Objective):
 
     def prepare(self) -> Generator[RunEvent, None, None]:
         """Build the layers that fill in. Raises BackboneError where the tokenizer knows no mask."""
+        yield from super().prepare()
         run = self.run
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(run.job.seed)
