@@ -32,7 +32,7 @@ def child(*arguments: object) -> str:
 
 CASES = {
     "efficientnet_lite0": ("textile_defects", 40, [(0, 16), (2, 16), (9, 16)]),
-    "all_minilm_l6_v2": ("bbc_news", 16, [(2, 8), (7, 8)]),
+    "all_minilm_l6_v2": ("bbc_news", 16, [(2, 8), (7, 8), (7, 16)]),
 }
 """A sample, how many of its items, and how many layer groups learn (all of them last) at which batch size."""
 
@@ -98,6 +98,13 @@ def test_texts_count_their_longest_batch_with_its_square():
     tokens = TEXT.input.max_tokens
     more = told(TEXT, speed, names, batch=64, tokens=5) - told(TEXT, speed, names, batch=32, tokens=5)
     assert more == pytest.approx(1.15 * 32 * len(names) * tokens * (1000 + 100 * tokens))
+
+
+def test_a_batch_holds_no_more_items_than_there_are():
+    names = [group.name for group in IMAGE.groups]
+    speed = footprint_of(IMAGE, kept=float(MIB))
+    assert told(IMAGE, speed, names, n_train=10, batch=64) == told(IMAGE, speed, names, n_train=10, batch=12)
+    assert told(IMAGE, speed, names, n_train=10, batch=12) > told(IMAGE, speed, names, n_train=10, batch=8)
 
 
 def test_the_peak_is_that_of_this_process_and_not_of_the_one_that_started_it():

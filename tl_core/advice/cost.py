@@ -155,13 +155,14 @@ def _memory(work: _Work, spec: BackboneSpec, footprint: Footprint, n_classes: in
     weights = 4.0 * (sum(sizes.values()) or spec.parameters)
     longest = spec.input.max_tokens if isinstance(spec.input, TextInput) else 0
     passed = min(PASS_BATCH[1], max(PASS_BATCH[0], round(work.n_train * VALIDATION_SHARE)))
+    batch = min(work.plan.batch_size, round(work.n_train * (1 + VALIDATION_SHARE)))  # some phases fit on both
     peaks = []
     for phase in work.plan.phases:
         learning = [index for index, group in enumerate(work.groups) if group in phase.lr]
         lowest = min(learning, default=len(work.groups))
         moving = 4.0 * sum(sizes.get(group, 0) for group in phase.lr)
-        kept = work.plan.batch_size * sum(footprint.kept_by(group, longest) for group in work.groups[lowest:])
-        at_once = max(passed, work.plan.batch_size if learning else 0)
+        kept = batch * sum(footprint.kept_by(group, longest) for group in work.groups[lowest:])
+        at_once = max(passed, batch if learning else 0)
         passing = at_once * footprint.passing * (longest or 1)
         checkpoint = weights + MOMENTS * moving  # put together in memory, when activations are gone
         stored = _stored(work, footprint, work.groups[lowest - 1], tokens) if learning and lowest else 0.0
