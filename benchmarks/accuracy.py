@@ -219,9 +219,9 @@ def fastai(draw: Draw, epochs: int) -> dict[str, float]:
     learner = make_learner(draw.dataset, files, draw.dataset.splits == "test", batch, draw.seed, num_workers=0)
     with learner.no_bar(), learner.no_logging():
         learner.fine_tune(epochs, cbs=[Unseen()])
-        chances, _ = learner.get_preds(dl=learner.dls.valid)
+        probabilities, _ = learner.get_preds(dl=learner.dls.valid)
     names = [draw.dataset.classes.index(name) for name in learner.dls.vocab]
-    return {"fastai": draw.right(np.asarray(names)[chances.argmax(dim=1).numpy()])}
+    return {"fastai": draw.right(np.asarray(names)[probabilities.argmax(dim=1).numpy()])}
 
 
 def chosen_peers(wanted: Sequence[str], modality: str, epochs: int) -> list[Callable[[Draw], dict[str, float]]]:

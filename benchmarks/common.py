@@ -31,7 +31,7 @@ from tl_core.errors import UsageError
 from tl_core.plan import TransferPlan
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import EpochDone, PhaseStarted, RunEnded, RunEvent
-from tl_core.strategies import STRATEGIES, Setting
+from tl_core.strategies import STRATEGIES, TaskInfo
 from tl_core.training.loop import TrainJob, train
 from tl_core.workspace import Workspace
 
@@ -122,12 +122,12 @@ def backbone(dataset: Dataset) -> BackboneSpec:
     return BACKBONES[BACKBONE[dataset.modality]]
 
 
-def setting(dataset: Dataset) -> Setting:
+def setting(dataset: Dataset) -> TaskInfo:
     """Return what a strategy is told before a probe."""
     spec, labels = backbone(dataset), dataset.labels[dataset.rows("train")]
     smallest = int(np.unique(labels, return_counts=True)[1].min())
     groups = tuple(group.name for group in spec.groups)
-    return Setting(spec.name, spec.modality, groups, len(labels), len(dataset.classes), smallest)
+    return TaskInfo(spec.name, spec.modality, groups, len(labels), len(dataset.classes), smallest)
 
 
 def plan_of(strategy: str, dataset: Dataset) -> TransferPlan:

@@ -21,8 +21,8 @@ from tl_core.data.dataset import Dataset
 from tl_core.features import FeatureStore
 from tl_core.plan import Phase, TransferPlan
 from tl_core.runs.events import LayerStats, PhaseStarted
+from tl_core.training.layer_monitor import LayerMonitor
 from tl_core.training.loop import TrainJob
-from tl_core.training.watch import Watch
 from tl_core.workspace import Workspace
 
 AIM = "<= 1.02"
@@ -47,8 +47,8 @@ class Legs:
     def unwatched(self) -> float:
         """Run the same without the proof."""
         with (
-            mock.patch.object(Watch, "__init__", return_value=None),
-            mock.patch.object(Watch, "report", _nothing),
+            mock.patch.object(LayerMonitor, "__init__", return_value=None),
+            mock.patch.object(LayerMonitor, "report", _nothing),
         ):
             return self._run()
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from tl_core.evaluation.report import errors
-from tl_core.evaluation.values import Report
+from tl_core.evaluation.results import Report
 from tl_core.runs.store import RunState
 from ui import (
     empty,

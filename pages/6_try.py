@@ -5,8 +5,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from tl_core.evaluation.results import Report
 from tl_core.evaluation.saved import bundle_folder
-from tl_core.evaluation.values import Report
 from tl_core.export.archive import zip_bundle
 from ui import empty, predict, projects, rail, results, running, session, together, trying, words
 

@@ -33,11 +33,11 @@ def tiny_texts(workspace: Workspace) -> Dataset:
 
 
 @pytest.fixture
-def tiny_several(workspace: Workspace) -> Dataset:
+def tiny_multilabel(workspace: Workspace) -> Dataset:
     """60 texts with any of 3 labels, in 2 subgroups, in the workspace."""
-    from tests.tiny import make_several
+    from tests.tiny import make_multilabel
 
-    return make_several(workspace)
+    return make_multilabel(workspace)
 
 
 @pytest.fixture

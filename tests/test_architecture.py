@@ -16,7 +16,7 @@ LAYERS = [
         "registry",
         "workspace",
         "roc",
-        "answers",
+        "label_task",
         "data",
         "layers",
         "backbones",

@@ -169,14 +169,14 @@ def test_what_cannot_be_compared_is_said(two_files):
     frogs = {f"frog {number}": ("green;wet", "green", "wet")[number % 3] for number in range(9)}
     file = write_table(Path(two_files[1]), frogs)
     with common.workspace() as place:
-        known, one, several = (
+        known, one, multilabel = (
             import_data(*source)
             for source in ((two_files[0], place), (file, place), (file, place, ImportOptions(separator=";")))
         )
         with pytest.raises(DataError, match="No item of asked can be asked about"):
             accuracy.candidates(known, one)
         with pytest.raises(DataError, match="several labels"):
-            accuracy.candidates(known, several)
+            accuracy.candidates(known, multilabel)
 
 
 def test_the_headline_is_the_difference_to_the_best_peer():

@@ -120,9 +120,9 @@ def test_the_way_from_data_to_predictions(capsys, workspace, folder, plan, tmp_p
     rows = list(csv.reader(table.read_text(encoding="utf-8").splitlines()))
     assert rows[0] == ["item", "predicted", "blue one", "red"]
     assert len(rows) == 31
-    for _, predicted, *chances in rows[1:]:
-        assert sum(map(float, chances)) == pytest.approx(1, abs=1e-4)
-        assert rows[0][2:][max((0, 1), key=lambda i: float(chances[i]))] == predicted
+    for _, predicted, *probabilities in rows[1:]:
+        assert sum(map(float, probabilities)) == pytest.approx(1, abs=1e-4)
+        assert rows[0][2:][max((0, 1), key=lambda i: float(probabilities[i]))] == predicted
 
     code, _, err = call(capsys, "predict", out, table, "--out", table)
     assert code == 2

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from tl_core.advice import values as advice
+from tl_core.advice import advice as advice
 from tl_core.backbones import speed
 from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
@@ -23,15 +23,15 @@ from tl_core.runs.process import Owner
 from tl_core.runs.record import record
 from tl_core.runs.store import TRAINED, RunStore
 from tl_core.runs.task import Task
-from tl_core.strategies import STRATEGIES, Setting
-from tl_core.training.checkpoints import FILE
-from tl_core.training.snapshots import Checkpoints
+from tl_core.strategies import STRATEGIES, TaskInfo
+from tl_core.training.best_weights import FILE
+from tl_core.training.checkpoints import Checkpoints
 from tl_core.workspace import read_json
 
 
 def plan_of(strategy: str, dataset: Dataset, backbone: str, **options) -> TransferPlan:
     spec = BACKBONES[backbone]
-    setting = Setting(backbone, spec.modality, tuple(g.name for g in spec.groups), 20, len(dataset.classes), 5)
+    setting = TaskInfo(backbone, spec.modality, tuple(g.name for g in spec.groups), 20, len(dataset.classes), 5)
     return STRATEGIES[strategy].make(setting, options)
 
 

@@ -17,7 +17,7 @@ from tl_core.jobs.teaching import DATA_GONE, KNOWS_TEST, teacher_findings
 from tl_core.runs.events import Noted
 from tl_core.runs.store import RunStore
 from tl_core.runs.task import Task
-from tl_core.training.checkpoints import load_best
+from tl_core.training.best_weights import load_best
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -11,11 +12,16 @@ from tl_core.registry import Registry
 from tl_core.strategies import STRATEGIES
 
 
+class Number(NamedTuple):
+    name: str
+    value: int
+
+
 def test_a_duplicate_raises():
-    registry: Registry[int] = Registry("number", "tl_core.strategies")
-    registry.add("one", 1)
+    registry: Registry[Number] = Registry("number", "tl_core.strategies")
+    registry.add(Number("one", 1))
     with pytest.raises(ValueError, match="'one' is registered twice"):
-        registry.add("one", 2)
+        registry.add(Number("one", 2))
 
 
 def test_a_near_miss_suggests():
@@ -37,9 +43,11 @@ def test_a_name_is_found_in_any_spelling(name):
 def test_a_second_thread_waits_until_every_name_is_there(tmp_path, monkeypatch):
     package = tmp_path / "slow_names"
     package.mkdir()
-    (package / "__init__.py").write_text("import threading\nbegun, go_on = threading.Event(), threading.Event()\n")
+    (package / "__init__.py").write_text(
+        "import threading\nbegun, go_on = threading.Event(), threading.Event()\nclass One: name = 'one'\n"
+    )
     (package / "one.py").write_text(
-        "import slow_names\nslow_names.begun.set()\nslow_names.go_on.wait(5)\nslow_names.found.add('one', 1)\n"
+        "import slow_names\nslow_names.begun.set()\nslow_names.go_on.wait(5)\nslow_names.found.add(slow_names.One())\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     import slow_names
@@ -48,13 +56,13 @@ def test_a_second_thread_waits_until_every_name_is_there(tmp_path, monkeypatch):
     first = threading.Thread(target=slow_names.found.values)
     first.start()
     slow_names.begun.wait(5)
-    seen: list[tuple[int, ...]] = []
+    seen: list[tuple[Any, ...]] = []
     second = threading.Thread(target=lambda: seen.append(slow_names.found.values()))
     second.start()
     second.join(0.1)
     slow_names.go_on.set()
     first.join()
     second.join()
-    assert seen == [(1,)]
+    assert [[value.name for value in values] for values in seen] == [["one"]]
     for name in ("slow_names", "slow_names.one"):
         sys.modules.pop(name)

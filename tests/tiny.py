@@ -183,7 +183,7 @@ def make_texts(workspace: Workspace, per_class: int = 20) -> Dataset:
     return write_dataset(workspace, "kitchen or weather", "text", rows, 2)
 
 
-def make_several(workspace: Workspace, count: int = 60) -> Dataset:
+def make_multilabel(workspace: Workspace, count: int = 60) -> Dataset:
     """Write short texts with the labels "kitchen", "weather" and "travel" by what they speak of: several, or none.
 
     The subgroup is "short" or "long".

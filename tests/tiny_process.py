@@ -22,7 +22,7 @@ def end(code: int) -> None:
 
 if __name__ == "__main__":
     for spec in (TINY_IMAGE, TINY_TEXT):
-        BACKBONES.add(spec.name, spec)
+        BACKBONES.add(spec)
     if room := os.environ.get("GRAFT_TEST_ROOM"):
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(room), int(room)))
     if sys.argv[1] == "cli":

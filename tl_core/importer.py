@@ -13,7 +13,7 @@ from types import FrameType
 from tl_core import intake
 from tl_core.backbones.reading import profile_for
 from tl_core.data.dataset import Dataset
-from tl_core.data.options import Progress
+from tl_core.data.options import OnProgress
 from tl_core.data.pool import import_pool
 from tl_core.data.sources import import_data, preview_table
 from tl_core.errors import GraftError
@@ -65,7 +65,7 @@ def _asks(ask: Ask, workspace: Workspace, folder: Path) -> bool:
     return found is not None
 
 
-def _import(ask: Ask, workspace: Workspace, progress: Progress) -> Dataset:
+def _import(ask: Ask, workspace: Workspace, progress: OnProgress) -> Dataset:
     if ask.role == "target":
         return import_pool(ask.source, ask.modality, workspace, progress)
     known, dataset = {folder.name for folder in workspace.folder("datasets").iterdir()}, None
@@ -80,7 +80,7 @@ def _import(ask: Ask, workspace: Workspace, progress: Progress) -> Dataset:
     return dataset
 
 
-def _look(dataset: Dataset, progress: Progress) -> None:
+def _look(dataset: Dataset, progress: OnProgress) -> None:
     """Make the profile, which is kept, so that the page that shows it does not wait."""
     try:
         profile_for(dataset, progress=progress)
@@ -88,7 +88,7 @@ def _look(dataset: Dataset, progress: Progress) -> None:
         traceback.print_exc()
 
 
-def _teller(folder: Path) -> Progress:
+def _teller(folder: Path) -> OnProgress:
     """Return what tells the folder about progress, not too often."""
     told: tuple[str, float] = ("", 0.0)
 

@@ -5,11 +5,21 @@ import importlib
 import pkgutil
 import threading
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from tl_core.errors import UsageError
 
-T = TypeVar("T")
+
+class Named(Protocol):
+    """Whatever carries the name that it is found by."""
+
+    @property
+    def name(self) -> str:
+        """The name, in lower case with underscores."""
+        ...
+
+
+T = TypeVar("T", bound=Named)
 
 
 class Registry(Generic[T]):
@@ -25,11 +35,11 @@ class Registry(Generic[T]):
         self._discovered = False
         self._lock = threading.RLock()  # a second thread waits until every module is there
 
-    def add(self, name: str, value: T) -> T:
-        """Register `value` under `name`. Raises ValueError where the name is taken."""
-        if name in self._values:
-            raise ValueError(f"{self.noun} {name!r} is registered twice")
-        self._values[name] = value
+    def add(self, value: T) -> T:
+        """Register `value` under its own name. Raises ValueError where the name is taken."""
+        if value.name in self._values:
+            raise ValueError(f"{self.noun} {value.name!r} is registered twice")
+        self._values[value.name] = value
         return value
 
     def __getitem__(self, name: str) -> T:

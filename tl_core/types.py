@@ -1,9 +1,9 @@
 """Values that every stage speaks in, and their way to JSON and back."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_type_hints
 
-from pydantic import TypeAdapter
+from pydantic import AliasChoices, Field, TypeAdapter
 
 Modality = Literal["image", "text"]
 Level = Literal["info", "warn", "stop"]
@@ -34,9 +34,28 @@ class Estimate:
     method: str
 
 
-def metric(several: bool) -> Metric:
+def metric(multilabel: bool) -> Metric:
     """Return what a model is judged by: accuracy, or the mean AUC over the labels where an item may have `several`."""
-    return "mean AUC" if several else "accuracy"
+    return "mean AUC" if multilabel else "accuracy"
+
+
+def also_called(name: str, *earlier: str) -> Any:
+    """Return what annotates the dataclass field `name` that saved files may hold under an earlier name.
+
+    `field: Annotated[bool, also_called("field", "old")]` reads both keys and writes the new one.
+    """
+    return Field(validation_alias=AliasChoices(name, *earlier))
+
+
+def earlier_names(cls: Any) -> dict[str, str]:
+    """Return the present name of every field of a dataclass by each of its earlier ones."""
+    return {
+        str(earlier): name
+        for name, hint in get_type_hints(cls, include_extras=True).items()
+        for note in getattr(hint, "__metadata__", ())
+        if isinstance(alias := getattr(note, "validation_alias", None), AliasChoices)
+        for earlier in alias.choices[1:]
+    }
 
 
 _adapters: dict[Any, TypeAdapter] = {}

@@ -14,7 +14,7 @@ from tl_core.penalties import PENALTIES, Need, at_hand, check_penalties, used
 from tl_core.plan import TransferPlan
 from tl_core.runs.store import RunState
 from tl_core.runs.task import Task
-from tl_core.strategies import STRATEGIES, Setting
+from tl_core.strategies import STRATEGIES, TaskInfo
 from tl_core.types import Finding
 from ui import rail, running, session, words
 
@@ -33,7 +33,7 @@ BRING = (
 
 
 @dataclass(frozen=True)
-class Beside:
+class ExtraData:
     """What is chosen and still there: fingerprints of data sets and the id of a run, empty where there is none."""
 
     source: str = ""
@@ -41,7 +41,7 @@ class Beside:
     teacher: str = ""
 
 
-def chosen(dataset: Dataset) -> Beside:
+def chosen(dataset: Dataset) -> ExtraData:
     """Return what the project has beside its data set, without what is gone or does not fit."""
     now, beside = session.current(), {}
     if now.source or now.target:
@@ -49,7 +49,7 @@ def chosen(dataset: Dataset) -> Beside:
         beside = {side: name for side in there if (name := getattr(now, side)) in there[side]}
     if now.teacher and any(state.id == now.teacher for state in teachers(dataset)):
         beside["teacher"] = now.teacher
-    return Beside(**beside)
+    return ExtraData(**beside)
 
 
 def datasets(dataset: Dataset, side: str = "target") -> list[Dataset]:
@@ -74,13 +74,13 @@ def _teaches(state: RunState, dataset: Dataset) -> bool:
     return other is not None and (other.classes, other.multilabel) == (dataset.classes, dataset.multilabel)
 
 
-def lacking(plan: TransferPlan, spec: BackboneSpec, beside: Beside) -> list[Finding]:
+def lacking(plan: TransferPlan, spec: BackboneSpec, beside: ExtraData) -> list[Finding]:
     """Return why the plan's penalties cannot be had with what there is; nothing where they can."""
     have = at_hand(plan, spec, beside.source, beside.target, beside.teacher)
     return [each for each in check_penalties(plan, have, spec.modality) if each.level == "stop"]
 
 
-def wanted(plan: TransferPlan, beside: Beside) -> bool:
+def wanted(plan: TransferPlan, beside: ExtraData) -> bool:
     """Whether a penalty of the plan cannot do without something that can be chosen here and is not."""
     needs = used(replace(plan, phases=()))
     return any(need in needs and not getattr(beside, need) for need in ASKED)
@@ -104,7 +104,7 @@ def _decided(fingerprint: str) -> str:
     return dataset.pin() if dataset else ""
 
 
-def draw(plan: TransferPlan, dataset: Dataset, beside: Beside) -> None:
+def draw(plan: TransferPlan, dataset: Dataset, beside: ExtraData) -> None:
     """Draw the choices; what is chosen goes into the draft."""
     needs, now = used(plan) & set(ASKED), session.current()
     titles = {
@@ -116,7 +116,7 @@ def draw(plan: TransferPlan, dataset: Dataset, beside: Beside) -> None:
     }
     with st.expander(
         "A second data set or a teacher", icon=":material/library_add:", key=f"plan_beside_{bool(needs)}",
-        expanded=beside != Beside() or bool(needs),
+        expanded=beside != ExtraData() or bool(needs),
     ):  # fmt: skip
         st.write("Most plans need none of these. Some strategies and guards do.")
         if not titles["target"]:
@@ -164,7 +164,7 @@ def _users(need: Need, dataset: Dataset) -> str:
         for kind in PENALTIES.values()
         if need in (*kind.needs, *kind.reads) and dataset.modality in kind.modalities
     ]
-    plain = Setting("", dataset.modality, ("lower", "upper"), 100, 2, 50)
+    plain = TaskInfo("", dataset.modality, ("lower", "upper"), 100, 2, 50)
     titles = [f"the strategy “{each.title}”" for each in STRATEGIES.values() if need in used(each.make(plain))]
     return words.tell(", ".join([*titles, *(f"the guard “{kind.title}”" for kind in kinds)]))
 

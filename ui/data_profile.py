@@ -7,7 +7,7 @@ import streamlit as st
 
 from tl_core.data.card import data_card
 from tl_core.data.dataset import Dataset
-from tl_core.data.profile import Profile, Quantiles, words
+from tl_core.data.profile import Profile, Quantiles, sentences
 from ui import rail, theme
 from ui.words import plural, tell
 
@@ -16,7 +16,7 @@ SHOWN = 12
 PAGE_ROWS = 1000
 """Rows of a table that are sent to the browser."""
 UNITS = {"tokens": "word pieces"}
-"""Units in plain words."""
+"""Units in plain sentences."""
 PIECES = (
     "A backbone reads a text in pieces of words, the field's tokens: a usual word is one piece, a rare one several. "
     "What is longer than its limit is not read to the end."
@@ -26,7 +26,7 @@ MARGIN = {"l": 0, "r": 10, "t": 8, "b": 0}
 
 def effect(found: Profile) -> None:
     """Say what unequal classes do to a score, where they are unequal."""
-    told = words.imbalance_words(found.imbalance) or words.several_words(found.several, found)
+    told = sentences.imbalance_words(found.imbalance) or sentences.multilabel_words(found.multilabel, found)
     if told:
         st.markdown(tell(told[0]))
         with st.expander("What that means for a score", icon=":material/balance:", key="data_effect"):
@@ -78,7 +78,7 @@ def looks(found: Profile) -> None:
     shown = found.pictures
     if shown is None:
         return
-    st.markdown(tell(" ".join(words.picture_words(shown))))
+    st.markdown(tell(" ".join(sentences.picture_words(shown))))
     for spread in (shown.brightness, shown.contrast):
         if spread and spread.minimum < spread.maximum:
             _histogram(spread)
@@ -87,15 +87,15 @@ def looks(found: Profile) -> None:
 
 
 def languages(found: Profile) -> None:
-    """Draw the languages of texts, and say how well the backbone knows their words."""
+    """Draw the languages of texts, and say how well the backbone knows their sentences."""
     if found.texts is None:
         return
     told = found.texts.languages
     if len(told) > 1:
         _bars([each.name for each in told[:SHOWN]], [each.count for each in told[:SHOWN]], "Texts", "data_languages")
     else:
-        st.markdown(tell(f"Language: {words.language_words(told)}."))
-    if known := words.vocabulary_words(found.texts.vocabulary):
+        st.markdown(tell(f"Language: {sentences.language_words(told)}."))
+    if known := sentences.vocabulary_words(found.texts.vocabulary):
         st.markdown(tell(known))
     named = found.texts.vocabulary.named if found.texts.vocabulary else ()
     if named:
@@ -106,7 +106,7 @@ def languages(found: Profile) -> None:
 
 def together(found: Profile) -> None:
     """Draw which labels are seen together, and how many an item has."""
-    shown = found.several
+    shown = found.multilabel
     if shown is None or len(shown.names) < 2:
         return
     import plotly.graph_objects as go

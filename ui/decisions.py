@@ -7,9 +7,9 @@ import streamlit as st
 
 from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
-from tl_core.data.decision_log import Entry, history
+from tl_core.data.decision_log import DecisionEntry, history
 from tl_core.data.decisions import Decision
-from tl_core.data.quality import Material, Suspicion, run_checks
+from tl_core.data.quality import CheckInput, Suspicion, run_checks
 from tl_core.data.quality.answers import unanswered
 from tl_core.data.quality.report import QualityReport, latest_quality, read_quality
 from tl_core.errors import GraftError
@@ -67,7 +67,7 @@ def _plain_source(dataset: Dataset) -> tuple[Suspicion, ...]:
 
 @st.cache_data(show_spinner="Looking for copies", max_entries=16)
 def _plain(_dataset: Dataset, fingerprint: str, version: str, decided: int) -> tuple[Suspicion, ...]:
-    return run_checks(Material(_dataset))
+    return run_checks(CheckInput(_dataset))
 
 
 def _backbone(dataset: Dataset) -> str:
@@ -213,7 +213,7 @@ def _so_far(dataset: Dataset) -> None:
             )  # fmt: skip
 
 
-def _entry_words(entry: Entry) -> str:
+def _entry_words(entry: DecisionEntry) -> str:
     what = ", ".join(each.words for each in entry.decisions[:4])
     more = len(entry.decisions) - 4
     first = entry.decisions[0]

@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tl_core.evaluation.values import Curve, CurveArm, LayerSweep, Report, Slices
-from tl_core.training.rates import RateCurve
+from tl_core.evaluation.results import Curve, CurveArm, LayerSweep, Report, Slices
+from tl_core.training.lr_curve import RateCurve
 from ui.theme import BACKGROUND, BRAND, GRID, INK, MUTED, SERIES, TRAINABLE, shade
 from ui.words import capital
 

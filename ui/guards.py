@@ -8,10 +8,10 @@ from tl_core.layers import HEAD
 from tl_core.penalties import PENALTIES, PenaltyKind
 from tl_core.plan import Penalty, TransferPlan
 from ui import companions, forms, planning, words
-from ui.planning import Ground
+from ui.planning import PlanContext
 
 
-def draw(plan: TransferPlan, known: Ground) -> None:
+def draw(plan: TransferPlan, known: PlanContext) -> None:
     """Draw the section; a plan whose penalties change counts as edited by hand."""
     chosen = {penalty.name: penalty for penalty in plan.penalties}
     with st.expander("Guards against forgetting", icon=":material/shield:", key="plan_guards", expanded=bool(chosen)):
@@ -30,7 +30,7 @@ def draw(plan: TransferPlan, known: Ground) -> None:
         st.rerun()
 
 
-def missing(kind: PenaltyKind, plan: TransferPlan, known: Ground) -> str:
+def missing(kind: PenaltyKind, plan: TransferPlan, known: PlanContext) -> str:
     """Return why a penalty cannot be had here, in a sentence and a hint; empty where it can."""
     alone = replace(plan, penalties=(Penalty(kind.name, kind.strength),))
     if stops := companions.lacking(alone, known.spec, known.beside):
@@ -39,7 +39,7 @@ def missing(kind: PenaltyKind, plan: TransferPlan, known: Ground) -> str:
     return "The whole backbone is frozen in this plan, so there is nothing to guard." if idle else ""
 
 
-def _switch(kind: PenaltyKind, plan: TransferPlan, known: Ground, chosen: dict[str, Penalty]) -> None:
+def _switch(kind: PenaltyKind, plan: TransferPlan, known: PlanContext, chosen: dict[str, Penalty]) -> None:
     """Draw the switch, and take the penalty in or out of `chosen`."""
     reason, key = missing(kind, plan, known), f"plan_guard_{kind.name}_{kind.name in chosen}"
     on = st.toggle(

@@ -10,13 +10,13 @@ import streamlit as st
 
 from tl_core.plan import TransferPlan
 from tl_core.threads import CALM
-from ui.planning import Ground
+from ui.planning import PlanContext
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 120
 
 
-def draw(plan: TransferPlan, known: Ground) -> None:
+def draw(plan: TransferPlan, known: PlanContext) -> None:
     """Offer examples where the plan varies pictures."""
     policy = plan.augment.policy
     if policy == "none" or known.dataset.modality != "image":

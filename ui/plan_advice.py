@@ -5,21 +5,21 @@ from collections.abc import Iterable, Mapping
 import plotly.graph_objects as go
 import streamlit as st
 
+from tl_core.advice.advice import NOT_MEASURED, SOURCES, Card, ProbeReport
 from tl_core.advice.rules import expectation
-from tl_core.advice.values import NOT_MEASURED, SOURCES, Card, ProbeReport
 from tl_core.evaluation.saved import read_curve
 from tl_core.layers import spoken
 from tl_core.plan import Reason
 from tl_core.strategies import STRATEGIES
 from tl_core.types import Estimate, Finding
 from ui import background, figures, forms, planning, session, theme, words
-from ui.planning import Ground
+from ui.planning import PlanContext
 
 OTHERS = "plan_others"
 DOMAINS = {"": "As measured", "similar": "Much like it", "different": "Quite different"}
 
 
-def probe(known: Ground) -> bool:
+def probe(known: PlanContext) -> bool:
     """See to the probe: begin it, show how far it is, or what came out. Returns whether it still goes on."""
     task = background.probe_task(known.dataset, known.spec.name)
     if known.probe:
@@ -48,7 +48,7 @@ def probe(known: Ground) -> bool:
     return False
 
 
-def recommendation(known: Ground) -> None:
+def recommendation(known: PlanContext) -> None:
     """Draw the strategy in force: why it, with sources; and where evidence and rules disagree."""
     name = planning.strategy_of(known)
     strategy, advised = STRATEGIES[name], name == known.advice.strategy
@@ -93,7 +93,7 @@ def _told(findings: Iterable[Finding]) -> None:
         st.markdown(f":material/balance: {words.tell(finding.message)} :gray[{words.tell(finding.hint)}]")
 
 
-def _open(known: Ground) -> bool:
+def _open(known: PlanContext) -> bool:
     """Whether the look at the data still goes on, which may change the recommendation."""
     if known.probe:
         return False
@@ -105,7 +105,7 @@ def _measured(reason: Reason, card: Card) -> bool:
     return card.accuracy is not None and reason.source == card.accuracy.method
 
 
-def _expectation(card: Card, known: Ground) -> None:
+def _expectation(card: Card, known: PlanContext) -> None:
     """Say how good a strategy is expected to be, how that was measured, and why another's figure may be higher."""
     if not (card.accuracy and known.probe):
         return
@@ -131,7 +131,7 @@ def _expectation(card: Card, known: Ground) -> None:
         )
 
 
-def likeness(known: Ground) -> None:
+def likeness(known: PlanContext) -> None:
     """Let the person say how near the data is to what the backbone knows."""
     domain = known.advice.domain
     left, right = st.columns([2, 3], vertical_alignment="center")
@@ -150,7 +150,7 @@ def likeness(known: Ground) -> None:
         st.rerun()
 
 
-def others(known: Ground) -> None:
+def others(known: PlanContext) -> None:
     """Draw every strategy as a card to choose instead."""
     now = planning.strategy_of(known)
     rest = [card for card in known.advice.cards if card.strategy != now]
@@ -162,7 +162,7 @@ def others(known: Ground) -> None:
             _card(card, known)
 
 
-def _card(card: Card, known: Ground) -> None:
+def _card(card: Card, known: PlanContext) -> None:
     strategy = STRATEGIES[card.strategy]
     with st.container(border=True, height="stretch", vertical_alignment="distribute", key=f"plan_card_{strategy.name}"):
         with st.container(gap="small"):
@@ -179,14 +179,14 @@ def _card(card: Card, known: Ground) -> None:
         st.button("Choose", key=key, width="stretch", on_click=_chosen, args=(strategy.name, known))
 
 
-def _chosen(strategy: str, known: Ground) -> None:
+def _chosen(strategy: str, known: PlanContext) -> None:
     """Take a strategy, and fold the others away, so that what was chosen is in sight."""
     planning.choose(strategy, known)
     st.session_state[OTHERS] = False
     st.toast(f"{STRATEGIES[strategy].title} is chosen", icon=":material/check:")
 
 
-def evidence(known: Ground) -> None:
+def evidence(known: PlanContext) -> None:
     """Draw what the probe measured: accuracy at every depth, and how it grows with the number of labels."""
     if not known.probe:
         return

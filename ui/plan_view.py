@@ -8,17 +8,17 @@ from tl_core.advice.cost import estimate, group_parameters, trainable_parameters
 from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import GraftError, PlanError
 from tl_core.layers import HEAD, spoken
-from tl_core.penalties import check_several
+from tl_core.penalties import check_multilabel
 from tl_core.plan import Phase, TransferPlan, check, from_yaml, to_yaml
 from ui import companions, errors, pictures, plan_words, planning, rail, session, words
 from ui.components.palette import count_text
 from ui.components.plan_grid import SCHEDULES, Cell, plan_grid
-from ui.planning import Ground
+from ui.planning import PlanContext
 
 USUAL_RATE = 1e-4
 
 
-def drawing(plan: TransferPlan, known: Ground) -> None:
+def drawing(plan: TransferPlan, known: PlanContext) -> None:
     """Draw the plan cell by cell; a click opens a cell."""
     cell = plan_grid(plan, known.groups, key="plan_grid", parameters=group_parameters(known.spec), editable=True)
     plan_words.draw(plan)
@@ -95,7 +95,7 @@ def _near_rate(phase: Phase) -> float:
     return min(rates) if rates and phase.optimizer != "lbfgs" else USUAL_RATE
 
 
-def _document(plan: TransferPlan, known: Ground) -> None:
+def _document(plan: TransferPlan, known: PlanContext) -> None:
     st.download_button(
         "Save as YAML", to_yaml(plan, known.groups), "plan.yaml", "application/yaml",
         icon=":material/download:", key="plan_save", on_click="ignore",
@@ -108,7 +108,7 @@ def _document(plan: TransferPlan, known: Ground) -> None:
             st.rerun()
 
 
-def _load(content: bytes, known: Ground) -> bool:
+def _load(content: bytes, known: PlanContext) -> bool:
     """Take a plan from a document; what is wrong in it is told with its line. Returns whether it was taken."""
     try:
         plan = from_yaml(content.decode("utf-8-sig"), known.groups, list(BACKBONES))
@@ -127,7 +127,7 @@ def _load(content: bytes, known: Ground) -> bool:
     return True
 
 
-def costs(plan: TransferPlan, known: Ground) -> None:
+def costs(plan: TransferPlan, known: PlanContext) -> None:
     """Draw what the plan would cost."""
     learning = trainable_parameters(plan, known.spec, len(known.dataset.classes))
     with st.grid(4, min_column_width=150, key="plan_costs"):
@@ -146,12 +146,12 @@ def costs(plan: TransferPlan, known: Ground) -> None:
             st.metric("Expected time", "measuring…", border=True, help="How fast this computer is, is being measured.")
 
 
-def problems(plan: TransferPlan, known: Ground) -> None:
+def problems(plan: TransferPlan, known: PlanContext) -> None:
     """Say what is wrong or odd in the plan; what is wrong blocks the way on."""
     found = [
         *check(plan, known.groups, list(BACKBONES), known.spec.modality),
         *companions.lacking(plan, known.spec, known.beside),
-        *check_several(plan, known.dataset.multilabel),
+        *check_multilabel(plan, known.dataset.multilabel),
     ]
     words.findings(found)
     if companions.wanted(plan, known.beside):

@@ -32,9 +32,9 @@ def lines(plan: TransferPlan) -> Iterator[str]:
             yield f"{named}: items of one label move together and others apart, before there is a head.{drawn}"
         elif phase.draws:
             yield f"{named}: {phase.draws:,} items are drawn for each epoch."
-        if phase.adapt:
+        if phase.recalibrate_norm:
             yield f"{named}: the layers that learn are first fitted to your items, and the head is solved anew on that."
-        if phase.blend:
+        if phase.interpolate_weights:
             yield f"{named} ends in a blend: of the weights before and after it, the mix that does best on validation."
     if plan.adapter:
         rank = f", rank {plan.adapter.rank}" if plan.adapter.kind != "ia3" else ""

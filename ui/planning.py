@@ -6,21 +6,21 @@ from typing import Any
 
 import streamlit as st
 
+from tl_core.advice.advice import Advice, ProbeReport, read_report
 from tl_core.advice.rules import advise, setting_for
-from tl_core.advice.values import Advice, ProbeReport, read_report
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.backbones.speed import Speed, read_speed
 from tl_core.data.dataset import Dataset
 from tl_core.data.profile import Profile
 from tl_core.errors import PlanError
 from tl_core.plan import TransferPlan, with_rate
-from tl_core.strategies import STRATEGIES, Setting
+from tl_core.strategies import STRATEGIES, TaskInfo
 from tl_core.types import Finding, load
 from ui import companions, data_view, session
 
 
 @dataclass(frozen=True)
-class Ground:
+class PlanContext:
     """Everything that a plan rests on."""
 
     dataset: Dataset
@@ -29,8 +29,8 @@ class Ground:
     probe: ProbeReport | None
     speed: Speed | None
     advice: Advice
-    setting: Setting
-    beside: companions.Beside = field(default_factory=companions.Beside)
+    setting: TaskInfo
+    beside: companions.ExtraData = field(default_factory=companions.ExtraData)
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -43,7 +43,7 @@ class Ground:
         return next((spread.median for spread in self.profile.sizes if spread.unit == "tokens"), 0)
 
 
-def ground() -> Ground:
+def ground() -> PlanContext:
     """Return what is known now; more of it after the probe and the speed test."""
     dataset, spec = session.dataset(), session.backbone()
     if dataset is None or spec is None:
@@ -56,10 +56,10 @@ def ground() -> Ground:
     beside = companions.chosen(dataset)
     setting = setting_for(found, spec, probe, speed, domain)
     setting = replace(setting, has_source=bool(beside.source), has_target=bool(beside.target))
-    return Ground(dataset, spec, found, probe, speed, advice, setting, beside)
+    return PlanContext(dataset, spec, found, probe, speed, advice, setting, beside)
 
 
-def settle(known: Ground) -> TransferPlan:
+def settle(known: PlanContext) -> TransferPlan:
     """Return the project's plan, and keep it: as edited, else of the chosen strategy, else as recommended.
 
     The page runs again where that changed it, because the rail was drawn before.
@@ -74,31 +74,31 @@ def settle(known: Ground) -> TransferPlan:
     return plan
 
 
-def make(known: Ground, strategy: str, options: Mapping[str, Any]) -> TransferPlan:
+def make(known: PlanContext, strategy: str, options: Mapping[str, Any]) -> TransferPlan:
     """Return the plan of a strategy with some of its options changed."""
     if not options:
         return known.advice.card(strategy).plan
     return STRATEGIES[strategy].make(known.setting, options)
 
 
-def strategy_of(known: Ground) -> str:
+def strategy_of(known: PlanContext) -> str:
     """Return the strategy in force: the chosen one, else the recommended one."""
     return session.current().strategy or known.advice.strategy
 
 
-def choose(strategy: str, known: Ground) -> None:
+def choose(strategy: str, known: PlanContext) -> None:
     """Take a strategy with its usual options; the recommended one is followed as it improves."""
     followed = "" if strategy == known.advice.strategy else strategy
     session.update(strategy=followed, options={}, plan=None, edited=False)
 
 
-def doubts(known: Ground, strategy: str) -> tuple[Finding, ...]:
+def doubts(known: PlanContext, strategy: str) -> tuple[Finding, ...]:
     """Return why a strategy with its present options makes little sense for this data, if it does not."""
     options = dict(known.advice.card(strategy).options) | dict(session.current().options)
     return STRATEGIES[strategy].doubts(known.setting, options)
 
 
-def set_options(known: Ground, strategy: str, values: Mapping[str, Any]) -> None:
+def set_options(known: PlanContext, strategy: str, values: Mapping[str, Any]) -> None:
     """Keep the options that differ from what is usual here."""
     usual = vars(STRATEGIES[strategy].defaults(known.setting)) | dict(known.advice.card(strategy).options)
     changed = {name: value for name, value in values.items() if value != usual.get(name)}

@@ -16,11 +16,11 @@ from typing import Any
 import pandas as pd
 
 from tl_core.errors import DataError, RunError
-from tl_core.evaluation.values import HALF
+from tl_core.evaluation.results import HALF
 from tl_core.threads import CALM
 
 ROOT = Path(__file__).resolve().parents[1]
-Progress = Callable[[float, str], None]
+OnProgress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Helper:
         """Whether it can be asked."""
         return self.process.poll() is None
 
-    def ask(self, question: dict[str, str], report: Progress) -> dict[str, Any]:
+    def ask(self, question: dict[str, str], report: OnProgress) -> dict[str, Any]:
         """Return its answer, {} where it ended instead. The process is ended with the page: `report` may raise."""
         assert self.process.stdin
         assert self.process.stdout
@@ -83,7 +83,7 @@ def warm(bundle: Path) -> None:
     _helper(bundle)
 
 
-def predict(bundle: Path, source: Path, report: Progress) -> Predictions:
+def predict(bundle: Path, source: Path, report: OnProgress) -> Predictions:
     """Return the predictions for a file.
 
     `report` is told how far it is, in [0, 1], and what is being done. Raises DataError for an input that cannot be
@@ -102,7 +102,7 @@ def predict(bundle: Path, source: Path, report: Progress) -> Predictions:
         return Predictions(table, skipped, tuple(answer.get("texts", ())))
 
 
-def predict_text(bundle: Path, text: str, report: Progress) -> Predictions:
+def predict_text(bundle: Path, text: str, report: OnProgress) -> Predictions:
     """Return the prediction for one text. Raises as `predict` does."""
     with _scratch() as folder:
         source = folder / "text.txt"
@@ -113,18 +113,18 @@ def predict_text(bundle: Path, text: str, report: Progress) -> Predictions:
 def probabilities(table: pd.DataFrame, row: int = 0) -> dict[str, float]:
     """Return one item's classes with their probabilities, the most probable first."""
     columns = [name for name in table.columns if name not in ("item", "predicted")]
-    chances = {str(name): float(table[name].iloc[row]) for name in columns}
-    return dict(sorted(chances.items(), key=lambda pair: -pair[1]))
+    probabilities = {str(name): float(table[name].iloc[row]) for name in columns}
+    return dict(sorted(probabilities.items(), key=lambda pair: -pair[1]))
 
 
-def said(chances: Mapping[str, float], several: bool) -> list[str]:
+def said(probabilities: Mapping[str, float], multilabel: bool) -> list[str]:
     """Return the answer: the most probable class, or, where there may be `several`, every label above one half."""
-    if several:
-        return [name for name, chance in chances.items() if chance > HALF]
-    return [max(chances, key=lambda name: chances[name])]
+    if multilabel:
+        return [name for name, chance in probabilities.items() if chance > HALF]
+    return [max(probabilities, key=lambda name: probabilities[name])]
 
 
-def _ask(bundle: Path, question: dict[str, str], report: Progress) -> dict[str, Any]:
+def _ask(bundle: Path, question: dict[str, str], report: OnProgress) -> dict[str, Any]:
     """Ask a bundle's helper. One that ended just before the question, having waited too long, is begun anew."""
     for _ in range(2):
         helper = _helper(bundle)

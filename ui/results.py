@@ -13,8 +13,8 @@ from tl_core.data.dataset import Dataset
 from tl_core.data.looked import looked
 from tl_core.data.split import SplitSpec
 from tl_core.evaluation import saved
+from tl_core.evaluation.results import Prediction, Report
 from tl_core.evaluation.saved import REPORT
-from tl_core.evaluation.values import Prediction, Report
 from tl_core.runs.store import RunState
 from tl_core.types import Estimate
 from ui import running

@@ -5,7 +5,7 @@ from typing import Literal
 import streamlit as st
 
 from tl_core.errors import GraftError
-from tl_core.evaluation.values import Comparison, Report
+from tl_core.evaluation.results import Comparison, Report
 from tl_core.runs.store import RunState
 from ui import errors, running, words
 from ui.live import watch

@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from tl_core.evaluation.report import answers as measured
-from tl_core.evaluation.values import HALF, Report
+from tl_core.evaluation.results import HALF, Report
 from ui import words
 from ui.results import AREA, figure, interval
 

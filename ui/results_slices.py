@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from tl_core.evaluation.values import Report, Slices
+from tl_core.evaluation.results import Report, Slices
 from ui import figures, words
 
 

@@ -18,7 +18,7 @@ Colour = Literal["blue", "orange", "green", "red", "gray", "violet"]
 
 
 @dataclass(frozen=True)
-class Look:
+class StatusStyle:
     """How a run's status is shown: a word, a colour and an icon."""
 
     word: str
@@ -26,14 +26,14 @@ class Look:
     icon: str
 
 
-LOOKS: dict[Status, Look] = {
-    "queued": Look("Waiting", "gray", ":material/hourglass_empty:"),
-    "running": Look("Running", "violet", ":material/play_circle:"),
-    "done": Look("Finished", "green", ":material/check_circle:"),
-    "stopped": Look("Stopped", "blue", ":material/stop_circle:"),
-    "failed": Look("Failed", "red", ":material/error:"),
-    "paused": Look("Paused", "orange", ":material/pause_circle:"),
-    "interrupted": Look("Interrupted", "orange", ":material/power_off:"),
+STATUS_STYLES: dict[Status, StatusStyle] = {
+    "queued": StatusStyle("Waiting", "gray", ":material/hourglass_empty:"),
+    "running": StatusStyle("Running", "violet", ":material/play_circle:"),
+    "done": StatusStyle("Finished", "green", ":material/check_circle:"),
+    "stopped": StatusStyle("Stopped", "blue", ":material/stop_circle:"),
+    "failed": StatusStyle("Failed", "red", ":material/error:"),
+    "paused": StatusStyle("Paused", "orange", ":material/pause_circle:"),
+    "interrupted": StatusStyle("Interrupted", "orange", ":material/power_off:"),
 }
 
 
@@ -44,7 +44,7 @@ def store() -> RunStore:
 
 def badge(state: RunState) -> None:
     """Show a run's status as a word with colour and icon."""
-    look = LOOKS["paused" if state.paused and not state.stopping else state.status]
+    look = STATUS_STYLES["paused" if state.paused and not state.stopping else state.status]
     word = "Stopping…" if state.stopping else look.word
     st.badge(word, icon=look.icon, color=look.colour)
 

@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from tl_core.data.dataset import Dataset
 from tl_core.errors import GraftError
-from tl_core.evaluation.values import HALF, Report
+from tl_core.evaluation.results import HALF, Report
 from tl_core.intake import discard
 from ui import errors, predict, session, words
 from ui.items import show_image
@@ -91,7 +91,7 @@ def answer(
     about: str,
     report: Report,
     truth: tuple[str, ...] | None,
-    ask: Callable[[predict.Progress], predict.Predictions],
+    ask: Callable[[predict.OnProgress], predict.Predictions],
 ) -> None:
     """Show the model's answer, beside the true labels where these are known; nothing is asked a second time."""
     known: dict[str, pd.DataFrame] = st.session_state.setdefault("try_answers", {})
@@ -102,8 +102,8 @@ def answer(
         except GraftError as error:
             errors.show(error)
             return
-    chances = predict.probabilities(known[about])
-    said = predict.said(chances, report.multilabel)
+    probabilities = predict.probabilities(known[about])
+    said = predict.said(probabilities, report.multilabel)
     same = truth is not None and set(truth) == set(said)
     mark = "" if truth is None else ":green[:material/check:] " if same else ":red[:material/close:] "
     st.markdown(f"### {mark}{_names(said)}")
@@ -111,8 +111,8 @@ def answer(
     if report.multilabel:
         st.caption("Each label has a probability of its own; above 50% counts." + (f" Labelled: {is_}." if is_ else ""))
     else:
-        st.caption(f"{chances[said[0]]:.0%} sure" + (f"; the label says {is_}" if is_ else ""))
-    for name, value in list(chances.items())[: max(TOP, len(said))]:
+        st.caption(f"{probabilities[said[0]]:.0%} sure" + (f"; the label says {is_}" if is_ else ""))
+    for name, value in list(probabilities.items())[: max(TOP, len(said))]:
         st.progress(min(1.0, value), text=f"{words.tell(name[:LONGEST])} · {value:.1%}")
 
 

@@ -11,9 +11,9 @@ from tl_core.layers import spoken
 from tl_core.plan import TransferPlan
 from tl_core.runs.store import RunState
 from tl_core.runs.task import Task
-from tl_core.training.rates import with_rate_of
+from tl_core.training.lr_curve import with_rate_of
 from ui import background, companions, errors, figures, planning, words
-from ui.planning import Ground
+from ui.planning import PlanContext
 
 Kind = Literal["rates", "layers"]
 BUTTONS: dict[Kind, tuple[str, str]] = {
@@ -23,14 +23,14 @@ BUTTONS: dict[Kind, tuple[str, str]] = {
 NAMES: dict[Kind, str] = {"rates": "trial of rates", "layers": "trial of layers"}
 
 
-def draw(plan: TransferPlan, known: Ground) -> None:
+def draw(plan: TransferPlan, known: PlanContext) -> None:
     """Draw the section; while something is tried it redraws itself."""
     with st.expander("Try rates and layers on your data", icon=":material/science:", key="plan_tuning"):
         active = _active(plan, known)
         st.fragment(_section, run_every=1.0 if active else None, key="plan_tuning_part")(plan, known, active)
 
 
-def _section(plan: TransferPlan, known: Ground, active: bool) -> None:
+def _section(plan: TransferPlan, known: PlanContext, active: bool) -> None:
     if active and not _active(plan, known):
         st.rerun()
     st.write(
@@ -46,11 +46,11 @@ def _section(plan: TransferPlan, known: Ground, active: bool) -> None:
             _show(kind, state, plan)
 
 
-def _active(plan: TransferPlan, known: Ground) -> bool:
+def _active(plan: TransferPlan, known: PlanContext) -> bool:
     return any((state := _find(kind, plan, known)) is not None and state.active for kind in BUTTONS)
 
 
-def _find(kind: Kind, plan: TransferPlan, known: Ground) -> RunState | None:
+def _find(kind: Kind, plan: TransferPlan, known: PlanContext) -> RunState | None:
     """Return the newest trial for a plan of this shape: the same groups in the same phases; rates may differ."""
     mine = (known.spec.name, known.dataset.fingerprint, known.dataset.split, known.dataset.decided)
     for state in background.store().list():
@@ -66,7 +66,7 @@ def _shape(plan: TransferPlan) -> list[tuple[str, frozenset[str]]]:
     return [(phase.optimizer, frozenset(phase.lr)) for phase in plan.phases]
 
 
-def _button(kind: Kind, plan: TransferPlan, known: Ground) -> None:
+def _button(kind: Kind, plan: TransferPlan, known: PlanContext) -> None:
     state = _find(kind, plan, known)
     solved = kind == "rates" and all(phase.optimizer == "lbfgs" for phase in plan.phases)
     title, icon = BUTTONS[kind]

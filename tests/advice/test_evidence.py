@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tl_core.advice.advice import ProbeReport, read_report, split_key, write_report
 from tl_core.advice.evidence import Depth, choose, make_folds, probe_report, units, weigh
-from tl_core.advice.linear import Held
-from tl_core.advice.values import ProbeReport, read_report, split_key, write_report
+from tl_core.advice.linear import OutOfFold
 from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
 from tl_core.data.decisions import Decision
@@ -64,7 +64,7 @@ def held(*accuracies, n=100):
     """One strength; the first items are right."""
     fold = np.arange(n) % 5
     order = np.argsort(fold, kind="stable").argsort()
-    return [Held((0.1,), (order < a * n)[None], np.ones((1, n)), fold) for a in accuracies]
+    return [OutOfFold((0.1,), (order < a * n)[None], np.ones((1, n)), fold) for a in accuracies]
 
 
 def test_the_deepest_depth_within_one_standard_error_is_chosen():
@@ -78,8 +78,8 @@ def test_the_deepest_depth_within_one_standard_error_is_chosen():
 def test_between_equal_strengths_the_lower_cross_entropy_then_the_stronger():
     fold = np.arange(20) % 4
     correct = np.ones((3, 20), bool)
-    surprise = np.stack([np.full(20, level) for level in (0.5, 0.2, 0.2)])
-    assert choose([Held((1.0, 0.1, 0.01), correct, surprise, fold)], fold >= 0).l2 == (1,)
+    cross_entropy = np.stack([np.full(20, level) for level in (0.5, 0.2, 0.2)])
+    assert choose([OutOfFold((1.0, 0.1, 0.01), correct, cross_entropy, fold)], fold >= 0).l2 == (1,)
 
 
 def test_the_depth_that_holds_the_signal_is_found():

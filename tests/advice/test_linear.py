@@ -52,8 +52,8 @@ def test_out_of_fold_results_are_those_of_a_plain_loop():
         oracle = LogisticRegression(C=1 / (0.1 * len(train)), tol=1e-8, max_iter=5000).fit(train, labels[fold != each])
         wanted = oracle.predict(test) == labels[fold == each]
         assert (held.correct[0, fold == each] == wanted).mean() >= 0.9
-        surprise = -np.log(oracle.predict_proba(test)[np.arange(15), labels[fold == each]])
-        np.testing.assert_allclose(held.surprise[0, fold == each], surprise, atol=0.05)
+        cross_entropy = -np.log(oracle.predict_proba(test)[np.arange(15), labels[fold == each]])
+        np.testing.assert_allclose(held.cross_entropy[0, fold == each], cross_entropy, atol=0.05)
 
 
 def test_items_outside_the_folds_are_learned_from_and_not_judged():
@@ -81,11 +81,11 @@ def several_blobs(n=90, seed=0):
 def test_several_labels_are_as_many_problems_of_scikit_learns(l2):
     features, targets = several_blobs()
     (x,) = standardise(features)
-    found = solve(x, targets, l2, np.zeros((7, 3)), 1e-6, several=True)
+    found = solve(x, targets, l2, np.zeros((7, 3)), 1e-6, multilabel=True)
     for label in range(3):
         oracle = LogisticRegression(C=1 / (l2 * len(x)), tol=1e-8, max_iter=5000).fit(x, targets[:, label])
-        chances = 1 / (1 + np.exp(-(x @ found[:-1, label] + found[-1, label])))
-        np.testing.assert_allclose(chances, oracle.predict_proba(x)[:, 1], atol=5e-3)
+        probabilities = 1 / (1 + np.exp(-(x @ found[:-1, label] + found[-1, label])))
+        np.testing.assert_allclose(probabilities, oracle.predict_proba(x)[:, 1], atol=5e-3)
 
 
 def test_out_of_fold_results_of_several_labels_are_those_of_a_plain_loop():
@@ -99,7 +99,7 @@ def test_out_of_fold_results_of_several_labels_are_those_of_a_plain_loop():
             oracle = LogisticRegression(C=1 / (0.1 * len(train)), tol=1e-8, max_iter=5000)
             oracle.fit(train, targets[fold != each, label])
             expected[fold == each, label] = oracle.predict_proba(test)[:, 1]
-    np.testing.assert_allclose(held.chances[0], expected, atol=0.02)
-    surprise = -(targets * np.log(expected) + (1 - targets) * np.log(1 - expected)).sum(axis=1)
-    np.testing.assert_allclose(held.surprise[0], surprise, atol=0.2)
+    np.testing.assert_allclose(held.probabilities[0], expected, atol=0.02)
+    cross_entropy = -(targets * np.log(expected) + (1 - targets) * np.log(1 - expected)).sum(axis=1)
+    np.testing.assert_allclose(held.cross_entropy[0], cross_entropy, atol=0.2)
     assert held.correct[0].mean() == pytest.approx(((expected > 0.5) == targets).mean(), abs=0.03)

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tl_core.advice.advice import Advice, Domain, ProbeReport, TapScore
 from tl_core.advice.cost import estimate, trainable_parameters
 from tl_core.advice.rules import Sizes, advise, default_backbone, domain_of, rule_for, setting_for
 from tl_core.advice.tables import per_class_row
-from tl_core.advice.values import Advice, Domain, ProbeReport, TapScore
 from tl_core.backbones.spec import BACKBONES
 from tl_core.backbones.speed import Speed
 from tl_core.data.profile import ClassCount, Profile, profile
@@ -59,13 +59,13 @@ def test_items_a_class_at_every_threshold(items, strategy):
     assert per_class_row(items).strategy == strategy
 
 
-def test_an_item_of_several_labels_counts_for_each_of_them(tiny_several):
+def test_an_item_of_several_labels_counts_for_each_of_them(tiny_multilabel):
     """What a class is learned from are its own items, whatever else they are of."""
-    found = profile(tiny_several)
-    rows = tiny_several.rows("train", "validation")
+    found = profile(tiny_multilabel)
+    rows = tiny_multilabel.rows("train", "validation")
     sizes = Sizes.of(found)
     assert sizes.total == len(rows)
-    assert sizes.per_class == tiny_several.targets[rows].sum() / 3 > sizes.total / 3
+    assert sizes.per_class == tiny_multilabel.targets[rows].sum() / 3 > sizes.total / 3
     assert setting_for(found, TEXT).per_class == sizes.per_class
     single = profile_of(80, 4)
     assert Sizes.of(single).per_class == Sizes.of(single).total / 4 == 80

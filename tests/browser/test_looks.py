@@ -7,7 +7,7 @@ from tests.browser.conftest import settle
 from tests.pages import scripted
 from tests.tiny import make_images
 from tl_core.backbones.spec import BACKBONES
-from tl_core.strategies import STRATEGIES, Setting
+from tl_core.strategies import STRATEGIES, TaskInfo
 from tl_core.workspace import Workspace
 
 pytestmark = pytest.mark.browser
@@ -18,7 +18,7 @@ def project(home) -> str:
     """A project with data and a plan of five phases, as it lies on disk."""
     workspace = Workspace(home)
     groups = tuple(group.name for group in BACKBONES["efficientnet_lite0"].groups)
-    plan = STRATEGIES["gradual"].make(Setting("efficientnet_lite0", "image", groups, 18, 3, 6), {})
+    plan = STRATEGIES["gradual"].make(TaskInfo("efficientnet_lite0", "image", groups, 18, 3, 6), {})
     assert len(plan.phases) > 3
     return scripted.project(workspace, make_images(workspace), plan)
 

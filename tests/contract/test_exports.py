@@ -40,7 +40,7 @@ def answers_as_measured(folder, report, dataset) -> None:
     assert exported.report == report
 
 
-ONE, SEVERAL = ("tiny_images", "tiny_texts"), "tiny_several"
+ONE, SEVERAL = ("tiny_images", "tiny_texts"), "tiny_multilabel"
 GROUNDS = [
     (name, kind) for place, name in enumerate(STRATEGIES) for kind in (ONE[place % 2], SEVERAL)
     if (name, kind) != ("contrastive", SEVERAL)

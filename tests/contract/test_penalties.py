@@ -103,7 +103,7 @@ def test_what_is_missing_is_said_in_plain_words(name, tiny_images):
     assert "needs" in ended.reason
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if PENALTIES[name].guards])
+@pytest.mark.parametrize("name", [name for name in NAMES if PENALTIES[name].protects_pretrained])
 def test_holding_on_to_random_weights_is_pointed_out(name, pictures):
     plan = dataclasses.replace(with_penalty(pictures, name).plan, init="random")
     assert [f.code for f in check_penalties(plan, pictures.have, "image")] == ["penalty-random"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import PlanError
 from tl_core.plan import TransferPlan, check, from_yaml, to_yaml
-from tl_core.strategies import STRATEGIES, Setting
+from tl_core.strategies import STRATEGIES, TaskInfo
 from tl_core.types import Similarity, dump, load
 
 NAMES = list(STRATEGIES)
@@ -22,7 +22,7 @@ SOURCE = re.compile(r"https?://|arXiv:\d{4}\.\d{4,5}|doi:10\.|\b(19|20)\d\d\b")
 def settings(draw):
     groups = tuple(f"blocks.{index}" for index in range(draw(st.integers(2, 14))))
     n_train = draw(st.integers(1, 200_000))
-    return Setting(
+    return TaskInfo(
         backbone="net",
         modality=draw(st.sampled_from(("image", "text"))),
         groups=groups,
@@ -114,7 +114,7 @@ def test_every_card_is_whole(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_bad_option_is_told(name):
-    setting = Setting("net", "image", ("a", "b"), 100, 2, 50)
+    setting = TaskInfo("net", "image", ("a", "b"), 100, 2, 50)
     with pytest.raises(PlanError, match="no option"):
         STRATEGIES[name].make(setting, {"colour": 1})
     for field in fields(STRATEGIES[name].options):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tl_core.advice.values import report_path, split_key
+from tl_core.advice.advice import report_path, split_key
 from tl_core.data import decision_log
 from tl_core.data.dataset import Dataset
 from tl_core.data.decisions import OUT, Decision

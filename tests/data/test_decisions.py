@@ -21,7 +21,7 @@ single = st.one_of(
     st.builds(Decision, st.just("keep"), rows, code=st.sampled_from(["a", "b"])),
 )
 ties = st.builds(Decision, st.just("together"), rows, confirmed=st.booleans())
-several = st.lists(st.one_of(single, ties), max_size=8)
+multilabel = st.lists(st.one_of(single, ties), max_size=8)
 splits = st.lists(st.sampled_from(["train", "validation", "test"]), min_size=N, max_size=N).map(
     lambda names: np.array(names, dtype=object)
 )
@@ -52,7 +52,7 @@ def brute(decisions, before):
     return labels, after
 
 
-@given(several, splits)
+@given(multilabel, splits)
 @settings(max_examples=300, deadline=None)
 def test_apply_is_the_rule_said_row_by_row(decisions, before):
     kept = LABELS.copy(), before.copy()
@@ -64,7 +64,7 @@ def test_apply_is_the_rule_said_row_by_row(decisions, before):
     assert (kept[1] == before).all()
 
 
-@given(several, splits)
+@given(multilabel, splits)
 @settings(max_examples=200, deadline=None)
 def test_what_is_effective_has_the_same_effect_and_the_same_digest(decisions, before):
     short = effective(decisions, before)
@@ -94,7 +94,7 @@ def test_no_decision_about_single_items_moves_an_item_to_another_split(decisions
     assert all(mine in (theirs, OUT) for mine, theirs in zip(after, before, strict=True))
 
 
-@given(several, splits)
+@given(multilabel, splits)
 @settings(max_examples=200, deadline=None)
 def test_an_item_of_test_changes_only_by_a_confirmed_decision(decisions, before):
     labels, after = apply([d for d in decisions if not d.confirmed], CLASSES, LABELS, before)
@@ -103,7 +103,7 @@ def test_an_item_of_test_changes_only_by_a_confirmed_decision(decisions, before)
     assert (labels[tested] == LABELS[tested]).all()
 
 
-@given(several, splits)
+@given(multilabel, splits)
 @settings(max_examples=200, deadline=None)
 def test_confirming_what_waits_leaves_nothing_waiting(decisions, before):
     asked = waiting(decisions, before)

@@ -4,7 +4,7 @@ from PIL import Image, ImageFilter
 from scipy import ndimage
 
 from tests.data.files import encoded, picture
-from tl_core.data.looks import LOOKS, SIDE, Look, measure, measure_all, measure_file
+from tl_core.data.looks import LOOKS, SIDE, PictureStats, measure, measure_all, measure_file
 from tl_core.errors import DataError
 
 
@@ -84,7 +84,9 @@ def test_all_of_them_in_order_and_an_unreadable_one_is_not_a_number(tmp_path):
     assert found.dtype == np.float32
     assert np.isnan(found[2]).all()
     for row in (0, 1, 3, 4):
-        assert Look(*found[row].tolist()) == Look(*np.float32([*vars(measure_file(paths[row])).values()]).tolist())
+        assert PictureStats(*found[row].tolist()) == PictureStats(
+            *np.float32([*vars(measure_file(paths[row])).values()]).tolist()
+        )
     with pytest.raises(DataError, match="damaged"):
         measure_file(paths[2])
     assert measure_all([]).shape == (0, len(LOOKS))

@@ -13,9 +13,9 @@ from tl_core.data.dataset import Dataset
 from tl_core.data.decisions import Decision
 from tl_core.data.languages import LANGUAGES, language, languages_of
 from tl_core.data.looks import looks_of, measure_file
-from tl_core.data.profile import count_tokens, kept, profile, texts, words
+from tl_core.data.profile import count_tokens, profile, profile_cache, sentences, texts
+from tl_core.data.profile.data_profile import Profile
 from tl_core.data.profile.spreads import quantiles
-from tl_core.data.profile.values import Profile
 from tl_core.data.sources import import_data
 from tl_core.types import dump, load
 
@@ -46,7 +46,7 @@ def test_the_effect_of_unequal_classes_is_what_scikit_learn_measures(make_table,
     assert found.always == pytest.approx(accuracy_score(truth, answer))
     assert found.macro_f1 == pytest.approx(f1_score(truth, answer, average="macro", zero_division=0))
     assert found.weight == pytest.approx(weights[2] / weights[0])
-    told = words.imbalance_words(found)
+    told = sentences.imbalance_words(found)
     assert "right for 78% of the items" in told[0]
     assert "29%" in told[1]
     assert "as much as 18 of 'big'" in told[2]
@@ -55,7 +55,7 @@ def test_the_effect_of_unequal_classes_is_what_scikit_learn_measures(make_table,
 def test_equal_classes_need_no_words(make_table, workspace):
     dataset = table(make_table, workspace, [f"about {i},{'ab'[i % 2]}" for i in range(40)])
     assert profile(dataset).imbalance is None
-    assert words.imbalance_words(None) == ()
+    assert sentences.imbalance_words(None) == ()
 
 
 def test_bars_hold_every_item_once_and_the_last_the_giants():
@@ -82,7 +82,10 @@ def test_shapes_looks_and_colours_of_pictures(make_zip, workspace):
     assert found.brightness.minimum == round(100 * min(look.brightness for look in looks))
     assert found.contrast.maximum == round(100 * max(look.contrast for look in looks))
     assert "cut-off" in {f.code for f in profile(dataset).findings}
-    assert words.picture_words(found) == ("Shapes: 6 wide, 3 upright, 1 square.", "1 of 10 grey, the others in colour.")
+    assert sentences.picture_words(found) == (
+        "Shapes: 6 wide, 3 upright, 1 square.",
+        "1 of 10 grey, the others in colour.",
+    )
 
 
 def test_what_was_measured_of_a_picture_is_kept(make_zip, workspace):
@@ -165,7 +168,7 @@ def test_the_words_of_a_text_are_counted_by_hand(minilm):
 @pytest.mark.parametrize(("code", "fits"), [("en", True), ("de", False), ("fr", False), ("ru", False), ("zh", False)])
 def test_a_vocabulary_that_does_not_fit_is_told(code, fits, minilm):
     found = texts.vocabulary([ARTICLE[code]], minilm)
-    told = words.vocabulary_findings(found, ())
+    told = sentences.vocabulary_findings(found, ())
     assert bool(told) is not fits
     if code == "zh":
         assert found.unknown > 0.5
@@ -175,7 +178,7 @@ def test_a_vocabulary_that_does_not_fit_is_told(code, fits, minilm):
 def test_the_vocabulary_fits_the_packaged_sample(minilm, workspace):
     found = texts.vocabulary(import_data("sample:bbc_news", workspace).items["text"].tolist()[::20], minilm)
     assert 1.0 < found.fertility < 1.2
-    assert not words.vocabulary_findings(found, ())
+    assert not sentences.vocabulary_findings(found, ())
 
 
 def test_a_tokenizer_that_does_not_part_words_says_nothing(tmp_path):
@@ -210,17 +213,17 @@ def test_labels_seen_together_are_counted_pair_by_pair(make_table, workspace):
     labels = [tuple(np.flatnonzero(draw.random(4) < (0.6, 0.4, 0.3, 0.1)).tolist()) for _ in range(60)]
     dataset = several_labels(base, labels)
     found = profile(dataset)
-    assert found.several.per_item == tuple(
+    assert found.multilabel.per_item == tuple(
         sum(len(each) == k for each in labels) for k in range(max(map(len, labels)) + 1)
     )
-    for i, first in enumerate(found.several.names):
-        for j, second in enumerate(found.several.names):
+    for i, first in enumerate(found.multilabel.names):
+        for j, second in enumerate(found.multilabel.names):
             both = {dataset.classes.index(first), dataset.classes.index(second)}
-            assert found.several.together[i][j] == sum(both <= set(each) for each in labels)
-    assert [p.count for p in found.several.pairs] == sorted((p.count for p in found.several.pairs), reverse=True)
+            assert found.multilabel.together[i][j] == sum(both <= set(each) for each in labels)
+    assert [p.count for p in found.multilabel.pairs] == sorted((p.count for p in found.multilabel.pairs), reverse=True)
     assert [c.total for c in found.classes] == [sum(k in each for each in labels) for k in range(4)]
     assert found.splits == {s: int((dataset.splits == s).sum()) for s in ("train", "validation", "test")}
-    assert "labels on average" in words.several_words(found.several, found)[0]
+    assert "labels on average" in sentences.multilabel_words(found.multilabel, found)[0]
 
 
 def test_subgroups_and_the_time_span(make_table, workspace):
@@ -249,10 +252,10 @@ def test_a_profile_is_made_once_for_one_state_of_the_data(make_table, workspace,
 def test_profiles_of_other_code_are_made_again_and_old_ones_go(make_table, workspace, monkeypatch):
     dataset = table(make_table, workspace, [f"about thing {i},{'ab'[i % 2]}" for i in range(40)])
     profile(dataset)
-    first = kept.place(dataset, "", 0)
+    first = profile_cache.place(dataset, "", 0)
     assert first.is_file()
     for number in range(10):
         profile(replace(dataset, name=f"name {number}"))
     assert len(list(dataset.folder.glob("profile-*.json"))) == 8
-    monkeypatch.setattr(kept, "_code", lambda: b"another")
-    assert kept.place(dataset, "", 0) != first
+    monkeypatch.setattr(profile_cache, "_code", lambda: b"another")
+    assert profile_cache.place(dataset, "", 0) != first

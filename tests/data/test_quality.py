@@ -13,7 +13,7 @@ from tl_core.data.decisions import Decision
 from tl_core.data.looks import LOOKS, looks_of
 from tl_core.data.options import ImportOptions, RawItem, silent
 from tl_core.data.profile import profile
-from tl_core.data.quality import CHECKS, Material, duplicates, find_problems, run_checks
+from tl_core.data.quality import CHECKS, CheckInput, duplicates, find_problems, run_checks
 from tl_core.data.quality.spread import robust_z
 from tl_core.data.quality.texts import passages
 from tl_core.data.samples import SAMPLES
@@ -49,7 +49,7 @@ def test_copies_are_dropped_to_one_and_never_from_the_test_set(workspace):
     rows += [("only in test", 0, "test")] * 2 + [("in both", 0, "validation"), ("in both", 0, "train")]
     rows += [("two labels", 0, "train"), ("two labels", 1, "train")]
     dataset = texts_of(workspace, rows)
-    found = found_in(Material(dataset))
+    found = found_in(CheckInput(dataset))
     assert found["duplicates"].groups == ((60, 61), (62, 63, 64), (65, 66), (67, 68)), "two labels: said once"
     (drop,) = found["duplicates"].proposed
     assert (drop.action, drop.rows) == ("drop", (61, 62, 64, 68))
@@ -57,7 +57,7 @@ def test_copies_are_dropped_to_one_and_never_from_the_test_set(workspace):
     assert found["leak"].proposed[0].rows == (62, 64, 68)
     assert found["label-conflict"].groups == ((69, 70),)
     assert found["label-conflict"].proposed == ()
-    assert [s.code for s in run_checks(Material(dataset))][:2] == ["label-conflict", "leak"], "the gravest first"
+    assert [s.code for s in run_checks(CheckInput(dataset))][:2] == ["label-conflict", "leak"], "the gravest first"
     counts = duplicates(dataset)
     assert (counts.copies, counts.groups, counts.conflicts, counts.leaks) == (6, 5, 1, 2)
 
@@ -66,10 +66,10 @@ def test_a_decision_settles_its_finding_and_the_others_stay(workspace):
     rows = [(f"text {i} of its own kind", i % 2) for i in range(60)] + [("one text", 0)] * 2 + [("another", 1)] * 2
     dataset = texts_of(workspace, rows)
     kept = replace(dataset, decisions=(Decision("keep", (60, 61), code="duplicates"),))
-    assert found_in(Material(kept))["duplicates"].groups == ((62, 63),)
+    assert found_in(CheckInput(kept))["duplicates"].groups == ((62, 63),)
     assert duplicates(kept) == duplicates(dataset), "the copies are there, whatever is said of them"
-    (drop,) = found_in(Material(dataset))["duplicates"].proposed
-    assert "duplicates" not in found_in(Material(replace(dataset, decisions=(drop,))))
+    (drop,) = found_in(CheckInput(dataset))["duplicates"].proposed
+    assert "duplicates" not in found_in(CheckInput(replace(dataset, decisions=(drop,))))
 
 
 def test_the_profile_says_the_same_of_copies(workspace):
@@ -77,7 +77,7 @@ def test_the_profile_says_the_same_of_copies(workspace):
         workspace, [(f"text {i}", i % 2) for i in range(40)] + [("one text", 0), ("one text", 1)] + [("two", 0)] * 2
     )
     told = {f.code: f for f in profile(dataset).findings}
-    found = found_in(Material(dataset))
+    found = found_in(CheckInput(dataset))
     assert told["label-conflict"] == found["label-conflict"].finding
     assert told["duplicates"] == found["duplicates"].finding
     assert {"label-conflict", "duplicates"} <= {f.code for f in find_problems(dataset, [[23, 0, 0], [21, 0, 0]])}
@@ -89,7 +89,7 @@ def test_near_copies_that_the_split_keeps_together_leave_nothing_to_do(workspace
     random = np.random.default_rng(0)
     long = [" ".join(random.choice(words, 60)) for _ in range(40)]
     dataset = texts_of(workspace, [(text, i % 2) for i, text in enumerate([*long, long[0].upper() + "!"])])
-    found = found_in(Material(replace(dataset, split=replace(dataset.split, keep_near=not apart))))["near-duplicates"]
+    found = found_in(CheckInput(replace(dataset, split=replace(dataset.split, keep_near=not apart))))["near-duplicates"]
     assert bool(found.proposed) == apart
     assert found.finding.message.startswith("1 group of texts is nearly the same text (2 in all)")
     assert found.finding.hint.startswith("Tie them together" if apart else "Nothing has to be done")
@@ -114,7 +114,7 @@ def test_near_copies_on_both_sides_of_a_given_split_are_told(workspace):
     long = [" ".join(random.choice(words, 60)) for _ in range(40)]
     rows = [(text, i % 2, ("train", "test")[i >= 30]) for i, text in enumerate(long)]
     rows += [(long[0].upper() + "!", 0, "test"), (long[1].replace(" ", "  "), 1, "train")]
-    found = found_in(Material(texts_of(workspace, rows)))
+    found = found_in(CheckInput(texts_of(workspace, rows)))
     assert found["near-duplicates"].groups == ((0, 40), (1, 41))
     assert [(d.action, d.rows) for d in found["near-duplicates"].proposed] == [
         ("together", (0, 40)),
@@ -127,7 +127,7 @@ def test_near_copies_on_both_sides_of_a_given_split_are_told(workspace):
 
 def test_small_classes_are_told_with_their_items(workspace):
     dataset = texts_of(workspace, [(f"text {i}", 0) for i in range(50)] + [(f"rare {i}", 1) for i in range(6)])
-    one = found_in(Material(dataset))["class-too-small"]
+    one = found_in(CheckInput(dataset))["class-too-small"]
     assert one.rows == tuple(range(50, 56))
     assert one.finding.items == ("b",)
 
@@ -157,7 +157,7 @@ def test_planted_faults_among_news_are_found_and_little_else(workspace, seed):
     for number, place in enumerate(forms):
         rows[place][0] = f"Send us your comments with the form below. {number}"
     dataset = texts_of(workspace, rows, len(names))
-    found = {one.code: one for one in CHECKS["texts"].find(Material(dataset))}
+    found = {one.code: one for one in CHECKS["texts"].find(CheckInput(dataset))}
     assert set(found["no-words"].rows) == set(links)
     assert found["no-words"].finding.level == "warn"
     assert set(notice) | set(forms) <= set(found["boilerplate"].rows)
@@ -175,7 +175,7 @@ def test_clean_news_are_left_alone(workspace, seed):
     news = bbc(seed)
     names = sorted({label for _, label in news})
     dataset = texts_of(workspace, [(text, names.index(label)) for text, label in news], len(names))
-    assert set(found_in(Material(dataset))) <= {"duplicates", "near-duplicates", "near-leak", "very-long"}
+    assert set(found_in(CheckInput(dataset))) <= {"duplicates", "near-duplicates", "near-leak", "very-long"}
 
 
 def test_a_passage_that_gives_the_class_away_is_a_warning(workspace):
@@ -183,10 +183,10 @@ def test_a_passage_that_gives_the_class_away_is_a_warning(workspace):
     rows = [(" ".join(random.choice(list("abcdefghij"), 40)), i % 2) for i in range(200)]
     given = [(f"{text}. This is the reply of our sports desk." if label else text, label) for text, label in rows]
     both = [(f"{text}. This is the reply of our sports desk.", label) for text, label in rows]
-    told = found_in(Material(texts_of(workspace, given)))["boilerplate"]
+    told = found_in(CheckInput(texts_of(workspace, given)))["boilerplate"]
     assert told.finding.level == "warn"
     assert "class 'b'" in told.finding.message
-    assert found_in(Material(texts_of(workspace, both)))["boilerplate"].finding.level == "info"
+    assert found_in(CheckInput(texts_of(workspace, both)))["boilerplate"].finding.level == "info"
 
 
 def test_passages_end_with_a_sentence_or_a_line():
@@ -201,10 +201,10 @@ def test_passages_end_with_a_sentence_or_a_line():
 def test_texts_in_another_language_than_most_are_told(workspace):
     dataset = texts_of(workspace, [(f"text {i}", i % 2) for i in range(60)])
     languages = np.array(["en"] * 50 + [""] * 5 + ["de"] * 3 + ["fr"] * 2)
-    told = found_in(Material(dataset, languages=languages))["other-language"]
+    told = found_in(CheckInput(dataset, languages=languages))["other-language"]
     assert told.groups == ((55, 56, 57), (58, 59))
     assert "German 3, French 2" in told.finding.message
-    assert "other-language" not in found_in(Material(dataset, languages=np.array(["en", "de"] * 30)))
+    assert "other-language" not in found_in(CheckInput(dataset, languages=np.array(["en", "de"] * 30)))
 
 
 def png(image):
@@ -226,7 +226,7 @@ def cloth(workspace, seed, faults):
     dataset = store(raw, Draft("cloth", "cloth", "image"), workspace, silent)
     looks = looks_of(dataset, np.arange(len(dataset.items)))
     rows = {kind: {n for n, its in enumerate(kinds) if its == kind} for kind in faults}
-    return Material(dataset, looks=looks), rows
+    return CheckInput(dataset, looks=looks), rows
 
 
 FAULTS = {
@@ -260,7 +260,7 @@ def test_where_every_picture_is_so_none_is_odd(workspace, kind):
     changed = [png(FAULTS[kind](image)) for image in images]
     raw = [RawItem(f"{i}.png", "ab"[i % 2], read=lambda data=data: data) for i, data in enumerate(changed)]
     dataset = store(raw, Draft("cloth", "cloth", "image"), workspace, silent)
-    material = Material(dataset, looks=looks_of(dataset, np.arange(len(dataset.items))))
+    material = CheckInput(dataset, looks=looks_of(dataset, np.arange(len(dataset.items))))
     assert CHECKS["pictures"].find(material) == []
 
 
@@ -321,7 +321,7 @@ def test_checks_are_found_by_the_registry_and_say_what_they_need(tiny_images):
 def test_classes_that_differ_only_in_how_they_are_written(names, alike, make_table, workspace):
     rows = [f"text {i} of its own kind,{names[i % len(names)]}" for i in range(len(names) * 4)]
     dataset = import_data(make_table("\n".join(["text,label", *rows])), workspace)
-    found = found_in(Material(dataset))
+    found = found_in(CheckInput(dataset))
     assert ("classes-alike" in found) == bool(alike) == ("classes-alike" in {f.code for f in profile(dataset).findings})
     if alike:
         assert set(found["classes-alike"].finding.items) == alike
@@ -331,25 +331,25 @@ def test_classes_that_differ_only_in_how_they_are_written(names, alike, make_tab
 def test_what_cannot_be_seen_of_a_class_name_is_written_out(make_table, workspace):
     rows = [f"text {i} of its own kind,{('bad', 'bad' + chr(0x200B), 'good')[i % 3]}" for i in range(12)]
     dataset = import_data(make_table("\n".join(["text,label", *rows])), workspace)
-    assert "'bad' and 'bad<U+200B>'" in found_in(Material(dataset))["classes-alike"].finding.message
+    assert "'bad' and 'bad<U+200B>'" in found_in(CheckInput(dataset))["classes-alike"].finding.message
 
 
 @pytest.mark.parametrize(("names", "joined"), [(["a;b", "a", "b;c", "c;a"], 3), (["New York; NY", "Bonn", "Ulm"], 0)])
 def test_labels_that_look_like_several_in_one(names, joined, make_table, workspace):
     path = make_table("\n".join(["text,label", *(f"text {i} of its own,{names[i % len(names)]}" for i in range(24))]))
-    found = found_in(Material(import_data(path, workspace))).get("labels-joined")
+    found = found_in(CheckInput(import_data(path, workspace))).get("labels-joined")
     assert (len(found.finding.items) if found else 0) == joined
     if found:
         assert found.rows == tuple(i for i in range(24) if ";" in names[i % len(names)])
         assert "--separator ';'" in found.finding.hint
         again = import_data(path, workspace, ImportOptions(separator=";"))
-        assert "labels-joined" not in found_in(Material(again))
+        assert "labels-joined" not in found_in(CheckInput(again))
 
 
 def test_labels_that_read_as_if_there_were_none(make_table, workspace):
     rows = [f"text {i} of its own kind,{('N/A', 'good', 'bad', '?')[i % 4]}" for i in range(16)]
     dataset = import_data(make_table("\n".join(["text,label", *rows])), workspace)
-    found = found_in(Material(dataset))["class-like-missing"]
+    found = found_in(CheckInput(dataset))["class-like-missing"]
     assert found.rows == tuple(i for i in range(16) if i % 4 in (0, 3))
     assert set(found.finding.items) == {"N/A", "?"}
     assert not found.proposed
@@ -358,6 +358,6 @@ def test_labels_that_read_as_if_there_were_none(make_table, workspace):
 def test_dropped_items_take_no_part(workspace):
     rows = [(f"text {i} of its own kind", i % 2) for i in range(60)] + [("**** 12", 0), ("#### 13", 1)]
     dataset = texts_of(workspace, rows)
-    assert found_in(Material(dataset))["no-words"].rows == (60, 61)
+    assert found_in(CheckInput(dataset))["no-words"].rows == (60, 61)
     gone = replace(dataset, decisions=(Decision("drop", (60,), confirmed=True),))
-    assert found_in(Material(gone))["no-words"].rows == (61,)
+    assert found_in(CheckInput(gone))["no-words"].rows == (61,)

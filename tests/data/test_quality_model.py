@@ -13,7 +13,7 @@ from tl_core.advice.evidence import make_folds
 from tl_core.advice.heldout import HeldOut
 from tl_core.advice.linear import standardise
 from tl_core.data.decisions import Decision
-from tl_core.data.quality import Material, nearest
+from tl_core.data.quality import CheckInput, nearest
 from tl_core.data.quality.alike import alike_groups
 from tl_core.data.quality.alike import find as find_alike
 from tl_core.data.quality.labels import find as find_labels
@@ -42,7 +42,7 @@ def dataset_of(workspace, labels, given=None):
 
 
 def searched(features, dataset):
-    material = Material(dataset)
+    material = CheckInput(dataset)
     placed = points(features, material.inside)
     search = Search(placed, np.arange(len(placed)), material.inside)
     list(search.steps())
@@ -56,7 +56,7 @@ def held_out(features, dataset):
     fold[dataset.rows("test")] = -2
     held = HeldOut(features, dataset.targets, dataset.multilabel)
     list(held.steps(fold, 0.01))
-    return Material(dataset, probabilities=held.found)
+    return CheckInput(dataset, probabilities=held.found)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -22,7 +22,7 @@ from tl_core.errors import ImportCancelled
 FOUND = (("fluid", "cough"), (), ("cough",), ("cough", "fracture"))
 
 
-def several(labels=FOUND, **more):
+def multilabel(labels=FOUND, **more):
     return [RawItem(f"row {i}", "", text=f"finding {i}", labels=each, **more) for i, each in enumerate(labels)]
 
 
@@ -31,7 +31,7 @@ def put(items, workspace):
 
 
 def test_items_with_several_labels(workspace):
-    dataset = Dataset.open(put(several(), workspace).folder)
+    dataset = Dataset.open(put(multilabel(), workspace).folder)
     assert dataset.multilabel
     assert dataset.classes == ("cough", "fluid", "fracture")
     assert dataset.targets.dtype == np.float32
@@ -57,9 +57,13 @@ def test_subgroup_and_time_are_kept_where_they_are_there(workspace):
 
 @pytest.mark.parametrize("more", [{"subgroup": "old"}, {"time": 5.0}, {"group": "g"}, {}])
 def test_what_a_split_or_a_training_depends_on_is_in_the_fingerprint(more, workspace):
-    assert put(several(**more), workspace).fingerprint == put(several(**more), workspace).fingerprint
-    others = [several(), several((*FOUND[:3], ("cough",))), several(FOUND[::-1])] if more else [several(FOUND[::-1])]
-    assert put(several(**more), workspace).fingerprint not in {put(each, workspace).fingerprint for each in others}
+    assert put(multilabel(**more), workspace).fingerprint == put(multilabel(**more), workspace).fingerprint
+    others = (
+        [multilabel(), multilabel((*FOUND[:3], ("cough",))), multilabel(FOUND[::-1])]
+        if more
+        else [multilabel(FOUND[::-1])]
+    )
+    assert put(multilabel(**more), workspace).fingerprint not in {put(each, workspace).fingerprint for each in others}
 
 
 def notes(count=5):
@@ -80,7 +84,7 @@ def test_a_progress_callback_stops_an_import_and_nothing_is_left(workspace):
     def stop(*step):
         raise ImportCancelled
 
-    kept = put(several(), workspace)
+    kept = put(multilabel(), workspace)
     with pytest.raises(ImportCancelled, match="cancelled"):
         store(notes(), Draft("notes", "notes", "text"), workspace, stop)
     assert [each.name for each in workspace.folder("datasets").iterdir()] == [kept.fingerprint]
@@ -225,14 +229,14 @@ def test_a_killed_import_leaves_what_was_there_and_its_own_rest_goes_at_the_next
         root = workspace.folder("datasets")
         part = next(root.glob(".import-*.part"))
         os.utime(part, (time.time() - 3600,) * 2)
-        put(several(), workspace)
+        put(multilabel(), workspace)
         assert part.exists(), "an import at work must not be swept by another one"
         child.send_signal(signal.SIGKILL)
         child.wait()
     assert len(list((part / "images").iterdir())) > 30
     assert {path: path.read_bytes() for path in before} == before
     os.utime(part, (time.time() - 3600,) * 2)
-    put(several(), workspace)
+    put(multilabel(), workspace)
     assert not part.exists()
     assert not list(root.glob(".*"))
     pd.testing.assert_frame_equal(put(mixed(), workspace).items, kept.items)

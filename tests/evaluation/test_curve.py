@@ -21,7 +21,7 @@ from tl_core.evaluation.curve import (
     with_point,
 )
 from tl_core.evaluation.metrics import wilson
-from tl_core.evaluation.values import Curve, CurveArm
+from tl_core.evaluation.results import Curve, CurveArm
 from tl_core.features import FeatureStore
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import Progress
@@ -114,19 +114,19 @@ def test_scratch_arm_stops_when_asked(tiny_images, tiny_backbones, workspace, tm
     assert [len(step.points) for step in steps if isinstance(step, CurveArm)] == [1]
 
 
-def test_several_labels_are_scored_by_the_mean_auc(tiny_several, tiny_backbones):
-    features = tiny_several.targets + np.random.default_rng(0).normal(0, 0.7, tiny_several.targets.shape)
-    test, train = tiny_several.rows("test"), tiny_several.rows("train")
-    *_, arm = transfer_arm(tiny_several, features.astype(np.float32), 0.1, seeds=2)
+def test_several_labels_are_scored_by_the_mean_auc(tiny_multilabel, tiny_backbones):
+    features = tiny_multilabel.targets + np.random.default_rng(0).normal(0, 0.7, tiny_multilabel.targets.shape)
+    test, train = tiny_multilabel.rows("test"), tiny_multilabel.rows("train")
+    *_, arm = transfer_arm(tiny_multilabel, features.astype(np.float32), 0.1, seeds=2)
     seen, asked = standardise(features[train], features[test])
     oracle = [
         LogisticRegression(C=1 / (0.1 * len(train)), max_iter=300).fit(seen, truth).predict_proba(asked)[:, 1]
-        for truth in tiny_several.targets[train].T
+        for truth in tiny_multilabel.targets[train].T
     ]
-    area = roc_auc_score(tiny_several.targets[test], np.stack(oracle, axis=1))
+    area = roc_auc_score(tiny_multilabel.targets[test], np.stack(oracle, axis=1))
     assert arm.points[-1].accuracy.value == pytest.approx(area, abs=1e-6)
-    assert empty_curve(tiny_several, "tiny_text").metric == "mean AUC"
-    *_, words = classical_arm(tiny_several, classical(tiny_several), seeds=2)
+    assert empty_curve(tiny_multilabel, "tiny_text").metric == "mean AUC"
+    *_, words = classical_arm(tiny_multilabel, classical(tiny_multilabel), seeds=2)
     assert words.points[-1].accuracy.value > 0.8, "each label has its own words"
     for each in (arm, words):
         assert all(0 <= p.accuracy.low <= p.accuracy.value <= p.accuracy.high <= 1 for p in each.points)

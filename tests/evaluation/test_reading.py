@@ -4,7 +4,7 @@ import pytest
 
 from tl_core.errors import UsageError
 from tl_core.evaluation.reading import accuracy_at, accuracy_gained, labels_needed, labels_saved
-from tl_core.evaluation.values import Curve, CurveArm, CurvePoint
+from tl_core.evaluation.results import Curve, CurveArm, CurvePoint
 from tl_core.types import Estimate
 
 

@@ -7,7 +7,7 @@ from tl_core.data.sources import import_data
 from tl_core.data.split import SplitSpec
 from tl_core.errors import DataError
 from tl_core.evaluation.report import IN_TRAIN, errors, make_report
-from tl_core.evaluation.values import Report
+from tl_core.evaluation.results import Report
 from tl_core.plan import Phase, TransferPlan
 from tl_core.types import dump, load
 

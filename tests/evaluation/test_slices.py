@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from tests.tiny import make_several, make_texts
+from tests.tiny import make_multilabel, make_texts
 from tl_core.evaluation.metrics import wilson
 from tl_core.evaluation.report import make_report
 from tl_core.evaluation.slices import difference, measure_slices, slice_findings
@@ -69,17 +69,17 @@ def test_equal_slices_are_rarely_called_worse(three):
 
 
 def test_several_labels_are_compared_by_the_mean_auc_over_the_labels_that_both_sides_have(workspace):
-    dataset = make_several(workspace, 200)
+    dataset = make_multilabel(workspace, 200)
     rows, names = np.arange(200), dataset.items["subgroup"].to_numpy()
     draw = np.random.default_rng(0)
-    chances = dataset.targets * np.where(names == "short", 0.0, 1.0)[:, None] + draw.normal(0, 0.5, (200, 3))
+    probabilities = dataset.targets * np.where(names == "short", 0.0, 1.0)[:, None] + draw.normal(0, 0.5, (200, 3))
     truth = dataset.targets.copy()
     truth[names == "short", 2] = 0
-    found = measure_slices(dataset, rows, truth, chances)
+    found = measure_slices(dataset, rows, truth, probabilities)
     assert (found.metric, found.column, found.worst) == ("mean AUC", "length", "short")
     short = next(one for one in found.slices if one.name == "short")
     inside, outside = names == "short", names != "short"
-    a, b = (roc_auc_score(truth[mask][:, :2], chances[mask][:, :2]) for mask in (inside, outside))
+    a, b = (roc_auc_score(truth[mask][:, :2], probabilities[mask][:, :2]) for mask in (inside, outside))
     assert short.gap.value == pytest.approx(a - b)
     assert [finding.items for finding in slice_findings(found) if finding.code == "slice_worse"] == [("short",)]
 
@@ -98,8 +98,8 @@ def test_one_subgroup_or_none_is_no_slice(tiny_texts):
 
 def test_the_report_has_the_slices_of_its_test_items(three):
     rows = three.rows("test")
-    chances = np.eye(2)[answered(three, np.flatnonzero(three.items["subgroup"] == "south"))[rows]]
-    found = make_report("run-1", three, PLAN, chances, {"accuracy": 0.9})
+    probabilities = np.eye(2)[answered(three, np.flatnonzero(three.items["subgroup"] == "south"))[rows]]
+    found = make_report("run-1", three, PLAN, probabilities, {"accuracy": 0.9})
     assert sum(one.n for one in found.slices.slices) + found.slices.without == len(rows)
     assert found.slices.worst == "south"
     assert "slice_worse" in {finding.code for finding in found.findings}

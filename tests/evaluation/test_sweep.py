@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.tiny import make_several
+from tests.tiny import make_multilabel
 from tests.training.helpers import SOLVED, epochs, make_job, run
 from tl_core.cli import layers as cli
 from tl_core.cli.console import Console
@@ -12,12 +12,12 @@ from tl_core.data.split import SplitSpec
 from tl_core.errors import DataError
 from tl_core.evaluation import sweep
 from tl_core.evaluation.metrics import wilson
+from tl_core.evaluation.results import LayerSweep
 from tl_core.evaluation.sweep import sweep_layers
-from tl_core.evaluation.values import LayerSweep
 from tl_core.plan import Head
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import EpochDone
-from tl_core.training.lessons import Lessons
+from tl_core.training.stepper import Stepper
 from tl_core.types import dump, load
 from ui import figures
 
@@ -43,7 +43,7 @@ def test_one_bar_per_group_over_the_frozen_probe(tiny_images):
 
 
 def test_every_group_gets_the_same_steps_and_only_it_and_the_head_learn(tiny_images, monkeypatch):
-    take, seen = Lessons.step, []
+    take, seen = Stepper.step, []
 
     def spy(lessons, *args):
         model = lessons.run.model
@@ -51,7 +51,7 @@ def test_every_group_gets_the_same_steps_and_only_it_and_the_head_learn(tiny_ima
         seen.append((*sorted(moving), type(lessons.inputs).__name__))
         return take(lessons, *args)
 
-    monkeypatch.setattr(Lessons, "step", spy)
+    monkeypatch.setattr(Stepper, "step", spy)
     (*_, last) = swept(make_job(tiny_images, [SOLVED]), steps=10)
     assert last.steps >= 10
     counts = {key: seen.count(key) for key in seen}
@@ -107,9 +107,9 @@ def test_a_stop_keeps_what_there_is(tiny_images):
 
 def test_with_several_labels_the_scores_are_called_what_they_are(tiny_images, capsys):
     plain = swept(make_job(tiny_images, [SOLVED]), steps=2)[-1]
-    several = replace(plain, several=True)
-    assert (plain.score, several.score) == ("accuracy", "right answers, each label yes or no")
-    for shown, word in ((plain, "Accuracy"), (several, "Right answers, each label yes or no")):
+    multilabel = replace(plain, multilabel=True)
+    assert (plain.score, multilabel.score) == ("accuracy", "right answers, each label yes or no")
+    for shown, word in ((plain, "Accuracy"), (multilabel, "Right answers, each label yes or no")):
         assert figures.layers(shown, {}).layout.yaxis.title.text == f"{word}, validation items"
         assert figures.layers_words(shown, {}).startswith(f"{word}, with one layer group trained: ")
         cli._print(shown, Console(sys.stdout, sys.stderr))
@@ -119,7 +119,7 @@ def test_with_several_labels_the_scores_are_called_what_they_are(tiny_images, ca
 
 
 def test_a_set_of_several_labels_says_so_in_its_sweep(workspace):
-    assert swept(make_job(make_several(workspace), [SOLVED]), steps=2)[-1].several
+    assert swept(make_job(make_multilabel(workspace), [SOLVED]), steps=2)[-1].multilabel
 
 
 def test_without_validation_items_it_says_so(tiny_images):
@@ -133,9 +133,9 @@ def test_a_plan_with_a_small_network_as_head_is_swept_under_a_linear_one(tiny_im
     assert mlp == plain
 
 
-def test_several_labels_are_scored_by_the_share_of_right_answers(tiny_several):
-    found = swept(make_job(tiny_several, [SOLVED]), steps=4)[-1]
-    n = len(tiny_several.rows("validation"))
+def test_several_labels_are_scored_by_the_share_of_right_answers(tiny_multilabel):
+    found = swept(make_job(tiny_multilabel, [SOLVED]), steps=4)[-1]
+    n = len(tiny_multilabel.rows("validation"))
     for score in (found.baseline, *found.groups):
         right = score.accuracy.value * 3 * n
         assert right == pytest.approx(round(right)), "each item takes three answers"

@@ -8,13 +8,13 @@ from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
 from tl_core.evaluation.predict import Prepared, predict
 from tl_core.evaluation.report import make_report
-from tl_core.export import Material
+from tl_core.export import TrainedModel
 from tl_core.export.bundle import dataset_items
 from tl_core.plan import Head, Phase, TransferPlan
 from tl_core.training.model import build_model
 
 
-def material(dataset: Dataset, backbone: str, head: Head | None = None) -> Material:
+def material(dataset: Dataset, backbone: str, head: Head | None = None) -> TrainedModel:
     """A model whose head spreads its answers, and the report of it."""
     spec = BACKBONES[backbone]
     plan = TransferPlan(
@@ -28,4 +28,4 @@ def material(dataset: Dataset, backbone: str, head: Head | None = None) -> Mater
         model.head.standardise(model.features(prepare.collate(every, torch.device("cpu"))))
     probabilities = predict(model, spec, Prepared(items, prepare), dataset.multilabel)
     assert np.ptp(probabilities, axis=0).max() > 0.05
-    return Material(model, spec, dataset, make_report("run-1", dataset, plan, probabilities, {"accuracy": 0.5}))
+    return TrainedModel(model, spec, dataset, make_report("run-1", dataset, plan, probabilities, {"accuracy": 0.5}))

@@ -11,14 +11,14 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from tests.export.made import material
 from tests.export.test_predict_script import pictures, run, table
-from tests.tiny import make_images, make_several, make_texts
+from tests.tiny import make_images, make_multilabel, make_texts
 from tl_core.backbones.preprocess import preprocessor
 from tl_core.cli import main
 from tl_core.data.inputs import read_inputs
 from tl_core.errors import DataError, ExportError
 from tl_core.evaluation.predict import Prepared, predict
 from tl_core.evaluation.report import make_report
-from tl_core.export import Material
+from tl_core.export import TrainedModel
 from tl_core.export.archive import zip_bundle
 from tl_core.export.bundle import dataset_items, load_bundle, write_bundle
 from tl_core.export.ensemble import load_ensemble, open_bundle, write_ensemble
@@ -27,29 +27,29 @@ from tl_core.plan import Head
 from tl_core.training.model import build_model
 
 
-def scratch(of: Material) -> Material:
+def scratch(of: TrainedModel) -> TrainedModel:
     """The same network from random weights, with a head that spreads its answers, on the same data."""
     plan = replace(of.report.plan, strategy="from_scratch", init="random", head=Head())
     model = build_model(of.spec, plan, len(of.dataset.classes), seed=11)
     model.head.standardise(_features(model, of))
-    chances = _chances(replace(of, model=model), dataset_items(of.dataset, of.dataset.rows("test")))
-    assert np.ptp(chances, axis=0).max() > 0.05
-    return Material(model, of.spec, of.dataset, make_report("run-2", of.dataset, plan, chances, {}))
+    probabilities = _probabilities(replace(of, model=model), dataset_items(of.dataset, of.dataset.rows("test")))
+    assert np.ptp(probabilities, axis=0).max() > 0.05
+    return TrainedModel(model, of.spec, of.dataset, make_report("run-2", of.dataset, plan, probabilities, {}))
 
 
-def _features(model, of: Material):
+def _features(model, of: TrainedModel):
     prepare = preprocessor(of.spec)
     every = [prepare.prepare(item) for item in dataset_items(of.dataset, np.arange(len(of.dataset.labels)))]
     return model.features(prepare.collate(every, model.head.mean.device)).detach()
 
 
-def _chances(of: Material, items) -> np.ndarray:
+def _probabilities(of: TrainedModel, items) -> np.ndarray:
     return predict(of.model, of.spec, Prepared(items, preprocessor(of.spec)), of.dataset.multilabel)
 
 
 def averaged(both, items) -> np.ndarray:
     """What the app measures of an ensemble: the mean of what its two models answer."""
-    first, other = (_chances(each, items) for each in both)
+    first, other = (_probabilities(each, items) for each in both)
     assert np.abs(first - other).max() > 0.05, "two models that agree would prove nothing"
     return (first + other) / 2
 
@@ -102,7 +102,7 @@ def test_it_holds_whole_members_and_its_own_card(made, tmp_path):
         archive.extractall(tmp_path / "out")
     alone = load_bundle(tmp_path / "out" / "graft-both" / "2-from_scratch")
     items = dataset_items(both[0].dataset, both[0].dataset.rows("test"))
-    np.testing.assert_allclose(alone.predict(items), _chances(both[1], items), atol=1e-6)
+    np.testing.assert_allclose(alone.predict(items), _probabilities(both[1], items), atol=1e-6)
     card = (folder / "README.md").read_text(encoding="utf-8")
     for each in (*(one.report for one in both), report):
         assert f"{each.accuracy.value * 100:.1f} % ({each.accuracy.low * 100:.1f} to" in card
@@ -161,7 +161,7 @@ def test_from_the_command_line(made, tmp_path, workspace, capsys):
     assert main(["ensemble", str(bundles[0]), str(tmp_path / "nowhere"), "--out", str(out)]) == 2
 
 
-def without_the_app(first: Material, source, tmp_path, workspace) -> None:
+def without_the_app(first: TrainedModel, source, tmp_path, workspace) -> None:
     """Download an ensemble, unpack it, run its script in a process of its own, and compare with the two models."""
     both = (first, scratch(first))
     write_ensemble(tmp_path / "both", [write_bundle(tmp_path / f"{n}", m).path for n, m in enumerate(both)])
@@ -226,7 +226,7 @@ def test_images_without_the_app(workspace, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [make_texts, make_several], ids=["one label", "several"])
+@pytest.mark.parametrize("make", [make_texts, make_multilabel], ids=["one label", "several"])
 def test_texts_without_the_app(make, workspace, tmp_path):
     first = material(make(workspace), "all_minilm_l6_v2", Head(tap="layer.3"))
     rows = tmp_path / "rows.csv"

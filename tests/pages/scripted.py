@@ -8,7 +8,7 @@ import numpy as np
 from tests.tiny import make_images
 from tl_core.data.dataset import Dataset
 from tl_core.evaluation.metrics import accuracy, confusion_matrix, macro_f1, per_class
-from tl_core.evaluation.values import Curve, CurveArm, CurvePoint, Prediction, Report
+from tl_core.evaluation.results import Curve, CurveArm, CurvePoint, Prediction, Report
 from tl_core.plan import Phase, TransferPlan
 from tl_core.runs import log, process
 from tl_core.runs.events import (

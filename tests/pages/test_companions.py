@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.pages import scripted
 from tests.pages.conftest import PAGES, said
-from tests.tiny import make_several, make_texts, write_dataset
+from tests.tiny import make_multilabel, make_texts, write_dataset
 from tl_core.data.dataset import Dataset
 from tl_core.data.split import SplitSpec
 from tl_core.plan import Adapter, Augment, Loss, Penalty, Phase
@@ -70,12 +70,12 @@ def test_nothing_is_chosen_at_first_and_only_what_fits_is_listed(
 
 
 def test_a_source_of_several_labels_is_not_offered(app: AppTest, workspace: Workspace) -> None:
-    texts, several = make_texts(workspace), make_several(workspace)
+    texts, multilabel = make_texts(workspace), make_multilabel(workspace)
     open_page(app, "plan", workspace, texts)
     assert "topics" in " ".join(box(app, "target", texts).options)
     assert box(app, "source", texts).options == ["None"]
     app.switch_page(PAGES["data"]).run()
-    assert app.selectbox(key="beside_target_known").options == [several.name]
+    assert app.selectbox(key="beside_target_known").options == [multilabel.name]
     app.get("button_group")[0].set_value("source").run()
     assert app.selectbox(key="beside_source_known").options == []
 
@@ -115,7 +115,9 @@ def test_a_choice_opens_its_guards_lasts_and_reaches_the_training(
 def test_items_that_a_guard_can_do_without_reach_it_where_they_are_chosen(
     workspace: Workspace, tiny_images: Dataset, second: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(companions, "chosen", lambda dataset: companions.Beside(second.fingerprint, second.fingerprint))
+    monkeypatch.setattr(
+        companions, "chosen", lambda dataset: companions.ExtraData(second.fingerprint, second.fingerprint)
+    )
     plan = replace(scripted.PLAN, penalties=(Penalty("ewc", 1.0),))
     task = companions.complete(replace(scripted.task(tiny_images), plan=plan), tiny_images)
     assert (task.source, task.target) == (second.fingerprint, "")
@@ -228,7 +230,7 @@ def test_a_strategy_is_doubted_by_what_there_is(
         ({"adapter": Adapter("ia3")}, "Adapters (IA3)"),
         ({"augment": Augment("strong")}, "varied strongly, anew in every epoch"),
         ({"augment": Augment("light", 3)}, "a little, as 3 fixed variations"),
-        ({"phases": (replace(scripted.PLAN.phases[-1], adapt=True),)}, "first fitted to your items"),
+        ({"phases": (replace(scripted.PLAN.phases[-1], recalibrate_norm=True),)}, "first fitted to your items"),
         ({"loss": Loss("balanced")}, "rare classes"),
         ({"loss": Loss(label_smoothing=0.1)}, "softened by 10%"),
         ({"loss": Loss(mixup=0.2)}, "mixup, alpha 0.2"),
@@ -236,7 +238,7 @@ def test_a_strategy_is_doubted_by_what_there_is(
         ({"penalties": (Penalty("l2_sp", 0.5),)}, "strength 0.5"),
         ({"phases": (Phase("fill in", 2, {"top": 1e-4}, objective="masked"),)}, "hidden"),
         ({"phases": (Phase("pairs", 2, {"top": 1e-4}, objective="contrastive", draws=64),)}, "64 items are drawn"),
-        ({"phases": (Phase("all", 2, {"top": 1e-4}, blend=True),)}, "ends in a blend"),
+        ({"phases": (Phase("all", 2, {"top": 1e-4}, interpolate_weights=True),)}, "ends in a blend"),
     ],
 )
 def test_the_plan_says_what_its_drawing_does_not_show(fields: dict, words: str) -> None:

@@ -7,8 +7,8 @@ from tests.pages import scripted
 from tests.pages.conftest import said
 from tl_core.data.dataset import Dataset
 from tl_core.data.decisions import OUT, Decision
+from tl_core.data.quality.checks import Suspicion
 from tl_core.data.quality.report import QualityReport, write_quality
-from tl_core.data.quality.values import Suspicion
 from tl_core.evaluation.effect import Effect, write_effect
 from tl_core.runs.events import RunEnded
 from tl_core.runs.store import RunStore

@@ -4,11 +4,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.pages.conftest import PAGES, said, upload, zip_bytes
-from tl_core.advice.values import ProbeReport, TapScore, split_key, write_report
+from tl_core.advice.advice import ProbeReport, TapScore, split_key, write_report
 from tl_core.data.dataset import Dataset
 from tl_core.plan import TransferPlan, to_yaml
 from tl_core.runs.store import RunStore
-from tl_core.strategies import STRATEGIES, Setting
+from tl_core.strategies import STRATEGIES, TaskInfo
 from tl_core.types import Estimate, dump, load
 from tl_core.workspace import Workspace, read_json, write_json
 from ui import rail
@@ -227,5 +227,5 @@ def test_own_word_on_the_domain_counts(planned: AppTest, workspace: Workspace) -
     assert saved_plan(workspace).strategy == "lower_layers"
 
 
-def _setting() -> Setting:
-    return Setting("efficientnet_lite0", "image", tuple(GROUPS), 16, 2, 8)
+def _setting() -> TaskInfo:
+    return TaskInfo("efficientnet_lite0", "image", tuple(GROUPS), 16, 2, 8)

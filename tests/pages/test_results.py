@@ -6,8 +6,8 @@ from tests.pages import scripted
 from tests.pages.conftest import said
 from tl_core.data.looked import record_look
 from tl_core.evaluation.compare import compare
+from tl_core.evaluation.results import Comparison
 from tl_core.evaluation.saved import read_report, write_curve, write_report
-from tl_core.evaluation.values import Comparison
 from tl_core.runs.store import RunStore
 from tl_core.types import Estimate
 from ui.results import cell_items, class_table
@@ -90,8 +90,8 @@ def test_a_cell_opens_its_items_the_surest_first(app, workspace, data, store):
     found = cell_items(report, truth, said_)
     assert len(found) == report.confusion[truth][said_]
     assert f"**{len(found)} test items** that are {'abc'[truth]}, called {'abc'[said_]}" in said(app)
-    chances = [item.probabilities[said_] for item in found]
-    assert chances == sorted(chances, reverse=True)
+    probabilities = [item.probabilities[said_] for item in found]
+    assert probabilities == sorted(probabilities, reverse=True)
 
 
 def test_without_a_baseline_the_page_offers_to_start_it(app, workspace, data, store):

@@ -14,12 +14,12 @@ from tests.penalties.helpers import equipped, prepared, second_images, with_pena
 from tests.tiny import make_images
 from tests.training.helpers import SOLVED, after, before, make_job, run
 from tl_core.backbones.preprocess import preprocessor
-from tl_core.penalties import PENALTIES, Batch, Ground, Side
+from tl_core.penalties import PENALTIES, Batch, ItemSubset, PenaltyContext
 from tl_core.penalties.mmd import median_distance, mmd2
 from tl_core.plan import Head, Penalty, Phase
 from tl_core.training.model import HeadLayers
+from tl_core.training.penalty_set import PenaltySet
 from tl_core.training.run import Teacher
-from tl_core.training.terms import Terms
 from tl_core.workspace import Workspace
 
 ALL = ("stem", "middle", "top", "head")
@@ -158,9 +158,9 @@ def test_dann_leaves_a_domain_classifier_in_the_dark(strength):
     model, labels = OneFeature(), torch.arange(400) % 2
     place = torch.stack((labels * 4.0 - 2.0, torch.arange(400) // 200 * 4.0 - 2.0), dim=1)
     points, rows = place + 0.35 * torch.randn(400, 2), np.arange(400)
-    target = Side(rows[200:], torch.full((200,), -1))
-    ground = Ground(
-        model, {}, Side(rows[:200], labels[:200], ("a", "b")), lambda some: model.net(points[some]), None, 32, 0,
+    target = ItemSubset(rows[200:], torch.full((200,), -1))
+    ground = PenaltyContext(
+        model, {}, ItemSubset(rows[:200], labels[:200], ("a", "b")), lambda some: model.net(points[some]), None, 32, 0,
         target=target,
     )  # fmt: skip
     term = PENALTIES["dann"].term(Penalty("dann", 1.0))
@@ -201,14 +201,14 @@ def foreign(job):
 
 @pytest.mark.parametrize("name", ["dann", "replay"])
 def test_helper_networks_learn_in_the_loop(foreign, name, monkeypatch):
-    helpers, prepare = [], Terms.prepare
+    helpers, prepare = [], PenaltySet.prepare
 
     def watched(self, inputs):
         ground = yield from prepare(self, inputs)
         helpers.extend((module, copy.deepcopy(module.state_dict())) for module in self.modules())
         return ground
 
-    monkeypatch.setattr(Terms, "prepare", watched)
+    monkeypatch.setattr(PenaltySet, "prepare", watched)
     run(with_penalty(foreign, name))
     ((module, start),) = helpers
     assert all(not torch.equal(parameter, start[key]) for key, parameter in module.named_parameters())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tl_core import strategies
-from tl_core.strategies import STRATEGIES, Setting
+from tl_core.strategies import STRATEGIES, TaskInfo
 
 SOURCED = re.compile(r"https?://|arXiv:\d{4}\.\d{4,5}|doi:10\.|guide|rule of thumb|\b(19|20)\d\d\b")
 FILES = sorted(Path(strategies.__file__).parent.glob("*.py"))
@@ -18,7 +18,7 @@ NUMERIC = [
     for field in fields(STRATEGIES[name].options)
     if isinstance(field.default, (int, float))
 ]
-RATES = ("backbone_rate", "scratch_rate", "growth", "batch_size", "tuning_epochs", "scratch_epochs", "graded")
+RATES = ("backbone_rate", "scratch_rate", "growth", "batch_size", "tuning_epochs", "scratch_epochs", "layerwise_decay")
 
 
 def constants(path):
@@ -63,7 +63,7 @@ def test_a_function_that_sets_numbers_names_its_source(name):
 @pytest.mark.parametrize("n", [20, 1999, 2000, 30_000])
 def test_a_gpu_gets_larger_batches_where_data_allows_and_the_rate_follows_by_the_square_root(name, modality, n):
     made = [
-        STRATEGIES[name].make(Setting("net", modality, ("a", "b", "c"), n, 2, n // 2, device=device))
+        STRATEGIES[name].make(TaskInfo("net", modality, ("a", "b", "c"), n, 2, n // 2, device=device))
         for device in ("cpu", "cuda")
     ]
     here, there = made

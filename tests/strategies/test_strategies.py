@@ -2,15 +2,15 @@ import pytest
 
 from tl_core.errors import PlanError
 from tl_core.plan import Head
-from tl_core.strategies import STRATEGIES, Setting
-from tl_core.strategies.recipes import batch_size, graded, top
+from tl_core.strategies import STRATEGIES, TaskInfo
+from tl_core.strategies.recipes import batch_size, layerwise_decay, top
 
 GROUPS = ("stem", "b0", "b1", "b2", "b3", "top")
 
 
 def setting(**changes):
     known = {"backbone": "net", "modality": "image", "groups": GROUPS, "n_train": 700, "n_classes": 5}
-    return Setting(**(known | {"per_class_min": 100, "l2": 0.3, "last_l2": 0.02, "tap": "b1"} | changes))
+    return TaskInfo(**(known | {"per_class_min": 100, "l2": 0.3, "last_l2": 0.02, "tap": "b1"} | changes))
 
 
 def make(name, options=None, **changes):
@@ -114,7 +114,7 @@ def test_batches_grow_with_the_data(n, size):
 def test_helpers():
     assert top(("a", "b", "c"), "half") == ("b", "c")
     assert top(("a",), "two") == ("a",)
-    assert graded(("a", "b"), 1e-4, 0.4, head=1e-3) == {"a": 4e-5, "b": 1e-4, "head": 1e-3}
+    assert layerwise_decay(("a", "b"), 1e-4, 0.4, head=1e-3) == {"a": 4e-5, "b": 1e-4, "head": 1e-3}
 
 
 @pytest.mark.parametrize("name", ["partial", "full", "gradual", "lp_ft", "discriminative", "wise_ft"])
@@ -122,5 +122,5 @@ def test_fine_tuning_of_pictures_begins_with_a_fit_and_that_of_texts_does_not(na
     for modality in ("image", "text"):
         tuning = STRATEGIES[name].make(setting(modality=modality)).phases[1:]
         assert tuning
-        assert all(phase.adapt == (modality == "image") for phase in tuning)
-    assert not any(phase.adapt for phase in STRATEGIES["lora"].make(setting(modality="image")).phases)
+        assert all(phase.recalibrate_norm == (modality == "image") for phase in tuning)
+    assert not any(phase.recalibrate_norm for phase in STRATEGIES["lora"].make(setting(modality="image")).phases)

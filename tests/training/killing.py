@@ -25,7 +25,7 @@ from tl_core.data.dataset import Dataset
 from tl_core.data.sources import open_dataset
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.record import record
-from tl_core.training import lessons, snapshots
+from tl_core.training import checkpoints, stepper
 from tl_core.training.loop import TrainJob, train
 from tl_core.workspace import Workspace
 
@@ -36,13 +36,13 @@ PLANS = {
 }
 """Data and plan, and where it is killed: a name of PLACES."""
 PLACES: dict[str, tuple[Any, str, bool]] = {
-    "lesson": (lessons.Lessons, "step", True),
-    "lessoned": (lessons.Lessons, "step", False),
-    "step": (lessons, "step", True),
-    "stepped": (lessons, "step", False),
-    "write": (snapshots, "_fill", True),
-    "written": (snapshots, "_fill", False),
-    "digest": (snapshots, "_digest", True),
+    "lesson": (stepper.Stepper, "step", True),
+    "lessoned": (stepper.Stepper, "step", False),
+    "step": (stepper, "step", True),
+    "stepped": (stepper, "step", False),
+    "write": (checkpoints, "_fill", True),
+    "written": (checkpoints, "_fill", False),
+    "digest": (checkpoints, "_digest", True),
     "replace": (os, "replace", True),
     "replaced": (os, "replace", False),
     "fsync": (os, "fsync", True),

@@ -18,14 +18,14 @@ from tl_core.errors import PlanError
 from tl_core.features import FeatureStore
 from tl_core.layers import LayerGroup
 from tl_core.plan import TransferPlan
-from tl_core.plan.values import Adapter
+from tl_core.plan.transfer_plan import Adapter
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import Noted
-from tl_core.strategies import STRATEGIES, Setting
+from tl_core.strategies import STRATEGIES, TaskInfo
 from tl_core.training.adapters import fitting, insert, is_adapter, merge
-from tl_core.training.lessons import Lessons
 from tl_core.training.loop import TrainJob, train
 from tl_core.training.model import build_model, groups_of
+from tl_core.training.stepper import Stepper
 from tl_core.workspace import Workspace
 
 KINDS = ("lora", "dora", "loha", "lokr", "ia3")
@@ -69,7 +69,7 @@ def job_of(dataset, spec: BackboneSpec, adapter: Adapter | None, folder: str = "
     return TrainJob(dataset, spec, plan, 0, root / folder, FeatureStore(Workspace(root)))
 
 
-def adapted(spec, kind, groups=None, seed=0):
+def recalibrated(spec, kind, groups=None, seed=0):
     names = groups or [group.name for group in spec.groups[1:]]
     plan = TransferPlan(spec.name, "x", (SOLVED, descent([*names, "head"])), adapter=Adapter(kind, 2, 4.0))
     model = build_model(spec, plan, 3, seed=0)
@@ -102,7 +102,7 @@ def keep(model, seen):
 @torch.no_grad()
 def test_an_adapter_changes_nothing_at_first_then_much_and_the_merged_model_scores_the_same(spec, kind):
     plain = build_model(spec, TransferPlan(spec.name, "x", (SOLVED,)), 3, seed=0)
-    model, plan = adapted(spec, kind)
+    model, plan = recalibrated(spec, kind)
     items = some_input(spec)
     torch.testing.assert_close(model(items), plain(items), atol=1e-5, rtol=0)
     stir(model)
@@ -117,7 +117,7 @@ def test_an_adapter_changes_nothing_at_first_then_much_and_the_merged_model_scor
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
 def test_every_tensor_is_still_in_exactly_one_group_and_only_named_groups_have_adapters(spec, kind):
     last = spec.groups[-1].name
-    model, _ = adapted(spec, kind, [last])
+    model, _ = recalibrated(spec, kind, [last])
     owned = groups_of(model, spec)
     tensors = [name for name, _ in [*model.named_parameters(), *model.named_buffers()]]
     assert sorted(name for names in owned.values() for name in names) == sorted(tensors)
@@ -126,7 +126,7 @@ def test_every_tensor_is_still_in_exactly_one_group_and_only_named_groups_have_a
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
 def test_every_layer_that_is_said_to_fit_is_run_through_its_adapter(spec):
-    model, _ = adapted(spec, "lora")
+    model, _ = recalibrated(spec, "lora")
     items = some_input(spec)
     stir(model)
     model(items).sum().backward()
@@ -135,11 +135,11 @@ def test_every_layer_that_is_said_to_fit_is_run_through_its_adapter(spec):
 
 def test_the_random_part_follows_from_the_seed_alone():
     torch.manual_seed(1)
-    one, _ = adapted(TINY_IMAGE, "lora", seed=5)
+    one, _ = recalibrated(TINY_IMAGE, "lora", seed=5)
     expected = torch.rand(1)
     torch.manual_seed(1)
-    same, _ = adapted(TINY_IMAGE, "lora", seed=5)
-    other, _ = adapted(TINY_IMAGE, "lora", seed=6)
+    same, _ = recalibrated(TINY_IMAGE, "lora", seed=5)
+    other, _ = recalibrated(TINY_IMAGE, "lora", seed=6)
     assert torch.equal(torch.rand(1), expected), "no random number of the caller's is drawn"
     name = "backbone.net.top.0.lora_A.default.weight"
     assert torch.equal(one.state_dict()[name], same.state_dict()[name])
@@ -150,8 +150,8 @@ def test_the_random_part_follows_from_the_seed_alone():
 @pytest.mark.parametrize(("spec", "data"), [(TINY_IMAGE, "tiny_images"), (TINY_BERT, "tiny_texts")])
 def test_a_run_moves_adapters_and_head_and_not_one_bit_of_the_backbone(spec, data, kind, request, monkeypatch):
     seen = {}
-    take = Lessons.step
-    monkeypatch.setattr(Lessons, "step", lambda self, *args: (take(self, *args), keep(self.run.model, seen))[0])
+    take = Stepper.step
+    monkeypatch.setattr(Stepper, "step", lambda self, *args: (take(self, *args), keep(self.run.model, seen))[0])
     job = job_of(request.getfixturevalue(data), spec, Adapter(kind, 2, 4.0, dropout=0.0 if kind == "ia3" else 0.1))
     first = before(job).state_dict()
     run(job)
@@ -186,7 +186,7 @@ def test_the_saved_run_loads_as_a_plain_model_with_the_scores_that_validation_ju
 def test_the_bundle_holds_no_adapter_and_loads_as_before(tiny_images, tiny_backbones, tmp_path):
     from tl_core.evaluation.predict import predict_rows
     from tl_core.evaluation.report import make_report
-    from tl_core.export import Material
+    from tl_core.export import TrainedModel
     from tl_core.export.bundle import load_bundle, write_bundle
 
     job = job_of(tiny_images, TINY_IMAGE, Adapter("dora", 2, 4.0))
@@ -194,7 +194,7 @@ def test_the_bundle_holds_no_adapter_and_loads_as_before(tiny_images, tiny_backb
     model = after(job)
     scores = predict_rows(model, TINY_IMAGE, job.plan, tiny_images, tiny_images.rows("test"), job.store)
     report = make_report("run", tiny_images, job.plan, scores, {"accuracy": 0.5, "loss": 1.0})
-    result = write_bundle(tmp_path / "bundle", Material(model, TINY_IMAGE, tiny_images, report))
+    result = write_bundle(tmp_path / "bundle", TrainedModel(model, TINY_IMAGE, tiny_images, report))
     assert result.max_abs_diff < 1e-6
     assert not any(map(is_adapter, safetensors.torch.load_file(tmp_path / "bundle" / "weights.safetensors")))
     assert load_bundle(tmp_path / "bundle").plan.adapter == job.plan.adapter
@@ -227,7 +227,7 @@ def test_layers_that_no_adapter_fits_are_left_out():
 @torch.no_grad()
 def test_the_strategys_plan_fits_the_packaged_backbones_and_merges(name, kind):
     spec = BACKBONES[name]
-    setting = Setting(name, spec.modality, tuple(group.name for group in spec.groups), 100, 3, 30)
+    setting = TaskInfo(name, spec.modality, tuple(group.name for group in spec.groups), 100, 3, 30)
     plan = STRATEGIES["lora"].make(setting, {"kind": kind, "rank": 4})
     model = build_model(spec, plan, 3, seed=0)
     insert(model, spec, plan, 0)
@@ -251,7 +251,7 @@ def test_real_weights_learn_through_adapters(workspace, tmp_path):
     spec = BACKBONES["all_minilm_l6_v2"]
     groups = tuple(group.name for group in spec.groups)
     n = len(dataset.rows("train"))
-    plan = STRATEGIES["lora"].make(Setting(spec.name, "text", groups, n, len(dataset.classes), 5), {"epochs": 2})
+    plan = STRATEGIES["lora"].make(TaskInfo(spec.name, "text", groups, n, len(dataset.classes), 5), {"epochs": 2})
     job = TrainJob(dataset, spec, plan, 0, Path(tmp_path), FeatureStore(workspace))
     events = run(job)
     tuned = epochs(events, 1)

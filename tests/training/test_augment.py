@@ -16,11 +16,11 @@ from tl_core.data.sources import import_data
 from tl_core.errors import PlanError
 from tl_core.features import FeatureStore
 from tl_core.plan import Phase, TransferPlan
-from tl_core.plan.values import Augment
+from tl_core.plan.transfer_plan import Augment
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import Noted
-from tl_core.strategies import STRATEGIES, Setting
-from tl_core.training import feed
+from tl_core.strategies import STRATEGIES, TaskInfo
+from tl_core.training import input_provider
 from tl_core.training.augment import policy, preview, view
 from tl_core.training.inputs import CachedInputs, PreparedInputs
 from tl_core.training.loop import TrainJob, train
@@ -178,14 +178,14 @@ def test_views_drawn_for_the_whole_network_serve_a_head_that_is_left_alone(tiny_
 
 def test_views_count_in_the_memory_that_the_prefix_may_take(tiny_images, monkeypatch):
     taken = []
-    cached = feed.cache_prefix
+    cached = input_provider.cache_prefix
 
     def watched(*args):
         for done, cache in cached(*args):
             taken.append(cache is not None)
             yield done, cache
 
-    monkeypatch.setattr(feed, "cache_prefix", watched)
+    monkeypatch.setattr(input_provider, "cache_prefix", watched)
     maps = 16 * 8 * 8 * 4  # bytes of one picture's activations before the last group
     for views, fits in ((0, True), (8, False)):
         taken.clear()
@@ -200,7 +200,7 @@ def test_texts_are_refused_plainly(tiny_texts):
     (ended,) = train(job, MemoryControl())
     assert ended.status == "failed"
     assert "made for pictures, not texts" in ended.reason
-    setting = Setting("net", "text", ("a", "b"), 100, 2, 50)
+    setting = TaskInfo("net", "text", ("a", "b"), 100, 2, 50)
     with pytest.raises(PlanError, match="made for images"):
         STRATEGIES["full"].make(setting, {"augment": "light"})
     assert STRATEGIES["full"].make(dataclasses.replace(setting, modality="image"), {"augment": "light"}).augment.policy

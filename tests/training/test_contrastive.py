@@ -17,7 +17,7 @@ from tl_core.data.sources import import_data
 from tl_core.features import FeatureStore
 from tl_core.plan import Phase, TransferPlan
 from tl_core.runs.control import MemoryControl
-from tl_core.strategies import STRATEGIES, Setting
+from tl_core.strategies import STRATEGIES, TaskInfo
 from tl_core.training.loop import TrainJob
 from tl_core.training.objectives import objective
 from tl_core.training.objectives.contrastive import Balanced, pair_loss
@@ -187,7 +187,7 @@ def test_minilm_learns_from_pairs_of_news(workspace, tmp_path):
     dataset.__dict__["items"] = items.assign(text=items["text"].str[:80])
     spec = BACKBONES["all_minilm_l6_v2"]
     groups = tuple(group.name for group in spec.groups)
-    setting = Setting(spec.name, "text", groups, len(dataset.rows("train")), len(dataset.classes), 5)
+    setting = TaskInfo(spec.name, "text", groups, len(dataset.rows("train")), len(dataset.classes), 5)
     plan: TransferPlan = STRATEGIES["contrastive"].make(setting, {"batches": 8, "reach": "two"})
     job = TrainJob(dataset, spec, plan, 0, tmp_path, FeatureStore(workspace))
     run(job)

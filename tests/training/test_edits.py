@@ -13,8 +13,8 @@ from tl_core.plan import Phase, rate_at
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import Noted, PhaseStarted, PlanEdited, RunEnded, RunPaused, RunResumed, StepDone
 from tl_core.runs.history import edits as of_log
-from tl_core.training.lessons import Lessons
 from tl_core.training.loop import train
+from tl_core.training.stepper import Stepper
 
 TUNE = descent(["top", "head"], 3)
 
@@ -55,7 +55,7 @@ def edited(events):
 def watched(monkeypatch):
     """Every step: its number, where the inputs start, and which parameters the optimiser holds state of."""
     seen = []
-    take = Lessons.step
+    take = Stepper.step
 
     def step(lessons, *args):
         number, start = lessons.run.step, getattr(lessons.inputs, "start", None)
@@ -67,7 +67,7 @@ def watched(monkeypatch):
         seen.append((number, start, held, bits, grads))
         return result
 
-    monkeypatch.setattr(Lessons, "step", step)
+    monkeypatch.setattr(Stepper, "step", step)
     return seen
 
 
@@ -123,7 +123,7 @@ def test_what_a_cached_prefix_gives_after_an_edit_is_what_the_network_gives(tiny
 
 def test_the_best_weights_cover_what_was_thawed(tiny_images, monkeypatch):
     """Thawed and then wrecked, the group goes back to its values from before."""
-    take = Lessons.step
+    take = Stepper.step
 
     def wrecking(lessons, *args):
         told = take(lessons, *args)
@@ -131,7 +131,7 @@ def test_the_best_weights_cover_what_was_thawed(tiny_images, monkeypatch):
             lessons.run.model.backbone.net.middle[0].weight.data.zero_()
         return told
 
-    monkeypatch.setattr(Lessons, "step", wrecking)
+    monkeypatch.setattr(Stepper, "step", wrecking)
     job = make_job(tiny_images, [SOLVED, TUNE])
     events = run_with(job, {2: [rate("middle", 1e-3)]})
     assert len(edited(events)) == 1

@@ -6,9 +6,9 @@ import torch
 from tests.tiny import TINY_IMAGE, TINY_TEXT
 from tests.training.helpers import SOLVED, after, before, descent, make_job, run, same_bits
 from tl_core.plan import Head, Phase, TransferPlan
-from tl_core.training.lessons import Lessons
 from tl_core.training.model import build_model, groups_of
 from tl_core.training.optimisers import Freezer, make_optimiser
+from tl_core.training.stepper import Stepper
 
 CHOICES = {
     "head": ["head"],
@@ -92,8 +92,8 @@ def test_modes_gradients_and_optimiser_groups(spec):
 
 def test_frozen_parameters_have_no_optimiser_state_and_no_gradient(tiny_images, monkeypatch):
     seen = []
-    take = Lessons.step
-    monkeypatch.setattr(Lessons, "step", lambda self, *args: (take(self, *args), seen.append(self))[0])
+    take = Stepper.step
+    monkeypatch.setattr(Stepper, "step", lambda self, *args: (take(self, *args), seen.append(self))[0])
     run(make_job(tiny_images, [descent(["top", "head"], epochs=1)]))
     model, optimiser = seen[-1].run.model, seen[-1].optimiser
     thawed = [p for n, p in model.named_parameters() if "top" in n or n.startswith("head")]

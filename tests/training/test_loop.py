@@ -26,8 +26,8 @@ from tl_core.plan import Head, Penalty, Phase, rate_at
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import CheckpointSaved, Noted, PhaseStarted, Progress, RunEnded, RunStarted, StepDone
 from tl_core.training import inputs
-from tl_core.training.lessons import Lessons
 from tl_core.training.loop import train
+from tl_core.training.stepper import Stepper
 
 ALL = ["stem", "middle", "top", "head"]
 LETTERS = {
@@ -76,7 +76,7 @@ def broken_loss(monkeypatch):
 
     def install(first, error=None):
         count = 0
-        take = Lessons.step
+        take = Stepper.step
 
         def poisoned(lessons, *args):
             nonlocal count
@@ -88,7 +88,7 @@ def broken_loss(monkeypatch):
                     lessons.run.model.head.out.weight.fill_(torch.inf)
             return take(lessons, *args)
 
-        monkeypatch.setattr(Lessons, "step", poisoned)
+        monkeypatch.setattr(Stepper, "step", poisoned)
 
     return install
 
@@ -278,14 +278,14 @@ def test_a_penalty_that_is_no_number_is_named_with_its_step(tiny_images, monkeyp
 
 
 def test_weights_that_the_last_step_breaks_are_never_the_best(tiny_images, monkeypatch):
-    take = Lessons.step
+    take = Stepper.step
 
     def breaking(lessons, *args):
         told = take(lessons, *args)
         lessons.run.model.head.out.weight.data.fill_(torch.nan)
         return told
 
-    monkeypatch.setattr(Lessons, "step", breaking)
+    monkeypatch.setattr(Stepper, "step", breaking)
     events = list(train(make_job(tiny_images, [descent(["head"], epochs=1)], batch_size=64), MemoryControl()))
     assert "no longer a number" in events[-1].reason
 

@@ -9,10 +9,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.class_weight import compute_class_weight
 
 from tests.training.helpers import SOLVED, after, descent, logits, make_job, run
-from tl_core.answers import ONE
+from tl_core.label_task import SINGLE
 from tl_core.plan import Loss, check
 from tl_core.runs.control import MemoryControl
-from tl_core.strategies import STRATEGIES, Setting
+from tl_core.strategies import STRATEGIES, TaskInfo
 from tl_core.training.inputs import Mix, PreparedInputs
 from tl_core.training.objectives.labels import Labels
 from tl_core.training.run import Run
@@ -37,11 +37,11 @@ def lesson(dataset, loss, seed=3):
 
 def test_balanced_weights_are_scikit_learns():
     labels = np.repeat([0, 1, 3], [40, 7, 2])
-    found = ONE.weights("balanced", torch.from_numpy(labels), 4)
+    found = SINGLE.weights("balanced", torch.from_numpy(labels), 4)
     expected = compute_class_weight("balanced", classes=np.unique(labels), y=labels)
     np.testing.assert_allclose(found[[0, 1, 3]], expected, rtol=1e-6)
     assert found[2] == 0, "a class without items"
-    assert ONE.weights("none", torch.from_numpy(labels), 4) is None
+    assert SINGLE.weights("none", torch.from_numpy(labels), 4) is None
 
 
 def uneven(dataset, keep=3):
@@ -139,7 +139,7 @@ def test_validation_is_neither_mixed_nor_smoothed(tiny_images, monkeypatch):
 
 @pytest.mark.parametrize("name", [n for n in STRATEGIES if hasattr(STRATEGIES[n].options(), "mixup")])
 def test_every_strategy_that_tunes_offers_them_and_leaves_them_off(name):
-    setting = Setting("net", "image", ("stem", "b0", "b1", "top"), 100, 3, 30)
+    setting = TaskInfo("net", "image", ("stem", "b0", "b1", "top"), 100, 3, 30)
     assert STRATEGIES[name].make(setting).loss == Loss()
     chosen = {"class_weights": "balanced", "label_smoothing": 0.1, "mixup": 0.2, "augment": "strong"}
     plan = STRATEGIES[name].make(setting, chosen)

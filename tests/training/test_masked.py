@@ -14,13 +14,13 @@ from tl_core.features import FeatureStore
 from tl_core.plan import Phase
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import Noted
-from tl_core.strategies import STRATEGIES, Setting
+from tl_core.strategies import STRATEGIES, TaskInfo
 from tl_core.training.inputs import PreparedInputs
+from tl_core.training.item_index import ItemIndex
 from tl_core.training.loop import TrainJob
 from tl_core.training.objectives import objective
 from tl_core.training.objectives.masked import PATCHES, Masked, PictureFiller, TextFiller
 from tl_core.training.run import Run
-from tl_core.training.space import ItemSpace
 from tl_core.workspace import Workspace
 
 BODY = {"image": ("stem", "middle", "top"), "text": ("embeddings", "layer.0", "layer.1")}
@@ -121,15 +121,15 @@ def _drain(stages):
 
 
 def test_it_reads_training_items_and_the_target_and_no_test_item(dataset, workspace, monkeypatch):
-    read, item = set(), ItemSpace.__getitem__
+    read, item = set(), ItemIndex.__getitem__
     learn = Masked.learn
 
     def watched(self, inputs, rows):
-        monkeypatch.setattr(ItemSpace, "__getitem__", lambda space, row: read.add(int(row)) or item(space, row))
+        monkeypatch.setattr(ItemIndex, "__getitem__", lambda space, row: read.add(int(row)) or item(space, row))
         try:
             return learn(self, inputs, rows)
         finally:
-            monkeypatch.setattr(ItemSpace, "__getitem__", item)
+            monkeypatch.setattr(ItemIndex, "__getitem__", item)
 
     monkeypatch.setattr(Masked, "learn", watched)
     target = other(dataset, workspace)
@@ -256,7 +256,7 @@ def test_real_backbones_learn_to_fill_in(sample, backbone, workspace: Workspace,
     dataset.__dict__["items"] = items.assign(text=items["text"].str[:150])
     spec = BACKBONES[backbone]
     groups = tuple(group.name for group in spec.groups)
-    setting = Setting(backbone, spec.modality, groups, len(dataset.rows("train")), len(dataset.classes), 5)
+    setting = TaskInfo(backbone, spec.modality, groups, len(dataset.rows("train")), len(dataset.classes), 5)
     plan = STRATEGIES["domain_adaptive"].make(setting, {"passes": 4, "adapt": "one", "reach": "none"})
     job = TrainJob(dataset, spec, plan, 0, tmp_path, FeatureStore(workspace))
     losses = [event.train["loss"] for event in epochs(run(job))]

@@ -15,11 +15,11 @@ from tl_core.penalties import PENALTIES
 from tl_core.plan import Augment, Head, Loss, Penalty, Phase
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import EpochDone, PhaseStarted, RunEnded, RunPaused, RunResumed, RunStarted
-from tl_core.strategies import STRATEGIES, Setting
-from tl_core.training import snapshots, state
-from tl_core.training.lessons import Lessons
+from tl_core.strategies import STRATEGIES, TaskInfo
+from tl_core.training import checkpoints, state
 from tl_core.training.loop import train
 from tl_core.training.run import Teacher
+from tl_core.training.stepper import Stepper
 from tl_core.types import dump
 
 EPOCHS = 3
@@ -42,7 +42,7 @@ def strategy_plan(name, dataset):
     """The strategy's plan for the tiny backbone, with few epochs."""
     spec, train_rows = spec_of(dataset), dataset.rows("train")
     groups = tuple(group.name for group in spec.groups)
-    setting = Setting(spec.name, dataset.modality, groups, len(train_rows), len(dataset.classes), 4)
+    setting = TaskInfo(spec.name, dataset.modality, groups, len(train_rows), len(dataset.classes), 4)
     plan = STRATEGIES[name].make(setting)
     return replace(plan, phases=tuple(replace(p, epochs=min(p.epochs, EPOCHS)) for p in plan.phases), batch_size=4)
 
@@ -214,7 +214,7 @@ def test_a_head_that_is_solved_after_the_backbone_has_learned(data, request):
 @pytest.mark.parametrize("seed", range(2))
 def test_steps_that_were_halved_stay_so(tiny_images, monkeypatch, seed):
     """The first attempt at step 8 runs out of memory; an attempt that begins after it knows."""
-    take, short = Lessons.step, []
+    take, short = Stepper.step, []
 
     def greedy(lessons, *args):
         if lessons.run.step == 8 and lessons.run.parts == 1:
@@ -222,8 +222,8 @@ def test_steps_that_were_halved_stay_so(tiny_images, monkeypatch, seed):
             raise MemoryError
         return take(lessons, *args)
 
-    monkeypatch.setattr(Lessons, "step", greedy)
-    phases = [descent(["stem", "middle", "top", "head"], 3, blend=True), Phase("last", 1, {"head": 1e-3})]
+    monkeypatch.setattr(Stepper, "step", greedy)
+    phases = [descent(["stem", "middle", "top", "head"], 3, interpolate_weights=True), Phase("last", 1, {"head": 1e-3})]
     same_as_whole(lambda folder: make_job(tiny_images, phases, folder=folder, publish=0.0), seed)
     assert short
 
@@ -278,21 +278,22 @@ def test_another_plan_does_not_go_on_from_this_ones_state(tiny_images):
 
 
 def test_what_began_before_a_phase_could_be_fitted_to_its_items_goes_on(tiny_images, monkeypatch):
-    """Checkpoints of then say nothing of `adapt`, neither in the plan's digest nor in its phases."""
+    """Checkpoints of then say nothing of recalibration, neither in the plan's digest nor in its phases."""
     plain = make_job(tiny_images, [SOLVED, descent(["top", "head"], 3)], folder="plain", publish=0.0)
     whole(plain)
 
     def of_then(value):
         found = dump(value)
         for phase in found.get("phases", [found]):
-            phase.pop("adapt", None)
+            if phase.pop("recalibrate_norm", None) is not None:
+                phase["blend"] = phase.pop("interpolate_weights")
         return found
 
     with monkeypatch.context() as then:
         then.setattr(state, "dump", of_then)
         job = interrupted(tiny_images)
     (file, *_) = job.folder.glob("checkpoints/*/state.json")
-    assert "adapt" not in file.read_text()
+    assert not any(name in file.read_text() for name in ("adapt", "recalibrate_norm", "interpolate_weights"))
     assert isinstance(whole(job)[0], RunResumed)
     assert weights(job) == weights(plain)
 
@@ -314,7 +315,7 @@ def test_a_full_disk_ends_the_run_plainly_and_it_goes_on_once_there_is_space(tin
     plain = make_job(tiny_images, [SOLVED, descent(["top", "head"], 3)], folder="plain", publish=0.0)
     whole(plain)
     job = make_job(tiny_images, plain.plan.phases, publish=0.0, resume=True)
-    fill, written = snapshots._fill, []
+    fill, written = checkpoints._fill, []
 
     def full(folder, snapshot):
         written.append(folder)
@@ -324,7 +325,7 @@ def test_a_full_disk_ends_the_run_plainly_and_it_goes_on_once_there_is_space(tin
         fill(folder, snapshot)
 
     with monkeypatch.context() as patch:
-        patch.setattr(snapshots, "_fill", full)
+        patch.setattr(checkpoints, "_fill", full)
         events = list(train(job, MemoryControl()))
     assert (events[-1].status, bool(events[-1].hint)) == ("failed", True)
     assert "disk is full" in events[-1].reason

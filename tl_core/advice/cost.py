@@ -102,9 +102,9 @@ class _Work:
         once = self.n_train * ((varied or 1) + VALIDATION_SHARE) * prefix
         if phase.objective == "masked":  # masked at the input, so the frozen layers run every time
             once = items * prefix
-        if phase.adapt:  # a pass for the statistics and one for the head, and validation before and after
+        if phase.recalibrate_norm:  # a pass for the statistics and one for the head, and validation before and after
             once += self.n_train * rest * 2 * (1 + VALIDATION_SHARE)
-        if phase.blend:
+        if phase.interpolate_weights:
             once += self.n_train * rest * MIXES * (1 + VALIDATION_SHARE)
         judged = VALIDATION_SHARE if phase.objective == "labels" else 0.0
         return once + items * rest * (self.train_ratio + judged)

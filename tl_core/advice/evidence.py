@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from tl_core.advice.linear import Held, cross_validate
-from tl_core.advice.values import Pool, ProbeReport, TapScore, split_key
+from tl_core.advice.advice import Pool, ProbeReport, TapScore, split_key
+from tl_core.advice.linear import OutOfFold, cross_validate
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.data.decisions import tied
@@ -72,7 +72,7 @@ def make_folds(y_N: np.ndarray, unit_N: np.ndarray, seed: int = 0) -> np.ndarray
     return fold[unit_N]
 
 
-def choose(held: Sequence[Held], rows_N: np.ndarray) -> Choice:
+def choose(held: Sequence[OutOfFold], rows_N: np.ndarray) -> Choice:
     """Return the depth and the strengths that the items `rows_N` (a mask) speak for.
 
     At each depth, of the strengths within half a standard error of the most accurate, the one with the lowest
@@ -81,7 +81,7 @@ def choose(held: Sequence[Held], rows_N: np.ndarray) -> Choice:
     of its estimates over folds and over items. Where items may have several labels, by cross-entropy throughout.
     """
     l2 = tuple(_strength(one, rows_N) for one in held)
-    judged = [-one.surprise if one.targets is not None else one.correct for one in held]
+    judged = [-one.cross_entropy if one.targets is not None else one.correct for one in held]
     scores = np.stack([one[index, rows_N] for one, index in zip(judged, l2, strict=True)]).astype(float)
     best = len(held) - 1 - int(np.argmax(scores.mean(axis=1)[::-1]))
     fold = held[0].fold[rows_N]
@@ -92,14 +92,14 @@ def choose(held: Sequence[Held], rows_N: np.ndarray) -> Choice:
     return Choice(best, l2)
 
 
-def _strength(held: Held, rows_N: np.ndarray) -> int:
+def _strength(held: OutOfFold, rows_N: np.ndarray) -> int:
     if held.targets is not None:
-        return int(np.argmin(held.surprise[:, rows_N].mean(axis=1)))
+        return int(np.argmin(held.cross_entropy[:, rows_N].mean(axis=1)))
     accuracy = held.correct[:, rows_N].mean(axis=1)
-    surprise = held.surprise[:, rows_N].mean(axis=1)
+    cross_entropy = held.cross_entropy[:, rows_N].mean(axis=1)
     best = accuracy.max()
     near = accuracy >= best - 0.5 * np.sqrt(best * (1 - best) / rows_N.sum()) - 1e-12
-    return int(np.argmin(np.where(near, surprise, np.inf)))
+    return int(np.argmin(np.where(near, cross_entropy, np.inf)))
 
 
 def _standard_error(difference_N: np.ndarray, fold_N: np.ndarray) -> float:
@@ -190,12 +190,12 @@ def weigh(every: Sequence[Depth], y_N: np.ndarray, unit_N: np.ndarray, targets_N
     return Weighed(tuple(scores), every[tap].tap, _honest(final, fold))
 
 
-def _score(depth: Depth, held: Held, fold: np.ndarray) -> TapScore:
+def _score(depth: Depth, held: OutOfFold, fold: np.ndarray) -> TapScore:
     index = _strength(held, fold >= 0)
     return TapScore(depth.tap, depth.pool, _honest([held], fold), held.l2[index])
 
 
-def _honest(held: Sequence[Held], fold_N: np.ndarray) -> Estimate:
+def _honest(held: Sequence[OutOfFold], fold_N: np.ndarray) -> Estimate:
     """Return the accuracy on each fold with depth and strength chosen on the other folds; Wilson's interval.
 
     Where items may have several labels, the mean AUC of all held items instead.
@@ -217,19 +217,19 @@ def _honest(held: Sequence[Held], fold_N: np.ndarray) -> Estimate:
     return Estimate(share, low, high, n, f"{method}; Wilson interval")
 
 
-def _honest_area(held: Sequence[Held], fold_N: np.ndarray, method: str) -> Estimate:
+def _honest_area(held: Sequence[OutOfFold], fold_N: np.ndarray, method: str) -> Estimate:
     """Return the mean AUC of the held items, each scored by what the other folds chose."""
     targets = held[0].targets
     assert targets is not None
-    chances = np.zeros(targets.shape)
+    probabilities = np.zeros(targets.shape)
     for fold in np.unique(fold_N[fold_N >= 0]):
         others = (fold_N >= 0) & (fold_N != fold)
         choice = choose(held, others if others.any() else fold_N >= 0)
-        drawn = held[choice.tap].chances
+        drawn = held[choice.tap].probabilities
         assert drawn is not None
-        chances[fold_N == fold] = drawn[choice.l2[choice.tap], fold_N == fold]
+        probabilities[fold_N == fold] = drawn[choice.l2[choice.tap], fold_N == fold]
     kept = fold_N >= 0
-    found = mean_area(targets[kept], chances[kept])
+    found = mean_area(targets[kept], probabilities[kept])
     if found is None:
         return Estimate(0.5, 0.0, 1.0, int(kept.sum()), f"{method}; no label can be measured")
     return replace(found, method=f"{method}; mean AUC over the labels, {found.method} interval")

@@ -17,9 +17,9 @@ _TINY = 1e-12
 class HeldOut:
     """Cross-validated, calibrated probabilities float32 `[N, C]`; `found` is whole once `steps` has run to its end."""
 
-    def __init__(self, features_ND: np.ndarray, targets_NC: np.ndarray, several: bool = False) -> None:
+    def __init__(self, features_ND: np.ndarray, targets_NC: np.ndarray, multilabel: bool = False) -> None:
         """Take features and 0 or 1 for each class; `several` where an item may have more labels than one, or none."""
-        self._features, self._targets, self._several = features_ND, targets_NC, several
+        self._features, self._targets, self._multilabel = features_ND, targets_NC, multilabel
         self.found = np.full(targets_NC.shape, np.nan, dtype=np.float32)
 
     def steps(self, fold_N: np.ndarray, l2: float) -> Iterator[tuple[int, int]]:
@@ -34,7 +34,7 @@ class HeldOut:
             learned = np.flatnonzero((fold_N >= -1) & (fold_N != fold))
             learned = learned[sample_rows(len(learned), LEARN)]
             self._tell(learned, np.flatnonzero(fold_N == fold), l2)
-        self.found = tempered(self.found, self._targets, fold_N >= 0, self._several)
+        self.found = tempered(self.found, self._targets, fold_N >= 0, self._multilabel)
         yield len(folds), len(folds)
 
     def _tell(self, learned: np.ndarray, told: np.ndarray, l2: float) -> None:
@@ -44,14 +44,14 @@ class HeldOut:
         mean, scale = train.mean(axis=0), spread(train.var(axis=0, dtype=np.float64)).astype(np.float32)
         targets, width = self._targets[learned].astype(np.float32), train.shape[1] + 1
         start = np.zeros((width, targets.shape[1]))
-        weights = solve((train - mean) / scale, targets, l2, start, TOLERANCE, self._several)
+        weights = solve((train - mean) / scale, targets, l2, start, TOLERANCE, self._multilabel)
         for first in range(0, len(told), _CHUNK):
             rows = told[first : first + _CHUNK]
             logits = (self._features[rows] - mean) / scale @ weights[:-1] + weights[-1]
-            self.found[rows] = answered(logits, self._targets[rows], self._several)[1]
+            self.found[rows] = answered(logits, self._targets[rows], self._multilabel)[1]
 
 
-def tempered(said_NC: np.ndarray, targets_NC: np.ndarray, rows_N: np.ndarray, several: bool) -> np.ndarray:
+def tempered(said_NC: np.ndarray, targets_NC: np.ndarray, rows_N: np.ndarray, multilabel: bool) -> np.ndarray:
     """Return probabilities made as sure as they are right: logits divided by one temperature, from 0.2 to 20.
 
     The temperature is the one under which the labels of the rows where `rows_N` holds are likeliest (Guo et al. 2017,
@@ -60,24 +60,24 @@ def tempered(said_NC: np.ndarray, targets_NC: np.ndarray, rows_N: np.ndarray, se
     known = rows_N & np.isfinite(said_NC).all(axis=1)
     if not known.any():
         return said_NC
-    logits, wanted = _logits(said_NC, several), targets_NC[known]
+    logits, wanted = _logits(said_NC, multilabel), targets_NC[known]
 
-    def surprise(temperature: float) -> float:
-        likely = _softened(logits[known], temperature, several)
-        other = np.log(1 - likely + _TINY) * (1 - wanted) if several else 0.0
+    def cross_entropy(temperature: float) -> float:
+        likely = _softened(logits[known], temperature, multilabel)
+        other = np.log(1 - likely + _TINY) * (1 - wanted) if multilabel else 0.0
         return float(-(np.log(likely + _TINY) * wanted + other).sum(axis=1).mean())
 
-    found = minimize_scalar(surprise, bounds=(0.2, 20.0), method="bounded")
-    return _softened(logits, float(found.x), several).astype(np.float32)
+    found = minimize_scalar(cross_entropy, bounds=(0.2, 20.0), method="bounded")
+    return _softened(logits, float(found.x), multilabel).astype(np.float32)
 
 
-def _logits(said: np.ndarray, several: bool) -> np.ndarray:
-    return np.log(said + _TINY) - (np.log(1 - said + _TINY) if several else 0.0)
+def _logits(said: np.ndarray, multilabel: bool) -> np.ndarray:
+    return np.log(said + _TINY) - (np.log(1 - said + _TINY) if multilabel else 0.0)
 
 
-def _softened(logits: np.ndarray, temperature: float, several: bool) -> np.ndarray:
+def _softened(logits: np.ndarray, temperature: float, multilabel: bool) -> np.ndarray:
     scaled = logits.astype(np.float64) / temperature
-    if several:
+    if multilabel:
         return 1 / (1 + np.exp(-scaled))
     exp = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     return np.asarray(exp / exp.sum(axis=1, keepdims=True))

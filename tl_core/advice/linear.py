@@ -34,7 +34,7 @@ def standardise(train_ND: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
 
 
 def loss(
-    weights_DC: np.ndarray, x_ND: np.ndarray, onehot_NC: np.ndarray, l2: float, several: bool = False
+    weights_DC: np.ndarray, x_ND: np.ndarray, onehot_NC: np.ndarray, l2: float, multilabel: bool = False
 ) -> tuple[float, np.ndarray]:
     """Return mean cross-entropy + l2 / 2 * ||W||^2 and its gradient; the last row of the weights is the bias, free.
 
@@ -44,22 +44,22 @@ def loss(
     sum of one such problem a label, yes against no.
     """
     n = len(x_ND)
-    l2 = l2 * (2 if onehot_NC.shape[1] == 2 and not several else 1)
+    l2 = l2 * (2 if onehot_NC.shape[1] == 2 and not multilabel else 1)
     w, bias = weights_DC[:-1], weights_DC[-1]
     logits = x_ND @ w.astype(np.float32) + bias.astype(np.float32)
-    surprise_N, chances_NC = answered(logits, onehot_NC, several)
-    value = float(surprise_N.mean(dtype=np.float64))
-    error = (chances_NC - onehot_NC) / n
+    cross_entropy_N, probabilities_NC = answered(logits, onehot_NC, multilabel)
+    value = float(cross_entropy_N.mean(dtype=np.float64))
+    error = (probabilities_NC - onehot_NC) / n
     gradient = np.vstack([x_ND.T @ error + l2 * w, error.sum(axis=0)]).astype(np.float64)
     return value + 0.5 * l2 * float((w * w).sum()), gradient
 
 
-def answered(logits_NC: np.ndarray, onehot_NC: np.ndarray, several: bool) -> tuple[np.ndarray, np.ndarray]:
+def answered(logits_NC: np.ndarray, onehot_NC: np.ndarray, multilabel: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return the cross-entropy of each item `[N]`, summed over labels where it has several, and chances `[N, C]`."""
-    if several:
+    if multilabel:
         tail = np.log1p(np.exp(-np.abs(logits_NC)))
-        surprise = (np.maximum(logits_NC, 0) - logits_NC * onehot_NC + tail).sum(axis=1)
-        return surprise, np.exp(np.minimum(logits_NC, 0) - tail)
+        cross_entropy = (np.maximum(logits_NC, 0) - logits_NC * onehot_NC + tail).sum(axis=1)
+        return cross_entropy, np.exp(np.minimum(logits_NC, 0) - tail)
     logits_NC = logits_NC - logits_NC.max(axis=1, keepdims=True)
     exp = np.exp(logits_NC)
     total = exp.sum(axis=1, keepdims=True)
@@ -72,13 +72,13 @@ def solve(
     l2: float,
     start_DC: np.ndarray,
     tolerance: float,
-    several: bool = False,
+    multilabel: bool = False,
 ) -> np.ndarray:
     """Return the weights `[D + 1, C]` that minimise the loss, by L-BFGS from `start_DC`."""
     shape = start_DC.shape
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        value, gradient = loss(flat.reshape(shape), x_ND, onehot_NC, l2, several)
+        value, gradient = loss(flat.reshape(shape), x_ND, onehot_NC, l2, multilabel)
         return value, gradient.ravel()
 
     options = {"maxiter": MAX_ITERATIONS, "gtol": tolerance, "ftol": 1e-6}
@@ -87,7 +87,7 @@ def solve(
 
 
 @dataclass(frozen=True)
-class Held:
+class OutOfFold:
     """Out-of-fold results: `correct` and `surprise` (cross-entropy) are `[L, N]`, `l2` their strengths.
 
     Where items may have several labels, `correct` is the share of right answers, and `chances` `[L, N, C]` are kept
@@ -96,46 +96,46 @@ class Held:
 
     l2: tuple[float, ...]
     correct: np.ndarray
-    surprise: np.ndarray
+    cross_entropy: np.ndarray
     fold: np.ndarray
-    chances: np.ndarray | None = None
+    probabilities: np.ndarray | None = None
     targets: np.ndarray | None = None
 
 
-def cross_validate(x_ND: np.ndarray, y_N: np.ndarray, fold_N: np.ndarray, grid: Sequence[float] = L2_GRID) -> Held:
+def cross_validate(x_ND: np.ndarray, y_N: np.ndarray, fold_N: np.ndarray, grid: Sequence[float] = L2_GRID) -> OutOfFold:
     """Return out-of-fold results for every strength; each fold is standardised by its own training part.
 
     Items of fold -1 are in every training part and never held out. The grid must fall: each solution starts from the
     one before. It ends early once three strengths in a row were worse in cross-entropy and no better in accuracy.
     `y_N` are classes, or targets `[N, C]` where items may have several labels.
     """
-    n, several = len(y_N), y_N.ndim == 2
-    targets = y_N.astype(np.float32) if several else np.eye(int(y_N.max()) + 1, dtype=np.float32)[y_N]
-    folds = [_Fold(x_ND, targets, fold_N == fold, several) for fold in np.unique(fold_N[fold_N >= 0])]
-    correct, surprise = np.zeros((len(grid), n), np.float32 if several else bool), np.zeros((len(grid), n))
-    chances = np.zeros((len(grid), *targets.shape), np.float32) if several else None
+    n, multilabel = len(y_N), y_N.ndim == 2
+    targets = y_N.astype(np.float32) if multilabel else np.eye(int(y_N.max()) + 1, dtype=np.float32)[y_N]
+    folds = [_Fold(x_ND, targets, fold_N == fold, multilabel) for fold in np.unique(fold_N[fold_N >= 0])]
+    correct, cross_entropy = np.zeros((len(grid), n), np.float32 if multilabel else bool), np.zeros((len(grid), n))
+    probabilities = np.zeros((len(grid), *targets.shape), np.float32) if multilabel else None
     worse = 0
     for index, l2 in enumerate(grid):
         for fold in folds:
-            surprise[index, fold.held], found = fold.advance(l2)
+            cross_entropy[index, fold.held], found = fold.advance(l2)
             correct[index, fold.held] = fold.right(found)
-            if chances is not None:
-                chances[index, fold.held] = found
-        means = surprise[: index + 1].mean(axis=1), correct[: index + 1].mean(axis=1)
+            if probabilities is not None:
+                probabilities[index, fold.held] = found
+        means = cross_entropy[: index + 1].mean(axis=1), correct[: index + 1].mean(axis=1)
         rises = index and means[0][index] >= means[0][:index].min() and means[1][index] <= means[1][:index].max()
         worse = worse + 1 if rises else 0
         if worse == 3:
             break
     done = slice(index + 1)
-    kept = (None, None) if chances is None else (chances[done], targets)
-    return Held(tuple(grid[done]), correct[done], surprise[done], fold_N, *kept)
+    kept = (None, None) if probabilities is None else (probabilities[done], targets)
+    return OutOfFold(tuple(grid[done]), correct[done], cross_entropy[done], fold_N, *kept)
 
 
 class _Fold:
     """One fold on its way down the grid; fewer items than features are rotated into their own space first."""
 
-    def __init__(self, x_ND: np.ndarray, targets_NC: np.ndarray, held_N: np.ndarray, several: bool) -> None:
-        self.held, self._several = held_N, several
+    def __init__(self, x_ND: np.ndarray, targets_NC: np.ndarray, held_N: np.ndarray, multilabel: bool) -> None:
+        self.held, self._multilabel = held_N, multilabel
         self.train, self.test = standardise(x_ND[~held_N], x_ND[held_N])
         if len(self.train) < self.train.shape[1]:
             basis = np.linalg.svd(self.train, full_matrices=False)[2].T
@@ -145,12 +145,12 @@ class _Fold:
 
     def advance(self, l2: float) -> tuple[np.ndarray, np.ndarray]:
         """Solve for the next strength; return the cross-entropy of each held item, and its chances `[N, C]`."""
-        self.weights = solve(self.train, self.onehot, l2, self.weights, TOLERANCE, self._several)
+        self.weights = solve(self.train, self.onehot, l2, self.weights, TOLERANCE, self._multilabel)
         logits = self.test @ self.weights[:-1] + self.weights[-1]
-        return answered(logits, self.truth, self._several)
+        return answered(logits, self.truth, self._multilabel)
 
-    def right(self, chances_NC: np.ndarray) -> np.ndarray:
+    def right(self, probabilities_NC: np.ndarray) -> np.ndarray:
         """Return whether each held item is right, or the share of its answers that are."""
-        if self._several:
-            return ((chances_NC > 0.5) == (self.truth > 0.5)).mean(axis=1)
-        return chances_NC.argmax(axis=1) == self.truth.argmax(axis=1)
+        if self._multilabel:
+            return ((probabilities_NC > 0.5) == (self.truth > 0.5)).mean(axis=1)
+        return probabilities_NC.argmax(axis=1) == self.truth.argmax(axis=1)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from tl_core.advice.advice import NOT_MEASURED, SOURCES, Advice, Card, Domain, ProbeReport, SizeRow
 from tl_core.advice.cost import estimate, trainable_parameters
 from tl_core.advice.tables import (
     CS231N,
@@ -20,12 +21,11 @@ from tl_core.advice.tables import (
     per_class_row,
     trains_upper,
 )
-from tl_core.advice.values import NOT_MEASURED, SOURCES, Advice, Card, Domain, ProbeReport, SizeRow
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.profile import Profile
 from tl_core.layers import spoken
 from tl_core.plan import Reason, TransferPlan
-from tl_core.strategies import STRATEGIES, Setting
+from tl_core.strategies import STRATEGIES, TaskInfo
 from tl_core.types import Estimate, Finding, Modality
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def advise(
     strategy, verdict = _decide(row, sizes, cards, (probe, place), time_budget)
     if (
         spec.modality == "text"
-        and not setting.several
+        and not setting.multilabel
         and strategy in HEAD_ONLY
         and _pairs_pay(sizes, cards["contrastive"], probe, time_budget)
     ):
@@ -141,7 +141,7 @@ def setting_for(
     probe: ProbeReport | None = None,
     speed: "Speed | None" = None,
     similarity: str | None = None,
-) -> Setting:
+) -> TaskInfo:
     """Return what the strategies know; `tap` is the lower depth that serves best, where the probe has run.
 
     The measured speed tells which kind of processor trains; `similarity` is the person's own word on the domain.
@@ -149,7 +149,7 @@ def setting_for(
     sizes = Sizes.of(profile)
     lower = [score for score in (probe.depth if probe else ()) if score.tap != spec.groups[-1].name]
     best = max(lower, key=lambda score: (score.tap == (probe.tap if probe else ""), score.accuracy.value), default=None)
-    return Setting(
+    return TaskInfo(
         backbone=spec.name,
         modality=spec.modality,
         groups=tuple(group.name for group in spec.groups),
@@ -165,7 +165,7 @@ def setting_for(
         last_is_best=probe.tap is None if probe and probe.accuracy and probe.depth else None,
         device="cuda" if speed and speed.device.startswith("cuda") else "cpu",
         parameters=spec.parameters,
-        several=profile.several is not None,
+        multilabel=profile.multilabel is not None,
         labels=sizes.labels,
     )
 
@@ -366,7 +366,7 @@ class _Cost:
     sizes: Sizes
     tokens: float
     probe: ProbeReport | None
-    setting: Setting
+    setting: TaskInfo
 
     def card(self, name: str, options: Mapping[str, Any]) -> Card:
         """Return a strategy with its plan and what that costs."""

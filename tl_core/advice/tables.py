@@ -1,6 +1,6 @@
 """The published rules of thumb as data. Where they disagree is said by `advice.rules`."""
 
-from tl_core.advice.values import SizeRow
+from tl_core.advice.advice import SizeRow
 
 GUIDE = "BloomWiki, Transfer Learning, strategy selection guide"
 PRODUCTION = "Transfer Learning in Machine Learning (production guide), table of scenarios"

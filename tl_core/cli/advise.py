@@ -12,7 +12,7 @@ from tl_core.types import dump, metric
 from tl_core.workspace import Workspace
 
 if TYPE_CHECKING:
-    from tl_core.advice.values import Advice, ProbeReport
+    from tl_core.advice.advice import Advice, ProbeReport
     from tl_core.backbones.spec import BackboneSpec
     from tl_core.data.dataset import Dataset
 
@@ -44,7 +44,7 @@ def probed(dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, conso
 
     Raises DataError where the data set cannot be trained on.
     """
-    from tl_core.advice.values import read_report
+    from tl_core.advice.advice import read_report
     from tl_core.backbones.speed import read_speed
 
     usable_profile(dataset, spec)

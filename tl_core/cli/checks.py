@@ -6,13 +6,13 @@ from tl_core.backbones.spec import BACKBONES
 from tl_core.cli.console import Console
 from tl_core.errors import PlanError, UsageError
 from tl_core.layers import HEAD
-from tl_core.penalties import PENALTIES, Need, at_hand, check_penalties, check_several, used
+from tl_core.penalties import PENALTIES, Need, at_hand, check_multilabel, check_penalties, used
 from tl_core.plan import TransferPlan
 
 OPTIONS: dict[Need, str] = {"source": "--source", "target": "--target", "teacher": "--teacher"}
 
 
-def check_plan(plan: TransferPlan, arguments: argparse.Namespace, console: Console, several: bool) -> None:
+def check_plan(plan: TransferPlan, arguments: argparse.Namespace, console: Console, multilabel: bool) -> None:
     """Raise PlanError where the penalties or the adapter cannot work, UsageError where they lack an option.
 
     `several`: whether an item may have several labels, which not every plan can learn.
@@ -21,7 +21,7 @@ def check_plan(plan: TransferPlan, arguments: argparse.Namespace, console: Conso
     """
     spec = BACKBONES[plan.backbone]
     have = at_hand(plan, spec, arguments.source, arguments.target, arguments.teacher)
-    if unfit := check_several(plan, several):
+    if unfit := check_multilabel(plan, multilabel):
         raise PlanError(unfit[0].message, unfit[0].hint)
     if wrong := [found for found in check_penalties(plan, (*OPTIONS, *have), spec.modality) if found.level == "stop"]:
         raise PlanError(wrong[0].message, wrong[0].hint)

@@ -15,7 +15,7 @@ from tl_core.types import dump
 from tl_core.workspace import Workspace
 
 if TYPE_CHECKING:
-    from tl_core.evaluation.values import Curve
+    from tl_core.evaluation.results import Curve
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:

@@ -13,7 +13,7 @@ from tl_core.workspace import Workspace
 
 if TYPE_CHECKING:
     from tl_core.data.dataset import Dataset
-    from tl_core.data.decision_log import Entry
+    from tl_core.data.decision_log import DecisionEntry
     from tl_core.data.decisions import Decision
 
 CONFIRM = "To change the test set: decide DATA confirm --reason TEXT (and --test as before, if it was given)."
@@ -100,7 +100,7 @@ def _proposed(codes: list[str], dataset: "Dataset", workspace: Workspace) -> lis
     return found
 
 
-def _print(dataset: "Dataset", entries: tuple["Entry", ...], console: Console) -> None:
+def _print(dataset: "Dataset", entries: tuple["DecisionEntry", ...], console: Console) -> None:
     standing = [entry for entry in entries if not entry.undone]
     if not standing:
         console.line(f"Nothing is decided about the items of {dataset.name}.")

@@ -6,7 +6,7 @@ from typing import Any
 from tl_core.cli.columns import named
 from tl_core.cli.console import Console
 from tl_core.cli.data import open_data
-from tl_core.evaluation.values import Slices
+from tl_core.evaluation.results import Slices
 from tl_core.types import Estimate, load
 from tl_core.workspace import Workspace
 

@@ -4,8 +4,8 @@ import argparse
 
 from tl_core.cli.console import Console
 from tl_core.cli.trial import run_trial
+from tl_core.evaluation.results import LayerSweep
 from tl_core.evaluation.saved import read_layers
-from tl_core.evaluation.values import LayerSweep
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
@@ -22,4 +22,4 @@ def _print(sweep: LayerSweep, console: Console) -> None:
     rows = [
         (name, *(f"{x:.3f}" for x in (s.accuracy.value, s.accuracy.low, s.accuracy.high, s.loss))) for name, s in scores
     ]
-    console.table(("layer group", "score" if sweep.several else "accuracy", "low", "high", "loss"), rows)
+    console.table(("layer group", "score" if sweep.multilabel else "accuracy", "low", "high", "loss"), rows)

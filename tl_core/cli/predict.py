@@ -11,7 +11,7 @@ from tl_core.errors import UsageError
 from tl_core.workspace import Workspace
 
 if TYPE_CHECKING:
-    from tl_core.data.inputs import Inputs
+    from tl_core.data.inputs import PredictionItems
     from tl_core.export.ensemble import Usable
 
 CHUNK = 256
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def classify(bundle: "Usable", source: str, out: Path, told: Callable[[int, int], None]) -> "Inputs":
+def classify(bundle: "Usable", source: str, out: Path, told: Callable[[int, int], None]) -> "PredictionItems":
     """Write the predictions for a source; return what was classified, and what was left out.
 
     `told` hears how many items are done, of how many. Raises DataError where nothing can be read.

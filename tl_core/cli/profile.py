@@ -38,13 +38,13 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 def _print_more(profile: "Profile", console: Console) -> None:
     """Print what the figures mean, where they mean something."""
-    from tl_core.data.profile import words
+    from tl_core.data.profile import sentences
 
-    told = [*words.imbalance_words(profile.imbalance), *words.several_words(profile.several, profile)]
-    told += words.picture_words(profile.pictures)
+    told = [*sentences.imbalance_words(profile.imbalance), *sentences.multilabel_words(profile.multilabel, profile)]
+    told += sentences.picture_words(profile.pictures)
     if profile.texts:
-        told += [f"Languages: {words.language_words(profile.texts.languages)}."]
-        told += filter(None, [words.vocabulary_words(profile.texts.vocabulary)])
+        told += [f"Languages: {sentences.language_words(profile.texts.languages)}."]
+        told += filter(None, [sentences.vocabulary_words(profile.texts.vocabulary)])
     if told:
         console.line()
     for sentence in told:

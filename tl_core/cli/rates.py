@@ -9,7 +9,7 @@ from tl_core.cli.trial import run_trial
 from tl_core.data.dataset import Dataset
 from tl_core.evaluation.saved import read_rates
 from tl_core.runs.task import Task
-from tl_core.training.rates import RateCurve, phase_of
+from tl_core.training.lr_curve import RateCurve, phase_of
 from tl_core.workspace import Workspace
 
 LINES = 12

@@ -26,7 +26,7 @@ from tl_core.workspace import Workspace
 if TYPE_CHECKING:
     from tl_core.backbones.spec import BackboneSpec
     from tl_core.data.dataset import Dataset
-    from tl_core.evaluation.values import Report
+    from tl_core.evaluation.results import Report
     from tl_core.plan import TransferPlan
 
 STOPPED = 130

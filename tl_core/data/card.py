@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from tl_core.data.dataset import Dataset
 from tl_core.data.decisions import Decision
-from tl_core.data.profile import words
-from tl_core.data.profile.values import Profile, Quantiles
-from tl_core.data.quality.words import NOUNS, count
+from tl_core.data.profile import sentences
+from tl_core.data.profile.data_profile import Profile, Quantiles
+from tl_core.data.quality.phrasing import NOUNS, count
 from tl_core.data.samples import SAMPLES, Sample
 from tl_core.data.sources import SAMPLE_PREFIX
 from tl_core.data.split import rule
@@ -67,12 +67,12 @@ def _composition(dataset: Dataset, profile: Profile) -> Iterator[str]:
     one, many = NOUNS[dataset.modality]
     yield "## Composition"
     yield f"Each item is one {one}" + (
-        ", which may have several labels, or none." if profile.several else " of one class."
+        ", which may have several labels, or none." if profile.multilabel else " of one class."
     )
     yield _class_table(profile)
-    yield from (*words.imbalance_words(profile.imbalance), *words.several_words(profile.several, profile))
-    if profile.several and profile.several.pairs:
-        pairs = profile.several.pairs[:10]
+    yield from (*sentences.imbalance_words(profile.imbalance), *sentences.multilabel_words(profile.multilabel, profile))
+    if profile.multilabel and profile.multilabel.pairs:
+        pairs = profile.multilabel.pairs[:10]
         yield "Labels most often seen together:\n\n" + _table(
             ("label", "label", "items"), [(p.first, p.second, f"{p.count:,}") for p in pairs]
         )
@@ -94,16 +94,16 @@ def _composition(dataset: Dataset, profile: Profile) -> Iterator[str]:
 
 def _looks(profile: Profile) -> Iterator[str]:
     """Yield what pictures look like, or in which language texts are."""
-    yield from words.picture_words(profile.pictures)
+    yield from sentences.picture_words(profile.pictures)
     shown = profile.pictures
     if shown and shown.brightness and shown.contrast:
         yield f"Measured on {count(shown.measured, 'picture', 'pictures')}, in percent:\n\n" + _table(
             ("", "least", "5 %", "median", "95 %", "most"), [_spread(shown.brightness), _spread(shown.contrast)]
         )
     if profile.texts:
-        told = words.language_words(profile.texts.languages)
+        told = sentences.language_words(profile.texts.languages)
         yield f"Languages, as a program told them from {count(profile.texts.measured, 'text', 'texts')}: {told}."
-        yield from filter(None, [words.vocabulary_words(profile.texts.vocabulary)])
+        yield from filter(None, [sentences.vocabulary_words(profile.texts.vocabulary)])
 
 
 def _findings(profile: Profile) -> str:

@@ -22,7 +22,7 @@ STATES = "decisions"
 
 
 @dataclass(frozen=True)
-class Entry:
+class DecisionEntry:
     """What was decided at one time, under the number that takes it back; `undone` says when that was, 0 if never."""
 
     number: int
@@ -30,7 +30,7 @@ class Entry:
     undone: float = 0.0
 
 
-def history(folder: Path) -> tuple[Entry, ...]:
+def history(folder: Path) -> tuple[DecisionEntry, ...]:
     """Return everything that was ever decided about the data set in `folder`, the first first."""
     try:
         about = (folder / LOG).stat()
@@ -40,15 +40,15 @@ def history(folder: Path) -> tuple[Entry, ...]:
 
 
 @lru_cache(maxsize=16)
-def _history(folder: Path, size: int, time_ns: int) -> tuple[Entry, ...]:
+def _history(folder: Path, size: int, time_ns: int) -> tuple[DecisionEntry, ...]:
     """Read the log once for each state of its file: a page asks for it at every turn."""
-    entries: dict[int, Entry] = {}
+    entries: dict[int, DecisionEntry] = {}
     for number, line in enumerate(_lines(folder / LOG)):
         if "undo" in line:
             for gone in entries.keys() & set(line["undo"]):
-                entries[gone] = Entry(gone, entries[gone].decisions, line["when"])
+                entries[gone] = DecisionEntry(gone, entries[gone].decisions, line["when"])
         elif line:
-            entries[number] = Entry(number, load(tuple[Decision, ...], line["decide"]))
+            entries[number] = DecisionEntry(number, load(tuple[Decision, ...], line["decide"]))
     return tuple(entries.values())
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tl_core.data.dataset import Receipt, ReceiptLine
 from tl_core.data.images import IMAGE_SUFFIXES, normalise
 from tl_core.data.sources import SAMPLE_PREFIX, import_data, is_table, only_table, source_path
-from tl_core.data.sources.archive import Entry, open_tree, without_enclosing
+from tl_core.data.sources.archive import ArchiveEntry, open_tree, without_enclosing
 from tl_core.data.sources.folders import TEXT_SUFFIXES
 from tl_core.data.sources.store import stored_name
 from tl_core.data.sources.tables import TableFile, file_table, open_table, take_sample
@@ -20,7 +20,7 @@ from tl_core.workspace import Workspace, sweep, write_bytes
 
 
 @dataclass(frozen=True)
-class Inputs:
+class PredictionItems:
     """Items to predict: `ids` a person recognises, with as many `paths` (pictures) or `texts` (texts)."""
 
     ids: tuple[str, ...]
@@ -35,7 +35,7 @@ class Inputs:
         return [(line.item, line.reason) for line in self.receipt.lines if line.action == "skipped"]
 
 
-def read_inputs(source: str, modality: Modality, workspace: Workspace, text_column: str = "") -> Inputs:
+def read_inputs(source: str, modality: Modality, workspace: Workspace, text_column: str = "") -> PredictionItems:
     """Read what is to be predicted from a file, zip, folder or table, or from `sample:NAME`.
 
     The texts of a table are in `text_column`; where it has no such column, in the one that most looks like texts.
@@ -48,7 +48,7 @@ def read_inputs(source: str, modality: Modality, workspace: Workspace, text_colu
     reader = _Reader(path.name, modality, workspace)
     suffix = path.suffix.lower()
     if path.is_file() and (suffix in IMAGE_SUFFIXES or (suffix in TEXT_SUFFIXES and modality == "text")):
-        reader.add(Entry(path.name, path.stat().st_size, path.read_bytes))
+        reader.add(ArchiveEntry(path.name, path.stat().st_size, path.read_bytes))
     elif is_table(path):
         reader.add_table(file_table(path, workspace.limits), text_column)
     else:
@@ -83,7 +83,7 @@ class _Reader:
         sweep(folder, "*")
         return folder
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: ArchiveEntry) -> None:
         """Take one file, or write down why not."""
         wanted, noun = (IMAGE_SUFFIXES, "picture") if self.modality == "image" else (TEXT_SUFFIXES, "text file")
         if entry.suffix not in wanted:
@@ -117,16 +117,16 @@ class _Reader:
             except DataError as error:
                 self._skip(table.row(number), error.message)
 
-    def result(self) -> Inputs:
+    def result(self) -> PredictionItems:
         """Return what was taken. Raises DataError where that is nothing."""
         if not self.ids:
             why = f" {self.lines[0].item}: {self.lines[0].reason}." if self.lines else ""
             noun = "picture" if self.modality == "image" else "text"
             raise DataError(f"There is no {noun} to read in {self.source}.{why}", f"This model takes {noun}s.")
         receipt = Receipt(self.source, len(self.ids), tuple(self.lines))
-        return Inputs(tuple(self.ids), tuple(self.paths), tuple(self.texts), receipt, self.text_column)
+        return PredictionItems(tuple(self.ids), tuple(self.paths), tuple(self.texts), receipt, self.text_column)
 
-    def _add_image(self, entry: Entry) -> None:
+    def _add_image(self, entry: ArchiveEntry) -> None:
         data = entry.read()
         picture = normalise(data, self.workspace.limits)
         path = self._folder / stored_name(data, picture)
@@ -148,7 +148,7 @@ class _Reader:
         self.lines.append(ReceiptLine(item, "skipped", reason))
 
 
-def _of_sample(source: str, modality: Modality, workspace: Workspace) -> Inputs:
+def _of_sample(source: str, modality: Modality, workspace: Workspace) -> PredictionItems:
     dataset = import_data(source, workspace)
     if dataset.modality != modality:
         noun = "pictures" if modality == "image" else "texts"
@@ -156,4 +156,4 @@ def _of_sample(source: str, modality: Modality, workspace: Workspace) -> Inputs:
     items = dataset.items
     paths = tuple(dataset.folder / p for p in items["path"]) if modality == "image" else ()
     texts = tuple(items["text"]) if modality == "text" else ()
-    return Inputs(tuple(items["id"]), paths, texts, dataset.receipt)
+    return PredictionItems(tuple(items["id"]), paths, texts, dataset.receipt)

@@ -9,7 +9,7 @@ import numpy as np
 
 from tl_core.data.dataset import Dataset
 from tl_core.data.measured import Measure, Measured
-from tl_core.data.options import Progress, silent
+from tl_core.data.options import OnProgress, silent
 
 ENOUGH = 20
 """Letters from which a text's language is told. Of 1,000 pieces of 20 characters from BBC news, 3 were then said to be
@@ -54,7 +54,7 @@ def language(text: str) -> str:
     return str(code) if sure >= SURE and code != "zxx" and code in LANGUAGES else ""
 
 
-def languages_of(dataset: Dataset, rows: np.ndarray, progress: Progress = silent) -> np.ndarray:
+def languages_of(dataset: Dataset, rows: np.ndarray, progress: OnProgress = silent) -> np.ndarray:
     """Return the code of the language of each text in `rows` `[len(rows)]`, "" where it cannot be told.
 
     What was told once is kept beside the manifest, also where `progress` ends the work by raising.
@@ -72,7 +72,7 @@ def telling_languages(dataset: Dataset) -> Iterator[Measure]:
         order, known = kept["order"], kept["known"]
         place = {code: i for i, code in enumerate(order.tolist())}
 
-        def tell(rows: np.ndarray, progress: Progress = silent) -> np.ndarray:
+        def tell(rows: np.ndarray, progress: OnProgress = silent) -> np.ndarray:
             missing = rows[known[rows] == _OPEN]
             for start in range(0, len(missing), _CHUNK):
                 progress("Telling languages", start, len(missing))

@@ -23,7 +23,7 @@ were independent (expected largest of n normal values: Harter 1961, https://doi.
 
 
 @dataclass(frozen=True)
-class Look:
+class HoldoutUse:
     """One look: the model's `run` or "" for none, `why`, when in seconds since 1970, and the key of the test set."""
 
     test: str
@@ -40,7 +40,7 @@ def record_look(dataset: Dataset, run: str, why: str) -> None:
     key = test_key(dataset)
     if any((look.test, look.run, look.why) == (key, run, why) for look in _read(dataset.folder / FILE)):
         return
-    line = json.dumps(dump(Look(key, run, why, time.time())))
+    line = json.dumps(dump(HoldoutUse(key, run, why, time.time())))
     try:
         with open(dataset.folder / FILE, "ab") as file:
             file.write(f"\n{line}".encode())  # first, so that a line that was cut off spoils no other
@@ -51,7 +51,7 @@ def record_look(dataset: Dataset, run: str, why: str) -> None:
         ) from error
 
 
-def looks(dataset: Dataset) -> tuple[Look, ...]:
+def looks(dataset: Dataset) -> tuple[HoldoutUse, ...]:
     """Return the looks at the present test set, the first first; another split's test set has its own."""
     key = test_key(dataset)
     return tuple(look for look in _read(dataset.folder / FILE) if look.test == key)
@@ -73,7 +73,7 @@ def test_key(dataset: Dataset) -> str:
     return hashlib.sha256(rows.astype(np.int64).tobytes()).hexdigest()[:12]
 
 
-def _read(path: Path) -> list[Look]:
+def _read(path: Path) -> list[HoldoutUse]:
     """Read every whole line; one that was cut off as the power went is passed over."""
     found = []
     try:
@@ -82,7 +82,7 @@ def _read(path: Path) -> list[Look]:
         return []
     for line in lines:
         try:
-            found.append(load(Look, json.loads(line)))
+            found.append(load(HoldoutUse, json.loads(line)))
         except (ValueError, ValidationError):
             continue
     return found

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tl_core.data.dataset import Dataset
 from tl_core.data.measured import Measure, Measured
-from tl_core.data.options import Progress, silent
+from tl_core.data.options import OnProgress, silent
 from tl_core.errors import DataError
 
 SIDE = 512
@@ -40,7 +40,7 @@ def look(image: Image.Image) -> str:
 
 
 @dataclass(frozen=True)
-class Look:
+class PictureStats:
     """Four measurements of one picture, made on a copy of at most SIDE pixels a side.
 
     `brightness` is the mean luma, 0 (black) to 1 (white). `contrast` is its standard deviation, 0 (one shade) to 0.5
@@ -66,7 +66,7 @@ LOOKS = ("brightness", "contrast", "sharpness", "colour")
 """The columns of `measure_all`, in order."""
 
 
-def measure(image: Image.Image) -> Look:
+def measure(image: Image.Image) -> PictureStats:
     """Return how a picture looks."""
     image = image.convert("RGB")
     image.thumbnail((SIDE, SIDE), Image.Resampling.HAMMING)
@@ -75,7 +75,7 @@ def measure(image: Image.Image) -> Look:
     rg = pixels[..., 0] - pixels[..., 1]
     yb = (pixels[..., 0] + pixels[..., 1]) / 2 - pixels[..., 2]
     colour = np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean())
-    return Look(float(luma.mean() / 255), float(luma.std() / 255), _sharpness(luma), float(colour))
+    return PictureStats(float(luma.mean() / 255), float(luma.std() / 255), _sharpness(luma), float(colour))
 
 
 def _sharpness(luma: np.ndarray) -> float:
@@ -85,7 +85,7 @@ def _sharpness(luma: np.ndarray) -> float:
     return float((around - 4 * luma[1:-1, 1:-1]).var())
 
 
-def measure_file(path: Path) -> Look:
+def measure_file(path: Path) -> PictureStats:
     """Return how a picture of the workspace looks. Raises DataError where it cannot be read."""
     try:
         with Image.open(path) as image:
@@ -102,7 +102,7 @@ def measure_all(paths: Iterable[Path]) -> np.ndarray:
     return np.array(rows, dtype=np.float32).reshape(-1, len(LOOKS))
 
 
-def looks_of(dataset: Dataset, rows: np.ndarray, progress: Progress = silent) -> np.ndarray:
+def looks_of(dataset: Dataset, rows: np.ndarray, progress: OnProgress = silent) -> np.ndarray:
     """Return the measurements of the pictures in `rows`, float32 `[len(rows), 4]`, as `measure_all` does.
 
     What was measured once is kept beside the manifest, also where `progress` ends the work by raising.
@@ -119,7 +119,7 @@ def looking(dataset: Dataset) -> Iterator[Measure]:
     with Measured(dataset.folder / "looks.npz", **blank) as kept:
         values, known = kept["values"], kept["known"]
 
-        def measure(rows: np.ndarray, progress: Progress = silent) -> np.ndarray:
+        def measure(rows: np.ndarray, progress: OnProgress = silent) -> np.ndarray:
             missing = rows[~known[rows]]
             for start in range(0, len(missing), _CHUNK):
                 progress("Looking at pictures", start, len(missing))

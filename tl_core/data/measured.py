@@ -10,7 +10,7 @@ from typing import Self
 
 import numpy as np
 
-from tl_core.data.options import Progress
+from tl_core.data.options import OnProgress
 from tl_core.errors import WorkspaceError
 from tl_core.workspace import write_bytes
 
@@ -18,7 +18,7 @@ EVERY = 30.0
 """Seconds after which a file is written in between: a process that is killed loses no more of its work."""
 
 _DAMAGE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
-Measure = Callable[[np.ndarray, Progress], np.ndarray]
+Measure = Callable[[np.ndarray, OnProgress], np.ndarray]
 """What is known of rows `[R]` of a data set, `[R, ...]`: looked up, or measured now while a Progress is told."""
 
 

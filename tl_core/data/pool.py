@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from tl_core.data.dataset import Dataset
 from tl_core.data.images import IMAGE_SUFFIXES
-from tl_core.data.options import Progress, RawItem, silent
+from tl_core.data.options import OnProgress, RawItem, silent
 from tl_core.data.sources import SAMPLE_PREFIX, import_data, is_table, only_table, source_path
 from tl_core.data.sources.archive import open_tree, without_enclosing
 from tl_core.data.sources.folders import TEXT_SUFFIXES
@@ -21,7 +21,7 @@ NO_LABEL = "no label"
 """The one class of a pool; nothing reads it."""
 
 
-def import_pool(source: str, modality: Modality, workspace: Workspace, progress: Progress = silent) -> Dataset:
+def import_pool(source: str, modality: Modality, workspace: Workspace, progress: OnProgress = silent) -> Dataset:
     """Import an archive, a folder or a table without reading labels, as a data set of one class.
 
     A sample and a data set of the hub come with their labels. Every picture or text file counts wherever it lies;

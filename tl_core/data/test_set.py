@@ -9,7 +9,7 @@ import pandas as pd
 from pyarrow.parquet import ParquetFile
 
 from tl_core.data.dataset import Dataset
-from tl_core.data.options import FIND_ALL, ImportOptions, Progress, RawItem, silent
+from tl_core.data.options import FIND_ALL, ImportOptions, OnProgress, RawItem, silent
 from tl_core.data.sources import import_data
 from tl_core.data.sources.store import Draft, store
 from tl_core.errors import DataError
@@ -19,7 +19,7 @@ _AT_ONCE = 10_000  # rows of a manifest in memory
 
 
 def import_with_test(
-    source: str, test: str, workspace: Workspace, options: ImportOptions = FIND_ALL, progress: Progress = silent
+    source: str, test: str, workspace: Workspace, options: ImportOptions = FIND_ALL, progress: OnProgress = silent
 ) -> Dataset:
     """Import two sources as one data set: the items of `test` are its test items, those of `source` all the others.
 

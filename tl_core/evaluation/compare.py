@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from tl_core.evaluation.metrics import DRAWS, accuracy
-from tl_core.evaluation.values import Comparison
+from tl_core.evaluation.results import Comparison
 from tl_core.roc import mean_area, mean_gain
 from tl_core.types import Estimate
 
@@ -90,11 +90,11 @@ def _compare_areas(
     baseline: Literal["scratch", "classical"],
     budget: str,
     truth_NK: np.ndarray,
-    chances_NK: np.ndarray,
+    probabilities_NK: np.ndarray,
     others_NK: np.ndarray,
 ) -> Comparison:
-    transfer, other = (mean_area(truth_NK, chances) for chances in (chances_NK, others_NK))
-    gain = mean_gain(truth_NK, chances_NK, others_NK)
+    transfer, other = (mean_area(truth_NK, probabilities) for probabilities in (probabilities_NK, others_NK))
+    gain = mean_gain(truth_NK, probabilities_NK, others_NK)
     if transfer is None or other is None or gain is None:
         raise ValueError("no label is there on some items and absent from others")
     return Comparison(baseline, TITLES[baseline], budget, transfer, other, gain, verdict(gain), "mean AUC")

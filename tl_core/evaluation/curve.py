@@ -21,8 +21,8 @@ from tl_core.evaluation.baselines import Classical, logistic
 from tl_core.evaluation.metrics import wilson
 from tl_core.evaluation.nested import label_counts, nested_order
 from tl_core.evaluation.predict import Rows, predict
+from tl_core.evaluation.results import Curve, CurveArm, CurvePoint
 from tl_core.evaluation.slices import score
-from tl_core.evaluation.values import Curve, CurveArm, CurvePoint
 from tl_core.plan import TransferPlan
 from tl_core.runs.control import RunControl
 from tl_core.runs.events import EpochDone, Progress, RunEnded

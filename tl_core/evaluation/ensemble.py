@@ -9,7 +9,7 @@ from tl_core.errors import DataError
 from tl_core.evaluation.compare import paired_difference
 from tl_core.evaluation.metrics import accuracy
 from tl_core.evaluation.report import IN_TRAIN, answers, environment, figures, rounded
-from tl_core.evaluation.values import Report
+from tl_core.evaluation.results import Report
 from tl_core.roc import mean_area, mean_gain
 from tl_core.types import Estimate, Finding
 
@@ -34,10 +34,10 @@ def averaged(reports: Sequence[Report]) -> Report:
             "These models were measured on different test items, so nothing could be said of them together.",
             "Train them on the same data with the same split.",
         )
-    chances_NC = np.mean([[item.probabilities for item in one.predictions] for one in reports], axis=0)
-    numbers, told = figures(first.classes, answers(first)[0], chances_NC)
-    said = [-1] * len(chances_NC) if first.multilabel else chances_NC.argmax(axis=1).tolist()
-    made = zip(first.predictions, said, map(rounded, chances_NC), strict=True)
+    probabilities_NC = np.mean([[item.probabilities for item in one.predictions] for one in reports], axis=0)
+    numbers, told = figures(first.classes, answers(first)[0], probabilities_NC)
+    said = [-1] * len(probabilities_NC) if first.multilabel else probabilities_NC.argmax(axis=1).tolist()
+    made = zip(first.predictions, said, map(rounded, probabilities_NC), strict=True)
     return replace(
         first,
         run="",

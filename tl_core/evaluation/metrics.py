@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tl_core.evaluation.values import ClassScore
+from tl_core.evaluation.results import ClassScore
 from tl_core.roc import Z, area
 from tl_core.roc import interval as auc_interval
 from tl_core.types import Estimate

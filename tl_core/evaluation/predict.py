@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tl_core.answers import answers_of
 from tl_core.backbones.preprocess import Preprocessor, preprocessor
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.features import FeatureStore
+from tl_core.label_task import label_task
 from tl_core.layers import HEAD
 from tl_core.plan import TransferPlan
 from tl_core.training.model import TransferModel
@@ -21,7 +21,11 @@ CHUNK = 1024
 
 @torch.inference_mode()
 def predict(
-    model: TransferModel, spec: BackboneSpec, prepared: Sequence[torch.Tensor], several: bool = False, batch: int = 32
+    model: TransferModel,
+    spec: BackboneSpec,
+    prepared: Sequence[torch.Tensor],
+    multilabel: bool = False,
+    batch: int = 32,
 ) -> np.ndarray:
     """Return probabilities `[N, C]` of prepared items, in their order; leaves the model in evaluation mode.
 
@@ -29,7 +33,7 @@ def predict(
     it is asked for it: each is asked for once.
     """
     model.eval()
-    answers = answers_of(several)
+    answers = label_task(multilabel)
     collate, device = preprocessor(spec).collate, model.head.mean.device
     probabilities = np.empty((len(prepared), model.head.out.out_features), np.float32)
     for start in range(0, len(prepared), CHUNK):
@@ -43,10 +47,10 @@ def predict(
 
 
 @torch.inference_mode()
-def predict_features(model: TransferModel, features_ND: np.ndarray, several: bool = False) -> np.ndarray:
+def predict_features(model: TransferModel, features_ND: np.ndarray, multilabel: bool = False) -> np.ndarray:
     """Return probabilities `[N, C]` from pooled features `[N, D]`: the head alone."""
     features = torch.from_numpy(np.ascontiguousarray(features_ND, np.float32)).to(model.head.mean.device)
-    return answers_of(several).probabilities(model.eval().head(features)).cpu().numpy()
+    return label_task(multilabel).probabilities(model.eval().head(features)).cpu().numpy()
 
 
 def keeps_backbone(plan: TransferPlan) -> bool:

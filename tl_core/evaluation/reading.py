@@ -9,7 +9,7 @@ from itertools import pairwise
 from math import exp, hypot, log
 
 from tl_core.errors import UsageError
-from tl_core.evaluation.values import Curve, CurveArm
+from tl_core.evaluation.results import Curve, CurveArm
 from tl_core.types import Estimate
 
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from tl_core.data.dataset import Dataset
 from tl_core.errors import DataError
-from tl_core.evaluation import metrics, several
+from tl_core.evaluation import metrics, multilabel
+from tl_core.evaluation.results import HALF, Comparison, Prediction, Report
 from tl_core.evaluation.slices import measure_slices, slice_findings
-from tl_core.evaluation.values import HALF, Comparison, Prediction, Report
 from tl_core.plan import TransferPlan
 from tl_core.roc import mean_area
 from tl_core.types import Estimate, Finding
@@ -48,7 +48,7 @@ def make_report(
     found = probabilities_NC if dataset.multilabel else probabilities_NC.argmax(axis=1)
     slices = measure_slices(dataset, rows, truth, found)
     numbers, told = figures(dataset.classes, truth, probabilities_NC)
-    chances = [rounded(each) for each in probabilities_NC]
+    probabilities = [rounded(each) for each in probabilities_NC]
     said = (
         [(-1, -1, tuple(np.flatnonzero(each).tolist())) for each in truth]
         if dataset.multilabel
@@ -62,7 +62,7 @@ def make_report(
         plan=plan,
         predictions=tuple(
             Prediction(int(row), str(names[row]), label, answer, each, truths)
-            for row, each, (label, answer, truths) in zip(rows, chances, said, strict=True)
+            for row, each, (label, answer, truths) in zip(rows, probabilities, said, strict=True)
         ),
         validation=dict(validation),
         comparisons=tuple(comparisons),
@@ -123,16 +123,16 @@ def _measured_several(
     classes: Sequence[str], truth_NK: np.ndarray, probabilities_NK: np.ndarray
 ) -> tuple[dict[str, Any], list[Finding]]:
     """Return the same where items may have several labels."""
-    macro, micro = several.f1(truth_NK, probabilities_NK)
+    macro, micro = multilabel.f1(truth_NK, probabilities_NK)
     numbers = {
-        "accuracy": several.accuracy(truth_NK, probabilities_NK),
+        "accuracy": multilabel.accuracy(truth_NK, probabilities_NK),
         "macro_f1": macro,
-        "per_class": several.per_label(truth_NK, probabilities_NK, classes),
+        "per_class": multilabel.per_label(truth_NK, probabilities_NK, classes),
         "confusion": (),
         "auc": mean_area(truth_NK, probabilities_NK),
-        "log_loss": several.log_loss(truth_NK, probabilities_NK),
+        "log_loss": multilabel.log_loss(truth_NK, probabilities_NK),
         "micro_f1": micro,
-        "exact": several.exact(truth_NK, probabilities_NK),
+        "exact": multilabel.exact(truth_NK, probabilities_NK),
     }
     return numbers, findings_several(classes, truth_NK, probabilities_NK)
 
@@ -192,11 +192,11 @@ def findings(confusion: np.ndarray, classes: Sequence[str], accuracy: Estimate) 
     return found
 
 
-def findings_several(classes: Sequence[str], truth_NK: np.ndarray, chances_NK: np.ndarray) -> list[Finding]:
+def findings_several(classes: Sequence[str], truth_NK: np.ndarray, probabilities_NK: np.ndarray) -> list[Finding]:
     """Return what a person should know before trusting the numbers of items with several labels."""
-    area = mean_area(truth_NK, chances_NK)
-    there, said = (truth_NK > HALF).sum(axis=0), (chances_NK > HALF).sum(axis=0)
-    found = _small(several.accuracy(truth_NK, chances_NK), "share of right answers")
+    area = mean_area(truth_NK, probabilities_NK)
+    there, said = (truth_NK > HALF).sum(axis=0), (probabilities_NK > HALF).sum(axis=0)
+    found = _small(multilabel.accuracy(truth_NK, probabilities_NK), "share of right answers")
     every = {"No test item has": there == 0, "Every test item has": there == len(truth_NK)}
     for says, mask in every.items():
         if absent := [name for name, there_is_none in zip(classes, mask, strict=True) if there_is_none]:

@@ -4,9 +4,9 @@ import hashlib
 import json
 from pathlib import Path
 
-from tl_core.evaluation.values import Curve, LayerSweep, Report
+from tl_core.evaluation.results import Curve, LayerSweep, Report
 from tl_core.runs.task import Task
-from tl_core.training.rates import RateCurve
+from tl_core.training.lr_curve import RateCurve
 from tl_core.types import dump
 from tl_core.workspace import Workspace, read_value, write_value
 

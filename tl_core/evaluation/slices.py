@@ -7,7 +7,7 @@ import numpy as np
 
 from tl_core.data.dataset import Dataset
 from tl_core.evaluation.metrics import wilson
-from tl_core.evaluation.values import Slice, Slices
+from tl_core.evaluation.results import Slice, Slices
 from tl_core.roc import Z, defined, mean_area
 from tl_core.types import Estimate, Finding, metric
 

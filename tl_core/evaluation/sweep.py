@@ -19,12 +19,12 @@ import numpy as np
 from tl_core.errors import DataError, RunError
 from tl_core.evaluation.metrics import wilson
 from tl_core.evaluation.nested import nested_order
-from tl_core.evaluation.values import LayerScore, LayerSweep
+from tl_core.evaluation.results import LayerScore, LayerSweep
 from tl_core.layers import HEAD
 from tl_core.plan import Phase
 from tl_core.runs.control import RunControl
 from tl_core.runs.events import EpochDone, Progress, RunEnded
-from tl_core.strategies import Setting
+from tl_core.strategies import TaskInfo
 from tl_core.strategies.recipes import HEAD_RATE, backbone_rate, solve_head
 from tl_core.training.loop import TrainJob, train
 
@@ -53,7 +53,7 @@ def sweep_layers(job: TrainJob, control: RunControl, steps: int = STEPS) -> Iter
         return
     sweep = LayerSweep(
         job.spec.name, job.dataset.fingerprint, epochs * per_epoch, setting.n_train, rate, HEAD_RATE, job.seed,
-        len(whole), baseline, several=job.dataset.multilabel,
+        len(whole), baseline, multilabel=job.dataset.multilabel,
     )  # fmt: skip
     yield sweep
     for place, group in enumerate(whole):
@@ -67,7 +67,7 @@ def sweep_layers(job: TrainJob, control: RunControl, steps: int = STEPS) -> Iter
     yield Progress("trying each layer group", len(whole), len(whole))
 
 
-def _smaller(job: TrainJob, steps: int) -> tuple[TrainJob, Setting]:
+def _smaller(job: TrainJob, steps: int) -> tuple[TrainJob, TaskInfo]:
     """Return the job on no more items than its steps can see, and what strategies know of it."""
     data = job.dataset
     rows = data.rows("train") if job.train_rows is None else np.asarray(job.train_rows)
@@ -75,7 +75,7 @@ def _smaller(job: TrainJob, steps: int) -> tuple[TrainJob, Setting]:
     l2 = next((phase.weight_decay for phase in job.plan.phases if phase.optimizer == "lbfgs"), 0.01)
     smallest = int(np.unique(data.labels[rows], return_counts=True)[1].min())
     groups = tuple(group.name for group in job.spec.groups)
-    setting = Setting(job.spec.name, job.spec.modality, groups, len(rows), len(data.classes), smallest, l2=l2)
+    setting = TaskInfo(job.spec.name, job.spec.modality, groups, len(rows), len(data.classes), smallest, l2=l2)
     plan = replace(job.plan, penalties=(), adapter=None, init="pretrained", head=replace(job.plan.head, kind="linear"))
     job = replace(job, source=None, target=None, teacher=None, resume=False, edits=(), checkpoints=False)
     return replace(job, plan=plan, train_rows=tuple(rows.tolist()), budget=None), setting

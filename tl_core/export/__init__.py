@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
     from tl_core.backbones.spec import BackboneSpec
     from tl_core.data.dataset import Dataset
-    from tl_core.evaluation.values import Report
+    from tl_core.evaluation.results import Report
     from tl_core.training.model import TransferModel
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainedModel:
     """What an exporter may draw on: a trained model, where it came from, and what was measured of it."""
 
     model: "TransferModel"
@@ -55,7 +55,7 @@ class Exporter:
     name: str
     suffix: str
     title: str
-    write: Callable[[Path, Material], ExportResult]
+    write: Callable[[Path, TrainedModel], ExportResult]
     load: Callable[[Path], Exported]
 
 

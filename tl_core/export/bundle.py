@@ -28,8 +28,8 @@ from tl_core.data.decisions import Decision, effective
 from tl_core.data.split import SplitSpec
 from tl_core.errors import ExportError, GraftError
 from tl_core.evaluation.predict import Prepared, predict
-from tl_core.evaluation.values import Report
-from tl_core.export import EXPORTERS, Exporter, ExportResult, Material
+from tl_core.evaluation.results import Report
+from tl_core.export import EXPORTERS, Exporter, ExportResult, TrainedModel
 from tl_core.export.card import model_card
 from tl_core.plan import TransferPlan, from_yaml, to_yaml
 from tl_core.training.model import TransferModel, build_model
@@ -63,7 +63,7 @@ class Bundle:
         return predict(self.model, self.spec, Prepared(items, preprocessor(self.spec)), self.multilabel)
 
 
-def write_bundle(folder: Path, material: Material) -> ExportResult:
+def write_bundle(folder: Path, material: TrainedModel) -> ExportResult:
     """Write a bundle as `folder`, whole or not at all, and compare it with the model on a few items.
 
     An older bundle there is replaced. Raises ExportError where `folder` holds anything else, cannot be written, or the
@@ -116,7 +116,7 @@ def members_of(folder: Path) -> tuple[str, ...]:
         return ()
 
 
-def _fill(folder: Path, material: Material) -> None:
+def _fill(folder: Path, material: TrainedModel) -> None:
     model, spec, dataset, report = material.model, material.spec, material.dataset, material.report
     tensors = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
     write_bytes(folder / "weights.safetensors", safetensors.torch.save(tensors, {"format": "pt"}))
@@ -132,7 +132,7 @@ def _fill(folder: Path, material: Material) -> None:
     write_bytes(folder / "README.md", model_card(material).encode())
 
 
-def _config(material: Material) -> dict[str, Any]:
+def _config(material: TrainedModel) -> dict[str, Any]:
     """Return what it takes to build the network again, for `predict.py` and for Graft."""
     model, head, dataset = material.model, material.report.plan.head, material.dataset
     decided = [dump(each) for each in effective(dataset.decisions, dataset.source_splits)] if dataset.decisions else []
@@ -177,7 +177,7 @@ def _requirements(spec: BackboneSpec) -> str:
     return "\n".join(pins) + "\n"
 
 
-def _parity(folder: Path, material: Material) -> ExportResult:
+def _parity(folder: Path, material: TrainedModel) -> ExportResult:
     """Compare the bundle in `folder` with the model it was made from. Raises ExportError where they differ."""
     dataset = material.dataset
     items = dataset_items(dataset, dataset.rows("test")[:COMPARED])
@@ -228,5 +228,5 @@ def replaced(folder: Path, but: str = "") -> Iterator[Path]:
 
 
 BUNDLE = EXPORTERS.add(
-    "bundle", Exporter("bundle", "", "Folder with everything it takes to use the model", write_bundle, load_bundle)
+    Exporter("bundle", "", "Folder with everything it takes to use the model", write_bundle, load_bundle)
 )

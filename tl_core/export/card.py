@@ -10,14 +10,14 @@ from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.data.split import rule
 from tl_core.evaluation.report import IN_TRAIN, errors
-from tl_core.evaluation.values import Prediction, Report
-from tl_core.export import Material
+from tl_core.evaluation.results import Prediction, Report
+from tl_core.export import TrainedModel
 from tl_core.plan import Phase
 from tl_core.strategies import STRATEGIES
 from tl_core.types import Estimate
 
 
-def model_card(material: Material) -> str:
+def model_card(material: TrainedModel) -> str:
     """Return the card as Markdown with YAML front matter (https://huggingface.co/docs/hub/model-cards)."""
     report, spec = material.report, material.spec
     sections = (
@@ -126,7 +126,7 @@ def _use(spec: BackboneSpec, report: Report) -> Iterator[str]:
     yield "\nNo network is needed, and nothing but what `requirements.txt` lists."
 
 
-def _data(material: Material) -> Iterator[str]:
+def _data(material: TrainedModel) -> Iterator[str]:
     dataset = material.dataset
     splits = Counter(dataset.splits.tolist())
     parts = ", ".join(f"{splits[name]} {name}" for name in ("train", "validation", "test") if splits[name])
@@ -152,7 +152,7 @@ def _decided(dataset: Dataset) -> str:
     return f" A person looked at items before: {gone} of the source left out, {anew} labelled anew."
 
 
-def _training(material: Material) -> Iterator[str]:
+def _training(material: TrainedModel) -> Iterator[str]:
     plan = material.report.plan
     start = "pretrained weights" if plan.init == "pretrained" else "random weights"
     tap = f"cut after `{plan.head.tap}`" if plan.head.tap else "whole"
@@ -242,7 +242,7 @@ def _named(report: Report, labels: Sequence[int]) -> str:
     return ", ".join(repr(report.classes[label]) for label in labels) or "none"
 
 
-def _origin(material: Material) -> Iterator[str]:
+def _origin(material: TrainedModel) -> Iterator[str]:
     spec, report = material.spec, material.report
     yield f"## Licence and origin\n\nThe backbone {spec.title} is licensed under {spec.licence} ({spec.source})."
     yield "The rights in the training data are those of its source.\n"

@@ -18,7 +18,7 @@ from tl_core.data.decisions import Decision
 from tl_core.data.split import SplitSpec
 from tl_core.errors import ExportError, GraftError
 from tl_core.evaluation.ensemble import averaged
-from tl_core.evaluation.values import Report
+from tl_core.evaluation.results import Report
 from tl_core.export.bundle import FORMAT, TEMPLATE, Bundle, load_bundle, members_of, replaced
 from tl_core.export.card import ensemble_card
 from tl_core.types import dump, load

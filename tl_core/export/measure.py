@@ -7,7 +7,7 @@ import numpy as np
 
 from tl_core.data.dataset import Dataset
 from tl_core.errors import DataError
-from tl_core.evaluation import metrics, several
+from tl_core.evaluation import metrics, multilabel
 from tl_core.evaluation.slices import measure_slices, slice_findings
 from tl_core.export.bundle import dataset_items
 from tl_core.export.ensemble import Usable
@@ -48,15 +48,15 @@ def evaluate_bundle(bundle: Usable, dataset: Dataset) -> dict[str, Any]:
             f"No item of {dataset.name} has a label that this model knows.",
             f"It knows {', '.join(bundle.classes[:8])}; the data have {', '.join(dataset.classes[:8])}.",
         )
-    chances = bundle.predict(dataset_items(dataset, rows))
+    probabilities = bundle.predict(dataset_items(dataset, rows))
     if bundle.multilabel:
         asked = np.sort(known[known >= 0])
         truth = truth[:, [dataset.classes.index(bundle.classes[label]) for label in asked]]
-        chances, names = chances[:, asked], tuple(bundle.classes[label] for label in asked)
-        numbers, found = _several(truth, chances, names), chances
+        probabilities, names = probabilities[:, asked], tuple(bundle.classes[label] for label in asked)
+        numbers, found = _multilabel(truth, probabilities, names), probabilities
     else:
-        truth, names, found = known[truth], bundle.classes, chances.argmax(axis=1)
-        numbers = _one(truth, chances, names)
+        truth, names, found = known[truth], bundle.classes, probabilities.argmax(axis=1)
+        numbers = _one(truth, probabilities, names)
     slices = measure_slices(dataset, rows, truth, found)
     return numbers | {
         "classes": list(names),
@@ -68,29 +68,29 @@ def evaluate_bundle(bundle: Usable, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _one(truth_N: np.ndarray, chances_NC: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
-    predicted = chances_NC.argmax(axis=1)
+def _one(truth_N: np.ndarray, probabilities_NC: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
+    predicted = probabilities_NC.argmax(axis=1)
     confusion = metrics.confusion_matrix(truth_N, predicted, len(classes))
     return {
         "accuracy": dump(metrics.accuracy(truth_N, predicted)),
         "macro_f1": dump(metrics.macro_f1(confusion)),
-        "auc": _dumped(metrics.auc(truth_N, chances_NC)),
-        "log_loss": dump(metrics.log_loss(truth_N, chances_NC)),
+        "auc": _dumped(metrics.auc(truth_N, probabilities_NC)),
+        "log_loss": dump(metrics.log_loss(truth_N, probabilities_NC)),
         "per_class": [dump(score) for score in metrics.per_class(confusion, classes)],
         "confusion": confusion.tolist(),
     }
 
 
-def _several(truth_NK: np.ndarray, chances_NK: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
-    macro, micro = several.f1(truth_NK, chances_NK)
+def _multilabel(truth_NK: np.ndarray, probabilities_NK: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
+    macro, micro = multilabel.f1(truth_NK, probabilities_NK)
     return {
-        "accuracy": dump(several.accuracy(truth_NK, chances_NK)),
-        "exact": dump(several.exact(truth_NK, chances_NK)),
+        "accuracy": dump(multilabel.accuracy(truth_NK, probabilities_NK)),
+        "exact": dump(multilabel.exact(truth_NK, probabilities_NK)),
         "macro_f1": dump(macro),
         "micro_f1": dump(micro),
-        "auc": _dumped(mean_area(truth_NK, chances_NK)),
-        "log_loss": dump(several.log_loss(truth_NK, chances_NK)),
-        "per_class": [dump(score) for score in several.per_label(truth_NK, chances_NK, classes)],
+        "auc": _dumped(mean_area(truth_NK, probabilities_NK)),
+        "log_loss": dump(multilabel.log_loss(truth_NK, probabilities_NK)),
+        "per_class": [dump(score) for score in multilabel.per_label(truth_NK, probabilities_NK, classes)],
         "confusion": [],
     }
 

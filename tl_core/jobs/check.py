@@ -14,20 +14,20 @@ from tl_core.data.looks import looking
 from tl_core.data.measured import Measure
 from tl_core.data.options import silent
 from tl_core.data.quality.alike import alike_groups
+from tl_core.data.quality.checks import CHECKS, CheckInput, run_checks
 from tl_core.data.quality.nearest import Search, points
 from tl_core.data.quality.report import QualityReport, write_quality
-from tl_core.data.quality.values import CHECKS, Material, run_checks
 from tl_core.data.split import unite
 from tl_core.jobs.effect import measure_effect
 from tl_core.jobs.job import Events, Job, counted, started
 from tl_core.runs.events import Progress, RunEnded, RunEvent
 
 if TYPE_CHECKING:
-    from tl_core.advice.values import ProbeReport
+    from tl_core.advice.advice import ProbeReport
 
 BLOCK = 2048
 """Items that are measured between two looks at whether the run is to stop."""
-Part = Generator[RunEvent, None, Material | None]
+Part = Generator[RunEvent, None, CheckInput | None]
 """Adds something to the material; None where the run was stopped on the way."""
 STOPPED = "Stopped before every check was made; what was measured of each item is kept for the next time."
 
@@ -39,7 +39,7 @@ def run_check(job: Job) -> Events:
     """
     began, dataset, notes = perf_counter(), job.dataset(), list[str]()
     yield started(job, dataset)
-    material = Material(dataset)
+    material = CheckInput(dataset)
     parts = [_looks] if dataset.modality == "image" else [_languages]
     parts += [_features, _probabilities, measure_effect] if job.task.backbone else []
     for part in parts:
@@ -63,15 +63,15 @@ def run_check(job: Job) -> Events:
     yield RunEnded("done", "The data are checked.")
 
 
-def _looks(job: Job, material: Material, notes: list[str]) -> Part:
+def _looks(job: Job, material: CheckInput, notes: list[str]) -> Part:
     return (yield from _kept(job, material, "looks", "looking at pictures"))
 
 
-def _languages(job: Job, material: Material, notes: list[str]) -> Part:
+def _languages(job: Job, material: CheckInput, notes: list[str]) -> Part:
     return (yield from _kept(job, material, "languages", "telling languages"))
 
 
-def _kept(job: Job, material: Material, name: Literal["looks", "languages"], stage: str) -> Part:
+def _kept(job: Job, material: CheckInput, name: Literal["looks", "languages"], stage: str) -> Part:
     """Measure what is kept beside the manifest, a block of items at a time."""
     dataset, opened = material.dataset, looking if name == "looks" else telling_languages
     found: list[np.ndarray] = []
@@ -90,7 +90,7 @@ def _kept(job: Job, material: Material, name: Literal["looks", "languages"], sta
     return replace(material, looks=whole) if name == "looks" else replace(material, languages=whole)
 
 
-def _features(job: Job, material: Material, notes: list[str]) -> Part:
+def _features(job: Job, material: CheckInput, notes: list[str]) -> Part:
     """Let the backbone see every item, and find the nearest of each."""
     dataset, spec, store = material.dataset, job.spec, job.store()
     if not (yield from counted(job, "features", store.probe(dataset, spec))):
@@ -109,8 +109,8 @@ def _features(job: Job, material: Material, notes: list[str]) -> Part:
 
 def _evidence(job: Job, dataset: Dataset) -> Generator[RunEvent, None, "ProbeReport"]:
     """Return which features serve the data set best, as the probe found, or finds now."""
+    from tl_core.advice.advice import read_report, write_report
     from tl_core.advice.evidence import probe_report
-    from tl_core.advice.values import read_report, write_report
 
     report = read_report(job.workspace, dataset, job.task.backbone)
     if report is None:
@@ -121,7 +121,7 @@ def _evidence(job: Job, dataset: Dataset) -> Generator[RunEvent, None, "ProbeRep
     return report
 
 
-def _probabilities(job: Job, material: Material, notes: list[str]) -> Part:
+def _probabilities(job: Job, material: CheckInput, notes: list[str]) -> Part:
     """Let heads that have not seen an item say which class it is of."""
     from tl_core.advice.evidence import MIN_ITEMS, make_folds, units
     from tl_core.advice.heldout import LEARN, HeldOut

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from tl_core.data.dataset import Dataset
 from tl_core.data.looked import record_look
+from tl_core.evaluation.results import CurveArm
 from tl_core.evaluation.saved import read_curve, write_curve
-from tl_core.evaluation.values import CurveArm
 from tl_core.jobs.job import Events, Job, started
 from tl_core.runs.events import Progress, RunEnded
 
@@ -55,7 +55,7 @@ def run_curve(job: Job) -> Events:
 
 def _missing_cheap_arms(job: Job, dataset: Dataset) -> Events:
     """Measure the cheap arms where a probe was there but did not get to them."""
-    from tl_core.advice.values import read_report
+    from tl_core.advice.advice import read_report
     from tl_core.evaluation.curve import sizes
 
     known, report = read_curve(job.workspace, job.task), read_report(job.workspace, dataset, job.spec.name)

@@ -4,20 +4,20 @@ from collections.abc import Generator
 
 import numpy as np
 
-from tl_core.data.quality.values import Material
+from tl_core.data.quality.checks import CheckInput
 from tl_core.evaluation.effect import write_effect
 from tl_core.jobs.job import Job, counted
 from tl_core.runs.events import RunEvent
 
 
-def measure_effect(job: Job, material: Material, notes: list[str]) -> Generator[RunEvent, None, Material | None]:
+def measure_effect(job: Job, material: CheckInput, notes: list[str]) -> Generator[RunEvent, None, CheckInput | None]:
     """Measure and keep the effect of the decisions, and pass the material on; None where the run was stopped.
 
     Needs the probe's report on the data set under its decisions. Nothing is measured where they change no item of
     train or validation, or where there are too few items to judge by.
     """
+    from tl_core.advice.advice import read_report
     from tl_core.advice.evidence import MIN_ITEMS
-    from tl_core.advice.values import read_report
     from tl_core.evaluation.correcting import Correcting
 
     dataset = material.dataset

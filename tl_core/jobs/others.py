@@ -67,7 +67,7 @@ def open_others(workspace: Workspace, task: Task, dataset: Dataset) -> Others:
 
 def open_teacher(workspace: Workspace, name: str, dataset: Dataset) -> "Teacher":
     """Open a finished run, or a model that bring_teacher() brought in. Raises RunError where it cannot teach this."""
-    from tl_core.training.checkpoints import FILE
+    from tl_core.training.best_weights import FILE
     from tl_core.training.run import Teacher
 
     try:
@@ -114,7 +114,7 @@ def _bring(workspace: Workspace, folder: Path) -> str:
     import safetensors.torch
 
     from tl_core.export.bundle import load_bundle
-    from tl_core.training.checkpoints import FILE
+    from tl_core.training.best_weights import FILE
 
     bundle = load_bundle(folder)
     weights = safetensors.torch.save({name: t.contiguous() for name, t in bundle.model.state_dict().items()})

@@ -8,13 +8,13 @@ from tl_core.jobs.job import Events, Job, counted, started
 from tl_core.runs.events import Progress, RunEnded, RunStarted
 
 if TYPE_CHECKING:
-    from tl_core.advice.values import ProbeReport
+    from tl_core.advice.advice import ProbeReport
 
 
 def run_probe(job: Job) -> Events:
     """One forward pass, then the comparison of depths, the cheap arms of the curve, and the honest score."""
+    from tl_core.advice.advice import write_report
     from tl_core.advice.evidence import probe_report
-    from tl_core.advice.values import write_report
 
     dataset, spec, store = job.dataset(), job.spec, job.store()
     yield started(job, dataset)

@@ -10,8 +10,8 @@ from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
 from tl_core.data.looked import record_look
 from tl_core.errors import DataError, RunError
+from tl_core.evaluation.results import Comparison, Report
 from tl_core.evaluation.saved import bundle_folder, ensemble_folder, read_report, write_report
-from tl_core.evaluation.values import Comparison, Report
 from tl_core.jobs.job import Events, Job
 from tl_core.jobs.others import open_others
 from tl_core.jobs.past import Past
@@ -34,7 +34,7 @@ TEST_ROWS = 256  # measured between two Progress events
 def run_train(job: Job) -> Events:
     """Train, then measure on the test items, compare, and write the bundle."""
     from tl_core.training import loop
-    from tl_core.training.checkpoints import FILE
+    from tl_core.training.best_weights import FILE
 
     task, dataset = job.task, job.dataset()
     if task.plan is None:
@@ -92,7 +92,7 @@ def _train(job: Job, events: Iterator[RunEvent], past: Past, notes: Sequence[Fin
 def _measure(job: Job, dataset: Dataset, past: Past) -> Events:
     """Touch the test items, once: the report, the comparisons that rest on it, the bundle, the key figures."""
     from tl_core.evaluation.report import make_report
-    from tl_core.export import Material
+    from tl_core.export import TrainedModel
     from tl_core.export.bundle import write_bundle
     from tl_core.training.loop import load_best
 
@@ -110,7 +110,7 @@ def _measure(job: Job, dataset: Dataset, past: Past) -> Events:
     write_report(job.folder, report)
     record_look(dataset, job.folder.name, "report")
     yield Progress("writing the bundle", 0, 1)
-    write_bundle(bundle_folder(job.folder), Material(model, spec, dataset, report))
+    write_bundle(bundle_folder(job.folder), TrainedModel(model, spec, dataset, report))
     rmtree(ensemble_folder(job.folder), ignore_errors=True)  # of the model that was there before
     yield Progress("writing the bundle", 1, 1)
     numbers = {"accuracy": report.accuracy.value, "macro_f1": report.macro_f1.value, "seconds": past.seconds}
@@ -155,7 +155,7 @@ def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
     """Write this baseline's result into the report and the bundle of the run that it is a baseline for."""
     from tl_core.evaluation.ensemble import CODE, ensemble, measured_on
     from tl_core.evaluation.report import answers
-    from tl_core.export import Material
+    from tl_core.export import TrainedModel
     from tl_core.export.bundle import write_bundle
     from tl_core.export.ensemble import write_ensemble
     from tl_core.training.loop import load_best
@@ -180,7 +180,7 @@ def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
     write_report(folder, theirs)
     spec = BACKBONES[theirs.plan.backbone]
     model = load_best(folder, spec, theirs.plan, len(theirs.classes))
-    write_bundle(bundle_folder(folder), Material(model, spec, dataset, theirs))
+    write_bundle(bundle_folder(folder), TrainedModel(model, spec, dataset, theirs))
     write_ensemble(ensemble_folder(folder), (bundle_folder(folder), bundle_folder(job.folder)))
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def run_rates(job: Job) -> Events:
     """Find out which learning rates the plan's first phase of fine-tuning can bear."""
-    from tl_core.training.finder import find_rate
+    from tl_core.training.lr_finder import find_rate
 
     trying = _training(job)
     yield started(job, trying.dataset)

@@ -27,7 +27,7 @@ Stage = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
-class Side:
+class ItemSubset:
     """Some items of the run: rows `[N]` of its item space, labels `[N]` into `classes` (-1 where there is none).
 
     Where items may have several labels, `labels` are their targets `[N, K]`.
@@ -37,7 +37,7 @@ class Side:
     labels: "torch.Tensor"
     classes: tuple[str, ...] = ()
 
-    def labelled(self) -> "Side":
+    def labelled(self) -> "ItemSubset":
         """Return the items that have a label."""
         known = (self.labels >= 0).reshape(len(self.labels), -1).all(dim=1)
         return replace(self, rows=self.rows[known.cpu().numpy()], labels=self.labels[known])
@@ -51,7 +51,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Ground:
+class PenaltyContext:
     """What a penalty finds when the first phase that moves the backbone begins; the model is in evaluation mode.
 
     `features(rows)` runs the present model on rows of the item space and returns pooled features `[B, D]`, with a
@@ -66,14 +66,14 @@ class Ground:
 
     model: "nn.Module"
     start: Mapping[str, "torch.Tensor"]
-    train: Side
+    train: ItemSubset
     features: Callable[["np.ndarray"], "torch.Tensor"]
     linear: "Linear"
     batch_size: int
     seed: int
     solved: bool = True
-    source: Side | None = None
-    target: Side | None = None
+    source: ItemSubset | None = None
+    target: ItemSubset | None = None
     original_head: "Callable[[torch.Tensor], torch.Tensor] | None" = None
     teacher: Callable[["np.ndarray"], "torch.Tensor"] | None = None
     notes: list[Finding] = field(default_factory=list)
@@ -127,7 +127,7 @@ class Batch:
     beside: Callable[["np.ndarray"], "tuple[torch.Tensor, torch.Tensor]"]
     mix: "Callable[[torch.Tensor], torch.Tensor] | None" = None
 
-    def drawn(self, side: Side, count: int, seed: int) -> "np.ndarray":
+    def drawn(self, side: ItemSubset, count: int, seed: int) -> "np.ndarray":
         """Return `count` positions in `side`; step and batch decide them, so that the pieces of a batch differ."""
         return side.draw(count, seed, self.step, int(self.rows[0]))
 
@@ -135,7 +135,7 @@ class Batch:
 class Term:
     """A penalty at work. Subclasses give `loss`; whatever they keep between steps goes through `state` and `load`."""
 
-    def prepare(self, ground: Ground) -> Iterator[Stage]:
+    def prepare(self, ground: PenaltyContext) -> Iterator[Stage]:
         """Look at the model and the items once; yields progress."""
         yield from ()
 
@@ -151,7 +151,7 @@ class Term:
         """Return what `prepare` found out and a resumed run must not find out anew; helper networks not included."""
         return {}
 
-    def load(self, state: "Mapping[str, torch.Tensor]", ground: Ground) -> None:
+    def load(self, state: "Mapping[str, torch.Tensor]", ground: PenaltyContext) -> None:
         """Take the place of `prepare` in a resumed run; `ground.model` is then further on than it was there."""
         raise NotImplementedError
 
@@ -171,10 +171,10 @@ class PenaltyKind:
     needs: tuple[Need, ...] = ()
     reads: tuple[Need, ...] = ()
     """What it makes use of where it is there, and does without where it is not."""
-    guards: bool = True
+    protects_pretrained: bool = True
     """Whether it holds on to what was learned before, which random weights have not."""
     modalities: tuple[Modality, ...] = ("image", "text")
-    several: bool = True
+    multilabel: bool = True
     """Whether it also works where an item may have several labels."""
 
     def term(self, penalty: Penalty) -> Term:
@@ -258,7 +258,7 @@ def check_penalties(plan: TransferPlan, have: Sequence[Need], modality: Modality
         if modality not in kind.modalities:
             message = f"{called(kind.name)} does not fit {modality}s."
             found.append(Finding("stop", "penalty-modality", message, kind.when, where))
-        if kind.guards and plan.init == "random":
+        if kind.protects_pretrained and plan.init == "random":
             message = f"{called(kind.name)} holds on to pretrained weights, and this plan starts from random ones."
             found.append(Finding("warn", "penalty-random", message, "Leave it out, or start from pretrained.", where))
         for need in kind.needs:
@@ -268,9 +268,9 @@ def check_penalties(plan: TransferPlan, have: Sequence[Need], modality: Modality
     return tuple(found)
 
 
-def check_several(plan: TransferPlan, several: bool) -> tuple[Finding, ...]:
+def check_multilabel(plan: TransferPlan, multilabel: bool) -> tuple[Finding, ...]:
     """Return what in the plan cannot work where items may have `several` labels; level "stop" blocks it."""
-    if not several:
+    if not multilabel:
         return ()
     found = []
     hint = "Take another plan, or give each item one label."
@@ -282,7 +282,7 @@ def check_several(plan: TransferPlan, several: bool) -> tuple[Finding, ...]:
             )
             found.append(Finding("stop", "several-contrastive", message, hint, (f"phases/{index}/objective",)))
     for index, penalty in enumerate(plan.penalties):
-        if penalty.name in PENALTIES and not PENALTIES[penalty.name].several:
+        if penalty.name in PENALTIES and not PENALTIES[penalty.name].multilabel:
             message = f"{called(penalty.name)} is made for items with one label each; these may have several."
             found.append(Finding("stop", "several-penalty", message, hint, (f"penalties/{index}",)))
     return tuple(found)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tl_core.penalties import PENALTIES, Batch, Ground, PenaltyKind, Stage, Term, option
+from tl_core.penalties import PENALTIES, Batch, PenaltyContext, PenaltyKind, Stage, Term, option
 
 if TYPE_CHECKING:
     import torch
@@ -41,12 +41,12 @@ class DANN(Term):
     def __init__(self, options: DANNOptions) -> None:
         self._hidden = int(options.hidden)
 
-    def prepare(self, ground: Ground) -> Iterator[Stage]:
+    def prepare(self, ground: PenaltyContext) -> Iterator[Stage]:
         """Build the discriminator; nothing is computed."""
         self.load({}, ground)
         yield from ()
 
-    def load(self, state: "Mapping[str, torch.Tensor]", ground: Ground) -> None:
+    def load(self, state: "Mapping[str, torch.Tensor]", ground: PenaltyContext) -> None:
         """Build the discriminator; its weights follow from the run's seed."""
         import torch
         from torch import nn
@@ -77,7 +77,6 @@ class DANN(Term):
 
 
 PENALTIES.add(
-    "dann",
     PenaltyKind(
         "dann",
         "Deceive a domain classifier (DANN)",
@@ -88,6 +87,6 @@ PENALTIES.add(
         DANN,
         (GANIN,),
         needs=("target",),
-        guards=False,
+        protects_pretrained=False,
     ),
 )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tl_core.penalties import PENALTIES, Batch, Ground, PenaltyKind, option
+from tl_core.penalties import PENALTIES, Batch, PenaltyContext, PenaltyKind, option
 from tl_core.penalties.recorded import Recorded, Scores
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Distill(Recorded):
     def __init__(self, options: DistillOptions) -> None:
         self.temperature = options.temperature
 
-    def recorder(self, ground: Ground) -> Scores:
+    def recorder(self, ground: PenaltyContext) -> Scores:
         """Score as the teacher does."""
         assert ground.teacher is not None
         return ground.teacher
@@ -44,7 +44,6 @@ class Distill(Recorded):
 
 
 PENALTIES.add(
-    "distill",
     PenaltyKind(
         "distill",
         "Learn from a teacher (distillation)",
@@ -55,6 +54,6 @@ PENALTIES.add(
         Distill,
         (HINTON,),
         needs=("teacher",),
-        guards=False,
+        protects_pretrained=False,
     ),
 )

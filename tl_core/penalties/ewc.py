@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tl_core.errors import DataError
-from tl_core.penalties import PENALTIES, Batch, Ground, PenaltyKind, Side, Stage, Term, option
+from tl_core.penalties import PENALTIES, Batch, ItemSubset, PenaltyContext, PenaltyKind, Stage, Term, option
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +44,7 @@ class EWC(Term):
     def __init__(self, options: EWCOptions) -> None:
         self._items = int(options.items)
 
-    def prepare(self, ground: Ground) -> Iterator[Stage]:
+    def prepare(self, ground: PenaltyContext) -> Iterator[Stage]:
         """Measure the Fisher information, one item at a time, for squares do not add up over a batch."""
         import torch
 
@@ -83,7 +83,7 @@ class EWC(Term):
         """Return the scaled Fisher information of each parameter."""
         return dict(self._fisher)
 
-    def load(self, state: "Mapping[str, torch.Tensor]", ground: Ground) -> None:
+    def load(self, state: "Mapping[str, torch.Tensor]", ground: PenaltyContext) -> None:
         """Take the Fisher information back."""
         self._keep({name: fisher.to(ground.device) for name, fisher in state.items()}, ground)
 
@@ -98,11 +98,13 @@ class EWC(Term):
         terms = [(self._fisher[n] * d.square()).sum() for n, d in zip(names, apart, strict=True)]
         return torch.stack(terms).sum() / 2
 
-    def _keep(self, fisher: "dict[str, torch.Tensor]", ground: Ground) -> None:
+    def _keep(self, fisher: "dict[str, torch.Tensor]", ground: PenaltyContext) -> None:
         self._fisher, self._start = fisher, ground.start
         self._parameters = dict(ground.model.named_parameters())
 
-    def _head(self, ground: Ground, side: Side) -> "Generator[Stage, None, Callable[[torch.Tensor], torch.Tensor]]":
+    def _head(
+        self, ground: PenaltyContext, side: ItemSubset
+    ) -> "Generator[Stage, None, Callable[[torch.Tensor], torch.Tensor]]":
         """Return what classifies the items: the run's head where it fits and has learned, else one solved for them.
 
         Raises DataError where none has a label.
@@ -123,7 +125,7 @@ class EWC(Term):
         return ground.linear(len(side.classes), (torch.cat(found), side.labels.to(ground.device)))
 
 
-def _scaled(fisher: "list[torch.Tensor]", ground: Ground) -> "list[torch.Tensor]":
+def _scaled(fisher: "list[torch.Tensor]", ground: PenaltyContext) -> "list[torch.Tensor]":
     """Return the Fisher information with the mean PULL over all weights."""
     import torch
 
@@ -136,7 +138,6 @@ def _scaled(fisher: "list[torch.Tensor]", ground: Ground) -> "list[torch.Tensor]
 
 
 PENALTIES.add(
-    "ewc",
     PenaltyKind(
         "ewc",
         "Hold the weights that matter (EWC)",
@@ -147,6 +148,6 @@ PENALTIES.add(
         EWC,
         (KIRKPATRICK, KUNSTNER),
         reads=("source",),
-        several=False,
+        multilabel=False,
     ),
 )

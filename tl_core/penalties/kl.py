@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from tl_core.penalties import PENALTIES, Batch, Ground, NoOptions, PenaltyKind
+from tl_core.penalties import PENALTIES, Batch, NoOptions, PenaltyContext, PenaltyKind
 from tl_core.penalties.recorded import Recorded, Scores
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class KLToOriginal(Recorded):
     def __init__(self, options: NoOptions) -> None:
         """Nothing can be chosen."""
 
-    def recorder(self, ground: Ground) -> Scores:
+    def recorder(self, ground: PenaltyContext) -> Scores:
         """Score with the model's head, or with a solved one where that head has not learned anything."""
         import torch
 
@@ -53,7 +53,6 @@ class KLToOriginal(Recorded):
 
 
 PENALTIES.add(
-    "kl",
     PenaltyKind(
         "kl",
         "Stay near the first predictions (KL)",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from tl_core.penalties import PENALTIES, Batch, Ground, NoOptions, PenaltyKind, Stage, Term
+from tl_core.penalties import PENALTIES, Batch, NoOptions, PenaltyContext, PenaltyKind, Stage, Term
 
 if TYPE_CHECKING:
     import torch
@@ -20,12 +20,12 @@ class L2SP(Term):
     def __init__(self, options: NoOptions) -> None:
         self._start: Mapping[str, torch.Tensor] = {}
 
-    def prepare(self, ground: Ground) -> Iterator[Stage]:
+    def prepare(self, ground: PenaltyContext) -> Iterator[Stage]:
         """Note the pretrained weights; nothing is computed."""
         self.load({}, ground)
         yield from ()
 
-    def load(self, state: "Mapping[str, torch.Tensor]", ground: Ground) -> None:
+    def load(self, state: "Mapping[str, torch.Tensor]", ground: PenaltyContext) -> None:
         """Note the pretrained weights and the parameters that are held to them; statistics have no such pull."""
         self._parameters = dict(ground.model.named_parameters())
         self._start = ground.start
@@ -43,7 +43,6 @@ class L2SP(Term):
 
 
 PENALTIES.add(
-    "l2_sp",
     PenaltyKind(
         "l2_sp",
         "Stay near the pretrained weights (L2-SP)",

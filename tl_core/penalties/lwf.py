@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tl_core.penalties import PENALTIES, Batch, Ground, PenaltyKind, option
+from tl_core.penalties import PENALTIES, Batch, PenaltyContext, PenaltyKind, option
 from tl_core.penalties.recorded import Recorded, Scores
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ class LwF(Recorded):
     def __init__(self, options: LwFOptions) -> None:
         self.temperature = options.temperature
 
-    def bind(self, ground: Ground) -> None:
+    def bind(self, ground: PenaltyContext) -> None:
         """Take the original head."""
         assert ground.original_head is not None
         self._head: Callable[[torch.Tensor], torch.Tensor] = ground.original_head
 
-    def recorder(self, ground: Ground) -> Scores:
+    def recorder(self, ground: PenaltyContext) -> Scores:
         """Score with the original head on the features as they are."""
         return lambda rows: self._head(ground.features(rows))
 
@@ -50,7 +50,6 @@ class LwF(Recorded):
 
 
 PENALTIES.add(
-    "lwf",
     PenaltyKind(
         "lwf",
         "Learning without Forgetting",

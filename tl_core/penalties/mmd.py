@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tl_core.penalties import PENALTIES, Batch, Ground, PenaltyKind, Stage, Term, option
+from tl_core.penalties import PENALTIES, Batch, PenaltyContext, PenaltyKind, Stage, Term, option
 
 if TYPE_CHECKING:
     import torch
@@ -78,12 +78,12 @@ class MMD(Term):
     def __init__(self, options: MMDOptions) -> None:
         self._powers = [u - (options.kernels - 1) / 2 for u in range(int(options.kernels))]
 
-    def prepare(self, ground: Ground) -> Iterator[Stage]:
+    def prepare(self, ground: PenaltyContext) -> Iterator[Stage]:
         """Note the target; nothing is computed."""
         self.load({}, ground)
         yield from ()
 
-    def load(self, state: "Mapping[str, torch.Tensor]", ground: Ground) -> None:
+    def load(self, state: "Mapping[str, torch.Tensor]", ground: PenaltyContext) -> None:
         """Note the target."""
         assert ground.target is not None
         self._target, self._seed = ground.target, ground.seed
@@ -101,7 +101,6 @@ class MMD(Term):
 
 
 PENALTIES.add(
-    "mmd",
     PenaltyKind(
         "mmd",
         "Make source and target alike (MMD)",
@@ -112,6 +111,6 @@ PENALTIES.add(
         MMD,
         (GRETTON, LONG),
         needs=("target",),
-        guards=False,
+        protects_pretrained=False,
     ),
 )

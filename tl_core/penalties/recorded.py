@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from tl_core.penalties import Batch, Ground, Stage, Term
+from tl_core.penalties import Batch, PenaltyContext, Stage, Term
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +27,7 @@ class Recorded(Term):
     original = False
     """Whether the scores are of the classes that the backbone was trained on, not of the run's own."""
 
-    def recorder(self, ground: Ground) -> Scores:
+    def recorder(self, ground: PenaltyContext) -> Scores:
         """Return what scores rows `[B]` as they are to be recorded: `[B, K]`."""
         raise NotImplementedError
 
@@ -35,15 +35,15 @@ class Recorded(Term):
         """Return the present scores `[B, K]`, with a gradient."""
         raise NotImplementedError
 
-    def bind(self, ground: Ground) -> None:
+    def bind(self, ground: PenaltyContext) -> None:
         """Take from the ground what `present` needs."""
 
-    def _answer(self, ground: Ground) -> None:
-        from tl_core.answers import ONE, answers_to
+    def _answer(self, ground: PenaltyContext) -> None:
+        from tl_core.label_task import SINGLE, label_task_of
 
-        self._answers = ONE if self.original else answers_to(ground.train.labels)
+        self._label_task = SINGLE if self.original else label_task_of(ground.train.labels)
 
-    def prepare(self, ground: Ground) -> Iterator[Stage]:
+    def prepare(self, ground: PenaltyContext) -> Iterator[Stage]:
         """Record the training items once; yields progress."""
         import torch
 
@@ -54,7 +54,7 @@ class Recorded(Term):
         done = 0
         for some in ground.cut(rows):
             with torch.no_grad():
-                parts.append(self._answers.outcomes(score(some) / self.temperature))
+                parts.append(self._label_task.outcomes(score(some) / self.temperature))
             done += len(some)
             yield self.stage, done, len(rows)
         self._keep(torch.from_numpy(rows), torch.cat(parts))
@@ -63,7 +63,7 @@ class Recorded(Term):
         """Return the rows `[N]` and their recorded log-probabilities `[N, K]`."""
         return {"rows": self._rows, "log_p": self._log_p}
 
-    def load(self, state: "Mapping[str, torch.Tensor]", ground: Ground) -> None:
+    def load(self, state: "Mapping[str, torch.Tensor]", ground: PenaltyContext) -> None:
         """Take the recorded log-probabilities back."""
         self.bind(ground)
         self._answer(ground)
@@ -75,12 +75,12 @@ class Recorded(Term):
 
         log_p = self._log_p[[self._place[int(row)] for row in batch.rows]]
         scores = self.present(batch)
-        log_q = self._answers.outcomes(scores / self.temperature)
+        log_q = self._label_task.outcomes(scores / self.temperature)
         if batch.mix is not None:
             apart = torch.nn.functional.kl_div(log_q, batch.mix(log_p.exp()), reduction="batchmean")
         else:
             apart = torch.nn.functional.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
-        return apart / self._answers.asked(scores)
+        return apart / self._label_task.asked(scores)
 
     def _keep(self, rows: "torch.Tensor", log_p: "torch.Tensor") -> None:
         self._rows, self._log_p = rows.cpu(), log_p

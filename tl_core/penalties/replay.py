@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tl_core.errors import DataError
-from tl_core.penalties import PENALTIES, Batch, Ground, PenaltyKind, Stage, Term, option
+from tl_core.penalties import PENALTIES, Batch, PenaltyContext, PenaltyKind, Stage, Term, option
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +36,7 @@ class Replay(Term):
         self._share = options.share
         self._own: nn.Module | None = None
 
-    def prepare(self, ground: Ground) -> Iterator[Stage]:
+    def prepare(self, ground: PenaltyContext) -> Iterator[Stage]:
         """Solve a head for the source's classes where the run's own does not do; yields progress."""
         import torch
 
@@ -57,7 +57,7 @@ class Replay(Term):
             "The source has classes of its own, so a head beside the run's own classifies its items during training.",
         )
 
-    def load(self, state: "Mapping[str, torch.Tensor]", ground: Ground) -> None:
+    def load(self, state: "Mapping[str, torch.Tensor]", ground: PenaltyContext) -> None:
         """Note the source, and make room for its head. Raises DataError where no item of it has a label."""
         import torch
 
@@ -90,7 +90,6 @@ class Replay(Term):
 
 
 PENALTIES.add(
-    "replay",
     PenaltyKind(
         "replay",
         "Replay source items",
@@ -101,7 +100,7 @@ PENALTIES.add(
         Replay,
         (CHAUDHRY, ROLNICK),
         needs=("source",),
-        guards=False,
-        several=False,
+        protects_pretrained=False,
+        multilabel=False,
     ),
 )

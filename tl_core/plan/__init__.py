@@ -3,7 +3,7 @@
 from tl_core.plan.checks import check, require
 from tl_core.plan.document import from_yaml, to_yaml
 from tl_core.plan.schedules import rate_at
-from tl_core.plan.values import (
+from tl_core.plan.transfer_plan import (
     Adapter,
     Augment,
     Head,

@@ -9,7 +9,7 @@ from typing import get_args, get_type_hints
 from tl_core.errors import PlanError
 from tl_core.layers import HEAD, titles
 from tl_core.plan.extras import extras, finding, stop
-from tl_core.plan.values import Head, Phase, TransferPlan
+from tl_core.plan.transfer_plan import Head, Phase, TransferPlan
 from tl_core.types import Finding, Modality
 
 MAX_EPOCHS = 1000

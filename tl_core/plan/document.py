@@ -12,8 +12,8 @@ import yaml
 from tl_core.errors import PlanError
 from tl_core.layers import HEAD
 from tl_core.plan.checks import check, suggest
-from tl_core.plan.values import Phase, TransferPlan
-from tl_core.types import Modality
+from tl_core.plan.transfer_plan import Phase, TransferPlan
+from tl_core.types import Modality, earlier_names
 
 MAX_CHARACTERS = 1_000_000
 NULLS = ("", "~", "null", "Null", "NULL")
@@ -21,9 +21,21 @@ NUMBER = {
     int: (re.compile(r"[-+]?[0-9]+"), "a whole number, such as 10"),
     float: (re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?"), "a number, such as 0.001 or 1e-3"),
 }
-RARE = {"patience", "objective", "draws", "blend", "adapt", "penalties", "adapter", "augment", "loss", "precision"}
+RARE = {
+    "patience",
+    "objective",
+    "draws",
+    "interpolate_weights",
+    "recalibrate_norm",
+    "penalties",
+    "adapter",
+    "augment",
+    "loss",
+    "precision",
+}
 KINDS = {"phases": "phase", "penalties": "penalty", "why": "reason"}
 """What an entry of a list is called."""
+NONE: Mapping[str, str] = {}
 Lines = dict[str, int]
 
 
@@ -139,7 +151,7 @@ class _Reader:
 
     def _dataclass(self, node: yaml.Node, cls: Any, where: str) -> Any:
         hints = get_type_hints(cls)
-        pairs = self._pairs(node, where, known=hints)
+        pairs = self._pairs(node, where, known=hints, earlier=earlier_names(cls))
         optional = {"strategy"} if cls is TransferPlan else set()
         for field in fields(cls):
             needed = field.default is MISSING and field.default_factory is MISSING
@@ -149,19 +161,22 @@ class _Reader:
         values = {k: self.read(v, hints[k], f"{where}/{k}".lstrip("/")) for k, v in pairs.items()}
         return cls(**({"strategy": "custom"} if optional else {}) | values)
 
-    def _pairs(self, node: yaml.Node, where: str, known: Collection[str] | None = None) -> dict[str, yaml.Node]:
+    def _pairs(
+        self, node: yaml.Node, where: str, known: Collection[str] | None = None, earlier: Mapping[str, str] = NONE
+    ) -> dict[str, yaml.Node]:
         if not isinstance(node, yaml.MappingNode):
             _fail(node, f"{_name(where)} must be lines of the form name: value.")
         pairs: dict[str, yaml.Node] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 _fail(key, "a name must be a single word.")
-            if key.value in pairs:
-                _fail(key, f"{key.value!r} appears twice in {_name(where)}.", "Keep one of the two.")
-            if known is not None and key.value not in known:
-                _fail(key, f"{_name(where)} has no setting {key.value!r}.", suggest(key.value, known))
-            pairs[key.value] = value
-            self.lines[f"{where}/{key.value}".lstrip("/")] = key.start_mark.line + 1
+            name = earlier.get(key.value, key.value)
+            if name in pairs:
+                _fail(key, f"{name!r} appears twice in {_name(where)}.", "Keep one of the two.")
+            if known is not None and name not in known:
+                _fail(key, f"{_name(where)} has no setting {name!r}.", suggest(name, known))
+            pairs[name] = value
+            self.lines[f"{where}/{name}".lstrip("/")] = key.start_mark.line + 1
         return pairs
 
 

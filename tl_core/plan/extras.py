@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, get_args, get_type_hints
 
 from tl_core.layers import HEAD
-from tl_core.plan.values import Adapter, Augment, Loss, Phase, TransferPlan
+from tl_core.plan.transfer_plan import Adapter, Augment, Loss, Phase, TransferPlan
 from tl_core.types import Finding, Level, Modality
 
 MAX_RANK = 256
@@ -28,8 +28,8 @@ def extras(plan: TransferPlan, modality: Modality | None = None) -> Iterator[Fin
     """Yield what is wrong or odd in the rarer settings, and what does not suit the items where `modality` is known."""
     for index, phase in enumerate(plan.phases):
         yield from _objective(phase, f"phases/{index}", f"Phase {index + 1} ({phase.name!r})")
-        if phase.adapt:
-            yield from _adapt(plan, index, f"phases/{index}/adapt", f"Phase {index + 1} ({phase.name!r})")
+        if phase.recalibrate_norm:
+            yield from _adapt(plan, index, f"phases/{index}/recalibrate_norm", f"Phase {index + 1} ({phase.name!r})")
     names = Counter(penalty.name for penalty in plan.penalties)
     for index, penalty in enumerate(plan.penalties):
         where = f"penalties/{index}"
@@ -41,9 +41,9 @@ def extras(plan: TransferPlan, modality: Modality | None = None) -> Iterator[Fin
     if plan.penalties and not any(set(phase.lr) - {HEAD} for phase in plan.phases):
         message = "The guards have no effect: they guard a backbone that learns, and here all of it is frozen."
         yield finding("warn", "penalty-idle", "penalties", message, "Leave them out, or thaw some layers.")
-    if plan.adapter is not None and any(phase.blend for phase in plan.phases):
+    if plan.adapter is not None and any(phase.interpolate_weights for phase in plan.phases):
         message = "The plan mixes weights before and after a phase, but its adapters are products, which do not mix."
-        yield stop("blend-adapter", "adapter", message, "Leave out the adapter, or the blend.")
+        yield stop("interpolate-adapter", "adapter", message, "Leave out the adapter, or the weight interpolation.")
     yield from _adapter(plan)
     yield from _augment(plan.augment)
     if modality == "text" and plan.augment.policy != "none":
@@ -58,10 +58,12 @@ def _objective(phase: Phase, where: str, called: str) -> Iterator[Finding]:
     yield from _known(Phase, "objective", phase.objective, f"{where}/objective")
     if phase.draws is not None and phase.draws < 1:
         yield stop("draws", f"{where}/draws", f"{called} draws {phase.draws} items; it must be at least 1, or absent.")
-    if phase.blend and (phase.fit_on != "train" or phase.objective != "labels" or phase.optimizer != "adamw"):
+    if phase.interpolate_weights and (
+        phase.fit_on != "train" or phase.objective != "labels" or phase.optimizer != "adamw"
+    ):
         message = f"{called} is to be blended, but the validation items cannot judge it."
         hint = "Only a fine-tuning phase that learns from the training items alone can be blended."
-        yield stop("blend", f"{where}/blend", message, hint)
+        yield stop("interpolate_weights", f"{where}/interpolate_weights", message, hint)
     if phase.objective == "labels":
         return
     if phase.optimizer != "adamw":
@@ -79,10 +81,10 @@ def _adapt(plan: TransferPlan, index: int, where: str, called: str) -> Iterator[
     phase = plan.phases[index]
     if phase.objective != "labels" or phase.optimizer != "adamw":
         message = f"{called} is to begin with a fit to the items, but it does not fine-tune."
-        yield stop("adapt", where, message, "Only a fine-tuning phase can begin so.")
+        yield stop("recalibrate_norm", where, message, "Only a fine-tuning phase can begin so.")
     elif HEAD not in phase.lr or not any(before.optimizer == "lbfgs" for before in plan.phases[:index]):
         message = f"{called} cannot begin with a fit to the items: the head is frozen there, or was not solved before."
-        yield finding("warn", "adapt-idle", where, message, "Let the head learn in it, and solve the head first.")
+        yield finding("warn", "recalibrate-idle", where, message, "Let the head learn in it, and solve the head first.")
 
 
 def _adapter(plan: TransferPlan) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from tl_core.plan.values import Schedule
+from tl_core.plan.transfer_plan import Schedule
 
 SLANTED_CUT = 0.1
 SLANTED_RATIO = 32.0

@@ -11,7 +11,7 @@ from tl_core.types import Finding, Modality, Similarity
 
 
 @dataclass(frozen=True)
-class Setting:
+class TaskInfo:
     """What a strategy knows about the task.
 
     `groups` are the backbone's layer groups, input side first, without the head. `n_train` counts training items
@@ -43,7 +43,7 @@ class Setting:
     parameters: int = 0
     has_target: bool = False
     has_source: bool = False
-    several: bool = False
+    multilabel: bool = False
     labels: int = 0
 
     @property
@@ -57,7 +57,7 @@ class Setting:
         return (self.labels or self.total) / max(1, self.n_classes)
 
 
-def no_doubts(setting: Setting, options: Any) -> tuple[Finding, ...]:
+def no_doubts(setting: TaskInfo, options: Any) -> tuple[Finding, ...]:
     """Return nothing: a strategy that makes sense everywhere."""
     return ()
 
@@ -74,24 +74,24 @@ class Strategy:
     summary: str
     when: str
     options: type[Any]
-    plan: Callable[[Setting, Any], TransferPlan]
+    plan: Callable[[TaskInfo, Any], TransferPlan]
     sources: tuple[str, ...]
-    fits: Callable[[Setting, Any], tuple[Finding, ...]] = no_doubts
+    fits: Callable[[TaskInfo, Any], tuple[Finding, ...]] = no_doubts
 
-    def defaults(self, setting: Setting) -> Any:
+    def defaults(self, setting: TaskInfo) -> Any:
         """Return the options that suit `setting`: the plain defaults, with those that depend on the data set."""
         usual = {f.name: f.metadata["usual"](setting) for f in fields(self.options) if f.metadata.get("usual")}
         return replace(self.options(), **usual)
 
-    def make(self, setting: Setting, options: Mapping[str, Any] | None = None) -> TransferPlan:
+    def make(self, setting: TaskInfo, options: Mapping[str, Any] | None = None) -> TransferPlan:
         """Return the plan for `setting`, with some options changed by name. Raises PlanError for a bad option."""
         return self.plan(setting, self._chosen(setting, options))
 
-    def doubts(self, setting: Setting, options: Mapping[str, Any] | None = None) -> tuple[Finding, ...]:
+    def doubts(self, setting: TaskInfo, options: Mapping[str, Any] | None = None) -> tuple[Finding, ...]:
         """Return why the strategy makes little sense for `setting`, if it does not. Raises PlanError as `make`."""
         return self.fits(setting, self._chosen(setting, options))
 
-    def _chosen(self, setting: Setting, options: Mapping[str, Any] | None) -> Any:
+    def _chosen(self, setting: TaskInfo, options: Mapping[str, Any] | None) -> Any:
         chosen = self.defaults(setting)
         known = {f.name: f for f in fields(self.options)}
         for name, value in (options or {}).items():

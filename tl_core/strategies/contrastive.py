@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from tl_core.plan import Phase, Reason, TransferPlan
-from tl_core.strategies import STRATEGIES, Setting, Strategy, option
-from tl_core.strategies.fits import doubt, kept
+from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
+from tl_core.strategies.caveats import doubt, kept
 from tl_core.strategies.recipes import DECAY, OWN, WARMUP, last_l2, scale_option, scaled, solve_head, top
 from tl_core.types import Finding
 
@@ -44,16 +44,16 @@ class Contrastive:
     scale: float = scale_option(source=f"{RATE:g}, {OWN}, after {SETFIT}")
 
 
-def _batch(setting: Setting) -> int:
+def _batch(setting: TaskInfo) -> int:
     return BATCH if setting.total >= FEW else 2 * BATCH
 
 
-def _drawn(setting: Setting, options: Contrastive) -> int:
+def _drawn(setting: TaskInfo, options: Contrastive) -> int:
     """Return how many items pass in all; every round has as many batches."""
     return -(-options.batches // ROUNDS) * ROUNDS * _batch(setting)
 
 
-def plan(setting: Setting, options: Contrastive) -> TransferPlan:
+def plan(setting: TaskInfo, options: Contrastive) -> TransferPlan:
     """Return a phase on pairs and a phase that solves the head, both on all labelled items but the test items."""
     size, drawn = _batch(setting), _drawn(setting, options)
     pairs = Phase(
@@ -76,10 +76,10 @@ def plan(setting: Setting, options: Contrastive) -> TransferPlan:
     return TransferPlan(setting.backbone, "contrastive", phases, batch_size=size, why=why)
 
 
-def fits(setting: Setting, options: Contrastive) -> tuple[Finding, ...]:
+def fits(setting: TaskInfo, options: Contrastive) -> tuple[Finding, ...]:
     """Return where there are too few items for pairs, or so many that pairs are no longer needed."""
     alone = many = unseen = kind = None
-    if setting.several:
+    if setting.multilabel:
         message = "This brings items of one label together and others apart, but these may have several labels each."
         return (doubt("several", message, "Choose another strategy: with these items it does not run.", SETFIT),)
     if setting.per_class_min < 2:
@@ -98,7 +98,6 @@ def fits(setting: Setting, options: Contrastive) -> tuple[Finding, ...]:
 
 
 STRATEGIES.add(
-    "contrastive",
     Strategy(
         "contrastive",
         "Contrastive tuning",

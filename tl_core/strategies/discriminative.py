@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from tl_core.plan import Phase, Reason, TransferPlan
-from tl_core.strategies import STRATEGIES, Setting, Strategy, option
-from tl_core.strategies.fits import doubt, fine_tuning, kept
+from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
+from tl_core.strategies.caveats import doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
     DECAY,
     KUMAR,
@@ -14,7 +14,7 @@ from tl_core.strategies.recipes import (
     backbone_rate,
     epochs_option,
     from_solved_head,
-    graded,
+    layerwise_decay,
     patience_option,
     rate_reason,
     scale_option,
@@ -42,10 +42,10 @@ class Discriminative(Extras):
     patience: int = patience_option(3)
 
 
-def plan(setting: Setting, options: Discriminative) -> TransferPlan:
+def plan(setting: TaskInfo, options: Discriminative) -> TransferPlan:
     """Return a head phase and a phase whose rates fall towards the input."""
     base = scaled(backbone_rate(setting), options.scale)
-    lr = graded(top(setting.groups, options.reach), base, options.decay, head=base)
+    lr = layerwise_decay(top(setting.groups, options.reach), base, options.decay, head=base)
     tuning = Phase(
         "falling rates",
         options.epochs,
@@ -53,7 +53,7 @@ def plan(setting: Setting, options: Discriminative) -> TransferPlan:
         schedule="slanted",
         weight_decay=DECAY,
         patience=usable(options.patience, options.epochs),
-        adapt=setting.modality == "image",
+        recalibrate_norm=setting.modality == "image",
     )
     why = (
         Reason("Lower layers hold general features and need to move least.", YOSINSKI),
@@ -65,7 +65,7 @@ def plan(setting: Setting, options: Discriminative) -> TransferPlan:
     return from_solved_head(setting, options, "discriminative", tuning, why)
 
 
-def fits(setting: Setting, options: Discriminative) -> tuple[Finding, ...]:
+def fits(setting: TaskInfo, options: Discriminative) -> tuple[Finding, ...]:
     """Return where there is too little data, or where the rates cannot fall."""
     found = None
     if options.decay == 1 or len(top(setting.groups, options.reach)) == 1:
@@ -76,7 +76,6 @@ def fits(setting: Setting, options: Discriminative) -> tuple[Finding, ...]:
 
 
 STRATEGIES.add(
-    "discriminative",
     Strategy(
         "discriminative",
         "Discriminative learning rates",

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from tl_core.plan import Penalty, Reason, TransferPlan
-from tl_core.strategies import STRATEGIES, Setting, Strategy, option
-from tl_core.strategies.fits import fine_tuning
+from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
+from tl_core.strategies.caveats import fine_tuning
 from tl_core.strategies.recipes import (
     OWN,
     Extras,
@@ -38,7 +38,7 @@ class Distil(Extras):
     patience: int = patience_option(5)
 
 
-def plan(setting: Setting, options: Distil) -> TransferPlan:
+def plan(setting: TaskInfo, options: Distil) -> TransferPlan:
     """Return the solved head, then every group with the teacher's scores beside the labels."""
     lr = everywhere(setting.groups, setting, options.scale)
     tuning = tune("learn from the teacher", options.epochs, lr, setting, options.patience)
@@ -52,13 +52,12 @@ def plan(setting: Setting, options: Distil) -> TransferPlan:
     return from_solved_head(setting, options, "distil", tuning, why, penalties=teaching)
 
 
-def fits(setting: Setting, options: Distil) -> tuple[Finding, ...]:
+def fits(setting: TaskInfo, options: Distil) -> tuple[Finding, ...]:
     """Return where there is too little data to teach with."""
     return fine_tuning(setting)
 
 
 STRATEGIES.add(
-    "distil",
     Strategy(
         "distil",
         "Learn from a trained model (distillation)",

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from tl_core.layers import HEAD
 from tl_core.plan import Phase, Reason, TransferPlan
-from tl_core.strategies import STRATEGIES, Setting, Strategy, option
-from tl_core.strategies.fits import FEW_PER_CLASS, doubt, fine_tuning, kept
+from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
+from tl_core.strategies.caveats import FEW_PER_CLASS, doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
     BERT,
     DECAY,
@@ -55,7 +55,7 @@ class DomainAdaptive:
     scale: float = scale_option()
 
 
-def plan(setting: Setting, options: DomainAdaptive) -> TransferPlan:
+def plan(setting: TaskInfo, options: DomainAdaptive) -> TransferPlan:
     """Return a phase that fills in, a solved head, and a phase over the last blocks where one is wanted."""
     masked = Phase(
         "fill in",
@@ -82,7 +82,7 @@ def plan(setting: Setting, options: DomainAdaptive) -> TransferPlan:
     )
 
 
-def fits(setting: Setting, options: DomainAdaptive) -> tuple[Finding, ...]:
+def fits(setting: TaskInfo, options: DomainAdaptive) -> tuple[Finding, ...]:
     """Return where there is nothing to adapt with or to, and where the labels are too few for what follows."""
     alone = near = kind = tried = None
     if not setting.has_target:
@@ -106,7 +106,6 @@ def fits(setting: Setting, options: DomainAdaptive) -> tuple[Finding, ...]:
 
 
 STRATEGIES.add(
-    "domain_adaptive",
     Strategy(
         "domain_adaptive",
         "Domain-adaptive pretraining",

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from tl_core.layers import HEAD
 from tl_core.plan import Head, Phase, Reason, TransferPlan
-from tl_core.strategies import STRATEGIES, Setting, Strategy, option
-from tl_core.strategies.fits import FEW_PER_CLASS, MUCH, doubt, kept
+from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
+from tl_core.strategies.caveats import FEW_PER_CLASS, MUCH, doubt, kept
 from tl_core.strategies.recipes import (
     ADAMW,
     ALAIN,
@@ -55,7 +55,7 @@ class FeatureExtraction:
     )  # fmt: skip
 
 
-def plan(setting: Setting, options: FeatureExtraction) -> TransferPlan:
+def plan(setting: TaskInfo, options: FeatureExtraction) -> TransferPlan:
     """Return one phase that trains the head alone."""
     frozen = Reason("The backbone stays as it was trained, so few items cannot spoil it.", RAZAVIAN)
     if options.head == "linear":
@@ -81,7 +81,7 @@ def plan(setting: Setting, options: FeatureExtraction) -> TransferPlan:
     )
 
 
-def fits(setting: Setting, options: FeatureExtraction) -> tuple[Finding, ...]:
+def fits(setting: TaskInfo, options: FeatureExtraction) -> tuple[Finding, ...]:
     """Return where frozen features leave much behind, and where the small network has too few items."""
     far = deep = small = None
     if setting.total > MUCH and setting.similarity in ("different", "very different"):
@@ -104,7 +104,6 @@ def fits(setting: Setting, options: FeatureExtraction) -> tuple[Finding, ...]:
 
 
 STRATEGIES.add(
-    "feature_extraction",
     Strategy(
         "feature_extraction",
         "Feature extraction",

@@ -8,8 +8,8 @@ from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.layers import HEAD
 from tl_core.plan import Phase, Reason, TransferPlan
-from tl_core.strategies import STRATEGIES, Setting, Strategy, option
-from tl_core.strategies.fits import GUIDE, MUCH, doubt, hard_to_judge, kept
+from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
+from tl_core.strategies.caveats import GUIDE, MUCH, doubt, hard_to_judge, kept
 from tl_core.strategies.recipes import (
     DEIT,
     HE,
@@ -53,19 +53,19 @@ class FromScratch(Extras):
 def scratch_plan(dataset: Dataset, spec: BackboneSpec, rows: np.ndarray) -> TransferPlan:
     """Return the plan that trains a backbone's network, whole, from random weights on the items at `rows`."""
     counts = dataset.targets[rows].sum(axis=0)
-    setting = Setting(
+    setting = TaskInfo(
         backbone=spec.name,
         modality=spec.modality,
         groups=tuple(group.name for group in spec.groups),
         n_train=len(rows),
         n_classes=len(dataset.classes),
         per_class_min=int(counts[counts > 0].min()),
-        several=dataset.multilabel,
+        multilabel=dataset.multilabel,
     )
     return STRATEGIES["from_scratch"].make(setting)
 
 
-def plan(setting: Setting, options: FromScratch) -> TransferPlan:
+def plan(setting: TaskInfo, options: FromScratch) -> TransferPlan:
     """Return one phase over every group, from random weights."""
     rate = scaled(scratch_rate(setting), options.scale)
     phase = Phase(
@@ -92,7 +92,7 @@ def plan(setting: Setting, options: FromScratch) -> TransferPlan:
     )
 
 
-def fits(setting: Setting, options: FromScratch) -> tuple[Finding, ...]:
+def fits(setting: TaskInfo, options: FromScratch) -> tuple[Finding, ...]:
     """Return where there is too little data for random weights."""
     short = None
     source = CHARACTERS if setting.modality == "text" else GUIDE
@@ -110,7 +110,6 @@ def fits(setting: Setting, options: FromScratch) -> tuple[Finding, ...]:
 
 
 STRATEGIES.add(
-    "from_scratch",
     Strategy(
         "from_scratch",
         "From scratch",

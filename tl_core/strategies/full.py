@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from tl_core.plan import Reason, TransferPlan
-from tl_core.strategies import STRATEGIES, Setting, Strategy
-from tl_core.strategies.fits import fine_tuning
+from tl_core.strategies import STRATEGIES, Strategy, TaskInfo
+from tl_core.strategies.caveats import fine_tuning
 from tl_core.strategies.recipes import (
     BERT,
     KORNBLITH,
@@ -30,7 +30,7 @@ class Full(Extras):
     patience: int = patience_option(3)
 
 
-def plan(setting: Setting, options: Full) -> TransferPlan:
+def plan(setting: TaskInfo, options: Full) -> TransferPlan:
     """Return a head phase and a phase over every group at one rate."""
     lr = everywhere(setting.groups, setting, options.scale)
     why = (Reason("Enough data lets every layer adapt, which reaches furthest.", KORNBLITH), rate_reason(setting))
@@ -39,13 +39,12 @@ def plan(setting: Setting, options: Full) -> TransferPlan:
     )
 
 
-def fits(setting: Setting, options: Full) -> tuple[Finding, ...]:
+def fits(setting: TaskInfo, options: Full) -> tuple[Finding, ...]:
     """Return where there is too little data for it."""
     return fine_tuning(setting)
 
 
 STRATEGIES.add(
-    "full",
     Strategy(
         "full",
         "Full fine-tuning",

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from tl_core.plan import Phase, Reason, TransferPlan
-from tl_core.strategies import STRATEGIES, Setting, Strategy, option
-from tl_core.strategies.fits import GUIDE, doubt, fine_tuning, kept
+from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
+from tl_core.strategies.caveats import GUIDE, doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
     BERT,
     DECAY,
@@ -15,8 +15,8 @@ from tl_core.strategies.recipes import (
     backbone_rate,
     batch_size,
     fit_reason,
-    graded,
     last_l2,
+    layerwise_decay,
     rate_reason,
     scale_option,
     scaled,
@@ -58,7 +58,7 @@ class Gradual(Extras):
     )  # fmt: skip
 
 
-def plan(setting: Setting, options: Gradual) -> TransferPlan:
+def plan(setting: TaskInfo, options: Gradual) -> TransferPlan:
     """Return a head phase, then phases over the last block, the last two, and so on."""
     base = scaled(backbone_rate(setting), options.scale)
     phases = [solve_head(last_l2(setting), final=False)]
@@ -68,11 +68,11 @@ def plan(setting: Setting, options: Gradual) -> TransferPlan:
             Phase(
                 "last block" if count == 1 else f"last {count} blocks",
                 options.epochs,
-                graded(thawed, base, options.decay, head=base),
+                layerwise_decay(thawed, base, options.decay, head=base),
                 schedule="slanted",
                 weight_decay=DECAY,
                 patience=usable(options.patience, options.epochs),
-                adapt=setting.modality == "image",
+                recalibrate_norm=setting.modality == "image",
             )
         )
     why = (
@@ -87,7 +87,7 @@ def plan(setting: Setting, options: Gradual) -> TransferPlan:
     )
 
 
-def fits(setting: Setting, options: Gradual) -> tuple[Finding, ...]:
+def fits(setting: TaskInfo, options: Gradual) -> tuple[Finding, ...]:
     """Return where there is too little data, or too few blocks to thaw one after another."""
     found = None
     if len(setting.groups) <= 2:
@@ -100,7 +100,6 @@ def fits(setting: Setting, options: Gradual) -> tuple[Finding, ...]:
 
 
 STRATEGIES.add(
-    "gradual",
     Strategy(
         "gradual",
         "Gradual unfreezing",

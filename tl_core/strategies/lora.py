@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 
 from tl_core.plan import Reason, TransferPlan
-from tl_core.plan.values import Adapter
-from tl_core.strategies import STRATEGIES, Setting, Strategy, option
-from tl_core.strategies.fits import doubt, fine_tuning, kept
+from tl_core.plan.transfer_plan import Adapter
+from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
+from tl_core.strategies.caveats import doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
     KUMAR,
     Extras,
@@ -52,11 +52,13 @@ class Lora(Extras):
     patience: int = patience_option(3)
 
 
-def plan(setting: Setting, options: Lora) -> TransferPlan:
+def plan(setting: TaskInfo, options: Lora) -> TransferPlan:
     """Return the solved head, then adapters in every group but the first, with the head."""
     # the first group is the embeddings, which no adapter fits, or a picture's edges, which serve everywhere
     lr = everywhere(setting.groups[1:] or setting.groups, setting, RATE * options.scale)
-    tuning = replace(tune("adapters", options.epochs, lr, setting, options.patience), adapt=False)  # norms stay there
+    tuning = replace(
+        tune("adapters", options.epochs, lr, setting, options.patience), recalibrate_norm=False
+    )  # norms stay there
     why = (
         Reason("The backbone's own weights stay; what is learned is a small change to each layer.", HU),
         Reason(f"Adapters start at no change and learn at {RATE:g} times the rate of full fine-tuning.", HU),
@@ -65,7 +67,7 @@ def plan(setting: Setting, options: Lora) -> TransferPlan:
     return from_solved_head(setting, options, "lora", tuning, why, adapter=adapter)
 
 
-def fits(setting: Setting, options: Lora) -> tuple[Finding, ...]:
+def fits(setting: TaskInfo, options: Lora) -> tuple[Finding, ...]:
     """Return where there is too little data, or a network so small that adapters save nothing."""
     small = None
     if 0 < setting.parameters < SMALL:
@@ -80,7 +82,6 @@ def fits(setting: Setting, options: Lora) -> tuple[Finding, ...]:
 
 
 STRATEGIES.add(
-    "lora",
     Strategy(
         "lora",
         "Adapters (LoRA)",

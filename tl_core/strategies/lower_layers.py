@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from tl_core.errors import PlanError
 from tl_core.layers import spoken
 from tl_core.plan import Head, Reason, TransferPlan
-from tl_core.strategies import STRATEGIES, Setting, Strategy, option
-from tl_core.strategies.fits import MUCH, doubt, kept
+from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
+from tl_core.strategies.caveats import MUCH, doubt, kept
 from tl_core.strategies.recipes import ALAIN, CS231N, OWN, SOLVER_ITERATIONS, YOSINSKI, batch_size, solve_head
 from tl_core.types import Finding
 
@@ -31,7 +31,7 @@ class LowerLayers:
     )
 
 
-def plan(setting: Setting, options: LowerLayers) -> TransferPlan:
+def plan(setting: TaskInfo, options: LowerLayers) -> TransferPlan:
     """Return one phase that solves a head at a lower tap. Raises PlanError for a tap that does not exist."""
     if options.tap and options.tap not in setting.groups:
         known = ", ".join(setting.groups)
@@ -55,12 +55,12 @@ def plan(setting: Setting, options: LowerLayers) -> TransferPlan:
     )
 
 
-def fits(setting: Setting, options: LowerLayers) -> tuple[Finding, ...]:
+def fits(setting: TaskInfo, options: LowerLayers) -> tuple[Finding, ...]:
     """Return where the last layer serves as well, or where the data could carry more than a head."""
     return kept(_near(setting, options), _much(setting))
 
 
-def _near(setting: Setting, options: LowerLayers) -> Finding | None:
+def _near(setting: TaskInfo, options: LowerLayers) -> Finding | None:
     """Return what speaks for the last layer: the cut itself, the measurement, or else the domain."""
     if options.tap == setting.groups[-1] or len(setting.groups) == 1:
         message = "The cut is after the last layers, so nothing is cut off."
@@ -74,7 +74,7 @@ def _near(setting: Setting, options: LowerLayers) -> Finding | None:
     return None
 
 
-def _much(setting: Setting) -> Finding | None:
+def _much(setting: TaskInfo) -> Finding | None:
     if setting.total <= MUCH:
         return None
     message = f"{setting.total:,} items could teach the upper layers the new domain instead of leaving them out."
@@ -82,7 +82,6 @@ def _much(setting: Setting) -> Finding | None:
 
 
 STRATEGIES.add(
-    "lower_layers",
     Strategy(
         "lower_layers",
         "Features from lower layers",

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from tl_core.plan import Reason, TransferPlan
-from tl_core.strategies import STRATEGIES, Setting, Strategy, option
-from tl_core.strategies.fits import doubt, fine_tuning, kept
+from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
+from tl_core.strategies.caveats import doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
     KUMAR,
     OWN,
@@ -31,7 +31,7 @@ class LpFt(Extras):
     patience: int = patience_option(3)
 
 
-def plan(setting: Setting, options: LpFt) -> TransferPlan:
+def plan(setting: TaskInfo, options: LpFt) -> TransferPlan:
     """Return the solved head, then every group at a rate below that of full fine-tuning."""
     lr = everywhere(setting.groups, setting, options.scale)
     tuning = tune("everything, gently", options.epochs, lr, setting, options.patience)
@@ -42,7 +42,7 @@ def plan(setting: Setting, options: LpFt) -> TransferPlan:
     return from_solved_head(setting, options, "lp_ft", tuning, why)
 
 
-def fits(setting: Setting, options: LpFt) -> tuple[Finding, ...]:
+def fits(setting: TaskInfo, options: LpFt) -> tuple[Finding, ...]:
     """Return where there is too little data, or where the features are no good start."""
     found = None
     if setting.similarity == "very different":
@@ -55,7 +55,6 @@ def fits(setting: Setting, options: LpFt) -> tuple[Finding, ...]:
 
 
 STRATEGIES.add(
-    "lp_ft",
     Strategy(
         "lp_ft",
         "Probe, then fine-tune",

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from tl_core.plan import Reason, TransferPlan
-from tl_core.strategies import STRATEGIES, Setting, Strategy, option
-from tl_core.strategies.fits import doubt, fine_tuning, kept
+from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
+from tl_core.strategies.caveats import doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
     KUMAR,
     YOSINSKI,
@@ -33,7 +33,7 @@ class Partial(Extras):
     patience: int = patience_option(3)
 
 
-def plan(setting: Setting, options: Partial) -> TransferPlan:
+def plan(setting: TaskInfo, options: Partial) -> TransferPlan:
     """Return a head phase and a phase over the last blocks."""
     lr = everywhere(top(setting.groups, options.reach), setting, options.scale)
     tuning = tune("last blocks", options.epochs, lr, setting, options.patience)
@@ -44,7 +44,7 @@ def plan(setting: Setting, options: Partial) -> TransferPlan:
     return from_solved_head(setting, options, "partial", tuning, why)
 
 
-def fits(setting: Setting, options: Partial) -> tuple[Finding, ...]:
+def fits(setting: TaskInfo, options: Partial) -> tuple[Finding, ...]:
     """Return where there is too little data, or where the last blocks are not enough or are already everything."""
     found = None
     if len(top(setting.groups, options.reach)) == len(setting.groups):
@@ -58,7 +58,6 @@ def fits(setting: Setting, options: Partial) -> tuple[Finding, ...]:
 
 
 STRATEGIES.add(
-    "partial",
     Strategy(
         "partial",
         "Partial fine-tuning",

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from tl_core.layers import HEAD
 from tl_core.plan import Augment, Loss, Phase, Reason, TransferPlan
-from tl_core.strategies import Setting, option
+from tl_core.strategies import TaskInfo, option
 
 CS231N = "Stanford CS231n notes, Transfer Learning, https://cs231n.github.io/transfer-learning/"
 RAZAVIAN = "Razavian et al. 2014, CNN Features off-the-shelf, arXiv:1403.6382"
@@ -113,7 +113,7 @@ def patience_option(default: int, help: str = "Stop after so many epochs without
     return option(default, "Patience", help, (1, 50), source=source)
 
 
-def backbone_rate(setting: Setting) -> float:
+def backbone_rate(setting: TaskInfo) -> float:
     """Return AdamW's usual peak rate for pretrained layers: 1e-4 for images, 3e-5 for texts.
 
     The text rate is the middle one of the three that Devlin et al. 2019 (arXiv:1810.04805, A.3) search: 2e-5,
@@ -128,7 +128,7 @@ def scaled(rate: float, factor: float) -> float:
     return float(f"{rate * factor:.6g}")
 
 
-def scratch_rate(setting: Setting) -> float:
+def scratch_rate(setting: TaskInfo) -> float:
     """Return AdamW's usual peak rate for random weights: 1e-3 for images, 3e-4 for texts (a transformer).
 
     1e-3 is Adam's default (Kingma & Ba 2015, arXiv:1412.6980); a transformer needs less (1e-4 in Devlin et al. 2019,
@@ -137,7 +137,7 @@ def scratch_rate(setting: Setting) -> float:
     return scaled(_SCRATCH_RATE[setting.modality], math.sqrt(growth(setting)))
 
 
-def growth(setting: Setting) -> int:
+def growth(setting: TaskInfo) -> int:
     """Return how many times larger batches are than on two processor cores: GPU_BATCH on a GPU with data enough.
 
     A GPU is idle in small batches. The rate of Adam and its kin grows by the square root of the batch size (Malladi
@@ -147,7 +147,7 @@ def growth(setting: Setting) -> int:
     return GPU_BATCH if setting.device == "cuda" and setting.n_train >= LARGE else 1
 
 
-def batch_size(setting: Setting) -> int:
+def batch_size(setting: TaskInfo) -> int:
     """Return a batch size that leaves small data enough steps an epoch: 8 below 64 items, up to 64 above 20,000.
 
     Devlin et al. 2019 (arXiv:1810.04805, A.3) use 16 or 32. On a GPU twice as many (see `growth`).
@@ -158,7 +158,7 @@ def batch_size(setting: Setting) -> int:
     return 64 * growth(setting)
 
 
-def tuning_epochs(setting: Setting) -> int:
+def tuning_epochs(setting: TaskInfo) -> int:
     """Return how many epochs of fine-tuning are worth planning for; early stopping may end them sooner.
 
     Texts need 2 to 4 (Devlin et al. 2019, arXiv:1810.04805, A.3), images more: about 500 steps, as Kolesnikov et al.
@@ -170,7 +170,7 @@ def tuning_epochs(setting: Setting) -> int:
     return 12 if few else 8
 
 
-def scratch_epochs(setting: Setting) -> int:
+def scratch_epochs(setting: TaskInfo) -> int:
     """Return epochs for about 2,000 steps from random weights, between 10 and 40.
 
     One cycle of the rate needs few (Smith & Topin 2018, arXiv:1708.07120); 2,000 is a rule of thumb.
@@ -195,10 +195,11 @@ def solve_head(l2: float, final: bool, iterations: int = SOLVER_ITERATIONS) -> P
     )
 
 
-def tune(name: str, epochs: int, lr: Mapping[str, float], setting: Setting, patience: int) -> Phase:
+def tune(name: str, epochs: int, lr: Mapping[str, float], setting: TaskInfo, patience: int) -> Phase:
     """Return a fine-tuning phase: AdamW, a tenth of warm-up, then a fall along a cosine (texts: a line).
 
-    Picture backbones normalise by running statistics, which are fitted to the items first (see tl_core.training.adapt).
+    Picture backbones normalise by running statistics, which are estimated on the items first
+    (tl_core.training.recalibrate_norm).
     """
     pictures = setting.modality == "image"
     return Phase(
@@ -209,17 +210,17 @@ def tune(name: str, epochs: int, lr: Mapping[str, float], setting: Setting, pati
         warmup=WARMUP,
         weight_decay=DECAY,
         patience=usable(patience, epochs),
-        adapt=pictures,
+        recalibrate_norm=pictures,
     )
 
 
-def everywhere(groups: Sequence[str], setting: Setting, factor: float) -> dict[str, float]:
+def everywhere(groups: Sequence[str], setting: TaskInfo, factor: float) -> dict[str, float]:
     """Return one rate for the named groups and the head: `factor` times the backbone's usual one."""
     return dict.fromkeys([*groups, HEAD], scaled(backbone_rate(setting), factor))
 
 
 def from_solved_head(
-    setting: Setting, options: "Extras", strategy: str, tuning: Phase, why: Sequence[Reason], **more: Any
+    setting: TaskInfo, options: "Extras", strategy: str, tuning: Phase, why: Sequence[Reason], **more: Any
 ) -> TransferPlan:
     """Return the plan of a solved head and a phase that fine-tunes from there, with `why` and the usual reasons.
 
@@ -243,7 +244,7 @@ def usable(patience: int, epochs: int) -> int | None:
     return patience if patience < epochs else None
 
 
-def graded(groups: Sequence[str], base: float, decay: float, head: float) -> dict[str, float]:
+def layerwise_decay(groups: Sequence[str], base: float, decay: float, head: float) -> dict[str, float]:
     """Return rates that fall towards the input: lr(l) = base * decay ** (L - l) for the l-th of L groups.
 
     Howard & Ruder 2018, arXiv:1801.06146, section 3.2, with `decay` for their 1/2.6. The top group gets `base`.
@@ -252,7 +253,7 @@ def graded(groups: Sequence[str], base: float, decay: float, head: float) -> dic
     return {group: scaled(base, decay ** (last - index)) for index, group in enumerate(groups)} | {HEAD: head}
 
 
-def last_l2(setting: Setting) -> float:
+def last_l2(setting: TaskInfo) -> float:
     """Return the L2 strength for a head on the last group."""
     return setting.l2 if setting.last_l2 is None else setting.last_l2
 
@@ -263,7 +264,7 @@ def top(groups: Sequence[str], reach: Literal["one", "two", "half", "all"] | str
     return tuple(groups[-count:])
 
 
-def size_reason(setting: Setting) -> Reason:
+def size_reason(setting: TaskInfo) -> Reason:
     """Return the reason for the batch size."""
     text = f"{setting.n_train} training items: batches of {batch_size(setting)} leave enough steps an epoch."
     if growth(setting) > 1:
@@ -271,7 +272,7 @@ def size_reason(setting: Setting) -> Reason:
     return Reason(text, BERT)
 
 
-def rate_reason(setting: Setting) -> Reason:
+def rate_reason(setting: TaskInfo) -> Reason:
     """Return the reason for the backbone's rate."""
     rate = backbone_rate(setting)
     if (times := growth(setting)) > 1:
@@ -290,7 +291,7 @@ def solved_head_reason() -> Reason:
 
 def fit_reason(tuning: Phase) -> tuple[Reason, ...]:
     """Return the reason for a phase that begins with a fit to the items; nothing for one that does not."""
-    if not tuning.adapt:
+    if not tuning.recalibrate_norm:
         return ()
     text = (
         "What learns is fitted to your pictures first, and the head solved again: without it the first steps of "

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 
 from tl_core.plan import Reason, TransferPlan
-from tl_core.strategies import STRATEGIES, Setting, Strategy
-from tl_core.strategies.fits import doubt, fine_tuning, kept
+from tl_core.strategies import STRATEGIES, Strategy, TaskInfo
+from tl_core.strategies.caveats import doubt, fine_tuning, kept
 from tl_core.strategies.recipes import (
     KUMAR,
     Extras,
@@ -31,10 +31,12 @@ class WiseFt(Extras):
     patience: int = patience_option(3)
 
 
-def plan(setting: Setting, options: WiseFt) -> TransferPlan:
+def plan(setting: TaskInfo, options: WiseFt) -> TransferPlan:
     """Return the solved head, then a phase over every group that ends in the best mix."""
     lr = everywhere(setting.groups, setting, options.scale)
-    tuning = replace(tune("everything, then mixed", options.epochs, lr, setting, options.patience), blend=True)
+    tuning = replace(
+        tune("everything, then mixed", options.epochs, lr, setting, options.patience), interpolate_weights=True
+    )
     why = (
         Reason("Weights between the probed and the tuned model often do better than either, most of all on new kinds "
                "of items; validation chooses how far between.", WORTSMAN),
@@ -44,7 +46,7 @@ def plan(setting: Setting, options: WiseFt) -> TransferPlan:
     return from_solved_head(setting, options, "wise_ft", tuning, why)
 
 
-def fits(setting: Setting, options: WiseFt) -> tuple[Finding, ...]:
+def fits(setting: TaskInfo, options: WiseFt) -> tuple[Finding, ...]:
     """Return where there is too little data, or where the start is not worth mixing in."""
     poor = None
     if setting.similarity == "very different":
@@ -57,7 +59,6 @@ def fits(setting: Setting, options: WiseFt) -> tuple[Finding, ...]:
 
 
 STRATEGIES.add(
-    "wise_ft",
     Strategy(
         "wise_ft",
         "Fine-tune, then mix with the start (WiSE-FT)",

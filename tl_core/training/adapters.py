@@ -19,7 +19,7 @@ from tl_core.backbones.staged import Staged
 from tl_core.errors import PlanError
 from tl_core.layers import HEAD, is_adapter
 from tl_core.plan import TransferPlan
-from tl_core.plan.values import Adapter
+from tl_core.plan.transfer_plan import Adapter
 from tl_core.training.model import TransferModel, groups_of
 
 ANY_CONVOLUTION = ("lora", "ia3")

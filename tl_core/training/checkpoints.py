@@ -1,107 +1,129 @@
-"""The best weights so far: in memory at every improvement, on disk at most every few seconds and at the end."""
+"""Checkpoints on disk: everything that a run needs to go on as if nothing had happened, whole or not at all.
 
-from collections.abc import Collection, Mapping, Sequence
+Each is a folder <number>/ below checkpoints/ with state.safetensors (tensors) and state.json (the rest, and the
+digest of the tensors' file). Two are kept, so that a damaged one does not lose the run.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
+from typing import Any
 
 import safetensors.torch
 import torch
 
-from tl_core.answers import Answers, Score
-from tl_core.backbones.spec import BackboneSpec
-from tl_core.errors import RunError
-from tl_core.plan import TransferPlan
-from tl_core.training import adapters
-from tl_core.training.model import TransferModel, build_model
-from tl_core.workspace import write_bytes
+from tl_core.errors import WorkspaceError
+from tl_core.workspace import new_folder
 
-FILE = "best.safetensors"
-SECONDS = 10.0
-"""Shortest time between two writes; what a crash can cost."""
-
-Metrics = Mapping[str, float]
+FOLDER = "checkpoints"
+KEPT = 2
+TENSORS, FACTS = "state.safetensors", "state.json"
 
 
-class Best:
-    """Keeps a copy of the tensors that may change, with the score that they reached."""
+@dataclass(frozen=True)
+class Snapshot:
+    """A run between two steps: tensors by "kind/name", and plain JSON facts."""
 
-    def __init__(self, model: TransferModel, folder: Path, answers: Answers) -> None:
-        self.score: Score | None = None
-        self._answers = answers
-        self.accuracy = 0.0
-        """Validation accuracy of the best; the training accuracy where no validation items judge it."""
-        self._model = model
-        self._folder = folder
-        self._kept: dict[str, torch.Tensor] = {}
-        self._written = monotonic()
-        self._dirty = True
+    tensors: Mapping[str, torch.Tensor]
+    facts: Mapping[str, Any]
 
-    def watch(self, names: Collection[str]) -> None:
-        """Start a phase that may change the tensors `names`: their present values are the ones to beat."""
-        self._kept = {name: tensor.clone() for name, tensor in self._model.state_dict().items() if name in names}
-
-    def extend(self, names: Collection[str]) -> None:
-        """Let the phase change more tensors: what it changes already keeps its best values."""
-        state = self._model.state_dict()
-        self._kept |= {name: state[name].clone() for name in names if name in state and name not in self._kept}
-
-    def state(self) -> Mapping[str, torch.Tensor]:
-        """Return the best values of the tensors that the phase may change."""
-        return self._kept
-
-    def load(self, score: Sequence[float] | None, accuracy: float, kept: Mapping[str, torch.Tensor]) -> None:
-        """Take back the best of a checkpoint."""
-        self.score = (score[0], score[1]) if score is not None else None
-        self.accuracy, self._dirty = accuracy, True
-        self._kept = {name: tensor.clone() for name, tensor in kept.items()}
-
-    def take(self, validation: Metrics, train: Metrics) -> bool:
-        """Make the model's present values the best, whatever they score; returns whether validation judged them."""
-        self.score = self._answers.score(validation) if validation else None
-        self.accuracy = (validation or train).get("accuracy", 0.0)
-        self._dirty = True
-        state = self._model.state_dict()
-        for name, tensor in self._kept.items():
-            tensor.copy_(state[name])
-        return self.score is not None
-
-    def offer(self, validation: Metrics, train: Metrics) -> bool:
-        """Take the present values if they beat the best, or if nothing judges them; returns whether they beat it."""
-        if validation and self.score is not None and self._answers.score(validation) <= self.score:
-            return False
-        return self.take(validation, train)
-
-    def restore(self) -> None:
-        """Put the best values back into the model, bit for bit."""
-        state = self._model.state_dict()
-        for name, tensor in self._kept.items():
-            state[name].copy_(tensor)
-
-    def write(self, now: bool = False) -> bool:
-        """Write the best weights; returns False where nothing is new or, unless `now`, the last write is recent.
-
-        Raises WorkspaceError where the disk is full.
-        """
-        if not self._dirty or (not now and monotonic() - self._written < SECONDS):
-            return False
-        state = {name: tensor.contiguous().cpu() for name, tensor in (self._model.state_dict() | self._kept).items()}
-        write_bytes(self._folder / FILE, safetensors.torch.save(state))
-        self._written, self._dirty = monotonic(), False
-        return True
+    def under(self, kind: str) -> dict[str, torch.Tensor]:
+        """Return the tensors of one kind, by name."""
+        start = f"{kind}/"
+        return {name[len(start) :]: tensor for name, tensor in self.tensors.items() if name.startswith(start)}
 
 
-def load_best(folder: Path, spec: BackboneSpec, plan: TransferPlan, n_classes: int) -> TransferModel:
-    """Return the model with the best weights of the run in `folder`, adapters merged, in evaluation mode on the CPU.
+class Checkpoints:
+    """The checkpoints of the run in `folder`; one process at a time writes them."""
 
-    Raises RunError where the run has left none, or they do not fit the plan.
-    """
-    model = build_model(spec, plan, n_classes, seed=0)
-    adapters.insert(model, spec, plan, seed=0)
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / FOLDER
+
+    def write(self, snapshot: Snapshot) -> None:
+        """Write a checkpoint and drop all but the last two. Raises WorkspaceError; the ones before are still there."""
+        try:
+            if not self._folder.parent.is_dir():  # somebody deleted the run, and it shall not come back in pieces
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            self._folder.mkdir(exist_ok=True)
+            for part in self._folder.glob(".*.part"):  # of a process that was killed while it wrote
+                shutil.rmtree(part, ignore_errors=True)
+            number = max((int(path.name) for path in self._all()), default=0) + 1
+            with new_folder(self._folder / f"{number:08d}") as part:
+                _fill(part, snapshot)
+            _sync(self._folder)
+        except (OSError, safetensors.SafetensorError) as error:
+            told = getattr(error, "strerror", None) or str(error)
+            raise WorkspaceError(
+                f"The run's state could not be written to disk ({told}).",
+                "Free some space in the workspace folder; then the run can go on from its last checkpoint.",
+            ) from error
+        for old in self._all()[:-KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def latest(self) -> Snapshot | None:
+        """Return the newest checkpoint that is whole, and remove damaged ones after it; None where there is none."""
+        for path in reversed(self._all()):
+            try:
+                return _read(path)
+            except (OSError, ValueError, KeyError, safetensors.SafetensorError):
+                shutil.rmtree(path, ignore_errors=True)
+        return None
+
+    def clear(self, but_last: bool = False) -> None:
+        """Remove every checkpoint, or all but the last one."""
+        for old in self._all()[:-1] if but_last else [self._folder]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def _all(self) -> list[Path]:
+        """Return the checkpoints' folders, oldest first."""
+        return sorted(path for path in self._folder.glob("*") if path.name.isdecimal())
+
+
+def _fill(folder: Path, snapshot: Snapshot) -> None:
+    safetensors.torch.save_file(_apart(snapshot.tensors), folder / TENSORS)
+    _sync(folder / TENSORS)
+    facts = {"digest": _digest(folder / TENSORS), **snapshot.facts}
+    with open(folder / FACTS, "w", encoding="utf-8") as file:
+        json.dump(facts, file, ensure_ascii=False)
+        file.flush()
+        os.fsync(file.fileno())
+    _sync(folder)
+
+
+def _read(folder: Path) -> Snapshot:
+    """Read a checkpoint. Raises ValueError where the tensors are not those that were written."""
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    if facts.pop("digest") != _digest(folder / TENSORS):
+        raise ValueError("The checkpoint is damaged.")
+    return Snapshot(safetensors.torch.load_file(folder / TENSORS), facts)
+
+
+def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return contiguous tensors on the CPU, no two in the same memory, which safetensors would refuse."""
+    found: dict[str, torch.Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        plain = tensor.detach().contiguous().cpu()
+        place = plain.untyped_storage().data_ptr()
+        found[name] = plain.clone() if place in seen else plain
+        seen.add(place)
+    return found
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk itself."""
+    handle = os.open(path, os.O_RDONLY)
     try:
-        model.load_state_dict(safetensors.torch.load_file(folder / FILE))
-    except FileNotFoundError as error:
-        raise RunError("This run has no saved weights.", "Start it again and let it finish an epoch.") from error
-    except (RuntimeError, safetensors.SafetensorError) as error:
-        raise RunError("The saved weights do not fit this plan.", "Train again with the plan as it is now.") from error
-    adapters.merge(model, plan)
-    return model.eval()
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from tl_core.answers import answers_to
+from tl_core.label_task import label_task_of
 from tl_core.training.model import HeadLayers
 from tl_core.training.optimisers import one_thread
 
@@ -42,12 +42,12 @@ class Solver:
         """Take what to learn from; a `fresh` head starts from zero instead of its weights."""
         self._out = head.out
         self._features = (data.features.double() - head.mean) / head.std
-        self._labels, self._answers = data.labels, answers_to(data.labels)
+        self._labels, self._label_task = data.labels, label_task_of(data.labels)
         self._weights = None if data.weights is None else data.weights.double()
         start = torch.zeros_like if fresh else torch.clone
         self._weight = start(head.out.weight.detach().double()).requires_grad_()
         self._bias = start(head.out.bias.detach().double()).requires_grad_()
-        self._l2 = l2 * (2 if head.out.out_features == 2 and not self._answers.several else 1)
+        self._l2 = l2 * (2 if head.out.out_features == 2 and not self._label_task.multilabel else 1)
         self._optimiser = torch.optim.LBFGS(
             [self._weight, self._bias],
             max_iter=ITERATIONS,
@@ -73,7 +73,7 @@ class Solver:
     def _closure(self) -> torch.Tensor:
         self._optimiser.zero_grad()
         scores = nn.functional.linear(self._features, self._weight, self._bias)
-        loss = self._answers.objective(scores, self._labels, self._weights)
+        loss = self._label_task.objective(scores, self._labels, self._weights)
         loss = loss + self._l2 / 2 * self._weight.square().sum()
         loss.backward()
         return loss

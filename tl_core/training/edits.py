@@ -8,7 +8,7 @@ from tl_core.layers import HEAD, titles
 from tl_core.plan import Phase, check, with_rate
 from tl_core.runs.control import Edit
 from tl_core.runs.events import Noted, PlanEdited, RunEvent, RunPaused, RunResumed
-from tl_core.training.descent import Descent
+from tl_core.training.phase_state import PhaseState
 from tl_core.training.run import Run
 from tl_core.training.state import capture
 from tl_core.types import Finding
@@ -19,7 +19,7 @@ LOOK = 0.2
 Events = Generator[RunEvent, None, None]
 
 
-def obey(descent: Descent) -> Generator[RunEvent, None, bool]:
+def obey(descent: PhaseState) -> Generator[RunEvent, None, bool]:
     """Wait while asked to, and make the edits that are due; returns whether the phase is to end here."""
     run, index = descent.run, descent.index
     run.check()

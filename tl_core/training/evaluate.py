@@ -5,7 +5,7 @@ from collections.abc import Generator
 import numpy as np
 import torch
 
-from tl_core.answers import answers_to
+from tl_core.label_task import label_task_of
 from tl_core.training.inputs import Inputs, PooledInputs, batches
 from tl_core.training.model import TransferModel
 
@@ -18,15 +18,15 @@ def evaluate(
 
     The model must be in evaluation mode; `labels` `[N]`, or targets `[N, K]`, are of all rows of the data set.
     """
-    answers = answers_to(labels)
+    label_task = label_task_of(labels)
     loss = torch.zeros((), dtype=torch.float64, device=labels.device)
     hits = torch.zeros((), dtype=torch.int64, device=labels.device)
     done = 0
     for batch in batches(rows, 4096 if isinstance(inputs, PooledInputs) else batch_size, inputs.lengths):
         truth = labels[torch.from_numpy(batch)]
         logits = inputs.logits(model, batch)
-        loss += answers.total(logits, truth).double()
-        hits += answers.hits(logits, truth)
+        loss += label_task.total(logits, truth).double()
+        hits += label_task.hits(logits, truth)
         done += len(batch)
         yield done
-    return {"loss": loss.item() / len(rows), "accuracy": hits.item() / len(rows) / answers.asked(labels)}
+    return {"loss": loss.item() / len(rows), "accuracy": hits.item() / len(rows) / label_task.asked(labels)}

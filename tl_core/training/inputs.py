@@ -9,7 +9,7 @@ import torch
 
 from tl_core.backbones.preprocess import Preprocessor
 from tl_core.backbones.staged import State
-from tl_core.training.kept import InMemory, Kept, Room, keep, pad
+from tl_core.training.activation_cache import ActivationCache, CacheBudget, InMemory, keep, pad
 from tl_core.training.model import TransferModel
 
 
@@ -127,10 +127,10 @@ class PreparedInputs(StagedInputs):
 class CachedInputs(StagedInputs):
     """Activations at the input of stage `start`, kept in memory or in a file; texts without their padding."""
 
-    def __init__(self, start: int, lengths: np.ndarray | None, kept: Kept) -> None:
+    def __init__(self, start: int, lengths: np.ndarray | None, kept: ActivationCache) -> None:
         """`lengths` are the tokens of each row, None for pictures."""
         self.start, self.lengths = start, lengths
-        self._kept: Kept = kept
+        self._kept: ActivationCache = kept
 
     @property
     def on_disk(self) -> int:
@@ -181,7 +181,7 @@ def batches(
 
 @torch.no_grad()
 def cache_prefix(
-    model: TransferModel, source: PreparedInputs, rows: np.ndarray, batch_size: int, room: Room
+    model: TransferModel, source: PreparedInputs, rows: np.ndarray, batch_size: int, room: CacheBudget
 ) -> Iterator[tuple[int, CachedInputs | None]]:
     """Run the frozen stages once over `rows`; yields (items done, cache), the cache None where there is no room.
 

@@ -34,18 +34,18 @@ from tl_core.runs.events import (
 )
 from tl_core.runs.failure import explain, unexpected
 from tl_core.training.augment import doubts
-from tl_core.training.blend import blend
-from tl_core.training.checkpoints import FILE, load_best
+from tl_core.training.best_weights import FILE, load_best
+from tl_core.training.checkpoints import Snapshot
 from tl_core.training.convex import Solvable, Solver
-from tl_core.training.descent import Descent
 from tl_core.training.edits import obey, refuse, wait
 from tl_core.training.inputs import PooledInputs
+from tl_core.training.interpolate_weights import interpolate_weights
+from tl_core.training.layer_monitor import LayerMonitor
 from tl_core.training.objectives import objective
 from tl_core.training.optimisers import out_of_memory, set_rates
+from tl_core.training.phase_state import PhaseState
 from tl_core.training.run import Diverged, Run, Stopped, TrainJob
-from tl_core.training.snapshots import Snapshot
 from tl_core.training.state import capture, restore
-from tl_core.training.watch import Watch
 from tl_core.types import Finding
 
 __all__ = ["TrainJob", "load_best", "train"]
@@ -112,10 +112,10 @@ def _solve(run: Run, index: int) -> Events:
     assert isinstance(inputs, PooledInputs)
     rows = run.rows(phase)
     chosen = torch.from_numpy(rows)
-    weights = run.answers.weights(run.plan.loss.class_weights, run.labels[chosen], len(run.job.dataset.classes))
+    weights = run.label_task.weights(run.plan.loss.class_weights, run.labels[chosen], len(run.job.dataset.classes))
     data = Solvable(inputs.features[chosen], run.labels[chosen], weights)
     solver = Solver(run.model.head, data, phase.weight_decay, run.fresh)
-    watch = Watch(run, index)
+    watch = LayerMonitor(run, index)
     yield PhaseStarted(index, phase.name, phase.epochs, dict(phase.lr), phase.epochs)
     for epoch in range(phase.epochs):
         run.check()
@@ -149,7 +149,7 @@ def _descend(run: Run, index: int, saved: Snapshot | None) -> Events:
     """Train by gradient descent, epoch by epoch, until the phase or the patience ends."""
     if saved is None:
         _checkpoint(run, index)
-    descent = Descent(run, index)
+    descent = PhaseState(run, index)
     yield from descent.begin(saved)
     phase, watch = descent.phase, descent.watch
     yield PhaseStarted(index, phase.name, phase.epochs, dict(phase.lr), run.planned[index])
@@ -168,12 +168,12 @@ def _descend(run: Run, index: int, saved: Snapshot | None) -> Events:
         if not run.fresh:
             yield from _save(run)
         _checkpoint(run, index, descent)
-    if descent.phase.blend and not run.spent():
-        yield from blend(run, descent.phase, descent.deepest())
+    if descent.phase.interpolate_weights and not run.spent():
+        yield from interpolate_weights(run, descent.phase, descent.deepest())
     yield from _finish(run, index, descent.pace.steps, descent.lowest)
 
 
-def _judge(descent: Descent, train_metrics: dict[str, float]) -> Events:
+def _judge(descent: PhaseState, train_metrics: dict[str, float]) -> Events:
     """End an epoch: measure it, keep it where it is the best, and see whether the phase goes on."""
     run, phase, epoch = descent.run, descent.phase, descent.epoch
     validation = (yield from run.validate(phase, descent.lessons.inputs)) if descent.aim.judged else {}
@@ -193,7 +193,7 @@ def _judge(descent: Descent, train_metrics: dict[str, float]) -> Events:
         descent.over = True
 
 
-def _epoch(descent: Descent) -> Generator[RunEvent, None, dict[str, float]]:
+def _epoch(descent: PhaseState) -> Generator[RunEvent, None, dict[str, float]]:
     """Learn from what is left of the epoch; return mean loss and accuracy of the batches as they were learned from."""
     run, pace = descent.run, descent.pace
     descent.draw()
@@ -232,7 +232,7 @@ def _finish(run: Run, index: int, steps: int, lowest: int | None = None) -> Even
         yield from _save(run)
 
 
-def _checkpoint(run: Run, index: int, descent: Descent | None = None) -> None:
+def _checkpoint(run: Run, index: int, descent: PhaseState | None = None) -> None:
     """Write the state of the run down, unless it is that of a run which has not begun."""
     if run.job.checkpoints and (index or descent):
         run.checkpoints.write(capture(run, index, descent))

@@ -11,30 +11,30 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from tl_core.answers import answers_of
 from tl_core.backbones.compat import default_device
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.errors import DataError, PlanError, RunError
 from tl_core.features import STATE_BUDGET, FeatureStore
+from tl_core.label_task import label_task
 from tl_core.layers import HEAD
-from tl_core.penalties import Need, at_hand, check_penalties, check_several
+from tl_core.penalties import Need, at_hand, check_multilabel, check_penalties
 from tl_core.plan import Phase, TransferPlan, require
 from tl_core.runs.control import RunControl
 from tl_core.runs.events import Noted, PlanEdited, Progress, RunEvent, RunStarted
 from tl_core.training import adapters
-from tl_core.training.checkpoints import Best
+from tl_core.training.activation_cache import CacheBudget
+from tl_core.training.best_weights import BestWeights
+from tl_core.training.checkpoints import Checkpoints, Snapshot
 from tl_core.training.evaluate import evaluate
-from tl_core.training.feed import Feed, Stage
+from tl_core.training.input_provider import InputProvider, Stage
 from tl_core.training.inputs import Inputs
-from tl_core.training.kept import Room
+from tl_core.training.item_index import ItemIndex
 from tl_core.training.model import build_model, groups_of
 from tl_core.training.objectives import Objective, objective
 from tl_core.training.optimisers import Freezer
+from tl_core.training.penalty_set import PenaltySet
 from tl_core.training.precision import Precision, lay_out
-from tl_core.training.snapshots import Checkpoints, Snapshot
-from tl_core.training.space import ItemSpace
-from tl_core.training.terms import Terms
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Run:
         require(job.plan, [group.name for group in job.spec.groups])
         wrong = [
             *check_penalties(job.plan, job.have, job.spec.modality),
-            *check_several(job.plan, job.dataset.multilabel),
+            *check_multilabel(job.plan, job.dataset.multilabel),
         ]
         if wrong := [found for found in wrong if found.level == "stop"]:
             raise PlanError(wrong[0].message, wrong[0].hint)
@@ -122,11 +122,11 @@ class Run:
         self.plain()
         may_learn = adapters.may_learn(job.plan)
         self.freezer = Freezer(self.model, groups_of(self.model, job.spec), may_learn)
-        self.answers = answers_of(job.dataset.multilabel)
+        self.label_task = label_task(job.dataset.multilabel)
         """How the head's scores answer."""
-        self.best = Best(self.model, job.folder, self.answers)
-        self.space = ItemSpace(job.dataset, job.spec, job.store, job.source, job.target)
-        self.feed = Feed(job.dataset, job.spec, job.plan, job.store, self.space)
+        self.best = BestWeights(self.model, job.folder, self.label_task)
+        self.space = ItemIndex(job.dataset, job.spec, job.store, job.source, job.target)
+        self.feed = InputProvider(job.dataset, job.spec, job.plan, job.store, self.space)
         self.feed.augment(job.seed)
         self.labels = self.space.labels.to(self.device)
         self.first: dict[str, torch.Tensor] = {}
@@ -136,7 +136,7 @@ class Run:
         self.begun: dict[str, torch.Tensor] = {}
         """What a phase that ends in a blend began with."""
         self.remember({group for phase in job.plan.phases for group in phase.lr})
-        self.terms = Terms(self)
+        self.terms = PenaltySet(self)
         self.shuffle = torch.Generator().manual_seed(job.seed)
         self.parts = 1  # pieces that a step is taken in, where memory is short
         self.fresh = True  # the head has not learned anything yet
@@ -216,7 +216,7 @@ class Run:
         if start < self.model.stages:
             every = np.unique(np.concatenate([self.space.seen(rows), judged, self.terms.rows()]))
             folder = self.job.store.workspace.root / "cache"
-            room = Room(0 if aim.raw else self.job.cache, self.job.disk, folder)
+            room = CacheBudget(0 if aim.raw else self.job.cache, self.job.disk, folder)
             inputs = staged = yield from self._told(self.feed.staged(self.model, start, every, room))
             if not self.terms.ready and aim.judged:
                 for finding in (yield from self._told(self.terms.prepare(staged))).notes:
@@ -233,7 +233,7 @@ class Run:
         self.touched.update(names)
         (self.best.extend if again else self.best.watch)(names)
         state, known = self.model.state_dict(), self.begun if again else {}
-        fresh = {n: state[n].clone() for n in names if phase.blend and n in state and n not in known}
+        fresh = {n: state[n].clone() for n in names if phase.interpolate_weights and n in state and n not in known}
         self.begun = known | fresh
 
     def plain(self) -> None:

@@ -10,13 +10,13 @@ import torch
 from tl_core.errors import RunError
 from tl_core.layers import HEAD
 from tl_core.plan import Phase
-from tl_core.training.descent import Descent
+from tl_core.training.checkpoints import Snapshot
+from tl_core.training.phase_state import PhaseState
 from tl_core.training.run import Run, TrainJob
-from tl_core.training.snapshots import Snapshot
 from tl_core.types import dump, load
 
 
-def capture(run: Run, index: int, descent: Descent | None = None) -> Snapshot:
+def capture(run: Run, index: int, descent: PhaseState | None = None) -> Snapshot:
     """Return the state at the start of phase `index`, or in the middle of its `descent`.
 
     Backbone tensors that are still what they were when the run began are left out, and so are the best weights
@@ -53,6 +53,7 @@ def capture(run: Run, index: int, descent: Descent | None = None) -> Snapshot:
     return Snapshot(tensors, facts)
 
 
+DIGESTED = {"recalibrate_norm": "adapt", "interpolate_weights": "blend"}
 NUMBERS = ("step", "parts", "fresh", "planned", "clock", "obeyed", "choices")
 
 
@@ -101,7 +102,10 @@ def identity(job: TrainJob) -> str:
 
 
 def _plan(job: TrainJob) -> Any:
-    """Return the plan as runs have told it that began before a phase could `adapt`, where none does."""
+    """Return the plan as a digest takes it: under the names that its fields had when the first runs were begun.
+
+    A phase that recalibrates nothing says nothing of it, because the first runs knew no such phase.
+    """
     plan = dump(job.plan)
-    phases = [{name: value for name, value in phase.items() if name != "adapt" or value} for phase in plan["phases"]]
-    return {**plan, "phases": phases}
+    phases = [{DIGESTED.get(name, name): value for name, value in phase.items()} for phase in plan["phases"]]
+    return {**plan, "phases": [{k: v for k, v in phase.items() if k != "adapt" or v} for phase in phases]}

@@ -239,7 +239,6 @@ CARDS = (
 for _card in CARDS:
     _modality: Modality = "text" if _card.place[0] == "text" else "image"
     BACKBONES.add(
-        _card.name,
         BackboneSpec(
             name=_card.name,
             title=_card.title,

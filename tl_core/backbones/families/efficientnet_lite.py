@@ -103,7 +103,6 @@ def _original_head(member: _Member) -> "nn.Module":
 
 for _member in MEMBERS:
     BACKBONES.add(
-        f"efficientnet_lite{_member.number}",
         BackboneSpec(
             name=f"efficientnet_lite{_member.number}",
             title=f"EfficientNet-Lite{_member.number}",

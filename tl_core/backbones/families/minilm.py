@@ -20,7 +20,6 @@ def _load(pretrained: bool) -> "Staged":
 
 
 MINILM = BACKBONES.add(
-    "all_minilm_l6_v2",
     BackboneSpec(
         name="all_minilm_l6_v2",
         title="all-MiniLM-L6-v2",

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tl_core.data.groups import components, numbered
-from tl_core.data.options import Progress, silent
+from tl_core.data.options import OnProgress, silent
 from tl_core.errors import WorkspaceError
 from tl_core.workspace import write_bytes
 
@@ -24,7 +24,7 @@ VERSION = 1
 """Counts up when what is found changes, so that old groups are not taken for new ones."""
 
 
-def near_groups(dataset: "Dataset", progress: Progress = silent) -> np.ndarray:
+def near_groups(dataset: "Dataset", progress: OnProgress = silent) -> np.ndarray:
     """Return the group of near duplicates that each item is in, int64 `[N]`; -1: it is alone.
 
     Exact copies are in one group too. Alikeness is carried on: where A is near B and B near C, the three are one
@@ -57,7 +57,7 @@ def near_path(dataset: "Dataset") -> Path:
     return dataset.folder / f"near-{VERSION}-{dataset.fingerprint}.npy"
 
 
-def find(dataset: "Dataset", progress: Progress = silent) -> np.ndarray:
+def find(dataset: "Dataset", progress: OnProgress = silent) -> np.ndarray:
     """Find the groups of near duplicates anew, int64 `[N]`."""
     from tl_core.data.near.pictures import near_pictures
     from tl_core.data.near.texts import near_texts

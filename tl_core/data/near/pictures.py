@@ -18,7 +18,7 @@ from tl_core.data.groups import components, spanning
 from tl_core.data.images import open_image
 from tl_core.data.looks import look
 from tl_core.data.near.hamming import Bands
-from tl_core.data.options import Progress, silent
+from tl_core.data.options import OnProgress, silent
 from tl_core.data.sampling import sample_rows
 from tl_core.errors import DataError
 
@@ -35,7 +35,7 @@ _PAIRS = 1024  # that are compared at a time, where looking up found them
 _KEPT_EDGES = 1_000_000
 
 
-def near_pictures(paths: Sequence[Path], looks: Sequence[str] | None, progress: Progress = silent) -> np.ndarray:
+def near_pictures(paths: Sequence[Path], looks: Sequence[str] | None, progress: OnProgress = silent) -> np.ndarray:
     """Return pairs `[E, 2]` of nearly equal pictures, enough to connect all that belong together.
 
     `looks` are 16 hex digits, or "" for what is too plain to be compared; None: they are made here. Pictures are
@@ -68,7 +68,7 @@ def _crowded(codes_N: np.ndarray) -> np.ndarray:
 class _Near:
     """Pictures `[N]` and which of them are known to belong together."""
 
-    def __init__(self, codes: np.ndarray, thumbs: "_Thumbs", progress: Progress) -> None:
+    def __init__(self, codes: np.ndarray, thumbs: "_Thumbs", progress: OnProgress) -> None:
         self._codes, self._thumbs, self._progress, self._done = codes, thumbs, progress, 0
         self._component = np.arange(len(codes))
         self._parts, self._waiting = [np.empty((0, 2), dtype=np.int64)], 0
@@ -160,7 +160,7 @@ def _thumb(path: Path) -> np.ndarray:
     return centred / max(float(np.linalg.norm(centred)), 1e-6)
 
 
-def _read_looks(paths: Sequence[Path], progress: Progress) -> list[str]:
+def _read_looks(paths: Sequence[Path], progress: OnProgress) -> list[str]:
     found = []
     with ThreadPoolExecutor(cpu_count()) as pool:
         for done, each in enumerate(pool.map(_look_of, paths)):

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from tl_core.data.groups import components, spanning
-from tl_core.data.options import Progress, silent
+from tl_core.data.options import OnProgress, silent
 
 RUN = 5
 """Words of a run: what is compared are the runs of five words in a row, all words of a shorter text."""
@@ -39,7 +39,7 @@ def words(text: str) -> list[str]:
     return _WORDS.findall(plain) or ["".join(plain.split())]
 
 
-def near_texts(texts: np.ndarray, progress: Progress = silent) -> np.ndarray:
+def near_texts(texts: np.ndarray, progress: OnProgress = silent) -> np.ndarray:
     """Return pairs `[E, 2]` of nearly equal texts, enough to connect all that belong together; empty ones are alone.
 
     Linear in the length of all texts together; besides them it holds about 400 bytes a text.
@@ -121,7 +121,7 @@ def similarities(texts: np.ndarray, pairs_P2: np.ndarray) -> np.ndarray:
     return common / (counts[place.reshape(-1, 2)].sum(axis=1) - common)
 
 
-def _signatures(texts: np.ndarray, progress: Progress) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _signatures(texts: np.ndarray, progress: OnProgress) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return hashes of each text's words `[N]` and of each band `[N, 16]`, and a byte of each MinHash `[N, 64]`."""
     draw = np.random.default_rng(0)
     factors = draw.integers(0, 2**63, size=_BANDS * _ROWS, dtype=np.uint64) * 2 + 1

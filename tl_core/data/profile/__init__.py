@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from tl_core.data.dataset import Dataset
-from tl_core.data.options import Progress, silent
-from tl_core.data.profile import classes, kept, spreads, texts, words
+from tl_core.data.options import OnProgress, silent
+from tl_core.data.profile import classes, profile_cache, sentences, spreads, texts
 from tl_core.data.profile.classes import count_classes
+from tl_core.data.profile.data_profile import ClassCount, Example, Profile, Quantiles, Texts
 from tl_core.data.profile.texts import count_tokens
-from tl_core.data.profile.values import ClassCount, Example, Profile, Quantiles, Texts
 from tl_core.data.quality import duplicates, find_problems
 from tl_core.data.sampling import sample_rows
 from tl_core.data.split import SPLITS
@@ -24,7 +24,7 @@ _LEVELS = ("stop", "warn", "info")
 
 
 def profile(
-    dataset: Dataset, tokenizer: Path | None = None, max_tokens: int = 0, progress: Progress = silent
+    dataset: Dataset, tokenizer: Path | None = None, max_tokens: int = 0, progress: OnProgress = silent
 ) -> Profile:
     """Describe a data set. `tokenizer` is the path of a `tokenizer.json`, `max_tokens` the model's limit (0: none).
 
@@ -32,15 +32,15 @@ def profile(
     stop; what was counted by then is not counted again.
     """
     tokenizer = tokenizer if dataset.modality == "text" else None
-    path = kept.place(dataset, texts.tokenizer_key(tokenizer) if tokenizer else "", max_tokens)
-    found = kept.read(path)
+    path = profile_cache.place(dataset, texts.tokenizer_key(tokenizer) if tokenizer else "", max_tokens)
+    found = profile_cache.read(path)
     if found is None:
         found = _make(dataset, tokenizer, max_tokens, progress)
-        kept.write(path, found)
+        profile_cache.write(path, found)
     return found
 
 
-def _make(dataset: Dataset, tokenizer: Path | None, max_tokens: int, progress: Progress) -> Profile:
+def _make(dataset: Dataset, tokenizer: Path | None, max_tokens: int, progress: OnProgress) -> Profile:
     counts = count_classes(dataset)
     inside = np.isin(dataset.splits, SPLITS)
     image = dataset.modality == "image"
@@ -53,8 +53,8 @@ def _make(dataset: Dataset, tokenizer: Path | None, max_tokens: int, progress: P
         sizes += (spreads.quantiles("Length", "tokens", tokens),)
         truncated = round((tokens > max_tokens).mean() * len(dataset.items)) if max_tokens else 0
     findings = find_problems(dataset, [[c.train, c.validation, c.test] for c in counts])
-    findings += words.picture_findings(pictures) + words.text_findings(read)
-    findings += words.truncation(truncated, len(dataset.items), max_tokens, texts.COUNTED)
+    findings += sentences.picture_findings(pictures) + sentences.text_findings(read)
+    findings += sentences.truncation(truncated, len(dataset.items), max_tokens, texts.COUNTED)
     totals = [c.total for c in counts]
     return Profile(
         fingerprint=dataset.fingerprint,
@@ -74,15 +74,15 @@ def _make(dataset: Dataset, tokenizer: Path | None, max_tokens: int, progress: P
         imbalance=None if dataset.multilabel else classes.imbalance(counts),
         pictures=pictures,
         texts=read,
-        several=classes.several(dataset, inside),
+        multilabel=classes.multilabel(dataset, inside),
         subgroups=classes.subgroups(dataset),
         span=classes.span(dataset, inside),
         parts=tuple(int((dataset.splits == split).sum()) for split in SPLITS),
     )
 
 
-def _read(dataset: Dataset, tokenizer: Path | None, progress: Progress) -> Texts:
-    """Return the languages of a sample of texts, and how well the tokenizer knows their words."""
+def _read(dataset: Dataset, tokenizer: Path | None, progress: OnProgress) -> Texts:
+    """Return the languages of a sample of texts, and how well the tokenizer knows their sentences."""
     rows = sample_rows(len(dataset.items), texts.SAMPLED)
     languages = texts.count_languages(dataset, rows, progress)
     known = texts.vocabulary(dataset.items["text"].iloc[rows].tolist(), tokenizer) if tokenizer else None

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tl_core.data.dataset import Dataset
-from tl_core.data.profile.values import ClassCount, Imbalance, Pair, Several, Span
+from tl_core.data.profile.data_profile import ClassCount, Imbalance, MultilabelStats, Pair, Span
 from tl_core.data.split import SPLITS
 
 SHOWN_TOGETHER = 12
@@ -38,7 +38,7 @@ def imbalance(counts: tuple[ClassCount, ...]) -> Imbalance | None:
     )
 
 
-def several(dataset: Dataset, inside: np.ndarray) -> Several | None:
+def multilabel(dataset: Dataset, inside: np.ndarray) -> MultilabelStats | None:
     """Return how labels go together over the rows `inside` (bool `[N]`); None where an item has one label."""
     if not dataset.multilabel:
         return None
@@ -49,7 +49,7 @@ def several(dataset: Dataset, inside: np.ndarray) -> Several | None:
     found = together[left, right]
     most = np.argsort(-found, kind="stable")[:_PAIRS]
     names = dataset.classes
-    return Several(
+    return MultilabelStats(
         tuple(np.bincount(targets.sum(axis=1).astype(np.int64)).tolist()),
         tuple(names[i] for i in order),
         tuple(tuple(row) for row in together[np.ix_(order, order)].tolist()),

@@ -7,8 +7,8 @@ import numpy as np
 from tl_core.data.dataset import Dataset
 from tl_core.data.images import MAX_SIDE
 from tl_core.data.looks import GREY, LOOKS, looks_of
-from tl_core.data.options import Progress, silent
-from tl_core.data.profile.values import Bars, Pictures, Quantiles
+from tl_core.data.options import OnProgress, silent
+from tl_core.data.profile.data_profile import Bars, Pictures, Quantiles
 from tl_core.data.sampling import sample_rows
 
 BARS = 24
@@ -47,7 +47,7 @@ def image_sizes(dataset: Dataset) -> tuple[Quantiles, ...]:
     return tuple(quantiles(side.capitalize(), "pixels", items[side].to_numpy()) for side in sides)
 
 
-def pictures(dataset: Dataset, progress: Progress = silent) -> Pictures:
+def pictures(dataset: Dataset, progress: OnProgress = silent) -> Pictures:
     """Return in which shapes pictures come, and how bright, rich in contrast and colourful a sample of them is."""
     shapes, cut, area = _shapes(dataset)
     found = looks_of(dataset, _sample(area), progress)

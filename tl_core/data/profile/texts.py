@@ -11,9 +11,9 @@ import numpy as np
 
 from tl_core.data.dataset import Dataset
 from tl_core.data.languages import LANGUAGES, languages_of
-from tl_core.data.options import Progress, silent
+from tl_core.data.options import OnProgress, silent
+from tl_core.data.profile.data_profile import LanguageCount, Quantiles, Vocabulary
 from tl_core.data.profile.spreads import quantiles
-from tl_core.data.profile.values import LanguageCount, Quantiles, Vocabulary
 from tl_core.data.sampling import sample_rows
 from tl_core.workspace import write_bytes
 
@@ -38,7 +38,7 @@ def text_sizes(dataset: Dataset) -> tuple[Quantiles, ...]:
     return (quantiles("Length", "characters", dataset.items["text"].str.len().to_numpy(dtype=np.int64)),)
 
 
-def token_counts(dataset: Dataset, tokenizer: Path, progress: Progress = silent) -> np.ndarray:
+def token_counts(dataset: Dataset, tokenizer: Path, progress: OnProgress = silent) -> np.ndarray:
     """Return the tokens of each text, int32 `[N]`, or of COUNTED of them drawn at random where there are more.
 
     They are counted once for a tokenizer and kept beside the manifest.
@@ -57,7 +57,7 @@ def tokenizer_key(tokenizer: Path) -> str:
     return hashlib.sha256(tokenizer.read_bytes()).hexdigest()[:12]
 
 
-def count_tokens(texts: Sequence[str], tokenizer: Path, progress: Progress = silent) -> np.ndarray:
+def count_tokens(texts: Sequence[str], tokenizer: Path, progress: OnProgress = silent) -> np.ndarray:
     """Return the tokens of each text, int32 `[N]`, special ones included, by the `tokenizer.json` at `tokenizer`."""
     encoder = _open(tokenizer)
     counts = np.zeros(len(texts), dtype=np.int32)
@@ -77,7 +77,7 @@ def _open(tokenizer: Path) -> "Tokenizer":
     return encoder
 
 
-def count_languages(dataset: Dataset, rows: np.ndarray, progress: Progress = silent) -> tuple[LanguageCount, ...]:
+def count_languages(dataset: Dataset, rows: np.ndarray, progress: OnProgress = silent) -> tuple[LanguageCount, ...]:
     """Return the languages of the texts in `rows`, the most frequent first, and last how many cannot be told."""
     codes: Counter[str] = Counter(languages_of(dataset, rows, progress).tolist())
     unknown = codes.pop("", 0)

@@ -1,16 +1,16 @@
 """What is wrong with a data set: findings in plain words, each check a file of its own, found by a registry."""
 
+from tl_core.data.quality.checks import CHECKS, Check, CheckInput, Suspicion, run_checks
 from tl_core.data.quality.copies import Duplicates, duplicates
 from tl_core.data.quality.problems import FEW, SKEW, find_problems
-from tl_core.data.quality.values import CHECKS, Check, Material, Suspicion, run_checks
 
 __all__ = [
     "CHECKS",
     "FEW",
     "SKEW",
     "Check",
+    "CheckInput",
     "Duplicates",
-    "Material",
     "Suspicion",
     "duplicates",
     "find_problems",

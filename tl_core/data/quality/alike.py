@@ -4,9 +4,9 @@ import numpy as np
 
 from tl_core.data.decisions import Decision
 from tl_core.data.groups import components
+from tl_core.data.quality.checks import CHECKS, NAMED, Check, CheckInput, Nearest, Suspicion
 from tl_core.data.quality.copies import members, plain, straddling
-from tl_core.data.quality.values import CHECKS, NAMED, Check, Material, Nearest, Suspicion
-from tl_core.data.quality.words import NOUNS, count
+from tl_core.data.quality.phrasing import NOUNS, count
 from tl_core.types import Finding
 
 CLOSE = 0.5
@@ -41,7 +41,7 @@ def alike_groups(nearest: Nearest, inside: np.ndarray) -> np.ndarray:
     return number
 
 
-def find(material: Material) -> list[Suspicion]:
+def find(material: CheckInput) -> list[Suspicion]:
     """Return near copies by features, and those of them that stand on both sides of the split."""
     assert material.nearest is not None
     dataset = material.dataset
@@ -65,4 +65,4 @@ def find(material: Material) -> list[Suspicion]:
     return [Suspicion(finding, tuple(rows.tolist()), plain(groups), proposed=proposed)]
 
 
-CHECKS.add("alike", Check("alike", "Near copies, as a model sees them", find, 30, ("features",)))
+CHECKS.add(Check("alike", "Near copies, as a model sees them", find, 30, ("features",)))

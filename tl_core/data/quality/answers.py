@@ -6,7 +6,7 @@ import numpy as np
 
 from tl_core.data.dataset import Dataset
 from tl_core.data.decisions import settled
-from tl_core.data.quality.values import Suspicion
+from tl_core.data.quality.checks import Suspicion
 
 
 def unanswered(suspicion: Suspicion, dataset: Dataset) -> Suspicion | None:

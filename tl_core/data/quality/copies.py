@@ -7,8 +7,8 @@ import pandas as pd
 
 from tl_core.data.dataset import Dataset
 from tl_core.data.decisions import Decision
-from tl_core.data.quality.values import CHECKS, NAMED, Check, Material, Suspicion
-from tl_core.data.quality.words import count
+from tl_core.data.quality.checks import CHECKS, NAMED, Check, CheckInput, Suspicion
+from tl_core.data.quality.phrasing import count
 from tl_core.data.split import SPLITS
 from tl_core.types import Finding
 
@@ -68,7 +68,7 @@ def straddling(groups: list[np.ndarray], splits: np.ndarray) -> list[np.ndarray]
     return [g for g in groups if 0 < (splits[g] == "train").sum() < len(g)]
 
 
-def find(material: Material) -> list[Suspicion]:
+def find(material: CheckInput) -> list[Suspicion]:
     """Return what is wrong with exact copies: conflicting labels, copies on both sides of the split, repeats.
 
     Copies with different labels are no repeats: which of them is to go is the question of their labels.
@@ -86,7 +86,7 @@ def find(material: Material) -> list[Suspicion]:
 
 def duplicates(dataset: Dataset) -> Duplicates:
     """Count exact copies among the items that were not left out, whatever was decided about the findings of them."""
-    groups = _groups(Material(dataset))
+    groups = _groups(CheckInput(dataset))
     return Duplicates(
         sum(len(group) - 1 for group in groups),
         len(groups),
@@ -95,7 +95,7 @@ def duplicates(dataset: Dataset) -> Duplicates:
     )
 
 
-def _groups(material: Material) -> list[np.ndarray]:
+def _groups(material: CheckInput) -> list[np.ndarray]:
     return members(np.where(material.inside, pd.factorize(material.dataset.items["digest"])[0], -1))
 
 
@@ -105,7 +105,7 @@ def _torn(dataset: Dataset, groups: list[np.ndarray]) -> list[bool]:
     return [len(np.unique(keys[group])) > 1 for group in groups]
 
 
-def _conflicts(material: Material, groups: list[np.ndarray]) -> Suspicion:
+def _conflicts(material: CheckInput, groups: list[np.ndarray]) -> Suspicion:
     rows = np.concatenate(groups).tolist()
     finding = Finding(
         "warn",
@@ -117,7 +117,7 @@ def _conflicts(material: Material, groups: list[np.ndarray]) -> Suspicion:
     return Suspicion(finding, tuple(rows), plain(groups))
 
 
-def _leaks(material: Material, groups: list[np.ndarray], equal: list[np.ndarray]) -> Suspicion:
+def _leaks(material: CheckInput, groups: list[np.ndarray], equal: list[np.ndarray]) -> Suspicion:
     splits = material.dataset.splits
     rows = np.concatenate(groups)
     outside = rows[splits[rows] != "train"]
@@ -134,7 +134,7 @@ def _leaks(material: Material, groups: list[np.ndarray], equal: list[np.ndarray]
     return Suspicion(finding, tuple(rows.tolist()), plain(groups), proposed=proposed)
 
 
-def _repeats(material: Material, groups: list[np.ndarray]) -> Suspicion:
+def _repeats(material: CheckInput, groups: list[np.ndarray]) -> Suspicion:
     copies = sum(len(group) - 1 for group in groups)
     finding = Finding(
         "info",
@@ -149,4 +149,4 @@ def _repeats(material: Material, groups: list[np.ndarray]) -> Suspicion:
     return Suspicion(finding, tuple(np.concatenate(groups).tolist()), plain(groups), proposed=proposed)
 
 
-CHECKS.add("copies", Check("copies", "Exact copies, and one item under several labels", find, rank=0))
+CHECKS.add(Check("copies", "Exact copies, and one item under several labels", find, rank=0))

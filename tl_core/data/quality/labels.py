@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tl_core.data.decisions import Decision
-from tl_core.data.quality.values import CHECKS, NAMED, Check, Material, Suspicion
-from tl_core.data.quality.words import NOUNS, count
+from tl_core.data.quality.checks import CHECKS, NAMED, Check, CheckInput, Suspicion
+from tl_core.data.quality.phrasing import NOUNS, count
 from tl_core.types import Finding
 
 UNLIKELY = 0.1
@@ -28,7 +28,7 @@ class Suspects:
     suggested: tuple[str | tuple[str, ...], ...]
 
 
-def suspects(material: Material, among: np.ndarray) -> Suspects:
+def suspects(material: CheckInput, among: np.ndarray) -> Suspects:
     """Return which of the items `among` (bool `[N]`) look wrongly labelled, the worst first."""
     probabilities = material.probabilities
     assert probabilities is not None
@@ -36,10 +36,10 @@ def suspects(material: Material, among: np.ndarray) -> Suspects:
     if len(rows) < 2:
         return Suspects(rows[:0], np.zeros(0), ())
     said = probabilities[rows]
-    return _several(material, rows, said) if material.dataset.multilabel else _one(material, rows, said)
+    return _multilabel(material, rows, said) if material.dataset.multilabel else _one(material, rows, said)
 
 
-def _one(material: Material, rows: np.ndarray, said: np.ndarray) -> Suspects:
+def _one(material: CheckInput, rows: np.ndarray, said: np.ndarray) -> Suspects:
     from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores
 
@@ -60,7 +60,7 @@ def _one(material: Material, rows: np.ndarray, said: np.ndarray) -> Suspects:
     return Suspects(rows[chosen], quality[chosen], names)
 
 
-def _several(material: Material, rows: np.ndarray, said: np.ndarray) -> Suspects:
+def _multilabel(material: CheckInput, rows: np.ndarray, said: np.ndarray) -> Suspects:
     from cleanlab.multilabel_classification import get_label_quality_scores
     from cleanlab.multilabel_classification.filter import find_label_issues
 
@@ -76,7 +76,7 @@ def _several(material: Material, rows: np.ndarray, said: np.ndarray) -> Suspects
     return Suspects(rows[chosen], quality[chosen], names)
 
 
-def find(material: Material) -> list[Suspicion]:
+def find(material: CheckInput) -> list[Suspicion]:
     """Return suspected wrong labels: those of train and validation, and separately those of the test set."""
     learned = _undecided(material, suspects(material, material.inside & ~material.tested), CODE)
     tested = _undecided(material, suspects(material, material.inside & material.tested), TEST_CODE)
@@ -84,12 +84,12 @@ def find(material: Material) -> list[Suspicion]:
     return found + ([_tested(material, tested)] if len(tested.rows) else [])
 
 
-def _undecided(material: Material, wrong: Suspects, code: str) -> Suspects:
+def _undecided(material: CheckInput, wrong: Suspects, code: str) -> Suspects:
     places = np.flatnonzero(material.open(code)[wrong.rows])
     return Suspects(wrong.rows[places], wrong.quality[places], tuple(wrong.suggested[i] for i in places.tolist()))
 
 
-def _agreement(material: Material) -> float:
+def _agreement(material: CheckInput) -> float:
     """Return in what share of the labels of train and validation the model says the same."""
     dataset, said = material.dataset, material.probabilities
     assert said is not None
@@ -99,7 +99,7 @@ def _agreement(material: Material) -> float:
     return float((said[rows].argmax(axis=1) == dataset.labels[rows]).mean())
 
 
-def _learned(material: Material, wrong: Suspects) -> Suspicion:
+def _learned(material: CheckInput, wrong: Suspects) -> Suspicion:
     one, many = NOUNS[material.dataset.modality]
     n = int((material.inside & ~material.tested).sum())
     finding = Finding(
@@ -120,7 +120,7 @@ def _learned(material: Material, wrong: Suspects) -> Suspicion:
     return _suspicion(finding, wrong, proposed)
 
 
-def _tested(material: Material, wrong: Suspects) -> Suspicion:
+def _tested(material: CheckInput, wrong: Suspects) -> Suspicion:
     one, many = NOUNS[material.dataset.modality]
     finding = Finding(
         "info",
@@ -139,4 +139,4 @@ def _suspicion(finding: Finding, wrong: Suspects, proposed: tuple[Decision, ...]
     return Suspicion(finding, tuple(wrong.rows.tolist()), (), scores, wrong.suggested, proposed)
 
 
-CHECKS.add("labels", Check("labels", "Labels that look wrong", find, 10, ("probabilities",)))
+CHECKS.add(Check("labels", "Labels that look wrong", find, 10, ("probabilities",)))

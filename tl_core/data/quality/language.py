@@ -3,15 +3,15 @@
 import numpy as np
 
 from tl_core.data.languages import LANGUAGES
-from tl_core.data.quality.values import CHECKS, Check, Material, Suspicion
-from tl_core.data.quality.words import count
+from tl_core.data.quality.checks import CHECKS, Check, CheckInput, Suspicion
+from tl_core.data.quality.phrasing import count
 from tl_core.types import Finding
 
 MAJORITY = 0.7
 """Share of the texts in one language from which the others are told."""
 
 
-def find(material: Material) -> list[Suspicion]:
+def find(material: CheckInput) -> list[Suspicion]:
     """Return the texts in another language than most of the data set, where it has one main language."""
     assert material.languages is not None
     told = np.flatnonzero(material.inside & (material.languages != ""))
@@ -37,4 +37,4 @@ def find(material: Material) -> list[Suspicion]:
     return [Suspicion(finding, tuple(rows.tolist()), groups)]
 
 
-CHECKS.add("language", Check("language", "Texts in another language than most", find, 70, ("languages",), "text"))
+CHECKS.add(Check("language", "Texts in another language than most", find, 70, ("languages",), "text"))

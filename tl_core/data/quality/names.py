@@ -6,8 +6,8 @@ from math import isfinite
 
 import numpy as np
 
-from tl_core.data.quality.values import CHECKS, NAMED, Check, Material, Suspicion
-from tl_core.data.quality.words import clip, count
+from tl_core.data.quality.checks import CHECKS, NAMED, Check, CheckInput, Suspicion
+from tl_core.data.quality.phrasing import clip, count
 from tl_core.data.sources.tables.labels import LIST, find_separator
 from tl_core.types import Finding
 
@@ -28,7 +28,7 @@ def key(name: str) -> str:
     return _GAPS.sub(" ", unicodedata.normalize("NFKC", plain.casefold())).strip() or plain
 
 
-def find(material: Material) -> list[Suspicion]:
+def find(material: CheckInput) -> list[Suspicion]:
     """Return the items of classes whose names differ only in how they are written, of joined and of missing labels."""
     dataset = material.dataset
     targets = (dataset.targets > 0) & material.inside[:, None]
@@ -45,7 +45,7 @@ def find(material: Material) -> list[Suspicion]:
     return found + ([_missing(material, targets, missing)] if missing else [])
 
 
-def _alike(material: Material, targets: np.ndarray, groups: list[list[int]]) -> Suspicion:
+def _alike(material: CheckInput, targets: np.ndarray, groups: list[list[int]]) -> Suspicion:
     names = material.dataset.classes
     shown = "; ".join(" and ".join(_written(names[k]) for k in group[:4]) for group in groups[:3])
     finding = Finding(
@@ -67,7 +67,7 @@ def _written(name: str) -> str:
     return f"'{clip(plain, 40)}'"
 
 
-def _joined(material: Material, targets: np.ndarray, mark: str) -> Suspicion:
+def _joined(material: CheckInput, targets: np.ndarray, mark: str) -> Suspicion:
     names = material.dataset.classes
     joined = [k for k, name in enumerate(names) if (mark == LIST or mark in name) and targets[:, k].any()]
     shown = ", ".join(repr(clip(names[k], 40)) for k in joined[:3])
@@ -83,7 +83,7 @@ def _joined(material: Material, targets: np.ndarray, mark: str) -> Suspicion:
     return Suspicion(finding, tuple(np.flatnonzero(targets[:, joined].any(axis=1)).tolist()))
 
 
-def _missing(material: Material, targets: np.ndarray, classes: list[int]) -> Suspicion:
+def _missing(material: CheckInput, targets: np.ndarray, classes: list[int]) -> Suspicion:
     names = material.dataset.classes
     rows = np.flatnonzero(targets[:, classes].any(axis=1)).tolist()
     shown = " and ".join(repr(names[k]) for k in classes[:4])
@@ -100,4 +100,4 @@ def _missing(material: Material, targets: np.ndarray, classes: list[int]) -> Sus
     return Suspicion(finding, tuple(rows))
 
 
-CHECKS.add("names", Check("names", "Names of classes", find, 15))
+CHECKS.add(Check("names", "Names of classes", find, 15))

@@ -5,13 +5,13 @@ import pandas as pd
 
 from tl_core.data.decisions import Decision
 from tl_core.data.near import near_groups
+from tl_core.data.quality.checks import CHECKS, NAMED, Check, CheckInput, Suspicion
 from tl_core.data.quality.copies import label_keys, members, plain, spare, straddling
-from tl_core.data.quality.values import CHECKS, NAMED, Check, Material, Suspicion
-from tl_core.data.quality.words import NOUNS, count
+from tl_core.data.quality.phrasing import NOUNS, count
 from tl_core.types import Finding
 
 
-def find(material: Material) -> list[Suspicion]:
+def find(material: CheckInput) -> list[Suspicion]:
     """Return groups of near copies: those on both sides of the split, and the others; exact copies alone are none."""
     dataset = material.dataset
     digests = pd.factorize(dataset.items["digest"])[0]
@@ -23,7 +23,7 @@ def find(material: Material) -> list[Suspicion]:
     return found + ([_near(material, groups)] if groups else [])
 
 
-def _near(material: Material, groups: list[np.ndarray]) -> Suspicion:
+def _near(material: CheckInput, groups: list[np.ndarray]) -> Suspicion:
     one, many = NOUNS[material.dataset.modality]
     rows = np.concatenate(groups)
     keys = label_keys(material.dataset)
@@ -50,13 +50,13 @@ def _near(material: Material, groups: list[np.ndarray]) -> Suspicion:
     return Suspicion(finding, tuple(rows.tolist()), plain(groups), proposed=proposed)
 
 
-def _kept(material: Material) -> bool:
+def _kept(material: CheckInput) -> bool:
     """Return whether the split keeps near copies together by itself: it is Graft's own, and was not told otherwise."""
     split, items = material.dataset.split, material.dataset.items
     return split.keep_near and not (split.honour_given and (items["given"] == "train").any())
 
 
-def _leaks(material: Material, groups: list[np.ndarray]) -> Suspicion:
+def _leaks(material: CheckInput, groups: list[np.ndarray]) -> Suspicion:
     splits, many = material.dataset.splits, NOUNS[material.dataset.modality][1]
     rows = np.concatenate(groups)
     outside = rows[splits[rows] != "train"]
@@ -73,10 +73,10 @@ def _leaks(material: Material, groups: list[np.ndarray]) -> Suspicion:
     return Suspicion(finding, tuple(rows.tolist()), plain(groups), proposed=proposed)
 
 
-def _versions(material: Material) -> str:
+def _versions(material: CheckInput) -> str:
     if material.dataset.modality == "image":
         return "the same one saved again, in another size or a little brighter"
     return "the same one with other spaces, signs or a few other words"
 
 
-CHECKS.add("near", Check("near", "Near copies", find, 5))
+CHECKS.add(Check("near", "Near copies", find, 5))

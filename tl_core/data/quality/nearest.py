@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tl_core.data.quality.values import Nearest
+from tl_core.data.quality.checks import Nearest
 from tl_core.data.sampling import sample_rows
 
 EXACT = 20_000

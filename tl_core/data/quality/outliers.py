@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from tl_core.data.quality.checks import CHECKS, NAMED, Check, CheckInput, Suspicion
 from tl_core.data.quality.nearest import NEIGHBOURS, distances
+from tl_core.data.quality.phrasing import NOUNS, count
 from tl_core.data.quality.spread import robust_z
-from tl_core.data.quality.values import CHECKS, NAMED, Check, Material, Suspicion
-from tl_core.data.quality.words import NOUNS, count
 from tl_core.data.sampling import sample_rows
 from tl_core.types import Finding
 
@@ -36,7 +36,7 @@ def class_distance(points_ND: np.ndarray, labels_N: np.ndarray, inside_N: np.nda
     return found
 
 
-def find(material: Material) -> list[Suspicion]:
+def find(material: CheckInput) -> list[Suspicion]:
     """Return the items that are far from their class and from everything else, the farthest first."""
     assert material.features is not None
     assert material.nearest is not None
@@ -69,4 +69,4 @@ def find(material: Material) -> list[Suspicion]:
     return [Suspicion(finding, tuple(rows.tolist()), scores=tuple((score[rows] / worst).round(6).tolist()))]
 
 
-CHECKS.add("outliers", Check("outliers", "Items that are like nothing else", find, 60, ("features",)))
+CHECKS.add(Check("outliers", "Items that are like nothing else", find, 60, ("features",)))

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tl_core.data.decisions import Decision
+from tl_core.data.quality.checks import CHECKS, Check, CheckInput, Suspicion
+from tl_core.data.quality.phrasing import count
 from tl_core.data.quality.spread import robust_z
-from tl_core.data.quality.values import CHECKS, Check, Material, Suspicion
-from tl_core.data.quality.words import count
 from tl_core.types import Finding
 
 BLANK = 0.012
@@ -23,7 +23,7 @@ _SMALLEST = 48  # pixels of the shorter side; below, a picture has no detail to 
 _MANY = 0.2  # share of a data set from which something is its nature
 
 
-def find(material: Material) -> list[Suspicion]:
+def find(material: CheckInput) -> list[Suspicion]:
     """Return pictures that can teach little, each kind as one suspicion."""
     assert material.looks is not None
     brightness, contrast, sharpness, _ = material.looks.T.astype(np.float64)
@@ -44,7 +44,7 @@ def find(material: Material) -> list[Suspicion]:
 
 
 def _blurry(
-    material: Material, contrast: np.ndarray, sharpness: np.ndarray, rest: np.ndarray
+    material: CheckInput, contrast: np.ndarray, sharpness: np.ndarray, rest: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return which pictures are blurred `[N]`, and their detail: sharpness over squared contrast.
 
@@ -100,7 +100,7 @@ _WORDS = {
 }
 
 
-def _tell(material: Material, code: str, which: np.ndarray, order: np.ndarray) -> Suspicion | None:
+def _tell(material: CheckInput, code: str, which: np.ndarray, order: np.ndarray) -> Suspicion | None:
     """Return one kind as a suspicion, the rows by rising `order`; None where there are none, or too many to be odd."""
     rows = np.flatnonzero(which & material.open(code))
     if not len(rows) or (code != "blank" and len(rows) > _MANY * material.inside.sum()):
@@ -119,7 +119,7 @@ def _ranked(n: int) -> tuple[float, ...]:
     return tuple(round(1 - place / n, 6) for place in range(n))
 
 
-def _shapes(material: Material) -> list[Suspicion]:
+def _shapes(material: CheckInput) -> list[Suspicion]:
     """Return pictures of an odd shape, or far smaller than the rest; nothing is proposed for them."""
     items = material.dataset.items
     if not {"width", "height"} <= set(items):
@@ -151,11 +151,9 @@ def _shapes(material: Material) -> list[Suspicion]:
     return found
 
 
-def _plain(material: Material, code: str, rows: np.ndarray, message: str, hint: str) -> Suspicion:
+def _plain(material: CheckInput, code: str, rows: np.ndarray, message: str, hint: str) -> Suspicion:
     finding = Finding("info", code, message, hint, material.name(rows))
     return Suspicion(finding, tuple(rows.tolist()), scores=_ranked(len(rows)))
 
 
-CHECKS.add(
-    "pictures", Check("pictures", "Blank, blurry, dark, light, odd or tiny pictures", find, 40, ("looks",), "image")
-)
+CHECKS.add(Check("pictures", "Blank, blurry, dark, light, odd or tiny pictures", find, 40, ("looks",), "image"))

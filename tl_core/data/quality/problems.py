@@ -8,8 +8,8 @@ import numpy as np
 from tl_core.data.dataset import Dataset, ReceiptLine
 from tl_core.data.near import near_ties
 from tl_core.data.quality import copies, names
-from tl_core.data.quality.values import NAMED, Material
-from tl_core.data.quality.words import count, these
+from tl_core.data.quality.checks import NAMED, CheckInput
+from tl_core.data.quality.phrasing import count, these
 from tl_core.data.sources.tree import LEFT_BEHIND
 from tl_core.data.split import SPLITS, assign, given_findings, time_findings
 from tl_core.types import Finding, Level
@@ -29,7 +29,7 @@ def find_problems(dataset: Dataset, counts: Sequence[Sequence[int]]) -> list[Fin
     """
     table = np.asarray(counts, dtype=np.int64).reshape(-1, len(SPLITS))
     findings = _label_findings(dataset, table) or _size_findings(dataset, table)
-    findings += [found.finding for check in (names, copies) for found in check.find(Material(dataset))]
+    findings += [found.finding for check in (names, copies) for found in check.find(CheckInput(dataset))]
     findings += _split_findings(dataset, table) + given_findings(dataset.items, dataset.split)
     findings += time_findings(dataset.items, dataset.split) + _receipt_findings(dataset)
     order = {"stop": 0, "warn": 1, "info": 2}

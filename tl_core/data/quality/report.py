@@ -6,7 +6,7 @@ from pathlib import Path
 import pydantic
 
 from tl_core.data.dataset import Dataset
-from tl_core.data.quality.values import Suspicion
+from tl_core.data.quality.checks import Suspicion
 from tl_core.types import dump, load
 from tl_core.workspace import Workspace, read_json, write_json
 

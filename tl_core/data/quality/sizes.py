@@ -2,13 +2,13 @@
 
 import numpy as np
 
+from tl_core.data.quality.checks import CHECKS, Check, CheckInput, Suspicion
+from tl_core.data.quality.phrasing import these
 from tl_core.data.quality.problems import FEW
-from tl_core.data.quality.values import CHECKS, Check, Material, Suspicion
-from tl_core.data.quality.words import these
 from tl_core.types import Finding
 
 
-def find(material: Material) -> list[Suspicion]:
+def find(material: CheckInput) -> list[Suspicion]:
     """Return the items of classes that have few items in train, or none in validation or test."""
     dataset = material.dataset
     targets = dataset.targets > 0
@@ -39,10 +39,10 @@ def find(material: Material) -> list[Suspicion]:
     return found
 
 
-def _of(material: Material, finding: Finding, targets: np.ndarray, classes: np.ndarray) -> Suspicion:
+def _of(material: CheckInput, finding: Finding, targets: np.ndarray, classes: np.ndarray) -> Suspicion:
     groups = [np.flatnonzero(material.inside & targets[:, k]) for k in classes.tolist()]
     rows = np.unique(np.concatenate(groups)).tolist()
     return Suspicion(finding, tuple(rows), tuple(tuple(group.tolist()) for group in groups))
 
 
-CHECKS.add("sizes", Check("sizes", "Classes with too few items", find, 20))
+CHECKS.add(Check("sizes", "Classes with too few items", find, 20))

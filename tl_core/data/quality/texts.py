@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from tl_core.data.decisions import Decision
+from tl_core.data.quality.checks import CHECKS, Check, CheckInput, Suspicion
+from tl_core.data.quality.phrasing import clip, count
 from tl_core.data.quality.spread import robust_z
-from tl_core.data.quality.values import CHECKS, Check, Material, Suspicion
-from tl_core.data.quality.words import clip, count
 from tl_core.data.sampling import sample_rows
 from tl_core.types import Finding
 
@@ -30,7 +30,7 @@ _LINK = re.compile(r"(?:https?://|www\.)\S+")
 _END = re.compile(r"(?<=[.!?])\s+|\s*\n+\s*")
 
 
-def find(material: Material) -> list[Suspicion]:
+def find(material: CheckInput) -> list[Suspicion]:
     """Return texts without words, boilerplate, and texts of odd length."""
     rows = np.flatnonzero(material.inside)
     texts = material.dataset.items["text"]
@@ -45,7 +45,7 @@ def _words(text: str) -> bool:
     return any(map(str.isalpha, text[:200])) and any(map(str.isalpha, _LINK.sub(" ", text)))
 
 
-def _wordless(material: Material, rows: np.ndarray) -> Suspicion:
+def _wordless(material: CheckInput, rows: np.ndarray) -> Suspicion:
     finding = Finding(
         "warn",
         "no-words",
@@ -91,7 +91,7 @@ def _count(texts: Iterable[tuple[int, str]]) -> _Counted:
     return _Counted(np.concatenate(hashes), np.concatenate(rows), np.concatenate(sizes))
 
 
-def _boilerplate(material: Material, rows: np.ndarray) -> list[Suspicion]:
+def _boilerplate(material: CheckInput, rows: np.ndarray) -> list[Suspicion]:
     items = material.dataset.items
     distinct = rows[~items["digest"].iloc[rows].duplicated().to_numpy()]
     looked = distinct[sample_rows(len(distinct), _ROWS)]
@@ -122,7 +122,7 @@ def _quote(text: str, wanted: np.uint64) -> str:
 
 
 def _repeated(
-    material: Material, rows: np.ndarray, groups: list[np.ndarray], said: list[str], sampled: str
+    material: CheckInput, rows: np.ndarray, groups: list[np.ndarray], said: list[str], sampled: str
 ) -> Suspicion:
     telling = [place for place, group in enumerate(groups) if _tells(material, group)]
     shown = telling[0] if telling else 0
@@ -140,7 +140,7 @@ def _repeated(
     return Suspicion(finding, tuple(rows.tolist()), tuple(tuple(group.tolist()) for group in groups))
 
 
-def _tells(material: Material, group: np.ndarray) -> bool:
+def _tells(material: CheckInput, group: np.ndarray) -> bool:
     """Return whether a passage stands in one class alone, far more than that class's share of the data."""
     dataset = material.dataset
     if dataset.multilabel:
@@ -151,7 +151,7 @@ def _tells(material: Material, group: np.ndarray) -> bool:
     return bool(inside[top] >= max(2 * REPEATED, _ONE_CLASS * len(group)) and usual[top] < 0.8)
 
 
-def _nothing_else(material: Material, rows: np.ndarray) -> Suspicion:
+def _nothing_else(material: CheckInput, rows: np.ndarray) -> Suspicion:
     finding = Finding(
         "warn",
         "only-boilerplate",
@@ -164,7 +164,7 @@ def _nothing_else(material: Material, rows: np.ndarray) -> Suspicion:
     return Suspicion(finding, tuple(rows.tolist()), proposed=proposed)
 
 
-def _lengths(material: Material, wordless: np.ndarray) -> list[Suspicion]:
+def _lengths(material: CheckInput, wordless: np.ndarray) -> list[Suspicion]:
     inside = material.inside.copy()
     inside[wordless] = False
     length = material.dataset.items["text"].str.len().to_numpy(dtype=np.float64)
@@ -199,4 +199,4 @@ def _lengths(material: Material, wordless: np.ndarray) -> list[Suspicion]:
     return found
 
 
-CHECKS.add("texts", Check("texts", "Texts without words, boilerplate, odd lengths", find, 50, (), "text"))
+CHECKS.add(Check("texts", "Texts without words, boilerplate, odd lengths", find, 50, (), "text"))

@@ -11,7 +11,6 @@ def _items() -> list[RawItem]:
 
 
 SAMPLES.add(
-    "bbc_news",
     Sample(
         name="bbc_news",
         title="BBC news",

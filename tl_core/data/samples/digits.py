@@ -28,7 +28,6 @@ def _png(pixels: np.ndarray) -> bytes:
 
 
 SAMPLES.add(
-    "digits",
     Sample(
         name="digits",
         title="Handwritten digits",

@@ -19,7 +19,6 @@ def _items() -> list[RawItem]:
 
 
 SAMPLES.add(
-    "textile_defects",
     Sample(
         name="textile_defects",
         title="Textile defects",

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 from tl_core.data.dataset import Dataset
 from tl_core.data.images import DEFAULT_LIMITS
-from tl_core.data.options import FIND_ALL, ImportOptions, Progress, silent
+from tl_core.data.options import FIND_ALL, ImportOptions, OnProgress, silent
 from tl_core.data.samples import SAMPLES, Sample
 from tl_core.data.sources.archive import Tree, open_tree, strip_enclosing
 from tl_core.data.sources.folders import TEXT_SUFFIXES, class_folders, modality_of
@@ -45,7 +45,7 @@ _WHAT = (
 
 
 def import_data(
-    source: str, workspace: Workspace, options: ImportOptions = FIND_ALL, progress: Progress = silent
+    source: str, workspace: Workspace, options: ImportOptions = FIND_ALL, progress: OnProgress = silent
 ) -> Dataset:
     """Import `sample:NAME`, `hub:OWNER/NAME`, an archive, a folder or a table; return it as it lies in the workspace.
 

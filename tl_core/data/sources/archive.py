@@ -12,13 +12,21 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from tl_core.data.options import Progress, silent
+from tl_core.data.options import OnProgress, silent
 from tl_core.data.sources.tar import is_tar, open_tar
-from tl_core.data.sources.tree import Entry, Tree, check_size, is_junk, readable, strip_enclosing, without_enclosing
+from tl_core.data.sources.tree import (
+    ArchiveEntry,
+    Tree,
+    check_size,
+    is_junk,
+    readable,
+    strip_enclosing,
+    without_enclosing,
+)
 from tl_core.errors import DataError
 from tl_core.workspace import Limits
 
-__all__ = ["Entry", "Tree", "is_junk", "open_tree", "read_whole", "strip_enclosing", "without_enclosing"]
+__all__ = ["ArchiveEntry", "Tree", "is_junk", "open_tree", "read_whole", "strip_enclosing", "without_enclosing"]
 
 _RATIO_MATTERS = 32 * 2**20  # below this many unpacked bytes no ratio hurts: blank pictures pack 1000 to 1
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)
@@ -29,7 +37,7 @@ _UTF8 = 0x800
 
 
 @contextmanager
-def open_tree(path: Path, limits: Limits, aside: Path | None = None, progress: Progress = silent) -> Iterator[Tree]:
+def open_tree(path: Path, limits: Limits, aside: Path | None = None, progress: OnProgress = silent) -> Iterator[Tree]:
     """List a zip, a tar archive or a folder; entries can be read inside the block.
 
     A packed tar cannot be read out of order, so its files are put in one nameless file in the folder `aside`; without
@@ -86,7 +94,7 @@ def _list_zip(archive: zipfile.ZipFile, name: str, limits: Limits) -> Tree:
         elif path.endswith("/"):
             tree.add_folder(path)
         elif tree.wants(path, _problem(info)):
-            tree.entries.append(Entry(path, info.file_size, _zip_reader(archive, info)))
+            tree.entries.append(ArchiveEntry(path, info.file_size, _zip_reader(archive, info)))
         else:
             locked += bool(info.flag_bits & _ENCRYPTED)
     if locked and not tree.entries:
@@ -220,7 +228,7 @@ def _add_file(tree: Tree, root: Path, path: Path) -> None:
     elif not stat.S_ISREG(info.st_mode):
         tree.skip(relative, "not an ordinary file")
     elif tree.is_new(relative):  # two ways to write one accent are one name here
-        tree.entries.append(Entry(relative, info.st_size, file_reader(path)))
+        tree.entries.append(ArchiveEntry(relative, info.st_size, file_reader(path)))
 
 
 def _relative(root: Path, path: str | Path) -> str:
@@ -241,7 +249,7 @@ def file_reader(path: Path) -> Callable[[], bytes]:
     return read
 
 
-def read_whole(entry: Entry) -> bytes:
+def read_whole(entry: ArchiveEntry) -> bytes:
     """Return the bytes of a file that everything depends on. Raises DataError, in a whole sentence."""
     try:
         return entry.read()

@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 
 from tl_core.data.images import IMAGE_SUFFIXES
 from tl_core.data.options import RawItem
-from tl_core.data.sources.tree import ARCHIVE_SUFFIXES, Entry, Tree, without_enclosing
+from tl_core.data.sources.tree import ARCHIVE_SUFFIXES, ArchiveEntry, Tree, without_enclosing
 from tl_core.errors import DataError
 from tl_core.types import Modality
 
@@ -45,7 +45,7 @@ def class_folders(tree: Tree, modality: Modality, source: str) -> list[RawItem]:
     return items
 
 
-def _of_modality(tree: Tree, modality: Modality) -> list[Entry]:
+def _of_modality(tree: Tree, modality: Modality) -> list[ArchiveEntry]:
     wanted, noun = (IMAGE_SUFFIXES, "a picture") if modality == "image" else (TEXT_SUFFIXES, "a text file")
     for entry in tree.entries:
         if entry.suffix not in wanted:
@@ -55,17 +55,17 @@ def _of_modality(tree: Tree, modality: Modality) -> list[Entry]:
     return [e for e in tree.entries if e.suffix in wanted]
 
 
-def _split_of(entry: Entry) -> str:
+def _split_of(entry: ArchiveEntry) -> str:
     return SPLIT_NAMES.get(PurePosixPath(entry.name).parts[0].lower(), "")
 
 
-def _has_splits(entries: list[Entry]) -> bool:
+def _has_splits(entries: list[ArchiveEntry]) -> bool:
     """Return whether the outermost folders are splits: a train with class folders inside, and another one."""
     named = {_split_of(e) for e in entries} - {""}
     return len(named) > 1 and any(_split_of(e) == "train" and e.name.count("/") > 1 for e in entries)
 
 
-def _split_items(tree: Tree, entries: list[Entry]) -> list[RawItem]:
+def _split_items(tree: Tree, entries: list[ArchiveEntry]) -> list[RawItem]:
     items = []
     for entry in entries:
         split = _split_of(entry)
@@ -78,7 +78,7 @@ def _split_items(tree: Tree, entries: list[Entry]) -> list[RawItem]:
     return items
 
 
-def _item(entry: Entry, split: str, depth: int) -> RawItem:
+def _item(entry: ArchiveEntry, split: str, depth: int) -> RawItem:
     folder = PurePosixPath(entry.name).parts[depth]
     return RawItem(entry.name, folder.strip() or folder, split, read=entry.read)
 

@@ -10,9 +10,9 @@ from itertools import islice
 from typing import Any
 
 from tl_core.data.dataset import Dataset
-from tl_core.data.options import ImportOptions, Progress, RawItem
+from tl_core.data.options import ImportOptions, OnProgress, RawItem
 from tl_core.data.sources.folders import SPLIT_NAMES
-from tl_core.data.sources.hub_columns import Columns, Row, choose, preview
+from tl_core.data.sources.hub_columns import HubColumns, Row, choose, preview
 from tl_core.data.sources.hub_errors import explain
 from tl_core.data.sources.store import Draft, store
 from tl_core.data.sources.table import TablePreview
@@ -55,7 +55,7 @@ def parse_hub(source: str) -> HubName:
     return HubName(found["repo"], found["config"] or "", found["revision"] or "")
 
 
-def import_hub(source: str, workspace: Workspace, options: ImportOptions, progress: Progress) -> Dataset:
+def import_hub(source: str, workspace: Workspace, options: ImportOptions, progress: OnProgress) -> Dataset:
     """Import a data set of the hub: pictures or texts, with the labels and splits that it has.
 
     Columns are found by their types and names; `options` corrects them (`path_column` names the pictures).
@@ -127,7 +127,7 @@ def _check_size(name: HubName, builder: Any, limits: Limits) -> None:
 class _Stream:
     """Makes items of rows as they come."""
 
-    def __init__(self, name: HubName, columns: Columns, draft: Draft, limits: Limits) -> None:
+    def __init__(self, name: HubName, columns: HubColumns, draft: Draft, limits: Limits) -> None:
         self._name = name
         self._columns = columns
         self._draft = draft

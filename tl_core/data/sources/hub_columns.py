@@ -49,7 +49,7 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Columns:
+class HubColumns:
     """What a row says: `item` is the picture or the text, `label` what it is; "" where there is no such column."""
 
     modality: Modality
@@ -104,7 +104,7 @@ class Columns:
         return "" if word in MISSING else word
 
 
-def choose(features: Any, sample: Callable[[], list[Row]], options: ImportOptions, repo: str) -> Columns:
+def choose(features: Any, sample: Callable[[], list[Row]], options: ImportOptions, repo: str) -> HubColumns:
     """Return the columns that `options` names, the others by their types and names.
 
     `features` are those that the data set declares, None where it declares none; `sample` gives its first rows.
@@ -130,7 +130,7 @@ def choose(features: Any, sample: Callable[[], list[Row]], options: ImportOption
     if label == text and label:
         raise DataError(f"The column {label} cannot be both the text and the label.", "Choose two different ones.")
     group = options.group_column or next((n for n in GROUP_NAMES if n in kinds), "")
-    return Columns(
+    return HubColumns(
         "image" if image else "text", image or text, label, options.label_columns, _class_names(features, label),
         options.separator, "" if group == NONE else group,
         options.subgroup_column, options.time_column, _times(options.time_column, sample),
@@ -147,7 +147,7 @@ def preview(features: Any, rows: Sequence[Row], options: ImportOptions, repo: st
         image = "" if options.text_column else next((name for name, kind in kinds.items() if kind == "image"), "")
         item = options.path_column or image or options.text_column or _text_column(kinds, lambda: list(rows), set())
         modality: Modality = "image" if kinds.get(item) == "image" else "text"
-        found = Columns(modality, item, options.label_column, options.label_columns, None)
+        found = HubColumns(modality, item, options.label_column, options.label_columns, None)
     image = found.item if found.modality == "image" else ""
     shown = tuple(tuple(_shown(row.get(name), _class_names(features, name)) for name in kinds) for row in rows)
     return TablePreview(

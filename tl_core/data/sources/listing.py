@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from tl_core.data.images import IMAGE_SUFFIXES
-from tl_core.data.options import ImportOptions, Progress, RawItem, silent
-from tl_core.data.sources.archive import Entry, Tree, file_reader
+from tl_core.data.options import ImportOptions, OnProgress, RawItem, silent
+from tl_core.data.sources.archive import ArchiveEntry, Tree, file_reader
 from tl_core.data.sources.kinds import table_name
 from tl_core.data.sources.store import Draft
 from tl_core.data.sources.table import Find, table_items
-from tl_core.data.sources.tables import Sample, TableFile, entry_table, open_table, split_tables, take_sample
+from tl_core.data.sources.tables import TableFile, TableSample, entry_table, open_table, split_tables, take_sample
 from tl_core.data.sources.tables.columns import choose_columns, find_text_column
 from tl_core.data.sources.tables.grid import MISSING
 from tl_core.data.sources.tree import MAX_PATH, climbs
@@ -38,7 +38,7 @@ class Listing:
     file: TableFile
     column: str
     find: Find
-    pictures: tuple[Entry, ...] | None = None
+    pictures: tuple[ArchiveEntry, ...] | None = None
 
     def tell_others(self, tree: Tree) -> None:
         """Write down the files of a tree that are neither the table nor pictures."""
@@ -46,7 +46,9 @@ class Listing:
             if entry.name not in self.file.names and entry.suffix not in IMAGE_SUFFIXES:
                 tree.skip(entry.name, "not a picture that can be read")
 
-    def items(self, options: ImportOptions, draft: Draft, progress: Progress = silent) -> tuple[Iterator[RawItem], int]:
+    def items(
+        self, options: ImportOptions, draft: Draft, progress: OnProgress = silent
+    ) -> tuple[Iterator[RawItem], int]:
         """Return the pictures with what the table says of them, and how many rows it has.
 
         Pictures that no row names are written to the draft at the end. Raises DataError as `table_items` does.
@@ -149,7 +151,7 @@ def _listing(file: TableFile, names: "_Names", options: ImportOptions, in_folder
     return Listing(file, best, lambda cell: names.find(cell, folder), tuple(names.pictures))
 
 
-def _look(file: TableFile, options: ImportOptions) -> Sample:
+def _look(file: TableFile, options: ImportOptions) -> TableSample:
     return take_sample(open_table(file, options, _LOOK), _LOOK)
 
 
@@ -175,10 +177,10 @@ class _Names:
     `by_file_name` says that a path counts by its file name alone, where its folders are not those of the tree.
     """
 
-    pictures: list[Entry]
-    paths: dict[str, Entry] = field(default_factory=dict)
-    ends: dict[str, Entry | None] = field(default_factory=dict)
-    stems: dict[str, Entry | None] = field(default_factory=dict)
+    pictures: list[ArchiveEntry]
+    paths: dict[str, ArchiveEntry] = field(default_factory=dict)
+    ends: dict[str, ArchiveEntry | None] = field(default_factory=dict)
+    stems: dict[str, ArchiveEntry | None] = field(default_factory=dict)
     by_file_name: bool = False
 
     def __post_init__(self) -> None:
@@ -190,7 +192,7 @@ class _Names:
             stem = PurePosixPath(folded).stem
             self.stems[stem] = None if stem in self.stems else picture
 
-    def look(self, cell: str, folder: str) -> Entry | None:
+    def look(self, cell: str, folder: str) -> ArchiveEntry | None:
         """Return the picture that a cell names, None where it names none or more than one."""
         name = _tidy(cell)
         if not name or len(name) > MAX_PATH or climbs(name):
@@ -208,7 +210,7 @@ class _Names:
             return picture
         return None if _is_picture(name) or "/" in name else self.stems.get(folded)
 
-    def find(self, cell: str, folder: str) -> Entry:
+    def find(self, cell: str, folder: str) -> ArchiveEntry:
         """Return the picture that a cell names. Raises DataError, with the reason alone, where there is none."""
         picture = self.look(cell, folder)
         if picture:
@@ -249,11 +251,11 @@ def _beside(root: Path, cell: str) -> Path | None:
         return None
 
 
-def _find_beside(root: Path, cell: str) -> Entry:
+def _find_beside(root: Path, cell: str) -> ArchiveEntry:
     name = _tidy(cell)
     path = _beside(root, cell)
     if path:
-        return Entry(name, path.stat().st_size, file_reader(path))
+        return ArchiveEntry(name, path.stat().st_size, file_reader(path))
     if not name:
         raise DataError("it names no picture")
     if len(name) > MAX_PATH:

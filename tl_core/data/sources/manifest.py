@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tl_core.data.dataset import FIRST_LINES, RECEIPT, Receipt, ReceiptLine
-from tl_core.data.options import Progress, RawItem
+from tl_core.data.options import OnProgress, RawItem
 from tl_core.errors import WorkspaceError
 from tl_core.types import Modality
 
@@ -94,7 +94,7 @@ class ManifestWriter:
             self._writer.close()
             self._writer = None
 
-    def finish(self, path: Path, modality: Modality, progress: Progress) -> tuple[tuple[str, ...], str]:
+    def finish(self, path: Path, modality: Modality, progress: OnProgress) -> tuple[tuple[str, ...], str]:
         """Write the manifest, and return the classes and the fingerprint."""
         if self._rows:
             self._flush()

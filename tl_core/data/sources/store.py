@@ -15,7 +15,7 @@ from typing import Any
 from tl_core.data.dataset import RECEIPT, Dataset, ReceiptLine
 from tl_core.data.images import Normalised, normalise
 from tl_core.data.near import near_groups
-from tl_core.data.options import Progress, RawItem
+from tl_core.data.options import OnProgress, RawItem
 from tl_core.data.sources.manifest import ManifestWriter, ReceiptWriter, disk_errors, utf8
 from tl_core.data.sources.text import decode, tidy
 from tl_core.errors import DataError
@@ -52,7 +52,7 @@ class Draft:
 
 
 def store(
-    items: Iterable[RawItem], draft: Draft, workspace: Workspace, progress: Progress, total: int | None = None
+    items: Iterable[RawItem], draft: Draft, workspace: Workspace, progress: OnProgress, total: int | None = None
 ) -> Dataset:
     """Read every item, keep what can be read, and return the data set as it lies in the workspace.
 
@@ -104,7 +104,7 @@ def stored_name(data: bytes, picture: Normalised) -> str:
     return hashlib.sha256(data).hexdigest()[:32] + picture.suffix
 
 
-def _counted(items: Iterable[RawItem], total: int | None, draft: Draft, progress: Progress) -> Iterator[RawItem]:
+def _counted(items: Iterable[RawItem], total: int | None, draft: Draft, progress: OnProgress) -> Iterator[RawItem]:
     """Yield the items and report how many have gone by, of how many there are (0 where nobody knows)."""
     stage = "Reading pictures" if draft.modality == "image" else "Reading texts"
     total = (len(items) if isinstance(items, Sized) else 0) if total is None else total

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from math import isnan, nan
 
-from tl_core.data.options import FIND_ALL, NONE, ImportOptions, Progress, RawItem, silent
-from tl_core.data.sources.archive import Entry
+from tl_core.data.options import FIND_ALL, NONE, ImportOptions, OnProgress, RawItem, silent
+from tl_core.data.sources.archive import ArchiveEntry
 from tl_core.data.sources.folders import SPLIT_NAMES
 from tl_core.data.sources.store import Draft
-from tl_core.data.sources.tables import Sample, Table, TableFile, open_table, take_sample
-from tl_core.data.sources.tables.columns import Columns, choose_columns
+from tl_core.data.sources.tables import Table, TableFile, TableSample, open_table, take_sample
+from tl_core.data.sources.tables.columns import TableColumns, choose_columns
 from tl_core.data.sources.tables.grid import MISSING, Record
 from tl_core.data.sources.tables.labels import Labels, label_reader
 from tl_core.data.sources.tables.times import time_reader
@@ -25,7 +25,7 @@ _CHUNK_ROWS = 1000
 _CHUNK_CHARS = 4_000_000
 _MOST_LINES = 10_000  # of a receipt, about single rows
 
-Find = Callable[[str], Entry]
+Find = Callable[[str], ArchiveEntry]
 """Returns the picture that a cell names. Raises DataError, with the reason alone as its message, where none is."""
 
 
@@ -101,7 +101,7 @@ def table_items(
     draft: Draft,
     path: str = "",
     find: Find | None = None,
-    progress: Progress = silent,
+    progress: OnProgress = silent,
 ) -> tuple[Iterator[RawItem], int]:
     """Return the items of a table, one after the other, and how many rows it has.
 
@@ -118,7 +118,7 @@ def table_items(
     return _Items(sample, columns, draft, label_reader(sample, columns), find).all(), sample.n_rows
 
 
-def _tell_reading(sample: Sample, columns: Columns, draft: Draft) -> None:
+def _tell_reading(sample: TableSample, columns: TableColumns, draft: Draft) -> None:
     table = sample.table
     for name, split in table.parts:
         said = f"; its rows are the {split} items" if columns.split == table.joined else ""
@@ -139,8 +139,8 @@ def _others(table: Table, name: str) -> str:
 class _Items:
     """The rows of a table on their way to items."""
 
-    sample: Sample
-    columns: Columns
+    sample: TableSample
+    columns: TableColumns
     draft: Draft
     labels: Labels
     find: Find | None

@@ -13,10 +13,10 @@ from pathlib import Path, PurePosixPath
 from tarfile import ReadError
 from typing import IO, Any, Protocol, Self
 
-from tl_core.data.options import Progress
+from tl_core.data.options import OnProgress
 from tl_core.data.sources.kinds import table_name
 from tl_core.data.sources.manifest import disk_errors
-from tl_core.data.sources.tree import MAX_FILE, Entry, Tree, check_size, readable
+from tl_core.data.sources.tree import MAX_FILE, ArchiveEntry, Tree, check_size, readable
 from tl_core.errors import DataError
 from tl_core.workspace import Limits
 
@@ -81,7 +81,7 @@ def is_tar(path: Path) -> bool:
 
 
 @contextmanager
-def open_tar(path: Path, limits: Limits, aside: Path | None, progress: Progress) -> Iterator[Tree]:
+def open_tar(path: Path, limits: Limits, aside: Path | None, progress: OnProgress) -> Iterator[Tree]:
     """List a tar archive; entries can be read inside the block. See `open_tree`."""
     with path.open("rb") as file, _put_aside(aside) as spool:
         tree = Tree()
@@ -150,19 +150,19 @@ class _Listing:
             return
         if not self._tree.wants(path, _problem(info)):
             return
-        entry = Entry(path, info.size, _never)
+        entry = ArchiveEntry(path, info.size, _never)
         kept = info.size <= MAX_FILE and not (self._only_tables and not table_name(path))
         if not packed and not info.issparse():
-            entry = Entry(path, info.size, _reader(self._file, info.offset_data, info.size))
+            entry = ArchiveEntry(path, info.size, _reader(self._file, info.offset_data, info.size))
         elif kept:
             start = self._spool.seek(0, 2)
             content = archive.extractfile(info)
             while content and (data := content.read(_CHUNK)):
                 with disk_errors():
                     self._spool.write(data)
-            entry = Entry(path, info.size, _reader(self._spool, start, info.size))
+            entry = ArchiveEntry(path, info.size, _reader(self._spool, start, info.size))
         elif info.size > MAX_FILE:
-            entry = Entry(path, info.size, _reader(self._spool, 0, info.size))
+            entry = ArchiveEntry(path, info.size, _reader(self._spool, 0, info.size))
         self._tree.entries.append(entry)
 
 
@@ -189,7 +189,7 @@ class _Info(tarfile.TarInfo):
 class _Stream:
     """What an archive unpacks to, counted: it ends early where it is too much."""
 
-    def __init__(self, chunks: Iterator[bytes], path: Path, limits: Limits, progress: Progress) -> None:
+    def __init__(self, chunks: Iterator[bytes], path: Path, limits: Limits, progress: OnProgress) -> None:
         self.count = 0
         self._chunks = chunks
         self._path = path

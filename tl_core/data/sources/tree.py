@@ -21,7 +21,7 @@ _JUNK = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macos
 
 
 @dataclass(frozen=True)
-class Entry:
+class ArchiveEntry:
     """One file: its path as the source names it (POSIX, NFC), its size in bytes, and how to get its bytes."""
 
     name: str
@@ -38,7 +38,7 @@ class Entry:
 class Tree:
     """The files of a source, its folders (empty ones included), and what was left out while listing them."""
 
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[ArchiveEntry] = field(default_factory=list)
     folders: set[str] = field(default_factory=set)
     lines: list[ReceiptLine] = field(default_factory=list)
     junk: list[str] = field(default_factory=list)
@@ -128,7 +128,7 @@ def strip_enclosing(names: list[str], depth: int) -> int:
     return shared
 
 
-def without_enclosing(tree: Tree, entries: list[Entry], depth: int) -> list[Entry]:
+def without_enclosing(tree: Tree, entries: list[ArchiveEntry], depth: int) -> list[ArchiveEntry]:
     """Return the entries with the folders that enclose them all taken off their names."""
     shared = strip_enclosing([e.name for e in entries], depth)
     if not shared:

@@ -162,7 +162,7 @@ class Model:
         import_torchvision()
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         self.classes: list[str] = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
-        self.modality, self.several = str(config["modality"]), bool(config.get("multilabel", False))
+        self.modality, self.multilabel = str(config["modality"]), bool(config.get("multilabel", False))
         self.text_column: str = config.get("text_column", "")
         self.members: list[Model] = [Model(folder / name) for name in config.get("members", ())] or [self]
         if any(member.classes != self.classes for member in self.members):
@@ -197,12 +197,12 @@ class Model:
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
             scores = self.network(*self.collate([prepared[i] for i in batch]))
-            rows[batch] = (torch.sigmoid(scores) if self.several else torch.softmax(scores, dim=1)).numpy()
+            rows[batch] = (torch.sigmoid(scores) if self.multilabel else torch.softmax(scores, dim=1)).numpy()
         return rows
 
     def said(self, row: np.ndarray) -> str:
         """Return the class of an item, or all its labels, from its probabilities `[C]`."""
-        if not self.several:
+        if not self.multilabel:
             return self.classes[int(row.argmax())]
         return "|".join(name for name, chance in zip(self.classes, row, strict=True) if chance > 0.5)
 

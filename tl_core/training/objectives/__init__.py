@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class StepOutput:
     """What a batch `[B]` taught: the loss to descend, and hits, the count of right answers (None: no labels).
 
     `pooled` `[B, D]`, `logits` `[B, K]`, `labels` `[B]` (or targets `[B, K]`) and `mix` are what penalties read; None
@@ -67,7 +67,7 @@ class Objective:
         count = len(self.rows()) if self.phase.draws is None else min(self.phase.draws, len(self.rows()))
         return len(batches(np.arange(count), self.run.plan.batch_size))
 
-    def learn(self, inputs: Inputs, rows: np.ndarray) -> Lesson:
+    def learn(self, inputs: Inputs, rows: np.ndarray) -> StepOutput:
         """Return what the model makes of a batch."""
         raise NotImplementedError
 

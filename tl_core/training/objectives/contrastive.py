@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tl_core.training.inputs import Inputs
-from tl_core.training.objectives import Lesson, Objective
+from tl_core.training.objectives import Objective, StepOutput
 
 if TYPE_CHECKING:
     from tl_core.training.run import Run
@@ -98,7 +98,7 @@ class Contrastive(Objective):
         drawn = self._balanced.draw(self.steps(), own, self.run.shuffle)
         return [self.run.space.view(rows[batch], epoch) for batch in drawn]
 
-    def learn(self, inputs: Inputs, rows: np.ndarray) -> Lesson:
+    def learn(self, inputs: Inputs, rows: np.ndarray) -> StepOutput:
         """Return the loss of all pairs of a batch; there is nothing to be right about."""
         pooled, _ = inputs.learn(self.run.model, rows)
-        return Lesson(pair_loss(pooled, self.run.labels[torch.from_numpy(rows % self.run.space.whole)]))
+        return StepOutput(pair_loss(pooled, self.run.labels[torch.from_numpy(rows % self.run.space.whole)]))

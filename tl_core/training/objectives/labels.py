@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from tl_core.training.inputs import Inputs, Mix
-from tl_core.training.objectives import Lesson, Objective
+from tl_core.training.objectives import Objective, StepOutput
 
 if TYPE_CHECKING:
     from tl_core.training.run import Run
@@ -17,14 +17,14 @@ LEAST = 0.01
 
 
 class Labels(Objective):
-    """Mean loss of a batch, as tl_core.answers has it for one label an item, or several."""
+    """Mean loss of a batch, as tl_core.label_task has it for one label an item, or several."""
 
     def __init__(self, run: "Run", index: int) -> None:
         super().__init__(run, index)
         known = run.labels[torch.from_numpy(self.rows())]
-        self._weights = run.answers.weights(run.plan.loss.class_weights, known, len(run.job.dataset.classes))
+        self._weights = run.label_task.weights(run.plan.loss.class_weights, known, len(run.job.dataset.classes))
 
-    def learn(self, inputs: Inputs, rows: np.ndarray) -> Lesson:
+    def learn(self, inputs: Inputs, rows: np.ndarray) -> StepOutput:
         """Return the loss and the hits of a batch; mixed labels count by their larger part."""
         plan, truth = self.run.plan.loss, self.run.labels[torch.from_numpy(rows % self.run.space.whole)]
         mix = None
@@ -36,8 +36,8 @@ class Labels(Objective):
         loss = self._loss(logits, truth)
         if mix is not None:
             loss = mix.share * loss + (1.0 - mix.share) * self._loss(logits, truth[mix.order])
-        return Lesson(loss, self.run.answers.hits(logits.detach(), truth), pooled, logits, truth, mix)
+        return StepOutput(loss, self.run.label_task.hits(logits.detach(), truth), pooled, logits, truth, mix)
 
     def _loss(self, logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         smoothing = self.run.plan.loss.label_smoothing
-        return self.run.answers.loss(logits, truth, self._weights, smoothing)
+        return self.run.label_task.loss(logits, truth, self._weights, smoothing)

@@ -12,7 +12,7 @@ from tl_core.backbones.preprocess import TextPreprocessor, preprocessor
 from tl_core.errors import BackboneError
 from tl_core.runs.events import Noted, RunEvent
 from tl_core.training.inputs import Inputs
-from tl_core.training.objectives import Lesson, Objective
+from tl_core.training.objectives import Objective, StepOutput
 from tl_core.types import Finding
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Masked(Objective):
         self._net = net.to(run.device)
         yield Noted(self._told())
 
-    def learn(self, inputs: Inputs, rows: np.ndarray) -> Lesson:
+    def learn(self, inputs: Inputs, rows: np.ndarray) -> StepOutput:
         """Hide parts of the items by torch's random numbers, and return the loss of filling them in."""
         model, net = self.run.model, self._net
         assert net is not None
@@ -73,7 +73,7 @@ class Masked(Objective):
                 module.eval()
         hidden, truth, where = net.hide(state[0])
         out = model.states((hidden, *state[1:]))[0]
-        return Lesson(net(out, truth, where))
+        return StepOutput(net(out, truth, where))
 
     def modules(self) -> Sequence[nn.Module]:
         """Return the layers that fill in."""

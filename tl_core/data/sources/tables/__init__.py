@@ -3,14 +3,14 @@
 from tl_core.data.options import FIND_ALL, ImportOptions
 from tl_core.data.sources.tables.delimited import open_delimited
 from tl_core.data.sources.tables.file import TableFile, best_tables, entry_table, file_table, kind_of
-from tl_core.data.sources.tables.grid import Sample, Table, take_sample
+from tl_core.data.sources.tables.grid import Table, TableSample, take_sample
 from tl_core.data.sources.tables.joined import join, split_tables
 from tl_core.data.sources.tables.objects import open_objects
 
 __all__ = [
-    "Sample",
     "Table",
     "TableFile",
+    "TableSample",
     "best_tables",
     "entry_table",
     "file_table",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tl_core.data.options import NONE, ImportOptions
 from tl_core.data.sources.folders import SPLIT_NAMES
-from tl_core.data.sources.tables.grid import MISSING, Sample, is_number
+from tl_core.data.sources.tables.grid import MISSING, TableSample, is_number
 from tl_core.types import Finding
 
 _TEXT_NAMES = "text sentence review comment content body message document tweet utterance question article abstract "
@@ -21,7 +21,7 @@ _MANY = 10  # label values from which a column may be an id
 
 
 @dataclass(frozen=True)
-class Columns:
+class TableColumns:
     """Which column is what; "" where there is none.
 
     Several labels an item stand in `label`, parted by `separator`, or in `label_columns`. `path` names pictures.
@@ -38,7 +38,7 @@ class Columns:
     label_columns: tuple[str, ...] = ()
 
     @property
-    def several(self) -> bool:
+    def multilabel(self) -> bool:
         """Return whether items may have several labels."""
         return bool(self.separator or self.label_columns)
 
@@ -49,7 +49,7 @@ class Columns:
         return (single | set(self.label_columns)) - {""}
 
 
-def choose_columns(sample: Sample, options: ImportOptions, path: str = "") -> tuple[Columns, list[Finding]]:
+def choose_columns(sample: TableSample, options: ImportOptions, path: str = "") -> tuple[TableColumns, list[Finding]]:
     """Return the columns named in the options, found where they are not, and what a person should know of that.
 
     `path` is the column that names pictures: then no text is looked for. Raises DataError where a column that the
@@ -71,14 +71,14 @@ def choose_columns(sample: Sample, options: ImportOptions, path: str = "") -> tu
         if not label and not options.group_column:
             label, sure = _find_label_column(sample, {text, split, joined} | given)
             group = ""
-    columns = Columns(
+    columns = TableColumns(
         *(text, "" if options.label_columns else label, group, split, path),
         *(options.subgroup_column, options.time_column, options.separator, options.label_columns),
     )
     return columns, _choice_findings(sample, columns, sure)
 
 
-def _check_names(sample: Sample, options: ImportOptions) -> None:
+def _check_names(sample: TableSample, options: ImportOptions) -> None:
     found = [name for name in (options.group_column, options.split_column) if name != NONE]
     named = (options.text_column, options.label_column, options.path_column, *options.label_columns, *found)
     for name in (*named, options.subgroup_column, options.time_column):
@@ -86,7 +86,7 @@ def _check_names(sample: Sample, options: ImportOptions) -> None:
             sample.table.place(name)
 
 
-def _choice_findings(sample: Sample, columns: Columns, sure: bool) -> list[Finding]:
+def _choice_findings(sample: TableSample, columns: TableColumns, sure: bool) -> list[Finding]:
     text, label = columns.text, columns.label
     findings = []
     if not text and not columns.path:
@@ -119,12 +119,12 @@ def _choice_findings(sample: Sample, columns: Columns, sure: bool) -> list[Findi
                 "Choose two different columns.",
             )
         )
-    elif label and not columns.several:
+    elif label and not columns.multilabel:
         findings += label_findings(label_counts(sample, label), label)
     return findings
 
 
-def label_counts(sample: Sample, column: str) -> Counter[str]:
+def label_counts(sample: TableSample, column: str) -> Counter[str]:
     """Return how often each label stands in a column, over every row that the sample is of."""
     counts = sample.counts(column)
     if not written_as_decimals(counts):
@@ -157,7 +157,7 @@ def label_findings(counts: Counter[str], column: str = "") -> list[Finding]:
     ]
 
 
-def find_text_column(sample: Sample, taken: str = "") -> str:
+def find_text_column(sample: TableSample, taken: str = "") -> str:
     """Return the column that most looks like running text: by its name, else by its longest and most varied cells."""
     best, best_score = "", 0.0
     for name, column in sample.by_column():
@@ -181,7 +181,7 @@ def find_text_column(sample: Sample, taken: str = "") -> str:
     return best
 
 
-def _find_label_column(sample: Sample, taken: set[str]) -> tuple[str, bool]:
+def _find_label_column(sample: TableSample, taken: set[str]) -> tuple[str, bool]:
     """Return the column that most looks like classes, and whether its name says so too, or nothing else could be it."""
     named, guessed = [], []
     for name, column in sample.by_column():
@@ -201,7 +201,7 @@ def _find_label_column(sample: Sample, taken: set[str]) -> tuple[str, bool]:
     return (min(guessed)[1], False) if guessed else ("", False)
 
 
-def _find_split_column(sample: Sample, taken: set[str]) -> str:
+def _find_split_column(sample: TableSample, taken: set[str]) -> str:
     for name, column in sample.by_column():
         if name.lower() in _SPLIT_COLUMNS and name not in taken:
             values = {cell.strip().lower() for cell in column} - {""}

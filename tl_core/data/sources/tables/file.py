@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
-from tl_core.data.sources.archive import Entry, read_whole
+from tl_core.data.sources.archive import ArchiveEntry, read_whole
 from tl_core.data.sources.kinds import KINDS, Kind, kind_of_name
 from tl_core.errors import DataError
 from tl_core.workspace import Limits
@@ -46,7 +46,7 @@ class TableFile:
             return stream.read(size)
 
 
-def best_tables(entries: list[Entry]) -> list[Entry]:
+def best_tables(entries: list[ArchiveEntry]) -> list[ArchiveEntry]:
     """Return the tables among files; where there are several formats, those of the one that data mostly come in."""
     named = [(entry, kind_of_name(entry.name)) for entry in entries]
     kinds = tuple(dict.fromkeys(KINDS.values()))
@@ -66,7 +66,7 @@ def file_table(path: Path, limits: Limits) -> TableFile:
     return _unpacked(TableFile(path.name, opened, limits))
 
 
-def entry_table(entry: Entry, limits: Limits) -> TableFile:
+def entry_table(entry: ArchiveEntry, limits: Limits) -> TableFile:
     """Return a table that is a member of an archive; its bytes are read once."""
     held: list[bytes] = []
 

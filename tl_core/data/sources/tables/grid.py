@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 
-from tl_core.data.options import Progress, silent
+from tl_core.data.options import OnProgress, silent
 from tl_core.errors import DataError
 
 Record = tuple[int, list[str] | str]
@@ -80,7 +80,7 @@ class Table:
 
 
 @dataclass
-class Sample:
+class TableSample:
     """Rows of a table to find columns by: the first ones, and, where there are many, some of the others at random.
 
     Long cells are cut. `n_rows` are the readable rows that were met, and `bad` those that cannot be read; `whole` says
@@ -125,14 +125,14 @@ class Sample:
         return zip(self.columns, zip(*self.rows, strict=True), strict=True)
 
 
-def take_sample(table: Table, most_chars: int | None = None, progress: Progress = silent) -> Sample:
+def take_sample(table: Table, most_chars: int | None = None, progress: OnProgress = silent) -> TableSample:
     """Read a table once, or the first `most_chars` characters of it, and return some of its rows.
 
     Raises DataError where no row can be read.
     """
     room = max(HEAD_ROWS, min(SAMPLE_ROWS, SAMPLE_CELLS // max(1, len(table.columns))))
     draw = random.Random(0)
-    sample, why, chars = Sample(table), "", 0
+    sample, why, chars = TableSample(table), "", 0
     for number, cells in table.records():
         if isinstance(cells, str):
             sample.n_bad, why = sample.n_bad + 1, why or f"R{table.row(number)[1:]}: {cells}."

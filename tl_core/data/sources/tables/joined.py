@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
-from tl_core.data.sources.archive import Entry
+from tl_core.data.sources.archive import ArchiveEntry
 from tl_core.data.sources.folders import SPLIT_NAMES
 from tl_core.data.sources.tables.file import TableFile, best_tables, entry_table
 from tl_core.data.sources.tables.grid import PART_ROWS, Record, Table, unique_names
@@ -16,7 +16,7 @@ COLUMN = "split"
 """The column that is added; one that the tables have under that name comes before it."""
 
 
-def split_tables(entries: list[Entry], limits: Limits) -> TableFile | None:
+def split_tables(entries: list[ArchiveEntry], limits: Limits) -> TableFile | None:
     """Return the tables among files as one, where their names tell of a split each, train among them; else None.
 
     A name tells it as a whole, or by its last or first word where the rest is the same for all: train.csv and

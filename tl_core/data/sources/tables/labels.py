@@ -5,8 +5,8 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
-from tl_core.data.sources.tables.columns import Columns, written_as_decimals
-from tl_core.data.sources.tables.grid import MISSING, Sample
+from tl_core.data.sources.tables.columns import TableColumns, written_as_decimals
+from tl_core.data.sources.tables.grid import MISSING, TableSample
 
 LIST = "[]"
 """The separator of labels that stand in a list, as JSON or Python write it: ["a", "b"]."""
@@ -21,7 +21,7 @@ Labels = Callable[[Sequence[str]], "str | tuple[str, ...]"]
 """Returns the label of a row's cells, or its several labels. Raises ValueError that says why there is none."""
 
 
-def label_reader(sample: Sample, columns: Columns) -> Labels:
+def label_reader(sample: TableSample, columns: TableColumns) -> Labels:
     """Return how the label of a row is read."""
     if columns.label_columns:
         return _of_columns(sample, columns.label_columns)
@@ -48,7 +48,7 @@ def split_labels(cell: str, separator: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for part in tidy if part not in MISSING))
 
 
-def propose_separator(sample: Sample, column: str) -> str:
+def propose_separator(sample: TableSample, column: str) -> str:
     """Return what seems to part several labels in the cells of a column, "" where nothing does."""
     return find_separator(sample.column(column))
 
@@ -76,7 +76,7 @@ def find_separator(cells: Iterable[str]) -> str:
     return ""
 
 
-def propose_label_columns(sample: Sample, taken: set[str]) -> tuple[str, ...]:
+def propose_label_columns(sample: TableSample, taken: set[str]) -> tuple[str, ...]:
     """Return the longest run of two or more neighbouring columns of 0 and 1, each with both, () where there is none."""
     best: list[str] = []
     run: list[str] = []
@@ -98,7 +98,7 @@ def says_yes(cell: str, column: str) -> bool:
     raise ValueError(f"{value[:40]!r} in the column {column!r} is neither 0 nor 1")
 
 
-def _of_columns(sample: Sample, names: tuple[str, ...]) -> Labels:
+def _of_columns(sample: TableSample, names: tuple[str, ...]) -> Labels:
     places = [(name, sample.table.place(name)) for name in names]
 
     def several(cells: Sequence[str]) -> tuple[str, ...]:

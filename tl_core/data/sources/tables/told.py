@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 
 from tl_core.data.options import FIND_ALL, ImportOptions
-from tl_core.data.sources.tables.columns import Columns
-from tl_core.data.sources.tables.grid import MISSING, Sample, Table
+from tl_core.data.sources.tables.columns import TableColumns
+from tl_core.data.sources.tables.grid import MISSING, Table, TableSample
 from tl_core.data.sources.tables.labels import LIST, propose_label_columns, propose_separator
 from tl_core.data.sources.tables.times import holds_times
 from tl_core.types import Finding
@@ -21,7 +21,7 @@ _SURE = 0.98  # share of rows whose label another column tells, from which it is
 _ENOUGH_ROWS = 20
 
 
-def reading_findings(sample: Sample, columns: Columns) -> list[Finding]:
+def reading_findings(sample: TableSample, columns: TableColumns) -> list[Finding]:
     """Return what was unusual in reading a table."""
     table = sample.table
     return [
@@ -74,7 +74,7 @@ def _joined(table: Table, split: str) -> Finding:
     return Finding("info", "joined", f"{told}, and {says}, not their names.", hint)
 
 
-def _bad_rows(sample: Sample) -> Finding:
+def _bad_rows(sample: TableSample) -> Finding:
     named = tuple(map(sample.table.row, sample.bad))
     if sample.table.delimiter:
         return Finding(
@@ -93,10 +93,10 @@ def _bad_rows(sample: Sample) -> Finding:
     )
 
 
-def propose(sample: Sample, columns: Columns) -> tuple[ImportOptions, list[Finding]]:
+def propose(sample: TableSample, columns: TableColumns) -> tuple[ImportOptions, list[Finding]]:
     """Return what a table seems to hold beyond text and label, for a person to take up; nothing of it is used."""
     proposed, findings = FIND_ALL, []
-    if columns.label and not columns.several and (mark := propose_separator(sample, columns.label)):
+    if columns.label and not columns.multilabel and (mark := propose_separator(sample, columns.label)):
         proposed = replace(proposed, separator=mark)
         parted = "in lists" if mark == LIST else f"parted by {mark!r}"
         message = f"Cells of the column {columns.label!r} seem to hold several labels, {parted}."
@@ -106,7 +106,7 @@ def propose(sample: Sample, columns: Columns) -> tuple[ImportOptions, list[Findi
             )
         )
     taken = columns.used - {columns.label}
-    if not columns.several and (run := propose_label_columns(sample, taken)):
+    if not columns.multilabel and (run := propose_label_columns(sample, taken)):
         proposed = replace(proposed, label_columns=run)
         shown = ", ".join(run[:5]) + (", ..." if len(run) > 5 else "")
         message = f"{len(run):,} columns hold only 0 and 1, as if each were a label: {shown}."
@@ -125,13 +125,13 @@ def propose(sample: Sample, columns: Columns) -> tuple[ImportOptions, list[Findi
     return proposed, findings
 
 
-def leak_findings(sample: Sample, columns: Columns) -> list[Finding]:
+def leak_findings(sample: TableSample, columns: TableColumns) -> list[Finding]:
     """Return the columns whose value tells the label of nearly every row, and which nothing reads.
 
     A column tells it where the commonest label of each of its values covers 98 % of the rows, and it has values
     that come back and labels that differ.
     """
-    if not columns.label or columns.several:
+    if not columns.label or columns.multilabel:
         return []
     place = sample.table.place(columns.label)
     labels = [row[place].strip() for row in sample.rows]
@@ -164,7 +164,7 @@ def leak_findings(sample: Sample, columns: Columns) -> list[Finding]:
     ]
 
 
-def _subgroup(sample: Sample, taken: set[str]) -> str:
+def _subgroup(sample: TableSample, taken: set[str]) -> str:
     for name, column in sample.by_column():
         if _plain(name) in _SUBGROUP_NAMES and name not in taken:
             kinds = {cell.strip() for cell in column} - MISSING
@@ -173,7 +173,7 @@ def _subgroup(sample: Sample, taken: set[str]) -> str:
     return ""
 
 
-def _time(sample: Sample, taken: set[str]) -> str:
+def _time(sample: TableSample, taken: set[str]) -> str:
     for name, column in sample.by_column():
         if _plain(name) in _TIME_NAMES and name not in taken and holds_times(column[:_TIME_CELLS]):
             return name

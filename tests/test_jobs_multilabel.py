@@ -1,0 +1,109 @@
+"""Items with several labels, the whole way: probe, advice, training, report, baseline, curve, bundle."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.test_jobs import plan_of, run
+from tests.tiny import make_multilabel
+from tl_core.advice.advice import read_report as read_probe
+from tl_core.advice.rules import advise, setting_for
+from tl_core.backbones.spec import BACKBONES
+from tl_core.cli import main
+from tl_core.data.profile import profile
+from tl_core.errors import DataError, RunError
+from tl_core.evaluation.saved import bundle_folder, read_curve, read_report
+from tl_core.export.bundle import load_bundle
+from tl_core.jobs.others import bring_teacher, open_others, open_teacher
+from tl_core.runs.store import RunStore
+from tl_core.runs.task import Task
+from ui import words
+
+
+@pytest.fixture
+def data(workspace, tiny_backbones):
+    return make_multilabel(workspace, 120)
+
+
+def test_a_probe_is_judged_by_the_mean_auc_and_advises_what_works(workspace, data):
+    task = Task("probe", "tiny_text", data.fingerprint, data.split)
+    _, events = run(workspace, task)
+    assert events[-1].status == "done", events[-1]
+    spec, found = BACKBONES["tiny_text"], read_probe(workspace, data, "tiny_text")
+    assert found.metric == "mean AUC"
+    assert found.majority == 0.5
+    assert 0.5 < found.accuracy.low <= found.accuracy.value, "words of their own are told from others by any features"
+    assert found.n_classes == 3
+    curve = read_curve(workspace, task)
+    assert curve.metric == "mean AUC"
+    assert {arm.name for arm in curve.arms} == {"transfer", "classical"}
+    described = profile(data)
+    assert setting_for(described, spec, found).multilabel
+    advice = advise(described, spec, probe=found)
+    assert advice.strategy != "contrastive"
+    said = " ".join(reason.text for reason in advice.reasons)
+    assert "rank an item with a label above one without it" in said
+    assert "be right" not in said
+
+
+def test_a_training_leaves_report_bundle_and_key_figures_and_a_baseline_is_compared(workspace, data):
+    task = Task("train", "tiny_text", data.fingerprint, plan=plan_of("feature_extraction", data, "tiny_text"))
+    first, events = run(workspace, task)
+    assert events[-1].status == "done", events[-1]
+    store = RunStore(workspace)
+    report = read_report(store.folder(first))
+    assert [(c.baseline, c.metric) for c in report.comparisons] == [("classical", "mean AUC")]
+    numbers = store.state(first).numbers
+    assert numbers["auc"] == report.auc.value
+    assert words.score(numbers) == f"mean AUC {report.auc.value:.1%}"
+    assert load_bundle(bundle_folder(store.folder(first))).multilabel
+    plan = plan_of("from_scratch", data, "tiny_text", epochs=1)
+    _, events = run(workspace, replace(task, plan=plan, budget=30.0, compare_to=first))
+    assert events[-1].status == "done", events[-1]
+    report = read_report(store.folder(first))
+    assert [c.baseline for c in report.comparisons] == ["scratch", "classical"]
+    assert any(finding.code == "ensemble" and "mean AUC" in finding.message for finding in report.findings)
+
+
+def test_a_teacher_and_a_source_must_be_of_the_same_kind(workspace, data, tiny_texts, tmp_path):
+    task = Task("train", "tiny_text", data.fingerprint, plan=plan_of("feature_extraction", data, "tiny_text"))
+    first, _ = run(workspace, task)
+    brought = bring_teacher(workspace, str(bundle_folder(RunStore(workspace).folder(first))))
+    for name in (first, brought):
+        assert open_teacher(workspace, name, data).folder.is_dir()
+        with pytest.raises(RunError, match="one gives each item one label"):
+            open_teacher(workspace, name, replace(data, multilabel=False))
+    single = Task("train", "tiny_text", tiny_texts.fingerprint, source=data.fingerprint)
+    with pytest.raises(DataError, match="several labels each"):
+        open_others(workspace, single, tiny_texts)
+
+
+@pytest.mark.slow
+def test_topics_of_texts_with_the_packaged_backbone(workspace, capsys):
+    """Three topics, any of them in a text: MiniLM tells them by far better than chance, from the command line on."""
+    data = make_multilabel(workspace, 200)
+    name = "all_minilm_l6_v2"
+    plan = plan_of("feature_extraction", data, name)
+    first, events = run(workspace, Task("train", name, data.fingerprint, plan=plan))
+    assert events[-1].status == "done", events[-1]
+    folder = RunStore(workspace).folder(first)
+    report = read_report(folder)
+    assert report.auc.low > 0.8
+    bundle = load_bundle(bundle_folder(folder))
+    texts = [
+        "bread and butter soup from the oven",
+        "thunder, rain and a storm",
+        "the train, a ticket and a map in snow",
+    ]
+    found = {
+        text: {c for c, p in zip(bundle.classes, row, strict=True) if p > 0.5}
+        for text, row in zip(texts, bundle.predict(texts), strict=True)
+    }
+    assert found[texts[0]] == {"kitchen"}
+    assert found[texts[1]] == {"weather"}
+    assert "travel" in found[texts[2]]
+    source = workspace.root / "texts.csv"
+    source.write_text("text\n" + "\n".join(f'"{text}"' for text in texts))
+    out = workspace.root / "out.csv"
+    assert main(["predict", str(bundle_folder(folder)), str(source), "--out", str(out)]) == 0
+    assert out.read_text().splitlines()[1].split(",")[1] == "kitchen"

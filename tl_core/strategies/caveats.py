@@ -1,0 +1,61 @@
+"""Where a strategy makes little sense: the rules that several of them share. None of them ever blocks a plan."""
+
+import math
+
+from tl_core.strategies import TaskInfo
+from tl_core.strategies.recipes import CS231N
+from tl_core.types import Finding, Level
+
+FEW_SAMPLE = "Zhang et al. 2021, Revisiting Few-sample BERT Fine-tuning, arXiv:2006.05987"
+GUIDE = "BloomWiki, Transfer Learning, strategy selection guide"
+BINOMIAL = "Wilson 1927, Probable inference, doi:10.1080/01621459.1927.10502953"
+FEW_PER_CLASS = 100
+"""Items a class below which only a head should learn (BloomWiki, Transfer Learning, strategy selection guide)."""
+FEW = 1000
+"""Items below which fine-tuning tends to memorise: small data in the production guide's table, and the size at which
+Zhang et al. 2021 (arXiv:2006.05987) find the fine-tuning of a BERT to change from run to run."""
+MUCH = 10_000
+"""Items from which the published tables fine-tune everything (He et al. 2019, arXiv:1811.08883, train from 10,000)."""
+FEW_TO_JUDGE = 100
+"""Validation items below which the interval around an accuracy of 80 % is wider than 8 points to either side (normal
+approximation to the binomial, Wilson 1927)."""
+
+
+def doubt(code: str, message: str, hint: str, source: str, level: Level = "warn") -> Finding:
+    """Return a finding about a strategy that names its source."""
+    return Finding(level, f"fit-{code}", message, f"{hint} Source: {source}.")
+
+
+def kept(*found: Finding | None) -> tuple[Finding, ...]:
+    """Return the findings that there are."""
+    return tuple(finding for finding in found if finding)
+
+
+def too_few(setting: TaskInfo) -> Finding | None:
+    """Return a warning where there are too few items to change pretrained layers with."""
+    if setting.per_class >= FEW_PER_CLASS or setting.total >= FEW:
+        return None
+    message = (
+        f"{setting.total} items without the test items, about {setting.per_class:.0f} a class, are few for changing "
+        "pretrained layers: they are soon learned by heart, and the result changes from run to run."
+    )
+    hint = "A head alone is safer below 100 items a class."
+    return doubt("few-items", message, hint, FEW_SAMPLE if setting.modality == "text" else CS231N)
+
+
+def hard_to_judge(setting: TaskInfo) -> Finding | None:
+    """Return a note where the validation items cannot tell whether fine-tuning helps."""
+    n = setting.n_validation
+    if not 0 < n < FEW_TO_JUDGE:
+        return None
+    points = 100 * 1.96 * math.sqrt(0.8 * 0.2 / n)
+    message = (
+        f"With {n} validation items an accuracy of 80 % is only known to about {points:.0f} points to either side, so "
+        "they can hardly tell when to stop."
+    )
+    return doubt("few-to-judge", message, "Trust the result on the test items.", BINOMIAL, "info")
+
+
+def fine_tuning(setting: TaskInfo) -> tuple[Finding, ...]:
+    """Return what can speak against any fine-tuning."""
+    return kept(too_few(setting), hard_to_judge(setting))

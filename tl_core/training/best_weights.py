@@ -1,0 +1,107 @@
+"""The best weights so far: in memory at every improvement, on disk at most every few seconds and at the end."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from time import monotonic
+
+import safetensors.torch
+import torch
+
+from tl_core.backbones.spec import BackboneSpec
+from tl_core.errors import RunError
+from tl_core.label_task import LabelTask, Score
+from tl_core.plan import TransferPlan
+from tl_core.training import adapters
+from tl_core.training.model import TransferModel, build_model
+from tl_core.workspace import write_bytes
+
+FILE = "best.safetensors"
+SECONDS = 10.0
+"""Shortest time between two writes; what a crash can cost."""
+
+Metrics = Mapping[str, float]
+
+
+class BestWeights:
+    """Keeps a copy of the tensors that may change, with the score that they reached."""
+
+    def __init__(self, model: TransferModel, folder: Path, label_task: LabelTask) -> None:
+        self.score: Score | None = None
+        self._label_task = label_task
+        self.accuracy = 0.0
+        """Validation accuracy of the best; the training accuracy where no validation items judge it."""
+        self._model = model
+        self._folder = folder
+        self._kept: dict[str, torch.Tensor] = {}
+        self._written = monotonic()
+        self._dirty = True
+
+    def watch(self, names: Collection[str]) -> None:
+        """Start a phase that may change the tensors `names`: their present values are the ones to beat."""
+        self._kept = {name: tensor.clone() for name, tensor in self._model.state_dict().items() if name in names}
+
+    def extend(self, names: Collection[str]) -> None:
+        """Let the phase change more tensors: what it changes already keeps its best values."""
+        state = self._model.state_dict()
+        self._kept |= {name: state[name].clone() for name in names if name in state and name not in self._kept}
+
+    def state(self) -> Mapping[str, torch.Tensor]:
+        """Return the best values of the tensors that the phase may change."""
+        return self._kept
+
+    def load(self, score: Sequence[float] | None, accuracy: float, kept: Mapping[str, torch.Tensor]) -> None:
+        """Take back the best of a checkpoint."""
+        self.score = (score[0], score[1]) if score is not None else None
+        self.accuracy, self._dirty = accuracy, True
+        self._kept = {name: tensor.clone() for name, tensor in kept.items()}
+
+    def take(self, validation: Metrics, train: Metrics) -> bool:
+        """Make the model's present values the best, whatever they score; returns whether validation judged them."""
+        self.score = self._label_task.score(validation) if validation else None
+        self.accuracy = (validation or train).get("accuracy", 0.0)
+        self._dirty = True
+        state = self._model.state_dict()
+        for name, tensor in self._kept.items():
+            tensor.copy_(state[name])
+        return self.score is not None
+
+    def offer(self, validation: Metrics, train: Metrics) -> bool:
+        """Take the present values if they beat the best, or if nothing judges them; returns whether they beat it."""
+        if validation and self.score is not None and self._label_task.score(validation) <= self.score:
+            return False
+        return self.take(validation, train)
+
+    def restore(self) -> None:
+        """Put the best values back into the model, bit for bit."""
+        state = self._model.state_dict()
+        for name, tensor in self._kept.items():
+            state[name].copy_(tensor)
+
+    def write(self, now: bool = False) -> bool:
+        """Write the best weights; returns False where nothing is new or, unless `now`, the last write is recent.
+
+        Raises WorkspaceError where the disk is full.
+        """
+        if not self._dirty or (not now and monotonic() - self._written < SECONDS):
+            return False
+        state = {name: tensor.contiguous().cpu() for name, tensor in (self._model.state_dict() | self._kept).items()}
+        write_bytes(self._folder / FILE, safetensors.torch.save(state))
+        self._written, self._dirty = monotonic(), False
+        return True
+
+
+def load_best(folder: Path, spec: BackboneSpec, plan: TransferPlan, n_classes: int) -> TransferModel:
+    """Return the model with the best weights of the run in `folder`, adapters merged, in evaluation mode on the CPU.
+
+    Raises RunError where the run has left none, or they do not fit the plan.
+    """
+    model = build_model(spec, plan, n_classes, seed=0)
+    adapters.insert(model, spec, plan, seed=0)
+    try:
+        model.load_state_dict(safetensors.torch.load_file(folder / FILE))
+    except FileNotFoundError as error:
+        raise RunError("This run has no saved weights.", "Start it again and let it finish an epoch.") from error
+    except (RuntimeError, safetensors.SafetensorError) as error:
+        raise RunError("The saved weights do not fit this plan.", "Train again with the plan as it is now.") from error
+    adapters.merge(model, plan)
+    return model.eval()
