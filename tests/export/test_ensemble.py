@@ -65,7 +65,7 @@ def made(request, tmp_path, tiny_backbones):
     return both, bundles
 
 
-@pytest.mark.parametrize("made", ["texts", "images", "several"], indirect=True)
+@pytest.mark.parametrize("made", ["texts", "images", "multilabel"], indirect=True)
 def test_what_is_read_back_answers_with_the_mean(made, tmp_path):
     both, bundles = made
     report = write_ensemble(tmp_path / "both", bundles)
