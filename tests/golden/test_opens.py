@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from tl_core.advice.values import read_report as read_probe
+from tl_core.advice.advice import read_report as read_probe
 from tl_core.backbones.spec import BACKBONES
 from tl_core.backbones.speed import read_speed
 from tl_core.cli import main
@@ -36,7 +36,7 @@ from tl_core.types import dump
 from tl_core.workspace import Workspace
 
 GENERATIONS = sorted(path for path in Path(__file__).parent.glob("v*") if path.is_dir())
-RENAMED: dict[str, str] = {}
+RENAMED: dict[str, str] = {"blend": "interpolate_weights", "adapt": "recalibrate_norm", "several": "multilabel"}
 """Names in the files (of fields, events, or values such as that of a strategy) and what they are called now."""
 FILES = {"patterns": "patterns.zip", "notes": "notes.csv", "topics": "topics.csv"}
 SAID = {"topics": ["--separator", "|", "--subgroup-column", "length"]}
