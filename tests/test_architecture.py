@@ -27,6 +27,7 @@ LAYERS = [
         "strategies",
         "penalties",
         "advice",
+        "runnable",
         "runs",
         "intake",
         "importer",

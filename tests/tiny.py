@@ -105,6 +105,7 @@ TINY_IMAGE = _spec(
     TinyImage.names,
     parameters=4920,
     features=24,
+    group_matrices=(((3, 9, 8),), ((8, 9, 16),), ((16, 9, 24),)),
     input=ImageInput(size=32, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
     load=_load_image,
 )
@@ -114,6 +115,7 @@ TINY_TEXT = _spec(
     TinyText.names,
     parameters=10848,
     features=16,
+    group_matrices=((), ((16, 1, 32), (32, 1, 16)), ((16, 1, 32), (32, 1, 16))),
     input=TextInput(max_tokens=24, tokenizer=str(TOKENIZER)),
     load=_load_text,
 )

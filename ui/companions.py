@@ -10,8 +10,9 @@ from tl_core.backbones.spec import BACKBONES, BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.data.sources import list_datasets
 from tl_core.jobs.teaching import teacher_findings
-from tl_core.penalties import PENALTIES, Need, at_hand, check_penalties, used
+from tl_core.penalties import PENALTIES, Need, at_hand, used
 from tl_core.plan import TransferPlan
+from tl_core.runnable import runnable
 from tl_core.runs.store import RunState
 from tl_core.runs.task import Task
 from tl_core.strategies import STRATEGIES, TaskInfo
@@ -74,10 +75,9 @@ def _teaches(state: RunState, dataset: Dataset) -> bool:
     return other is not None and (other.classes, other.multilabel) == (dataset.classes, dataset.multilabel)
 
 
-def lacking(plan: TransferPlan, spec: BackboneSpec, beside: ExtraData) -> list[Finding]:
-    """Return why the plan's penalties cannot be had with what there is; nothing where they can."""
-    have = at_hand(plan, spec, beside.source, beside.target, beside.teacher)
-    return [each for each in check_penalties(plan, have, spec.modality) if each.level == "stop"]
+def findings(plan: TransferPlan, spec: BackboneSpec, dataset: Dataset, extra: ExtraData) -> tuple[Finding, ...]:
+    """Return what is wrong or odd in a plan, given the data and what is chosen beside them."""
+    return runnable(plan, spec, dataset, at_hand(plan, spec, extra.source, extra.target, extra.teacher))
 
 
 def wanted(plan: TransferPlan, beside: ExtraData) -> bool:

@@ -7,6 +7,7 @@ import streamlit as st
 from tl_core.layers import HEAD
 from tl_core.penalties import PENALTIES, PenaltyKind
 from tl_core.plan import Penalty, TransferPlan
+from tl_core.runnable import blocking
 from ui import companions, forms, planning, words
 from ui.planning import PlanContext
 
@@ -33,7 +34,8 @@ def draw(plan: TransferPlan, known: PlanContext) -> None:
 def missing(kind: PenaltyKind, plan: TransferPlan, known: PlanContext) -> str:
     """Return why a penalty cannot be had here, in a sentence and a hint; empty where it can."""
     alone = replace(plan, penalties=(Penalty(kind.name, kind.strength),))
-    if stops := companions.lacking(alone, known.spec, known.beside):
+    found = blocking(companions.findings(alone, known.spec, known.dataset, known.beside))
+    if stops := [finding for finding in found if finding.items[0].startswith("penalties/")]:
         return f"{stops[0].message} {stops[0].hint}"
     idle = not any(set(phase.lr) - {HEAD} for phase in plan.phases)
     return "The whole backbone is frozen in this plan, so there is nothing to guard." if idle else ""

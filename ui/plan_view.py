@@ -8,8 +8,7 @@ from tl_core.advice.cost import estimate, group_parameters, trainable_parameters
 from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import GraftError, PlanError
 from tl_core.layers import HEAD, spoken
-from tl_core.penalties import check_multilabel
-from tl_core.plan import Phase, TransferPlan, check, from_yaml, to_yaml
+from tl_core.plan import Phase, TransferPlan, from_yaml, to_yaml
 from ui import companions, errors, pictures, plan_words, planning, rail, session, words
 from ui.components.palette import count_text
 from ui.components.plan_grid import SCHEDULES, Cell, plan_grid
@@ -148,11 +147,7 @@ def costs(plan: TransferPlan, known: PlanContext) -> None:
 
 def problems(plan: TransferPlan, known: PlanContext) -> None:
     """Say what is wrong or odd in the plan; what is wrong blocks the way on."""
-    found = [
-        *check(plan, known.groups, list(BACKBONES), known.spec.modality),
-        *companions.lacking(plan, known.spec, known.beside),
-        *check_multilabel(plan, known.dataset.multilabel),
-    ]
+    found = companions.findings(plan, known.spec, known.dataset, known.beside)
     words.findings(found)
     if companions.wanted(plan, known.beside):
         st.markdown(":material/arrow_downward: Choose it below, under **A second data set or a teacher**.")

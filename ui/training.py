@@ -12,6 +12,7 @@ from tl_core.backbones.speed import read_speed
 from tl_core.data.dataset import Dataset
 from tl_core.errors import GraftError
 from tl_core.plan import TransferPlan
+from tl_core.runnable import blocking
 from tl_core.runs import supervisor
 from tl_core.runs.failure import LOG
 from tl_core.runs.store import RunState
@@ -38,10 +39,10 @@ def setup() -> None:
         plan_words.draw(project.plan)
     with options, st.container(border=True):
         seed, seconds = _options(project.plan)
-        lacking = companions.lacking(project.plan, spec, companions.chosen(dataset))
-        words.findings(lacking)
+        stops = blocking(companions.findings(project.plan, spec, dataset, companions.chosen(dataset)))
+        words.findings(stops)
         if st.button(
-            "Start training", type="primary", icon=":material/play_arrow:", key="train_start", disabled=bool(lacking)
+            "Start training", type="primary", icon=":material/play_arrow:", key="train_start", disabled=bool(stops)
         ):
             name = f"{dataset.name} · {spec.title}"
             task = Task("train", spec.name, dataset.fingerprint, dataset.split, project.plan, seed, name=name)

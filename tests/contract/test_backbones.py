@@ -37,6 +37,12 @@ def tensor_names(network: nn.Module) -> list[str]:
     return [name for name, _ in [*network.named_parameters(), *network.named_buffers()]]
 
 
+@pytest.mark.parametrize("name", READY)
+def test_the_sizes_are_stated_so_that_the_app_need_not_build_the_network(name):
+    spec = BACKBONES[name]
+    assert len(spec.group_parameters) == len(spec.group_matrices) == len(spec.groups)
+
+
 @pytest.mark.parametrize("spec", BACKBONES.values(), ids=lambda spec: spec.name)
 def test_the_card_says_what_a_person_must_know(spec: BackboneSpec):
     assert spec.title

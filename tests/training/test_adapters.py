@@ -52,6 +52,7 @@ TINY_BERT = dataclasses.replace(
     TINY_TEXT,
     name="tiny_bert",
     load=load_bert,
+    group_matrices=(),
     groups=(
         LayerGroup("embeddings", r"net\.embeddings\."),
         *(LayerGroup(f"layer.{i}", rf"net\.encoder\.layer\.{i}\.") for i in range(2)),

@@ -1,4 +1,4 @@
-"""How many parameters an adapter brings, counted from the sizes of the layers that it stands beside. No torch."""
+"""How many parameters an adapter adds, counted from the sizes of the layers it adapts. No torch at import."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -13,15 +13,20 @@ Matrix = tuple[int, int, int]
 
 
 def adapter_parameters(adapter: Adapter, spec: BackboneSpec) -> Mapping[str, int]:
-    """Return what an adapter adds to each layer group; sizes that the card does not state are read off the network."""
-    return {group: sum(_count(adapter, one) for one in layers) for group, layers in matrices(spec).items()}
+    """Return the number of parameters that an adapter adds to each layer group."""
+    return {group: sum(_count(adapter, layer) for layer in layers) for group, layers in matrices(spec).items()}
 
 
 def matrices(spec: BackboneSpec) -> Mapping[str, tuple[Matrix, ...]]:
-    """Return the layers of each group that an adapter can stand beside."""
-    if spec.group_matrices:
-        return dict(zip((group.name for group in spec.groups), spec.group_matrices, strict=True))
-    return _read(spec)
+    """Return the layers of each group that take an adapter; where the spec does not state them, build the network."""
+    return stated_matrices(spec) or _read(spec)
+
+
+def stated_matrices(spec: BackboneSpec) -> Mapping[str, tuple[Matrix, ...]]:
+    """Return the layers of each group that take an adapter as the spec states them; nothing where it does not."""
+    if not spec.group_matrices:
+        return {}
+    return dict(zip((group.name for group in spec.groups), spec.group_matrices, strict=True))
 
 
 def _count(adapter: Adapter, layer: Matrix) -> int:
@@ -54,13 +59,13 @@ def _read(spec: BackboneSpec) -> Mapping[str, tuple[Matrix, ...]]:
     network = spec.load(False)
     owned = partition([name for name, _ in network.named_parameters()], spec.groups)
     modules = {f"{name}.weight": module for name, module in network.named_modules()}
-    found: dict[str, tuple[Matrix, ...]] = {}
+    sizes: dict[str, tuple[Matrix, ...]] = {}
     for group, names in owned.items():
         layers = [modules[name] for name in names if name in modules]
-        found[group] = tuple(
-            (one.weight.shape[1], one.weight[0, 0].numel(), one.weight.shape[0])
-            for one in layers
-            if (isinstance(one, nn.Conv2d) and one.groups == 1)
-            or (type(one) is nn.Linear)  # attention of torch's own holds a subclass and reads its weights itself
+        sizes[group] = tuple(
+            (layer.weight.shape[1], layer.weight[0, 0].numel(), layer.weight.shape[0])
+            for layer in layers
+            if (isinstance(layer, nn.Conv2d) and layer.groups == 1)
+            or (type(layer) is nn.Linear)  # torch's own attention holds a subclass and reads its weights itself
         )
-    return found
+    return sizes

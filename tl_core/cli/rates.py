@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     def prepare(task: Task, dataset: Dataset, workspace: Workspace) -> Task:
         assert task.plan is not None
         phase_of(task.plan)
-        check_plan(task.plan, arguments, console, dataset.multilabel)
+        check_plan(task.plan, arguments, console, dataset)
         return with_others(task, arguments, dataset, workspace, console)
 
     return run_trial("rates", arguments, console, prepare, read_rates, _print)

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     check_out(out, arguments.fresh)
     workspace = Workspace.default()
     dataset, plan = planned(arguments, workspace, console)
-    check_plan(plan, arguments, console, dataset.multilabel)
+    check_plan(plan, arguments, console, dataset)
     task = Task(
         "train",
         plan.backbone,

@@ -1,6 +1,6 @@
 """The transfer plan: phases of {layer group: learning rate}. A group that a phase leaves out is frozen."""
 
-from tl_core.plan.checks import check, require
+from tl_core.plan.checks import check
 from tl_core.plan.document import from_yaml, to_yaml
 from tl_core.plan.schedules import rate_at
 from tl_core.plan.transfer_plan import (
@@ -31,7 +31,6 @@ __all__ = [
     "check",
     "from_yaml",
     "rate_at",
-    "require",
     "to_yaml",
     "with_rate",
 ]

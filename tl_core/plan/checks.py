@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import get_args, get_type_hints
 
-from tl_core.errors import PlanError
 from tl_core.layers import HEAD, titles
 from tl_core.plan.extras import extras, finding, stop
 from tl_core.plan.transfer_plan import Head, Phase, TransferPlan
@@ -40,12 +39,6 @@ def check(
         found += _numbers(phase, told, where, called)
         found += _solver(phase, plan.head, told, where, called)
     return (*found, *_order(plan), *_never_learns(plan, groups), *extras(plan, modality))
-
-
-def require(plan: TransferPlan, groups: Sequence[str], backbones: Collection[str] = ()) -> None:
-    """Raise PlanError with every mistake of `plan` that blocks it; do nothing where there is none."""
-    if stops := [finding for finding in check(plan, groups, backbones) if finding.level == "stop"]:
-        raise PlanError(" ".join(found.message for found in stops), stops[0].hint)
 
 
 def suggest(name: str, known: Collection[str]) -> str:

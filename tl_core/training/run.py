@@ -14,12 +14,13 @@ import torch
 from tl_core.backbones.compat import default_device
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
-from tl_core.errors import DataError, PlanError, RunError
+from tl_core.errors import DataError, RunError
 from tl_core.features import STATE_BUDGET, FeatureStore
 from tl_core.label_task import label_task
 from tl_core.layers import HEAD
-from tl_core.penalties import Need, at_hand, check_multilabel, check_penalties
-from tl_core.plan import Phase, TransferPlan, require
+from tl_core.penalties import Need, at_hand
+from tl_core.plan import Phase, TransferPlan
+from tl_core.runnable import require_runnable
 from tl_core.runs.control import RunControl
 from tl_core.runs.events import Noted, PlanEdited, Progress, RunEvent, RunStarted
 from tl_core.training import adapters
@@ -104,13 +105,7 @@ class Run:
     """State that the phases share; raises a GraftError where the job cannot be run at all."""
 
     def __init__(self, job: TrainJob, control: RunControl) -> None:
-        require(job.plan, [group.name for group in job.spec.groups])
-        wrong = [
-            *check_penalties(job.plan, job.have, job.spec.modality),
-            *check_multilabel(job.plan, job.dataset.multilabel),
-        ]
-        if wrong := [found for found in wrong if found.level == "stop"]:
-            raise PlanError(wrong[0].message, wrong[0].hint)
+        require_runnable(job.plan, job.spec, job.dataset, job.have)
         self.job, self.plan = job, job.plan
         self.control = control
         self._zero = monotonic()
