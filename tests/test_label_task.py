@@ -54,3 +54,25 @@ def test_outcomes_are_probabilities():
     for answers, sums in ((SINGLE, 1.0), (MULTI, 3.0)):
         torch.testing.assert_close(answers.outcomes(SCORES).exp().sum(dim=1), torch.full((40,), sums))
     torch.testing.assert_close(MULTI.outcomes(SCORES)[:, :3].exp(), MULTI.probabilities(SCORES))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.3])
+def test_balanced_weights_stay_balanced_under_smoothing(smoothing):
+    """No class is favoured: the best constant prediction is uniform, and a uniform prediction costs log K."""
+    labels = torch.repeat_interleave(torch.arange(4), torch.tensor([90, 5, 3, 2]))
+    weights = SINGLE.weights("balanced", labels, 4)
+    logits = torch.zeros(4, dtype=torch.float64, requires_grad=True)
+    loss = SINGLE.loss(logits.expand(100, 4), labels, weights.double(), smoothing)
+    loss.backward()
+    assert loss.item() == pytest.approx(np.log(4), rel=1e-6)
+    torch.testing.assert_close(logits.grad, torch.zeros(4, dtype=torch.float64), atol=1e-7, rtol=0)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_a_weighted_and_smoothed_loss_is_the_weighted_mean_of_the_items_losses(smoothing):
+    scores, labels = torch.randn(50, 3, generator=torch.manual_seed(3)), torch.arange(50) % 3
+    weights = torch.tensor([0.5, 2.0, 1.0])
+    targets = torch.nn.functional.one_hot(labels, 3) * (1 - smoothing) + smoothing / 3
+    losses = -(targets * scores.log_softmax(dim=1)).sum(dim=1)
+    expected = np.average(losses.numpy(), weights=weights[labels].numpy())
+    assert SINGLE.loss(scores, labels, weights, smoothing).item() == pytest.approx(expected, rel=1e-5)

@@ -75,7 +75,7 @@ def balanced(labels: torch.Tensor, n_classes: int) -> torch.Tensor:
 
 
 class SingleLabel:
-    """Softmax and cross-entropy. Weighted, the weighted sum over the batch's summed weights, as torch has it."""
+    """Softmax and cross-entropy. Weighted, it is the weighted sum over the batch's summed weights."""
 
     multilabel = False
 
@@ -90,8 +90,17 @@ class SingleLabel:
     def loss(
         self, scores: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor | None = None, smoothing: float = 0.0
     ) -> torch.Tensor:
-        """Return the mean cross-entropy; smoothed, a share `smoothing` of each label is spread over all classes."""
-        return nn.functional.cross_entropy(scores, truth, weight=weights, label_smoothing=smoothing)
+        """Return the mean cross-entropy; smoothed, a share `smoothing` of each label is spread over all classes.
+
+        Weighted, it is the mean of the items' losses, each item with the weight of its own label. torch's own
+        combination of the two weighs the smoothed part by class and thereby favours rare classes
+        (findings/cross_entropy_weight_and_smoothing.sh).
+        """
+        if weights is None or smoothing == 0.0:
+            return nn.functional.cross_entropy(scores, truth, weight=weights, label_smoothing=smoothing)
+        losses_B = nn.functional.cross_entropy(scores, truth, label_smoothing=smoothing, reduction="none")
+        weights_B = weights[truth]
+        return (losses_B * weights_B).sum() / weights_B.sum()
 
     def total(self, scores: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         """Return the summed cross-entropy."""
