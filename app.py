@@ -12,7 +12,7 @@ from tl_core import intake
 from tl_core.runs import supervisor
 from tl_core.runs.store import RunStore
 from tl_core.workspace import Workspace
-from ui import errors, receiving
+from ui import errors, upload_route
 
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -51,7 +51,7 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
 app = st.App(
     "ui/shell.py",
     lifespan=lifespan,
-    routes=receiving.routes(),
+    routes=upload_route.routes(),
     middleware=[Middleware(SecurityHeaders)],
     on_script_error=errors.unexpected,
 )

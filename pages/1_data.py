@@ -2,20 +2,8 @@
 
 import streamlit as st
 
-from ui import (
-    beside,
-    data_in,
-    data_profile,
-    data_view,
-    decisions,
-    gallery,
-    intake_view,
-    projects,
-    rail,
-    receipt,
-    session,
-    split_view,
-)
+from ui import profiles, projects, rail, session
+from ui.data import details, gallery, import_progress, overview, quality, receipt, second_dataset, split, ways_in
 from ui.heading import heading
 from ui.words import tell
 
@@ -28,12 +16,12 @@ def welcome() -> None:
         "and grafts your task onto it. Everything stays on this computer."
     )
     if session.dataset() and st.button("Keep the data chosen now", icon=":material/undo:", key="data_keep"):
-        st.session_state.pop(data_in.CHOOSING, None)
-        if found := intake_view.pending():
-            intake_view.drop_it(found)
+        st.session_state.pop(ways_in.CHOOSING, None)
+        if found := import_progress.pending():
+            import_progress.drop_it(found)
         st.rerun()
     rail.block("Choose your data to go on.")
-    data_in.ways_in()
+    ways_in.ways_in()
 
 
 def chosen() -> None:
@@ -42,11 +30,11 @@ def chosen() -> None:
         projects.switcher()
         projects.begin_button("data_new")
         if st.button("Use other data", icon=":material/swap_horiz:", key="data_other"):
-            st.session_state[data_in.CHOOSING] = True
+            st.session_state[ways_in.CHOOSING] = True
             st.rerun()
-    found = data_view.profile_of(dataset)
-    data_view.overview(dataset)
-    decisions.draw(dataset, found.findings)
+    found = profiles.profile_of(dataset)
+    overview.overview(dataset)
+    quality.draw(dataset, found.findings)
     if found.blocking:
         rail.block("This data cannot be learned from yet. See above what to do.")
     left, right = st.columns([3, 2], gap="large")
@@ -55,16 +43,16 @@ def chosen() -> None:
         gallery.draw(dataset)
     with right:
         st.subheader("Classes", anchor=False)
-        data_view.balance(dataset)
-        data_profile.effect(found)
-    data_profile.more(dataset, found)
+        overview.balance(dataset)
+        details.effect(found)
+    details.more(dataset, found)
     st.subheader("How it is split", anchor=False)
-    split_view.draw(dataset)
+    split.draw(dataset)
     receipt.draw(dataset)
-    beside.draw(dataset)
+    second_dataset.draw(dataset)
 
 
-if session.dataset() is None or st.session_state.get(data_in.CHOOSING) or intake_view.pending():
+if session.dataset() is None or st.session_state.get(ways_in.CHOOSING) or import_progress.pending():
     welcome()
 else:
     chosen()

@@ -3,9 +3,12 @@
 import streamlit as st
 
 from tl_core.backbones.spec import BACKBONES
-from ui import backbone_view, rail, session
+from ui import rail, session
+from ui.backbone import branches
+from ui.backbone import card as backbone_card
+from ui.components.backbone_tree import backbone_tree
 from ui.empty import need_dataset
-from ui.tree import tree
+from ui.runs import launch
 
 FOCUS = "backbone_focus"
 
@@ -20,23 +23,23 @@ def choose() -> None:
     chosen = session.current().backbone
     focus = st.session_state.get(FOCUS, "")
     if focus not in BACKBONES:
-        focus = chosen or backbone_view.recommended(modality).name
-    picked = tree(backbone_view.branches(modality), focus, chosen, key="backbone_tree")
+        focus = chosen or backbone_card.recommended(modality).name
+    picked = backbone_tree(branches.branches(modality), focus, chosen, key="backbone_tree")
     if picked in BACKBONES and picked != focus:
         st.session_state[FOCUS] = picked
         st.rerun()
     st.caption("● ready on this computer\u2003○ would need a download")
     spec = BACKBONES[focus]
-    measuring = spec.modality == modality and backbone_view.measure(spec)
+    measuring = spec.modality == modality and launch.measure(spec)
 
     def card() -> None:
-        backbone_view.card(spec, modality)
-        if measuring and not backbone_view.measure(spec):
+        backbone_card.card(spec, modality)
+        if measuring and not launch.measure(spec):
             st.rerun()
 
     st.fragment(card, run_every=1.5 if measuring else None, key="backbone_live")()
     if spec.input:
-        backbone_view.preprocessing(spec)
+        backbone_card.preprocessing(spec)
     if not chosen:
         rail.block("Choose a backbone to go on.")
 

@@ -2,15 +2,17 @@
 
 import streamlit as st
 
-from ui import backbone_view, companions, guards, plan_advice, plan_view, planning, rail, session, tuning
+from ui import rail, session
 from ui.empty import need_backbone
+from ui.plan import advice, context, draft, editor, evidence, extra_data_choice, penalties, trials
+from ui.runs import launch
 
 
 def watch() -> None:
     """See to the probe and the speed test; a fragment's body, which redraws the page when one of them is done."""
-    known = planning.ground()
-    waiting = plan_advice.probe(known)
-    measuring = not known.speed and backbone_view.measure(known.spec)
+    known = context.ground()
+    waiting = evidence.probe(known)
+    measuring = not known.speed and launch.measure(known.spec)
     now = (waiting, measuring, known.probe is not None)
     before = st.session_state.get("plan_watch", now)
     st.session_state["plan_watch"] = now
@@ -26,21 +28,21 @@ def show() -> None:
     )
     waiting, measuring, _ = st.session_state.get("plan_watch", (True, True, False))
     st.fragment(watch, run_every=1.0 if waiting or measuring else None, key="plan_live")()
-    known = planning.ground()
-    plan_advice.recommendation(known)
-    plan_advice.likeness(known)
-    plan_advice.others(known)
-    plan = planning.settle(known)
+    known = context.ground()
+    advice.recommendation(known)
+    advice.likeness(known)
+    advice.others(known)
+    plan = draft.settle(known)
     st.subheader("The plan", anchor=False)
     if session.current().edited:
         st.caption(":material/edit: Edited by hand.")
-    plan_view.problems(plan, known)
-    plan_view.drawing(plan, known)
-    plan_view.costs(plan, known)
-    guards.draw(plan, known)
-    companions.draw(plan, known.dataset, known.beside)
-    tuning.draw(plan, known)
-    plan_advice.evidence(known)
+    editor.problems(plan, known)
+    editor.drawing(plan, known)
+    editor.costs(plan, known)
+    penalties.draw(plan, known)
+    extra_data_choice.draw(plan, known.dataset, known.beside)
+    trials.draw(plan, known)
+    evidence.evidence(known)
     if st.session_state["plan_watch"][0] and not (session.current().strategy or session.current().edited):
         rail.block("The recommendation is being checked on your data. To go on at once, choose another way yourself.")
 

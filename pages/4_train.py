@@ -2,31 +2,33 @@
 
 import streamlit as st
 
-from ui import empty, rail, running, session, training
+from ui import empty, rail, session
+from ui.runs import labels, lookup
+from ui.train import live, outcome, setup
 
-state = running.chosen()
+state = lookup.chosen()
 if state and state.kind != "train":
     state = None
 if state:
-    st.title("Watch it learn" if state.open else running.title(state), anchor=False)
-    watched = st.session_state["train_watching"] = training.watched(state)
+    st.title("Watch it learn" if state.open else labels.title(state), anchor=False)
+    watched = st.session_state["train_watching"] = live.watched(state)
     if state.status == "paused":
         rail.block("The training is paused. Let it go on, or stop it and keep the best.")
     elif state.active:
         rail.block("The training is still going on. You can leave this page; it goes on without you.")
     else:
-        training.outcome(state)
+        outcome.outcome(state)
         if state.status not in ("done", "stopped"):
             rail.block("This training has no results.")
-    st.fragment(training.show, run_every=1.0 if any(watched[1:]) else None, key="train_live")(state.id)
+    st.fragment(live.show, run_every=1.0 if any(watched[1:]) else None, key="train_live")(state.id)
     project = session.current()
     if not state.open and project.plan and session.dataset() and session.backbone():
-        changed = not training.same(state.task, project.plan)
+        changed = not setup.same(state.task, project.plan)
         label = "Train the plan as it is now" if changed else "Train once more"
         with st.expander(label, icon=":material/replay:", expanded=changed, key="train_more"):
-            training.setup()
+            setup.setup()
 else:
     st.title("Watch it learn", anchor=False)
     if empty.need_plan():
         rail.block("Start the training first.")
-        training.setup()
+        setup.setup()

@@ -1,91 +1,26 @@
 """Try it and take it away: the model at work, and the bundle that works without this app."""
 
-import re
-from pathlib import Path
-
 import streamlit as st
 
-from tl_core.evaluation.results import Report
 from tl_core.evaluation.saved import bundle_folder
-from tl_core.export.archive import zip_bundle
-from ui import empty, predict, projects, rail, results, running, session, together, trying, words
-
-WHAT = {
-    "weights.safetensors": "what the network has learned",
-    "predict.py": "a program that classifies files, without this app",
-    "labels.json": "the names of the classes",
-    "preprocessing.json": "how a file becomes numbers, exactly as in training",
-    "plan.yaml": "what learned, when and how fast",
-    "report.json": "everything that was measured",
-    "README.md": "the model card: data, results, limits",
-    "requirements.txt": "what to install to run it",
-    "tokenizer.json": "how a text is cut into pieces",
-    "config.json": "how the network is built",
-}
-ORDER = {name: number for number, name in enumerate(WHAT)}
-
-
-def take_away(bundle: Path, report: Report) -> None:
-    """Offer the bundle for download and say what is in it."""
-    slug = re.sub(r"[^a-z0-9]+", "-", report.dataset.lower()).strip("-") or "model"
-
-    def packed() -> bytes:
-        return zip_bundle(bundle, bundle.parent / f"{slug}-model.zip").read_bytes()
-
-    left, right = st.columns(2, gap="large")
-    with left:
-        st.write("One file with all it takes to use the model elsewhere. It is yours, and does not need this app.")
-        st.download_button(
-            "Download the model",
-            packed,
-            file_name=f"{slug}-model.zip",
-            mime="application/zip",
-            type="primary",
-            icon=":material/download:",
-            on_click="ignore",
-            key="try_download",
-        )
-        st.markdown("**Use it on another computer**")
-        sample = "pictures/" if (bundle / "preprocessing.json").is_file() and not _is_text(bundle) else "texts.csv"
-        st.code(
-            f"unzip {slug}-model.zip && cd {slug}-model\npip install -r requirements.txt\n"
-            f"python predict.py {sample} --out predictions.csv",
-            language="bash",
-        )
-        together.offer(bundle.parent, report, slug)
-    with right:
-        st.markdown("**What is in it**")
-        lines = [
-            f"- `{path.name}` {WHAT.get(path.name, '')} :gray[({words.size(path.stat().st_size)})]"
-            for path in sorted(bundle.iterdir(), key=lambda path: ORDER.get(path.name, len(ORDER)))
-            if path.is_file()
-        ]
-        st.markdown("\n".join(lines))
-    card = bundle / "README.md"
-    if card.is_file():
-        with st.expander("Model card", icon=":material/description:", key="try_card"):
-            text = card.read_text(encoding="utf-8")
-            st.markdown(re.sub(r"^(#{1,3}) ", r"##\1 ", re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.S), flags=re.M))
-
-
-def _is_text(bundle: Path) -> bool:
-    return (bundle / "tokenizer.json").is_file()
-
+from ui import empty, projects, rail, reports, session
+from ui.runs import lookup
+from ui.try_out import batch, predictor, single, take_away
 
 st.title("Use it anywhere", anchor=False)
-run = running.chosen()
+run = lookup.chosen()
 if empty.need_run() and run:
-    report, bundle = results.read_report(run), bundle_folder(running.store().folder(run.id))
+    report, bundle = reports.read_report(run), bundle_folder(lookup.store().folder(run.id))
     if report and bundle.is_dir():
-        predict.warm(bundle)
+        predictor.warm(bundle)
         dataset = session.open_dataset(report.fingerprint)
         one, many = st.tabs(["One at a time", "Many at once"], key="try_tabs")
         with one:
-            (trying.one_text if _is_text(bundle) else trying.one_image)(bundle, report, dataset)
+            (single.one_text if take_away.is_text(bundle) else single.one_image)(bundle, report, dataset)
         with many:
-            trying.batch(bundle, report)
+            batch.batch(bundle, report)
         st.header("Take it away", anchor=False)
-        take_away(bundle, report)
+        take_away.draw(bundle, report)
         st.subheader("What next", anchor=False)
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown("Your model is kept under Runs. Is there something else to tell apart?", width="content")

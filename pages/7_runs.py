@@ -1,113 +1,15 @@
 """Runs: everything that was trained or measured, to open or to delete."""
 
-from datetime import datetime
-
 import streamlit as st
 
-from tl_core.backbones.spec import BACKBONES
-from tl_core.errors import GraftError
-from tl_core.runs import supervisor
-from tl_core.runs.store import RunState
-from ui import empty, errors, projects, rail, running, session, steering, words
+from ui import empty, projects
 from ui.heading import heading
-from ui.results import interval, read_report
-
-KINDS = {
-    "train": "Training",
-    "probe": "Probe of the data",
-    "curve": "Data-efficiency curve",
-    "speed": "Speed test",
-    "rates": "Trial of learning rates",
-    "layers": "Trial of layers",
-    "check": "Check of the data",
-}
-PER_PAGE = 12
-
-
-@st.dialog("Delete this run?")
-def confirm_delete(state: RunState) -> None:
-    """Ask before a run is deleted."""
-    st.write(f"**{running.title(state)}**: its model, results and curves are deleted for good. The data set stays.")
-    if st.button("Delete for good", type="primary", icon=":material/delete:", key="runs_delete_yes"):
-        try:
-            running.store().delete(state.id)
-        except GraftError as error:
-            errors.show(error)
-            return
-        if session.current().run == state.id:
-            session.update(run="")
-        st.toast("Deleted", icon=":material/delete:")
-        st.rerun()
-
-
-def score(state: RunState) -> tuple[str, str]:
-    """Return a run's accuracy or mean AUC, and its interval, in words."""
-    report = read_report(state) if state.kind == "train" else None
-    if report and (found := report.score):
-        return f"**{found.value:.1%}** {report.metric}", f"{interval(found)}, n = {found.n:,}"
-    return "", ""
-
-
-def card(state: RunState) -> None:
-    """Draw one run."""
-    dataset = session.open_dataset(state.task.fingerprint)
-    backbone = BACKBONES[state.task.backbone].title if state.task.backbone in BACKBONES else ""
-    with st.container(border=True, key=f"runs_card_{state.id}"):
-        what, number, actions = st.columns([5, 3, 3], vertical_alignment="center")
-        with what:
-            with st.container(horizontal=True, vertical_alignment="center"):
-                running.badge(state)
-                st.markdown(f"**{running.title(state)}**", width="content")
-            strategy = running.strategy_title(state.task.plan.strategy) if state.task.plan else ""
-            parts = [KINDS[state.kind], dataset.name if dataset else "", backbone, strategy]
-            when = datetime.fromtimestamp(state.created).strftime("%d %b %Y, %H:%M")
-            st.caption(words.tell(" · ".join([*filter(None, parts), when])))
-            if state.status in ("failed", "interrupted"):
-                st.markdown(f":red[{words.tell(state.reason)}]")
-        with number:
-            value, span = score(state)
-            if value:
-                st.markdown(value)
-                st.caption(span)
-        with actions, st.container(horizontal=True, horizontal_alignment="right"):
-            act(state)
-
-
-def act(state: RunState) -> None:
-    """Draw what can be done with a run."""
-    if state.kind == "train" and st.button("Open", icon=":material/open_in_new:", key=f"runs_open_{state.id}"):
-        session.update(run=state.id)
-        rail.go("results" if read_report(state) else "train")
-    tip = "From where it was last saved"
-    label = "Resume" if state.paused else "Go on"
-    if (state.resumable or state.paused) and st.button(
-        label, icon=":material/play_arrow:", help=tip, key=f"runs_go_on_{state.id}"
-    ):
-        steering.go_on(state.id)
-        st.rerun()
-    if state.active:
-        if st.button("Stop", icon=":material/stop:", disabled=state.stopping, key=f"runs_stop_{state.id}"):
-            supervisor.stop(running.store(), state.id)
-            st.toast("Stopping…", icon=":material/stop:")
-            st.rerun()
-    elif st.button(
-        "Delete", icon=":material/delete:", key=f"runs_delete_{state.id}", help="Delete this run and its model"
-    ):
-        confirm_delete(state)
-
-
-def show(everything: bool, page: int) -> None:
-    """Draw the list; a fragment's body."""
-    states = running.store().list()
-    shown = [state for state in states if everything or state.kind == "train"]
-    for state in shown[(page - 1) * PER_PAGE : page * PER_PAGE]:
-        card(state)
-
+from ui.runs import lookup, run_list
 
 with heading("All runs"):
     projects.switcher()
     projects.begin_button("runs_new")
-states = running.store().list()
+states = lookup.store().list()
 if not states:
     empty.empty(
         "history",
@@ -122,10 +24,10 @@ else:
     count = sum(1 for state in states if everything or state.kind == "train")
     active = any(state.active for state in states)
     top = st.container()
-    pages = max(1, -(-count // PER_PAGE))
+    pages = max(1, -(-count // run_list.PER_PAGE))
     page = st.pagination(pages, key="runs_page") if pages > 1 else 1
     with top:
         if count:
-            st.fragment(show, run_every=2.0 if active else None)(everything, page)
+            st.fragment(run_list.show, run_every=2.0 if active else None)(everything, page)
         else:
             st.caption("No training yet.")

@@ -5,10 +5,12 @@ import pytest
 from tests.pages import scripted
 from tl_core.plan import Head, Phase, TransferPlan
 from tl_core.runs.events import PhaseStarted
-from ui import charts, figures
+from ui import charts
 from ui.components.palette import count_text, rate_text
 from ui.components.plan_grid import grid_data
-from ui.live import LiveRun
+from ui.results import confusion
+from ui.runs.live_run import LiveRun
+from ui.train import curves
 from ui.words import layer_names
 
 
@@ -21,42 +23,42 @@ def live():
 
 
 def test_loss_has_a_point_for_each_published_step_and_each_epoch(live):
-    training, validation = charts.loss(live)["series"]
+    training, validation = curves.loss(live)["series"]
     assert len(training["data"]) == 60
     assert [step for step, _ in validation["data"]] == [10, 20, 30, 40, 50, 60]
     assert training["markLine"]["data"] == [{"xAxis": 20, "name": "top layers"}]
 
 
 def test_accuracy_is_in_percent_and_counts_epochs_over_the_phases(live):
-    training, _ = charts.accuracy(live)["series"]
+    training, _ = curves.accuracy(live)["series"]
     assert [epoch for epoch, _ in training["data"]] == [1, 2, 3, 4, 5, 6]
     assert all(0 <= value <= 100 for _, value in training["data"])
-    assert "validation" in charts.accuracy_words(live)
+    assert "validation" in curves.accuracy_words(live)
 
 
 def test_a_loss_that_is_not_finite_is_left_out(live):
     live.losses.append((61, float("nan")))
-    assert len(charts.loss(live)["series"][0]["data"]) == 60
+    assert len(curves.loss(live)["series"][0]["data"]) == 60
 
 
 def test_the_confusion_matrix_can_be_selected_cell_by_cell(tiny_images):
     report = scripted.make_report("r", tiny_images, scripted.PLAN, 0.7)
-    figure = figures.confusion(report)
+    figure = confusion.confusion(report)
     cells = figure.data[1]
     assert len(cells.customdata) == 9
     for truth, predicted in cells.customdata:
         assert figure.data[0].text[truth][predicted] == str(report.confusion[truth][predicted])
-    assert "3 classes" in figures.confusion_words(report)
+    assert "3 classes" in confusion.confusion_words(report)
 
 
 def test_the_curve_carries_every_arm_its_band_and_its_budget(tiny_images):
     curve = scripted.make_curve(tiny_images)
-    figure = figures.curve(curve, labels=32)
+    figure = charts.curve(curve, labels=32)
     lines = [trace for trace in figure.data if trace.name]
     bands = [trace for trace in figure.data if trace.fill == "toself"]
     assert len(lines) == len(bands) == 3
     assert [line.name for line in lines] == [arm.title for arm in curve.arms]
-    assert all(f"{arm.title}: {arm.budget}" in figures.given(curve) for arm in curve.arms)
+    assert all(f"{arm.title}: {arm.budget}" in charts.given(curve) for arm in curve.arms)
     assert figure.layout.xaxis.type == "log"
     assert figure.layout.shapes[0].x0 == 32
 
@@ -106,4 +108,4 @@ def test_the_epochs_ahead_are_those_of_the_phases_to_come(live):
     solved = replace(head, optimizer="lbfgs", epochs=30)
     live.started = replace(live.started, plan=replace(plan, phases=(solved, replace(head, epochs=4), solved)))
     assert live.epochs_planned == len(live.epochs) + 2 + 1
-    assert charts.accuracy(live)["xAxis"]["max"] == live.epochs_planned
+    assert curves.accuracy(live)["xAxis"]["max"] == live.epochs_planned

@@ -1,133 +1,102 @@
-"""Charts: live ones as ECharts options, results that stand still as plotly figures. Each has its words for `alt`."""
+"""Charts that several pages draw, as plotly figures; each has its words for `alt`."""
 
-from __future__ import annotations
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from math import isfinite
-from typing import TYPE_CHECKING, Any
-
-from ui.theme import GRID, MUTED, SERIES, shade
+from tl_core.evaluation.results import Curve, CurveArm
+from ui.theme import GRID, INK, SERIES, shade
+from ui.words import capital
 
 if TYPE_CHECKING:
-    from ui.live import LiveRun
+    from plotly.graph_objects import Figure
 
 
-Points = list[list[Any]]
-"""Pairs of x and y; a y of None is a gap in the line."""
+MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
+LONGEST = 24
+"""Characters of a name on an axis."""
+ARM_LOOKS = {"transfer": (0, "solid", "circle"), "scratch": (2, "dash", "square"), "classical": (1, "dot", "diamond")}
 
 
-def _colours() -> tuple[str, ...]:
-    return shade(SERIES)
+def curve(shown: Curve, labels: float | None = None, accuracy: float | None = None) -> "Figure":
+    """Return the data-efficiency curve: an arm a line with its band, label counts on a log axis.
+
+    `labels` draws the line that reads it down, `accuracy` the one that reads it across.
+    """
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for arm in shown.arms:
+        if arm.points:
+            _arm(figure, arm)
+    counts = sorted({point.labels for arm in shown.arms for point in arm.points})
+    if labels is not None:
+        figure.add_vline(x=labels, line={"color": shade(INK), "width": 1.5, "dash": "dash"})
+    if accuracy is not None:
+        figure.add_hline(y=accuracy, line={"color": shade(INK), "width": 1.5, "dash": "dash"})
+    figure.update_xaxes(
+        type="log",
+        title="Labelled examples to learn from",
+        tickmode="array",
+        tickvals=counts,
+        ticktext=[f"{count:,}" for count in counts],
+        gridcolor=shade(GRID),
+    )
+    title = f"{capital(shown.metric)} on the test items"
+    figure.update_yaxes(title=title, tickformat=".0%", gridcolor=shade(GRID), range=_span(shown))
+    figure.update_layout(
+        height=430,
+        margin=MARGIN,
+        hovermode="x unified",
+        dragmode=False,
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
+    )
+    return figure
 
 
-def _frame(x_name: str, x_max: int, percent: bool) -> dict[str, Any]:
-    y: dict[str, Any] = {"type": "value", "scale": not percent, "splitLine": {"lineStyle": {"color": shade(GRID)}}}
-    if percent:
-        y |= {"min": 0, "max": 100, "interval": 25, "axisLabel": {"formatter": "{value}%"}}
-    return {
-        "animation": False,
-        "legend": {"top": 0, "right": 0, "icon": "roundRect", "itemHeight": 4},
-        "grid": {"left": 4, "right": 12, "top": 28, "bottom": 4},
-        "tooltip": {"trigger": "axis", "valueFormatter": "%.1f%%" if percent else "%.3f"},
-        "xAxis": {
-            "type": "value",
-            "name": x_name,
-            "nameLocation": "middle",
-            "nameGap": 22,
-            "min": 0,
-            "max": max(1, x_max),
-            "minInterval": 1,
-            "splitLine": {"show": False},
-        },
-        "yAxis": y,
-    }
+def given(shown: Curve) -> str:
+    """Return what each arm of the curve was given, for the lines below it: beside the names it would not fit."""
+    return "; ".join(f"{arm.title}: {arm.budget}" for arm in shown.arms if arm.points)
 
 
-def _line(name: str, colour: str, points: Points, symbols: bool) -> dict[str, Any]:
-    return {
-        "type": "line",
-        "name": name,
-        "color": colour,
-        "data": [point for point in points if point[1] is None or isfinite(point[1])],
-        "showSymbol": symbols,
-        "symbolSize": 6,
-        "lineStyle": {"width": 2},
-    }
+def _span(shown: Curve) -> Sequence[float]:
+    values = [v for arm in shown.arms for p in arm.points for v in (p.accuracy.low, p.accuracy.high)] or [0, 1]
+    return [max(0.0, min(values) - 0.05), min(1.02, max(values) + 0.05)]
 
 
-def _phase_marks(at: list[tuple[int, str]], named: bool) -> dict[str, Any]:
-    return {
-        "silent": True,
-        "symbol": "none",
-        "lineStyle": {"type": "dashed", "color": shade(MUTED)},
-        "label": {
-            "show": named,
-            "formatter": "{b}",
-            "position": "insideEndBottom",
-            "color": shade(MUTED),
-            "fontSize": 10,
-        },
-        "data": [{"xAxis": x, "name": name} for x, name in at if x > 0],
-    }
+def _arm(figure: "Figure", arm: CurveArm) -> None:
+    number, dash, symbol = ARM_LOOKS[arm.name]
+    colour = shade(SERIES)[number]
+    x = [point.labels for point in arm.points]
+    low, high = [p.accuracy.low for p in arm.points], [p.accuracy.high for p in arm.points]
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    figure.add_scatter(
+        x=x + x[::-1],
+        y=high + low[::-1],
+        fill="toself",
+        fillcolor=f"rgba({red},{green},{blue},0.16)",
+        mode="lines",
+        line={"width": 0},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    figure.add_scatter(
+        x=x,
+        y=[point.accuracy.value for point in arm.points],
+        mode="lines+markers",
+        name=arm.title,
+        line={"color": colour, "width": 2.5, "dash": dash},
+        marker={"symbol": symbol, "size": 8},
+        customdata=[[p.accuracy.low, p.accuracy.high] for p in arm.points],
+        hovertemplate=f"{arm.title}: %{{y:.1%}} (%{{customdata[0]:.0%}} to %{{customdata[1]:.0%}})<extra></extra>",
+    )
 
 
-def loss(live: LiveRun) -> dict[str, Any]:
-    """Return the loss over the steps: training as published, validation at each epoch's end."""
-    colours = _colours()
-    steps = live.step.steps if live.step else len(live.epochs)
-    if live.ended and live.step:
-        steps = live.step.step
-    training: Points = [[step, value] for step, value in live.losses]
-    if not training:
-        training = [[step, epoch.train["loss"]] for step, epoch in live.epochs if "loss" in epoch.train]
-    checked: Points = [[step, epoch.validation["loss"]] for step, epoch in live.epochs if "loss" in epoch.validation]
-    if live.mixed:
-        training, checked = (_cut(points, [step for step, _, _ in live.boundaries]) for points in (training, checked))
-    option = _frame("step", steps, percent=False)
-    option["series"] = [
-        _line("Training", colours[1], training, len(training) < 3),
-        *([_line("Validation", colours[0], checked, True)] if checked else []),
-    ]
-    option["series"][0]["markLine"] = _phase_marks([(step, name) for step, _, name in live.boundaries], named=True)
-    return option
-
-
-def _cut(points: Points, places: list[int]) -> Points:
-    """Return the points with a gap behind each place, so that no line joins what does not compare."""
-    inner = [place for place in places if points and points[0][0] <= place < points[-1][0]]
-    return sorted([*points, *([place + 0.5, None] for place in inner)], key=lambda point: point[0])
-
-
-def accuracy(live: LiveRun) -> dict[str, Any]:
-    """Return the accuracy after each epoch, training and validation."""
-    colours = _colours()
-    option = _frame("epoch", max(1, live.epochs_planned), percent=True)
-    series = []
-    for name, colour, part in (("Training", colours[1], "train"), ("Validation", colours[0], "validation")):
-        found = [(n, getattr(epoch, part)) for n, (_, epoch) in enumerate(live.epochs, start=1)]
-        points: Points = [[n, 100 * values["accuracy"]] for n, values in found if "accuracy" in values]
-        if points or part == "train":
-            series.append(_line(name, colour, points, len(points) < 60))
-    series[0]["markLine"] = _phase_marks([(epoch, name) for _, epoch, name in live.boundaries], named=False)
-    option["series"] = series
-    return option
-
-
-def loss_words(live: LiveRun) -> str:
-    """Return the loss chart in words."""
-    if not live.losses:
-        return "Loss: no steps yet"
-    return f"Training loss from {live.losses[0][1]:.2f} to {live.losses[-1][1]:.2f} over {live.losses[-1][0]} steps"
-
-
-def accuracy_words(live: LiveRun) -> str:
-    """Return the accuracy chart in words."""
-    if not live.epochs:
-        return "Accuracy: no epoch is complete yet"
-    last = live.epochs[-1][1]
+def curve_words(shown: Curve) -> str:
+    """Return the curve in words."""
     parts = [
-        f"{name} {values['accuracy']:.0%}"
-        for name, values in (("training", last.train), ("validation", last.validation))
-        if "accuracy" in values
+        f"{arm.title} from {arm.points[0].accuracy.value:.0%} with {arm.points[0].labels} labels "
+        f"to {arm.points[-1].accuracy.value:.0%} with {arm.points[-1].labels}"
+        for arm in shown.arms
+        if arm.points
     ]
-    after = f"Accuracy after {len(live.epochs)} epoch{'s' if len(live.epochs) != 1 else ''}"
-    return f"{after}: {', '.join(parts)}" if parts else f"{after}: none, as no labels were learned"
+    return f"{capital(shown.metric)} over labels. " + "; ".join(parts)

@@ -10,7 +10,7 @@ from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import RunError
 from tl_core.runs.store import RunStore
 from ui import session as sessions
-from ui.brand import asset
+from ui.components.step_rail import step_rail
 from ui.session import Session
 from ui.words import plural, score, sentence
 
@@ -26,13 +26,6 @@ INVITATIONS = {
     "runs": "All runs",
 }
 BLOCKED = "rail_blocked"
-
-_rail = st.components.v2.component(
-    "graft_rail",
-    html="<nav class='rail' aria-label='Steps'><ol></ol></nav>",
-    css=asset("rail.css"),
-    js=asset("rail.js"),
-)
 
 
 @dataclass(frozen=True)
@@ -97,7 +90,7 @@ def steps(session: Session) -> list[Step]:
 def draw(session: Session, here: str) -> str | None:
     """Draw the rail; return the name of the step that was clicked, for one run."""
     data = [vars(step) | {"title": step.title, "here": step.name == here} for step in steps(session)]
-    return _rail(key="rail", data={"steps": data}, on_go_change=lambda: None).go
+    return step_rail(data, key="rail")
 
 
 def block(reason: str) -> None:

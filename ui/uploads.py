@@ -11,7 +11,7 @@ import streamlit as st
 from tl_core.errors import GraftError, WorkspaceError
 from tl_core.workspace import Workspace, sweep
 from ui.components.drop_zone import drop_zone
-from ui.receiving import TICKET, safe_name
+from ui.upload_route import TICKET, safe_name
 
 SMALL = 300
 """Megabytes that Streamlit's own widget takes: it holds a file in memory twice."""

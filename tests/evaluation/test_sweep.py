@@ -19,7 +19,7 @@ from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import EpochDone
 from tl_core.training.stepper import Stepper
 from tl_core.types import dump, load
-from ui import figures
+from ui.plan import trial_charts
 
 
 def swept(job, **fields) -> list[LayerSweep]:
@@ -110,8 +110,8 @@ def test_with_several_labels_the_scores_are_called_what_they_are(tiny_images, ca
     multilabel = replace(plain, multilabel=True)
     assert (plain.score, multilabel.score) == ("accuracy", "right answers, each label yes or no")
     for shown, word in ((plain, "Accuracy"), (multilabel, "Right answers, each label yes or no")):
-        assert figures.layers(shown, {}).layout.yaxis.title.text == f"{word}, validation items"
-        assert figures.layers_words(shown, {}).startswith(f"{word}, with one layer group trained: ")
+        assert trial_charts.layers(shown, {}).layout.yaxis.title.text == f"{word}, validation items"
+        assert trial_charts.layers_words(shown, {}).startswith(f"{word}, with one layer group trained: ")
         cli._print(shown, Console(sys.stdout, sys.stderr))
     first, second = capsys.readouterr().out.split("Validation right answers, each label yes or no, on ")
     assert first.startswith("Validation accuracy, on ")

@@ -12,7 +12,8 @@ from streamlit.testing.v1 import AppTest
 from tl_core import importer, intake
 from tl_core.runs import supervisor
 from tl_core.workspace import Workspace
-from ui import predict, uploads
+from ui import uploads
+from ui.try_out import predictor
 
 ROOT = Path(__file__).parents[2]
 PAGES = {path.stem[2:]: str(path) for path in (ROOT / "pages").glob("*.py")}
@@ -27,7 +28,7 @@ def queue_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "start", lambda store, task: store.create(task))
     monkeypatch.setattr(supervisor, "resume", lambda store, run_id: store.resume(run_id))
     monkeypatch.setattr(supervisor, "stop", lambda store, run_id: store.stop(run_id))
-    monkeypatch.setattr(predict, "warm", lambda bundle: None)
+    monkeypatch.setattr(predictor, "warm", lambda bundle: None)
     monkeypatch.setattr(intake, "spawn", importer.work)  # in this process, to its end
     monkeypatch.setattr(uploads, "drop_zone", lambda lead, ticket, **more: DROPPED.pop(ticket, ""))
 

@@ -4,7 +4,7 @@ from tests.pages.conftest import PAGES, said, upload, zip_bytes
 from tl_core.backbones.spec import BACKBONES
 from tl_core.runs.store import RunStore
 from tl_core.workspace import Workspace
-from ui import backbone_view
+from ui.backbone import branches
 
 
 def leaves(nodes: list[dict]) -> list[dict]:
@@ -51,7 +51,7 @@ def test_a_model_that_is_not_here_says_what_it_needs(app: AppTest) -> None:
 
 
 def test_the_tree_holds_every_backbone_once() -> None:
-    drawn = leaves(backbone_view.branches("image"))
+    drawn = leaves(branches.branches("image"))
     assert sorted(leaf["id"] for leaf in drawn) == sorted(BACKBONES)
     assert {leaf["id"] for leaf in drawn if leaf["fits"]} == {
         spec.name for spec in BACKBONES.values() if spec.ready and spec.modality == "image"

@@ -16,7 +16,8 @@ from tl_core.runs.store import RunStore
 from tl_core.strategies import STRATEGIES
 from tl_core.types import load
 from tl_core.workspace import Workspace, read_json
-from ui import companions, plan_words
+from ui import extra_data
+from ui.plan import description
 from ui.session import Session
 
 pytestmark = pytest.mark.usefixtures("tiny_backbones")
@@ -116,10 +117,10 @@ def test_items_that_a_guard_can_do_without_reach_it_where_they_are_chosen(
     workspace: Workspace, tiny_images: Dataset, second: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        companions, "chosen", lambda dataset: companions.ExtraData(second.fingerprint, second.fingerprint)
+        extra_data, "chosen", lambda dataset: extra_data.ExtraData(second.fingerprint, second.fingerprint)
     )
     plan = replace(scripted.PLAN, penalties=(Penalty("ewc", 1.0),))
-    task = companions.complete(replace(scripted.task(tiny_images), plan=plan), tiny_images)
+    task = extra_data.complete(replace(scripted.task(tiny_images), plan=plan), tiny_images)
     assert (task.source, task.target) == (second.fingerprint, "")
 
 
@@ -242,5 +243,5 @@ def test_a_strategy_is_doubted_by_what_there_is(
     ],
 )
 def test_the_plan_says_what_its_drawing_does_not_show(fields: dict, words: str) -> None:
-    assert not list(plan_words.lines(scripted.PLAN))
-    assert words in " ".join(plan_words.lines(replace(scripted.PLAN, **fields)))
+    assert not list(description.lines(scripted.PLAN))
+    assert words in " ".join(description.lines(replace(scripted.PLAN, **fields)))

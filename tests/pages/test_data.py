@@ -22,7 +22,8 @@ from tl_core.errors import DataError
 from tl_core.evaluation.inflation import HonestScore, write_honest
 from tl_core.types import Estimate, load
 from tl_core.workspace import Workspace, read_json
-from ui import gallery, intake_view, receipt, session
+from ui import session
+from ui.data import gallery, import_progress, receipt
 
 
 def metrics(app: AppTest) -> dict[str, str]:
@@ -380,7 +381,7 @@ def test_an_import_in_progress_is_shown_and_cancelled(
         intake.tell(folder, intake.State("working", "Reading pictures", 3, 12))
 
     monkeypatch.setattr(intake, "spawn", begun)
-    monkeypatch.setattr(intake_view, "AT_ONCE", 0.0)
+    monkeypatch.setattr(import_progress, "AT_ONCE", 0.0)
     upload(app, "flowers.zip", zip_bytes())
     assert app.get("progress")[0].proto.text == "Reading pictures: 3 of 12"
     assert app.button(key="rail_next").disabled

@@ -13,7 +13,8 @@ from tl_core.evaluation.effect import Effect, write_effect
 from tl_core.runs.events import RunEnded
 from tl_core.runs.store import RunStore
 from tl_core.types import Estimate, Finding
-from ui import decisions, rail
+from ui import rail
+from ui.data import quality
 from ui.session import Session
 
 pytestmark = pytest.mark.usefixtures("tiny_backbones")
@@ -64,9 +65,8 @@ def now(data) -> Dataset:
 
 
 def test_nothing_is_said_of_what_was_not_looked_at(app, workspace, data, monkeypatch):
-    from ui import decisions
 
-    monkeypatch.setattr(decisions, "INSTANT", 3)  # more items than the page looks at by itself
+    monkeypatch.setattr(quality, "INSTANT", 3)  # more items than the page looks at by itself
     open_data(app, workspace, data)
     assert "Nothing looks wrong" not in said(app)
     assert "decide_check_go" in keys(app)
@@ -104,7 +104,7 @@ def test_a_check_is_read_once_and_a_newer_one_is_seen(app, workspace, data, monk
     checked(workspace, data, suspicion(data, data.rows("train")[:5]))
     open_data(app, workspace, data)
     with monkeypatch.context() as patched:
-        patched.setattr(decisions, "read_quality", None)  # a second read would fail
+        patched.setattr(quality, "read_quality", None)  # a second read would fail
         assert not app.run().exception
     assert "5 pictures seem wrong." in said(app)
     checked(workspace, data, suspicion(data, data.rows("train")[:3]))

@@ -17,10 +17,11 @@ from tl_core.evaluation.report import answers, make_report
 from tl_core.evaluation.saved import read_report, write_curve, write_report
 from tl_core.runs.events import RunEnded
 from tl_core.runs.store import RunStore
-from ui import figures, predict, trying
-from ui.results import class_table
-from ui.results_compare import verdict_sentence
-from ui.results_several import answers as answer_table
+from ui.results import slices
+from ui.results.classes import class_table
+from ui.results.comparison import verdict_sentence
+from ui.results.multilabel import answers as answer_table
+from ui.try_out import predictor, single
 
 pytestmark = pytest.mark.usefixtures("tiny_backbones")
 
@@ -98,10 +99,10 @@ def test_a_label_that_nobody_has_is_not_known(data):
 def test_the_chart_of_slices_has_a_point_a_slice(data):
     truth = data.targets[data.rows("test")]
     report = make_report("r", data, scripted.TEXT_PLAN, np.clip(truth, 0.1, 0.6), {})
-    figure = figures.slices(report.slices)
+    figure = slices.slices(report.slices)
     assert list(figure.data[0].y) == ["long", "short"]
     assert list(figure.data[0].x) == [one.score.value for one in report.slices.slices]
-    assert "Mean AUC by length" in figures.slices_words(report.slices)
+    assert "Mean AUC by length" in slices.slices_words(report.slices)
 
 
 def test_a_gain_in_auc_is_not_called_right_answers(store, data):
@@ -112,13 +113,13 @@ def test_a_gain_in_auc_is_not_called_right_answers(store, data):
 
 def test_trying_shows_every_label_with_its_probability(app, workspace, data, store, monkeypatch):
     table = pd.DataFrame({"item": ["x"], "predicted": ["a|c"], "kitchen": [0.9], "travel": [0.2], "weather": [0.7]})
-    monkeypatch.setattr(predict, "predict_text", lambda bundle, text, tell: predict.Predictions(table))
+    monkeypatch.setattr(predictor, "predict_text", lambda bundle, text, tell: predictor.Predictions(table))
     run = finished(store, data)
     bundle = store.folder(run) / "bundle"
     bundle.mkdir()
     for name in ("weights.safetensors", "tokenizer.json"):
         (bundle / name).write_bytes(b"{}")
-    app.session_state["try_table"] = ("batch", predict.Predictions(pd.concat([table, table])))
+    app.session_state["try_table"] = ("batch", predictor.Predictions(pd.concat([table, table])))
     open_try(app, workspace, data, run)
     app.text_area(key="try_text").set_value("bread in the rain").run()
     app.button(key="try_go").click().run()
@@ -134,13 +135,13 @@ def test_trying_shows_every_label_with_its_probability(app, workspace, data, sto
 def test_of_many_labels_those_that_are_said_are_drawn_and_a_few_more(data, monkeypatch):
     probabilities = {f"label {k}": 0.9 if k < 8 else 0.1 for k in range(300)}
     drawn: list[str] = []
-    monkeypatch.setattr(trying.st, "progress", lambda value, text: drawn.append(text))
+    monkeypatch.setattr(single.st, "progress", lambda value, text: drawn.append(text))
     table = pd.DataFrame(
         {"item": ["x"], "predicted": [""], **{name: [chance] for name, chance in probabilities.items()}}
     )
     truth = data.targets[data.rows("test")]
     report = make_report("r", data, scripted.TEXT_PLAN, np.clip(truth, 0.1, 0.6), {})
-    trying.answer("x", report, None, lambda tell: predict.Predictions(table))
+    single.answer("x", report, None, lambda tell: predictor.Predictions(table))
     assert drawn == [f"label {k} · 90.0%" for k in range(8)]
 
 
@@ -157,6 +158,6 @@ def test_the_name_of_an_item_is_not_markup(data):
 
 
 def test_an_answer_may_be_none():
-    assert predict.said({"a": 0.4, "b": 0.1}, multilabel=True) == []
-    assert predict.said({"a": 0.4, "b": 0.5}, multilabel=True) == []
-    assert predict.said({"a": 0.4, "b": 0.1}, multilabel=False) == ["a"]
+    assert predictor.said({"a": 0.4, "b": 0.1}, multilabel=True) == []
+    assert predictor.said({"a": 0.4, "b": 0.5}, multilabel=True) == []
+    assert predictor.said({"a": 0.4, "b": 0.1}, multilabel=False) == ["a"]

@@ -7,7 +7,7 @@ from PIL import Image
 
 from tl_core.errors import PlanError
 from tl_core.jobs.preview import GAP, LINES, VARIATIONS, sheet
-from ui import pictures
+from ui.plan import augmentation
 
 
 def cells(image: Image.Image, side: int) -> np.ndarray:
@@ -38,6 +38,6 @@ def test_the_app_gets_the_picture_from_another_process(tmp_path, monkeypatch):
             raise CalledProcessError(1, line)
         Image.new("RGB", (2, 2)).save(line[-1])
 
-    monkeypatch.setattr(pictures.subprocess, "run", run)
-    assert pictures.examples.__wrapped__("folder", "good", "light").startswith(b"\x89PNG")
-    assert pictures.examples.__wrapped__("folder", "broken", "light") == b""
+    monkeypatch.setattr(augmentation.subprocess, "run", run)
+    assert augmentation.examples.__wrapped__("folder", "good", "light").startswith(b"\x89PNG")
+    assert augmentation.examples.__wrapped__("folder", "broken", "light") == b""

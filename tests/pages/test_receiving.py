@@ -8,8 +8,8 @@ import pytest
 from starlette.applications import Starlette
 
 from tl_core.workspace import Workspace
-from ui import receiving, uploads
-from ui.receiving import TICKET
+from ui import upload_route, uploads
+from ui.upload_route import TICKET
 
 KNOWN = "0123456789abcdef" * 2
 
@@ -23,7 +23,7 @@ def ticket(workspace: Workspace) -> Path:
 
 @pytest.fixture
 def small_limit(monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(receiving, "limit", lambda: 3 * 2**20)
+    monkeypatch.setattr(upload_route, "limit", lambda: 3 * 2**20)
     return 3 * 2**20
 
 
@@ -59,7 +59,7 @@ def put(path: str, *chunks: bytes, breaks: bool = False, app: Starlette | None =
             raise ConnectionError
 
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return asyncio.run(ask(app or Starlette(routes=receiving.routes()), path, body(), named))
+    return asyncio.run(ask(app or Starlette(routes=upload_route.routes()), path, body(), named))
 
 
 def files(folder: Path) -> list[str]:
@@ -114,7 +114,7 @@ def test_another_site_cannot_send_even_with_the_ticket(ticket: Path) -> None:
 
 
 def test_what_breaks_off_leaves_nothing_and_counts_nothing(ticket: Path, small_limit: int) -> None:
-    app = Starlette(routes=receiving.routes())
+    app = Starlette(routes=upload_route.routes())
     for _ in range(3):
         put(f"/api/upload/{KNOWN}/x.zip", b"x" * (2 * 2**20), breaks=True, app=app)
         assert files(ticket) == [TICKET]
@@ -122,7 +122,7 @@ def test_what_breaks_off_leaves_nothing_and_counts_nothing(ticket: Path, small_l
 
 
 def test_the_limit_is_told_before_a_byte_is_read_and_for_all_files(ticket: Path, small_limit: int) -> None:
-    app = Starlette(routes=receiving.routes())
+    app = Starlette(routes=upload_route.routes())
     status, answer = put(f"/api/upload/{KNOWN}/x.zip", breaks=True, app=app, content_length=str(small_limit + 1))
     assert status == 413
     assert b"path on this computer" in answer
@@ -133,7 +133,7 @@ def test_the_limit_is_told_before_a_byte_is_read_and_for_all_files(ticket: Path,
 
 
 def test_a_full_disk_is_told(ticket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(receiving.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 10})())
+    monkeypatch.setattr(upload_route.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 10})())
     status, answer = put(f"/api/upload/{KNOWN}/x.zip", b"", content_length="11")
     assert status == 507
     assert b"too full" in answer
@@ -164,8 +164,8 @@ def test_a_file_that_comes_to_its_name_meanwhile_is_not_written_over(
 
 
 def test_the_limit_is_the_one_that_is_configured() -> None:
-    assert receiving.limit() == 8192 * 2**20
-    assert receiving.limit_words() == "8 GB"
+    assert upload_route.limit() == 8192 * 2**20
+    assert upload_route.limit_words() == "8 GB"
 
 
 def test_names_are_safe() -> None:

@@ -10,8 +10,9 @@ from tl_core.evaluation.results import Comparison
 from tl_core.evaluation.saved import read_report, write_curve, write_report
 from tl_core.runs.store import RunStore
 from tl_core.types import Estimate
-from ui.results import cell_items, class_table
-from ui.results_compare import verdict_sentence
+from ui.results.classes import class_table
+from ui.results.comparison import verdict_sentence
+from ui.results.predictions import cell_items
 
 pytestmark = pytest.mark.usefixtures("tiny_backbones")
 

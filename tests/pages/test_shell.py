@@ -76,7 +76,7 @@ def test_an_unforeseen_error_is_told_kindly(app: AppTest, monkeypatch: pytest.Mo
     def broken() -> None:
         raise ZeroDivisionError("a detail that nobody can use")
 
-    monkeypatch.setattr("ui.data_in.ways_in", broken)
+    monkeypatch.setattr("ui.data.ways_in.ways_in", broken)
     app.run()
     assert not app.exception
     assert "Something went wrong" in said(app)
@@ -88,7 +88,7 @@ def test_a_foreseen_error_is_a_sentence_and_a_hint(app: AppTest, monkeypatch: py
     def broken() -> None:
         raise DataError("The disk went away.", "Plug it in again.")
 
-    monkeypatch.setattr("ui.data_in.ways_in", broken)
+    monkeypatch.setattr("ui.data.ways_in.ways_in", broken)
     app.run()
     assert "The disk went away." in app.error[0].value
     assert "Plug it in again." in app.error[0].value

@@ -31,7 +31,8 @@ from tl_core.types import Finding
 from tl_core.workspace import Workspace
 from ui.components.layer_stack import layers
 from ui.components.phase_timeline import segments
-from ui.live import POINTS, LiveRun
+from ui.runs import live_run
+from ui.runs.live_run import POINTS, LiveRun
 
 pytestmark = pytest.mark.usefixtures("tiny_backbones")
 
@@ -194,14 +195,12 @@ def test_the_mirror_knows_the_best_epoch_and_the_stage():
 def test_the_mirror_reads_only_what_is_new(workspace, tiny_images, store, monkeypatch):
     import streamlit as st
 
-    from ui import live as module
-
     monkeypatch.setattr(st, "session_state", {})
     events = [*scripted.script(scripted.PLAN, 20)]
     run = scripted.write_run(store, scripted.task(tiny_images), events, alive=True)
-    first = module.watch(store, run)
+    first = live_run.watch(store, run)
     cursor, steps = first.cursor, len(first.losses)
-    assert module.watch(store, run) is first
+    assert live_run.watch(store, run) is first
     assert (first.cursor, len(first.losses)) == (cursor, steps)
 
 

@@ -14,10 +14,11 @@ from tl_core.runs.events import EpochDone, PhaseStarted, Progress, RunEnded, Run
 from tl_core.runs.store import RunStore
 from tl_core.worker import work
 from tl_core.workspace import Workspace
-from ui import charts
 from ui.components.phase_timeline import segments
 from ui.components.plan_grid import grid_data
-from ui.live import LiveRun, doing
+from ui.runs.live_run import LiveRun
+from ui.train import curves
+from ui.train.live import doing
 
 pytestmark = pytest.mark.usefixtures("tiny_backbones")
 HEAD = Phase("head", 10, {"head": 1.0}, optimizer="lbfgs")
@@ -77,7 +78,7 @@ def test_a_phase_without_accuracy_shows_its_loss(
     assert "Accuracy begins with the phase that learns the labels" in said(app)
     assert len(app.get("echarts_chart")) == 1
     assert (
-        charts.accuracy_words(watch_of(events(made, False)))
+        curves.accuracy_words(watch_of(events(made, False)))
         == "Accuracy after 2 epochs: none, as no labels were learned"
     )
 
@@ -92,9 +93,9 @@ def test_the_head_after_it_is_judged_as_ever_and_no_line_joins_the_two_losses(
     open_train(app, workspace, tiny_images, run, made)
     assert {metric.label: metric.value for metric in app.metric}["Best validation"] == "75.0%"
     live = watch_of(told)
-    line = charts.loss(live)["series"][0]["data"]
+    line = curves.loss(live)["series"][0]["data"]
     assert line == [[1, 6.5], [2, 6.5], [3, 5.5], [4, 5.5], [4.5, None], [5, 0.5]]
-    accuracy = charts.accuracy(live)["series"]
+    accuracy = curves.accuracy(live)["series"]
     assert [series["data"] for series in accuracy] == [[[3, 90.0]], [[3, 75.0]]]
 
 
@@ -112,7 +113,7 @@ def test_a_stop_before_the_head_is_told_without_a_number(
 def test_one_loss_alone_is_drawn_in_one_line() -> None:
     live = watch_of(scripted.script(scripted.PLAN))
     assert not live.mixed
-    assert None not in [y for _, y in charts.loss(live)["series"][0]["data"]]
+    assert None not in [y for _, y in curves.loss(live)["series"][0]["data"]]
 
 
 @pytest.mark.parametrize(

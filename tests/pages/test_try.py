@@ -10,11 +10,11 @@ from tl_core.errors import DataError, RunError
 from tl_core.evaluation.saved import read_report, write_report
 from tl_core.runs.store import RunStore
 from tl_core.types import Finding
-from ui import predict, trying
+from ui.try_out import batch, predictor
 
 pytestmark = pytest.mark.usefixtures("tiny_backbones")
 TABLE = pd.DataFrame({"item": ["x.png"], "predicted": ["b"], "a": [0.1], "b": [0.7], "c": [0.2]})
-ANSWER = predict.Predictions(TABLE)
+ANSWER = predictor.Predictions(TABLE)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_without_a_model_the_page_leads_to_training(app, workspace, tiny_images,
 
 def test_a_test_item_is_classified_beside_its_label(app, workspace, tiny_images, store, monkeypatch):
     asked = []
-    monkeypatch.setattr(predict, "predict", lambda bundle, source, tell: asked.append(source) or ANSWER)
+    monkeypatch.setattr(predictor, "predict", lambda bundle, source, tell: asked.append(source) or ANSWER)
     run = with_bundle(store, tiny_images)
     open_try(app, workspace, tiny_images, run)
     app.button(key="try_pick").click().run()
@@ -64,7 +64,7 @@ def test_a_test_item_is_classified_beside_its_label(app, workspace, tiny_images,
 
 def test_a_text_is_classified(app, workspace, tiny_texts, store, monkeypatch):
     asked = []
-    monkeypatch.setattr(predict, "predict_text", lambda bundle, text, tell: asked.append(text) or ANSWER)
+    monkeypatch.setattr(predictor, "predict_text", lambda bundle, text, tell: asked.append(text) or ANSWER)
     run = with_bundle(store, tiny_texts, text=True)
     open_try(app, workspace, tiny_texts, run)
     assert app.button(key="try_go").disabled
@@ -78,7 +78,7 @@ def test_a_mistake_is_one_sentence(app, workspace, tiny_texts, store, monkeypatc
     def fail(bundle, text, tell):
         raise DataError("This text is empty.", "Type some words.")
 
-    monkeypatch.setattr(predict, "predict_text", fail)
+    monkeypatch.setattr(predictor, "predict_text", fail)
     open_try(app, workspace, tiny_texts, with_bundle(store, tiny_texts, text=True))
     app.text_area(key="try_text").set_value("rain").run()
     app.button(key="try_go").click().run()
@@ -119,12 +119,12 @@ def helper(monkeypatch, tmp_path):
     def use(body):
         path = tmp_path / "child.py"
         path.write_text(f"import json, sys, time\ndef say(**answer): print(json.dumps(answer), flush=True)\n{body}")
-        monkeypatch.setattr(predict, "_helpers", {})
-        monkeypatch.setattr(predict, "command", lambda bundle: begun.append(bundle) or [sys.executable, str(path)])
+        monkeypatch.setattr(predictor, "_helpers", {})
+        monkeypatch.setattr(predictor, "command", lambda bundle: begun.append(bundle) or [sys.executable, str(path)])
         return begun
 
     yield use
-    for each in predict._helpers.values():
+    for each in predictor._helpers.values():
         each.end()
 
 
@@ -139,7 +139,7 @@ for line in sys.stdin:
 def test_a_helper_is_asked_again_and_tells_how_far_it_is(helper, tmp_path):
     told, begun = [], helper(ANSWERING)
     for _ in range(3):
-        found = predict.predict(tmp_path, tmp_path / "x", lambda done, text: told.append((done, text)))
+        found = predictor.predict(tmp_path, tmp_path / "x", lambda done, text: told.append((done, text)))
     assert len(begun) == 1
     assert told == [(0.5, "Classifying: 1 of 2")] * 3
     assert found.table["predicted"].tolist() == ["b"]
@@ -149,17 +149,17 @@ def test_a_helper_is_asked_again_and_tells_how_far_it_is(helper, tmp_path):
 def test_a_helper_that_ended_is_begun_anew(helper, tmp_path):
     begun = helper(ANSWERING + "    break")
     for _ in range(2):
-        predict.predict(tmp_path, tmp_path / "x", lambda done, text: None)
+        predictor.predict(tmp_path, tmp_path / "x", lambda done, text: None)
     assert len(begun) == 2
 
 
 def test_another_bundle_takes_the_place(helper, tmp_path):
     helper(ANSWERING)
-    predict._helper(tmp_path / "one")
-    first = next(iter(predict._helpers.values()))
-    predict._helper(tmp_path / "two")
+    predictor._helper(tmp_path / "one")
+    first = next(iter(predictor._helpers.values()))
+    predictor._helper(tmp_path / "two")
     assert not first.alive
-    assert [key[0].name for key in predict._helpers] == ["two"]
+    assert [key[0].name for key in predictor._helpers] == ["two"]
 
 
 def test_a_helper_ends_with_the_page(helper, tmp_path):
@@ -169,8 +169,8 @@ def test_a_helper_ends_with_the_page(helper, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        predict.predict(tmp_path, tmp_path / "x", leave)
-    assert not any(each.alive for each in predict._helpers.values())
+        predictor.predict(tmp_path, tmp_path / "x", leave)
+    assert not any(each.alive for each in predictor._helpers.values())
 
 
 @pytest.mark.parametrize(
@@ -184,12 +184,12 @@ def test_a_helper_ends_with_the_page(helper, tmp_path):
 def test_a_helpers_failure_becomes_a_sentence(helper, tmp_path, body, kind):
     helper(body)
     with pytest.raises(kind, match=r"Not a|broke off"):
-        predict.predict(tmp_path, tmp_path / "x", lambda done, text: None)
+        predictor.predict(tmp_path, tmp_path / "x", lambda done, text: None)
 
 
 def test_what_a_batch_leaves_out_is_listed(app, workspace, tiny_images, store, monkeypatch):
     run = with_bundle(store, tiny_images)
-    app.session_state["try_table"] = ("batch", predict.Predictions(TABLE, (("notes.txt", "not a picture"),)))
+    app.session_state["try_table"] = ("batch", predictor.Predictions(TABLE, (("notes.txt", "not a picture"),)))
     open_try(app, workspace, tiny_images, run)
     words = said(app)
     assert "**1 item classified**" in words
@@ -198,11 +198,11 @@ def test_what_a_batch_leaves_out_is_listed(app, workspace, tiny_images, store, m
 
 def test_a_batch_of_texts_shows_how_each_begins(app, workspace, tiny_texts, store):
     table = pd.DataFrame({"item": ["row 2", "row 3"], "predicted": ["a", "b"], "a": [0.9, 0.2], "b": [0.1, 0.8]})
-    app.session_state["try_table"] = ("letters", predict.Predictions(table, (), ("The parcel never", "Thank you")))
+    app.session_state["try_table"] = ("letters", predictor.Predictions(table, (), ("The parcel never", "Thank you")))
     open_try(app, workspace, tiny_texts, with_bundle(store, tiny_texts, text=True))
     shown = app.dataframe[0].value
-    assert list(shown.columns) == ["item", trying.BEGINS, "predicted", "a", "b"]
-    assert list(shown[trying.BEGINS]) == ["The parcel never", "Thank you"]
+    assert list(shown.columns) == ["item", batch.BEGINS, "predicted", "a", "b"]
+    assert list(shown[batch.BEGINS]) == ["The parcel never", "Thank you"]
 
 
 @pytest.mark.parametrize("name", ["letters.xlsx", "letters.jsonl", "letters.parquet"])
@@ -213,7 +213,7 @@ def test_a_batch_may_be_any_table_that_can_be_imported(app, workspace, tiny_text
         asked.append(source.name)
         return ANSWER
 
-    monkeypatch.setattr(predict, "predict", fake)
+    monkeypatch.setattr(predictor, "predict", fake)
     open_try(app, workspace, tiny_texts, with_bundle(store, tiny_texts, text=True))
     app.file_uploader[-1].upload(name, b"x", "application/octet-stream").run()
     assert not app.exception
@@ -221,4 +221,4 @@ def test_a_batch_may_be_any_table_that_can_be_imported(app, workspace, tiny_text
 
 
 def test_probabilities_are_sorted():
-    assert predict.probabilities(TABLE) == {"b": 0.7, "c": 0.2, "a": 0.1}
+    assert predictor.probabilities(TABLE) == {"b": 0.7, "c": 0.2, "a": 0.1}

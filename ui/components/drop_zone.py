@@ -3,7 +3,7 @@
 import streamlit as st
 
 from ui.components.palette import asset
-from ui.receiving import ROUTE, limit, limit_words
+from ui.upload_route import ROUTE, limit, limit_words
 
 _HTML = """
 <div class='graft drop'>

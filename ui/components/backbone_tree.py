@@ -1,0 +1,25 @@
+"""The modality tree, drawn: modality, field, model; a click opens a branch or picks a model."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from ui.components.palette import asset
+
+_tree = st.components.v2.component(
+    "graft_tree",
+    html="<div class='tree'><svg aria-hidden='true'></svg><div class='columns'></div></div>",
+    css=asset("backbone_tree.css"),
+    js=asset("backbone_tree.js"),
+)
+
+
+def backbone_tree(branches: Sequence[Mapping[str, Any]], selected: str, chosen: str, key: str) -> str | None:
+    """Draw the tree; return the name of the model that was clicked, for one run.
+
+    `branches` hold {id, title, note, fits, children}: modalities, their fields, and leaves {id, title, note, state}
+    with state "ready" or "away". `selected` is the leaf whose card is shown, `chosen` the project's backbone.
+    """
+    data = {"branches": list(branches), "selected": selected, "chosen": chosen}
+    return _tree(key=key, data=data, on_picked_change=lambda: None).picked

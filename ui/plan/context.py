@@ -1,0 +1,53 @@
+"""Everything that a plan depends on: data, backbone, probe, speed, advice."""
+
+from dataclasses import dataclass, field, replace
+
+from tl_core.advice.advice import Advice, ProbeReport, read_report
+from tl_core.advice.rules import advise, setting_for
+from tl_core.backbones.spec import BackboneSpec
+from tl_core.backbones.speed import Speed, read_speed
+from tl_core.data.dataset import Dataset
+from tl_core.data.profile import Profile
+from tl_core.errors import PlanError
+from tl_core.strategies import TaskInfo
+from ui import extra_data, profiles, session
+
+
+@dataclass(frozen=True)
+class PlanContext:
+    """Everything that a plan rests on."""
+
+    dataset: Dataset
+    spec: BackboneSpec
+    profile: Profile
+    probe: ProbeReport | None
+    speed: Speed | None
+    advice: Advice
+    setting: TaskInfo
+    beside: extra_data.ExtraData = field(default_factory=extra_data.ExtraData)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The backbone's layer groups, input side first."""
+        return tuple(group.name for group in self.spec.groups)
+
+    @property
+    def tokens(self) -> int:
+        """The usual length of a text, 0 for pictures or where it is not known."""
+        return next((spread.median for spread in self.profile.sizes if spread.unit == "tokens"), 0)
+
+
+def ground() -> PlanContext:
+    """Return what is known now; more of it after the probe and the speed test."""
+    dataset, spec = session.dataset(), session.backbone()
+    if dataset is None or spec is None:
+        raise PlanError("A plan needs data and a backbone.", "Choose them on the pages before.")
+    found = profiles.profile_of(dataset)
+    probe = read_report(session.workspace(), dataset, spec.name)
+    speed = read_speed(session.workspace(), spec.name)
+    domain = session.current().domain or None
+    advice = advise(found, spec, probe, speed, domain)
+    beside = extra_data.chosen(dataset)
+    setting = setting_for(found, spec, probe, speed, domain)
+    setting = replace(setting, has_source=bool(beside.source), has_target=bool(beside.target))
+    return PlanContext(dataset, spec, found, probe, speed, advice, setting, beside)

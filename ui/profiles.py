@@ -1,0 +1,22 @@
+"""The profile of a data set, computed once and shared by the pages."""
+
+import streamlit as st
+
+from tl_core.backbones.reading import profile_for
+from tl_core.backbones.spec import BACKBONES
+from tl_core.data.dataset import Dataset
+from tl_core.data.profile import Profile
+from ui import session
+
+
+def profile_of(dataset: Dataset) -> Profile:
+    """Return the profile, computed once for each content, split and decisions."""
+    spec = session.backbone() if dataset.modality == "text" else None
+    receipt = dataset.receipt
+    told = (dataset.name, receipt.source, len(receipt.lines))
+    return _profile(dataset, dataset.version, told, spec.name if spec else "")
+
+
+@st.cache_data(show_spinner="Looking through your data", max_entries=16)
+def _profile(_dataset: Dataset, version: str, told: tuple[str, str, int], backbone: str) -> Profile:
+    return profile_for(_dataset, BACKBONES[backbone] if backbone else None)

@@ -1,0 +1,52 @@
+"""Reports for the pages: read once, intervals in words, how often the test items were used."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from tl_core.data.dataset import Dataset
+from tl_core.data.looked import looked
+from tl_core.data.split import SplitSpec
+from tl_core.evaluation import saved
+from tl_core.evaluation.results import Report
+from tl_core.evaluation.saved import REPORT
+from tl_core.runs.store import RunState
+from tl_core.types import Estimate
+from ui.runs import lookup
+
+
+def read_report(run: RunState) -> Report | None:
+    """Return what was measured of a run, None where nothing was (yet)."""
+    folder = lookup.store().folder(run.id)
+    path = folder / REPORT
+    return _read(str(folder), path.stat().st_mtime_ns) if path.is_file() else None
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def _read(folder: str, version: int) -> Report | None:
+    return saved.read_report(Path(folder))
+
+
+def interval(estimate: Estimate, points: bool = False) -> str:
+    """Return the interval in words: "between 84% and 95%", or in percentage points."""
+    if points:
+        return f"between {100 * estimate.low:+.1f} and {100 * estimate.high:+.1f} points"
+    return f"between {estimate.low:.1%} and {estimate.high:.1%}"
+
+
+def looks_caption(dataset: Dataset, split: SplitSpec | None = None) -> None:
+    """Say how often the test items of a data set, perhaps under another split, were looked at, where they were."""
+    if split and split != dataset.split:
+        dataset = _under(dataset, dataset.fingerprint, split)
+    n, finding = looked(dataset)
+    if n:
+        text = finding.message if finding else f"The test items were looked at {'once' if n == 1 else f'{n:,} times'}."
+        st.caption(
+            f":material/visibility: {text}",
+            help="Each model that is measured on them is one look, and so is each curve of how results grow.",
+        )
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _under(_dataset: Dataset, fingerprint: str, split: SplitSpec) -> Dataset:
+    return _dataset.split_by(split)

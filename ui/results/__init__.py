@@ -1,0 +1,1 @@
+"""Parts of the results page: headline, comparison, curve, classes, confusion matrix, subgroups."""

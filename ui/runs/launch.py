@@ -1,0 +1,70 @@
+"""Starting runs: trainings, from-scratch baselines, and the small measurements that pages start by themselves."""
+
+from dataclasses import replace
+
+from tl_core.backbones.spec import BACKBONES, BackboneSpec
+from tl_core.backbones.speed import read_speed
+from tl_core.data.dataset import Dataset
+from tl_core.errors import RunError
+from tl_core.runs import supervisor
+from tl_core.runs.store import RunState
+from tl_core.runs.task import Task
+from tl_core.strategies.from_scratch import scratch_plan
+from ui import session
+from ui.runs.lookup import find, store
+
+
+def start(task: Task) -> str:
+    """Queue a training, make it this project's run, and return its id."""
+    run_id = supervisor.start(store(), task)
+    session.update(run=run_id)
+    return run_id
+
+
+def start_scratch(run: RunState, budget: float) -> str:
+    """Queue the same network from scratch on the run's own data, split and seed, for at most `budget` seconds.
+
+    Raises RunError where the data set is gone.
+    """
+    dataset, plan = session.open_dataset(run.task.fingerprint), run.task.plan
+    if dataset is None or plan is None:
+        raise RunError("The data set of this run is no longer in the workspace.", "Bring it in again on the data page.")
+    dataset = dataset.split_by(run.task.split).under(run.task.decisions)
+    plan = scratch_plan(dataset, BACKBONES[plan.backbone], dataset.rows("train"))
+    task = replace(run.task, plan=plan, budget=budget, compare_to=run.id, name=f"{run.name}, from scratch")
+    task = replace(task, source="", target="", teacher="")  # nothing from elsewhere
+    task = replace(task, source_decisions="", target_decisions="")
+    return supervisor.start(store(), task)
+
+
+def restart(state: RunState) -> str:
+    """Queue the same task once more and return the new run's id."""
+    return supervisor.start(store(), state.task)
+
+
+def ensure(task: Task) -> RunState:
+    """Return the run of a task, begun now where there is none. One that failed is not begun again by itself."""
+    return find(task) or again(task)
+
+
+def again(task: Task) -> RunState:
+    """Begin a task anew, and return its run."""
+    return store().state(supervisor.start(store(), task))
+
+
+def speed_task(backbone: str) -> Task:
+    """Return the task that measures a backbone on this machine."""
+    return Task("speed", backbone, name=f"Speed of {backbone}")
+
+
+def probe_task(dataset: Dataset, backbone: str) -> Task:
+    """Return the task that shows a data set to a backbone once."""
+    name = f"{dataset.name}, probe"
+    return Task("probe", backbone, dataset.fingerprint, dataset.split, name=name, decisions=dataset.pin())
+
+
+def measure(spec: BackboneSpec) -> bool:
+    """Have a backbone measured where it was not yet; return whether that still goes on."""
+    if not spec.ready or read_speed(session.workspace(), spec.name):
+        return False
+    return ensure(speed_task(spec.name)).active

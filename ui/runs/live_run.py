@@ -1,0 +1,201 @@
+"""A run as a page sees it: its events, read by cursor and kept as plain numbers."""
+
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+import streamlit as st
+
+from tl_core.runs.events import (
+    EpochDone,
+    LayerStats,
+    Noted,
+    PhaseStarted,
+    PlanEdited,
+    Progress,
+    RunEnded,
+    RunEvent,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+    StepDone,
+)
+from tl_core.runs.history import in_words
+from tl_core.runs.store import RunStore
+from tl_core.types import Finding
+from ui import words
+
+POINTS = 500
+_KEY = "live_runs"
+
+
+@dataclass
+class LiveRun:
+    """What a run has said so far, without what an interruption lost.
+
+    `losses` holds (step, loss) pairs, thinned to at most POINTS; `rates` the base rates of what learns now, with what
+    was changed by hand; `waiting` while it is paused; `idle` the seconds in which nobody worked at it; `last` when it
+    last said something.
+    """
+
+    cursor: int = 0
+    started: RunStarted | None = None
+    phase: PhaseStarted | None = None
+    step: StepDone | None = None
+    progress: Progress | None = None
+    ended: RunEnded | None = None
+    phase_start: int = 0
+    phase_epochs: int = 0
+    losses: list[tuple[int, float]] = field(default_factory=list)
+    epochs: list[tuple[int, EpochDone]] = field(default_factory=list)
+    boundaries: list[tuple[int, int, str]] = field(default_factory=list)
+    notes: list[Finding] = field(default_factory=list)
+    rates: dict[str, float] = field(default_factory=dict)
+    stats: LayerStats | None = None
+    waiting: bool = False
+    idle: float = 0.0
+    _edits: set[int] = field(default_factory=set)
+    last: float = 0.0
+    _stride: int = 1
+    _seen: int = 0
+
+    def take(self, event: RunEvent) -> None:
+        """Add one event. Matches by name, because a reloaded module has classes of its own."""
+        handler = getattr(self, f"_on_{type(event).__name__}", None)
+        if handler:
+            handler(event)
+        self.last = event.at
+
+    def _on_RunStarted(self, event: RunStarted) -> None:
+        if self.started:  # nothing had been saved when it was interrupted: it begins again
+            fresh = LiveRun(self.cursor, notes=self.notes, idle=self.idle + event.at - self.last, _edits=self._edits)
+            self.__dict__.update(vars(fresh), started=self.started)
+        self.started = self.started or event
+
+    def _on_Progress(self, event: Progress) -> None:
+        self.progress = event
+
+    def _on_PhaseStarted(self, event: PhaseStarted) -> None:
+        self.phase, self.progress, self.rates = event, None, dict(event.lr)
+        if event.index >= len(self.boundaries):
+            self.boundaries.append((self.step.step if self.step else 0, len(self.epochs), event.name))
+        self._back_to(event.index)
+
+    def _back_to(self, index: int) -> None:
+        """Stand in phase `index`, which may have begun before an interruption."""
+        del self.boundaries[index + 1 :]
+        if self.boundaries:
+            self.phase_start, before, _ = self.boundaries[-1]
+            self.phase_epochs = len(self.epochs) - before
+
+    def _on_StepDone(self, event: StepDone) -> None:
+        self.step, self.progress = event, None
+        if self._seen % self._stride == 0:
+            self.losses.append((event.step, event.loss))
+        self._seen += 1
+        if len(self.losses) > POINTS:
+            self.losses, self._stride = self.losses[::2], self._stride * 2
+
+    def _on_EpochDone(self, event: EpochDone) -> None:
+        self.progress = None
+        self.phase_epochs += 1
+        self.epochs.append((self.step.step if self.step else len(self.epochs) + 1, event))
+
+    def _on_LayerStats(self, event: LayerStats) -> None:
+        self.stats = event
+
+    def _on_PlanEdited(self, event: PlanEdited) -> None:
+        if event.action == "rate" and event.rate is not None:
+            self.rates[event.group] = event.rate
+        elif event.action == "freeze":
+            self.rates.pop(event.group, None)
+        if event.number not in self._edits:  # after an interruption it is obeyed, and told, again
+            self._edits.add(event.number)
+            started = self.started
+            told = words.layer_names(started.plan.backbone, started.groups) if started and started.plan else {}
+            event = replace(event, group=told.get(event.group, event.group))
+            self.notes.append(Finding("info", "edited", in_words(event)))
+
+    def _on_RunPaused(self, event: RunPaused) -> None:
+        self.waiting = True
+        self.notes.append(Finding("info", "paused", in_words(event)))
+
+    def _on_RunResumed(self, event: RunResumed) -> None:
+        self.waiting, self.ended = False, None
+        self.idle += event.at - self.last
+        self.notes.append(Finding("info", "resumed", in_words(event)))
+        if not event.restarted:
+            return
+        self.progress = None
+        self.losses = [point for point in self.losses if point[0] <= event.step]
+        kept = [pair for pair in self.epochs if (pair[1].phase, pair[1].epoch) < (event.phase, event.epoch)]
+        self.epochs = [(min(step, event.step), epoch) for step, epoch in kept]
+        if self.step and self.step.step > event.step:
+            self.step = replace(self.step, step=event.step)
+        if self.stats and (self.stats.phase, self.stats.epoch) >= (event.phase, event.epoch):
+            self.stats = None
+        self._back_to(event.phase)
+
+    def _on_Noted(self, event: Noted) -> None:
+        self.notes.append(event.finding)
+
+    def _on_RunEnded(self, event: RunEnded) -> None:
+        self.ended, self.progress, self.waiting = event, None, False
+
+    @property
+    def phase_position(self) -> float:
+        """How far the running phase is, in [0, 1]."""
+        if not self.phase or (self.ended and self.ended.status == "done"):
+            return 1.0 if self.phase else 0.0
+        by_step = (self.step.step - self.phase_start) / max(1, self.phase.steps) if self.step else 0.0
+        return min(1.0, max(by_step, self.phase_epochs / max(1, self.phase.epochs)))
+
+    @property
+    def position(self) -> float:
+        """How far the training is, in [0, 1]."""
+        if self.ended and self.ended.status == "done":
+            return 1.0
+        return min(1.0, self.step.step / max(1, self.step.steps)) if self.step else 0.0
+
+    @property
+    def epochs_planned(self) -> int:
+        """How many epochs there are at most, from what was done and what is left; a solved phase has one."""
+        plan = self.started.plan if self.started else None
+        if plan is None or self.ended:
+            return len(self.epochs)
+        at = self.phase.index if self.phase else 0
+        left = [1 if phase.optimizer == "lbfgs" else phase.epochs for phase in plan.phases[at:]]
+        return len(self.epochs) - self.phase_epochs + max(left[0], self.phase_epochs) + sum(left[1:])
+
+    @property
+    def epochs_done(self) -> list[int]:
+        """How many epochs each phase has had that has begun."""
+        starts = [*(before for _, before, _ in self.boundaries), len(self.epochs)]
+        return [after - before for before, after in pairwise(starts)]
+
+    @property
+    def best(self) -> EpochDone | None:
+        """The epoch whose weights are kept."""
+        return next((event for _, event in reversed(self.epochs) if event.best), None)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether its phases learn different things, so that their losses do not compare."""
+        plan = self.started.plan if self.started else None
+        return plan is not None and len({phase.objective for phase in plan.phases}) > 1
+
+    @property
+    def aim(self) -> str:
+        """What the phase that runs learns ("labels", "masked", "contrastive")."""
+        plan = self.started.plan if self.started else None
+        known = plan is not None and self.phase is not None and self.phase.index < len(plan.phases)
+        return plan.phases[self.phase.index].objective if known and plan and self.phase else "labels"
+
+
+def watch(store: RunStore, run_id: str) -> LiveRun:
+    """Return what the run has said, reading only what is new since this tab last looked."""
+    known: dict[str, LiveRun] = st.session_state.setdefault(_KEY, {})
+    live = known.setdefault(run_id, LiveRun())
+    events, live.cursor = store.events(run_id, live.cursor)
+    for event in events:
+        live.take(event)
+    return live

@@ -1,0 +1,1 @@
+"""Parts of the train page: before, during and after a training."""

@@ -1,0 +1,102 @@
+"""Before the training: what will run, its options, the start button."""
+
+from dataclasses import replace
+
+import streamlit as st
+
+from tl_core.advice.cost import estimate
+from tl_core.backbones.spec import BackboneSpec
+from tl_core.backbones.speed import read_speed
+from tl_core.data.dataset import Dataset
+from tl_core.plan import TransferPlan
+from tl_core.runnable import blocking
+from tl_core.runs.task import Task
+from tl_core.types import Estimate
+from ui import extra_data, rail, session, words
+from ui.components.plan_grid import plan_grid
+from ui.plan import description
+from ui.profiles import profile_of
+from ui.runs import labels, launch, lookup
+
+SECONDS = 120
+
+
+def setup() -> None:
+    """Show what will run, its options and the one button."""
+    project, dataset, spec = session.current(), session.dataset(), session.backbone()
+    if not (project.plan and dataset and spec):
+        return
+    _facts(project.plan, dataset, spec)
+    plan, options = st.columns([3, 2], gap="medium")
+    with plan, st.container(border=True):
+        st.subheader("What learns, and when", anchor=False)
+        plan_grid(project.plan, [group.name for group in spec.groups], key="train_plan")
+        description.draw(project.plan)
+    with options, st.container(border=True):
+        seed, seconds = _options(project.plan)
+        stops = blocking(extra_data.findings(project.plan, spec, dataset, extra_data.chosen(dataset)))
+        words.findings(stops)
+        if st.button(
+            "Start training", type="primary", icon=":material/play_arrow:", key="train_start", disabled=bool(stops)
+        ):
+            name = f"{dataset.name} · {spec.title}"
+            task = Task("train", spec.name, dataset.fingerprint, dataset.split, project.plan, seed, name=name)
+            task = replace(task, decisions=dataset.pin())
+            launch.start(extra_data.complete(task, dataset))
+            state = lookup.chosen()
+            if seconds and state:
+                launch.start_scratch(state, seconds)
+            st.rerun()
+
+
+def same(task: Task, plan: TransferPlan) -> bool:
+    """Whether the project as it is now would train the same as `task`."""
+    dataset = session.dataset()
+    if dataset is None:
+        return False
+    now = replace(task, plan=plan, fingerprint=dataset.fingerprint, split=dataset.split, decisions=dataset.decided)
+    return extra_data.complete(now, dataset) == task
+
+
+def _facts(plan: TransferPlan, dataset: Dataset, spec: BackboneSpec) -> None:
+    counts = {name: len(dataset.rows(name)) for name in ("train", "validation", "test")}
+    kept = f"{counts['validation']:,} more steer the training; {counts['test']:,} are kept for the final measure."
+    with st.grid(4, min_column_width=180, key="train_facts"):
+        st.metric("Data", dataset.name, border=True)
+        learns = f"{counts['train']:,} {rail.noun(dataset.modality, counts['train'])}"
+        st.metric("Learns from", learns, border=True, help=kept)
+        title = labels.strategy_title(plan.strategy)
+        st.metric("Strategy", title, border=True, help=f"On the backbone {spec.title}.")
+        if expected := _expected(plan, dataset, spec):
+            st.metric("Expected time", words.span(expected), border=True, help=expected.method)
+        else:
+            st.metric("Backbone", spec.title, border=True)
+
+
+def _expected(plan: TransferPlan, dataset: Dataset, spec: BackboneSpec) -> Estimate | None:
+    """Return the seconds that the plan takes on this computer, None where its speed was not measured."""
+    speed = read_speed(session.workspace(), spec.name)
+    if speed is None:
+        return None
+    found = profile_of(dataset)
+    tokens = next((spread.median for spread in found.sizes if spread.unit == "tokens"), 0)
+    return estimate(plan, spec, speed, found.n_train, len(dataset.classes), tokens)[0]
+
+
+def _options(plan: TransferPlan) -> tuple[int, float]:
+    """Draw the options; return the seed and the seconds from scratch, 0 for none."""
+    seconds = 0.0
+    if plan.init == "pretrained":
+        scratch = st.toggle(
+            "Then train the same network from scratch, to prove the gain",
+            value=True,
+            key="train_scratch",
+            help="The same network without its earlier knowledge, on the same data. It runs after this one, in the "
+            "background.",
+        )
+        if scratch:
+            label = "Seconds for the training from scratch"
+            seconds = float(st.number_input(label, 10, 36_000, SECONDS, 30, key="train_budget"))
+    same = "The same seed gives the same result on the same computer."
+    seed = st.number_input("Seed", 0, 2**31 - 1, 0, key="train_seed", help=same)
+    return int(seed), seconds

@@ -1,0 +1,1 @@
+"""Parts of the try page: one item, a batch, the download."""

@@ -1,0 +1,91 @@
+"""Trying the model on many items at once."""
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from tl_core.errors import GraftError
+from tl_core.evaluation.results import HALF, Report
+from tl_core.intake import discard
+from ui import errors, session, words
+from ui.try_out import predictor
+from ui.try_out.single import TOP
+from ui.uploads import uploader
+
+TABLES = ["zip", "csv", "tsv", "txt", "xlsx", "jsonl", "ndjson", "json", "parquet"]
+BEGINS = "Begins with"
+ROWS = 1000
+
+
+def _show(bar: DeltaGenerator, done: float, text: str) -> None:
+    bar.progress(done, text=text)
+
+
+def _left_out(skipped: tuple[tuple[str, str], ...]) -> None:
+    if skipped:
+        with st.expander(f"{words.plural(len(skipped), 'file')} left out", icon=":material/info:", key="try_left_out"):
+            st.markdown("\n".join(f"- {words.tell(item)}: {words.tell(reason)}" for item, reason in skipped[:ROWS]))
+
+
+def _counts(table: pd.DataFrame) -> pd.Series:
+    """Return how many items were given each label, the most frequent first."""
+    return (table.iloc[:, 2:] > HALF).sum().sort_values(ascending=False)
+
+
+def _shown(found: predictor.Predictions) -> pd.DataFrame:
+    """Return the first rows; beside the number of a table's row stands how its text begins."""
+    rows = found.table.head(ROWS).copy()
+    texts = list(found.texts[: len(rows)])
+    if texts and BEGINS not in rows:
+        rows.insert(1, BEGINS, texts + [""] * (len(rows) - len(texts)))
+    return rows
+
+
+def batch(bundle: Path, report: Report) -> None:
+    """Classify many items at once and hand the table out."""
+    text = (bundle / "tokenizer.json").is_file()
+    kind = "texts: a table (CSV, XLSX, JSON lines or Parquet) or a zip" if text else "pictures in a zip"
+    st.write(f"Drop in many {kind}. You get a table with the answer and a probability for each class.")
+    uploaded = uploader("A batch", TABLES if text else ["zip"], "try_batch")
+    if uploaded:
+        st.session_state.pop("try_table", None)
+        bar = st.progress(0.0, text="Loading the model")
+        try:
+            found = predictor.predict(bundle, uploaded, lambda done, text: _show(bar, done, text))
+            st.session_state["try_table"] = (uploaded.stem, found)
+        except GraftError as error:
+            errors.show(error)
+        finally:
+            bar.empty()
+            discard(uploaded, session.workspace())
+    if "try_table" not in st.session_state:
+        return
+    name, found = st.session_state["try_table"]
+    table = found.table
+    st.markdown(f"**{words.plural(len(table), 'item')} classified**")
+    counts = _counts(table) if report.multilabel else table["predicted"].value_counts()
+    st.caption(" · ".join(f"{words.tell(str(label))}: {count:,}" for label, count in counts.head(TOP).items()))
+    _left_out(found.skipped)
+    shares = {
+        str(column): st.column_config.ProgressColumn(str(column), min_value=0, max_value=1, format="percent")
+        for column in table.columns[2:]
+    }
+    named = {"item": st.column_config.Column("Item"), "predicted": st.column_config.Column("Answer")}
+    st.dataframe(
+        _shown(found),
+        hide_index=True,
+        column_config=shares | named,
+        key="try_rows",
+        alt="Items with their predicted classes",
+    )
+    st.download_button(
+        "Download the table",
+        table.to_csv(index=False),
+        file_name=f"{name}-predicted.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        key="try_table_download",
+    )

@@ -1,0 +1,73 @@
+"""Taking the model away: the bundle as a download, what is in it, and how to run it elsewhere."""
+
+import re
+from pathlib import Path
+
+import streamlit as st
+
+from tl_core.evaluation.results import Report
+from tl_core.export.archive import zip_bundle
+from ui import words
+from ui.try_out import ensemble
+
+WHAT = {
+    "weights.safetensors": "what the network has learned",
+    "predict.py": "a program that classifies files, without this app",
+    "labels.json": "the names of the classes",
+    "preprocessing.json": "how a file becomes numbers, exactly as in training",
+    "plan.yaml": "what learned, when and how fast",
+    "report.json": "everything that was measured",
+    "README.md": "the model card: data, results, limits",
+    "requirements.txt": "what to install to run it",
+    "tokenizer.json": "how a text is cut into pieces",
+    "config.json": "how the network is built",
+}
+ORDER = {name: number for number, name in enumerate(WHAT)}
+
+
+def draw(bundle: Path, report: Report) -> None:
+    """Offer the bundle for download and say what is in it."""
+    slug = re.sub(r"[^a-z0-9]+", "-", report.dataset.lower()).strip("-") or "model"
+
+    def packed() -> bytes:
+        return zip_bundle(bundle, bundle.parent / f"{slug}-model.zip").read_bytes()
+
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.write("One file with all it takes to use the model elsewhere. It is yours, and does not need this app.")
+        st.download_button(
+            "Download the model",
+            packed,
+            file_name=f"{slug}-model.zip",
+            mime="application/zip",
+            type="primary",
+            icon=":material/download:",
+            on_click="ignore",
+            key="try_download",
+        )
+        st.markdown("**Use it on another computer**")
+        sample = "pictures/" if (bundle / "preprocessing.json").is_file() and not is_text(bundle) else "texts.csv"
+        st.code(
+            f"unzip {slug}-model.zip && cd {slug}-model\npip install -r requirements.txt\n"
+            f"python predict.py {sample} --out predictions.csv",
+            language="bash",
+        )
+        ensemble.offer(bundle.parent, report, slug)
+    with right:
+        st.markdown("**What is in it**")
+        lines = [
+            f"- `{path.name}` {WHAT.get(path.name, '')} :gray[({words.size(path.stat().st_size)})]"
+            for path in sorted(bundle.iterdir(), key=lambda path: ORDER.get(path.name, len(ORDER)))
+            if path.is_file()
+        ]
+        st.markdown("\n".join(lines))
+    card = bundle / "README.md"
+    if card.is_file():
+        with st.expander("Model card", icon=":material/description:", key="try_card"):
+            text = card.read_text(encoding="utf-8")
+            st.markdown(re.sub(r"^(#{1,3}) ", r"##\1 ", re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.S), flags=re.M))
+
+
+def is_text(bundle: Path) -> bool:
+    """Return whether the model reads texts; else it reads pictures."""
+    return (bundle / "tokenizer.json").is_file()
