@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -5,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tl_core.advice.advice import Advice, Domain, ProbeReport, TapScore
-from tl_core.advice.cost import estimate, trainable_parameters
+from tl_core.advice.cost import estimate, estimate_for, trainable_parameters
 from tl_core.advice.rules import Sizes, advise, default_backbone, domain_of, rule_for, setting_for
 from tl_core.advice.tables import per_class_row
 from tl_core.backbones.spec import BACKBONES
@@ -228,6 +229,15 @@ def test_all_advice_is_whole(per_class, classes, spec, said, probed, timed):
 def seconds_of(name, spec=IMAGE, n=700, options=None, tokens=0.0):
     plan = STRATEGIES[name].make(setting_for(profile_of(n // 3, 3), spec), options)
     return estimate(plan, spec, speed_of(spec), n, 3, tokens)[0]
+
+
+def test_the_card_and_whoever_asks_for_the_plans_cost_name_the_same_figure():
+    texts = dataclasses.replace(profile_of(120, 3, "text"), typical_tokens=56.0)
+    speed = speed_of(TEXT)
+    for card in advise(texts, TEXT, probe_of(TEXT), speed).cards:
+        assert (card.seconds, card.memory) == estimate_for(card.plan, TEXT, speed, texts)
+        by_hand = estimate(card.plan, TEXT, speed, texts.n_train, 3, 56.0)
+        assert (card.seconds, card.memory) == by_hand, "the typical length, and not the longest"
 
 
 def test_time_follows_what_has_to_run():

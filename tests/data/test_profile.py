@@ -61,6 +61,7 @@ def test_lengths_and_truncation_in_tokens(tiny_tokenizer, make_table, workspace)
     expected = np.array([n + tokens.minimum - 1 for n in range(1, 31)])
     assert tokens.maximum == expected.max()
     assert found.truncated == (expected > 10).sum()
+    assert np.minimum(expected, 10).mean() <= found.typical_tokens <= 10
     assert "truncated" in codes(found)
     again = profile(make(rows, make_table, workspace), tiny_tokenizer, max_tokens=1000)
     assert (again.truncated, again.sizes) == (0, found.sizes)

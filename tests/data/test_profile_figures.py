@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import accuracy_score, f1_score
@@ -17,6 +18,7 @@ from tl_core.data.profile import count_tokens, profile, profile_cache, sentences
 from tl_core.data.profile.data_profile import Profile
 from tl_core.data.profile.spreads import quantiles
 from tl_core.data.sources import import_data
+from tl_core.training.inputs import batches
 from tl_core.types import dump, load
 
 ARTICLE = {
@@ -197,6 +199,22 @@ def test_tokens_are_counted_once_and_in_order(minilm, make_table, workspace, mon
     assert first.tolist() == count_tokens(dataset.items["text"].tolist(), minilm).tolist()
     monkeypatch.setattr(texts, "count_tokens", None)
     assert np.array_equal(texts.token_counts(dataset, minilm), first)
+
+
+@pytest.mark.parametrize("longest", [0, 30])
+def test_the_padded_length_is_that_of_the_batches_that_training_makes(longest):
+    lengths = np.maximum(3, np.random.default_rng(1).lognormal(3, 0.7, 4000)).astype(np.int64)
+    cut = np.minimum(lengths, longest) if longest else lengths
+    made = batches(np.arange(len(cut)), 16, cut, torch.Generator().manual_seed(0))
+    padded = sum(len(batch) * cut[batch].max() for batch in made) / len(cut)
+    assert texts.padded_length(lengths, longest) == pytest.approx(padded, rel=0.02)
+    assert cut.mean() < padded < np.percentile(cut, 95)
+
+
+def test_the_padded_length_of_few_texts():
+    assert texts.padded_length(np.array([5, 9, 7]), 0) == 9
+    assert texts.padded_length(np.array([5, 9, 7]), 8) == 8
+    assert texts.padded_length(np.array([], dtype=np.int64), 8) == 0
 
 
 def several_labels(dataset: Dataset, labels: list[tuple[int, ...]]) -> Dataset:

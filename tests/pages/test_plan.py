@@ -3,15 +3,21 @@ from dataclasses import replace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.pages.conftest import PAGES, said, upload, zip_bytes
+from tests.pages.conftest import PAGES, csv_bytes, said, upload, zip_bytes
 from tl_core.advice.advice import ProbeReport, TapScore, split_key, write_report
+from tl_core.advice.rules import advise
+from tl_core.backbones.footprint import Footprint
+from tl_core.backbones.reading import profile_for
+from tl_core.backbones.spec import BACKBONES
+from tl_core.backbones.speed import Speed
 from tl_core.data.dataset import Dataset
+from tl_core.data.sources import list_datasets
 from tl_core.plan import TransferPlan, to_yaml
 from tl_core.runs.store import RunStore
 from tl_core.strategies import STRATEGIES, TaskInfo
 from tl_core.types import Estimate, dump, load
 from tl_core.workspace import Workspace, read_json, write_json
-from ui import rail
+from ui import rail, words
 from ui.session import Session
 
 GROUPS = ["stem", *(f"blocks.{i}" for i in range(7)), "top"]
@@ -66,6 +72,27 @@ def test_going_on_waits_for_the_check_unless_one_chooses_oneself(planned: AppTes
     assert "being checked on your data" in said(planned)
     planned.button(key="plan_choose_lp_ft").click().run()
     assert not planned.button(key="rail_next").disabled
+
+
+def test_the_page_names_the_time_that_the_advice_names(app: AppTest, workspace: Workspace) -> None:
+    upload(app, "notes.csv", csv_bytes())
+    app.button(key="data_import").click().run()
+    app.button(key="rail_next").click().run()
+    app.button(key="backbone_use_all_minilm_l6_v2").click().run()
+    spec = BACKBONES["all_minilm_l6_v2"]
+    per_item = dict.fromkeys([group.name for group in spec.groups], 0.01)
+    footprint = Footprint(kept={"layer.0": 1.0})
+    speed = Speed(spec.name, per_item, 0.06, 0.08, 3.0, 10, 128, "cpu", 2, footprint)
+    write_json(workspace.folder("speed") / f"{spec.name}.json", dump(speed))
+    app.button(key="rail_next").click().run()
+    app.button(key="plan_choose_full").click().run()
+    (dataset,) = list_datasets(workspace)
+    profile = profile_for(dataset, spec)
+    assert 8 < profile.typical_tokens < 20
+    card = advise(profile, spec, None, speed).card("full")
+    shown = next(metric.value for metric in app.metric if metric.label == "Expected time")
+    assert card.seconds
+    assert shown == words.span(card.seconds)
 
 
 def test_the_probe_is_begun_once(planned: AppTest, workspace: Workspace) -> None:

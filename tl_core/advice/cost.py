@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tl_core.advice.adapters import adapter_parameters
 from tl_core.backbones.footprint import Footprint
 from tl_core.backbones.spec import BackboneSpec, TextInput
+from tl_core.data.profile import Profile
 from tl_core.layers import HEAD, partition
 from tl_core.plan import Phase, TransferPlan
 from tl_core.types import Estimate
@@ -125,15 +126,21 @@ class _Work:
         return seconds
 
 
+def estimate_for(plan: TransferPlan, spec: BackboneSpec, speed: "Speed", profile: Profile) -> tuple[Estimate, Estimate]:
+    """Return the seconds of training and the bytes of memory for the items of a profile (see `estimate`)."""
+    n_classes = max(1, len(profile.classes))
+    return estimate(plan, spec, speed, profile.n_train, n_classes, profile.typical_tokens)
+
+
 def estimate(
     plan: TransferPlan, spec: BackboneSpec, speed: "Speed", n_train: int, n_classes: int, tokens: float = 0
 ) -> tuple[Estimate, Estimate]:
     """Return the seconds of training, once the probe has run, and the bytes of memory.
 
-    Layers below the lowest one that learns run once in a phase; the rest runs in every epoch, forward for validation
-    and forward and backward for training. `value` supposes that no phase stops early, `low` that each stops as soon
-    as its patience allows. `tokens` is the usual length of a text; 0 takes the longest. The memory of a step follows
-    from the longest batch, and so from the longest text that the backbone reads.
+    Layers below the lowest one that learns run once in a phase. The rest runs in every epoch: forward for validation,
+    forward and backward for training. `value` supposes that no phase stops early, `low` that each stops as soon as its
+    patience allows. `tokens` is the typical length of a text (Profile.typical_tokens); 0 takes the longest that the
+    backbone reads. The memory of a step always follows from that longest text, as the longest batch holds it.
     """
     if isinstance(spec.input, TextInput):
         tokens = min(tokens or spec.input.max_tokens, spec.input.max_tokens)

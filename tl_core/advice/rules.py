@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from tl_core.advice.advice import NOT_MEASURED, SOURCES, Advice, Card, Domain, ProbeReport, SizeRow
-from tl_core.advice.cost import estimate, trainable_parameters
+from tl_core.advice.cost import estimate_for, trainable_parameters
 from tl_core.advice.tables import (
     CS231N,
     FUNDAMENTALS,
@@ -30,8 +30,6 @@ from tl_core.types import Estimate, Finding, Modality
 
 if TYPE_CHECKING:
     from tl_core.backbones.speed import Speed
-
-__all__ = ["advise", "default_backbone", "domain_of", "estimate", "rule_for", "setting_for", "trainable_parameters"]
 
 TIME_BUDGET = 600.0
 HEADROOM = 0.05
@@ -109,7 +107,7 @@ def advise(
     sizes = Sizes.of(profile)
     domain = domain_of(spec, probe, similarity)
     setting = setting_for(profile, spec, probe, speed, similarity)
-    cost = _Cost(spec, speed, sizes, _tokens(profile), probe, setting)
+    cost = _Cost(spec, speed, profile, probe, setting)
     row = rule_for(sizes, domain)
     if spec.modality == "text" and trains_upper(row) and _in_time(cost.card("full", {}), time_budget):
         row = TEXTS
@@ -351,20 +349,13 @@ def _title(strategy: str) -> str:
     return f"“{STRATEGIES[strategy].title}”"
 
 
-def _tokens(profile: Profile) -> float:
-    """Return the usual length of a text in tokens, between the median and the long ones; 0 where it is unknown."""
-    found = next((size for size in profile.sizes if size.unit == "tokens"), None)
-    return (found.median + found.high) / 2 if found else 0.0
-
-
 @dataclass(frozen=True)
 class _Cost:
     """What the cards need besides the strategy."""
 
     spec: BackboneSpec
     speed: "Speed | None"
-    sizes: Sizes
-    tokens: float
+    profile: Profile
     probe: ProbeReport | None
     setting: TaskInfo
 
@@ -374,13 +365,12 @@ class _Cost:
         plan: TransferPlan = strategy.make(self.setting, options)
         seconds = memory = None
         if self.speed:
-            sizes = self.sizes
-            seconds, memory = estimate(plan, self.spec, self.speed, sizes.n_train, sizes.n_classes, self.tokens)
+            seconds, memory = estimate_for(plan, self.spec, self.speed, self.profile)
         return Card(
             strategy=name,
             options=vars(strategy.defaults(self.setting)) | dict(options),
             plan=plan,
-            trainable=trainable_parameters(plan, self.spec, self.sizes.n_classes),
+            trainable=trainable_parameters(plan, self.spec, max(1, len(self.profile.classes))),
             seconds=seconds,
             memory=memory,
             accuracy=self._accuracy(plan) if name in HEAD_ONLY else None,

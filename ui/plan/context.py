@@ -31,11 +31,6 @@ class PlanContext:
         """The backbone's layer groups, input side first."""
         return tuple(group.name for group in self.spec.groups)
 
-    @property
-    def tokens(self) -> int:
-        """The usual length of a text, 0 for pictures or where it is not known."""
-        return next((spread.median for spread in self.profile.sizes if spread.unit == "tokens"), 0)
-
 
 def ground() -> PlanContext:
     """Return what is known now; more of it after the probe and the speed test."""

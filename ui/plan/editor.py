@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from tl_core.advice.cost import estimate, group_parameters, trainable_parameters
+from tl_core.advice.cost import estimate_for, group_parameters, trainable_parameters
 from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import GraftError, PlanError
 from tl_core.layers import HEAD, spoken
@@ -138,8 +138,7 @@ def costs(plan: TransferPlan, known: PlanContext) -> None:
         )  # fmt: skip
         st.metric("Phases", len(plan.phases), border=True)
         if known.speed:
-            n_train, n_classes = known.profile.n_train, len(known.dataset.classes)
-            time, memory = estimate(plan, known.spec, known.speed, n_train, n_classes, known.tokens)
+            time, memory = estimate_for(plan, known.spec, known.speed, known.profile)
             st.metric("Expected time", words.span(time), border=True, help=time.method)
             st.metric("Memory", words.span(memory, words.size), border=True, help=memory.method)
         else:

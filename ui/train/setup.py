@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from tl_core.advice.cost import estimate
+from tl_core.advice.cost import estimate_for
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.backbones.speed import read_speed
 from tl_core.data.dataset import Dataset
@@ -78,9 +78,7 @@ def _expected(plan: TransferPlan, dataset: Dataset, spec: BackboneSpec) -> Estim
     speed = read_speed(session.workspace(), spec.name)
     if speed is None:
         return None
-    found = profile_of(dataset)
-    tokens = next((spread.median for spread in found.sizes if spread.unit == "tokens"), 0)
-    return estimate(plan, spec, speed, found.n_train, len(dataset.classes), tokens)[0]
+    return estimate_for(plan, spec, speed, profile_of(dataset))[0]
 
 
 def _options(plan: TransferPlan) -> tuple[int, float]:

@@ -47,11 +47,12 @@ def _make(dataset: Dataset, tokenizer: Path | None, max_tokens: int, progress: O
     sizes = spreads.image_sizes(dataset) if image else texts.text_sizes(dataset)
     pictures = spreads.pictures(dataset, progress) if image else None
     read = None if image else _read(dataset, tokenizer, progress)
-    truncated = None
+    truncated, typical_tokens = None, 0.0
     if tokenizer:
         tokens = texts.token_counts(dataset, tokenizer, progress)
         sizes += (spreads.quantiles("Length", "tokens", tokens),)
         truncated = round((tokens > max_tokens).mean() * len(dataset.items)) if max_tokens else 0
+        typical_tokens = texts.padded_length(tokens, max_tokens)
     findings = find_problems(dataset, [[c.train, c.validation, c.test] for c in counts])
     findings += sentences.picture_findings(pictures) + sentences.text_findings(read)
     findings += sentences.truncation(truncated, len(dataset.items), max_tokens, texts.COUNTED)
@@ -71,6 +72,7 @@ def _make(dataset: Dataset, tokenizer: Path | None, max_tokens: int, progress: O
         converted=dataset.receipt.converted,
         truncated=truncated,
         max_tokens=max_tokens,
+        typical_tokens=typical_tokens,
         imbalance=None if dataset.multilabel else classes.imbalance(counts),
         pictures=pictures,
         texts=read,

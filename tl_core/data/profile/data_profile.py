@@ -184,7 +184,9 @@ class Profile:
     `balance` is the smallest class over the largest, 1 where all are equal. `truncated` counts texts of more than
     `max_tokens` tokens, by a sample where there are very many texts, None where no tokenizer was given. `sizes` holds
     width and height in pixels (pictures), or characters and, with a tokenizer, tokens (texts). `parts` are the items
-    of each split. What a data set has not, several labels or a time, is None.
+    of each split. `typical_tokens` is the length that costs are estimated with: the tokens of the average text in a
+    training batch, its padding included, because a batch costs what its longest text costs for each of its texts; 0 for
+    pictures, or where no tokenizer was given. What a data set has not, several labels or a time, is None.
     """
 
     fingerprint: str
@@ -201,6 +203,7 @@ class Profile:
     converted: int
     truncated: int | None = None
     max_tokens: int = 0
+    typical_tokens: float = 0.0
     imbalance: Imbalance | None = None
     pictures: Pictures | None = None
     texts: Texts | None = None

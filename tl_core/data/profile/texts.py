@@ -26,6 +26,7 @@ SAMPLED = 2000
 """Texts whose language is told and whose words are looked up, at most."""
 BROKEN = 4
 """Pieces from which a word counts as broken."""
+_BATCH, _STRETCH = 16, 16
 _TOKEN_CHARS = 100_000  # of one text; what is beyond is not counted
 _TOKEN_BATCH = 1024
 _WORD_CHARS = 1000  # of one text
@@ -50,6 +51,23 @@ def token_counts(dataset: Dataset, tokenizer: Path, progress: OnProgress = silen
         np.save(buffer, count_tokens(dataset.items["text"].iloc[rows].array, tokenizer, progress))
         write_bytes(kept, buffer.getvalue())
     return np.load(kept)
+
+
+def padded_length(lengths: np.ndarray, longest: int = 0) -> float:
+    """Return the tokens of the average text in a training batch, padding included, from the tokens of each text `[N]`.
+
+    Texts are cut at `longest` tokens; 0 leaves them whole. Batches are made as training makes them
+    (tl_core.training.inputs.batches): a stretch of batches is drawn at random and sorted by length, so that a batch
+    holds texts of like length. Measured on news articles and on short texts of very different lengths, the result is
+    1 to 30 % above the mean length, and the median up to 40 % below the result.
+    """
+    cut = np.minimum(lengths, longest) if longest else lengths
+    shuffled = np.random.default_rng(0).permutation(cut)
+    total = 0
+    for start in range(0, len(shuffled), _STRETCH * _BATCH):
+        stretch = np.sort(shuffled[start : start + _STRETCH * _BATCH])
+        total += sum(len(part) * int(part[-1]) for part in np.split(stretch, range(_BATCH, len(stretch), _BATCH)))
+    return total / max(1, len(lengths))
 
 
 def tokenizer_key(tokenizer: Path) -> str:
