@@ -19,7 +19,7 @@ from tl_core.plan import Adapter, Augment, Penalty, TransferPlan
 from tl_core.runnable import blocking, require_runnable, runnable
 from tl_core.runs.control import MemoryControl
 from tl_core.training.loop import train
-from ui import companions
+from ui import extra_data
 
 UPPER = descent(["layer.1", "head"])
 TUNED = TransferPlan("tiny_text", "by hand", (SOLVED, UPPER))
@@ -78,7 +78,7 @@ def command_says(dataset, plan) -> str:
 
 def page_says(dataset, plan) -> str:
     """The first finding that blocks the plan in the app; empty where none does."""
-    stops = blocking(companions.findings(plan, TINY_TEXT, dataset, companions.ExtraData()))
+    stops = blocking(extra_data.findings(plan, TINY_TEXT, dataset, extra_data.ExtraData()))
     return stops[0].message if stops else ""
 
 
