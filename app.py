@@ -42,7 +42,7 @@ class SecurityHeaders:
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """Take up the queue that an earlier server left; at the end, let the training at work write its state down."""
     store = RunStore(Workspace.default())
-    supervisor.sweep(store)
+    supervisor.clean_up(store)
     yield
     await asyncio.to_thread(intake.stop_all, store.workspace)
     await asyncio.to_thread(supervisor.stop_all, store)

@@ -47,7 +47,7 @@ from tl_core.backbones.preprocess import preprocessor
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.evaluation.curve import student
-from tl_core.evaluation.predict import Prepared, predict
+from tl_core.evaluation.predict import PreparedItems, predict
 from tl_core.features import FeatureStore
 from tl_core.training.loop import TrainJob, load_best
 from tl_core.workspace import Workspace
@@ -64,7 +64,7 @@ def product(dataset: Dataset, test: pd.DataFrame, strategy: str, seed: int, plac
     folder = place.root / f"run-{seed}"
     seconds = run(TrainJob(dataset, spec, plan, seed, folder, FeatureStore(place))).seconds
     model = load_best(folder, spec, plan, len(dataset.classes))
-    found = predict(model, spec, Prepared(test["text"].tolist(), preprocessor(spec))).argmax(axis=1)
+    found = predict(model, spec, PreparedItems(test["text"].tolist(), preprocessor(spec))).argmax(axis=1)
     return seconds, float(np.mean(found == test["label"]))
 
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from tl_core.evaluation.saved import bundle_folder
+from tl_core.evaluation.result_files import bundle_folder
 from ui import empty, projects, rail, reports, session
 from ui.runs import lookup
 from ui.try_out import batch, predictor, single, take_away

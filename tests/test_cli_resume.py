@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tl_core.cli import main
-from tl_core.cli.mark import MARK
+from tl_core.cli.run_pointer import POINTER
 from tl_core.runs import process
 from tl_core.runs.control import FileControl
 from tl_core.runs.events import EpochDone, RunResumed, StepDone
@@ -75,20 +75,20 @@ def finish(started: "subprocess.Popen[str]") -> tuple[int, str, str]:
 
 def interrupt(workspace: Workspace, out: Path, keep: bool = True) -> str:
     """Make the run of `out` look as if its process had been killed before its last word."""
-    run = read_json(out / MARK)["run"] if (out / MARK).exists() else RunStore(workspace).list()[0].id
+    run = read_json(out / POINTER)["run"] if (out / POINTER).exists() else RunStore(workspace).list()[0].id
     store = RunStore(workspace)
     folder = store.folder(run)
     lines = (folder / "events.jsonl").read_bytes().splitlines(keepends=True)
     (folder / "events.jsonl").write_bytes(b"".join(line for line in lines if b'"RunEnded"' not in line[:20]))
     store.own(run, process.Owner(1, "gone", ""))
-    write_json(out / MARK, {"workspace": str(workspace.root), "run": run}) if keep else None
+    write_json(out / POINTER, {"workspace": str(workspace.root), "run": run}) if keep else None
     return run
 
 
 def test_a_finished_training_leaves_no_mark_and_cannot_be_gone_on_with(capsys, workspace, table, plan, tmp_path):
     out = tmp_path / "model"
     assert call(capsys, "train", table, "--out", out, "--plan", plan)[0] == 0
-    assert not (out / MARK).exists()
+    assert not (out / POINTER).exists()
     code, printed, err = call(capsys, "resume", out)
     assert (code, printed) == (2, "")
     assert "finished model" in err
@@ -112,14 +112,14 @@ def test_an_interrupted_training_is_kept_until_somebody_says_what_to_do(capsys, 
     assert code == 0, err
     assert json.loads(printed)["run"] == run
     assert (out / "weights.safetensors").read_bytes() == weights
-    assert not (out / MARK).exists()
+    assert not (out / POINTER).exists()
 
     interrupt(workspace, out)  # beside an older model now
     code, _, err = call(capsys, "train", table, "--out", out, "--plan", plan, "--fresh")
     assert code == 0, err
     assert len(RunStore(workspace).list()) == 2  # the other one is still in the list of runs
     assert RunStore(workspace).state(run).status == "interrupted"
-    assert not (out / MARK).exists()
+    assert not (out / POINTER).exists()
 
 
 def test_a_model_that_was_only_not_copied_is_copied(capsys, workspace, table, plan, tmp_path, monkeypatch):
@@ -129,9 +129,9 @@ def test_a_model_that_was_only_not_copied_is_copied(capsys, workspace, table, pl
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("tl_core.cli.train.place", killed)
+        patch.setattr("tl_core.cli.train.copy_bundle", killed)
         assert call(capsys, "train", table, "--out", out, "--plan", plan)[0] == 130
-    assert [path.name for path in out.iterdir()] == [MARK]
+    assert [path.name for path in out.iterdir()] == [POINTER]
     assert "not copied" in call(capsys, "train", table, "--out", out, "--plan", plan)[2]
     code, _, err = call(capsys, "resume", out)
     assert code == 0, err
@@ -151,14 +151,14 @@ def test_a_stopped_training_is_usable_and_goes_on_to_the_same_model(
     assert (code, json.loads(printed)["status"]) == (130, "stopped"), err
     assert f"resume {out}" in err
     assert (out / "weights.safetensors").is_file()
-    assert (out / MARK).is_file()
+    assert (out / POINTER).is_file()
     code, _, err = call(capsys, "train", table, "--out", out, "--plan", plan)
     assert code == 2
     assert "was stopped" in err
     code, _, err = call(capsys, "resume", out)
     assert code == 0, err
     assert (out / "weights.safetensors").read_bytes() == (whole / "weights.safetensors").read_bytes()
-    assert not (out / MARK).exists()
+    assert not (out / POINTER).exists()
     state = RunStore(workspace).list()[0]
     assert any(isinstance(e, RunResumed) and e.step for e in RunStore(workspace).events(state.id)[0])
 
@@ -167,13 +167,13 @@ def test_what_cannot_be_gone_on_with_is_one_sentence(capsys, workspace, table, p
     empty, other = tmp_path / "empty", tmp_path / "other"
     empty.mkdir()
     other.mkdir()
-    (other / MARK).write_text('{"run": "of another program"}')
+    (other / POINTER).write_text('{"run": "of another program"}')
     gone = tmp_path / "gone"
     gone.mkdir()
-    write_json(gone / MARK, {"workspace": str(workspace.root), "run": "20260101-000000-000000"})
+    write_json(gone / POINTER, {"workspace": str(workspace.root), "run": "20260101-000000-000000"})
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    write_json(elsewhere / MARK, {"workspace": str(tmp_path / "no workspace"), "run": "20260101-000000-000000"})
+    write_json(elsewhere / POINTER, {"workspace": str(tmp_path / "no workspace"), "run": "20260101-000000-000000"})
     for out, words in (
         (tmp_path / "new", "no folder"),
         (empty, "was interrupted"),
@@ -267,7 +267,7 @@ def test_killed_at_any_moment_and_gone_on_with_it_is_the_same_model(table, tmp_p
     code, _, err = finish(other)
     assert code == 0, err
     assert (out / "weights.safetensors").read_bytes() == (whole / "weights.safetensors").read_bytes()
-    assert not (out / MARK).exists()
+    assert not (out / POINTER).exists()
 
 
 def wait_for_steps(store: RunStore, child: "subprocess.Popen[str]", count: int) -> None:

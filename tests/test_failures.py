@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tl_core.data.dataset import Dataset
-from tl_core.evaluation.saved import bundle_folder
+from tl_core.evaluation.result_files import bundle_folder
 from tl_core.plan import Phase, TransferPlan
 from tl_core.runs import supervisor
 from tl_core.runs.events import EpochDone, RunPaused, RunResumed

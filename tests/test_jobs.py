@@ -11,8 +11,15 @@ from tl_core.data.looked import looks
 from tl_core.data.sources import import_data
 from tl_core.data.split import SplitSpec
 from tl_core.errors import DataError, RunError
-from tl_core.evaluation.inflation import read_honest
-from tl_core.evaluation.saved import bundle_folder, ensemble_folder, read_curve, read_report, write_curve, write_report
+from tl_core.evaluation.leakage import read_leakage
+from tl_core.evaluation.result_files import (
+    bundle_folder,
+    ensemble_folder,
+    read_curve,
+    read_report,
+    write_curve,
+    write_report,
+)
 from tl_core.export.bundle import load_bundle
 from tl_core.export.ensemble import load_ensemble
 from tl_core.jobs import execute
@@ -212,7 +219,7 @@ def test_a_probe_says_what_copies_would_feign_where_there_are_any(workspace, tin
         dataset = import_data(str(tmp_path / f"{name}.csv"), workspace)
         _, events = run(workspace, Task("probe", tiny_backbones[1], dataset.fingerprint))
         assert events[-1].status == "done"
-        score = read_honest(workspace, dataset, tiny_backbones[1])
+        score = read_leakage(workspace, dataset, tiny_backbones[1])
         assert (score is not None) == expected
         assert [look.why for look in looks(dataset)] == [f"curve of {tiny_backbones[1]}"]
         if score:

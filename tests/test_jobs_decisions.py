@@ -10,10 +10,10 @@ import torch
 from tests.test_jobs import plan_of, run
 from tl_core.data.dataset import Dataset
 from tl_core.data.decisions import Decision
-from tl_core.evaluation.effect import read_effect
-from tl_core.evaluation.saved import bundle_folder, read_report
+from tl_core.evaluation.cleaning_effect import read_cleaning_effect
+from tl_core.evaluation.result_files import bundle_folder, read_report
 from tl_core.export.bundle import load_bundle
-from tl_core.export.measure import evaluate_bundle
+from tl_core.export.bundle_metrics import evaluate_bundle
 from tl_core.jobs import execute
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import EpochDone
@@ -92,7 +92,7 @@ def test_a_bundle_of_undecided_data_says_nothing_of_decisions(workspace, tiny_im
 def test_a_check_measures_what_the_decisions_did_and_keeps_it(workspace, decided, tiny_images, tiny_backbones):
     def check(dataset):
         run(workspace, Task("check", tiny_backbones[0], dataset.fingerprint, decisions=dataset.pin()))
-        return read_effect(workspace, dataset, tiny_backbones[0])
+        return read_cleaning_effect(workspace, dataset, tiny_backbones[0])
 
     assert check(tiny_images.under("")) is None
     effect = check(decided)

@@ -12,9 +12,9 @@ from tl_core.backbones.spec import BACKBONES
 from tl_core.cli import main
 from tl_core.data.profile import profile
 from tl_core.errors import DataError, RunError
-from tl_core.evaluation.saved import bundle_folder, read_curve, read_report
+from tl_core.evaluation.result_files import bundle_folder, read_curve, read_report
 from tl_core.export.bundle import load_bundle
-from tl_core.jobs.others import bring_teacher, open_others, open_teacher
+from tl_core.jobs.extra_inputs import import_teacher, open_extra_inputs, open_teacher
 from tl_core.runs.store import RunStore
 from tl_core.runs.task import Task
 from ui import words
@@ -68,14 +68,14 @@ def test_a_training_leaves_report_bundle_and_key_figures_and_a_baseline_is_compa
 def test_a_teacher_and_a_source_must_be_of_the_same_kind(workspace, data, tiny_texts, tmp_path):
     task = Task("train", "tiny_text", data.fingerprint, plan=plan_of("feature_extraction", data, "tiny_text"))
     first, _ = run(workspace, task)
-    brought = bring_teacher(workspace, str(bundle_folder(RunStore(workspace).folder(first))))
-    for name in (first, brought):
+    imported_teacher = import_teacher(workspace, str(bundle_folder(RunStore(workspace).folder(first))))
+    for name in (first, imported_teacher):
         assert open_teacher(workspace, name, data).folder.is_dir()
         with pytest.raises(RunError, match="one gives each item one label"):
             open_teacher(workspace, name, replace(data, multilabel=False))
     single = Task("train", "tiny_text", tiny_texts.fingerprint, source=data.fingerprint)
     with pytest.raises(DataError, match="several labels each"):
-        open_others(workspace, single, tiny_texts)
+        open_extra_inputs(workspace, single, tiny_texts)
 
 
 @pytest.mark.slow

@@ -11,8 +11,8 @@ import pytest
 
 from tests.tiny import TINY_IMAGE, TINY_TEXT, make_multilabel
 from tests.training.helpers import SOLVED, descent, make_job
-from tl_core.cli.checks import check_plan
 from tl_core.cli.console import Console
+from tl_core.cli.plan_checks import check_plan
 from tl_core.errors import PlanError, UsageError
 from tl_core.penalties import at_hand
 from tl_core.plan import Adapter, Augment, Penalty, TransferPlan

@@ -115,7 +115,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end)
-    process.step_aside()
+    process.lower_priority()
     place = Path(sys.argv[1]).resolve()
     intake.own(place, os.getpid())
     work(place)

@@ -24,7 +24,7 @@ from tl_core.data.options import FIND_ALL, ImportOptions
 from tl_core.data.sources import TablePreview
 from tl_core.errors import GraftError
 from tl_core.runs import process
-from tl_core.threads import CALM
+from tl_core.threads import THREAD_SETTINGS
 from tl_core.types import Modality, dump, load
 from tl_core.workspace import Workspace, read_json, sweep, write_json
 
@@ -172,7 +172,7 @@ def spawn(folder: Path) -> None:
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path for path in paths if path),
         "TMPDIR": str(folder),  # what a library puts down goes with the folder
-        **CALM,
+        **THREAD_SETTINGS,
     }
     with open(folder / LOG, "ab") as output:
         child = subprocess.Popen(

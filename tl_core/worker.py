@@ -13,7 +13,7 @@ from tl_core.errors import GraftError
 from tl_core.runs import process
 from tl_core.runs.control import FileControl, RunControl
 from tl_core.runs.events import EpochDone, RunEnded, RunEvent, RunPaused, StepDone
-from tl_core.runs.failure import full
+from tl_core.runs.failure import disk_full
 from tl_core.runs.record import record
 from tl_core.runs.store import TRAINED, RunStore
 from tl_core.runs.task import Task
@@ -44,7 +44,7 @@ def work(folder: Path, execute: Execute) -> int:
         except GraftError as error:
             with contextlib.suppress(OSError):  # its log may be on the same full disk
                 print(error, file=sys.stderr, flush=True)
-            return errno.ENOSPC if full(error) else 1
+            return errno.ENOSPC if disk_full(error) else 1
     return int(isinstance(last, RunEnded) and last.status == "failed")
 
 
@@ -95,5 +95,5 @@ def _execute(task: Task, workspace: Workspace, folder: Path, control: RunControl
 
 
 if __name__ == "__main__":
-    process.step_aside()
+    process.lower_priority()
     sys.exit(work(Path(sys.argv[1]).resolve(), _execute))

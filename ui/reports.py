@@ -7,9 +7,9 @@ import streamlit as st
 from tl_core.data.dataset import Dataset
 from tl_core.data.looked import looked
 from tl_core.data.split import SplitSpec
-from tl_core.evaluation import saved
+from tl_core.evaluation import result_files
+from tl_core.evaluation.result_files import REPORT
 from tl_core.evaluation.results import Report
-from tl_core.evaluation.saved import REPORT
 from tl_core.runs.store import RunState
 from tl_core.types import Estimate
 from ui.runs import lookup
@@ -24,7 +24,7 @@ def read_report(run: RunState) -> Report | None:
 
 @st.cache_resource(show_spinner=False, max_entries=16)
 def _read(folder: str, version: int) -> Report | None:
-    return saved.read_report(Path(folder))
+    return result_files.read_report(Path(folder))
 
 
 def interval(estimate: Estimate, points: bool = False) -> str:

@@ -5,7 +5,7 @@ import pytest
 
 from tests.export.made import material
 from tl_core.errors import ExportError
-from tl_core.evaluation.predict import Prepared, predict
+from tl_core.evaluation.predict import PreparedItems, predict
 from tl_core.export import EXPORTERS
 from tl_core.export.bundle import dataset_items, preprocessor
 
@@ -23,7 +23,7 @@ def test_write_and_load(exporter, modality, tmp_path, tiny_images, tiny_texts, t
     items = dataset_items(dataset, dataset.rows("test"))
     loaded = exporter.load(target)
     assert loaded.classes == dataset.classes
-    expected = predict(made.model, made.spec, Prepared(items, preprocessor(made.spec)))
+    expected = predict(made.model, made.spec, PreparedItems(items, preprocessor(made.spec)))
     assert np.abs(loaded.predict(items) - expected).max() <= 1e-4
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.test_jobs import plan_of, run
-from tl_core.evaluation.saved import bundle_folder, ensemble_folder, read_report
+from tl_core.evaluation.result_files import bundle_folder, ensemble_folder, read_report
 from tl_core.export.bundle import dataset_items
 from tl_core.export.ensemble import open_bundle
 from tl_core.plan import TransferPlan

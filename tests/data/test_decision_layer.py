@@ -16,7 +16,7 @@ from tl_core.data.options import RawItem, silent
 from tl_core.data.sources.store import Draft, store
 from tl_core.data.split import SplitSpec
 from tl_core.errors import DataError
-from tl_core.evaluation.saved import curve_path
+from tl_core.evaluation.result_files import curve_path
 from tl_core.runs.task import Task
 from tl_core.types import dump, load
 

@@ -7,12 +7,12 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from tl_core.evaluation.baselines import STRENGTH, classical, shape_features
+from tl_core.evaluation.baselines import STRENGTH, classical_model, shape_features
 
 
 def test_words_are_those_of_the_training_rows_alone(tiny_texts):
     train, test = tiny_texts.rows("train")[:12], tiny_texts.rows("test")
-    found = classical(tiny_texts).predict(train, test)
+    found = classical_model(tiny_texts).predict(train, test)
     texts = tiny_texts.items["text"]
     pipeline = make_pipeline(
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
@@ -25,15 +25,15 @@ def test_words_are_those_of_the_training_rows_alone(tiny_texts):
 def test_it_learns_texts_and_images(tiny_texts, tiny_images):
     for dataset in (tiny_texts, tiny_images):
         rows = dataset.rows("test")
-        found = classical(dataset).predict(dataset.rows("train", "validation"), rows)
+        found = classical_model(dataset).predict(dataset.rows("train", "validation"), rows)
         assert np.mean(found.argmax(axis=1) == dataset.labels[rows]) >= 0.8
 
 
 def test_a_class_without_a_training_item_gets_nothing(tiny_images):
     train = np.flatnonzero(tiny_images.labels < 2)
-    found = classical(tiny_images).predict(train, np.arange(5))
+    found = classical_model(tiny_images).predict(train, np.arange(5))
     assert (found[:, 2] == 0).all()
-    only = classical(tiny_images).predict(np.flatnonzero(tiny_images.labels == 1), np.arange(5))
+    only = classical_model(tiny_images).predict(np.flatnonzero(tiny_images.labels == 1), np.arange(5))
     assert (only == [0, 1, 0]).all()
 
 
@@ -42,7 +42,7 @@ def test_texts_without_a_word(tiny_texts):
     tiny_texts.__dict__["items"] = tiny_texts.items.assign(text=["! ?" if v else "? . -" for v in tiny_texts.labels])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = classical(tiny_texts).predict(tiny_texts.rows("train"), tiny_texts.rows("test"))
+        found = classical_model(tiny_texts).predict(tiny_texts.rows("train"), tiny_texts.rows("test"))
     assert (found.argmax(axis=1) == tiny_texts.labels[tiny_texts.rows("test")]).all()
 
 
@@ -62,6 +62,6 @@ def test_directions_and_colours_are_told_apart():
 
 def test_progress_is_told(tiny_images):
     seen = []
-    classical(tiny_images, lambda done, total: seen.append((done, total)))
+    classical_model(tiny_images, lambda done, total: seen.append((done, total)))
     assert seen[-1] == (24, 24)
     assert len(seen) == 24

@@ -9,7 +9,7 @@ from tl_core.advice.linear import standardise
 from tl_core.backbones.spec import BACKBONES
 from tl_core.data.split import SplitSpec
 from tl_core.errors import DataError
-from tl_core.evaluation.baselines import classical
+from tl_core.evaluation.baselines import classical_model
 from tl_core.evaluation.curve import (
     classical_arm,
     empty_curve,
@@ -75,7 +75,7 @@ def test_test_labels_do_not_reach_the_training(tiny_texts, features):
 
 
 def test_classical_arm(tiny_images):
-    arm = list(classical_arm(tiny_images, classical(tiny_images), seeds=3))[-1]
+    arm = list(classical_arm(tiny_images, classical_model(tiny_images), seeds=3))[-1]
     assert [point.labels for point in arm.points] == list(sizes(tiny_images))
     assert all(len(point.scores) == 3 for point in arm.points)
     assert "3 random choices" in arm.budget
@@ -126,7 +126,7 @@ def test_several_labels_are_scored_by_the_mean_auc(tiny_multilabel, tiny_backbon
     area = roc_auc_score(tiny_multilabel.targets[test], np.stack(oracle, axis=1))
     assert arm.points[-1].accuracy.value == pytest.approx(area, abs=1e-6)
     assert empty_curve(tiny_multilabel, "tiny_text").metric == "mean AUC"
-    *_, words = classical_arm(tiny_multilabel, classical(tiny_multilabel), seeds=2)
+    *_, words = classical_arm(tiny_multilabel, classical_model(tiny_multilabel), seeds=2)
     assert words.points[-1].accuracy.value > 0.8, "each label has its own words"
     for each in (arm, words):
         assert all(0 <= p.accuracy.low <= p.accuracy.value <= p.accuracy.high <= 1 for p in each.points)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.tiny import TINY_IMAGE
-from tl_core.evaluation.ensemble import ensemble
+from tl_core.evaluation.ensemble import ensemble_finding
 from tl_core.evaluation.report import make_report
 from tl_core.plan import Phase, TransferPlan
 
@@ -26,7 +26,7 @@ def test_the_mean_of_both_is_counted_by_hand(tiny_images):
     other[np.arange(2), truth[:2]] = 0.9
     both = ((first + other) / 2).argmax(axis=1)
     assert (both == truth).sum() == 2
-    found = ensemble(report(tiny_images, first), report(tiny_images, other))
+    found = ensemble_finding(report(tiny_images, first), report(tiny_images, other))
     assert f"right {2 / n:.1%} of the time" in found.message
     assert f"{200 / n:+.1f} points against this model alone" in found.message
     assert "offers the two as one model" in found.hint
@@ -41,11 +41,11 @@ def test_it_says_whether_the_second_network_is_worth_having(tiny_images):
         (doubtful[0], wrong, "this model alone is better"),
         (right, doubtful[0], "the simpler choice"),
     ):
-        assert verdict in ensemble(report(tiny_images, first), report(tiny_images, other)).message
+        assert verdict in ensemble_finding(report(tiny_images, first), report(tiny_images, other)).message
 
 
 def test_different_items_are_not_averaged(tiny_images):
     n = len(tiny_images.rows("test"))
     one = report(tiny_images, np.full((n, 3), 1 / 3))
     with pytest.raises(ValueError, match="same items"):
-        ensemble(one, replace(one, predictions=one.predictions[1:]))
+        ensemble_finding(one, replace(one, predictions=one.predictions[1:]))

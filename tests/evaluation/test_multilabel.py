@@ -9,10 +9,10 @@ from sklearn import metrics as sk
 
 from tl_core.evaluation import multilabel
 from tl_core.evaluation.compare import compare
-from tl_core.evaluation.ensemble import ensemble
-from tl_core.evaluation.report import answers, errors, make_report
+from tl_core.evaluation.ensemble import ensemble_finding
+from tl_core.evaluation.prediction_table import predictions_csv
+from tl_core.evaluation.report import errors, make_report, true_and_predicted
 from tl_core.evaluation.results import Report
-from tl_core.evaluation.table import predictions_csv
 from tl_core.plan import Phase, TransferPlan
 from tl_core.types import dump, load
 
@@ -90,7 +90,7 @@ def test_a_report_measures_the_test_items_and_comes_back_from_json(tiny_multilab
     assert found.multilabel
     assert found.score == found.auc
     assert found.metric == "mean AUC"
-    truth, again = answers(found)
+    truth, again = true_and_predicted(found)
     np.testing.assert_array_equal(truth, tiny_multilabel.targets[rows])
     np.testing.assert_allclose(again, probabilities, atol=1e-6)
     assert found.auc.value == pytest.approx(sk.roc_auc_score(truth, probabilities))
@@ -98,7 +98,7 @@ def test_a_report_measures_the_test_items_and_comes_back_from_json(tiny_multilab
     wrong = ((probabilities > 0.5) != (truth > 0.5)).any(axis=1)
     assert {item.row for item in errors(found)} == set(rows[wrong].tolist())
     assert [item.right for item in found.predictions] == (~wrong).tolist()
-    sure = [item.sureness for item in errors(found)]
+    sure = [item.confidence for item in errors(found)]
     assert sure == sorted(sure, reverse=True)
     mistakes = np.where((probabilities > 0.5) != (truth > 0.5), np.abs(probabilities - 0.5), 0)
     assert sure[0] == pytest.approx(0.5 + mistakes.max(), abs=1e-5)
@@ -135,7 +135,7 @@ def test_the_ensemble_is_measured_by_the_mean_auc(tiny_multilabel):
     a, b = (report(tiny_multilabel, near(tiny_multilabel, seed)) for seed in (0, 1))
     truth = tiny_multilabel.targets[tiny_multilabel.rows("test")]
     both = (near(tiny_multilabel, 0) + near(tiny_multilabel, 1)) / 2
-    assert f"mean AUC {sk.roc_auc_score(truth, both):.1%}" in ensemble(a, b).message
+    assert f"mean AUC {sk.roc_auc_score(truth, both):.1%}" in ensemble_finding(a, b).message
 
 
 def test_an_older_report_still_loads():

@@ -8,8 +8,8 @@ import torch
 
 from tl_core.backbones.preprocess import preprocessor
 from tl_core.backbones.spec import BACKBONES
-from tl_core.evaluation.predict import Rows, keeps_backbone, predict, predict_rows
-from tl_core.evaluation.table import predictions_csv, write_predictions
+from tl_core.evaluation.predict import PreparedRows, keeps_backbone, predict, predict_rows
+from tl_core.evaluation.prediction_table import predictions_csv, write_predictions
 from tl_core.features import FeatureStore
 from tl_core.plan import Head, Phase, TransferPlan
 from tl_core.training.model import build_model
@@ -38,7 +38,7 @@ def test_order_and_batch_size_do_not_matter(model, tiny_texts):
 def test_an_item_is_prepared_once_and_late(model, tiny_texts):
     asked = []
 
-    class Watched(Rows):
+    class Watched(PreparedRows):
         def __getitem__(self, index):
             asked.append(index)
             return super().__getitem__(index)

@@ -6,7 +6,7 @@ import torch
 from tl_core.backbones.preprocess import preprocessor
 from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
-from tl_core.evaluation.predict import Prepared, predict
+from tl_core.evaluation.predict import PreparedItems, predict
 from tl_core.evaluation.report import make_report
 from tl_core.export import TrainedModel
 from tl_core.export.bundle import dataset_items
@@ -26,6 +26,6 @@ def material(dataset: Dataset, backbone: str, head: Head | None = None) -> Train
     with torch.no_grad():
         every = [prepare.prepare(item) for item in dataset_items(dataset, np.arange(len(dataset.labels)))]
         model.head.standardise(model.features(prepare.collate(every, torch.device("cpu"))))
-    probabilities = predict(model, spec, Prepared(items, prepare), dataset.multilabel)
+    probabilities = predict(model, spec, PreparedItems(items, prepare), dataset.multilabel)
     assert np.ptp(probabilities, axis=0).max() > 0.05
     return TrainedModel(model, spec, dataset, make_report("run-1", dataset, plan, probabilities, {"accuracy": 0.5}))

@@ -17,8 +17,8 @@ from tl_core.data.split import SplitSpec
 from tl_core.errors import DataError, ExportError
 from tl_core.export.archive import zip_bundle
 from tl_core.export.bundle import dataset_items, load_bundle, write_bundle
-from tl_core.export.card import model_card
-from tl_core.export.measure import evaluate_bundle
+from tl_core.export.bundle_metrics import evaluate_bundle
+from tl_core.export.model_card import model_card
 from tl_core.plan import Head
 
 

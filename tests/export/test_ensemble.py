@@ -16,13 +16,13 @@ from tl_core.backbones.preprocess import preprocessor
 from tl_core.cli import main
 from tl_core.data.inputs import read_inputs
 from tl_core.errors import DataError, ExportError
-from tl_core.evaluation.predict import Prepared, predict
+from tl_core.evaluation.predict import PreparedItems, predict
 from tl_core.evaluation.report import make_report
 from tl_core.export import TrainedModel
 from tl_core.export.archive import zip_bundle
 from tl_core.export.bundle import dataset_items, load_bundle, write_bundle
+from tl_core.export.bundle_metrics import evaluate_bundle
 from tl_core.export.ensemble import load_ensemble, open_bundle, write_ensemble
-from tl_core.export.measure import evaluate_bundle
 from tl_core.plan import Head
 from tl_core.training.model import build_model
 
@@ -44,7 +44,7 @@ def _features(model, of: TrainedModel):
 
 
 def _probabilities(of: TrainedModel, items) -> np.ndarray:
-    return predict(of.model, of.spec, Prepared(items, preprocessor(of.spec)), of.dataset.multilabel)
+    return predict(of.model, of.spec, PreparedItems(items, preprocessor(of.spec)), of.dataset.multilabel)
 
 
 def averaged(both, items) -> np.ndarray:

@@ -17,8 +17,8 @@ from tl_core.cli.console import Console
 from tl_core.cli.evaluate import _print as print_measured
 from tl_core.errors import DataError
 from tl_core.export.bundle import TEMPLATE, dataset_items, load_bundle, write_bundle
-from tl_core.export.card import model_card
-from tl_core.export.measure import evaluate_bundle
+from tl_core.export.bundle_metrics import evaluate_bundle
+from tl_core.export.model_card import model_card
 
 
 @pytest.fixture

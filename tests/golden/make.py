@@ -42,13 +42,13 @@ from tl_core.backbones.spec import BACKBONES, BackboneSpec, TextInput, Weights
 from tl_core.backbones.staged import Staged
 from tl_core.backbones.transformers_nets import StagedBert
 from tl_core.cli import main as command
-from tl_core.cli.mark import Mark, write_mark
+from tl_core.cli.run_pointer import Mark, write_mark
 from tl_core.data.dataset import Dataset
 from tl_core.data.options import ImportOptions
 from tl_core.data.sources import import_data
-from tl_core.evaluation.saved import bundle_folder, ensemble_folder, read_report
+from tl_core.evaluation.result_files import bundle_folder, ensemble_folder, read_report
 from tl_core.jobs import execute
-from tl_core.jobs.others import bring_teacher
+from tl_core.jobs.extra_inputs import import_teacher
 from tl_core.layers import LayerGroup
 from tl_core.penalties import PENALTIES
 from tl_core.plan import Adapter, Augment, Head, Loss, Penalty, Phase, Reason, TransferPlan, to_yaml
@@ -324,7 +324,7 @@ def make_runs(workspace: Workspace, data: dict[str, Dataset]) -> dict[str, str]:
         "feature_extraction", BACKBONES["efficientnet_lite0"], images, head=Head(tap="stem", pool="mean_std")
     )
     found["stem"] = run(workspace, task("train", "efficientnet_lite0", images, stem))
-    teacher = bring_teacher(workspace, str(bundle_folder(RunStore(workspace).folder(found["images"]))))
+    teacher = import_teacher(workspace, str(bundle_folder(RunStore(workspace).folder(found["images"]))))
     ends = {"teacher": teacher, "name": "interrupted"}
     found["interrupted"] = run(
         workspace, task("train", "tiny_image", images, guarded(), **ends), "interrupted", edits_then_ends

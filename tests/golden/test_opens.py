@@ -26,8 +26,8 @@ from tl_core.cli import main
 from tl_core.data.looked import looks
 from tl_core.data.quality.report import read_quality
 from tl_core.data.sources import list_datasets, open_dataset
-from tl_core.evaluation.effect import read_effect
-from tl_core.evaluation.saved import read_curve, read_layers, read_rates, read_report
+from tl_core.evaluation.cleaning_effect import read_cleaning_effect
+from tl_core.evaluation.result_files import read_curve, read_layers, read_rates, read_report
 from tl_core.penalties import check_penalties
 from tl_core.plan import check, from_yaml
 from tl_core.runs.store import RunStore
@@ -223,7 +223,7 @@ def test_what_was_measured_of_data_and_backbone_is_found_again(saved):
         probe = next(s for s in store.list() if s.kind == "probe" and s.task.fingerprint == dataset.fingerprint)
         curve, evidence = read_curve(workspace, probe.task), read_probe(workspace, dataset, backbone)
         quality = [read_quality(workspace, dataset, name) for name in (backbone, "")]
-        effect = read_effect(workspace, dataset, backbone)
+        effect = read_cleaning_effect(workspace, dataset, backbone)
         found = {"curves": [curve], "probes": [evidence], "quality": quality, "effects": [effect]}
         for place, values in found.items():
             paths = sorted((root / place).glob(f"{dataset.fingerprint}-*"))

@@ -10,7 +10,7 @@ from tl_core.data.dataset import Dataset
 from tl_core.evaluation.metrics import accuracy, confusion_matrix, macro_f1, per_class
 from tl_core.evaluation.results import Curve, CurveArm, CurvePoint, Prediction, Report
 from tl_core.plan import Phase, TransferPlan
-from tl_core.runs import log, process
+from tl_core.runs import event_log, process
 from tl_core.runs.events import (
     CheckpointSaved,
     EpochDone,
@@ -84,7 +84,7 @@ def write_run(store: RunStore, asked: Task, events: Sequence[RunEvent], alive: b
     owner = process.identify(process.os.getpid()) if alive else process.Owner(0, "", "")
     run_id = store.create(asked, owner)
     for event in events:
-        log.append(store.folder(run_id) / EVENTS_FILE, event)
+        event_log.append(store.folder(run_id) / EVENTS_FILE, event)
     return run_id
 
 

@@ -19,7 +19,7 @@ from tl_core.data.options import NONE, ImportOptions
 from tl_core.data.sources import TablePreview, list_datasets
 from tl_core.data.sources.hub_columns import preview
 from tl_core.errors import DataError
-from tl_core.evaluation.inflation import HonestScore, write_honest
+from tl_core.evaluation.leakage import LeakageBias, write_leakage
 from tl_core.types import Estimate, load
 from tl_core.workspace import Workspace, read_json
 from ui import session
@@ -178,11 +178,11 @@ def test_look_alikes_stay_together_unless_told_otherwise(app: AppTest) -> None:
 @pytest.mark.usefixtures("tiny_backbones")
 def test_what_copies_feign_and_looks_at_the_test_items_are_said(app: AppTest, workspace: Workspace) -> None:
     dataset = scripted.images(workspace)
-    score = HonestScore(
+    score = LeakageBias(
         *(dataset.fingerprint, scripted.PLAN.backbone, Estimate(0.88, 0.8, 0.9, 60, "x")),
         *(Estimate(0.93, 0.9, 0.95, 60, "x"), Estimate(0.05, 0.02, 0.08, 60, "x"), 60, 30, False),
     )
-    write_honest(workspace, dataset, score)
+    write_leakage(workspace, dataset, score)
     record_look(dataset, "run-1", "report")
     app.query_params["project"] = scripted.project(workspace, dataset)
     app.run()

@@ -9,7 +9,7 @@ from tl_core.data.dataset import Dataset
 from tl_core.data.decisions import OUT, Decision
 from tl_core.data.quality.checks import Suspicion
 from tl_core.data.quality.report import QualityReport, write_quality
-from tl_core.evaluation.effect import Effect, write_effect
+from tl_core.evaluation.cleaning_effect import CleaningEffect, write_cleaning_effect
 from tl_core.runs.events import RunEnded
 from tl_core.runs.store import RunStore
 from tl_core.types import Estimate, Finding
@@ -208,8 +208,8 @@ def test_a_check_that_failed_says_why_and_is_offered_again(app, workspace, data)
 def test_what_the_decisions_did_is_said_in_a_sentence(app, workspace, data):
     data = data.decide(Decision("drop", (int(data.rows("train")[0]),)))
     gain = Estimate(0.03, -0.01, 0.07, 90, "x")
-    effect = Effect(data.fingerprint, data.version, "tiny_image", 0, 1, 0.83, 0.86, gain, "cannot tell")
-    write_effect(workspace, data, effect)
+    effect = CleaningEffect(data.fingerprint, data.version, "tiny_image", 0, 1, 0.83, 0.86, gain, "cannot tell")
+    write_cleaning_effect(workspace, data, effect)
     open_data(app, workspace, data)
     assert "With your 1 item left out: 86.0% right instead of 83.0%" in said(app).replace("\\", "")
 

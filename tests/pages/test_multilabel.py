@@ -13,8 +13,8 @@ from tests.pages.test_results import open_results
 from tests.pages.test_try import open_try
 from tests.tiny import make_multilabel
 from tl_core.evaluation.compare import compare
-from tl_core.evaluation.report import answers, make_report
-from tl_core.evaluation.saved import read_report, write_curve, write_report
+from tl_core.evaluation.report import make_report, true_and_predicted
+from tl_core.evaluation.result_files import read_report, write_curve, write_report
 from tl_core.runs.events import RunEnded
 from tl_core.runs.store import RunStore
 from ui.results import slices
@@ -47,7 +47,8 @@ def finished(store, dataset):
     report = make_report(run, dataset, asked.plan, probabilities, {"accuracy": 0.9, "loss": 0.3})
     other = np.clip(probabilities[:, ::-1], 0, 1)
     write_report(
-        store.folder(run), replace(report, comparisons=(compare("classical", "the same", *answers(report), other),))
+        store.folder(run),
+        replace(report, comparisons=(compare("classical", "the same", *true_and_predicted(report), other),)),
     )
     store.summarise(run, {"accuracy": report.accuracy.value, "macro_f1": report.macro_f1.value})
     return run

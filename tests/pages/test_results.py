@@ -6,8 +6,8 @@ from tests.pages import scripted
 from tests.pages.conftest import said
 from tl_core.data.looked import record_look
 from tl_core.evaluation.compare import compare
+from tl_core.evaluation.result_files import read_report, write_curve, write_report
 from tl_core.evaluation.results import Comparison
-from tl_core.evaluation.saved import read_report, write_curve, write_report
 from tl_core.runs.store import RunStore
 from tl_core.types import Estimate
 from ui.results.classes import class_table

@@ -9,8 +9,8 @@ from tests.pages import scripted
 from tests.pages.conftest import said
 from tl_core.data.dataset import Dataset
 from tl_core.data.decisions import Decision
-from tl_core.evaluation.saved import read_report
-from tl_core.runs import log
+from tl_core.evaluation.result_files import read_report
+from tl_core.runs import event_log
 from tl_core.runs.events import (
     EpochDone,
     GroupStats,
@@ -293,7 +293,7 @@ def test_a_run_is_paused_and_let_go_on(app, workspace, tiny_images, store):
     assert not app.exception
     assert store.control(run).paused
     assert "Pausing…" in said(app)
-    log.append(store.folder(run) / EVENTS_FILE, RunPaused(35))
+    event_log.append(store.folder(run) / EVENTS_FILE, RunPaused(35))
     app.run()
     assert "Paused. Everything learned so far is kept" in said(app)
     assert "Paused after step 35." in said(app)
@@ -340,7 +340,7 @@ def test_a_layer_group_is_changed_while_it_runs(app, workspace, tiny_images, sto
     assert asked == [("rate", "middle", 5e-4), ("freeze", "top", None), ("skip", "", None)]
     assert "Phase 2, top layers: ends after this step, as you asked" in said(app)
     assert app.button(key="train_skip").disabled
-    log.append(store.folder(run) / EVENTS_FILE, PlanEdited(1, 35, 1, "rate", "middle", 5e-4))
+    event_log.append(store.folder(run) / EVENTS_FILE, PlanEdited(1, 35, 1, "rate", "middle", 5e-4))
     app.run()
     assert "Since step 36, middle learns at the rate 0.0005: changed by hand." in said(app).replace("\\", "")
 
@@ -363,7 +363,7 @@ def test_the_freeze_proof_says_what_is_true(app, workspace, tiny_images, store):
     assert list(shown["Layer group"]) == ["new head", "first layers"]
     assert list(shown["State"]) == ["Learns", "Frozen"]
     assert list(shown["Drift"]) == [0.2, 0.0]
-    log.append(store.folder(run) / EVENTS_FILE, stats(epoch=1, moved=True))
+    event_log.append(store.folder(run) / EVENTS_FILE, stats(epoch=1, moved=True))
     app.run()
     assert any("changed all the same: stem" in error.value for error in app.error)
 

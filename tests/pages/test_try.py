@@ -7,7 +7,7 @@ import pytest
 from tests.pages import scripted
 from tests.pages.conftest import said
 from tl_core.errors import DataError, RunError
-from tl_core.evaluation.saved import read_report, write_report
+from tl_core.evaluation.result_files import read_report, write_report
 from tl_core.runs.store import RunStore
 from tl_core.types import Finding
 from ui.try_out import batch, predictor

@@ -5,8 +5,8 @@ import pytest
 from tests.pages import scripted
 from tests.pages.conftest import said
 from tl_core.evaluation.metrics import wilson
+from tl_core.evaluation.result_files import write_layers, write_rates
 from tl_core.evaluation.results import LayerScore, LayerSweep
-from tl_core.evaluation.saved import write_layers, write_rates
 from tl_core.plan import Phase, TransferPlan
 from tl_core.runs.events import Progress, RunEnded, RunStarted
 from tl_core.runs.store import RunStore

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tl_core.runs.events import EpochDone, LayerStats, PhaseStarted, PlanEdited, RunEnded, RunResumed, StepDone
-from tl_core.runs.history import edits, in_words, surviving
+from tl_core.runs.history import describe_event, edits, kept_events
 
 STEPS = 3  # in an epoch
 EPOCHS = 2  # in a phase
@@ -35,7 +35,7 @@ def test_what_was_done_twice_counts_once(attempts):
         phase, within = divmod(at, STEPS * EPOCHS)
         events.append(RunResumed(at, phase, within // STEPS, restarted=True, at=0))
     events += work(at, 18)
-    counted = [event for event in surviving(events) if not isinstance(event, RunResumed)]
+    counted = [event for event in kept_events(events) if not isinstance(event, RunResumed)]
     for kind in (StepDone, EpochDone, LayerStats):
         assert [e for e in counted if isinstance(e, kind)] == [e for e in work(0, 18) if isinstance(e, kind)]
     assert [e.index for e in counted if isinstance(e, PhaseStarted)] == [0, 1, 2]
@@ -43,9 +43,9 @@ def test_what_was_done_twice_counts_once(attempts):
 
 def test_a_pause_loses_nothing_and_an_old_end_is_no_end():
     events = [*work(0, 5), RunResumed(5, 0, 1, restarted=False)]
-    assert surviving(events) == events
+    assert kept_events(events) == events
     failed = [*work(0, 5), RunEnded("failed", "Because."), RunResumed(5, 0, 1, restarted=True)]
-    assert RunEnded not in {type(event) for event in surviving(failed)}
+    assert RunEnded not in {type(event) for event in kept_events(failed)}
 
 
 def test_an_edit_that_is_obeyed_again_is_one_edit():
@@ -56,5 +56,5 @@ def test_an_edit_that_is_obeyed_again_is_one_edit():
 
 def test_going_on_is_said_in_words():
     again = RunResumed(12, 0, 1, restarted=False)
-    assert in_words(again) == "Went on after step 12."
-    assert in_words(replace(again, restarted=True)) == "Went on from what was saved after step 12."
+    assert describe_event(again) == "Went on after step 12."
+    assert describe_event(replace(again, restarted=True)) == "Went on from what was saved after step 12."

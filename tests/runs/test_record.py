@@ -4,10 +4,10 @@ import shutil
 import pytest
 
 from tl_core.errors import DataError, RunError, WorkspaceError
-from tl_core.runs import log
+from tl_core.runs import event_log
+from tl_core.runs.event_log import read
 from tl_core.runs.events import Progress, RunEnded
 from tl_core.runs.failure import explain, explain_exit
-from tl_core.runs.log import read
 from tl_core.runs.record import record
 
 STEP = Progress("reading", 1, 2)
@@ -113,7 +113,7 @@ def test_a_folder_that_is_deleted_ends_the_work_with_a_sentence(tmp_path):
 @pytest.mark.parametrize("room", [True, False])
 def test_a_disk_that_is_full_ends_the_work_and_is_the_reason(tmp_path, monkeypatch, room):
     """With room, the end of the work frees what the last word takes."""
-    append, full = log.append, []
+    append, full = event_log.append, []
 
     def failing(path, event):
         if full:
@@ -130,7 +130,7 @@ def test_a_disk_that_is_full_ends_the_work_and_is_the_reason(tmp_path, monkeypat
             if room:
                 full.clear()
 
-    monkeypatch.setattr(log, "append", failing)
+    monkeypatch.setattr(event_log, "append", failing)
     if room:
         *_, last = record(events(), tmp_path)
         assert (last.status, last.reason) == ("failed", "The disk is full.")

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tl_core.errors import RunError
-from tl_core.runs import log
+from tl_core.runs import event_log
 from tl_core.runs.control import FileControl, MemoryControl
 from tl_core.runs.events import Progress, RunEnded
 from tl_core.runs.process import Owner, alive, identify
@@ -33,7 +33,7 @@ def sleeper():
 
 
 def end(store, run_id, status="done"):
-    log.append(store.folder(run_id) / "events.jsonl", RunEnded(status, "Because."))
+    event_log.append(store.folder(run_id) / "events.jsonl", RunEnded(status, "Because."))
 
 
 def test_a_new_run_is_queued_and_remembers_its_task(store):
@@ -148,7 +148,7 @@ def test_key_figures_show_in_the_list(store):
 def test_two_hundred_runs_are_listed_in_no_time(store):
     for _ in range(200):
         run_id = store.create(TASK, owner=Owner(1, "gone", ""))
-        log.append(store.folder(run_id) / "events.jsonl", Progress("reading", 1, 1))
+        event_log.append(store.folder(run_id) / "events.jsonl", Progress("reading", 1, 1))
         end(store, run_id)
     began = time.perf_counter()
     assert len(store.list()) == 200
@@ -175,7 +175,7 @@ def checkpoint(store, run_id):
 
 def test_an_interrupted_training_waits_again_and_then_ends_for_good(store):
     run_id = store.create(TRAIN, owner=Owner(1, "gone", ""))
-    log.append(store.folder(run_id) / "events.jsonl", Progress("reading", 1, 1))
+    event_log.append(store.folder(run_id) / "events.jsonl", Progress("reading", 1, 1))
     state = store.state(run_id)
     assert (state.status, state.resumable) == ("interrupted", True)
     assert "go on" in state.hint
@@ -207,7 +207,7 @@ def test_what_cannot_go_on_says_why(store):
         run_id = store.create(task, owner=Owner(1, "gone", ""))
         if saved:
             checkpoint(store, run_id)
-        log.append(store.folder(run_id) / "events.jsonl", RunEnded(status, "Because."))
+        event_log.append(store.folder(run_id) / "events.jsonl", RunEnded(status, "Because."))
         return run_id
 
     mine = store.create(TRAIN, owner=identify(os.getpid()))

@@ -99,7 +99,7 @@ def test_a_worker_that_cannot_be_started_fails_its_run_and_the_next_one_starts(s
 
     monkeypatch.setattr(supervisor, "_spawn", failing_once)
     *unlucky, last = [store.create(task(name)) for name in ("first", "second", "third")]
-    supervisor.sweep(store)
+    supervisor.clean_up(store)
     assert wait_for(store, last, "done").status == "done"
     assert [store.state(run_id).status for run_id in unlucky] == ["failed", "failed"]
 
@@ -187,7 +187,7 @@ def test_shutdown_ends_the_worker_keeps_the_queue_and_start_up_resumes_it(store)
     assert identify(pid_of(store, first)) is None
     assert store.state(second).status == "queued"
     (store.root / ".half.part").mkdir()
-    supervisor.sweep(store)
+    supervisor.clean_up(store)
     wait_for(store, second, "done")
     assert not (store.root / ".half.part").exists()
     supervisor.resume(store, first)  # it does not wait, or end, at once again
@@ -256,7 +256,7 @@ def test_a_pause_outlives_the_server(store):
     store.pause(run_id)
     supervisor.stop_all(store, timeout=10)
     assert store.state(run_id).status == "paused"
-    supervisor.sweep(store)
+    supervisor.clean_up(store)
     assert store.state(run_id).resumable
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from tests.training.killing import PLANS
 from tests.training.test_resume import told
-from tl_core.runs import log
+from tl_core.runs import event_log
 from tl_core.runs.events import RunResumed, RunStarted
-from tl_core.runs.history import surviving
+from tl_core.runs.history import kept_events
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,8 +30,8 @@ def test_killed_trainings_go_on_to_the_same_bits(tmp_path):
         assert line["codes"] == [-signal.SIGKILL, 0], (line, done.stderr)
         folder, whole = tmp_path / line["folder"], tmp_path / line["whole"]
         assert (folder / "best.safetensors").read_bytes() == (whole / "best.safetensors").read_bytes(), line
-        events, expected = (log.read(one / "events.jsonl")[0] for one in (folder, whole))
-        assert told(surviving(events)) == told(expected), line
+        events, expected = (event_log.read(one / "events.jsonl")[0] for one in (folder, whole))
+        assert told(kept_events(events)) == told(expected), line
         starts = [type(event) for event in events if isinstance(event, RunStarted | RunResumed)]
         assert len(starts) == 2
         resumed += starts == [RunStarted, RunResumed]

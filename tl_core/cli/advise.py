@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from tl_core.cli.columns import named
 from tl_core.cli.console import Console, duration
 from tl_core.cli.data import choose_backbone, describe, open_data, usable_profile
-from tl_core.cli.running import run_whole
+from tl_core.cli.running import run_to_end
 from tl_core.runs.task import Task
 from tl_core.types import dump, metric
 from tl_core.workspace import Workspace
@@ -35,11 +35,11 @@ def advise_on(dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, co
     from tl_core.advice.rules import advise
     from tl_core.backbones.speed import read_speed
 
-    probe = probed(dataset, spec, workspace, console)
+    probe = ensure_probe(dataset, spec, workspace, console)
     return advise(describe(dataset, spec), spec, probe=probe, speed=read_speed(workspace, spec.name))
 
 
-def probed(dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, console: Console) -> "ProbeReport":
+def ensure_probe(dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, console: Console) -> "ProbeReport":
     """Return the probe's evidence and measure the machine's speed, each from the workspace where it is there.
 
     Raises DataError where the data set cannot be trained on.
@@ -49,7 +49,7 @@ def probed(dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, conso
 
     usable_profile(dataset, spec)
     if read_speed(workspace, spec.name) is None:
-        run_whole(workspace, Task("speed", spec.name, name=f"Speed of {spec.title}"), console)
+        run_to_end(workspace, Task("speed", spec.name, name=f"Speed of {spec.title}"), console)
     found = read_report(workspace, dataset, spec.name)
     if found is None:
         task = Task(
@@ -60,7 +60,7 @@ def probed(dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, conso
             name=f"Probe of {dataset.name}",
             decisions=dataset.pin(),
         )
-        run_whole(workspace, task, console)
+        run_to_end(workspace, task, console)
         found = read_report(workspace, dataset, spec.name)
     assert found is not None, "a probe that ended well has written its report"
     return found

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from tl_core.cli.columns import named
 from tl_core.cli.console import Console
 from tl_core.cli.data import choose_backbone, open_data
-from tl_core.cli.running import run_whole
+from tl_core.cli.running import run_to_end
 from tl_core.errors import RunError
 from tl_core.runs.task import Task
 from tl_core.types import dump
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
             name=f"Check of {dataset.name}",
             decisions=dataset.pin(),
         )
-        run_whole(workspace, task, console)
+        run_to_end(workspace, task, console)
         found = read_quality(workspace, dataset, backbone)
     if found is None:
         raise RunError("What was found could not be read.", "Run the command again.")

@@ -3,13 +3,13 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from tl_core.cli.advise import probed
+from tl_core.cli.advise import ensure_probe
 from tl_core.cli.columns import named
 from tl_core.cli.console import Console
 from tl_core.cli.data import choose_backbone, open_data
-from tl_core.cli.running import run_whole
+from tl_core.cli.running import run_to_end
 from tl_core.errors import RunError
-from tl_core.evaluation.saved import read_curve
+from tl_core.evaluation.result_files import read_curve
 from tl_core.runs.task import Task
 from tl_core.types import dump
 from tl_core.workspace import Workspace
@@ -25,13 +25,13 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     workspace = Workspace.default()
     dataset = open_data(arguments.data, workspace, console, named(arguments), arguments.test)
     spec = choose_backbone("", dataset.modality)
-    probed(dataset, spec, workspace, console)
+    ensure_probe(dataset, spec, workspace, console)
     task = Task(
         "curve", spec.name, dataset.fingerprint, dataset.split, name=f"Curve of {dataset.name}", decisions=dataset.pin()
     )
     curve = read_curve(workspace, task)
     if curve is None or not curve.whole("scratch", len(scratch_counts(sizes(dataset)))):
-        run_whole(workspace, task, console)
+        run_to_end(workspace, task, console)
         curve = read_curve(workspace, task)
     if curve is None:
         raise RunError("The curve was not written.", "Run the command again.")

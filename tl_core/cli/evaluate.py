@@ -19,8 +19,8 @@ SEVERAL = (
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Print accuracy, macro-F1 and the rest, each with its interval."""
+    from tl_core.export.bundle_metrics import evaluate_bundle
     from tl_core.export.ensemble import open_bundle
-    from tl_core.export.measure import evaluate_bundle
 
     bundle = open_bundle(arguments.bundle)
     dataset = open_data(arguments.data, Workspace.default(), console, named(arguments))

@@ -4,8 +4,8 @@ import argparse
 
 from tl_core.cli.console import Console
 from tl_core.cli.trial import run_trial
+from tl_core.evaluation.result_files import read_layers
 from tl_core.evaluation.results import LayerSweep
-from tl_core.evaluation.saved import read_layers
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:

@@ -12,7 +12,7 @@ from tl_core.workspace import Workspace
 
 if TYPE_CHECKING:
     from tl_core.data.inputs import PredictionItems
-    from tl_core.export.ensemble import Usable
+    from tl_core.export.ensemble import Predictor
 
 CHUNK = 256
 
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def classify(bundle: "Usable", source: str, out: Path, told: Callable[[int, int], None]) -> "PredictionItems":
+def classify(bundle: "Predictor", source: str, out: Path, told: Callable[[int, int], None]) -> "PredictionItems":
     """Write the predictions for a source; return what was classified, and what was left out.
 
     `told` hears how many items are done, of how many. Raises DataError where nothing can be read.
@@ -45,7 +45,7 @@ def classify(bundle: "Usable", source: str, out: Path, told: Callable[[int, int]
     import numpy as np
 
     from tl_core.data.inputs import read_inputs
-    from tl_core.evaluation.table import write_predictions
+    from tl_core.evaluation.prediction_table import write_predictions
 
     inputs = read_inputs(source, bundle.spec.modality, Workspace.default(), bundle.text_column)
     items = inputs.paths or inputs.texts

@@ -2,12 +2,12 @@
 
 import argparse
 
-from tl_core.cli.checks import check_plan
 from tl_core.cli.console import Console
-from tl_core.cli.train import with_others
+from tl_core.cli.plan_checks import check_plan
+from tl_core.cli.train import with_extra_inputs
 from tl_core.cli.trial import run_trial
 from tl_core.data.dataset import Dataset
-from tl_core.evaluation.saved import read_rates
+from tl_core.evaluation.result_files import read_rates
 from tl_core.runs.task import Task
 from tl_core.training.lr_curve import RateCurve, phase_of
 from tl_core.workspace import Workspace
@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         assert task.plan is not None
         phase_of(task.plan)
         check_plan(task.plan, arguments, console, dataset)
-        return with_others(task, arguments, dataset, workspace, console)
+        return with_extra_inputs(task, arguments, dataset, workspace, console)
 
     return run_trial("rates", arguments, console, prepare, read_rates, _print)
 

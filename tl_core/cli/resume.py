@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 
 from tl_core.cli.console import Console
-from tl_core.cli.mark import Mark, read_mark
-from tl_core.cli.running import go_on_here
-from tl_core.cli.train import deliver, kept_on_failure
+from tl_core.cli.run_pointer import RunPointer, read_pointer
+from tl_core.cli.running import resume_here
+from tl_core.cli.train import deliver, hint_to_resume
 from tl_core.errors import RunError, UsageError
 from tl_core.runs.store import RunState
 from tl_core.workspace import Workspace
@@ -15,29 +15,29 @@ from tl_core.workspace import Workspace
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Go on from the last checkpoint, and copy the bundle out. Raises UsageError where there is nothing to do."""
     out: Path = arguments.out
-    mark, state = find(out)
-    workspace = Workspace(mark.workspace)
+    pointer, state = find(out)
+    workspace = Workspace(pointer.workspace)
     if state.resumable:
-        with kept_on_failure(workspace, state.id, out, console):
-            state = go_on_here(workspace, state.id, console)
+        with hint_to_resume(workspace, state.id, out, console):
+            state = resume_here(workspace, state.id, console)
     elif state.status == "failed":
         raise RunError(state.reason, state.hint)
     return deliver(workspace, state, out, arguments.json, console)
 
 
-def find(out: Path) -> tuple[Mark, RunState]:
+def find(out: Path) -> tuple[RunPointer, RunState]:
     """Return the run that `out` waits for. Raises UsageError."""
-    mark = read_mark(out)
-    if mark is None:
+    pointer = read_pointer(out)
+    if pointer is None:
         raise UsageError(*_nothing(out))
-    state = mark.state()
+    state = pointer.state()
     if state is None:
         raise UsageError(f"The run that was to fill {out} was deleted.", "Start again with `train`.")
     if state.status == "queued":
         raise UsageError("This training waits for its turn in the app already.", "Start the app, or stop it there.")
     if state.status == "running":
         raise UsageError(f"The training into {out} is still going.", "Let it go on, or stop it with Ctrl-C first.")
-    return mark, state
+    return pointer, state
 
 
 def _nothing(out: Path) -> tuple[str, str]:

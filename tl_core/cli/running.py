@@ -23,7 +23,7 @@ from tl_core.runs.events import (
     StepDone,
 )
 from tl_core.runs.failure import LOG
-from tl_core.runs.history import in_words
+from tl_core.runs.history import describe_event
 from tl_core.runs.record import record
 from tl_core.runs.store import RunState, RunStore
 from tl_core.runs.task import Task
@@ -38,7 +38,7 @@ def run_here(workspace: Workspace, task: Task, console: Console) -> RunState:
     return follow(workspace, begin(workspace, task), console)
 
 
-def go_on_here(workspace: Workspace, run_id: str, console: Console) -> RunState:
+def resume_here(workspace: Workspace, run_id: str, console: Console) -> RunState:
     """Go on with a run that ended early. Raises RunError where that cannot be, or where it fails."""
     RunStore(workspace).resume(run_id, owner=process.identify(os.getpid()))
     return follow(workspace, run_id, console)
@@ -70,7 +70,7 @@ def follow(workspace: Workspace, run_id: str, console: Console) -> RunState:
     return state
 
 
-def run_whole(workspace: Workspace, task: Task, console: Console) -> RunState:
+def run_to_end(workspace: Workspace, task: Task, console: Console) -> RunState:
     """Execute a task of which a part is worth nothing. Raises KeyboardInterrupt where it was stopped."""
     state = run_here(workspace, task, console)
     if state.status == "stopped":
@@ -94,7 +94,7 @@ def show(event: RunEvent, console: Console) -> None:
         case EpochDone():
             console.moving("training", f"Epoch {event.epoch + 1}{_accuracies(event)}")
         case RunPaused() | RunResumed() | PlanEdited():
-            console.note(in_words(event))
+            console.note(describe_event(event))
         case Noted() if event.finding.level != "info":
             console.note(f"{event.finding.message} {event.finding.hint}".strip())
 

@@ -8,16 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tl_core.cli.advise import advise_on, probed
-from tl_core.cli.checks import check_plan
+from tl_core.cli.advise import advise_on, ensure_probe
 from tl_core.cli.columns import named
 from tl_core.cli.console import Console
 from tl_core.cli.data import choose_backbone, open_data, open_pool, usable_profile
 from tl_core.cli.evaluate import ONE, SEVERAL, numbers, print_slices
-from tl_core.cli.mark import MARK, Mark, clear_mark, command, read_mark, write_mark
+from tl_core.cli.plan_checks import check_plan
+from tl_core.cli.run_pointer import POINTER, RunPointer, clear_pointer, command, read_pointer, write_pointer
 from tl_core.cli.running import begin, follow
 from tl_core.errors import ExportError, PlanError, RunError, UsageError
-from tl_core.evaluation.saved import bundle_folder, read_report
+from tl_core.evaluation.result_files import bundle_folder, read_report
 from tl_core.runs.store import RunState, RunStore
 from tl_core.runs.task import Task
 from tl_core.types import dump
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     check_names(arguments)
     check_out(out, arguments.fresh)
     workspace = Workspace.default()
-    dataset, plan = planned(arguments, workspace, console)
+    dataset, plan = dataset_and_plan(arguments, workspace, console)
     check_plan(plan, arguments, console, dataset)
     task = Task(
         "train",
@@ -50,15 +50,17 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         name=dataset.name,
         decisions=dataset.pin(),
     )
-    task = with_others(task, arguments, dataset, workspace, console)
+    task = with_extra_inputs(task, arguments, dataset, workspace, console)
     run_id = begin(workspace, task)
-    write_mark(out, Mark(workspace.root, run_id))
-    with kept_on_failure(workspace, run_id, out, console):
+    write_pointer(out, RunPointer(workspace.root, run_id))
+    with hint_to_resume(workspace, run_id, out, console):
         state = follow(workspace, run_id, console)
     return deliver(workspace, state, out, arguments.json, console)
 
 
-def planned(arguments: argparse.Namespace, workspace: Workspace, console: Console) -> tuple["Dataset", "TransferPlan"]:
+def dataset_and_plan(
+    arguments: argparse.Namespace, workspace: Workspace, console: Console
+) -> tuple["Dataset", "TransferPlan"]:
     """Bring in the data and return them with the plan: the written one, that of the named strategy, or the advised."""
     written = _read(arguments.plan) if arguments.plan else None
     dataset = open_data(arguments.data, workspace, console, named(arguments), arguments.test)
@@ -73,11 +75,11 @@ def planned(arguments: argparse.Namespace, workspace: Workspace, console: Consol
     return dataset, advice.plan
 
 
-def with_others(
+def with_extra_inputs(
     task: Task, arguments: argparse.Namespace, dataset: "Dataset", workspace: Workspace, console: Console
 ) -> Task:
     """Bring in the second data sets and the teacher. Raises DataError or UsageError where one does not fit."""
-    from tl_core.jobs.others import bring_teacher, open_others
+    from tl_core.jobs.extra_inputs import import_teacher, open_extra_inputs
 
     if arguments.source:
         source = open_data(arguments.source, workspace, console)
@@ -85,27 +87,27 @@ def with_others(
     if arguments.target:
         target = open_pool(arguments.target, dataset.modality, workspace, console)
         task = replace(task, target=target.fingerprint, target_decisions=target.pin())
-    teacher = bring_teacher(workspace, arguments.teacher) if arguments.teacher else ""
+    teacher = import_teacher(workspace, arguments.teacher) if arguments.teacher else ""
     task = replace(task, teacher=teacher)
     try:
-        open_others(workspace, task, dataset)
+        open_extra_inputs(workspace, task, dataset)
     except RunError as error:
         raise UsageError(error.message, error.hint) from error
     return task
 
 
 @contextlib.contextmanager
-def kept_on_failure(workspace: Workspace, run_id: str, out: Path, console: Console) -> Iterator[None]:
+def hint_to_resume(workspace: Workspace, run_id: str, out: Path, console: Console) -> Iterator[None]:
     """Say how to go on where the run ends early, and tidy `out` where it cannot go on."""
     try:
         yield
     except (RunError, KeyboardInterrupt):
-        state = Mark(workspace.root, run_id).state()
+        state = RunPointer(workspace.root, run_id).state()
         # while this very process is the owner, a run without an end counts as running
         if state and (state.resumable or state.status == "running"):
             console.note(f"What was learned is kept. To go on: {command(out)}")
         else:
-            clear_mark(out)
+            clear_pointer(out)
         raise
 
 
@@ -114,12 +116,12 @@ def deliver(workspace: Workspace, state: RunState, out: Path, as_json: bool, con
     folder = RunStore(workspace).folder(state.id)
     report = read_report(folder)
     if report is None:
-        clear_mark(out)
+        clear_pointer(out)
         console.note("Stopped before anything was learned, so nothing was written.")
         return STOPPED
-    place(bundle_folder(folder), out)
+    copy_bundle(bundle_folder(folder), out)
     if state.resumable:
-        write_mark(out, Mark(workspace.root, state.id))
+        write_pointer(out, RunPointer(workspace.root, state.id))
         console.note(f"To go on with the training: {command(out)}")
     _print(report, state, out, as_json, console)
     return STOPPED if state.status == "stopped" else 0
@@ -141,8 +143,8 @@ def check_out(out: Path, fresh: bool = False) -> None:
 
     Raises UsageError.
     """
-    mark = read_mark(out)
-    if mark and (state := mark.state()):
+    pointer = read_pointer(out)
+    if pointer and (state := pointer.state()):
         _check_earlier(out, state, fresh)
     try:
         if out == Path.cwd():
@@ -150,7 +152,7 @@ def check_out(out: Path, fresh: bool = False) -> None:
         if out.exists() and not out.is_dir():
             raise UsageError(f"{out} is a file.", "Name a folder that does not exist yet.")
         found = {path.name for path in out.iterdir()} if out.is_dir() else set()
-        if found - ({MARK} if mark else set()) and "weights.safetensors" not in found:
+        if found - ({POINTER} if pointer else set()) and "weights.safetensors" not in found:
             raise UsageError(f"The folder {out} is not empty and holds no trained model.", "Name a new folder.")
         out.parent.mkdir(parents=True, exist_ok=True)
         probe = out.parent / f".{out.name}.part"
@@ -174,12 +176,12 @@ def _check_earlier(out: Path, state: RunState, fresh: bool) -> None:
     )
 
 
-def place(bundle: Path, out: Path) -> None:
+def copy_bundle(bundle: Path, out: Path) -> None:
     """Copy a bundle to `out`; an older bundle there gives way. Raises ExportError."""
     from tl_core.export.bundle import replaced
 
     try:
-        with replaced(out, but=MARK) as part:
+        with replaced(out, but=POINTER) as part:
             shutil.copytree(bundle, part, dirs_exist_ok=True)
     except shutil.Error as error:
         raise ExportError(f"The bundle could not be copied to {out}.", "Check the free space.") from error
@@ -215,7 +217,7 @@ def _wanted(
     from tl_core.strategies import STRATEGIES
 
     strategy = STRATEGIES[arguments.strategy]
-    probe = None if strategy.name == "from_scratch" else probed(dataset, spec, workspace, console)
+    probe = None if strategy.name == "from_scratch" else ensure_probe(dataset, spec, workspace, console)
     setting = setting_for(usable_profile(dataset, spec), spec, probe, read_speed(workspace, spec.name))
     source, target = (bool(getattr(arguments, side, None)) for side in ("source", "target"))
     setting = replace(setting, has_source=source, has_target=target)

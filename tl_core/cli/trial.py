@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tl_core.cli.console import Console
-from tl_core.cli.running import run_whole
-from tl_core.cli.train import check_names, planned
+from tl_core.cli.running import run_to_end
+from tl_core.cli.train import check_names, dataset_and_plan
 from tl_core.data.dataset import Dataset
 from tl_core.errors import RunError
 from tl_core.runs.store import RunStore
@@ -30,7 +30,7 @@ def run_trial(
     """Run a task of a kind, and print what `read` finds in its folder. Raises RunError where that is nothing."""
     check_names(arguments)
     workspace = Workspace.default()
-    dataset, plan = planned(arguments, workspace, console)
+    dataset, plan = dataset_and_plan(arguments, workspace, console)
     task = Task(
         kind,
         plan.backbone,
@@ -41,7 +41,7 @@ def run_trial(
         name=f"{kind.capitalize()} for {dataset.name}",
         decisions=dataset.pin(),
     )
-    state = run_whole(workspace, prepare(task, dataset, workspace), console)
+    state = run_to_end(workspace, prepare(task, dataset, workspace), console)
     found = read(RunStore(workspace).folder(state.id))
     if found is None:
         raise RunError("What was measured was not written.", "Run the command again.")

@@ -23,7 +23,7 @@ STRENGTH = {"text": 10.0, "image": 0.01}
 """scikit-learn's C, fixed beforehand: a baseline that chose it would need a validation set of its own."""
 
 
-class Classical(Protocol):
+class ClassicalModel(Protocol):
     """A classical model over one data set; features are made once, fits are many."""
 
     title: str
@@ -33,12 +33,12 @@ class Classical(Protocol):
         ...
 
 
-def classical(dataset: Dataset, step: Step = lambda done, total: None) -> Classical:
+def classical_model(dataset: Dataset, step: Step = lambda done, total: None) -> ClassicalModel:
     """Return the classical model for a data set's modality; `step(done, total)` follows the reading of images."""
-    return WordModel(dataset) if dataset.modality == "text" else ShapeModel(dataset, step)
+    return TfidfModel(dataset) if dataset.modality == "text" else HistogramModel(dataset, step)
 
 
-class WordModel:
+class TfidfModel:
     """TF-IDF over words and word pairs (sublinear term frequency, smoothed idf, unit length), logistic regression.
 
     Words are counted once for all texts; a fit sees only the words of its own training rows, as if it had counted
@@ -77,7 +77,7 @@ class WordModel:
         return logistic(features[0], self._labels[train], features[1], self._classes, STRENGTH["text"])
 
 
-class ShapeModel:
+class HistogramModel:
     """Histograms of gradient directions over an 8 x 8 grid and of colours, standardised, logistic regression."""
 
     title = "Gradient and colour histograms, logistic regression"

@@ -17,10 +17,10 @@ import numpy as np
 from tl_core.advice.linear import standardise
 from tl_core.data.dataset import Dataset
 from tl_core.errors import DataError, RunError
-from tl_core.evaluation.baselines import Classical, logistic
+from tl_core.evaluation.baselines import ClassicalModel, logistic
 from tl_core.evaluation.metrics import wilson
-from tl_core.evaluation.nested import label_counts, nested_order
-from tl_core.evaluation.predict import Rows, predict
+from tl_core.evaluation.nested_subsets import label_counts, nested_order
+from tl_core.evaluation.predict import PreparedRows, predict
 from tl_core.evaluation.results import Curve, CurveArm, CurvePoint
 from tl_core.evaluation.slices import score
 from tl_core.plan import TransferPlan
@@ -69,7 +69,7 @@ def transfer_arm(dataset: Dataset, features_ND: np.ndarray, l2: float, seeds: in
     yield from _cheap_arm(dataset, CurveArm("transfer", "Transfer", budget, ()), fit, seeds)
 
 
-def classical_arm(dataset: Dataset, model: Classical, seeds: int = 3) -> Iterator[CurveArm]:
+def classical_arm(dataset: Dataset, model: ClassicalModel, seeds: int = 3) -> Iterator[CurveArm]:
     """Yield the growing classical arm: the classical model for every count and seed."""
     arm = CurveArm("classical", "Classical model", f"{model.title}, mean of {seeds} random choices of items", ())
     yield from _cheap_arm(dataset, arm, model.predict, seeds)
@@ -118,7 +118,7 @@ def scratch_arm(job: TrainJob, counts: Sequence[int], seeds: int, control: RunCo
             if control.stopped:
                 return
             model = load_best(folder, job.spec, part.plan, len(dataset.classes))
-            items = Rows(job.store.prepared(dataset, job.spec), test)
+            items = PreparedRows(job.store.prepared(dataset, job.spec), test)
             scores.append(scored(dataset, test, predict(model, job.spec, items, dataset.multilabel)))
             shutil.rmtree(folder, ignore_errors=True)
         arm = with_point(arm, labels, scores)

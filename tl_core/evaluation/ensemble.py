@@ -8,7 +8,7 @@ import numpy as np
 from tl_core.errors import DataError
 from tl_core.evaluation.compare import paired_difference
 from tl_core.evaluation.metrics import accuracy
-from tl_core.evaluation.report import IN_TRAIN, answers, environment, figures, rounded
+from tl_core.evaluation.report import IN_TRAIN, environment, figures, rounded, true_and_predicted
 from tl_core.evaluation.results import Report
 from tl_core.roc import mean_area, mean_gain
 from tl_core.types import Estimate, Finding
@@ -17,7 +17,7 @@ CODE = "ensemble"
 HINT = "It takes both networks to predict: “Use it anywhere” offers the two as one model."
 
 
-def averaged(reports: Sequence[Report]) -> Report:
+def ensemble_report(reports: Sequence[Report]) -> Report:
     """Return the report of several models whose probabilities are averaged, from theirs, on the same test items.
 
     Its plan is that of the first, under the name "ensemble"; subgroups are not measured. Raises DataError where the
@@ -29,13 +29,13 @@ def averaged(reports: Sequence[Report]) -> Report:
             "These models do not tell the same classes apart, so their answers cannot be averaged.",
             "Train them on the same data.",
         )
-    if any(measured_on(other) != measured_on(first) for other in reports):
+    if any(holdout_key(other) != holdout_key(first) for other in reports):
         raise DataError(
             "These models were measured on different test items, so nothing could be said of them together.",
             "Train them on the same data with the same split.",
         )
     probabilities_NC = np.mean([[item.probabilities for item in one.predictions] for one in reports], axis=0)
-    numbers, told = figures(first.classes, answers(first)[0], probabilities_NC)
+    numbers, told = figures(first.classes, true_and_predicted(first).true, probabilities_NC)
     said = [-1] * len(probabilities_NC) if first.multilabel else probabilities_NC.argmax(axis=1).tolist()
     made = zip(first.predictions, said, map(rounded, probabilities_NC), strict=True)
     return replace(
@@ -52,12 +52,12 @@ def averaged(reports: Sequence[Report]) -> Report:
     )
 
 
-def measured_on(report: Report) -> tuple[str, list[tuple[int, tuple[int, ...]]]]:
+def holdout_key(report: Report) -> tuple[str, list[tuple[int, tuple[int, ...]]]]:
     """Return what tells the test items of a report and their labels from those of others."""
     return report.fingerprint, [(item.row, item.labels) for item in report.predictions]
 
 
-def ensemble(report: Report, other: Report) -> Finding:
+def ensemble_finding(report: Report, other: Report) -> Finding:
     """Return what the mean of two models' probabilities scores beside the first of them, on the same test items.
 
     Nothing is chosen by it. Raises ValueError where the two were measured on different items.
@@ -66,7 +66,7 @@ def ensemble(report: Report, other: Report) -> Finding:
         raise ValueError("an ensemble needs the same items")
     first, second = (np.array([item.probabilities for item in one.predictions]) for one in (report, other))
     if report.multilabel:
-        return _areas(answers(report)[0], first, (first + second) / 2)
+        return _areas(true_and_predicted(report).true, first, (first + second) / 2)
     truth_N = np.array([item.truth for item in report.predictions])
     alone_N, both_N = first.argmax(axis=1), ((first + second) / 2).argmax(axis=1)
     gain, found = paired_difference(both_N == truth_N, alone_N == truth_N), accuracy(truth_N, both_N)

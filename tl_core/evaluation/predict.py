@@ -58,7 +58,7 @@ def keeps_backbone(plan: TransferPlan) -> bool:
     return plan.init == "pretrained" and all(set(phase.lr) <= {HEAD} for phase in plan.phases)
 
 
-class Prepared(Sequence[torch.Tensor]):
+class PreparedItems(Sequence[torch.Tensor]):
     """Image files or texts, each prepared when it is asked for."""
 
     def __init__(self, items: Sequence[Path] | Sequence[str], prepare: Preprocessor) -> None:
@@ -71,7 +71,7 @@ class Prepared(Sequence[torch.Tensor]):
         return self._prepare.prepare(self._items[index])
 
 
-class Rows(Sequence[torch.Tensor]):
+class PreparedRows(Sequence[torch.Tensor]):
     """Some rows of a sequence of prepared items, each prepared when it is asked for."""
 
     def __init__(self, prepared: Sequence[torch.Tensor], rows: np.ndarray) -> None:
@@ -96,4 +96,4 @@ def predict_rows(
     if keeps_backbone(plan) and store.has(dataset, spec):
         features = store.features(dataset, spec, plan.head.tap, plan.head.pool)[rows]
         return predict_features(model, features, dataset.multilabel)
-    return predict(model, spec, Rows(store.prepared(dataset, spec), rows), dataset.multilabel)
+    return predict(model, spec, PreparedRows(store.prepared(dataset, spec), rows), dataset.multilabel)

@@ -3,7 +3,7 @@
 import importlib.metadata
 import platform
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -137,20 +137,27 @@ def _measured_several(
     return numbers, findings_several(classes, truth_NK, probabilities_NK)
 
 
-def answers(report: Report) -> tuple[np.ndarray, np.ndarray]:
-    """Return what is true of the test items, and what was found: classes `[N]`, or targets and chances `[N, K]`."""
+class TrueAndPredicted(NamedTuple):
+    """The test items' classes `[N]`, true and predicted; with several labels, targets and probabilities `[N, K]`."""
+
+    true: np.ndarray
+    predicted: np.ndarray
+
+
+def true_and_predicted(report: Report) -> TrueAndPredicted:
+    """Return the true and the predicted values of a report's test items."""
+    items = report.predictions
     if not report.multilabel:
-        pairs = [(item.truth, item.predicted) for item in report.predictions]
-        return np.array([truth for truth, _ in pairs]), np.array([found for _, found in pairs])
-    truth = np.zeros((len(report.predictions), len(report.classes)), dtype=np.float32)
-    for place, item in enumerate(report.predictions):
-        truth[place, list(item.labels)] = 1
-    return truth, np.array([item.probabilities for item in report.predictions])
+        return TrueAndPredicted(np.array([item.truth for item in items]), np.array([item.predicted for item in items]))
+    targets_NK = np.zeros((len(items), len(report.classes)), dtype=np.float32)
+    for row, item in enumerate(items):
+        targets_NK[row, list(item.labels)] = 1
+    return TrueAndPredicted(targets_NK, np.array([item.probabilities for item in items]))
 
 
 def errors(report: Report) -> list[Prediction]:
     """Return the wrongly classified test items, the most confident first."""
-    return sorted((item for item in report.predictions if not item.right), key=lambda item: -item.sureness)
+    return sorted((item for item in report.predictions if not item.right), key=lambda item: -item.confidence)
 
 
 def findings(confusion: np.ndarray, classes: Sequence[str], accuracy: Estimate) -> list[Finding]:

@@ -46,7 +46,7 @@ class Prediction:
         return (self.truth,) if self.truths is None else self.truths
 
     @property
-    def said(self) -> tuple[int, ...]:
+    def predicted_labels(self) -> tuple[int, ...]:
         """The classes that the model says it is of, ascending."""
         if self.truths is None:
             return (self.predicted,)
@@ -55,15 +55,15 @@ class Prediction:
     @property
     def right(self) -> bool:
         """Whether every answer is right."""
-        return self.labels == self.said
+        return self.labels == self.predicted_labels
 
     @property
-    def sureness(self) -> float:
+    def confidence(self) -> float:
         """How sure the model was of its answer; where it is wrong, of its worst mistake."""
         if self.truths is None:
             return self.probabilities[self.predicted]
         sure = [abs(chance - HALF) + HALF for chance in self.probabilities]
-        return max((sure[label] for label in {*self.labels} ^ {*self.said}), default=min(sure, default=1.0))
+        return max((sure[label] for label in {*self.labels} ^ {*self.predicted_labels}), default=min(sure, default=1.0))
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,10 @@ from tl_core.data.dataset import Dataset
 from tl_core.data.decisions import Decision, effective
 from tl_core.data.split import SplitSpec
 from tl_core.errors import ExportError, GraftError
-from tl_core.evaluation.predict import Prepared, predict
+from tl_core.evaluation.predict import PreparedItems, predict
 from tl_core.evaluation.results import Report
 from tl_core.export import EXPORTERS, Exporter, ExportResult, TrainedModel
-from tl_core.export.card import model_card
+from tl_core.export.model_card import model_card
 from tl_core.plan import TransferPlan, from_yaml, to_yaml
 from tl_core.training.model import TransferModel, build_model
 from tl_core.types import dump, load
@@ -60,7 +60,7 @@ class Bundle:
 
     def predict(self, items: Sequence[Path] | Sequence[str]) -> np.ndarray:
         """Return probabilities `[N, C]` of image files or texts. Raises DataError for one that cannot be read."""
-        return predict(self.model, self.spec, Prepared(items, preprocessor(self.spec)), self.multilabel)
+        return predict(self.model, self.spec, PreparedItems(items, preprocessor(self.spec)), self.multilabel)
 
 
 def write_bundle(folder: Path, material: TrainedModel) -> ExportResult:
@@ -181,7 +181,9 @@ def _parity(folder: Path, material: TrainedModel) -> ExportResult:
     """Compare the bundle in `folder` with the model it was made from. Raises ExportError where they differ."""
     dataset = material.dataset
     items = dataset_items(dataset, dataset.rows("test")[:COMPARED])
-    expected = predict(material.model, material.spec, Prepared(items, preprocessor(material.spec)), dataset.multilabel)
+    expected = predict(
+        material.model, material.spec, PreparedItems(items, preprocessor(material.spec)), dataset.multilabel
+    )
     found = load_bundle(folder).predict(items)
     difference = float(np.abs(expected - found).max(initial=0.0))
     if not difference <= TOLERANCE:

@@ -17,10 +17,10 @@ from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.decisions import Decision
 from tl_core.data.split import SplitSpec
 from tl_core.errors import ExportError, GraftError
-from tl_core.evaluation.ensemble import averaged
+from tl_core.evaluation.ensemble import ensemble_report
 from tl_core.evaluation.results import Report
 from tl_core.export.bundle import FORMAT, TEMPLATE, Bundle, load_bundle, members_of, replaced
-from tl_core.export.card import ensemble_card
+from tl_core.export.model_card import ensemble_card
 from tl_core.types import dump, load
 from tl_core.workspace import read_json, write_bytes, write_json
 
@@ -69,11 +69,11 @@ class Ensemble:
         return found
 
 
-Usable: TypeAlias = Bundle | Ensemble
+Predictor: TypeAlias = Bundle | Ensemble
 """What can be asked for predictions."""
 
 
-def open_bundle(folder: Path) -> Usable:
+def open_bundle(folder: Path) -> Predictor:
     """Read back a folder with one trained model, or with several that are averaged. Raises ExportError."""
     return load_ensemble(folder) if members_of(folder) else load_bundle(folder)
 
@@ -90,7 +90,7 @@ def write_ensemble(folder: Path, bundles: Sequence[Path]) -> Report:
         if folder.resolve().is_relative_to(bundle.resolve()):
             raise ExportError(f"{folder} is, or lies in, a model that is to be averaged.", "Name another folder.")
     members = [load_bundle(bundle) for bundle in bundles]
-    report = averaged([member.report for member in members])
+    report = ensemble_report([member.report for member in members])
     strategies = [re.sub(r"\W+", "-", member.report.plan.strategy.lower()) for member in members]
     names = [f"{place}-{strategy}" for place, strategy in enumerate(strategies, start=1)]
     with replaced(folder) as part:

@@ -18,8 +18,8 @@ from tl_core.data.quality.checks import CHECKS, CheckInput, run_checks
 from tl_core.data.quality.nearest import Search, points
 from tl_core.data.quality.report import QualityReport, write_quality
 from tl_core.data.split import unite
-from tl_core.jobs.effect import measure_effect
-from tl_core.jobs.job import Events, Job, counted, started
+from tl_core.jobs.cleaning import measure_cleaning_effect
+from tl_core.jobs.job import Events, Job, follow_steps, run_started
 from tl_core.runs.events import Progress, RunEnded, RunEvent
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ def run_check(job: Job) -> Events:
     The probe's pass is made first where it is not there yet.
     """
     began, dataset, notes = perf_counter(), job.dataset(), list[str]()
-    yield started(job, dataset)
+    yield run_started(job, dataset)
     material = CheckInput(dataset)
     parts = [_looks] if dataset.modality == "image" else [_languages]
-    parts += [_features, _probabilities, measure_effect] if job.task.backbone else []
+    parts += [_features, _probabilities, measure_cleaning_effect] if job.task.backbone else []
     for part in parts:
         added = yield from part(job, material, notes)
         if added is None:
@@ -84,7 +84,7 @@ def _kept(job: Job, material: CheckInput, name: Literal["looks", "languages"], s
         yield total, total
 
     with opened(dataset) as measure:
-        if not (yield from counted(job, stage, steps(measure))):
+        if not (yield from follow_steps(job, stage, steps(measure))):
             return None
     whole = np.concatenate(found)
     return replace(material, looks=whole) if name == "looks" else replace(material, languages=whole)
@@ -93,14 +93,14 @@ def _kept(job: Job, material: CheckInput, name: Literal["looks", "languages"], s
 def _features(job: Job, material: CheckInput, notes: list[str]) -> Part:
     """Let the backbone see every item, and find the nearest of each."""
     dataset, spec, store = material.dataset, job.spec, job.store()
-    if not (yield from counted(job, "features", store.probe(dataset, spec))):
+    if not (yield from follow_steps(job, "features", store.probe(dataset, spec))):
         return None
     report = yield from _evidence(job, dataset)
     features = store.features(dataset, spec, report.tap, report.pool)
     placed = points(features, material.inside)
     del features
     search = Search(placed, pd.factorize(dataset.items["digest"])[0], material.inside)
-    if not (yield from counted(job, "comparing items", search.steps())):
+    if not (yield from follow_steps(job, "comparing items", search.steps())):
         return None
     if not search.exact:
         notes.append("There are many items, so each was compared with those most like it, not with all others.")
@@ -142,6 +142,6 @@ def _probabilities(job: Job, material: CheckInput, notes: list[str]) -> Part:
         notes.append(f"Wrong labels were looked for by models that had learned from {LEARN:,} items each.")
     features = job.store().features(dataset, job.spec, report.tap, report.pool)
     held = HeldOut(features, dataset.targets, dataset.multilabel)
-    if not (yield from counted(job, "looking for wrong labels", held.steps(fold, report.l2))):
+    if not (yield from follow_steps(job, "looking for wrong labels", held.steps(fold, report.l2))):
         return None
     return replace(material, probabilities=held.found)

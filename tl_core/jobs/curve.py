@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from tl_core.data.dataset import Dataset
 from tl_core.data.looked import record_look
+from tl_core.evaluation.result_files import read_curve, write_curve
 from tl_core.evaluation.results import CurveArm
-from tl_core.evaluation.saved import read_curve, write_curve
-from tl_core.jobs.job import Events, Job, started
+from tl_core.jobs.job import Events, Job, run_started
 from tl_core.runs.events import Progress, RunEnded
 
 if TYPE_CHECKING:
@@ -19,11 +19,11 @@ SCRATCH_SEEDS = 2
 
 def cheap_arms(job: Job, dataset: Dataset, features_ND: "np.ndarray", l2: float) -> Events:
     """Measure transfer on stored features `[N, D]`, and the classical model."""
-    from tl_core.evaluation.baselines import classical
+    from tl_core.evaluation.baselines import classical_model
     from tl_core.evaluation.curve import classical_arm, transfer_arm
 
     yield from _grow(job, dataset, transfer_arm(dataset, features_ND, l2))
-    yield from _grow(job, dataset, classical_arm(dataset, classical(dataset)))
+    yield from _grow(job, dataset, classical_arm(dataset, classical_model(dataset)))
 
 
 def run_curve(job: Job) -> Events:
@@ -33,7 +33,7 @@ def run_curve(job: Job) -> Events:
     from tl_core.training.loop import TrainJob
 
     task, dataset, spec = job.task, job.dataset(), job.spec
-    yield started(job, dataset)
+    yield run_started(job, dataset)
     yield from _missing_cheap_arms(job, dataset)
     counts = scratch_counts(sizes(dataset))
     training = TrainJob(

@@ -48,13 +48,13 @@ class Job:
         return FeatureStore(self.workspace)
 
 
-def started(job: Job, dataset: Dataset) -> RunStarted:
+def run_started(job: Job, dataset: Dataset) -> RunStarted:
     """Return the event that opens a run without a model of its own."""
     items = {split: len(dataset.rows(split)) for split in ("train", "validation", "test")}
     return RunStarted(job.task.kind, None, {}, "", job.task.seed, items)
 
 
-def counted(job: Job, stage: str, steps: Iterator[tuple[int, int]]) -> Generator[RunEvent, None, bool]:
+def follow_steps(job: Job, stage: str, steps: Iterator[tuple[int, int]]) -> Generator[RunEvent, None, bool]:
     """Turn (done, total) into Progress, not too often; return False where the run was stopped on the way."""
     shown = 0.0
     for done, total in steps:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from tl_core.data.dataset import Dataset
 from tl_core.jobs.curve import cheap_arms
-from tl_core.jobs.job import Events, Job, counted, started
+from tl_core.jobs.job import Events, Job, follow_steps, run_started
 from tl_core.runs.events import Progress, RunEnded, RunStarted
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ def run_probe(job: Job) -> Events:
     from tl_core.advice.evidence import probe_report
 
     dataset, spec, store = job.dataset(), job.spec, job.store()
-    yield started(job, dataset)
-    if not (yield from counted(job, "features", store.probe(dataset, spec))):
+    yield run_started(job, dataset)
+    if not (yield from follow_steps(job, "features", store.probe(dataset, spec))):
         yield RunEnded("stopped", "Stopped before the backbone had seen every item; nothing was kept.")
         return
     yield Progress("comparing depths", 0, 1)
@@ -34,15 +34,15 @@ def run_probe(job: Job) -> Events:
 
 def _honest(job: Job, dataset: Dataset, report: "ProbeReport") -> Events:
     """Measure what a split that ignores copies would have shown, where there are any."""
-    from tl_core.evaluation.honest import DRAWS, honest_score, worth_measuring
-    from tl_core.evaluation.inflation import write_honest
+    from tl_core.evaluation.leakage import write_leakage
+    from tl_core.evaluation.measure_leakage import DRAWS, measure_leakage, worth_measuring
 
     if report.accuracy is None or job.control.stopped or not worth_measuring(dataset):
         return
     features = job.store().features(dataset, job.spec, report.tap, report.pool)
-    for found in honest_score(dataset, job.spec.name, features, report.l2):
+    for found in measure_leakage(dataset, job.spec.name, features, report.l2):
         if not isinstance(found, int):
-            write_honest(job.workspace, dataset, found)
+            write_leakage(job.workspace, dataset, found)
         elif job.control.stopped:
             return
         else:

@@ -10,12 +10,12 @@ from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
 from tl_core.data.looked import record_look
 from tl_core.errors import DataError, RunError
+from tl_core.evaluation.result_files import bundle_folder, ensemble_folder, read_report, write_report
 from tl_core.evaluation.results import Comparison, Report
-from tl_core.evaluation.saved import bundle_folder, ensemble_folder, read_report, write_report
+from tl_core.jobs.extra_inputs import open_extra_inputs
 from tl_core.jobs.job import Events, Job
-from tl_core.jobs.others import open_others
-from tl_core.jobs.past import Past
-from tl_core.jobs.teaching import teacher_findings
+from tl_core.jobs.resume_state import ResumeState
+from tl_core.jobs.teacher_check import teacher_findings
 from tl_core.penalties import used
 from tl_core.plan import TransferPlan
 from tl_core.runs import process
@@ -41,9 +41,9 @@ def run_train(job: Job) -> Events:
         raise RunError("This run has no plan.", "Make one on the plan page.")
     if not len(dataset.rows("test")):
         raise DataError("The split leaves no test item, so nothing could be measured.", "Give it a test part.")
-    past = Past.of(job.folder)
-    if not (past.ended and (job.folder / FILE).exists()):
-        others = open_others(job.workspace, task, dataset)
+    progress = ResumeState.of(job.folder)
+    if not (progress.ended and (job.folder / FILE).exists()):
+        others = open_extra_inputs(job.workspace, task, dataset)
         training = loop.TrainJob(
             dataset=dataset,
             spec=job.spec,
@@ -55,16 +55,16 @@ def run_train(job: Job) -> Events:
             source=others.source,
             target=others.target,
             teacher=others.teacher,
-            resume=past.begun,
-            edits=past.edits,
+            resume=progress.begun,
+            edits=progress.edits,
         )
-        yield from _train(job, loop.train(training, job.control), past, _about_teacher(job, dataset))
-    if past.ended is None or past.ended.status == "failed" or not (job.folder / FILE).exists():
-        yield past.ended or RunEnded("failed", "Training stopped without saying why.", "Start it again.")
+        yield from _train(job, loop.train(training, job.control), progress, _about_teacher(job, dataset))
+    if progress.ended is None or progress.ended.status == "failed" or not (job.folder / FILE).exists():
+        yield progress.ended or RunEnded("failed", "Training stopped without saying why.", "Start it again.")
         return
-    yield from _measure(job, dataset, past)
+    yield from _measure(job, dataset, progress)
     (job.folder / TRAINED).unlink(missing_ok=True)
-    yield replace(past.ended, at=time())
+    yield replace(progress.ended, at=time())
 
 
 def _about_teacher(job: Job, dataset: Dataset) -> tuple[Finding, ...]:
@@ -75,21 +75,21 @@ def _about_teacher(job: Job, dataset: Dataset) -> tuple[Finding, ...]:
     return teacher_findings(job.workspace, task.teacher, dataset)
 
 
-def _train(job: Job, events: Iterator[RunEvent], past: Past, notes: Sequence[Finding]) -> Events:
+def _train(job: Job, events: Iterator[RunEvent], progress: ResumeState, notes: Sequence[Finding]) -> Events:
     """Pass a training on, with `notes` at its beginning; `past` then knows how it went."""
     began = monotonic()
     for event in events:
-        past.take(event)
+        progress.take(event)
         if not isinstance(event, RunEnded):
             yield event
             yield from map(Noted, notes if isinstance(event, RunStarted) else ())
             continue
-        past.seconds += monotonic() - began
+        progress.seconds += monotonic() - began
         if event.status != "failed":  # before the training drops its checkpoints: it need not be done again
-            past.save(job.folder)
+            progress.save(job.folder)
 
 
-def _measure(job: Job, dataset: Dataset, past: Past) -> Events:
+def _measure(job: Job, dataset: Dataset, progress: ResumeState) -> Events:
     """Touch the test items, once: the report, the comparisons that rest on it, the bundle, the key figures."""
     from tl_core.evaluation.report import make_report
     from tl_core.export import TrainedModel
@@ -100,7 +100,7 @@ def _measure(job: Job, dataset: Dataset, past: Past) -> Events:
     assert task.plan is not None
     model = load_best(job.folder, spec, task.plan, len(dataset.classes))
     probabilities = yield from _probabilities(job, model, dataset)
-    report = make_report(job.folder.name, dataset, task.plan, probabilities, past.validation)
+    report = make_report(job.folder.name, dataset, task.plan, probabilities, progress.validation)
     report = replace(report, findings=(*report.findings, *_about_teacher(job, dataset)))
     if task.plan.init == "pretrained":
         yield Progress("comparing with a classical model", 0, 1)
@@ -113,7 +113,7 @@ def _measure(job: Job, dataset: Dataset, past: Past) -> Events:
     write_bundle(bundle_folder(job.folder), TrainedModel(model, spec, dataset, report))
     rmtree(ensemble_folder(job.folder), ignore_errors=True)  # of the model that was there before
     yield Progress("writing the bundle", 1, 1)
-    numbers = {"accuracy": report.accuracy.value, "macro_f1": report.macro_f1.value, "seconds": past.seconds}
+    numbers = {"accuracy": report.accuracy.value, "macro_f1": report.macro_f1.value, "seconds": progress.seconds}
     if report.multilabel:
         more = {"auc": report.auc, "exact": report.exact}
         numbers |= {name: found.value for name, found in more.items() if found}
@@ -141,11 +141,11 @@ def _probabilities(job: Job, model: "TransferModel", dataset: Dataset) -> Genera
 
 def _against_classical(dataset: Dataset, plan: TransferPlan, report: Report) -> Comparison:
     """Compare with a classical model that learned from the same items."""
-    from tl_core.evaluation.baselines import classical
+    from tl_core.evaluation.baselines import classical_model
 
     everything = any(phase.fit_on == "train+validation" for phase in plan.phases)
     rows = dataset.rows("train", "validation") if everything else dataset.rows("train")
-    model = classical(dataset)
+    model = classical_model(dataset)
     other = model.predict(rows, dataset.rows("test"))
     found = other if dataset.multilabel else other.argmax(axis=1)
     return _compare("classical", f"the same {len(rows):,} training items ({model.title})", report, found)
@@ -153,8 +153,8 @@ def _against_classical(dataset: Dataset, plan: TransferPlan, report: Report) -> 
 
 def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
     """Write this baseline's result into the report and the bundle of the run that it is a baseline for."""
-    from tl_core.evaluation.ensemble import CODE, ensemble, measured_on
-    from tl_core.evaluation.report import answers
+    from tl_core.evaluation.ensemble import CODE, ensemble_finding, holdout_key
+    from tl_core.evaluation.report import true_and_predicted
     from tl_core.export import TrainedModel
     from tl_core.export.bundle import write_bundle
     from tl_core.export.ensemble import write_ensemble
@@ -165,7 +165,7 @@ def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
     except RunError:
         folder = None
     theirs = read_report(folder) if folder else None
-    if folder is None or theirs is None or measured_on(theirs) != measured_on(report):
+    if folder is None or theirs is None or holdout_key(theirs) != holdout_key(report):
         message = "The run that this one was to be compared with is gone, or was measured on other items."
         yield Noted(Finding("warn", "no_comparison", message))
         return
@@ -173,10 +173,10 @@ def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
     budget = f"random weights, the same {len(dataset.rows('train')):,} training items{cap}"
     if theirs.score is None:
         return
-    comparison = _compare("scratch", budget, theirs, answers(report)[1])
+    comparison = _compare("scratch", budget, theirs, true_and_predicted(report).predicted)
     others = tuple(one for one in theirs.comparisons if one.baseline != "scratch")
     findings = tuple(one for one in theirs.findings if one.code != CODE)
-    theirs = replace(theirs, comparisons=(comparison, *others), findings=(*findings, ensemble(theirs, report)))
+    theirs = replace(theirs, comparisons=(comparison, *others), findings=(*findings, ensemble_finding(theirs, report)))
     write_report(folder, theirs)
     spec = BACKBONES[theirs.plan.backbone]
     model = load_best(folder, spec, theirs.plan, len(theirs.classes))
@@ -186,6 +186,6 @@ def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
 
 def _compare(baseline: Literal["scratch", "classical"], budget: str, report: Report, other: "np.ndarray") -> Comparison:
     from tl_core.evaluation.compare import compare
-    from tl_core.evaluation.report import answers
+    from tl_core.evaluation.report import true_and_predicted
 
-    return compare(baseline, budget, *answers(report), other)
+    return compare(baseline, budget, *true_and_predicted(report), other)

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 from tl_core.errors import RunError
-from tl_core.evaluation.saved import write_layers, write_rates
-from tl_core.jobs.job import Events, Job, started
-from tl_core.jobs.others import open_others
+from tl_core.evaluation.result_files import write_layers, write_rates
+from tl_core.jobs.extra_inputs import open_extra_inputs
+from tl_core.jobs.job import Events, Job, run_started
 from tl_core.runs.events import Progress, RunEnded
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ def run_rates(job: Job) -> Events:
     from tl_core.training.lr_finder import find_rate
 
     trying = _training(job)
-    yield started(job, trying.dataset)
+    yield run_started(job, trying.dataset)
     for found in find_rate(trying, job.control):
         if isinstance(found, Progress):
             yield found
@@ -30,10 +30,10 @@ def run_rates(job: Job) -> Events:
 
 def run_layers(job: Job) -> Events:
     """Train each layer group alone for a few steps, saved after every group so that it can be watched."""
-    from tl_core.evaluation.sweep import sweep_layers
+    from tl_core.evaluation.layer_sweep import sweep_layers
 
     trying = _training(job)
-    yield started(job, trying.dataset)
+    yield run_started(job, trying.dataset)
     whole = False
     for found in sweep_layers(trying, job.control):
         if isinstance(found, Progress):
@@ -53,5 +53,5 @@ def _training(job: Job) -> "TrainJob":
     if job.task.plan is None:
         raise RunError("There is no plan to try anything for.", "Make one on the plan page.")
     dataset = job.dataset()
-    others = vars(open_others(job.workspace, job.task, dataset))
+    others = vars(open_extra_inputs(job.workspace, job.task, dataset))
     return TrainJob(dataset, job.spec, job.task.plan, job.task.seed, job.folder, job.store(), **others)

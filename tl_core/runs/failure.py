@@ -21,13 +21,13 @@ AGAIN_HINT = "Start it again."
 GO_ON_HINT = "You can go on from what was last saved."
 LOG_HINT = f"Start it again; if it happens again, the details are in {LOG} in the run's folder."
 
-Left = Literal["paused", "closed"]
+LeaveReason = Literal["paused", "closed"]
 """Why a worker left a run that is not over: somebody asked it to wait, or the app or the computer was shut down."""
 
 
 def explain(error: BaseException) -> RunEnded:
     """Return the end of a run that `error` broke, in words for somebody who does not program."""
-    if full(error):
+    if disk_full(error):
         return RunEnded("failed", NO_SPACE, NO_SPACE_HINT)
     if isinstance(error, GraftError):
         return RunEnded("failed", error.message, error.hint)
@@ -37,7 +37,7 @@ def explain(error: BaseException) -> RunEnded:
     return RunEnded("failed", "The run stopped at an error that was not expected.", LOG_HINT)
 
 
-def full(error: BaseException | None) -> bool:
+def disk_full(error: BaseException | None) -> bool:
     """Whether an error comes from a disk that takes no more: full, a quota used up, or a file too large for it."""
     while error is not None:
         told = any(f"(os error {number})" in str(error) for number in FULL)  # how safetensors says it
@@ -49,7 +49,7 @@ def full(error: BaseException | None) -> bool:
 
 def unexpected(error: BaseException) -> bool:
     """Whether the traceback is worth keeping, because the sentence alone would not explain it."""
-    return not isinstance(error, GraftError) and not full(error)
+    return not isinstance(error, GraftError) and not disk_full(error)
 
 
 def explain_exit(code: int | None) -> tuple[str, str]:

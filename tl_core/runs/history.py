@@ -16,7 +16,7 @@ from tl_core.runs.events import (
 )
 
 
-def lost(event: RunEvent, resumed: RunResumed) -> bool:
+def is_lost(event: RunEvent, resumed: RunResumed) -> bool:
     """Whether `event`, from an earlier attempt, tells of work after the checkpoint that `resumed` goes on from."""
     match event:
         case EpochDone() | LayerStats():
@@ -30,7 +30,7 @@ def lost(event: RunEvent, resumed: RunResumed) -> bool:
     return False
 
 
-def surviving(events: Iterable[RunEvent]) -> list[RunEvent]:
+def kept_events(events: Iterable[RunEvent]) -> list[RunEvent]:
     """Return the events of the work that counts, in order: what was done twice appears once.
 
     A phase that an attempt begins again, and a run that begins again because nothing was saved, replace themselves.
@@ -39,7 +39,7 @@ def surviving(events: Iterable[RunEvent]) -> list[RunEvent]:
     for event in events:
         match event:
             case RunResumed(restarted=True):
-                kept = [old for old in kept if not lost(old, event)]
+                kept = [old for old in kept if not is_lost(old, event)]
             case RunStarted():
                 kept = [old for old in kept if isinstance(old, PlanEdited)]
             case PhaseStarted():
@@ -54,7 +54,7 @@ def edits(events: Iterable[RunEvent]) -> tuple[PlanEdited, ...]:
     return tuple(found[number] for number in sorted(found))
 
 
-def in_words(event: PlanEdited | RunPaused | RunResumed) -> str:
+def describe_event(event: PlanEdited | RunPaused | RunResumed) -> str:
     """Return a sentence about what somebody did to a run while it went on.
 
     Tells the events apart by name, because a module that was loaded anew has classes of its own.

@@ -66,7 +66,7 @@ def kill(owner: Owner) -> None:
             os.kill(owner.pid, signal.SIGKILL)
 
 
-def step_aside() -> None:
+def lower_priority() -> None:
     """Make this process the polite one: lower priority, and the first to go when memory runs out."""
     with contextlib.suppress(OSError):
         os.nice(10)

@@ -6,9 +6,9 @@ from collections.abc import Generator, Iterable
 from pathlib import Path
 
 from tl_core.errors import RunError
-from tl_core.runs import log
+from tl_core.runs import event_log
 from tl_core.runs.events import RunEnded, RunEvent
-from tl_core.runs.failure import GONE, GONE_HINT, LOG, NO_SPACE, NO_SPACE_HINT, explain, full, unexpected
+from tl_core.runs.failure import GONE, GONE_HINT, LOG, NO_SPACE, NO_SPACE_HINT, disk_full, explain, unexpected
 
 EVENTS_FILE = "events.jsonl"
 
@@ -22,7 +22,7 @@ def record(events: Iterable[RunEvent], folder: Path) -> Generator[RunEvent, None
     path, stream = folder / EVENTS_FILE, _closed(events, folder)
     for event in stream:
         try:
-            log.append(path, event)
+            event_log.append(path, event)
         except OSError as error:
             stream.close()
             if isinstance(events, Generator):
@@ -37,9 +37,9 @@ def record(events: Iterable[RunEvent], folder: Path) -> Generator[RunEvent, None
 def _last_word(path: Path, ended: RunEnded) -> None:
     """Write the end of a run that could not write what happened before it."""
     try:
-        log.append(path, ended)
+        event_log.append(path, ended)
     except OSError as error:
-        if full(error):
+        if disk_full(error):
             raise RunError(NO_SPACE, NO_SPACE_HINT) from error
         if not path.parent.exists():
             raise RunError(GONE, GONE_HINT) from error

@@ -36,10 +36,10 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from tl_core.errors import RunError
-from tl_core.runs import log, process
+from tl_core.runs import event_log, process
 from tl_core.runs.control import PAUSE_REQUEST, STOP_REQUEST, FileControl
 from tl_core.runs.events import RunEnded, RunEvent
-from tl_core.runs.failure import AGAIN_HINT, CLOSED, GO_ON_HINT, PAUSED, Left, explain_exit
+from tl_core.runs.failure import AGAIN_HINT, CLOSED, GO_ON_HINT, PAUSED, LeaveReason, explain_exit
 from tl_core.runs.process import Owner
 from tl_core.runs.record import EVENTS_FILE
 from tl_core.runs.task import Kind, Task
@@ -140,7 +140,7 @@ class RunStore:
 
     def events(self, run_id: str, cursor: int = 0) -> tuple[Events, int]:
         """Return the events after `cursor` (a byte offset, 0 at first) and the cursor for the next call."""
-        return log.read(self.folder(run_id) / EVENTS_FILE, cursor)
+        return event_log.read(self.folder(run_id) / EVENTS_FILE, cursor)
 
     def state(self, run_id: str) -> RunState:
         """Derive the state of a run from its folder."""
@@ -158,11 +158,11 @@ class RunStore:
         task = self.task(run_id)
         owner = _read_owner(folder)
         lives = process.alive(owner)
-        ended = log.last_end(
+        ended = event_log.last_end(
             folder / EVENTS_FILE, _starts(folder)[-1]
         )  # after the look at the process: it may end in between
         found = _optional(folder / EXIT)
-        left: Left | None = found.get("left")
+        left: LeaveReason | None = found.get("left")
         status: Status
         reason, hint = "", ""
         if ended:
@@ -230,7 +230,7 @@ class RunStore:
                 write_json(folder / ATTEMPTS, starts[1:-1])
             elif state.status == "queued":
                 reason = "It was taken out of the queue before it started."
-                log.append(folder / EVENTS_FILE, RunEnded("stopped", reason))
+                event_log.append(folder / EVENTS_FILE, RunEnded("stopped", reason))
             elif state.status == "paused" and not force:
                 self._again(folder)
                 FileControl(folder).stop()
@@ -277,7 +277,7 @@ class RunStore:
         else:
             (folder / "owner.json").unlink(missing_ok=True)
 
-    def leave(self, run_id: str, why: Left) -> None:
+    def leave(self, run_id: str, why: LeaveReason) -> None:
         """Note that a run's worker leaves it, to be gone on with later. Raises WorkspaceError."""
         write_json(self.folder(run_id) / EXIT, {"left": why})
 

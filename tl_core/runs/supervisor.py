@@ -22,12 +22,12 @@ from time import monotonic
 from types import ModuleType
 
 from tl_core.errors import RunError
-from tl_core.runs import log, process
+from tl_core.runs import event_log, process
 from tl_core.runs.failure import LOG, explain
 from tl_core.runs.record import EVENTS_FILE
 from tl_core.runs.store import EXIT, RunState, RunStore
 from tl_core.runs.task import Task
-from tl_core.threads import CALM
+from tl_core.threads import THREAD_SETTINGS
 from tl_core.workspace import write_json
 
 WORKER = ("-m", "tl_core.worker")
@@ -80,7 +80,7 @@ def stop(store: RunStore, run_id: str) -> None:
     _attend(store)
 
 
-def sweep(store: RunStore) -> None:
+def clean_up(store: RunStore) -> None:
     """At start-up: clear half-made and half-deleted folders away, and go on with the queue."""
     for leftover in (*store.root.glob(".*.part"), *store.root.glob(".*.trash")):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -167,7 +167,7 @@ def _give(store: RunStore, post: _Post, run_id: str) -> None:
     try:
         worker = _spawn(store, run_id)
     except OSError as error:
-        log.append(store.folder(run_id) / EVENTS_FILE, explain(error))
+        event_log.append(store.folder(run_id) / EVENTS_FILE, explain(error))
         return
     post.worker, post.run_id = worker, run_id
     store.own(run_id, process.identify(worker.pid) or process.Owner(worker.pid, "gone", ""))
@@ -197,7 +197,7 @@ def _spawn(store: RunStore, run_id: str) -> "subprocess.Popen[bytes]":
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path for path in paths if path),
         "PYTHONUNBUFFERED": "1",
-        **CALM,  # the server on the same cores stays quick
+        **THREAD_SETTINGS,  # the server on the same cores stays quick
     }
     with open(folder / LOG, "ab") as output:
         return subprocess.Popen(

@@ -13,7 +13,7 @@ from tl_core.data.quality import CheckInput, Suspicion, run_checks
 from tl_core.data.quality.answers import unanswered
 from tl_core.data.quality.report import QualityReport, latest_quality, read_quality
 from tl_core.errors import GraftError
-from tl_core.evaluation.effect import read_effect
+from tl_core.evaluation.cleaning_effect import read_cleaning_effect
 from tl_core.runs.task import Task
 from tl_core.types import Finding
 from ui import errors, items, session, words
@@ -187,7 +187,7 @@ def _effect(dataset: Dataset, backbone: str) -> None:
     """Say what the decisions did to a model, where that was measured."""
     if not dataset.decided:
         return
-    effect = read_effect(session.workspace(), dataset, backbone)
+    effect = read_cleaning_effect(session.workspace(), dataset, backbone)
     if effect:
         st.markdown(f":material/balance: {words.tell(effect.sentence)}")
         st.caption(

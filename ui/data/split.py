@@ -7,7 +7,7 @@ import streamlit as st
 
 from tl_core.data.dataset import Dataset
 from tl_core.data.split import rule, time_findings
-from tl_core.evaluation.inflation import read_honest
+from tl_core.evaluation.leakage import read_leakage
 from ui import session
 from ui.data.overview import SPLITS, split_counts
 from ui.profiles import profile_of
@@ -29,7 +29,7 @@ def draw(dataset: Dataset) -> None:
     findings(time_findings(dataset.items, dataset.split))
     looks_caption(dataset)
     spec = session.backbone()
-    score = read_honest(session.workspace(), dataset, spec.name) if spec else None
+    score = read_leakage(session.workspace(), dataset, spec.name) if spec else None
     if score:
         st.caption(f":material/content_copy: {score.sentence}")
     with st.expander("Change the split", icon=":material/tune:", key="data_split_edit"):

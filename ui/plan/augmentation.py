@@ -9,7 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from tl_core.plan import TransferPlan
-from tl_core.threads import CALM
+from tl_core.threads import THREAD_SETTINGS
 from ui.plan.context import PlanContext
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,7 +40,9 @@ def examples(folder: str, backbone: str, policy: str) -> bytes:
         out = Path(scratch) / "varied.png"
         line = [sys.executable, "-m", "tl_core.jobs.preview", folder, backbone, policy, str(out)]
         try:
-            subprocess.run(line, cwd=ROOT, env=os.environ | CALM, timeout=SECONDS, check=True, capture_output=True)
+            subprocess.run(
+                line, cwd=ROOT, env=os.environ | THREAD_SETTINGS, timeout=SECONDS, check=True, capture_output=True
+            )
             return out.read_bytes()
         except (OSError, subprocess.SubprocessError):
             return b""

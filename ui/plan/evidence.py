@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from tl_core.advice.advice import ProbeReport
-from tl_core.evaluation.saved import read_curve
+from tl_core.evaluation.result_files import read_curve
 from tl_core.layers import spoken
 from ui import charts, session, theme, words
 from ui.plan.context import PlanContext

@@ -6,7 +6,7 @@ from datetime import datetime
 import streamlit as st
 
 from tl_core.data.dataset import Dataset
-from tl_core.jobs.teaching import teacher_findings
+from tl_core.jobs.teacher_check import teacher_findings
 from tl_core.penalties import PENALTIES, Need, used
 from tl_core.plan import TransferPlan
 from tl_core.runs.store import RunState

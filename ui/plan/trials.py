@@ -6,7 +6,7 @@ import streamlit as st
 
 from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import GraftError
-from tl_core.evaluation.saved import read_layers, read_rates
+from tl_core.evaluation.result_files import read_layers, read_rates
 from tl_core.layers import spoken
 from tl_core.plan import TransferPlan
 from tl_core.runs.store import RunState

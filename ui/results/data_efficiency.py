@@ -7,9 +7,9 @@ from typing import Literal
 import streamlit as st
 
 from tl_core.errors import GraftError
-from tl_core.evaluation.reading import accuracy_gained, labels_saved
+from tl_core.evaluation.label_efficiency import accuracy_gained, labels_saved
+from tl_core.evaluation.result_files import read_curve
 from tl_core.evaluation.results import Curve
-from tl_core.evaluation.saved import read_curve
 from tl_core.runs import supervisor
 from tl_core.runs.store import RunState
 from tl_core.runs.task import Task

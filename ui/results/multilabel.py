@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from tl_core.evaluation.report import answers as measured
+from tl_core.evaluation.report import true_and_predicted
 from tl_core.evaluation.results import HALF, Report
 from ui import words
 from ui.reports import interval
@@ -32,7 +32,7 @@ def headline(report: Report) -> None:
 
 def answers(report: Report) -> pd.DataFrame:
     """Return one row a label: how many test items have it or not, by what the model said."""
-    truth, said = (found > HALF for found in measured(report))
+    truth, said = (found > HALF for found in true_and_predicted(report))
     return pd.DataFrame(
         {
             "Label": list(report.classes),

@@ -35,8 +35,8 @@ def show_predictions(report: Report, dataset: Dataset | None, found: Sequence[Pr
     shown = found[(at - 1) * PAGE : at * PAGE]
     captions = {}
     for item in shown:
-        said, is_ = names(report, item.said), names(report, item.labels)
-        sure = "" if report.multilabel else f", {item.sureness:.0%} sure"
+        said, is_ = names(report, item.predicted_labels), names(report, item.labels)
+        sure = "" if report.multilabel else f", {item.confidence:.0%} sure"
         captions[item.row] = (
             f":green[:material/check:] **{said}**{sure}"
             if item.right

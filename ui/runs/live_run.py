@@ -19,7 +19,7 @@ from tl_core.runs.events import (
     RunStarted,
     StepDone,
 )
-from tl_core.runs.history import in_words
+from tl_core.runs.history import describe_event
 from tl_core.runs.store import RunStore
 from tl_core.types import Finding
 from ui import words
@@ -113,16 +113,16 @@ class LiveRun:
             started = self.started
             told = words.layer_names(started.plan.backbone, started.groups) if started and started.plan else {}
             event = replace(event, group=told.get(event.group, event.group))
-            self.notes.append(Finding("info", "edited", in_words(event)))
+            self.notes.append(Finding("info", "edited", describe_event(event)))
 
     def _on_RunPaused(self, event: RunPaused) -> None:
         self.waiting = True
-        self.notes.append(Finding("info", "paused", in_words(event)))
+        self.notes.append(Finding("info", "paused", describe_event(event)))
 
     def _on_RunResumed(self, event: RunResumed) -> None:
         self.waiting, self.ended = False, None
         self.idle += event.at - self.last
-        self.notes.append(Finding("info", "resumed", in_words(event)))
+        self.notes.append(Finding("info", "resumed", describe_event(event)))
         if not event.restarted:
             return
         self.progress = None

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from tl_core.evaluation.result_files import ensemble_folder
 from tl_core.evaluation.results import Report
-from tl_core.evaluation.saved import ensemble_folder
 from tl_core.export.archive import zip_bundle
 from ui import words
 

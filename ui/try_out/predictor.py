@@ -17,7 +17,7 @@ import pandas as pd
 
 from tl_core.errors import DataError, RunError
 from tl_core.evaluation.results import HALF
-from tl_core.threads import CALM
+from tl_core.threads import THREAD_SETTINGS
 
 ROOT = Path(__file__).resolve().parents[1]
 OnProgress = Callable[[float, str], None]
@@ -161,7 +161,7 @@ def _start(line: list[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
         line,
         cwd=ROOT,
-        env=os.environ | quiet | CALM,
+        env=os.environ | quiet | THREAD_SETTINGS,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -11,9 +11,9 @@ from tests.tiny import write_dataset
 from tl_core.data.decisions import Decision
 from tl_core.data.split import SplitSpec
 from tl_core.errors import DataError, ExportError, RunError
-from tl_core.evaluation.saved import bundle_folder, read_report
-from tl_core.jobs.others import bring_teacher, open_others
-from tl_core.jobs.teaching import DATA_GONE, KNOWS_TEST, teacher_findings
+from tl_core.evaluation.result_files import bundle_folder, read_report
+from tl_core.jobs.extra_inputs import import_teacher, open_extra_inputs
+from tl_core.jobs.teacher_check import DATA_GONE, KNOWS_TEST, teacher_findings
 from tl_core.runs.events import Noted
 from tl_core.runs.store import RunStore
 from tl_core.runs.task import Task
@@ -49,11 +49,11 @@ def test_a_run_and_its_bundle_are_the_same_teacher(workspace, task, tiny_texts, 
     folder = RunStore(workspace).folder(finished)
     away = tmp_path / "away"
     shutil.copytree(bundle_folder(folder), away)
-    names = [bring_teacher(workspace, given) for given in (finished, str(folder), str(away), str(away))]
+    names = [import_teacher(workspace, given) for given in (finished, str(folder), str(away), str(away))]
     assert names[0] == names[1] == finished
     assert names[2] == names[3] != finished
     shutil.rmtree(away)  # what was brought in stays
-    teachers = [open_others(workspace, replace(task, teacher=name), tiny_texts).teacher for name in names[1:3]]
+    teachers = [open_extra_inputs(workspace, replace(task, teacher=name), tiny_texts).teacher for name in names[1:3]]
     first, second = map(weights, teachers)
     assert first.keys() == second.keys()
     assert all((first[name] == second[name]).all() for name in first)
@@ -91,11 +91,11 @@ def test_what_does_not_fit_says_so(workspace, task, tiny_texts, tiny_images, tin
         (replace(task, teacher=finished), three, RunError, "tells a, b apart, but the data have a, b, c"),
     ):
         with pytest.raises(error, match=words):
-            open_others(workspace, asked, dataset)
+            open_extra_inputs(workspace, asked, dataset)
     with pytest.raises(ExportError, match="not a complete bundle"):
-        bring_teacher(workspace, str(tmp_path))
+        import_teacher(workspace, str(tmp_path))
     with pytest.raises(DataError, match="nothing at"):
-        bring_teacher(workspace, str(tmp_path / "nowhere"))
+        import_teacher(workspace, str(tmp_path / "nowhere"))
 
 
 def shared(tested, learned, *parts) -> int:
@@ -123,7 +123,7 @@ def test_a_teacher_that_learned_from_test_items_is_told_of_and_teaches_all_the_s
 
 def test_a_teacher_of_the_same_split_knows_no_test_item(workspace, task, tiny_texts, finished):
     bundle = bundle_folder(RunStore(workspace).folder(finished))
-    for name in (finished, bring_teacher(workspace, str(bundle))):
+    for name in (finished, import_teacher(workspace, str(bundle))):
         assert teacher_findings(workspace, name, tiny_texts) == ()
         (found,) = teacher_findings(workspace, name, tiny_texts.split_by(SplitSpec(seed=5)))
         assert found.code == KNOWS_TEST
@@ -159,7 +159,7 @@ def test_the_same_words_in_another_data_set_are_the_same_items(workspace, task, 
 
 
 def test_a_teacher_whose_data_are_gone_cannot_be_judged(workspace, tiny_texts, finished, tmp_path):
-    name = bring_teacher(workspace, str(bundle_folder(RunStore(workspace).folder(finished))))
+    name = import_teacher(workspace, str(bundle_folder(RunStore(workspace).folder(finished))))
     shutil.move(tiny_texts.folder, tmp_path / "away")
     vars(tiny_texts)["folder"] = tmp_path / "away"
     for each in (finished, name):

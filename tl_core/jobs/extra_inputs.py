@@ -12,7 +12,7 @@ from tl_core.data.dataset import Dataset
 from tl_core.data.decisions import Decision
 from tl_core.data.split import SplitSpec
 from tl_core.errors import DataError, GraftError, RunError
-from tl_core.evaluation.saved import read_report
+from tl_core.evaluation.result_files import read_report
 from tl_core.plan import TransferPlan
 from tl_core.runs.store import RunStore
 from tl_core.runs.task import Task
@@ -22,12 +22,12 @@ from tl_core.workspace import Workspace, new_folder, read_json, write_bytes, wri
 if TYPE_CHECKING:
     from tl_core.training.run import Teacher
 
-BROUGHT = "bundle-"
-FACTS = "teacher.json"
+IMPORTED_PREFIX = "bundle-"
+FACTS_FILE = "teacher.json"
 
 
 @dataclass(frozen=True)
-class Others:
+class ExtraInputs:
     """The second data sets and the teacher that a task names, opened; None where it names none."""
 
     source: Dataset | None = None
@@ -36,7 +36,7 @@ class Others:
 
 
 @dataclass(frozen=True)
-class Facts:
+class TeacherFacts:
     """What a teacher from a bundle is: its plan without what was merged into its weights, its classes, its data.
 
     `fingerprint` is "" where it was brought in before that was kept.
@@ -50,7 +50,7 @@ class Facts:
     decisions: tuple[Decision, ...] = ()
 
 
-def open_others(workspace: Workspace, task: Task, dataset: Dataset) -> Others:
+def open_extra_inputs(workspace: Workspace, task: Task, dataset: Dataset) -> ExtraInputs:
     """Open what a task names beside its data set. Raises DataError or RunError where it is gone or does not fit."""
     source = _open(workspace, (task.source, task.source_decisions), dataset, "source data")
     if source is not None and source.multilabel:
@@ -58,7 +58,7 @@ def open_others(workspace: Workspace, task: Task, dataset: Dataset) -> Others:
             f"The items of the source {source.name!r} may have several labels each, which cannot be learned from here.",
             "Choose a source whose items have one label each, or none.",
         )
-    return Others(
+    return ExtraInputs(
         source,
         _open(workspace, (task.target, task.target_decisions), dataset, "target data"),
         open_teacher(workspace, task.teacher, dataset) if task.teacher else None,
@@ -66,12 +66,12 @@ def open_others(workspace: Workspace, task: Task, dataset: Dataset) -> Others:
 
 
 def open_teacher(workspace: Workspace, name: str, dataset: Dataset) -> "Teacher":
-    """Open a finished run, or a model that bring_teacher() brought in. Raises RunError where it cannot teach this."""
+    """Open a finished run, or a model that import_teacher() brought in. Raises RunError where it cannot teach this."""
     from tl_core.training.best_weights import FILE
     from tl_core.training.run import Teacher
 
     try:
-        folder, facts = brought(workspace, name) if name.startswith(BROUGHT) else _run(workspace, name)
+        folder, facts = imported_teacher(workspace, name) if name.startswith(IMPORTED_PREFIX) else _run(workspace, name)
     except (GraftError, OSError, ValueError, ValidationError) as error:
         raise RunError("The model to learn from is no longer in this workspace.", "Choose another teacher.") from error
     if facts is None or not (folder / FILE).is_file():
@@ -95,7 +95,7 @@ def open_teacher(workspace: Workspace, name: str, dataset: Dataset) -> "Teacher"
     return Teacher(spec, facts.plan, folder)
 
 
-def bring_teacher(workspace: Workspace, given: str) -> str:
+def import_teacher(workspace: Workspace, given: str) -> str:
     """Return how a task names the teacher that a person named: a run's id, or a folder with a trained model.
 
     The model of a folder is copied into the workspace, so that a run can still go on where the folder is gone.
@@ -107,10 +107,10 @@ def bring_teacher(workspace: Workspace, given: str) -> str:
     if given in (state.id for state in store.list()):
         return given
     folder = source_path(given)
-    return folder.name if folder.parent == store.root.resolve() else _bring(workspace, folder)
+    return folder.name if folder.parent == store.root.resolve() else _import(workspace, folder)
 
 
-def _bring(workspace: Workspace, folder: Path) -> str:
+def _import(workspace: Workspace, folder: Path) -> str:
     import safetensors.torch
 
     from tl_core.export.bundle import load_bundle
@@ -119,26 +119,26 @@ def _bring(workspace: Workspace, folder: Path) -> str:
     bundle = load_bundle(folder)
     weights = safetensors.torch.save({name: t.contiguous() for name, t in bundle.model.state_dict().items()})
     plan, report = replace(bundle.plan, adapter=None), bundle.report
-    facts = Facts(plan, bundle.classes, bundle.multilabel, report.fingerprint, bundle.split, bundle.decisions)
+    facts = TeacherFacts(plan, bundle.classes, bundle.multilabel, report.fingerprint, bundle.split, bundle.decisions)
     digest = hashlib.sha256(weights + repr(facts).encode()).hexdigest()[:16]
     target = workspace.folder("teachers") / digest
     if not target.is_dir():
         with new_folder(target) as part:
             write_bytes(part / FILE, weights)
-            write_json(part / FACTS, dump(facts))
-    return BROUGHT + digest
+            write_json(part / FACTS_FILE, dump(facts))
+    return IMPORTED_PREFIX + digest
 
 
-def brought(workspace: Workspace, name: str) -> tuple[Path, Facts]:
-    """Return the folder of a model that bring_teacher() brought in, and what it is. Raises OSError without one."""
-    folder = workspace.folder("teachers") / Path(name.removeprefix(BROUGHT)).name
-    return folder, load(Facts, read_json(folder / FACTS))
+def imported_teacher(workspace: Workspace, name: str) -> tuple[Path, TeacherFacts]:
+    """Return the folder of a model that import_teacher() brought in, and what it is. Raises OSError without one."""
+    folder = workspace.folder("teachers") / Path(name.removeprefix(IMPORTED_PREFIX)).name
+    return folder, load(TeacherFacts, read_json(folder / FACTS_FILE))
 
 
-def _run(workspace: Workspace, run_id: str) -> tuple[Path, Facts | None]:
+def _run(workspace: Workspace, run_id: str) -> tuple[Path, TeacherFacts | None]:
     folder = RunStore(workspace).folder(run_id)
     report = read_report(folder)
-    return folder, Facts(report.plan, report.classes, report.multilabel) if report else None
+    return folder, TeacherFacts(report.plan, report.classes, report.multilabel) if report else None
 
 
 def _open(workspace: Workspace, named: tuple[str, str], dataset: Dataset, what: str) -> Dataset | None:

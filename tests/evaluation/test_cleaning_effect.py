@@ -9,8 +9,8 @@ from tl_core.advice.linear import standardise
 from tl_core.data.decisions import Decision
 from tl_core.data.options import RawItem, silent
 from tl_core.data.sources.store import Draft, store
-from tl_core.evaluation.correcting import Correcting, by_class_difference
-from tl_core.evaluation.effect import Effect, read_effect, write_effect
+from tl_core.evaluation.cleaning_effect import CleaningEffect, read_cleaning_effect, write_cleaning_effect
+from tl_core.evaluation.measure_cleaning import CleaningMeasurement, balanced_accuracy_difference
 from tl_core.types import Estimate
 
 L2 = 0.01
@@ -32,7 +32,7 @@ def noisy(workspace):
 
 
 def measured(dataset, features, l2=L2):
-    measuring = Correcting(dataset, "tiny", features, l2)
+    measuring = CleaningMeasurement(dataset, "tiny", features, l2)
     assert [*measuring.steps()][-1] == (10, 10)
     return measuring
 
@@ -82,12 +82,12 @@ def test_the_interval_is_that_of_theory_for_many_items():
     before, after = (
         draw.random(len(classes)) < share[classes] for share in np.array([[0.8, 0.6, 0.7], [0.9, 0.7, 0.6]])
     )
-    found = by_class_difference(after, before, classes)
+    found = balanced_accuracy_difference(after, before, classes)
     each = [(after[classes == c].astype(float) - before[classes == c]) for c in range(3)]
     assert found.value == pytest.approx(np.mean([one.mean() for one in each]))
     half = 1.96 * np.sqrt(sum(one.var() / len(one) for one in each)) / 3
     assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.05)
-    mirrored = by_class_difference(before, after, classes)
+    mirrored = balanced_accuracy_difference(before, after, classes)
     assert mirrored.value == pytest.approx(-found.value)
 
 
@@ -113,10 +113,10 @@ def test_the_heads_are_those_of_scikit_learn(noisy):
 def test_it_is_kept_for_these_decisions_and_said_in_a_sentence(noisy, workspace):
     dataset = noisy[0].decide(Decision("drop", (int(noisy[0].rows("train")[0]),)))
     gain = Estimate(0.03, -0.01, 0.07, 300, "x")
-    effect = Effect(dataset.fingerprint, dataset.version, "tiny", 37, 1, 0.83, 0.86, gain, "cannot tell")
-    write_effect(workspace, dataset, effect)
-    assert read_effect(workspace, dataset, "tiny") == effect
-    assert read_effect(workspace, dataset.undo(0), "tiny") is None
+    effect = CleaningEffect(dataset.fingerprint, dataset.version, "tiny", 37, 1, 0.83, 0.86, gain, "cannot tell")
+    write_cleaning_effect(workspace, dataset, effect)
+    assert read_cleaning_effect(workspace, dataset, "tiny") == effect
+    assert read_cleaning_effect(workspace, dataset.undo(0), "tiny") is None
     assert effect.sentence == (
         "With your 37 corrections and 1 item left out: 86.0% right instead of 83.0%, averaged over the classes, on the "
         "same 300 training and validation items that nobody changed; difference 3.0 points (-1.0 to 7.0): not certain."

@@ -17,7 +17,7 @@ _MEANS = {
 
 
 @dataclass(frozen=True)
-class Effect:
+class CleaningEffect:
     """The share of right answers, averaged over the classes, of a head that learned without the decisions, and with.
 
     Both heads are judged, by cross-validation, on the same training and validation items that no decision changed;
@@ -53,11 +53,11 @@ def _path(workspace: Workspace, dataset: Dataset, backbone: str) -> Path:
     return workspace.folder("effects") / f"{dataset.fingerprint}-{backbone}-{dataset.version}.json"
 
 
-def write_effect(workspace: Workspace, dataset: Dataset, effect: Effect) -> None:
+def write_cleaning_effect(workspace: Workspace, dataset: Dataset, effect: CleaningEffect) -> None:
     """Keep the effect of the data set's decisions. Raises WorkspaceError where it cannot be written."""
     write_value(_path(workspace, dataset, effect.backbone), effect)
 
 
-def read_effect(workspace: Workspace, dataset: Dataset, backbone: str) -> Effect | None:
+def read_cleaning_effect(workspace: Workspace, dataset: Dataset, backbone: str) -> CleaningEffect | None:
     """Return the effect of the data set's present decisions, None where it was not measured (yet)."""
-    return read_value(Effect, _path(workspace, dataset, backbone))
+    return read_value(CleaningEffect, _path(workspace, dataset, backbone))

@@ -10,15 +10,15 @@ import numpy as np
 from tl_core.advice.evidence import make_folds, units
 from tl_core.advice.heldout import HeldOut
 from tl_core.data.dataset import Dataset
+from tl_core.evaluation.cleaning_effect import CleaningEffect
 from tl_core.evaluation.compare import verdict
-from tl_core.evaluation.effect import Effect
 from tl_core.evaluation.metrics import DRAWS
 from tl_core.types import Estimate
 
 _OUTSIDE = -3  # the fold of items that take no part
 
 
-class Correcting:
+class CleaningMeasurement:
     """The measurement; `effect` is there once `steps` has run to its end.
 
     The items are those of train and validation as the source splits them, in one set of folds for both heads. The
@@ -42,7 +42,7 @@ class Correcting:
         self._changed = (fold > _OUTSIDE) & ~self._dropped & (self._before.targets != dataset.targets).any(axis=1)
         self.judged = (fold >= 0) & ~self._dropped & ~self._changed
         """Which items both heads are judged on: bool `[N]`."""
-        self.effect: Effect | None = None
+        self.effect: CleaningEffect | None = None
 
     @property
     def changes(self) -> int:
@@ -63,15 +63,15 @@ class Correcting:
                 yield number * total + done, 2 * total
         judged = np.flatnonzero(self.judged)
         before, after = (self._right(arm, judged) for arm in arms)
-        gain = by_class_difference(after, before, self.classes)
-        self.effect = Effect(
+        gain = balanced_accuracy_difference(after, before, self.classes)
+        self.effect = CleaningEffect(
             self._after.fingerprint,
             self._after.version,
             self._backbone,
             int(self._changed.sum()),
             int(self._dropped.sum()),
-            by_class(before, self.classes),
-            by_class(after, self.classes),
+            balanced_accuracy(before, self.classes),
+            balanced_accuracy(after, self.classes),
             gain,
             verdict(gain),
         )
@@ -87,12 +87,14 @@ class Correcting:
         return said.argmax(axis=1) == targets.argmax(axis=1)
 
 
-def by_class(right_N: np.ndarray, class_N: np.ndarray) -> float:
+def balanced_accuracy(right_N: np.ndarray, class_N: np.ndarray) -> float:
     """Return the share of right items of each class, averaged over the classes (balanced accuracy)."""
     return float(np.mean([right_N[class_N == c].mean() for c in np.unique(class_N)]))
 
 
-def by_class_difference(after_N: np.ndarray, before_N: np.ndarray, class_N: np.ndarray, seed: int = 0) -> Estimate:
+def balanced_accuracy_difference(
+    after_N: np.ndarray, before_N: np.ndarray, class_N: np.ndarray, seed: int = 0
+) -> Estimate:
     """Return by_class() of one less that of the other on the same items, with a paired bootstrap interval.
 
     Items are drawn in pairs within each class, as compare.paired_difference draws them over all: half an item is
@@ -108,7 +110,7 @@ def by_class_difference(after_N: np.ndarray, before_N: np.ndarray, class_N: np.n
         )
         found = draw.multinomial(size, cells / cells.sum(), size=len(drawn))
         drawn += (found[:, 0] - found[:, 1]) / size / len(classes)
-    value = by_class(after_N, class_N) - by_class(before_N, class_N)
+    value = balanced_accuracy(after_N, class_N) - balanced_accuracy(before_N, class_N)
     low, high = (float(one) for one in np.quantile(drawn, [0.025, 0.975]))
     method = f"paired bootstrap within classes, {len(drawn)} draws"
     return Estimate(value, min(low, value), max(high, value), n, method)

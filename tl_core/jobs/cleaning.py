@@ -5,12 +5,14 @@ from collections.abc import Generator
 import numpy as np
 
 from tl_core.data.quality.checks import CheckInput
-from tl_core.evaluation.effect import write_effect
-from tl_core.jobs.job import Job, counted
+from tl_core.evaluation.cleaning_effect import write_cleaning_effect
+from tl_core.jobs.job import Job, follow_steps
 from tl_core.runs.events import RunEvent
 
 
-def measure_effect(job: Job, material: CheckInput, notes: list[str]) -> Generator[RunEvent, None, CheckInput | None]:
+def measure_cleaning_effect(
+    job: Job, material: CheckInput, notes: list[str]
+) -> Generator[RunEvent, None, CheckInput | None]:
     """Measure and keep the effect of the decisions, and pass the material on; None where the run was stopped.
 
     Needs the probe's report on the data set under its decisions. Nothing is measured where they change no item of
@@ -18,17 +20,17 @@ def measure_effect(job: Job, material: CheckInput, notes: list[str]) -> Generato
     """
     from tl_core.advice.advice import read_report
     from tl_core.advice.evidence import MIN_ITEMS
-    from tl_core.evaluation.correcting import Correcting
+    from tl_core.evaluation.measure_cleaning import CleaningMeasurement
 
     dataset = material.dataset
     report = read_report(job.workspace, dataset, job.task.backbone) if dataset.decided else None
     if report is None:
         return material
     features = job.store().features(dataset, job.spec, report.tap, report.pool)
-    measuring = Correcting(dataset, job.task.backbone, features, report.l2)
+    measuring = CleaningMeasurement(dataset, job.task.backbone, features, report.l2)
     if measuring.changes and measuring.judged.sum() >= MIN_ITEMS and len(np.unique(measuring.classes)) > 1:
-        if not (yield from counted(job, "measuring what your decisions did", measuring.steps())):
+        if not (yield from follow_steps(job, "measuring what your decisions did", measuring.steps())):
             return None
         assert measuring.effect is not None
-        write_effect(job.workspace, dataset, measuring.effect)
+        write_cleaning_effect(job.workspace, dataset, measuring.effect)
     return material

@@ -11,11 +11,11 @@ from tl_core.runs.store import RunState, RunStore
 from tl_core.types import dump, load
 from tl_core.workspace import Workspace, read_json, write_json
 
-MARK = "run.json"
+POINTER = "run.json"
 
 
 @dataclass(frozen=True)
-class Mark:
+class RunPointer:
     """The run whose model belongs into a folder, and the workspace that it is in."""
 
     workspace: Path
@@ -31,26 +31,26 @@ class Mark:
             return None
 
 
-def read_mark(out: Path) -> Mark | None:
+def read_pointer(out: Path) -> RunPointer | None:
     """Return the mark in a folder, None where there is none."""
     try:
-        return load(Mark, read_json(out / MARK))
+        return load(RunPointer, read_json(out / POINTER))
     except (OSError, ValueError, ValidationError):
         return None
 
 
-def write_mark(out: Path, mark: Mark) -> None:
+def write_pointer(out: Path, pointer: RunPointer) -> None:
     """Note in `out`, made where it is missing, which run fills it. Raises UsageError."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        write_json(out / MARK, dump(mark))
+        write_json(out / POINTER, dump(pointer))
     except (OSError, WorkspaceError) as error:
         raise UsageError(f"The folder {out} cannot be written.", "Name another one, or free some space.") from error
 
 
-def clear_mark(out: Path) -> None:
+def clear_pointer(out: Path) -> None:
     """Remove the mark, and the folder where it holds nothing else."""
-    (out / MARK).unlink(missing_ok=True)
+    (out / POINTER).unlink(missing_ok=True)
     if out.is_dir() and not any(out.iterdir()):
         out.rmdir()
 

@@ -10,10 +10,10 @@ from tl_core.cli import layers as cli
 from tl_core.cli.console import Console
 from tl_core.data.split import SplitSpec
 from tl_core.errors import DataError
-from tl_core.evaluation import sweep
+from tl_core.evaluation import layer_sweep
+from tl_core.evaluation.layer_sweep import sweep_layers
 from tl_core.evaluation.metrics import wilson
 from tl_core.evaluation.results import LayerSweep
-from tl_core.evaluation.sweep import sweep_layers
 from tl_core.plan import Head
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import EpochDone
@@ -63,7 +63,7 @@ def test_every_group_gets_the_same_steps_and_only_it_and_the_head_learn(tiny_ima
 
 
 def test_the_score_is_that_after_the_last_step_not_the_best(tiny_images, monkeypatch):
-    train = sweep.train
+    train = layer_sweep.train
 
     def told(job, control):
         for event in train(job, control):
@@ -72,7 +72,7 @@ def test_the_score_is_that_after_the_last_step_not_the_best(tiny_images, monkeyp
                 event = replace(event, validation={"accuracy": 0.0 if last else 1.0, "loss": 9.0 if last else 0.0})
             yield event
 
-    monkeypatch.setattr(sweep, "train", told)
+    monkeypatch.setattr(layer_sweep, "train", told)
     (*_, last) = swept(make_job(tiny_images, [SOLVED]), steps=12)
     assert all((score.accuracy.value, score.loss) == (0.0, 9.0) for score in last.groups)
 

@@ -10,12 +10,12 @@ from tl_core.errors import DataError
 from tl_core.evaluation import metrics, multilabel
 from tl_core.evaluation.slices import measure_slices, slice_findings
 from tl_core.export.bundle import dataset_items
-from tl_core.export.ensemble import Usable
+from tl_core.export.ensemble import Predictor
 from tl_core.roc import mean_area
 from tl_core.types import Estimate, dump
 
 
-def evaluate_bundle(bundle: Usable, dataset: Dataset) -> dict[str, Any]:
+def evaluate_bundle(bundle: Predictor, dataset: Dataset) -> dict[str, Any]:
     """Return the metrics of a bundle on a data set, as plain JSON types.
 
     Measured are: of the data the bundle was trained on, its test items alone, with the labels that the report was made
@@ -99,7 +99,7 @@ def _dumped(estimate: Estimate | None) -> Any:
     return dump(estimate) if estimate else None
 
 
-def _rows(bundle: Usable, dataset: Dataset) -> tuple[np.ndarray, str]:
+def _rows(bundle: Predictor, dataset: Dataset) -> tuple[np.ndarray, str]:
     """Return the rows to measure on, and which they are in words."""
     if dataset.fingerprint == bundle.report.fingerprint:
         return dataset.rows("test"), "the test items of the data it was trained on"

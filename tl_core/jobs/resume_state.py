@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from tl_core.runs import log
+from tl_core.runs import event_log
 from tl_core.runs.events import EpochDone, PlanEdited, RunEnded, RunEvent, RunResumed
-from tl_core.runs.history import edits, surviving
+from tl_core.runs.history import edits, kept_events
 from tl_core.runs.record import EVENTS_FILE
 from tl_core.runs.store import TRAINED
 from tl_core.types import dump, load
@@ -25,7 +25,7 @@ class _Trained:
 
 
 @dataclass
-class Past:
+class ResumeState:
     """The epochs that count so far, and the seconds that training took; `ended` once the training is over."""
 
     epochs: list[RunEvent] = field(default_factory=list)
@@ -36,22 +36,22 @@ class Past:
     _validation: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, folder: Path) -> "Past":
+    def of(cls, folder: Path) -> "ResumeState":
         """Read what a run's folder tells; nothing where this is its first attempt."""
-        events = log.read(folder / EVENTS_FILE)[0]
-        epochs = [event for event in surviving(events) if isinstance(event, EpochDone)]
-        past = cls([*epochs], edits(events), bool(events), sum(event.seconds for event in epochs))
+        events = event_log.read(folder / EVENTS_FILE)[0]
+        epochs = [event for event in kept_events(events) if isinstance(event, EpochDone)]
+        progress = cls([*epochs], edits(events), bool(events), sum(event.seconds for event in epochs))
         try:
             trained = load(_Trained, read_json(folder / TRAINED))
         except (OSError, ValueError, ValidationError):
-            return past
-        past.ended, past.seconds, past._validation = trained.ended, trained.seconds, trained.validation
-        return past
+            return progress
+        progress.ended, progress.seconds, progress._validation = trained.ended, trained.seconds, trained.validation
+        return progress
 
     def take(self, event: RunEvent) -> None:
         """Hear what happens in this attempt."""
         if isinstance(event, EpochDone | RunResumed):
-            self.epochs = surviving([*self.epochs, event])
+            self.epochs = kept_events([*self.epochs, event])
         elif isinstance(event, RunEnded):
             self.ended = event
 

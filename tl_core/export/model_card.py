@@ -231,10 +231,10 @@ def _limits(report: Report) -> Iterator[str]:
 
 
 def _surest(report: Report, wrong: Prediction) -> str:
-    said, is_ = (_named(report, labels) for labels in (wrong.said, wrong.labels))
+    said, is_ = (_named(report, labels) for labels in (wrong.predicted_labels, wrong.labels))
     if report.multilabel:
         return f"- It can be confidently wrong: on `{wrong.item}` it answered {said}, where the labels are {is_}."
-    sure = f"{wrong.sureness:.0%}"
+    sure = f"{wrong.confidence:.0%}"
     return f"- It can be confidently wrong: on `{wrong.item}` it answered {said} with {sure}, where the label is {is_}."
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tl_core.evaluation.nested import label_counts, nested_order
+from tl_core.evaluation.nested_subsets import label_counts, nested_order
 
 
 @settings(max_examples=60, deadline=None)

@@ -18,7 +18,7 @@ import numpy as np
 
 from tl_core.errors import DataError, RunError
 from tl_core.evaluation.metrics import wilson
-from tl_core.evaluation.nested import nested_order
+from tl_core.evaluation.nested_subsets import nested_order
 from tl_core.evaluation.results import LayerScore, LayerSweep
 from tl_core.layers import HEAD
 from tl_core.plan import Phase

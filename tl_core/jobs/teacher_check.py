@@ -6,7 +6,7 @@ import numpy as np
 
 from tl_core.data.dataset import Dataset
 from tl_core.errors import GraftError
-from tl_core.jobs.others import BROUGHT, brought
+from tl_core.jobs.extra_inputs import IMPORTED_PREFIX, imported_teacher
 from tl_core.plan import TransferPlan
 from tl_core.runs.store import RunStore
 from tl_core.types import Finding
@@ -47,8 +47,8 @@ def _taught_on(workspace: Workspace, name: str) -> tuple[Dataset, TransferPlan]:
     """Return the teacher's data as they were split then, and its plan. Raises DataError or RunError without either."""
     from tl_core.data.sources import open_dataset
 
-    if name.startswith(BROUGHT):
-        facts = brought(workspace, name)[1]
+    if name.startswith(IMPORTED_PREFIX):
+        facts = imported_teacher(workspace, name)[1]
         dataset = open_dataset(workspace, facts.fingerprint)
         return replace(dataset, split=facts.split, decisions=facts.decisions), facts.plan
     task = RunStore(workspace).task(name)

@@ -13,7 +13,7 @@ from tl_core.advice.linear import TOLERANCE, solve, standardise
 from tl_core.data.dataset import Dataset
 from tl_core.data.near import near_groups
 from tl_core.data.split import SplitSpec, assign, together
-from tl_core.evaluation.inflation import HonestScore
+from tl_core.evaluation.leakage import LeakageBias
 from tl_core.types import Estimate
 
 DRAWS = 8
@@ -35,7 +35,7 @@ def worth_measuring(dataset: Dataset) -> bool:
     return bool(_repeated(_units(dataset, rows)).mean() >= REPEATED)
 
 
-def honest_score(dataset: Dataset, backbone: str, features_ND: np.ndarray, l2: float) -> Iterator[HonestScore | int]:
+def measure_leakage(dataset: Dataset, backbone: str, features_ND: np.ndarray, l2: float) -> Iterator[LeakageBias | int]:
     """Yield how many of the 2 * DRAWS heads are solved, and at last the score.
 
     `features_ND` are those of all items `[N, D]`, `l2` the strength per item that the probe found best.
@@ -54,14 +54,14 @@ def honest_score(dataset: Dataset, backbone: str, features_ND: np.ndarray, l2: f
             scores[kind, draw] = head_accuracy(features_ND[rows], labels, held, l2)
             share += held.mean() / scores.size
             yield 2 * draw + kind + 1
-    yield HonestScore(
+    yield LeakageBias(
         *(dataset.fingerprint, backbone),
-        honest=_estimate(scores[0], share, len(rows), clip=True),
+        grouped=_estimate(scores[0], share, len(rows), clip=True),
         naive=_estimate(scores[1], share, len(rows), clip=True),
         inflation=_estimate(scores[1] - scores[0], share, len(rows)),
         items=len(rows),
         repeated=int(_repeated(unit).sum()),
-        groups=bool((dataset.items["group"].iloc[rows] != "").any()),
+        has_groups=bool((dataset.items["group"].iloc[rows] != "").any()),
     )
 
 

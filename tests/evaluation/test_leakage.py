@@ -7,9 +7,10 @@ from sklearn.linear_model import LogisticRegression
 from tl_core.data.options import ImportOptions
 from tl_core.data.sources import import_data
 from tl_core.data.split import SplitSpec
-from tl_core.evaluation.honest import DRAWS, head_accuracy, honest_score, worth_measuring
-from tl_core.evaluation.inflation import HonestScore, read_honest, write_honest
-from tl_core.types import Estimate
+from tl_core.evaluation.leakage import LeakageBias, leakage_path, read_leakage, write_leakage
+from tl_core.evaluation.measure_leakage import DRAWS, head_accuracy, measure_leakage, worth_measuring
+from tl_core.types import Estimate, dump
+from tl_core.workspace import write_json
 
 
 def table(copies: int, tmp_path, workspace, group=False):
@@ -31,8 +32,8 @@ def noise(dataset, per_text: int) -> np.ndarray:
     return (mine + draw.normal(scale=0.05, size=mine.shape)).astype(np.float32)
 
 
-def score_of(dataset, features) -> HonestScore:
-    *steps, score = honest_score(dataset, "tiny", features, 0.01)
+def score_of(dataset, features) -> LeakageBias:
+    *steps, score = measure_leakage(dataset, "tiny", features, 0.01)
     assert steps == list(range(1, 2 * DRAWS + 1))
     return score
 
@@ -43,12 +44,12 @@ def test_copies_on_both_sides_feign_knowledge_that_is_not_there(group, tmp_path,
     assert worth_measuring(dataset)
     score = score_of(dataset, noise(dataset, 3))
     assert score.naive.value > 0.9
-    assert 0.25 < score.honest.value < 0.7
+    assert 0.25 < score.grouped.value < 0.7
     assert score.inflation.low > 0.1
-    assert score.inflation.value == pytest.approx(score.naive.value - score.honest.value)
+    assert score.inflation.value == pytest.approx(score.naive.value - score.grouped.value)
     assert score.repeated == score.items == len(dataset.rows("train", "validation"))
-    assert score.groups == group
-    assert f"shown {score.naive.value:.1%} instead of {score.honest.value:.1%}" in score.sentence
+    assert score.has_groups == group
+    assert f"shown {score.naive.value:.1%} instead of {score.grouped.value:.1%}" in score.sentence
 
 
 def test_where_features_tell_the_class_copies_feign_nothing(tmp_path, workspace):
@@ -86,9 +87,18 @@ def test_the_head_is_logistic_regression():
 
 def test_a_score_is_kept_for_the_split_it_was_made_under(tmp_path, workspace):
     dataset = table(3, tmp_path, workspace)
-    score = HonestScore(dataset.fingerprint, "tiny", *[Estimate(0.5, 0.4, 0.6, 9, "by hand")] * 3, 9, 4, False)
-    assert read_honest(workspace, dataset, "tiny") is None
-    write_honest(workspace, dataset, score)
-    assert read_honest(workspace, dataset, "tiny") == score
-    assert read_honest(workspace, dataset.resplit(SplitSpec(seed=1)), "tiny") is None
-    assert read_honest(workspace, dataset, "other") is None
+    score = LeakageBias(dataset.fingerprint, "tiny", *[Estimate(0.5, 0.4, 0.6, 9, "by hand")] * 3, 9, 4, False)
+    assert read_leakage(workspace, dataset, "tiny") is None
+    write_leakage(workspace, dataset, score)
+    assert read_leakage(workspace, dataset, "tiny") == score
+    assert read_leakage(workspace, dataset.resplit(SplitSpec(seed=1)), "tiny") is None
+    assert read_leakage(workspace, dataset, "other") is None
+
+
+def test_a_score_saved_under_the_old_names_is_still_read(tmp_path, workspace):
+    dataset = table(3, tmp_path, workspace)
+    score = LeakageBias(dataset.fingerprint, "tiny", *[Estimate(0.5, 0.4, 0.6, 9, "by hand")] * 3, 9, 4, True)
+    fields = dump(score)
+    old = {{"grouped": "honest", "has_groups": "groups"}.get(name, name): value for name, value in fields.items()}
+    write_json(leakage_path(workspace, dataset, "tiny"), old)
+    assert read_leakage(workspace, dataset, "tiny") == score

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tl_core.plan import Head, Phase, Reason, TransferPlan
-from tl_core.runs import log
+from tl_core.runs import event_log
 from tl_core.runs.events import (
     EVENTS,
     CheckpointSaved,
@@ -76,9 +76,9 @@ events = st.one_of(
 
 @given(events)
 def test_every_event_reads_back_as_itself(event: RunEvent):
-    line = log.encode(event)
+    line = event_log.encode(event)
     assert line.count(b"\n") == 1
-    assert log.decode(line) == event
+    assert event_log.decode(line) == event
 
 
 def test_every_class_of_event_is_known():
@@ -92,64 +92,64 @@ def test_reading_by_cursor_meets_each_event_once(tmp_path_factory, written, data
     path = tmp_path_factory.mktemp("log") / "events.jsonl"
     seen, cursor = [], 0
     for event in written:
-        log.append(path, event)
+        event_log.append(path, event)
         if data.draw(st.booleans()):
-            new, cursor = log.read(path, cursor)
+            new, cursor = event_log.read(path, cursor)
             seen += new
-    seen += log.read(path, cursor)[0]
+    seen += event_log.read(path, cursor)[0]
     assert seen == written
 
 
 def test_a_loss_that_is_not_a_number_survives(tmp_path):
     event = StepDone(0, 1, 2, math.nan, {"head": 0.1}, 1.0, math.inf)
-    log.append(tmp_path / "e", event)
-    (back,), _ = log.read(tmp_path / "e")
+    event_log.append(tmp_path / "e", event)
+    (back,), _ = event_log.read(tmp_path / "e")
     assert math.isnan(back.loss)
     assert back.seconds_left == math.inf
 
 
 def test_a_torn_last_line_waits_for_its_rest(tmp_path):
     path = tmp_path / "e"
-    log.append(path, Progress("reading", 1, 2))
-    line = log.encode(Progress("reading", 2, 2))
+    event_log.append(path, Progress("reading", 1, 2))
+    line = event_log.encode(Progress("reading", 2, 2))
     with open(path, "ab") as file:
         file.write(line[:10])
-    first, cursor = log.read(path)
+    first, cursor = event_log.read(path)
     assert [event.done for event in first] == [1]
     with open(path, "ab") as file:
         file.write(line[10:])
-    assert [event.done for event in log.read(path, cursor)[0]] == [2]
+    assert [event.done for event in event_log.read(path, cursor)[0]] == [2]
 
 
 def test_a_line_torn_for_good_spoils_only_itself(tmp_path):
     path = tmp_path / "e"
-    log.append(path, Progress("reading", 1, 2))
+    event_log.append(path, Progress("reading", 1, 2))
     with open(path, "ab") as file:
         file.write(b'{"event":"RunEnd')
-    log.append(path, RunEnded("stopped", "Asked to."))
-    events, _ = log.read(path)
+    event_log.append(path, RunEnded("stopped", "Asked to."))
+    events, _ = event_log.read(path)
     assert [type(event) for event in events] == [Progress, RunEnded]
-    assert log.last_end(path) == events[-1]
+    assert event_log.last_end(path) == events[-1]
 
 
 def test_damage_and_newer_versions_are_passed_over(tmp_path):
     path = tmp_path / "e"
     path.write_bytes(b'\x00\xff\n[1]\n"x"\n{"event":"Unheard"}\n{"event":"Progress","done":"many"}\n{}\n')
-    log.append(path, Progress("reading", 1, 2))
-    assert [type(event) for event in log.read(path)[0]] == [Progress]
-    assert log.last_end(path) is None
+    event_log.append(path, Progress("reading", 1, 2))
+    assert [type(event) for event in event_log.read(path)[0]] == [Progress]
+    assert event_log.last_end(path) is None
 
 
 def test_an_end_after_a_long_log_is_found(tmp_path):
     path = tmp_path / "e"
     for i in range(2000):
-        log.append(path, Progress("reading", i, 2000))
-    assert log.last_end(path) is None
-    log.append(path, RunEnded("done", "Finished."))
-    assert path.stat().st_size > log.TAIL
-    assert log.last_end(path).status == "done"
+        event_log.append(path, Progress("reading", i, 2000))
+    assert event_log.last_end(path) is None
+    event_log.append(path, RunEnded("done", "Finished."))
+    assert path.stat().st_size > event_log.TAIL
+    assert event_log.last_end(path).status == "done"
 
 
 def test_no_log_yet(tmp_path):
-    assert log.read(tmp_path / "none", 7) == ([], 7)
-    assert log.last_end(tmp_path / "none") is None
+    assert event_log.read(tmp_path / "none", 7) == ([], 7)
+    assert event_log.last_end(tmp_path / "none") is None

@@ -3,7 +3,7 @@
 import pytest
 
 from tl_core.errors import UsageError
-from tl_core.evaluation.reading import accuracy_at, accuracy_gained, labels_needed, labels_saved
+from tl_core.evaluation.label_efficiency import accuracy_at, accuracy_gained, labels_needed, labels_saved
 from tl_core.evaluation.results import Curve, CurveArm, CurvePoint
 from tl_core.types import Estimate
 
