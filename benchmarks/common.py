@@ -122,7 +122,7 @@ def backbone(dataset: Dataset) -> BackboneSpec:
     return BACKBONES[BACKBONE[dataset.modality]]
 
 
-def setting(dataset: Dataset) -> TaskInfo:
+def task_info(dataset: Dataset) -> TaskInfo:
     """Return what a strategy is told before a probe."""
     spec, labels = backbone(dataset), dataset.labels[dataset.rows("train")]
     smallest = int(np.unique(labels, return_counts=True)[1].min())
@@ -133,7 +133,7 @@ def setting(dataset: Dataset) -> TaskInfo:
 def plan_of(strategy: str, dataset: Dataset) -> TransferPlan:
     """Return a strategy's own plan for a data set; ends the benchmark with the registry's sentence if there is none."""
     try:
-        return STRATEGIES[strategy].make(setting(dataset))
+        return STRATEGIES[strategy].make(task_info(dataset))
     except UsageError as error:
         raise SystemExit(str(error)) from error
 

@@ -16,7 +16,7 @@ from time import perf_counter
 
 import torch
 
-from benchmarks.common import BarePass, backbone, measure, parser, ratios, result, sample, setting, workspace
+from benchmarks.common import BarePass, backbone, measure, parser, ratios, result, sample, task_info, workspace
 from tl_core.data.dataset import Dataset
 from tl_core.evaluation.curve import sizes, transfer_arm
 from tl_core.features import FeatureStore
@@ -41,7 +41,7 @@ class Product:
             list(store.probe(self.dataset, spec))
             middle = perf_counter()
             arm = list(
-                transfer_arm(self.dataset, store.features(self.dataset, spec), setting(self.dataset).l2, self.seeds)
+                transfer_arm(self.dataset, store.features(self.dataset, spec), task_info(self.dataset).l2, self.seeds)
             )[-1]
             end = perf_counter()
         self.points = sum(len(point.scores) for point in arm.points)

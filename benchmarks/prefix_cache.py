@@ -17,7 +17,7 @@ from dataclasses import replace
 
 import torch
 
-from benchmarks.common import Timed, backbone, measure, parser, ratios, result, run, sample, setting, workspace
+from benchmarks.common import Timed, backbone, measure, parser, ratios, result, run, sample, task_info, workspace
 from tl_core.data.dataset import Dataset
 from tl_core.features import FeatureStore
 from tl_core.plan import TransferPlan
@@ -40,7 +40,7 @@ class Sides:
 
     @staticmethod
     def _plan(dataset: Dataset, reach: str, epochs: int) -> TransferPlan:
-        plan = STRATEGIES["partial"].make(setting(dataset), {"reach": reach, "epochs": epochs})
+        plan = STRATEGIES["partial"].make(task_info(dataset), {"reach": reach, "epochs": epochs})
         return replace(plan, phases=tuple(replace(phase, patience=None) for phase in plan.phases))
 
     def _run(self, name: str, job: TrainJob) -> float:

@@ -41,8 +41,8 @@ from benchmarks.common import (
     result,
     run,
     sample,
-    setting,
     split,
+    task_info,
     titles,
     workspace,
 )
@@ -107,7 +107,7 @@ def make_trainer(
 
 def make_plan(name: str, place: Workspace, epochs: int, precision: Any) -> TransferPlan:
     """Return the fine-tuning phase that the app would plan for the whole sample, with `epochs` epochs."""
-    plan = STRATEGIES["full"].make(setting(import_data(f"sample:{name}", place)), {"epochs": epochs})
+    plan = STRATEGIES["full"].make(task_info(import_data(f"sample:{name}", place)), {"epochs": epochs})
     return replace(plan, phases=plan.phases[-1:], precision=precision)
 
 

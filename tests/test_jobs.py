@@ -38,8 +38,8 @@ from tl_core.workspace import read_json
 
 def plan_of(strategy: str, dataset: Dataset, backbone: str, **options) -> TransferPlan:
     spec = BACKBONES[backbone]
-    setting = TaskInfo(backbone, spec.modality, tuple(g.name for g in spec.groups), 20, len(dataset.classes), 5)
-    return STRATEGIES[strategy].make(setting, options)
+    task_info = TaskInfo(backbone, spec.modality, tuple(g.name for g in spec.groups), 20, len(dataset.classes), 5)
+    return STRATEGIES[strategy].make(task_info, options)
 
 
 def run(workspace, task: Task, control: MemoryControl | None = None) -> tuple[str, list[RunEvent]]:

@@ -7,7 +7,7 @@ import pytest
 from tests.test_jobs import plan_of, run
 from tests.tiny import make_multilabel
 from tl_core.advice.advice import read_report as read_probe
-from tl_core.advice.rules import advise, setting_for
+from tl_core.advice.rules import advise, task_info_for
 from tl_core.backbones.spec import BACKBONES
 from tl_core.cli import main
 from tl_core.data.profile import profile
@@ -38,7 +38,7 @@ def test_a_probe_is_judged_by_the_mean_auc_and_advises_what_works(workspace, dat
     assert curve.metric == "mean AUC"
     assert {arm.name for arm in curve.arms} == {"transfer", "classical"}
     described = profile(data)
-    assert setting_for(described, spec, found).multilabel
+    assert task_info_for(described, spec, found).multilabel
     advice = advise(described, spec, probe=found)
     assert advice.strategy != "contrastive"
     said = " ".join(reason.text for reason in advice.reasons)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tl_core.advice.advice import Advice, Domain, ProbeReport, TapScore
 from tl_core.advice.cost import estimate, estimate_for, trainable_parameters
-from tl_core.advice.rules import Sizes, advise, default_backbone, domain_of, rule_for, setting_for
+from tl_core.advice.rules import Sizes, advise, default_backbone, domain_of, rule_for, task_info_for
 from tl_core.advice.tables import per_class_row
 from tl_core.backbones.spec import BACKBONES
 from tl_core.backbones.speed import Speed
@@ -67,7 +67,7 @@ def test_an_item_of_several_labels_counts_for_each_of_them(tiny_multilabel):
     sizes = Sizes.of(found)
     assert sizes.total == len(rows)
     assert sizes.per_class == tiny_multilabel.targets[rows].sum() / 3 > sizes.total / 3
-    assert setting_for(found, TEXT).per_class == sizes.per_class
+    assert task_info_for(found, TEXT).per_class == sizes.per_class
     single = profile_of(80, 4)
     assert Sizes.of(single).per_class == Sizes.of(single).total / 4 == 80
 
@@ -216,18 +216,19 @@ def test_all_advice_is_whole(per_class, classes, spec, said, probed, timed):
     for card in advice.cards:
         assert check(card.plan, groups, list(BACKBONES)) == ()
         assert (card.seconds is None) == (not timed)
-    setting = setting_for(profile, spec, probe, similarity=said)
-    doubts = STRATEGIES[advice.strategy].doubts(setting, advice.options)
-    assert [finding for finding in doubts if finding.level != "info"] == [], "advised, and doubted"
+    task_info = task_info_for(profile, spec, probe, similarity=said)
+    caveats = STRATEGIES[advice.strategy].caveats(task_info, advice.options)
+    assert [finding for finding in caveats if finding.level != "info"] == [], "advised in spite of a caveat"
     assert all(reason.text and reason.source for reason in advice.reasons)
     assert load(Advice, json.loads(json.dumps(dump(advice), allow_nan=False))) == advice
     assert (
-        STRATEGIES[advice.strategy].make(setting_for(profile, spec, probe), advice.options).phases == advice.plan.phases
+        STRATEGIES[advice.strategy].make(task_info_for(profile, spec, probe), advice.options).phases
+        == advice.plan.phases
     )
 
 
 def seconds_of(name, spec=IMAGE, n=700, options=None, tokens=0.0):
-    plan = STRATEGIES[name].make(setting_for(profile_of(n // 3, 3), spec), options)
+    plan = STRATEGIES[name].make(task_info_for(profile_of(n // 3, 3), spec), options)
     return estimate(plan, spec, speed_of(spec), n, 3, tokens)[0]
 
 
@@ -262,8 +263,8 @@ def test_the_time_of_pairs_follows_the_draws_and_not_the_items():
 
 
 def test_memory_and_parameters_follow_what_learns():
-    setting = setting_for(profile_of(200, 3), IMAGE)
-    plans = [STRATEGIES[name].make(setting) for name in ("feature_extraction", "partial", "full")]
+    task_info = task_info_for(profile_of(200, 3), IMAGE)
+    plans = [STRATEGIES[name].make(task_info) for name in ("feature_extraction", "partial", "full")]
     learning = [trainable_parameters(plan, IMAGE, 3) for plan in plans]
     assert learning == [1281 * 3, 1281 * 3 + 605_440 + 412_160, 1281 * 3 + IMAGE.parameters]
     memory = [estimate(plan, IMAGE, speed_of(IMAGE), 420, 3)[1].value for plan in plans]

@@ -43,10 +43,10 @@ def settings(draw):
     )
 
 
-def values(field, setting):
+def values(field, task_info):
     """Return values that the field's form would allow."""
     meta = field.metadata
-    if meta["modality"] not in (None, setting.modality):
+    if meta["modality"] not in (None, task_info.modality):
         return st.just(field.default)
     if meta["choices"]:
         return st.sampled_from(meta["choices"])
@@ -60,15 +60,15 @@ def values(field, setting):
 @examples(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_every_plan_passes_its_own_check_and_round_trips(name, data):
-    setting, strategy = data.draw(settings()), STRATEGIES[name]
-    offered = [f for f in fields(strategy.options) if f.metadata["modality"] in (None, setting.modality)]
+    task_info, strategy = data.draw(settings()), STRATEGIES[name]
+    offered = [f for f in fields(strategy.options) if f.metadata["modality"] in (None, task_info.modality)]
     some = data.draw(st.lists(st.sampled_from(offered), unique=True))
-    options = {field.name: data.draw(values(field, setting)) for field in some}
-    plan = strategy.make(setting, options)
-    assert [finding for finding in check(plan, setting.groups) if finding.level == "stop"] == []
-    assert plan == strategy.make(setting, options), "deterministic"
+    options = {field.name: data.draw(values(field, task_info)) for field in some}
+    plan = strategy.make(task_info, options)
+    assert [finding for finding in check(plan, task_info.groups) if finding.level == "stop"] == []
+    assert plan == strategy.make(task_info, options), "deterministic"
     assert load(TransferPlan, json.loads(json.dumps(dump(plan)))) == plan
-    assert from_yaml(to_yaml(plan, setting.groups), setting.groups) == plan
+    assert from_yaml(to_yaml(plan, task_info.groups), task_info.groups) == plan
     assert plan.strategy == name
     assert plan.why
     assert all(reason.text.endswith(".") and SOURCE.search(reason.source) for reason in plan.why)
@@ -76,19 +76,19 @@ def test_every_plan_passes_its_own_check_and_round_trips(name, data):
 
 @pytest.mark.parametrize("name", NAMES)
 @examples(max_examples=30, deadline=None)
-@given(setting=settings())
-def test_the_usual_plan_has_nothing_odd(name, setting):
-    assert check(STRATEGIES[name].make(setting), setting.groups) == ()
+@given(task_info=settings())
+def test_the_usual_plan_has_nothing_odd(name, task_info):
+    assert check(STRATEGIES[name].make(task_info), task_info.groups) == ()
 
 
 @pytest.mark.parametrize("name", NAMES)
 @examples(max_examples=25, deadline=None)
 @given(data=st.data())
-def test_doubts_are_told_with_their_source_and_never_block(name, data):
-    setting, strategy = data.draw(settings()), STRATEGIES[name]
+def test_caveats_are_told_with_their_source_and_never_block(name, data):
+    task_info, strategy = data.draw(settings()), STRATEGIES[name]
     some = data.draw(st.lists(st.sampled_from(fields(strategy.options)), unique=True))
-    options = {field.name: data.draw(values(field, setting)) for field in some}
-    found = strategy.doubts(setting, options)
+    options = {field.name: data.draw(values(field, task_info)) for field in some}
+    found = strategy.caveats(task_info, options)
     assert len({finding.code for finding in found}) == len(found)
     for finding in found:
         assert finding.level in ("info", "warn")
@@ -114,16 +114,16 @@ def test_every_card_is_whole(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_bad_option_is_told(name):
-    setting = TaskInfo("net", "image", ("a", "b"), 100, 2, 50)
+    task_info = TaskInfo("net", "image", ("a", "b"), 100, 2, 50)
     with pytest.raises(PlanError, match="no option"):
-        STRATEGIES[name].make(setting, {"colour": 1})
+        STRATEGIES[name].make(task_info, {"colour": 1})
     for field in fields(STRATEGIES[name].options):
         if field.metadata["choices"]:
             with pytest.raises(PlanError, match="cannot be"):
-                STRATEGIES[name].make(setting, {field.name: "?"})
+                STRATEGIES[name].make(task_info, {field.name: "?"})
         elif field.metadata["min"] is not None:
             with pytest.raises(PlanError, match="must lie between"):
-                STRATEGIES[name].make(setting, {field.name: field.metadata["max"] + 1})
+                STRATEGIES[name].make(task_info, {field.name: field.metadata["max"] + 1})
 
 
 def test_every_ready_backbone_states_what_its_groups_hold():

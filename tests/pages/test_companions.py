@@ -220,8 +220,8 @@ def test_a_strategy_is_doubted_by_what_there_is(
     before = said(app)
     box(app, "target", tiny_images).set_value(second.fingerprint).run()
     assert "The plan uses it" in said(app)
-    doubts = [text for text in before.splitlines() if "unlabelled" in text and text not in said(app)]
-    assert doubts
+    caveats = [text for text in before.splitlines() if "unlabelled" in text and text not in said(app)]
+    assert caveats
 
 
 @pytest.mark.parametrize(

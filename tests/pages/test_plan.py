@@ -125,7 +125,7 @@ def test_a_strategy_that_makes_little_sense_says_so_with_its_source_and_can_be_c
     assert not planned.warning
 
 
-def test_doubts_follow_the_options(planned: AppTest) -> None:
+def test_caveats_follow_the_options(planned: AppTest) -> None:
     planned.button(key="plan_choose_gradual").click().run()
     assert "partial fine-tuning" not in said(planned)
     planned.number_input(key="plan_option_gradual_steps").set_value(1).run()

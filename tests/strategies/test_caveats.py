@@ -15,13 +15,13 @@ TUNING = (
 FINE_TUNING = ("discriminative", "distil", "full", "gradual", "lora", "lp_ft", "partial", "wise_ft")
 
 
-def setting(**changes):
+def task_info(**changes):
     known = {"backbone": "net", "modality": "image", "groups": GROUPS, "n_train": 3000, "n_classes": 10}
     return TaskInfo(**(known | {"per_class_min": 50, "n_validation": 600} | changes))
 
 
 def codes(name, options=None, **changes):
-    return {f.code.removeprefix("fit-"): f.level for f in STRATEGIES[name].doubts(setting(**changes), options)}
+    return {f.code.removeprefix("fit-"): f.level for f in STRATEGIES[name].caveats(task_info(**changes), options)}
 
 
 def test_every_strategy_is_covered_here():
@@ -29,29 +29,29 @@ def test_every_strategy_is_covered_here():
 
 
 @pytest.mark.parametrize("name", FINE_TUNING)
-def test_fine_tuning_on_twenty_items_is_doubted_and_still_planned(name):
+def test_fine_tuning_on_twenty_items_has_a_caveat_and_still_planned(name):
     few = {"n_train": 16, "n_validation": 4, "n_classes": 2}
     assert codes(name, **few)["few-items"] == "warn"
-    assert STRATEGIES[name].make(setting(**few)).phases
+    assert STRATEGIES[name].make(task_info(**few)).phases
     assert "few-items" not in codes(name)
 
 
 def test_few_means_both_in_all_and_a_class():
-    assert too_few(setting(n_train=799, n_validation=200, n_classes=10))
-    assert not too_few(setting(n_train=800, n_validation=200, n_classes=11))
-    assert not too_few(setting(n_train=150, n_validation=50, n_classes=2))
-    assert too_few(setting(n_train=150, n_validation=49, n_classes=2))
-    assert "arXiv:2006.05987" in too_few(setting(n_train=10, modality="text")).hint
-    assert "cs231n" in too_few(setting(n_train=10)).hint
+    assert too_few(task_info(n_train=799, n_validation=200, n_classes=10))
+    assert not too_few(task_info(n_train=800, n_validation=200, n_classes=11))
+    assert not too_few(task_info(n_train=150, n_validation=50, n_classes=2))
+    assert too_few(task_info(n_train=150, n_validation=49, n_classes=2))
+    assert "arXiv:2006.05987" in too_few(task_info(n_train=10, modality="text")).hint
+    assert "cs231n" in too_few(task_info(n_train=10)).hint
 
 
 @pytest.mark.parametrize("n", [1, 16, 99])
 def test_validation_items_too_few_to_judge_state_the_interval(n):
-    found = hard_to_judge(setting(n_validation=n))
+    found = hard_to_judge(task_info(n_validation=n))
     assert found.level == "info"
     assert f"about {196 * math.sqrt(0.16 / n):.0f} points" in found.message
-    assert not hard_to_judge(setting(n_validation=100))
-    assert not hard_to_judge(setting(n_validation=0)), "not known"
+    assert not hard_to_judge(task_info(n_validation=100))
+    assert not hard_to_judge(task_info(n_validation=0)), "not known"
 
 
 def test_partial_of_everything_and_far_away():

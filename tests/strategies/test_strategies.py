@@ -8,13 +8,13 @@ from tl_core.strategies.recipes import batch_size, layerwise_decay, top
 GROUPS = ("stem", "b0", "b1", "b2", "b3", "top")
 
 
-def setting(**changes):
+def task_info(**changes):
     known = {"backbone": "net", "modality": "image", "groups": GROUPS, "n_train": 700, "n_classes": 5}
     return TaskInfo(**(known | {"per_class_min": 100, "l2": 0.3, "last_l2": 0.02, "tap": "b1"} | changes))
 
 
 def make(name, options=None, **changes):
-    return STRATEGIES[name].make(setting(**changes), options)
+    return STRATEGIES[name].make(task_info(**changes), options)
 
 
 def test_feature_extraction_solves_the_head_on_everything_but_the_test_items():
@@ -108,7 +108,7 @@ def test_domain_adaptive_fills_in_then_learns_the_labels():
     ("n", "size"), [(10, 8), (63, 8), (64, 16), (1999, 16), (2000, 32), (19_999, 32), (20_000, 64)]
 )
 def test_batches_grow_with_the_data(n, size):
-    assert batch_size(setting(n_train=n)) == size
+    assert batch_size(task_info(n_train=n)) == size
 
 
 def test_helpers():
@@ -120,7 +120,7 @@ def test_helpers():
 @pytest.mark.parametrize("name", ["partial", "full", "gradual", "lp_ft", "discriminative", "wise_ft"])
 def test_fine_tuning_of_pictures_begins_with_a_fit_and_that_of_texts_does_not(name):
     for modality in ("image", "text"):
-        tuning = STRATEGIES[name].make(setting(modality=modality)).phases[1:]
+        tuning = STRATEGIES[name].make(task_info(modality=modality)).phases[1:]
         assert tuning
         assert all(phase.recalibrate_norm == (modality == "image") for phase in tuning)
-    assert not any(phase.recalibrate_norm for phase in STRATEGIES["lora"].make(setting(modality="image")).phases)
+    assert not any(phase.recalibrate_norm for phase in STRATEGIES["lora"].make(task_info(modality="image")).phases)

@@ -228,8 +228,8 @@ def test_layers_that_no_adapter_fits_are_left_out():
 @torch.no_grad()
 def test_the_strategys_plan_fits_the_packaged_backbones_and_merges(name, kind):
     spec = BACKBONES[name]
-    setting = TaskInfo(name, spec.modality, tuple(group.name for group in spec.groups), 100, 3, 30)
-    plan = STRATEGIES["lora"].make(setting, {"kind": kind, "rank": 4})
+    task_info = TaskInfo(name, spec.modality, tuple(group.name for group in spec.groups), 100, 3, 30)
+    plan = STRATEGIES["lora"].make(task_info, {"kind": kind, "rank": 4})
     model = build_model(spec, plan, 3, seed=0)
     insert(model, spec, plan, 0)
     with torch.no_grad():

@@ -200,10 +200,12 @@ def test_texts_are_refused_plainly(tiny_texts):
     (ended,) = train(job, MemoryControl())
     assert ended.status == "failed"
     assert "made for pictures, not texts" in ended.reason
-    setting = TaskInfo("net", "text", ("a", "b"), 100, 2, 50)
+    task_info = TaskInfo("net", "text", ("a", "b"), 100, 2, 50)
     with pytest.raises(PlanError, match="made for images"):
-        STRATEGIES["full"].make(setting, {"augment": "light"})
-    assert STRATEGIES["full"].make(dataclasses.replace(setting, modality="image"), {"augment": "light"}).augment.policy
+        STRATEGIES["full"].make(task_info, {"augment": "light"})
+    assert (
+        STRATEGIES["full"].make(dataclasses.replace(task_info, modality="image"), {"augment": "light"}).augment.policy
+    )
 
 
 def test_digits_letters_and_sides_are_told_from_other_classes(tiny_images, workspace):

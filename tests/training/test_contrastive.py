@@ -187,8 +187,8 @@ def test_minilm_learns_from_pairs_of_news(workspace, tmp_path):
     dataset.__dict__["items"] = items.assign(text=items["text"].str[:80])
     spec = BACKBONES["all_minilm_l6_v2"]
     groups = tuple(group.name for group in spec.groups)
-    setting = TaskInfo(spec.name, "text", groups, len(dataset.rows("train")), len(dataset.classes), 5)
-    plan: TransferPlan = STRATEGIES["contrastive"].make(setting, {"batches": 8, "reach": "two"})
+    task_info = TaskInfo(spec.name, "text", groups, len(dataset.rows("train")), len(dataset.classes), 5)
+    plan: TransferPlan = STRATEGIES["contrastive"].make(task_info, {"batches": 8, "reach": "two"})
     job = TrainJob(dataset, spec, plan, 0, tmp_path, FeatureStore(workspace))
     run(job)
     held_out = dataset.rows("test")

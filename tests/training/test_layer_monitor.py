@@ -159,8 +159,8 @@ def test_a_frozen_group_that_moves_behind_the_loops_back_raises_one_alarm(tiny_i
 def test_every_strategy_is_watched_and_what_it_freezes_stays(name, modality, request):
     dataset = request.getfixturevalue("tiny_images" if modality == "image" else "tiny_texts")
     job = make_job(dataset, [SOLVED])
-    setting = TaskInfo(job.spec.name, modality, tuple(g.name for g in job.spec.groups), 20, len(dataset.classes), 5)
-    plan = STRATEGIES[name].make(setting)
+    task_info = TaskInfo(job.spec.name, modality, tuple(g.name for g in job.spec.groups), 20, len(dataset.classes), 5)
+    plan = STRATEGIES[name].make(task_info)
     phases = [Phase(**{**vars(p), "epochs": min(p.epochs, 2), "patience": None}) for p in plan.phases]
     whole = replace(plan, phases=tuple(phases), batch_size=4, penalties=())  # a teacher or a target is not at hand
     events = run(replace(job, plan=whole))

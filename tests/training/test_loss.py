@@ -139,10 +139,10 @@ def test_validation_is_neither_mixed_nor_smoothed(tiny_images, monkeypatch):
 
 @pytest.mark.parametrize("name", [n for n in STRATEGIES if hasattr(STRATEGIES[n].options(), "mixup")])
 def test_every_strategy_that_tunes_offers_them_and_leaves_them_off(name):
-    setting = TaskInfo("net", "image", ("stem", "b0", "b1", "top"), 100, 3, 30)
-    assert STRATEGIES[name].make(setting).loss == Loss()
+    task_info = TaskInfo("net", "image", ("stem", "b0", "b1", "top"), 100, 3, 30)
+    assert STRATEGIES[name].make(task_info).loss == Loss()
     chosen = {"class_weights": "balanced", "label_smoothing": 0.1, "mixup": 0.2, "augment": "strong"}
-    plan = STRATEGIES[name].make(setting, chosen)
+    plan = STRATEGIES[name].make(task_info, chosen)
     assert plan.loss == Loss("balanced", 0.1, 0.2)
     assert plan.augment.policy == "strong"
-    assert check(plan, setting.groups) == ()
+    assert check(plan, task_info.groups) == ()

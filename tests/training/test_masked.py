@@ -256,8 +256,8 @@ def test_real_backbones_learn_to_fill_in(sample, backbone, workspace: Workspace,
     dataset.__dict__["items"] = items.assign(text=items["text"].str[:150])
     spec = BACKBONES[backbone]
     groups = tuple(group.name for group in spec.groups)
-    setting = TaskInfo(backbone, spec.modality, groups, len(dataset.rows("train")), len(dataset.classes), 5)
-    plan = STRATEGIES["domain_adaptive"].make(setting, {"passes": 4, "adapt": "one", "reach": "none"})
+    task_info = TaskInfo(backbone, spec.modality, groups, len(dataset.rows("train")), len(dataset.classes), 5)
+    plan = STRATEGIES["domain_adaptive"].make(task_info, {"passes": 4, "adapt": "one", "reach": "none"})
     job = TrainJob(dataset, spec, plan, 0, tmp_path, FeatureStore(workspace))
     losses = [event.train["loss"] for event in epochs(run(job))]
     assert losses[-1] < 0.97 * losses[0]

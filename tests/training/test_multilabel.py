@@ -136,23 +136,23 @@ def test_a_penalty_for_one_label_is_refused_in_a_sentence(tiny_multilabel, tiny_
     assert end.hint
 
 
-def test_contrastive_tuning_is_refused_and_its_doubt_says_why(tiny_multilabel):
-    setting = TaskInfo("tiny_text", "text", ("embeddings", "layer.0", "layer.1"), 40, 3, 10, multilabel=True)
-    plan = STRATEGIES["contrastive"].make(setting)
+def test_contrastive_tuning_is_refused_and_its_caveat_says_why(tiny_multilabel):
+    task_info = TaskInfo("tiny_text", "text", ("embeddings", "layer.0", "layer.1"), 40, 3, 10, multilabel=True)
+    plan = STRATEGIES["contrastive"].make(task_info)
     with pytest.raises(PlanError, match="several labels"):
         Run(replace(make_job(tiny_multilabel, [SOLVED]), plan=plan), MemoryControl())
-    assert "several labels" in STRATEGIES["contrastive"].doubts(setting)[0].message
+    assert "several labels" in STRATEGIES["contrastive"].caveats(task_info)[0].message
 
 
 def test_every_other_strategy_trains(tiny_multilabel):
     groups = ("embeddings", "layer.0", "layer.1")
-    setting = TaskInfo("tiny_text", "text", groups, len(tiny_multilabel.rows("train")), 3, 5, multilabel=True)
+    task_info = TaskInfo("tiny_text", "text", groups, len(tiny_multilabel.rows("train")), 3, 5, multilabel=True)
     teacher = make_job(tiny_multilabel, [SOLVED], folder="teacher")
     run(teacher)
     for name in STRATEGIES:
         if name == "contrastive":
             continue
-        plan = STRATEGIES[name].make(setting)
+        plan = STRATEGIES[name].make(task_info)
         plan = replace(plan, phases=tuple(replace(p, epochs=1) for p in plan.phases), batch_size=8)
         job = replace(make_job(tiny_multilabel, [SOLVED], folder=name), plan=plan)
         run(replace(job, teacher=Teacher(teacher.spec, teacher.plan, teacher.folder), target=tiny_multilabel))

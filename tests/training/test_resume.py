@@ -42,8 +42,8 @@ def strategy_plan(name, dataset):
     """The strategy's plan for the tiny backbone, with few epochs."""
     spec, train_rows = spec_of(dataset), dataset.rows("train")
     groups = tuple(group.name for group in spec.groups)
-    setting = TaskInfo(spec.name, dataset.modality, groups, len(train_rows), len(dataset.classes), 4)
-    plan = STRATEGIES[name].make(setting)
+    task_info = TaskInfo(spec.name, dataset.modality, groups, len(train_rows), len(dataset.classes), 4)
+    plan = STRATEGIES[name].make(task_info)
     return replace(plan, phases=tuple(replace(p, epochs=min(p.epochs, EPOCHS)) for p in plan.phases), batch_size=4)
 
 

@@ -106,8 +106,8 @@ def advise(
     """
     sizes = Sizes.of(profile)
     domain = domain_of(spec, probe, similarity)
-    setting = setting_for(profile, spec, probe, speed, similarity)
-    cost = _Cost(spec, speed, profile, probe, setting)
+    task_info = task_info_for(profile, spec, probe, speed, similarity)
+    cost = _Cost(spec, speed, profile, probe, task_info)
     row = rule_for(sizes, domain)
     if spec.modality == "text" and trains_upper(row) and _in_time(cost.card("full", {}), time_budget):
         row = TEXTS
@@ -116,7 +116,7 @@ def advise(
     strategy, verdict = _decide(row, sizes, cards, (probe, place), time_budget)
     if (
         spec.modality == "text"
-        and not setting.multilabel
+        and not task_info.multilabel
         and strategy in HEAD_ONLY
         and _pairs_pay(sizes, cards["contrastive"], probe, time_budget)
     ):
@@ -133,7 +133,7 @@ def advise(
     )
 
 
-def setting_for(
+def task_info_for(
     profile: Profile,
     spec: BackboneSpec,
     probe: ProbeReport | None = None,
@@ -357,18 +357,18 @@ class _Cost:
     speed: "Speed | None"
     profile: Profile
     probe: ProbeReport | None
-    setting: TaskInfo
+    task_info: TaskInfo
 
     def card(self, name: str, options: Mapping[str, Any]) -> Card:
         """Return a strategy with its plan and what that costs."""
         strategy = STRATEGIES[name]
-        plan: TransferPlan = strategy.make(self.setting, options)
+        plan: TransferPlan = strategy.make(self.task_info, options)
         seconds = memory = None
         if self.speed:
             seconds, memory = estimate_for(plan, self.spec, self.speed, self.profile)
         return Card(
             strategy=name,
-            options=vars(strategy.defaults(self.setting)) | dict(options),
+            options=vars(strategy.defaults(self.task_info)) | dict(options),
             plan=plan,
             trainable=trainable_parameters(plan, self.spec, max(1, len(self.profile.classes))),
             seconds=seconds,

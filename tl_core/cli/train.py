@@ -211,19 +211,19 @@ def _plan_from(text: str, backbone: str, dataset: "Dataset") -> tuple["TransferP
 def _wanted(
     arguments: argparse.Namespace, dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, console: Console
 ) -> "TransferPlan":
-    """Return the plan of the named strategy with the options that suit the data; doubts about it are told."""
-    from tl_core.advice.rules import setting_for
+    """Return the plan of the named strategy with the options that suit the data; its caveats are printed."""
+    from tl_core.advice.rules import task_info_for
     from tl_core.backbones.speed import read_speed
     from tl_core.strategies import STRATEGIES
 
     strategy = STRATEGIES[arguments.strategy]
     probe = None if strategy.name == "from_scratch" else ensure_probe(dataset, spec, workspace, console)
-    setting = setting_for(usable_profile(dataset, spec), spec, probe, read_speed(workspace, spec.name))
+    task_info = task_info_for(usable_profile(dataset, spec), spec, probe, read_speed(workspace, spec.name))
     source, target = (bool(getattr(arguments, side, None)) for side in ("source", "target"))
-    setting = replace(setting, has_source=source, has_target=target)
-    for finding in strategy.doubts(setting):
+    task_info = replace(task_info, has_source=source, has_target=target)
+    for finding in strategy.caveats(task_info):
         console.note(f"{finding.level}: {finding.message} {finding.hint}")
-    return strategy.make(setting)
+    return strategy.make(task_info)
 
 
 def _print(report: "Report", state: RunState, out: Path, as_json: bool, console: Console) -> None:

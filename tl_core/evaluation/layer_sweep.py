@@ -41,18 +41,18 @@ def sweep_layers(job: TrainJob, control: RunControl, steps: int = STEPS) -> Iter
     """
     if not len(job.dataset.rows("validation")):
         raise DataError("The split leaves no validation item to compare layers by.", "Give it a validation part.")
-    job, setting = _smaller(job, steps)
+    job, task_info = _smaller(job, steps)
     size = job.plan.batch_size
-    epochs = math.ceil(steps / max(1, setting.n_train // size))
+    epochs = math.ceil(steps / max(1, task_info.n_train // size))
     per_epoch = math.ceil(steps / epochs)
-    probe = solve_head(setting.l2, final=False)
+    probe = solve_head(task_info.l2, final=False)
     whole = _kept_groups(job)
-    rate = backbone_rate(setting)
+    rate = backbone_rate(task_info)
     baseline = yield from _score(job, (probe,), "", control)
     if baseline is None:
         return
     sweep = LayerSweep(
-        job.spec.name, job.dataset.fingerprint, epochs * per_epoch, setting.n_train, rate, HEAD_RATE, job.seed,
+        job.spec.name, job.dataset.fingerprint, epochs * per_epoch, task_info.n_train, rate, HEAD_RATE, job.seed,
         len(whole), baseline, multilabel=job.dataset.multilabel,
     )  # fmt: skip
     yield sweep
@@ -75,10 +75,10 @@ def _smaller(job: TrainJob, steps: int) -> tuple[TrainJob, TaskInfo]:
     l2 = next((phase.weight_decay for phase in job.plan.phases if phase.optimizer == "lbfgs"), 0.01)
     smallest = int(np.unique(data.labels[rows], return_counts=True)[1].min())
     groups = tuple(group.name for group in job.spec.groups)
-    setting = TaskInfo(job.spec.name, job.spec.modality, groups, len(rows), len(data.classes), smallest, l2=l2)
+    task_info = TaskInfo(job.spec.name, job.spec.modality, groups, len(rows), len(data.classes), smallest, l2=l2)
     plan = replace(job.plan, penalties=(), adapter=None, init="pretrained", head=replace(job.plan.head, kind="linear"))
     job = replace(job, source=None, target=None, teacher=None, resume=False, edits=(), checkpoints=False)
-    return replace(job, plan=plan, train_rows=tuple(rows.tolist()), budget=None), setting
+    return replace(job, plan=plan, train_rows=tuple(rows.tolist()), budget=None), task_info
 
 
 def _kept_groups(job: TrainJob) -> list[str]:

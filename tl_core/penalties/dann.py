@@ -78,14 +78,15 @@ class DANN(Term):
 
 PENALTIES.add(
     PenaltyKind(
-        "dann",
-        "Deceive a domain classifier (DANN)",
-        "A small network tries to tell the unlabelled target from the labelled items; the backbone learns to foil it.",
-        "As for MMD, with more items and epochs: an adversary needs time to become one.",
-        1.0,
-        DANNOptions,
-        DANN,
-        (GANIN,),
+        name="dann",
+        title="Deceive a domain classifier (DANN)",
+        summary="A small network tries to tell the unlabelled target from the labelled items; the backbone "
+        "learns to foil it.",
+        when="As for MMD, with more items and epochs: an adversary needs time to become one.",
+        strength=1.0,
+        options=DANNOptions,
+        make=DANN,
+        sources=(GANIN,),
         needs=("target",),
         protects_pretrained=False,
     ),

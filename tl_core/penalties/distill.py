@@ -45,14 +45,15 @@ class Distill(Recorded):
 
 PENALTIES.add(
     PenaltyKind(
-        "distill",
-        "Learn from a teacher (distillation)",
-        "A finished run shows how likely it finds every class for each training item, and this model imitates that.",
-        "A small, quick model is wanted and a larger one of the same classes is trained already.",
-        2.0,
-        DistillOptions,
-        Distill,
-        (HINTON,),
+        name="distill",
+        title="Learn from a teacher (distillation)",
+        summary="A finished run shows how likely it finds every class for each training item, and this model "
+        "imitates that.",
+        when="A small, quick model is wanted and a larger one of the same classes is trained already.",
+        strength=2.0,
+        options=DistillOptions,
+        make=Distill,
+        sources=(HINTON,),
         needs=("teacher",),
         protects_pretrained=False,
     ),

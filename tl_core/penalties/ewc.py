@@ -139,14 +139,14 @@ def _scaled(fisher: "list[torch.Tensor]", ground: PenaltyContext) -> "list[torch
 
 PENALTIES.add(
     PenaltyKind(
-        "ewc",
-        "Hold the weights that matter (EWC)",
-        "Each weight is pulled back to its pretrained value, the harder the more the predictions depend on it.",
-        "Fine-tuning that must not unlearn the source; best with source items, which tell what mattered there.",
-        1.0,
-        EWCOptions,
-        EWC,
-        (KIRKPATRICK, KUNSTNER),
+        name="ewc",
+        title="Hold the weights that matter (EWC)",
+        summary="Each weight is pulled back to its pretrained value, the harder the more the predictions depend on it.",
+        when="Fine-tuning that must not unlearn the source; best with source items, which tell what mattered there.",
+        strength=1.0,
+        options=EWCOptions,
+        make=EWC,
+        sources=(KIRKPATRICK, KUNSTNER),
         reads=("source",),
         multilabel=False,
     ),

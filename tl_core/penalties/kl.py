@@ -54,13 +54,14 @@ class KLToOriginal(Recorded):
 
 PENALTIES.add(
     PenaltyKind(
-        "kl",
-        "Stay near the first predictions (KL)",
-        "The predictions on the training items are pulled back to those of the solved head on the pretrained features.",
-        "Few or noisy labels, when the solved head does well and fine-tuning should only refine it.",
-        1.0,
-        NoOptions,
-        KLToOriginal,
-        (YU,),
+        name="kl",
+        title="Stay near the first predictions (KL)",
+        summary="The predictions on the training items are pulled back to those of the solved head on the "
+        "pretrained features.",
+        when="Few or noisy labels, when the solved head does well and fine-tuning should only refine it.",
+        strength=1.0,
+        options=NoOptions,
+        make=KLToOriginal,
+        sources=(YU,),
     ),
 )

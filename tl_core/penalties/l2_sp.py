@@ -44,13 +44,13 @@ class L2SP(Term):
 
 PENALTIES.add(
     PenaltyKind(
-        "l2_sp",
-        "Stay near the pretrained weights (L2-SP)",
-        "Every weight is pulled back to its pretrained value.",
-        "Fine-tuning on little data, when the task is close to what the backbone knows.",
-        0.01,
-        NoOptions,
-        L2SP,
-        (LI,),
+        name="l2_sp",
+        title="Stay near the pretrained weights (L2-SP)",
+        summary="Every weight is pulled back to its pretrained value.",
+        when="Fine-tuning on little data, when the task is close to what the backbone knows.",
+        strength=0.01,
+        options=NoOptions,
+        make=L2SP,
+        sources=(LI,),
     ),
 )

@@ -51,14 +51,15 @@ class LwF(Recorded):
 
 PENALTIES.add(
     PenaltyKind(
-        "lwf",
-        "Learning without Forgetting",
-        "On the new items, the backbone's original head must go on giving the answers that it gave at the start.",
-        "When the model should still know its original classes and no source items are at hand.",
-        1.0,
-        LwFOptions,
-        LwF,
-        (LI,),
+        name="lwf",
+        title="Learning without Forgetting",
+        summary="On the new items, the backbone's original head must go on giving the answers that it gave at "
+        "the start.",
+        when="When the model should still know its original classes and no source items are at hand.",
+        strength=1.0,
+        options=LwFOptions,
+        make=LwF,
+        sources=(LI,),
         needs=("original_head",),
     ),
 )

@@ -102,14 +102,15 @@ class MMD(Term):
 
 PENALTIES.add(
     PenaltyKind(
-        "mmd",
-        "Make source and target alike (MMD)",
-        "The features of the labelled items and of an unlabelled target are drawn together until they look the same.",
-        "The model will be used on items that look different from the labelled ones, and such items are at hand.",
-        1.0,
-        MMDOptions,
-        MMD,
-        (GRETTON, LONG),
+        name="mmd",
+        title="Make source and target alike (MMD)",
+        summary="The features of the labelled items and of an unlabelled target are drawn together until they "
+        "look the same.",
+        when="The model will be used on items that look different from the labelled ones, and such items are at hand.",
+        strength=1.0,
+        options=MMDOptions,
+        make=MMD,
+        sources=(GRETTON, LONG),
         needs=("target",),
         protects_pretrained=False,
     ),

@@ -91,14 +91,14 @@ class Replay(Term):
 
 PENALTIES.add(
     PenaltyKind(
-        "replay",
-        "Replay source items",
-        "Every step also learns from labelled items of the source.",
-        "Labelled source items are at hand, and the model must stay good at them.",
-        1.0,
-        ReplayOptions,
-        Replay,
-        (CHAUDHRY, ROLNICK),
+        name="replay",
+        title="Replay source items",
+        summary="Every step also learns from labelled items of the source.",
+        when="Labelled source items are at hand, and the model must stay good at them.",
+        strength=1.0,
+        options=ReplayOptions,
+        make=Replay,
+        sources=(CHAUDHRY, ROLNICK),
         needs=("source",),
         protects_pretrained=False,
         multilabel=False,

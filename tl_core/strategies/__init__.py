@@ -57,7 +57,7 @@ class TaskInfo:
         return (self.labels or self.total) / max(1, self.n_classes)
 
 
-def no_doubts(setting: TaskInfo, options: Any) -> tuple[Finding, ...]:
+def no_caveats(task_info: TaskInfo, options: Any) -> tuple[Finding, ...]:
     """Return nothing: a strategy that makes sense everywhere."""
     return ()
 
@@ -66,7 +66,7 @@ def no_doubts(setting: TaskInfo, options: Any) -> tuple[Finding, ...]:
 class Strategy:
     """A recipe. `options` is a dataclass whose fields carry what a form needs (see `option`).
 
-    `fits` says where the strategy makes little sense for a setting, as findings that never block it.
+    `caveats_for` returns where the strategy makes little sense for a task, as findings that never block it.
     """
 
     name: str
@@ -76,23 +76,23 @@ class Strategy:
     options: type[Any]
     plan: Callable[[TaskInfo, Any], TransferPlan]
     sources: tuple[str, ...]
-    fits: Callable[[TaskInfo, Any], tuple[Finding, ...]] = no_doubts
+    caveats_for: Callable[[TaskInfo, Any], tuple[Finding, ...]] = no_caveats
 
-    def defaults(self, setting: TaskInfo) -> Any:
+    def defaults(self, task_info: TaskInfo) -> Any:
         """Return the options that suit `setting`: the plain defaults, with those that depend on the data set."""
-        usual = {f.name: f.metadata["usual"](setting) for f in fields(self.options) if f.metadata.get("usual")}
+        usual = {f.name: f.metadata["usual"](task_info) for f in fields(self.options) if f.metadata.get("usual")}
         return replace(self.options(), **usual)
 
-    def make(self, setting: TaskInfo, options: Mapping[str, Any] | None = None) -> TransferPlan:
+    def make(self, task_info: TaskInfo, options: Mapping[str, Any] | None = None) -> TransferPlan:
         """Return the plan for `setting`, with some options changed by name. Raises PlanError for a bad option."""
-        return self.plan(setting, self._chosen(setting, options))
+        return self.plan(task_info, self._chosen(task_info, options))
 
-    def doubts(self, setting: TaskInfo, options: Mapping[str, Any] | None = None) -> tuple[Finding, ...]:
+    def caveats(self, task_info: TaskInfo, options: Mapping[str, Any] | None = None) -> tuple[Finding, ...]:
         """Return why the strategy makes little sense for `setting`, if it does not. Raises PlanError as `make`."""
-        return self.fits(setting, self._chosen(setting, options))
+        return self.caveats_for(task_info, self._chosen(task_info, options))
 
-    def _chosen(self, setting: TaskInfo, options: Mapping[str, Any] | None) -> Any:
-        chosen = self.defaults(setting)
+    def _chosen(self, task_info: TaskInfo, options: Mapping[str, Any] | None) -> Any:
+        chosen = self.defaults(task_info)
         known = {f.name: f for f in fields(self.options)}
         for name, value in (options or {}).items():
             if name not in known:
@@ -100,7 +100,7 @@ class Strategy:
                 raise PlanError(f"The strategy {self.name!r} has no option {name!r}.", f"There are: {there_are}.")
             _check(known[name].metadata, value)
             only = known[name].metadata["modality"]
-            if only not in (None, setting.modality) and value != known[name].default:
+            if only not in (None, task_info.modality) and value != known[name].default:
                 message = f"{known[name].metadata['label']}: {value!r} is made for {only}s, and these are not."
                 raise PlanError(message, f"Leave it at {known[name].default!r}.")
         return replace(chosen, **(options or {}))

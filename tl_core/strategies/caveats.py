@@ -21,31 +21,31 @@ FEW_TO_JUDGE = 100
 approximation to the binomial, Wilson 1927)."""
 
 
-def doubt(code: str, message: str, hint: str, source: str, level: Level = "warn") -> Finding:
+def caveat(code: str, message: str, hint: str, source: str, level: Level = "warn") -> Finding:
     """Return a finding about a strategy that names its source."""
     return Finding(level, f"fit-{code}", message, f"{hint} Source: {source}.")
 
 
-def kept(*found: Finding | None) -> tuple[Finding, ...]:
+def without_none(*found: Finding | None) -> tuple[Finding, ...]:
     """Return the findings that there are."""
     return tuple(finding for finding in found if finding)
 
 
-def too_few(setting: TaskInfo) -> Finding | None:
+def too_few(task_info: TaskInfo) -> Finding | None:
     """Return a warning where there are too few items to change pretrained layers with."""
-    if setting.per_class >= FEW_PER_CLASS or setting.total >= FEW:
+    if task_info.per_class >= FEW_PER_CLASS or task_info.total >= FEW:
         return None
     message = (
-        f"{setting.total} items without the test items, about {setting.per_class:.0f} a class, are few for changing "
-        "pretrained layers: they are soon learned by heart, and the result changes from run to run."
+        f"{task_info.total} items without the test items, about {task_info.per_class:.0f} a class, are few for "
+        "changing pretrained layers: they are soon learned by heart, and the result changes from run to run."
     )
     hint = "A head alone is safer below 100 items a class."
-    return doubt("few-items", message, hint, FEW_SAMPLE if setting.modality == "text" else CS231N)
+    return caveat("few-items", message, hint, FEW_SAMPLE if task_info.modality == "text" else CS231N)
 
 
-def hard_to_judge(setting: TaskInfo) -> Finding | None:
+def hard_to_judge(task_info: TaskInfo) -> Finding | None:
     """Return a note where the validation items cannot tell whether fine-tuning helps."""
-    n = setting.n_validation
+    n = task_info.n_validation
     if not 0 < n < FEW_TO_JUDGE:
         return None
     points = 100 * 1.96 * math.sqrt(0.8 * 0.2 / n)
@@ -53,9 +53,9 @@ def hard_to_judge(setting: TaskInfo) -> Finding | None:
         f"With {n} validation items an accuracy of 80 % is only known to about {points:.0f} points to either side, so "
         "they can hardly tell when to stop."
     )
-    return doubt("few-to-judge", message, "Trust the result on the test items.", BINOMIAL, "info")
+    return caveat("few-to-judge", message, "Trust the result on the test items.", BINOMIAL, "info")
 
 
-def fine_tuning(setting: TaskInfo) -> tuple[Finding, ...]:
+def fine_tuning_caveats(task_info: TaskInfo) -> tuple[Finding, ...]:
     """Return what can speak against any fine-tuning."""
-    return kept(too_few(setting), hard_to_judge(setting))
+    return without_none(too_few(task_info), hard_to_judge(task_info))

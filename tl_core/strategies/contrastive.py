@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tl_core.plan import Phase, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
-from tl_core.strategies.caveats import doubt, kept
+from tl_core.strategies.caveats import caveat, without_none
 from tl_core.strategies.recipes import DECAY, OWN, WARMUP, last_l2, scale_option, scaled, solve_head, top
 from tl_core.types import Finding
 
@@ -44,22 +44,22 @@ class Contrastive:
     scale: float = scale_option(source=f"{RATE:g}, {OWN}, after {SETFIT}")
 
 
-def _batch(setting: TaskInfo) -> int:
-    return BATCH if setting.total >= FEW else 2 * BATCH
+def _batch(task_info: TaskInfo) -> int:
+    return BATCH if task_info.total >= FEW else 2 * BATCH
 
 
-def _drawn(setting: TaskInfo, options: Contrastive) -> int:
+def _drawn(task_info: TaskInfo, options: Contrastive) -> int:
     """Return how many items pass in all; every round has as many batches."""
-    return -(-options.batches // ROUNDS) * ROUNDS * _batch(setting)
+    return -(-options.batches // ROUNDS) * ROUNDS * _batch(task_info)
 
 
-def plan(setting: TaskInfo, options: Contrastive) -> TransferPlan:
+def plan(task_info: TaskInfo, options: Contrastive) -> TransferPlan:
     """Return a phase on pairs and a phase that solves the head, both on all labelled items but the test items."""
-    size, drawn = _batch(setting), _drawn(setting, options)
+    size, drawn = _batch(task_info), _drawn(task_info, options)
     pairs = Phase(
         "pairs",
         ROUNDS,
-        dict.fromkeys(top(setting.groups, options.reach), scaled(RATE * BATCH / size, options.scale)),
+        dict.fromkeys(top(task_info.groups, options.reach), scaled(RATE * BATCH / size, options.scale)),
         schedule="linear",
         warmup=WARMUP,
         weight_decay=DECAY,
@@ -72,40 +72,40 @@ def plan(setting: TaskInfo, options: Contrastive) -> TransferPlan:
         Reason("n labelled items make n (n - 1) / 2 pairs: few labels teach the whole backbone.", SETFIT),
         Reason(f"Every pair within a batch counts. {cost}", KHOSLA),
     )
-    phases = (pairs, solve_head(last_l2(setting), final=True))
-    return TransferPlan(setting.backbone, "contrastive", phases, batch_size=size, why=why)
+    phases = (pairs, solve_head(last_l2(task_info), final=True))
+    return TransferPlan(task_info.backbone, "contrastive", phases, batch_size=size, why=why)
 
 
-def fits(setting: TaskInfo, options: Contrastive) -> tuple[Finding, ...]:
+def caveats(task_info: TaskInfo, options: Contrastive) -> tuple[Finding, ...]:
     """Return where there are too few items for pairs, or so many that pairs are no longer needed."""
     alone = many = unseen = kind = None
-    if setting.multilabel:
+    if task_info.multilabel:
         message = "This brings items of one label together and others apart, but these may have several labels each."
-        return (doubt("several", message, "Choose another strategy: with these items it does not run.", SETFIT),)
-    if setting.per_class_min < 2:
+        return (caveat("several", message, "Choose another strategy: with these items it does not run.", SETFIT),)
+    if task_info.per_class_min < 2:
         message = "A class with a single training item has no pair of its own to learn from."
-        alone = doubt("no-pair", message, "Label at least a second item of each class.", SETFIT)
-    if setting.per_class >= ENOUGH:
-        message = f"This is made for few labels; with about {setting.per_class:.0f} a class fine-tuning catches up."
-        many = doubt("many-labels", message, "Partial or full fine-tuning learns from the labels directly.", SETFIT)
-    if setting.total > (drawn := _drawn(setting, options)):
-        message = f"{drawn:,} items are drawn, so some of the {setting.total:,} are never seen."
-        unseen = doubt("unseen", message, "Draw more of them, which takes longer.", SETFIT, "info")
-    if setting.modality == "image":
+        alone = caveat("no-pair", message, "Label at least a second item of each class.", SETFIT)
+    if task_info.per_class >= ENOUGH:
+        message = f"This is made for few labels; with about {task_info.per_class:.0f} a class fine-tuning catches up."
+        many = caveat("many-labels", message, "Partial or full fine-tuning learns from the labels directly.", SETFIT)
+    if task_info.total > (drawn := _drawn(task_info, options)):
+        message = f"{drawn:,} items are drawn, so some of the {task_info.total:,} are never seen."
+        unseen = caveat("unseen", message, "Draw more of them, which takes longer.", SETFIT, "info")
+    if task_info.modality == "image":
         message = "For sentences this is well tried; for pictures in so few steps it is not."
-        kind = doubt("pictures", message, "Compare it with partial fine-tuning.", SETFIT, "info")
-    return kept(alone, many, unseen, kind)
+        kind = caveat("pictures", message, "Compare it with partial fine-tuning.", SETFIT, "info")
+    return without_none(alone, many, unseen, kind)
 
 
 STRATEGIES.add(
     Strategy(
-        "contrastive",
-        "Contrastive tuning",
-        "Bring items of one label together and others apart in the backbone, then solve a head.",
-        "Few labelled texts (8 to 250 a class).",
-        Contrastive,
-        plan,
-        (SETFIT, KHOSLA),
-        fits,
+        name="contrastive",
+        title="Contrastive tuning",
+        summary="Bring items of one label together and others apart in the backbone, then solve a head.",
+        when="Few labelled texts (8 to 250 a class).",
+        options=Contrastive,
+        plan=plan,
+        sources=(SETFIT, KHOSLA),
+        caveats_for=caveats,
     ),
 )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tl_core.plan import Phase, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
-from tl_core.strategies.caveats import doubt, fine_tuning, kept
+from tl_core.strategies.caveats import caveat, fine_tuning_caveats, without_none
 from tl_core.strategies.recipes import (
     DECAY,
     KUMAR,
@@ -42,10 +42,10 @@ class Discriminative(Extras):
     patience: int = patience_option(3)
 
 
-def plan(setting: TaskInfo, options: Discriminative) -> TransferPlan:
+def plan(task_info: TaskInfo, options: Discriminative) -> TransferPlan:
     """Return a head phase and a phase whose rates fall towards the input."""
-    base = scaled(backbone_rate(setting), options.scale)
-    lr = layerwise_decay(top(setting.groups, options.reach), base, options.decay, head=base)
+    base = scaled(backbone_rate(task_info), options.scale)
+    lr = layerwise_decay(top(task_info.groups, options.reach), base, options.decay, head=base)
     tuning = Phase(
         "falling rates",
         options.epochs,
@@ -53,37 +53,37 @@ def plan(setting: TaskInfo, options: Discriminative) -> TransferPlan:
         schedule="slanted",
         weight_decay=DECAY,
         patience=usable(options.patience, options.epochs),
-        recalibrate_norm=setting.modality == "image",
+        recalibrate_norm=task_info.modality == "image",
     )
     why = (
         Reason("Lower layers hold general features and need to move least.", YOSINSKI),
         Reason(
             f"Each block learns at {options.decay:g} times the rate of the block above; 1/2.6 is published.", ULMFIT
         ),
-        rate_reason(setting),
+        rate_reason(task_info),
     )
-    return from_solved_head(setting, options, "discriminative", tuning, why)
+    return from_solved_head(task_info, options, "discriminative", tuning, why)
 
 
-def fits(setting: TaskInfo, options: Discriminative) -> tuple[Finding, ...]:
+def caveats(task_info: TaskInfo, options: Discriminative) -> tuple[Finding, ...]:
     """Return where there is too little data, or where the rates cannot fall."""
     found = None
-    if options.decay == 1 or len(top(setting.groups, options.reach)) == 1:
+    if options.decay == 1 or len(top(task_info.groups, options.reach)) == 1:
         message = "With these choices every block that learns has the same rate, so nothing falls."
         hint = "It is the same as fine-tuning at one rate."
-        found = doubt("no-fall", message, hint, ULMFIT, "info")
-    return (*fine_tuning(setting), *kept(found))
+        found = caveat("no-fall", message, hint, ULMFIT, "info")
+    return (*fine_tuning_caveats(task_info), *without_none(found))
 
 
 STRATEGIES.add(
     Strategy(
-        "discriminative",
-        "Discriminative learning rates",
-        "Learn the head, then fine-tune with rates that fall from the head to the input.",
-        "1,000 to 10,000 items a class (last half), or much data of a different domain (all).",
-        Discriminative,
-        plan,
-        (ULMFIT, YOSINSKI, KUMAR),
-        fits,
+        name="discriminative",
+        title="Discriminative learning rates",
+        summary="Learn the head, then fine-tune with rates that fall from the head to the input.",
+        when="1,000 to 10,000 items a class (last half), or much data of a different domain (all).",
+        options=Discriminative,
+        plan=plan,
+        sources=(ULMFIT, YOSINSKI, KUMAR),
+        caveats_for=caveats,
     ),
 )

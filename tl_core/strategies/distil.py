@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tl_core.plan import Penalty, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
-from tl_core.strategies.caveats import fine_tuning
+from tl_core.strategies.caveats import fine_tuning_caveats
 from tl_core.strategies.recipes import (
     OWN,
     Extras,
@@ -28,7 +28,7 @@ class Distil(Extras):
 
     epochs: int = option(
         16, "Epochs at most", "A student gains from more epochs than labels alone would pay.", (1, 500),
-        usual=lambda setting: 2 * tuning_epochs(setting),
+        usual=lambda task_info: 2 * tuning_epochs(task_info),
         source=f"twice those of fine-tuning, {OWN}, after {BEYER}",
     )  # fmt: skip
     strength: float = option(
@@ -38,34 +38,34 @@ class Distil(Extras):
     patience: int = patience_option(5)
 
 
-def plan(setting: TaskInfo, options: Distil) -> TransferPlan:
+def plan(task_info: TaskInfo, options: Distil) -> TransferPlan:
     """Return the solved head, then every group with the teacher's scores beside the labels."""
-    lr = everywhere(setting.groups, setting, options.scale)
-    tuning = tune("learn from the teacher", options.epochs, lr, setting, options.patience)
+    lr = everywhere(task_info.groups, task_info, options.scale)
+    tuning = tune("learn from the teacher", options.epochs, lr, task_info, options.patience)
     why = (
         Reason("A teacher's scores tell how like the classes are, which labels do not; the plan needs such a run.",
                HINTON),
         Reason("A student gains from more epochs than labels alone would pay.", BEYER),
-        rate_reason(setting),
+        rate_reason(task_info),
     )  # fmt: skip
     teaching = (Penalty("distill", options.strength),)
-    return from_solved_head(setting, options, "distil", tuning, why, penalties=teaching)
+    return from_solved_head(task_info, options, "distil", tuning, why, penalties=teaching)
 
 
-def fits(setting: TaskInfo, options: Distil) -> tuple[Finding, ...]:
+def caveats(task_info: TaskInfo, options: Distil) -> tuple[Finding, ...]:
     """Return where there is too little data to teach with."""
-    return fine_tuning(setting)
+    return fine_tuning_caveats(task_info)
 
 
 STRATEGIES.add(
     Strategy(
-        "distil",
-        "Learn from a trained model (distillation)",
-        "Fine-tune this network on the labels and on what a finished run, the teacher, makes of each item.",
-        "When a larger trained model is too slow to use, and a smaller one is to stand in for it.",
-        Distil,
-        plan,
-        (HINTON, BEYER),
-        fits,
+        name="distil",
+        title="Learn from a trained model (distillation)",
+        summary="Fine-tune this network on the labels and on what a finished run, the teacher, makes of each item.",
+        when="When a larger trained model is too slow to use, and a smaller one is to stand in for it.",
+        options=Distil,
+        plan=plan,
+        sources=(HINTON, BEYER),
+        caveats_for=caveats,
     ),
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tl_core.layers import HEAD
 from tl_core.plan import Phase, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
-from tl_core.strategies.caveats import FEW_PER_CLASS, doubt, fine_tuning, kept
+from tl_core.strategies.caveats import FEW_PER_CLASS, caveat, fine_tuning_caveats, without_none
 from tl_core.strategies.recipes import (
     BERT,
     DECAY,
@@ -55,12 +55,12 @@ class DomainAdaptive:
     scale: float = scale_option()
 
 
-def plan(setting: TaskInfo, options: DomainAdaptive) -> TransferPlan:
+def plan(task_info: TaskInfo, options: DomainAdaptive) -> TransferPlan:
     """Return a phase that fills in, a solved head, and a phase over the last blocks where one is wanted."""
     masked = Phase(
         "fill in",
         options.passes,
-        dict.fromkeys(top(setting.groups, options.adapt), scaled(MASKED_RATE, options.scale)),
+        dict.fromkeys(top(task_info.groups, options.adapt), scaled(MASKED_RATE, options.scale)),
         schedule="linear",
         warmup=WARMUP,
         weight_decay=DECAY,
@@ -70,51 +70,53 @@ def plan(setting: TaskInfo, options: DomainAdaptive) -> TransferPlan:
         "Filling in what is masked teaches the backbone the words or looks of the new domain without a single label; "
         "it takes much unlabelled data to be worth its time."
     )
-    source = GURURANGAN if setting.modality == "text" else SIMMIM
-    why = [Reason(filled, source), solved_head_reason(), size_reason(setting)]
-    phases = [masked, solve_head(last_l2(setting), final=options.reach == "none")]
+    source = GURURANGAN if task_info.modality == "text" else SIMMIM
+    why = [Reason(filled, source), solved_head_reason(), size_reason(task_info)]
+    phases = [masked, solve_head(last_l2(task_info), final=options.reach == "none")]
     if options.reach != "none":
-        lr = dict.fromkeys([*top(setting.groups, options.reach), HEAD], scaled(backbone_rate(setting), options.scale))
-        phases.append(tune("last blocks", options.epochs, lr, setting, patience=3))
-        why.append(rate_reason(setting))
+        lr = dict.fromkeys(
+            [*top(task_info.groups, options.reach), HEAD], scaled(backbone_rate(task_info), options.scale)
+        )
+        phases.append(tune("last blocks", options.epochs, lr, task_info, patience=3))
+        why.append(rate_reason(task_info))
     return TransferPlan(
-        setting.backbone, "domain_adaptive", tuple(phases), batch_size=batch_size(setting), why=tuple(why)
+        task_info.backbone, "domain_adaptive", tuple(phases), batch_size=batch_size(task_info), why=tuple(why)
     )
 
 
-def fits(setting: TaskInfo, options: DomainAdaptive) -> tuple[Finding, ...]:
+def caveats(task_info: TaskInfo, options: DomainAdaptive) -> tuple[Finding, ...]:
     """Return where there is nothing to adapt with or to, and where the labels are too few for what follows."""
     alone = near = kind = tried = None
-    if not setting.has_target:
+    if not task_info.has_target:
         message = "There is no second data set, so only the labelled items are filled in; that teaches little."
         hint = "Give thousands of unlabelled items of your domain as a second data set."
-        alone = doubt("no-target", message, hint, GURURANGAN)
-    if setting.similarity == "similar":
+        alone = caveat("no-target", message, hint, GURURANGAN)
+    if task_info.similarity == "similar":
         message = "Your data is like what the backbone has seen; the gain grows with the distance."
-        near = doubt("near", message, "It may not be worth its time.", GURURANGAN, "info")
-    if setting.modality == "image":
+        near = caveat("near", message, "It may not be worth its time.", GURURANGAN, "info")
+    if task_info.modality == "image":
         message = "Filling in pictures was made for transformers; plain convolutional networks gain little by it."
-        kind = doubt("masked-pictures", message, "Compare it with the same plan without it.", CONVNEXT_V2, "info")
-    elif setting.per_class < FEW_PER_CLASS:
+        kind = caveat("masked-pictures", message, "Compare it with the same plan without it.", CONVNEXT_V2, "info")
+    elif task_info.per_class < FEW_PER_CLASS:
         message = (
             "Where it was tried it gained little: with MiniLM and 1,000 texts a head was right 55 % of the time, not "
             "53 % (questions, 60 labels), and 69 %, not 66 % (film snippets, 100 labels)."
         )
-        tried = doubt("tried", message, "From so few labels contrastive tuning gained far more.", MEASURED, "info")
-    after = fine_tuning(setting) if options.reach != "none" else ()
-    return (*kept(alone, near, kind, tried), *after)
+        tried = caveat("tried", message, "From so few labels contrastive tuning gained far more.", MEASURED, "info")
+    after = fine_tuning_caveats(task_info) if options.reach != "none" else ()
+    return (*without_none(alone, near, kind, tried), *after)
 
 
 STRATEGIES.add(
     Strategy(
-        "domain_adaptive",
-        "Domain-adaptive pretraining",
-        "Let the backbone fill in masked items of your domain first, labelled or not; then learn the labels.",
-        "Thousands of unlabelled items, given as a second data set, of a domain far from what the backbone has seen. "
-        "With the labelled items alone little is to be gained.",
-        DomainAdaptive,
-        plan,
-        (GURURANGAN, SIMMIM, BERT),
-        fits,
+        name="domain_adaptive",
+        title="Domain-adaptive pretraining",
+        summary="Let the backbone fill in masked items of your domain first, labelled or not; then learn the labels.",
+        when="Thousands of unlabelled items, given as a second data set, of a domain far from what the backbone has "
+        "seen. With the labelled items alone little is to be gained.",
+        options=DomainAdaptive,
+        plan=plan,
+        sources=(GURURANGAN, SIMMIM, BERT),
+        caveats_for=caveats,
     ),
 )

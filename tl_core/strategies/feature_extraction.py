@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tl_core.layers import HEAD
 from tl_core.plan import Head, Phase, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
-from tl_core.strategies.caveats import FEW_PER_CLASS, MUCH, doubt, kept
+from tl_core.strategies.caveats import FEW_PER_CLASS, MUCH, caveat, without_none
 from tl_core.strategies.recipes import (
     ADAMW,
     ALAIN,
@@ -55,11 +55,11 @@ class FeatureExtraction:
     )  # fmt: skip
 
 
-def plan(setting: TaskInfo, options: FeatureExtraction) -> TransferPlan:
+def plan(task_info: TaskInfo, options: FeatureExtraction) -> TransferPlan:
     """Return one phase that trains the head alone."""
     frozen = Reason("The backbone stays as it was trained, so few items cannot spoil it.", RAZAVIAN)
     if options.head == "linear":
-        phase = solve_head(last_l2(setting), final=True, iterations=options.iterations)
+        phase = solve_head(last_l2(task_info), final=True, iterations=options.iterations)
         head = Head()
         why = Reason(
             f"A linear head over fixed features has one best solution; L2 strength {phase.weight_decay:g} per item "
@@ -72,46 +72,46 @@ def plan(setting: TaskInfo, options: FeatureExtraction) -> TransferPlan:
         head = Head("mlp", options.hidden, options.dropout)
         why = Reason(f"A new layer learns well at {HEAD_RATE:g} with decoupled weight decay.", ADAMW)
     return TransferPlan(
-        setting.backbone,
+        task_info.backbone,
         "feature_extraction",
         (phase,),
         head=head,
-        batch_size=batch_size(setting),
+        batch_size=batch_size(task_info),
         why=(frozen, why),
     )
 
 
-def fits(setting: TaskInfo, options: FeatureExtraction) -> tuple[Finding, ...]:
+def caveats(task_info: TaskInfo, options: FeatureExtraction) -> tuple[Finding, ...]:
     """Return where frozen features leave much behind, and where the small network has too few items."""
     far = deep = small = None
-    if setting.total > MUCH and setting.similarity in ("different", "very different"):
+    if task_info.total > MUCH and task_info.similarity in ("different", "very different"):
         message = (
-            f"{setting.total:,} items of a domain {setting.similarity} from what the backbone has seen are enough for "
-            "it to adapt; frozen, it cannot."
+            f"{task_info.total:,} items of a domain {task_info.similarity} from what the backbone has seen are enough "
+            "for it to adapt; frozen, it cannot."
         )
         hint = "Fine-tuning usually reaches further here, and takes longer."
-        far = doubt("adapt", message, hint, CS231N, "info")
-    if setting.last_is_best is False:
+        far = caveat("adapt", message, hint, CS231N, "info")
+    if task_info.last_is_best is False:
         message = "On your data the features of a lower layer did as well as the last one's, or better."
-        deep = doubt("lower", message, "“Features from lower layers” uses them.", ALAIN, "info")
-    if options.head == "mlp" and setting.per_class < FEW_PER_CLASS:
+        deep = caveat("lower", message, "“Features from lower layers” uses them.", ALAIN, "info")
+    if options.head == "mlp" and task_info.per_class < FEW_PER_CLASS:
         message = (
-            f"A small network as a head is soon too free for about {setting.per_class:.0f} items a class: it can learn "
-            "them by heart."
+            f"A small network as a head is soon too free for about {task_info.per_class:.0f} items a class: it can "
+            "learn them by heart."
         )
-        small = doubt("free-head", message, "The linear head is safer.", ESL_NETWORKS)
-    return kept(far, deep, small)
+        small = caveat("free-head", message, "The linear head is safer.", ESL_NETWORKS)
+    return without_none(far, deep, small)
 
 
 STRATEGIES.add(
     Strategy(
-        "feature_extraction",
-        "Feature extraction",
-        "Keep the whole backbone frozen and learn only a new head on top.",
-        "Little data (fewer than 100 items a class), or data like what the backbone has seen.",
-        FeatureExtraction,
-        plan,
-        (RAZAVIAN, BERT, ADAMW),
-        fits,
+        name="feature_extraction",
+        title="Feature extraction",
+        summary="Keep the whole backbone frozen and learn only a new head on top.",
+        when="Little data (fewer than 100 items a class), or data like what the backbone has seen.",
+        options=FeatureExtraction,
+        plan=plan,
+        sources=(RAZAVIAN, BERT, ADAMW),
+        caveats_for=caveats,
     ),
 )

@@ -9,7 +9,7 @@ from tl_core.data.dataset import Dataset
 from tl_core.layers import HEAD
 from tl_core.plan import Phase, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
-from tl_core.strategies.caveats import GUIDE, MUCH, doubt, hard_to_judge, kept
+from tl_core.strategies.caveats import GUIDE, MUCH, caveat, hard_to_judge, without_none
 from tl_core.strategies.recipes import (
     DEIT,
     HE,
@@ -53,7 +53,7 @@ class FromScratch(Extras):
 def scratch_plan(dataset: Dataset, spec: BackboneSpec, rows: np.ndarray) -> TransferPlan:
     """Return the plan that trains a backbone's network, whole, from random weights on the items at `rows`."""
     counts = dataset.targets[rows].sum(axis=0)
-    setting = TaskInfo(
+    task_info = TaskInfo(
         backbone=spec.name,
         modality=spec.modality,
         groups=tuple(group.name for group in spec.groups),
@@ -62,16 +62,16 @@ def scratch_plan(dataset: Dataset, spec: BackboneSpec, rows: np.ndarray) -> Tran
         per_class_min=int(counts[counts > 0].min()),
         multilabel=dataset.multilabel,
     )
-    return STRATEGIES["from_scratch"].make(setting)
+    return STRATEGIES["from_scratch"].make(task_info)
 
 
-def plan(setting: TaskInfo, options: FromScratch) -> TransferPlan:
+def plan(task_info: TaskInfo, options: FromScratch) -> TransferPlan:
     """Return one phase over every group, from random weights."""
-    rate = scaled(scratch_rate(setting), options.scale)
+    rate = scaled(scratch_rate(task_info), options.scale)
     phase = Phase(
         "everything",
         options.epochs,
-        dict.fromkeys([*setting.groups, HEAD], rate),
+        dict.fromkeys([*task_info.groups, HEAD], rate),
         schedule="one_cycle",
         weight_decay=options.decay,
         patience=usable(options.patience, options.epochs),
@@ -79,45 +79,45 @@ def plan(setting: TaskInfo, options: FromScratch) -> TransferPlan:
     why = (
         Reason("With very much data of its own, a network needs no transfer; with less, this is the baseline.", HE),
         Reason("One cycle of the rate, up and down, trains random weights in few epochs.", SMITH),
-        size_reason(setting),
+        size_reason(task_info),
     )
     return TransferPlan(
-        setting.backbone,
+        task_info.backbone,
         "from_scratch",
         (phase,),
         init="random",
-        batch_size=batch_size(setting),
+        batch_size=batch_size(task_info),
         why=why,
         **options.extras(),
     )
 
 
-def fits(setting: TaskInfo, options: FromScratch) -> tuple[Finding, ...]:
+def caveats(task_info: TaskInfo, options: FromScratch) -> tuple[Finding, ...]:
     """Return where there is too little data for random weights."""
     short = None
-    source = CHARACTERS if setting.modality == "text" else GUIDE
-    if setting.total < MUCH:
+    source = CHARACTERS if task_info.modality == "text" else GUIDE
+    if task_info.total < MUCH:
         message = (
-            f"{setting.total:,} labelled items are too few to learn everything from nothing; a pretrained backbone "
+            f"{task_info.total:,} labelled items are too few to learn everything from nothing; a pretrained backbone "
             "will nearly always be ahead."
         )
-        short = doubt("scratch", message, "It is still a fair baseline to compare with.", HE)
-    elif setting.total < ENOUGH[setting.modality]:
-        kind = "texts" if setting.modality == "text" else "pictures"
-        message = f"Networks that start from nothing usually want {ENOUGH[setting.modality]:,} {kind} or more."
-        short = doubt("scratch", message, "It is still a fair baseline to compare with.", source, "info")
-    return kept(short, hard_to_judge(setting))
+        short = caveat("scratch", message, "It is still a fair baseline to compare with.", HE)
+    elif task_info.total < ENOUGH[task_info.modality]:
+        kind = "texts" if task_info.modality == "text" else "pictures"
+        message = f"Networks that start from nothing usually want {ENOUGH[task_info.modality]:,} {kind} or more."
+        short = caveat("scratch", message, "It is still a fair baseline to compare with.", source, "info")
+    return without_none(short, hard_to_judge(task_info))
 
 
 STRATEGIES.add(
     Strategy(
-        "from_scratch",
-        "From scratch",
-        "Start the same network from random weights and train all of it.",
-        "As a baseline, or with very much data (100,000 items) of a very different domain.",
-        FromScratch,
-        plan,
-        (HE, SMITH),
-        fits,
+        name="from_scratch",
+        title="From scratch",
+        summary="Start the same network from random weights and train all of it.",
+        when="As a baseline, or with very much data (100,000 items) of a very different domain.",
+        options=FromScratch,
+        plan=plan,
+        sources=(HE, SMITH),
+        caveats_for=caveats,
     ),
 )

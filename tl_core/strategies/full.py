@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tl_core.plan import Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Strategy, TaskInfo
-from tl_core.strategies.caveats import fine_tuning
+from tl_core.strategies.caveats import fine_tuning_caveats
 from tl_core.strategies.recipes import (
     BERT,
     KORNBLITH,
@@ -30,29 +30,29 @@ class Full(Extras):
     patience: int = patience_option(3)
 
 
-def plan(setting: TaskInfo, options: Full) -> TransferPlan:
+def plan(task_info: TaskInfo, options: Full) -> TransferPlan:
     """Return a head phase and a phase over every group at one rate."""
-    lr = everywhere(setting.groups, setting, options.scale)
-    why = (Reason("Enough data lets every layer adapt, which reaches furthest.", KORNBLITH), rate_reason(setting))
+    lr = everywhere(task_info.groups, task_info, options.scale)
+    why = (Reason("Enough data lets every layer adapt, which reaches furthest.", KORNBLITH), rate_reason(task_info))
     return from_solved_head(
-        setting, options, "full", tune("everything", options.epochs, lr, setting, options.patience), why
+        task_info, options, "full", tune("everything", options.epochs, lr, task_info, options.patience), why
     )
 
 
-def fits(setting: TaskInfo, options: Full) -> tuple[Finding, ...]:
+def caveats(task_info: TaskInfo, options: Full) -> tuple[Finding, ...]:
     """Return where there is too little data for it."""
-    return fine_tuning(setting)
+    return fine_tuning_caveats(task_info)
 
 
 STRATEGIES.add(
     Strategy(
-        "full",
-        "Full fine-tuning",
-        "Learn the head, then fine-tune the whole network at one small rate.",
-        "Much data (more than 10,000 items a class), or texts when time allows.",
-        Full,
-        plan,
-        (KORNBLITH, BERT, KUMAR),
-        fits,
+        name="full",
+        title="Full fine-tuning",
+        summary="Learn the head, then fine-tune the whole network at one small rate.",
+        when="Much data (more than 10,000 items a class), or texts when time allows.",
+        options=Full,
+        plan=plan,
+        sources=(KORNBLITH, BERT, KUMAR),
+        caveats_for=caveats,
     ),
 )

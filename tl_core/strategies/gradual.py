@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tl_core.plan import Phase, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
-from tl_core.strategies.caveats import GUIDE, doubt, fine_tuning, kept
+from tl_core.strategies.caveats import GUIDE, caveat, fine_tuning_caveats, without_none
 from tl_core.strategies.recipes import (
     BERT,
     DECAY,
@@ -41,7 +41,7 @@ class Gradual(Extras):
         "Epochs a phase at most",
         "A phase ends sooner at a plateau.",
         (1, 100),
-        usual=lambda setting: 3 if setting.modality == "text" else 5,
+        usual=lambda task_info: 3 if task_info.modality == "text" else 5,
         source=f"5 in {GUIDE}; for texts {BERT}, A.3",
     )
     decay: float = option(
@@ -58,12 +58,12 @@ class Gradual(Extras):
     )  # fmt: skip
 
 
-def plan(setting: TaskInfo, options: Gradual) -> TransferPlan:
+def plan(task_info: TaskInfo, options: Gradual) -> TransferPlan:
     """Return a head phase, then phases over the last block, the last two, and so on."""
-    base = scaled(backbone_rate(setting), options.scale)
-    phases = [solve_head(last_l2(setting), final=False)]
-    for count in range(1, min(options.steps, len(setting.groups)) + 1):
-        thawed = setting.groups[-count:]
+    base = scaled(backbone_rate(task_info), options.scale)
+    phases = [solve_head(last_l2(task_info), final=False)]
+    for count in range(1, min(options.steps, len(task_info.groups)) + 1):
+        thawed = task_info.groups[-count:]
         phases.append(
             Phase(
                 "last block" if count == 1 else f"last {count} blocks",
@@ -72,42 +72,42 @@ def plan(setting: TaskInfo, options: Gradual) -> TransferPlan:
                 schedule="slanted",
                 weight_decay=DECAY,
                 patience=usable(options.patience, options.epochs),
-                recalibrate_norm=setting.modality == "image",
+                recalibrate_norm=task_info.modality == "image",
             )
         )
     why = (
         Reason("Thawing from the top down lets the upper layers settle before the lower ones move.", ULMFIT),
         solved_head_reason(),
         *fit_reason(phases[-1]),
-        rate_reason(setting),
-        size_reason(setting),
+        rate_reason(task_info),
+        size_reason(task_info),
     )
     return TransferPlan(
-        setting.backbone, "gradual", tuple(phases), batch_size=batch_size(setting), why=why, **options.extras()
+        task_info.backbone, "gradual", tuple(phases), batch_size=batch_size(task_info), why=why, **options.extras()
     )
 
 
-def fits(setting: TaskInfo, options: Gradual) -> tuple[Finding, ...]:
+def caveats(task_info: TaskInfo, options: Gradual) -> tuple[Finding, ...]:
     """Return where there is too little data, or too few blocks to thaw one after another."""
     found = None
-    if len(setting.groups) <= 2:
-        message = f"This backbone has only {len(setting.groups)} blocks, too few to thaw one after another."
-        found = doubt("few-blocks", message, "Partial or full fine-tuning does the same in less time.", ULMFIT)
+    if len(task_info.groups) <= 2:
+        message = f"This backbone has only {len(task_info.groups)} blocks, too few to thaw one after another."
+        found = caveat("few-blocks", message, "Partial or full fine-tuning does the same in less time.", ULMFIT)
     elif options.steps == 1:
         message = "One block thaws, at once: this is partial fine-tuning."
-        found = doubt("one-step", message, "Thaw more blocks to make it gradual.", ULMFIT, "info")
-    return (*fine_tuning(setting), *kept(found))
+        found = caveat("one-step", message, "Thaw more blocks to make it gradual.", ULMFIT, "info")
+    return (*fine_tuning_caveats(task_info), *without_none(found))
 
 
 STRATEGIES.add(
     Strategy(
-        "gradual",
-        "Gradual unfreezing",
-        "Learn the head, then thaw one more block in each phase until it stops helping.",
-        "Some data, and a fear that the network forgets what it knows.",
-        Gradual,
-        plan,
-        (ULMFIT, KUMAR),
-        fits,
+        name="gradual",
+        title="Gradual unfreezing",
+        summary="Learn the head, then thaw one more block in each phase until it stops helping.",
+        when="Some data, and a fear that the network forgets what it knows.",
+        options=Gradual,
+        plan=plan,
+        sources=(ULMFIT, KUMAR),
+        caveats_for=caveats,
     ),
 )

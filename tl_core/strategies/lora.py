@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from tl_core.plan import Reason, TransferPlan
 from tl_core.plan.transfer_plan import Adapter
 from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
-from tl_core.strategies.caveats import doubt, fine_tuning, kept
+from tl_core.strategies.caveats import caveat, fine_tuning_caveats, without_none
 from tl_core.strategies.recipes import (
     KUMAR,
     Extras,
@@ -52,44 +52,44 @@ class Lora(Extras):
     patience: int = patience_option(3)
 
 
-def plan(setting: TaskInfo, options: Lora) -> TransferPlan:
+def plan(task_info: TaskInfo, options: Lora) -> TransferPlan:
     """Return the solved head, then adapters in every group but the first, with the head."""
     # the first group is the embeddings, which no adapter fits, or a picture's edges, which serve everywhere
-    lr = everywhere(setting.groups[1:] or setting.groups, setting, RATE * options.scale)
+    lr = everywhere(task_info.groups[1:] or task_info.groups, task_info, RATE * options.scale)
     tuning = replace(
-        tune("adapters", options.epochs, lr, setting, options.patience), recalibrate_norm=False
+        tune("adapters", options.epochs, lr, task_info, options.patience), recalibrate_norm=False
     )  # norms stay there
     why = (
         Reason("The backbone's own weights stay; what is learned is a small change to each layer.", HU),
         Reason(f"Adapters start at no change and learn at {RATE:g} times the rate of full fine-tuning.", HU),
     )
     adapter = Adapter(options.kind, options.rank, ALPHA * options.rank, options.dropout)  # type: ignore[arg-type]
-    return from_solved_head(setting, options, "lora", tuning, why, adapter=adapter)
+    return from_solved_head(task_info, options, "lora", tuning, why, adapter=adapter)
 
 
-def fits(setting: TaskInfo, options: Lora) -> tuple[Finding, ...]:
+def caveats(task_info: TaskInfo, options: Lora) -> tuple[Finding, ...]:
     """Return where there is too little data, or a network so small that adapters save nothing."""
     small = None
-    if 0 < setting.parameters < SMALL:
-        picture = setting.modality == "image"
+    if 0 < task_info.parameters < SMALL:
+        picture = task_info.modality == "image"
         message = (
-            f"Adapters save memory on large networks; this one has {setting.parameters / 1e6:.0f} million parameters"
+            f"Adapters save memory on large networks; this one has {task_info.parameters / 1e6:.0f} million parameters"
             + (", and its thin convolutions leave them little to add." if picture else ".")
         )
         hint = "Fine-tuning its last blocks, or all of it, is cheap too."
-        small = doubt("small-network", message, hint, HU, "warn" if picture else "info")
-    return (*fine_tuning(setting), *kept(small))
+        small = caveat("small-network", message, hint, HU, "warn" if picture else "info")
+    return (*fine_tuning_caveats(task_info), *without_none(small))
 
 
 STRATEGIES.add(
     Strategy(
-        "lora",
-        "Adapters (LoRA)",
-        "Keep the backbone and learn small layers beside it, which are merged in at the end.",
-        "Some data and little memory, or a fear that the network forgets what it knows.",
-        Lora,
-        plan,
-        (HU, DORA, LOHA, LOKR, IA3, KUMAR),
-        fits,
+        name="lora",
+        title="Adapters (LoRA)",
+        summary="Keep the backbone and learn small layers beside it, which are merged in at the end.",
+        when="Some data and little memory, or a fear that the network forgets what it knows.",
+        options=Lora,
+        plan=plan,
+        sources=(HU, DORA, LOHA, LOKR, IA3, KUMAR),
+        caveats_for=caveats,
     ),
 )

@@ -6,7 +6,7 @@ from tl_core.errors import PlanError
 from tl_core.layers import spoken
 from tl_core.plan import Head, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
-from tl_core.strategies.caveats import MUCH, doubt, kept
+from tl_core.strategies.caveats import MUCH, caveat, without_none
 from tl_core.strategies.recipes import ALAIN, CS231N, OWN, SOLVER_ITERATIONS, YOSINSKI, batch_size, solve_head
 from tl_core.types import Finding
 
@@ -31,14 +31,14 @@ class LowerLayers:
     )
 
 
-def plan(setting: TaskInfo, options: LowerLayers) -> TransferPlan:
+def plan(task_info: TaskInfo, options: LowerLayers) -> TransferPlan:
     """Return one phase that solves a head at a lower tap. Raises PlanError for a tap that does not exist."""
-    if options.tap and options.tap not in setting.groups:
-        known = ", ".join(setting.groups)
+    if options.tap and options.tap not in task_info.groups:
+        known = ", ".join(task_info.groups)
         raise PlanError(f"There is no layer group {options.tap!r} to cut after.", f"There are: {known}.")
-    probed = setting.tap if setting.tap in setting.groups[:-1] else None
-    tap = options.tap or probed or setting.groups[max(0, (len(setting.groups) - 1) // 2)]
-    told = spoken(setting.groups)[tap]
+    probed = task_info.tap if task_info.tap in task_info.groups[:-1] else None
+    tap = options.tap or probed or task_info.groups[max(0, (len(task_info.groups) - 1) // 2)]
+    told = spoken(task_info.groups)[tap]
     if probed == tap:
         why = Reason(f"Of the lower layers, {told} serves a linear head best on this data, by cross-validation.", ALAIN)
     else:
@@ -46,50 +46,50 @@ def plan(setting: TaskInfo, options: LowerLayers) -> TransferPlan:
             f"The head sits after {told}: upper layers are tied to what the backbone was trained on.", YOSINSKI
         )
     return TransferPlan(
-        setting.backbone,
+        task_info.backbone,
         "lower_layers",
-        (solve_head(setting.l2, final=True, iterations=options.iterations),),
+        (solve_head(task_info.l2, final=True, iterations=options.iterations),),
         head=Head(tap=tap, pool="mean_std" if options.pool == "mean_std" else "mean"),
-        batch_size=batch_size(setting),
+        batch_size=batch_size(task_info),
         why=(why, Reason("The layers above the cut are left out, so the model is smaller and faster.", YOSINSKI)),
     )
 
 
-def fits(setting: TaskInfo, options: LowerLayers) -> tuple[Finding, ...]:
+def caveats(task_info: TaskInfo, options: LowerLayers) -> tuple[Finding, ...]:
     """Return where the last layer serves as well, or where the data could carry more than a head."""
-    return kept(_near(setting, options), _much(setting))
+    return without_none(_near(task_info, options), _much(task_info))
 
 
-def _near(setting: TaskInfo, options: LowerLayers) -> Finding | None:
+def _near(task_info: TaskInfo, options: LowerLayers) -> Finding | None:
     """Return what speaks for the last layer: the cut itself, the measurement, or else the domain."""
-    if options.tap == setting.groups[-1] or len(setting.groups) == 1:
+    if options.tap == task_info.groups[-1] or len(task_info.groups) == 1:
         message = "The cut is after the last layers, so nothing is cut off."
-        return doubt("no-cut", message, "This is the same as feature extraction.", YOSINSKI, "info")
-    if setting.last_is_best:
+        return caveat("no-cut", message, "This is the same as feature extraction.", YOSINSKI, "info")
+    if task_info.last_is_best:
         message = "On your data the last layer's features did better than any lower ones."
-        return doubt("last-is-best", message, "“Feature extraction” uses them.", ALAIN)
-    if setting.last_is_best is None and setting.similarity == "similar":
+        return caveat("last-is-best", message, "“Feature extraction” uses them.", ALAIN)
+    if task_info.last_is_best is None and task_info.similarity == "similar":
         message = "Your data is like what the backbone has seen, and there its last layers serve best."
-        return doubt("near", message, "“Feature extraction” uses them.", YOSINSKI)
+        return caveat("near", message, "“Feature extraction” uses them.", YOSINSKI)
     return None
 
 
-def _much(setting: TaskInfo) -> Finding | None:
-    if setting.total <= MUCH:
+def _much(task_info: TaskInfo) -> Finding | None:
+    if task_info.total <= MUCH:
         return None
-    message = f"{setting.total:,} items could teach the upper layers the new domain instead of leaving them out."
-    return doubt("adapt", message, "Fine-tuning usually reaches further here, and takes longer.", CS231N, "info")
+    message = f"{task_info.total:,} items could teach the upper layers the new domain instead of leaving them out."
+    return caveat("adapt", message, "Fine-tuning usually reaches further here, and takes longer.", CS231N, "info")
 
 
 STRATEGIES.add(
     Strategy(
-        "lower_layers",
-        "Features from lower layers",
-        "Cut the frozen backbone at a lower layer and learn a new head there.",
-        "Little data of a domain that is far from what the backbone has seen.",
-        LowerLayers,
-        plan,
-        (YOSINSKI, ALAIN),
-        fits,
+        name="lower_layers",
+        title="Features from lower layers",
+        summary="Cut the frozen backbone at a lower layer and learn a new head there.",
+        when="Little data of a domain that is far from what the backbone has seen.",
+        options=LowerLayers,
+        plan=plan,
+        sources=(YOSINSKI, ALAIN),
+        caveats_for=caveats,
     ),
 )

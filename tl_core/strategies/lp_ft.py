@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tl_core.plan import Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
-from tl_core.strategies.caveats import doubt, fine_tuning, kept
+from tl_core.strategies.caveats import caveat, fine_tuning_caveats, without_none
 from tl_core.strategies.recipes import (
     KUMAR,
     OWN,
@@ -31,38 +31,38 @@ class LpFt(Extras):
     patience: int = patience_option(3)
 
 
-def plan(setting: TaskInfo, options: LpFt) -> TransferPlan:
+def plan(task_info: TaskInfo, options: LpFt) -> TransferPlan:
     """Return the solved head, then every group at a rate below that of full fine-tuning."""
-    lr = everywhere(setting.groups, setting, options.scale)
-    tuning = tune("everything, gently", options.epochs, lr, setting, options.patience)
+    lr = everywhere(task_info.groups, task_info, options.scale)
+    tuning = tune("everything, gently", options.epochs, lr, task_info, options.patience)
     why = (
         Reason("It keeps more of what was learned before than plain fine-tuning, most of all on shifted data.", KUMAR),
-        rate_reason(setting),
+        rate_reason(task_info),
     )
-    return from_solved_head(setting, options, "lp_ft", tuning, why)
+    return from_solved_head(task_info, options, "lp_ft", tuning, why)
 
 
-def fits(setting: TaskInfo, options: LpFt) -> tuple[Finding, ...]:
+def caveats(task_info: TaskInfo, options: LpFt) -> tuple[Finding, ...]:
     """Return where there is too little data, or where the features are no good start."""
     found = None
-    if setting.similarity == "very different":
+    if task_info.similarity == "very different":
         message = (
             "Your data is very different from what the backbone has seen. Keeping its features, which is what this "
             "is good at, pays where they are good."
         )
-        found = doubt("poor-features", message, "Full fine-tuning moves further from them.", KUMAR, "info")
-    return (*fine_tuning(setting), *kept(found))
+        found = caveat("poor-features", message, "Full fine-tuning moves further from them.", KUMAR, "info")
+    return (*fine_tuning_caveats(task_info), *without_none(found))
 
 
 STRATEGIES.add(
     Strategy(
-        "lp_ft",
-        "Probe, then fine-tune",
-        "Solve the head exactly, then fine-tune everything gently from there.",
-        "Some data, and new items that may differ from today's.",
-        LpFt,
-        plan,
-        (KUMAR,),
-        fits,
+        name="lp_ft",
+        title="Probe, then fine-tune",
+        summary="Solve the head exactly, then fine-tune everything gently from there.",
+        when="Some data, and new items that may differ from today's.",
+        options=LpFt,
+        plan=plan,
+        sources=(KUMAR,),
+        caveats_for=caveats,
     ),
 )

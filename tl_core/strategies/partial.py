@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tl_core.plan import Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
-from tl_core.strategies.caveats import doubt, fine_tuning, kept
+from tl_core.strategies.caveats import caveat, fine_tuning_caveats, without_none
 from tl_core.strategies.recipes import (
     KUMAR,
     YOSINSKI,
@@ -33,39 +33,39 @@ class Partial(Extras):
     patience: int = patience_option(3)
 
 
-def plan(setting: TaskInfo, options: Partial) -> TransferPlan:
+def plan(task_info: TaskInfo, options: Partial) -> TransferPlan:
     """Return a head phase and a phase over the last blocks."""
-    lr = everywhere(top(setting.groups, options.reach), setting, options.scale)
-    tuning = tune("last blocks", options.epochs, lr, setting, options.patience)
+    lr = everywhere(top(task_info.groups, options.reach), task_info, options.scale)
+    tuning = tune("last blocks", options.epochs, lr, task_info, options.patience)
     why = (
         Reason("Lower layers are general and stay; the upper, task-specific ones adapt.", YOSINSKI),
-        rate_reason(setting),
+        rate_reason(task_info),
     )
-    return from_solved_head(setting, options, "partial", tuning, why)
+    return from_solved_head(task_info, options, "partial", tuning, why)
 
 
-def fits(setting: TaskInfo, options: Partial) -> tuple[Finding, ...]:
+def caveats(task_info: TaskInfo, options: Partial) -> tuple[Finding, ...]:
     """Return where there is too little data, or where the last blocks are not enough or are already everything."""
     found = None
-    if len(top(setting.groups, options.reach)) == len(setting.groups):
-        message = f"This backbone has only {len(setting.groups)} blocks, so all of it learns: nothing is partial."
-        found = doubt("all-of-it", message, "Choose fewer blocks to keep some frozen.", YOSINSKI)
-    elif setting.similarity == "very different":
+    if len(top(task_info.groups, options.reach)) == len(task_info.groups):
+        message = f"This backbone has only {len(task_info.groups)} blocks, so all of it learns: nothing is partial."
+        found = caveat("all-of-it", message, "Choose fewer blocks to keep some frozen.", YOSINSKI)
+    elif task_info.similarity == "very different":
         message = "Your data is very different from what the backbone has seen; its frozen layers may fit badly too."
         hint = "Fine-tuning all layers can follow further, if there is data enough."
-        found = doubt("far", message, hint, YOSINSKI, "info")
-    return (*fine_tuning(setting), *kept(found))
+        found = caveat("far", message, hint, YOSINSKI, "info")
+    return (*fine_tuning_caveats(task_info), *without_none(found))
 
 
 STRATEGIES.add(
     Strategy(
-        "partial",
-        "Partial fine-tuning",
-        "Learn the head, then fine-tune it together with the last one or two blocks, or the last half.",
-        "Some data (100 to 1,000 items a class) that is not too far from what the backbone has seen.",
-        Partial,
-        plan,
-        (YOSINSKI, KUMAR),
-        fits,
+        name="partial",
+        title="Partial fine-tuning",
+        summary="Learn the head, then fine-tune it together with the last one or two blocks, or the last half.",
+        when="Some data (100 to 1,000 items a class) that is not too far from what the backbone has seen.",
+        options=Partial,
+        plan=plan,
+        sources=(YOSINSKI, KUMAR),
+        caveats_for=caveats,
     ),
 )

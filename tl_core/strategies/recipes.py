@@ -113,14 +113,14 @@ def patience_option(default: int, help: str = "Stop after so many epochs without
     return option(default, "Patience", help, (1, 50), source=source)
 
 
-def backbone_rate(setting: TaskInfo) -> float:
+def backbone_rate(task_info: TaskInfo) -> float:
     """Return AdamW's usual peak rate for pretrained layers: 1e-4 for images, 3e-5 for texts.
 
     The text rate is the middle one of the three that Devlin et al. 2019 (arXiv:1810.04805, A.3) search: 2e-5,
     3e-5 and 5e-5. The image rate is ten times below the usual 1e-3 for a new layer. Both grow with larger batches
     (see `growth`).
     """
-    return scaled(_BACKBONE_RATE[setting.modality], math.sqrt(growth(setting)))
+    return scaled(_BACKBONE_RATE[task_info.modality], math.sqrt(growth(task_info)))
 
 
 def scaled(rate: float, factor: float) -> float:
@@ -128,54 +128,54 @@ def scaled(rate: float, factor: float) -> float:
     return float(f"{rate * factor:.6g}")
 
 
-def scratch_rate(setting: TaskInfo) -> float:
+def scratch_rate(task_info: TaskInfo) -> float:
     """Return AdamW's usual peak rate for random weights: 1e-3 for images, 3e-4 for texts (a transformer).
 
     1e-3 is Adam's default (Kingma & Ba 2015, arXiv:1412.6980); a transformer needs less (1e-4 in Devlin et al. 2019,
     arXiv:1810.04805, A.2, at twelve layers; 3e-4 is a rule of thumb for smaller ones).
     """
-    return scaled(_SCRATCH_RATE[setting.modality], math.sqrt(growth(setting)))
+    return scaled(_SCRATCH_RATE[task_info.modality], math.sqrt(growth(task_info)))
 
 
-def growth(setting: TaskInfo) -> int:
+def growth(task_info: TaskInfo) -> int:
     """Return how many times larger batches are than on two processor cores: GPU_BATCH on a GPU with data enough.
 
     A GPU is idle in small batches. The rate of Adam and its kin grows by the square root of the batch size (Malladi
     et al. 2022, arXiv:2205.10287), which for texts stays inside the 2e-5 to 5e-5 that Devlin et al. 2019
     (arXiv:1810.04805, A.3) search.
     """
-    return GPU_BATCH if setting.device == "cuda" and setting.n_train >= LARGE else 1
+    return GPU_BATCH if task_info.device == "cuda" and task_info.n_train >= LARGE else 1
 
 
-def batch_size(setting: TaskInfo) -> int:
+def batch_size(task_info: TaskInfo) -> int:
     """Return a batch size that leaves small data enough steps an epoch: 8 below 64 items, up to 64 above 20,000.
 
     Devlin et al. 2019 (arXiv:1810.04805, A.3) use 16 or 32. On a GPU twice as many (see `growth`).
     """
     for below, size in ((64, 8), (2000, 16), (20000, 32)):
-        if setting.n_train < below:
-            return size * growth(setting)
-    return 64 * growth(setting)
+        if task_info.n_train < below:
+            return size * growth(task_info)
+    return 64 * growth(task_info)
 
 
-def tuning_epochs(setting: TaskInfo) -> int:
+def tuning_epochs(task_info: TaskInfo) -> int:
     """Return how many epochs of fine-tuning are worth planning for; early stopping may end them sooner.
 
     Texts need 2 to 4 (Devlin et al. 2019, arXiv:1810.04805, A.3), images more: about 500 steps, as Kolesnikov et al.
     2020 (arXiv:1912.11370) take below 20,000 items. Little data means few steps an epoch, so more of them.
     """
-    few = setting.n_train < 1000
-    if setting.modality == "text":
+    few = task_info.n_train < 1000
+    if task_info.modality == "text":
         return 6 if few else 4
     return 12 if few else 8
 
 
-def scratch_epochs(setting: TaskInfo) -> int:
+def scratch_epochs(task_info: TaskInfo) -> int:
     """Return epochs for about 2,000 steps from random weights, between 10 and 40.
 
     One cycle of the rate needs few (Smith & Topin 2018, arXiv:1708.07120); 2,000 is a rule of thumb.
     """
-    steps = max(1, setting.n_train // batch_size(setting))
+    steps = max(1, task_info.n_train // batch_size(task_info))
     return min(40, max(10, round(2000 / steps)))
 
 
@@ -195,13 +195,13 @@ def solve_head(l2: float, final: bool, iterations: int = SOLVER_ITERATIONS) -> P
     )
 
 
-def tune(name: str, epochs: int, lr: Mapping[str, float], setting: TaskInfo, patience: int) -> Phase:
+def tune(name: str, epochs: int, lr: Mapping[str, float], task_info: TaskInfo, patience: int) -> Phase:
     """Return a fine-tuning phase: AdamW, a tenth of warm-up, then a fall along a cosine (texts: a line).
 
     Picture backbones normalise by running statistics, which are estimated on the items first
     (tl_core.training.recalibrate_norm).
     """
-    pictures = setting.modality == "image"
+    pictures = task_info.modality == "image"
     return Phase(
         name,
         epochs,
@@ -214,25 +214,25 @@ def tune(name: str, epochs: int, lr: Mapping[str, float], setting: TaskInfo, pat
     )
 
 
-def everywhere(groups: Sequence[str], setting: TaskInfo, factor: float) -> dict[str, float]:
+def everywhere(groups: Sequence[str], task_info: TaskInfo, factor: float) -> dict[str, float]:
     """Return one rate for the named groups and the head: `factor` times the backbone's usual one."""
-    return dict.fromkeys([*groups, HEAD], scaled(backbone_rate(setting), factor))
+    return dict.fromkeys([*groups, HEAD], scaled(backbone_rate(task_info), factor))
 
 
 def from_solved_head(
-    setting: TaskInfo, options: "Extras", strategy: str, tuning: Phase, why: Sequence[Reason], **more: Any
+    task_info: TaskInfo, options: "Extras", strategy: str, tuning: Phase, why: Sequence[Reason], **more: Any
 ) -> TransferPlan:
     """Return the plan of a solved head and a phase that fine-tunes from there, with `why` and the usual reasons.
 
     `more` are further fields of the plan.
     """
-    reasons = (*why, solved_head_reason(), *fit_reason(tuning), size_reason(setting))
-    phases = (solve_head(last_l2(setting), final=False), tuning)
+    reasons = (*why, solved_head_reason(), *fit_reason(tuning), size_reason(task_info))
+    phases = (solve_head(last_l2(task_info), final=False), tuning)
     return TransferPlan(
-        setting.backbone,
+        task_info.backbone,
         strategy,
         phases,
-        batch_size=batch_size(setting),
+        batch_size=batch_size(task_info),
         why=reasons,
         **more,
         **options.extras(),
@@ -253,9 +253,9 @@ def layerwise_decay(groups: Sequence[str], base: float, decay: float, head: floa
     return {group: scaled(base, decay ** (last - index)) for index, group in enumerate(groups)} | {HEAD: head}
 
 
-def last_l2(setting: TaskInfo) -> float:
+def last_l2(task_info: TaskInfo) -> float:
     """Return the L2 strength for a head on the last group."""
-    return setting.l2 if setting.last_l2 is None else setting.last_l2
+    return task_info.l2 if task_info.last_l2 is None else task_info.last_l2
 
 
 def top(groups: Sequence[str], reach: Literal["one", "two", "half", "all"] | str) -> tuple[str, ...]:
@@ -264,21 +264,21 @@ def top(groups: Sequence[str], reach: Literal["one", "two", "half", "all"] | str
     return tuple(groups[-count:])
 
 
-def size_reason(setting: TaskInfo) -> Reason:
+def size_reason(task_info: TaskInfo) -> Reason:
     """Return the reason for the batch size."""
-    text = f"{setting.n_train} training items: batches of {batch_size(setting)} leave enough steps an epoch."
-    if growth(setting) > 1:
+    text = f"{task_info.n_train} training items: batches of {batch_size(task_info)} leave enough steps an epoch."
+    if growth(task_info) > 1:
         text = f"{text[:-1]}, and keep the GPU busy."
     return Reason(text, BERT)
 
 
-def rate_reason(setting: TaskInfo) -> Reason:
+def rate_reason(task_info: TaskInfo) -> Reason:
     """Return the reason for the backbone's rate."""
-    rate = backbone_rate(setting)
-    if (times := growth(setting)) > 1:
+    rate = backbone_rate(task_info)
+    if (times := growth(task_info)) > 1:
         text = f"{rate:.2g} is the usual rate times the square root of {times}, as batches are {times} times larger."
         return Reason(text, MALLADI)
-    if setting.modality == "text":
+    if task_info.modality == "text":
         return Reason(f"{rate:g} is the middle of the three rates that BERT was fine-tuned with.", BERT)
     return Reason(f"{rate:g} is ten times below the rate of a new layer, so the pretrained weights survive.", CS231N)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from tl_core.plan import Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Strategy, TaskInfo
-from tl_core.strategies.caveats import doubt, fine_tuning, kept
+from tl_core.strategies.caveats import caveat, fine_tuning_caveats, without_none
 from tl_core.strategies.recipes import (
     KUMAR,
     Extras,
@@ -31,42 +31,42 @@ class WiseFt(Extras):
     patience: int = patience_option(3)
 
 
-def plan(setting: TaskInfo, options: WiseFt) -> TransferPlan:
+def plan(task_info: TaskInfo, options: WiseFt) -> TransferPlan:
     """Return the solved head, then a phase over every group that ends in the best mix."""
-    lr = everywhere(setting.groups, setting, options.scale)
+    lr = everywhere(task_info.groups, task_info, options.scale)
     tuning = replace(
-        tune("everything, then mixed", options.epochs, lr, setting, options.patience), interpolate_weights=True
+        tune("everything, then mixed", options.epochs, lr, task_info, options.patience), interpolate_weights=True
     )
     why = (
         Reason("Weights between the probed and the tuned model often do better than either, most of all on new kinds "
                "of items; validation chooses how far between.", WORTSMAN),
         Reason("Normalisation statistics are estimated anew for each mix, because neither end's fit it.", IZMAILOV),
-        rate_reason(setting),
+        rate_reason(task_info),
     )  # fmt: skip
-    return from_solved_head(setting, options, "wise_ft", tuning, why)
+    return from_solved_head(task_info, options, "wise_ft", tuning, why)
 
 
-def fits(setting: TaskInfo, options: WiseFt) -> tuple[Finding, ...]:
+def caveats(task_info: TaskInfo, options: WiseFt) -> tuple[Finding, ...]:
     """Return where there is too little data, or where the start is not worth mixing in."""
     poor = None
-    if setting.similarity == "very different":
+    if task_info.similarity == "very different":
         message = (
             "Your data is very different from what the backbone has seen, so the weights before fine-tuning may have "
             "little to add to the mix."
         )
-        poor = doubt("poor-start", message, "Full fine-tuning does the same without the mix.", WORTSMAN, "info")
-    return (*fine_tuning(setting), *kept(poor))
+        poor = caveat("poor-start", message, "Full fine-tuning does the same without the mix.", WORTSMAN, "info")
+    return (*fine_tuning_caveats(task_info), *without_none(poor))
 
 
 STRATEGIES.add(
     Strategy(
-        "wise_ft",
-        "Fine-tune, then mix with the start (WiSE-FT)",
-        "Fine-tune the whole network, then take the best mix of the weights before and after.",
-        "Some data, and new items that may differ from today's.",
-        WiseFt,
-        plan,
-        (WORTSMAN, IZMAILOV, KUMAR),
-        fits,
+        name="wise_ft",
+        title="Fine-tune, then mix with the start (WiSE-FT)",
+        summary="Fine-tune the whole network, then take the best mix of the weights before and after.",
+        when="Some data, and new items that may differ from today's.",
+        options=WiseFt,
+        plan=plan,
+        sources=(WORTSMAN, IZMAILOV, KUMAR),
+        caveats_for=caveats,
     ),
 )

@@ -54,7 +54,7 @@ def require_pictures(plan: TransferPlan, modality: Modality) -> None:
         )
 
 
-def doubts(plan: TransferPlan, dataset: Dataset) -> tuple[Finding, ...]:
+def caveats(plan: TransferPlan, dataset: Dataset) -> tuple[Finding, ...]:
     """Return what speaks against the plan's augmentation on this data."""
     why = breaks_labels(dataset) if plan.augment.policy != "none" else ""
     if not why:

@@ -33,7 +33,7 @@ from tl_core.runs.events import (
     StepDone,
 )
 from tl_core.runs.failure import explain, unexpected
-from tl_core.training.augment import doubts
+from tl_core.training.augment import caveats
 from tl_core.training.best_weights import FILE, load_best
 from tl_core.training.checkpoints import Snapshot
 from tl_core.training.convex import Solvable, Solver
@@ -78,7 +78,7 @@ def _execute(run: Run) -> Events:
         run.checkpoints.clear()
     first = restore(run, saved) if saved else 0
     yield RunResumed(run.step, first, saved.facts["epoch"], restarted=True) if saved else run.started()
-    for finding in () if saved else doubts(run.plan, job.dataset):
+    for finding in () if saved else caveats(run.plan, job.dataset):
         yield Noted(finding)
     end, stopped = RunEnded("done", "Every phase of the plan was trained."), False
     try:

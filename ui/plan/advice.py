@@ -48,9 +48,9 @@ def recommendation(known: PlanContext) -> None:
             draft.choose(known.advice.strategy, known)
             st.rerun()
         if not session.current().edited:
-            words.findings(draft.doubts(known, name))
+            words.findings(draft.caveats(known, name))
         with st.expander("Adjust", icon=":material/tune:", key=f"plan_adjust_{name}"):
-            usual = vars(strategy.defaults(known.setting)) | dict(card.options)
+            usual = vars(strategy.defaults(known.task_info)) | dict(card.options)
             values = usual | dict(session.current().options)
             places = {"": "Where it does best", **spoken(known.groups)}
             prefix = f"plan_option_{name}"

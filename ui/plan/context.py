@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from tl_core.advice.advice import Advice, ProbeReport, read_report
-from tl_core.advice.rules import advise, setting_for
+from tl_core.advice.rules import advise, task_info_for
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.backbones.speed import Speed, read_speed
 from tl_core.data.dataset import Dataset
@@ -23,7 +23,7 @@ class PlanContext:
     probe: ProbeReport | None
     speed: Speed | None
     advice: Advice
-    setting: TaskInfo
+    task_info: TaskInfo
     beside: extra_data.ExtraData = field(default_factory=extra_data.ExtraData)
 
     @property
@@ -43,6 +43,6 @@ def ground() -> PlanContext:
     domain = session.current().domain or None
     advice = advise(found, spec, probe, speed, domain)
     beside = extra_data.chosen(dataset)
-    setting = setting_for(found, spec, probe, speed, domain)
-    setting = replace(setting, has_source=bool(beside.source), has_target=bool(beside.target))
-    return PlanContext(dataset, spec, found, probe, speed, advice, setting, beside)
+    task_info = task_info_for(found, spec, probe, speed, domain)
+    task_info = replace(task_info, has_source=bool(beside.source), has_target=bool(beside.target))
+    return PlanContext(dataset, spec, found, probe, speed, advice, task_info, beside)

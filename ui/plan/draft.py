@@ -32,7 +32,7 @@ def make(known: PlanContext, strategy: str, options: Mapping[str, Any]) -> Trans
     """Return the plan of a strategy with some of its options changed."""
     if not options:
         return known.advice.card(strategy).plan
-    return STRATEGIES[strategy].make(known.setting, options)
+    return STRATEGIES[strategy].make(known.task_info, options)
 
 
 def strategy_of(known: PlanContext) -> str:
@@ -46,15 +46,15 @@ def choose(strategy: str, known: PlanContext) -> None:
     session.update(strategy=followed, options={}, plan=None, edited=False)
 
 
-def doubts(known: PlanContext, strategy: str) -> tuple[Finding, ...]:
+def caveats(known: PlanContext, strategy: str) -> tuple[Finding, ...]:
     """Return why a strategy with its present options makes little sense for this data, if it does not."""
     options = dict(known.advice.card(strategy).options) | dict(session.current().options)
-    return STRATEGIES[strategy].doubts(known.setting, options)
+    return STRATEGIES[strategy].caveats(known.task_info, options)
 
 
 def set_options(known: PlanContext, strategy: str, values: Mapping[str, Any]) -> None:
     """Keep the options that differ from what is usual here."""
-    usual = vars(STRATEGIES[strategy].defaults(known.setting)) | dict(known.advice.card(strategy).options)
+    usual = vars(STRATEGIES[strategy].defaults(known.task_info)) | dict(known.advice.card(strategy).options)
     changed = {name: value for name, value in values.items() if value != usual.get(name)}
     if changed != dict(session.current().options):
         session.update(strategy=strategy if changed else session.current().strategy, options=changed, edited=False)

@@ -65,4 +65,4 @@ def find(material: CheckInput) -> list[Suspicion]:
     return [Suspicion(finding, tuple(rows.tolist()), plain(groups), proposed=proposed)]
 
 
-CHECKS.add(Check("alike", "Near copies, as a model sees them", find, 30, ("features",)))
+CHECKS.add(Check(name="alike", title="Near copies, as a model sees them", find=find, rank=30, needs=("features",)))

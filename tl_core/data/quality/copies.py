@@ -149,4 +149,4 @@ def _repeats(material: CheckInput, groups: list[np.ndarray]) -> Suspicion:
     return Suspicion(finding, tuple(np.concatenate(groups).tolist()), plain(groups), proposed=proposed)
 
 
-CHECKS.add(Check("copies", "Exact copies, and one item under several labels", find, rank=0))
+CHECKS.add(Check(name="copies", title="Exact copies, and one item under several labels", find=find, rank=0))

@@ -139,4 +139,4 @@ def _suspicion(finding: Finding, wrong: Suspects, proposed: tuple[Decision, ...]
     return Suspicion(finding, tuple(wrong.rows.tolist()), (), scores, wrong.suggested, proposed)
 
 
-CHECKS.add(Check("labels", "Labels that look wrong", find, 10, ("probabilities",)))
+CHECKS.add(Check(name="labels", title="Labels that look wrong", find=find, rank=10, needs=("probabilities",)))

@@ -37,4 +37,13 @@ def find(material: CheckInput) -> list[Suspicion]:
     return [Suspicion(finding, tuple(rows.tolist()), groups)]
 
 
-CHECKS.add(Check("language", "Texts in another language than most", find, 70, ("languages",), "text"))
+CHECKS.add(
+    Check(
+        name="language",
+        title="Texts in another language than most",
+        find=find,
+        rank=70,
+        needs=("languages",),
+        modality="text",
+    )
+)

@@ -100,4 +100,4 @@ def _missing(material: CheckInput, targets: np.ndarray, classes: list[int]) -> S
     return Suspicion(finding, tuple(rows))
 
 
-CHECKS.add(Check("names", "Names of classes", find, 15))
+CHECKS.add(Check(name="names", title="Names of classes", find=find, rank=15))

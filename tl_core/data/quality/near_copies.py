@@ -79,4 +79,4 @@ def _versions(material: CheckInput) -> str:
     return "the same one with other spaces, signs or a few other words"
 
 
-CHECKS.add(Check("near", "Near copies", find, 5))
+CHECKS.add(Check(name="near", title="Near copies", find=find, rank=5))

@@ -69,4 +69,4 @@ def find(material: CheckInput) -> list[Suspicion]:
     return [Suspicion(finding, tuple(rows.tolist()), scores=tuple((score[rows] / worst).round(6).tolist()))]
 
 
-CHECKS.add(Check("outliers", "Items that are like nothing else", find, 60, ("features",)))
+CHECKS.add(Check(name="outliers", title="Items that are like nothing else", find=find, rank=60, needs=("features",)))

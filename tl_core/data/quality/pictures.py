@@ -156,4 +156,13 @@ def _plain(material: CheckInput, code: str, rows: np.ndarray, message: str, hint
     return Suspicion(finding, tuple(rows.tolist()), scores=_ranked(len(rows)))
 
 
-CHECKS.add(Check("pictures", "Blank, blurry, dark, light, odd or tiny pictures", find, 40, ("looks",), "image"))
+CHECKS.add(
+    Check(
+        name="pictures",
+        title="Blank, blurry, dark, light, odd or tiny pictures",
+        find=find,
+        rank=40,
+        needs=("looks",),
+        modality="image",
+    )
+)

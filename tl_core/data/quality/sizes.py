@@ -45,4 +45,4 @@ def _of(material: CheckInput, finding: Finding, targets: np.ndarray, classes: np
     return Suspicion(finding, tuple(rows), tuple(tuple(group.tolist()) for group in groups))
 
 
-CHECKS.add(Check("sizes", "Classes with too few items", find, 20))
+CHECKS.add(Check(name="sizes", title="Classes with too few items", find=find, rank=20))

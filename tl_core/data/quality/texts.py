@@ -199,4 +199,13 @@ def _lengths(material: CheckInput, wordless: np.ndarray) -> list[Suspicion]:
     return found
 
 
-CHECKS.add(Check("texts", "Texts without words, boilerplate, odd lengths", find, 50, (), "text"))
+CHECKS.add(
+    Check(
+        name="texts",
+        title="Texts without words, boilerplate, odd lengths",
+        find=find,
+        rank=50,
+        needs=(),
+        modality="text",
+    )
+)
