@@ -4,6 +4,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from tests.training.helpers import after, logits, make_job, run
+from tl_core.advice import linear
 from tl_core.advice.linear import spread
 from tl_core.plan import Head, Phase
 from tl_core.training.convex import TOLERANCE, Solvable, Solver
@@ -26,7 +27,7 @@ def problem(classes, n=90, width=12, seed=0):
 
 
 def solve(features, labels, l2, epochs=50):
-    head = HeadLayers(features.shape[1], int(labels.max()) + 1, Head())
+    head = HeadLayers(features.shape[1], labels.shape[1] if labels.ndim == 2 else int(labels.max()) + 1, Head())
     head.standardise(torch.from_numpy(features))
     solver = Solver(head, Solvable(torch.from_numpy(features), torch.from_numpy(labels)), l2, fresh=True)
     found = any(solver.iterate()[1] for _ in range(epochs))
@@ -50,6 +51,25 @@ def test_the_solution_is_scikit_learns(classes, l2):
     standard = scaled(features)
     predicted = head(torch.from_numpy(features)).argmax(dim=1).numpy()
     np.testing.assert_array_equal(predicted, oracle.predict(standard))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kind", [2, 5, "multilabel"])
+def test_the_run_and_the_probe_find_the_same_weights(kind, seed):
+    l2 = 10.0 ** np.random.default_rng(seed).uniform(-2, 0)
+    features, labels = problem(3 if kind == "multilabel" else kind, seed=seed)
+    targets = np.eye(labels.max() + 1)[labels]
+    if kind == "multilabel":
+        targets[seed::7] = 1 - targets[seed::7]
+    head, _ = solve(features, targets.astype(np.float32) if kind == "multilabel" else labels, l2)
+    weights = np.zeros((features.shape[1] + 1, targets.shape[1]))
+    for _ in range(20):  # the probe's solver takes MAX_ITERATIONS at a time
+        weights = linear.solve(scaled(features), targets, l2, weights, 1e-7, multilabel=kind == "multilabel")
+    np.testing.assert_allclose(head.out.weight.detach(), weights[:-1].T, atol=1e-4)
+    bias, wanted = head.out.bias.detach().numpy(), weights[-1]
+    if kind != "multilabel":  # a softmax is the same for biases that are all shifted alike
+        bias, wanted = bias - bias.mean(), wanted - wanted.mean()
+    np.testing.assert_allclose(bias, wanted, atol=1e-4)
 
 
 def test_more_features_than_items_and_a_class_with_one_item():

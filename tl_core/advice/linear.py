@@ -1,6 +1,11 @@
-"""The linear head over frozen features as a convex problem, and its honest cross-validation.
+"""The linear head over frozen features as a convex problem, and its cross-validation.
 
-Legend: N items, D features, C classes, L strengths of L2, F folds.
+Legend: N items, D features, C classes, L strengths of L2.
+
+A run solves the same problem in torch (tl_core.training.convex): on its own device, with class weights, one epoch at a
+time. The probe solves it some 40 times, and numpy in float32 is faster at that: over L2_GRID 0.03 s against 0.09 s (240
+items, 240 features, 3 classes) and 0.40 s against 0.82 s (2,000 items, 1,280 features, 10 classes), one thread each.
+tests/training/test_convex.py holds the two solutions equal.
 """
 
 from collections.abc import Sequence
@@ -15,6 +20,8 @@ L2_GRID = tuple(float(f"{10 ** (0.5 - 0.75 * step):.3g}") for step in range(8))
 MAX_ITERATIONS = 100
 TOLERANCE = 3e-4
 """Largest entry of the gradient at which a head counts as solved."""
+RELATIVE_DECREASE = 1e-6
+"""Relative decrease of the loss below which a head of that tolerance counts as solved, too."""
 
 
 def spread(variance_D: np.ndarray) -> np.ndarray:
@@ -33,20 +40,28 @@ def standardise(train_ND: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
     return [((array - mean) / scale).astype(np.float32) for array in (train_ND, *others)]
 
 
+def l2_strength(l2: float, n_classes: int, multilabel: bool) -> float:
+    """Return what the squared weights are multiplied by (times 1/2) so that the solution is scikit-learn's.
+
+    For two classes scikit-learn has one weight vector w where a softmax has two, w / 2 and -w / 2. Their squared norm
+    is half as large, so the strength counts double.
+    """
+    return 2 * l2 if n_classes == 2 and not multilabel else l2
+
+
 def loss(
     weights_DC: np.ndarray, x_ND: np.ndarray, onehot_NC: np.ndarray, l2: float, multilabel: bool = False
 ) -> tuple[float, np.ndarray]:
-    """Return mean cross-entropy + l2 / 2 * ||W||^2 and its gradient; the last row of the weights is the bias, free.
+    """Return mean cross-entropy + l2 / 2 * ||W||^2 and its gradient; the bias, the last row, is not penalised.
 
-    The same problem as Phase.optimizer "lbfgs" with weight_decay l2, and as scikit-learn's LogisticRegression with
-    C = 1 / (l2 N). For two classes that has one weight vector where a softmax has two of half its length, so the
-    penalty counts double there. Where items may have `several` labels, `onehot_NC` are their targets, and it is the
-    sum of one such problem a label, yes against no.
+    This is the problem of Phase.optimizer "lbfgs" with weight_decay l2, and of scikit-learn's LogisticRegression with
+    C = 1 / (l2 N); see `l2_strength` for two classes. For `multilabel` items `onehot_NC` are their targets, and the
+    loss is the sum of one such problem for each label, yes against no.
     """
     n = len(x_ND)
-    l2 = l2 * (2 if onehot_NC.shape[1] == 2 and not multilabel else 1)
+    l2 = l2_strength(l2, onehot_NC.shape[1], multilabel)
     w, bias = weights_DC[:-1], weights_DC[-1]
-    logits = x_ND @ w.astype(np.float32) + bias.astype(np.float32)
+    logits = x_ND @ w.astype(x_ND.dtype) + bias.astype(x_ND.dtype)
     cross_entropy_N, probabilities_NC = answered(logits, onehot_NC, multilabel)
     value = float(cross_entropy_N.mean(dtype=np.float64))
     error = (probabilities_NC - onehot_NC) / n
@@ -74,16 +89,17 @@ def solve(
     tolerance: float,
     multilabel: bool = False,
 ) -> np.ndarray:
-    """Return the weights `[D + 1, C]` that minimise the loss, by L-BFGS from `start_DC`."""
+    """Return the weights `[D + 1, C]` that minimise the loss, by L-BFGS from `start_DC`, in the precision of `x_ND`."""
     shape = start_DC.shape
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient = loss(flat.reshape(shape), x_ND, onehot_NC, l2, multilabel)
         return value, gradient.ravel()
 
-    options = {"maxiter": MAX_ITERATIONS, "gtol": tolerance, "ftol": 1e-6}
-    found = minimize(objective, start_DC.ravel(), jac=True, method="L-BFGS-B", options=options)
-    return found.x.reshape(shape)
+    decrease = RELATIVE_DECREASE * (tolerance / TOLERANCE) ** 2  # the distance to the minimum falls with its square
+    options = {"maxiter": MAX_ITERATIONS, "gtol": tolerance, "ftol": decrease}
+    solution = minimize(objective, start_DC.ravel(), jac=True, method="L-BFGS-B", options=options)
+    return solution.x.reshape(shape)
 
 
 @dataclass(frozen=True)

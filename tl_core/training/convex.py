@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from tl_core.advice.linear import l2_strength
 from tl_core.label_task import label_task_of
 from tl_core.training.model import HeadLayers
 from tl_core.training.optimisers import one_thread
@@ -31,9 +32,9 @@ class Solver:
     """Minimises mean cross-entropy + l2 / 2 * ||W||^2 over a linear head, biases unpenalised, in double precision.
 
     Class weights make it the weighted mean. This is scikit-learn's LogisticRegression(C=1 / (l2 * N)) on
-    standardised features. For two classes scikit-learn has one weight vector w where a softmax has two, w / 2 and
-    -w / 2; the penalty is doubled there, which makes it the same number. With several labels an item it is one such
-    regression a label, yes against no (scikit-learn's OneVsRestClassifier), all solved at once.
+    standardised features. Where items may have several labels, it is one such regression for each label, yes against
+    no (scikit-learn's OneVsRestClassifier), all solved at once. The probe solves the same problem in numpy, and
+    tl_core.advice.linear says why there are two solvers.
 
     Full-batch L-BFGS with strong Wolfe line search: Liu and Nocedal 1989, https://doi.org/10.1007/BF01589116.
     """
@@ -47,7 +48,7 @@ class Solver:
         start = torch.zeros_like if fresh else torch.clone
         self._weight = start(head.out.weight.detach().double()).requires_grad_()
         self._bias = start(head.out.bias.detach().double()).requires_grad_()
-        self._l2 = l2 * (2 if head.out.out_features == 2 and not self._label_task.multilabel else 1)
+        self._l2 = l2_strength(l2, head.out.out_features, self._label_task.multilabel)
         self._optimiser = torch.optim.LBFGS(
             [self._weight, self._bias],
             max_iter=ITERATIONS,
