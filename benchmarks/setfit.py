@@ -46,9 +46,9 @@ from tl_core.backbones.packages import package_file
 from tl_core.backbones.preprocess import preprocessor
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
-from tl_core.evaluation.curve import student
 from tl_core.evaluation.predict import PreparedItems, predict
 from tl_core.features import FeatureStore
+from tl_core.statistics.intervals import student
 from tl_core.training.loop import TrainJob, load_best
 from tl_core.workspace import Workspace
 

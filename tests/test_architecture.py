@@ -15,7 +15,7 @@ LAYERS = [
         "types",
         "registry",
         "workspace",
-        "roc",
+        "statistics",
         "label_task",
         "data",
         "layers",

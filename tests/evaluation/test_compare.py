@@ -5,29 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tl_core.evaluation.compare import compare, paired_difference, verdict
+from tests.statistics.test_bootstrap import outcomes
+from tl_core.evaluation.compare import compare, verdict
+from tl_core.statistics.bootstrap import paired_difference
 from tl_core.types import Estimate
-
-
-def outcomes(both: int, first: int, other: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
-    table = [(1, 1)] * both + [(1, 0)] * first + [(0, 1)] * other + [(0, 0)] * neither
-    return tuple(np.array(table, bool).T)  # type: ignore[return-value]
-
-
-def test_interval_agrees_with_resampling_items_one_by_one():
-    a, b = outcomes(120, 40, 20, 20)
-    generator = np.random.default_rng(3)
-    drawn = [(a[rows].mean() - b[rows].mean()) for rows in generator.integers(200, size=(4000, 200))]
-    gain = paired_difference(a, b)
-    assert gain.value == pytest.approx(0.1)
-    assert (gain.low, gain.high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.012)
-
-
-def test_pairing_narrows_the_interval():
-    agree, same = outcomes(140, 10, 0, 50)
-    paired = paired_difference(agree, same)
-    shuffled = paired_difference(agree, np.random.default_rng(0).permutation(same))
-    assert paired.high - paired.low < 0.6 * (shuffled.high - shuffled.low)
 
 
 @pytest.mark.parametrize(
@@ -67,11 +48,6 @@ def test_swapping_the_models_swaps_the_verdict(pairs):
         assert (gain.low, gain.high) == (-loss.high, -loss.low)
     if {verdict(gain), verdict(loss)} & {"helps", "hurts"}:
         assert verdict(gain) != verdict(loss) or gain.n < 10
-
-
-def test_different_items_are_refused():
-    with pytest.raises(ValueError, match="same items"):
-        paired_difference(np.ones(3), np.ones(4))
 
 
 def test_a_comparison_carries_its_budget_and_both_accuracies():

@@ -20,11 +20,11 @@ from tl_core.evaluation.curve import (
     transfer_arm,
     with_point,
 )
-from tl_core.evaluation.metrics import wilson
 from tl_core.evaluation.results import Curve, CurveArm
 from tl_core.features import FeatureStore
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import Progress
+from tl_core.statistics.intervals import wilson
 from tl_core.strategies.from_scratch import scratch_plan
 from tl_core.training.loop import TrainJob
 from tl_core.types import dump, load

@@ -12,11 +12,11 @@ from tl_core.data.split import SplitSpec
 from tl_core.errors import DataError
 from tl_core.evaluation import layer_sweep
 from tl_core.evaluation.layer_sweep import sweep_layers
-from tl_core.evaluation.metrics import wilson
 from tl_core.evaluation.results import LayerSweep
 from tl_core.plan import Head
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import EpochDone
+from tl_core.statistics.intervals import wilson
 from tl_core.training.stepper import Stepper
 from tl_core.types import dump, load
 from ui.plan import trial_charts

@@ -1,6 +1,5 @@
 """Metrics against scikit-learn, against brute force, and at the edges."""
 
-import doctest
 import itertools
 
 import numpy as np
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from tl_core.evaluation import metrics as m
+from tl_core.statistics.intervals import wilson
 
 
 def random_case(seed: int, n: int = 60, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -46,26 +46,10 @@ def test_auc_with_ties_is_the_share_of_pairs_in_the_right_order():
     assert area.value == pytest.approx(np.mean(pairs))
 
 
-def test_wilson_solves_the_score_equation():
-    for successes, n in [(3, 10), (0, 7), (7, 7), (499, 500)]:
-        interval = m.wilson(successes, n)
-        for limit in {interval.low, interval.high} - {0.0, 1.0}:
-            assert abs(successes / n - limit) == pytest.approx(m.Z * np.sqrt(limit * (1 - limit) / n), abs=1e-9)
-
-
-def test_auc_interval_solves_its_equation():
-    low, high = m.auc_interval(0.8, 12, 30)
-    for limit in (low, high):
-        spread = 1 + 20 * ((1 - limit) / (2 - limit) + limit / (1 + limit))
-        half = m.Z * np.sqrt(limit * (1 - limit) * spread / (12 * 30))
-        assert abs(0.8 - limit) == pytest.approx(half, abs=1e-3)
-    assert m.auc_interval(1.0, 2, 2)[0] < 0.6
-
-
 def test_f1_limits_are_those_of_the_proportion_that_f1_is_a_function_of():
     confusion = np.array([[8, 2], [1, 9]])
     score = m.per_class(confusion, ["a", "b"])[0]
-    share = m.wilson(8, 11)
+    share = wilson(8, 11)
     assert score.f1.low == pytest.approx(2 * share.low / (1 + share.low))
     assert score.f1.value == pytest.approx(16 / 19)
 
@@ -123,7 +107,3 @@ def test_every_interval_holds_its_value_and_the_seed_decides(pairs, seed):
     scores += itertools.chain(*((s.precision, s.recall, s.f1) for s in m.per_class(confusion, "abcd")))
     assert all(0 <= s.low <= s.value <= s.high <= 1 for s in scores)
     assert overall == m.macro_f1(confusion, seed)
-
-
-def test_the_docstrings_run():
-    assert doctest.testmod(m).failed == 0

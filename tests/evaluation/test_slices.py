@@ -7,9 +7,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from tests.tiny import make_multilabel, make_texts
-from tl_core.evaluation.metrics import wilson
 from tl_core.evaluation.report import make_report
-from tl_core.evaluation.slices import difference, measure_slices, slice_findings
+from tl_core.evaluation.slices import measure_slices, slice_findings
 from tl_core.plan import Phase, TransferPlan
 
 PLAN = TransferPlan("tiny_text", "feature_extraction", (Phase("head", 1, {"head": 1.0}),))
@@ -33,12 +32,6 @@ def answered(dataset, wrong):
     found = dataset.labels.copy()
     found[wrong] = 1 - found[wrong]
     return found
-
-
-def test_the_difference_is_newcombes_published_example():
-    """Newcombe 1998, table II, example (a): 56 of 70 against 48 of 80, method 10."""
-    found = difference(wilson(56, 70), wilson(48, 80))
-    assert (found.value, found.low, found.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
 
 
 def test_a_slice_that_is_worse_is_named(three):

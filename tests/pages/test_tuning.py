@@ -4,13 +4,13 @@ import pytest
 
 from tests.pages import scripted
 from tests.pages.conftest import said
-from tl_core.evaluation.metrics import wilson
 from tl_core.evaluation.result_files import write_layers, write_rates
 from tl_core.evaluation.results import LayerScore, LayerSweep
 from tl_core.plan import Phase, TransferPlan
 from tl_core.runs.events import Progress, RunEnded, RunStarted
 from tl_core.runs.store import RunStore
 from tl_core.runs.task import Task
+from tl_core.statistics.intervals import wilson
 from tl_core.training.lr_curve import RateCurve
 from tl_core.types import load
 from tl_core.workspace import read_json

@@ -14,14 +14,14 @@ from tl_core.data.dataset import Dataset
 from tl_core.data.decisions import tied
 from tl_core.data.near import near_ties
 from tl_core.data.split import together
-from tl_core.roc import mean_area
+from tl_core.statistics.intervals import wilson
+from tl_core.statistics.roc import mean_area
 from tl_core.types import Estimate, Finding, metric
 
 RANK_ROWS = 1500
 FINAL_ROWS = 10_000
 MIN_ITEMS = 8
 NO_EVIDENCE_L2 = 0.1
-Z = 1.96
 
 
 class Store(Protocol):
@@ -210,11 +210,7 @@ def _honest(held: Sequence[OutOfFold], fold_N: np.ndarray) -> Estimate:
         choice = choose(held, others if others.any() else fold_N >= 0)
         right += int(held[choice.tap].correct[choice.l2[choice.tap], fold_N == fold].sum())
     n = int((fold_N >= 0).sum())
-    share, weight = right / n, Z**2 / n
-    middle = (share + weight / 2) / (1 + weight)
-    half = Z * np.sqrt(share * (1 - share) / n + weight / (4 * n)) / (1 + weight)
-    low, high = max(0.0, float(middle - half)), min(1.0, float(middle + half))
-    return Estimate(share, low, high, n, f"{method}; Wilson interval")
+    return replace(wilson(right, n), method=f"{method}; Wilson interval")
 
 
 def _honest_area(held: Sequence[OutOfFold], fold_N: np.ndarray, method: str) -> Estimate:

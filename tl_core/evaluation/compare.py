@@ -14,39 +14,16 @@ from typing import Literal
 
 import numpy as np
 
-from tl_core.evaluation.metrics import DRAWS, accuracy
+from tl_core.evaluation.metrics import accuracy
 from tl_core.evaluation.results import Comparison
-from tl_core.roc import mean_area, mean_gain
+from tl_core.statistics.bootstrap import paired_difference
+from tl_core.statistics.roc import mean_area, mean_gain
 from tl_core.types import Estimate
 
 MIN_ITEMS = 10
 MARGIN = 0.05
 
 Verdict = Literal["helps", "no difference shown", "hurts", "cannot tell"]
-
-
-def paired_difference(correct_N: np.ndarray, other_N: np.ndarray, seed: int = 0) -> Estimate:
-    """Return accuracy minus the other's accuracy on the same items, with a paired bootstrap interval.
-
-    Items are drawn in pairs: a draw counts the items that only the first got right, that only the other got right,
-    and the rest. Half an item is added to each cell of the 2 x 2 table first, so that two models which agree on
-    every one of a few items do not look exactly equal (Agresti & Min 2005, https://doi.org/10.1002/sim.1781).
-    """
-    first, other = np.asarray(correct_N, bool), np.asarray(other_N, bool)
-    if first.shape != other.shape:
-        raise ValueError(f"a paired comparison needs the same items: {first.shape} against {other.shape}")
-    n = len(first)
-    if n == 0:
-        return Estimate(0.0, -1.0, 1.0, 0, "paired bootstrap")
-    only_first, only_other = int((first & ~other).sum()), int((other & ~first).sum())
-    if only_other > only_first:  # one order, so that swapping the models mirrors the interval to the bit
-        mirrored = paired_difference(other, first, seed)
-        return Estimate(-mirrored.value, -mirrored.high, -mirrored.low, n, mirrored.method)
-    cells = np.array([only_first + 0.5, only_other + 0.5, n - only_first - only_other + 1.0])
-    drawn = np.random.default_rng(seed).multinomial(n + 2, cells / cells.sum(), size=5 * DRAWS)
-    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / (n + 2), [0.025, 0.975])
-    value = (only_first - only_other) / n
-    return Estimate(value, min(float(low), value), max(float(high), value), n, f"paired bootstrap, {5 * DRAWS} draws")
 
 
 def verdict(gain: Estimate) -> Verdict:

@@ -18,7 +18,6 @@ from tl_core.advice.linear import standardise
 from tl_core.data.dataset import Dataset
 from tl_core.errors import DataError, RunError
 from tl_core.evaluation.baselines import ClassicalModel, logistic
-from tl_core.evaluation.metrics import wilson
 from tl_core.evaluation.nested_subsets import label_counts, nested_order
 from tl_core.evaluation.predict import PreparedRows, predict
 from tl_core.evaluation.results import Curve, CurveArm, CurvePoint
@@ -26,6 +25,7 @@ from tl_core.evaluation.slices import score
 from tl_core.plan import TransferPlan
 from tl_core.runs.control import RunControl
 from tl_core.runs.events import EpochDone, Progress, RunEnded
+from tl_core.statistics.intervals import student, wilson
 from tl_core.strategies.from_scratch import scratch_plan
 from tl_core.training.loop import TrainJob, load_best, train
 from tl_core.types import Estimate, metric
@@ -172,10 +172,3 @@ def with_point(arm: CurveArm, labels: int, scores: Sequence[Estimate]) -> CurveA
     joined = Estimate(mean, max(0.0, mean - low), min(1.0, mean + high), n, method)
     points = sorted((*arm.points, CurvePoint(labels, tuple(values), joined)), key=lambda point: point.labels)
     return replace(arm, points=tuple(points))
-
-
-def student(n: int) -> float:
-    """Return the 97.5 % point of Student's t for the mean of `n` values."""
-    from scipy.stats import t
-
-    return float(t.ppf(0.975, n - 1))

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 
 from tl_core.errors import DataError
-from tl_core.evaluation.compare import paired_difference
 from tl_core.evaluation.metrics import accuracy
 from tl_core.evaluation.report import IN_TRAIN, environment, figures, rounded, true_and_predicted
 from tl_core.evaluation.results import Report
-from tl_core.roc import mean_area, mean_gain
+from tl_core.statistics.bootstrap import paired_difference
+from tl_core.statistics.roc import mean_area, mean_gain
 from tl_core.types import Estimate, Finding
 
 CODE = "ensemble"

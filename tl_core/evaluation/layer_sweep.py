@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from tl_core.errors import DataError, RunError
-from tl_core.evaluation.metrics import wilson
 from tl_core.evaluation.nested_subsets import nested_order
 from tl_core.evaluation.results import LayerScore, LayerSweep
 from tl_core.layers import HEAD
 from tl_core.plan import Phase
 from tl_core.runs.control import RunControl
 from tl_core.runs.events import EpochDone, Progress, RunEnded
+from tl_core.statistics.intervals import wilson
 from tl_core.strategies import TaskInfo
 from tl_core.strategies.recipes import HEAD_RATE, backbone_rate, solve_head
 from tl_core.training.loop import TrainJob, train

@@ -12,7 +12,7 @@ from tl_core.advice.heldout import HeldOut
 from tl_core.data.dataset import Dataset
 from tl_core.evaluation.cleaning_effect import CleaningEffect
 from tl_core.evaluation.compare import verdict
-from tl_core.evaluation.metrics import DRAWS
+from tl_core.statistics.bootstrap import PAIRED_DRAWS, percentile_estimate
 from tl_core.types import Estimate
 
 _OUTSIDE = -3  # the fold of items that take no part
@@ -97,11 +97,11 @@ def balanced_accuracy_difference(
 ) -> Estimate:
     """Return by_class() of one less that of the other on the same items, with a paired bootstrap interval.
 
-    Items are drawn in pairs within each class, as compare.paired_difference draws them over all: half an item is
+    Items are drawn in pairs within each class, as bootstrap.paired_difference draws them over all: half an item is
     added to each cell of the 2 x 2 table, here shared among the classes in their proportion.
     """
     draw, n = np.random.default_rng(seed), len(class_N)
-    drawn, classes = np.zeros(5 * DRAWS), np.unique(class_N)
+    drawn, classes = np.zeros(PAIRED_DRAWS), np.unique(class_N)
     for c in classes:
         gained, lost = after_N[class_N == c] & ~before_N[class_N == c], before_N[class_N == c] & ~after_N[class_N == c]
         size = len(gained)
@@ -111,6 +111,4 @@ def balanced_accuracy_difference(
         found = draw.multinomial(size, cells / cells.sum(), size=len(drawn))
         drawn += (found[:, 0] - found[:, 1]) / size / len(classes)
     value = balanced_accuracy(after_N, class_N) - balanced_accuracy(before_N, class_N)
-    low, high = (float(one) for one in np.quantile(drawn, [0.025, 0.975]))
-    method = f"paired bootstrap within classes, {len(drawn)} draws"
-    return Estimate(value, min(low, value), max(high, value), n, method)
+    return percentile_estimate(value, drawn, n, f"paired bootstrap within classes, {len(drawn)} draws")

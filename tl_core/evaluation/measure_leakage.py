@@ -6,7 +6,6 @@ Both are drawn anew, several times, from the training and validation items; the 
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import stats
 
 from tl_core.advice.evidence import sample
 from tl_core.advice.linear import TOLERANCE, solve, standardise
@@ -14,6 +13,7 @@ from tl_core.data.dataset import Dataset
 from tl_core.data.near import near_groups
 from tl_core.data.split import SplitSpec, assign, together
 from tl_core.evaluation.leakage import LeakageBias
+from tl_core.statistics.intervals import overlapping_draws
 from tl_core.types import Estimate
 
 DRAWS = 8
@@ -93,14 +93,8 @@ def head_accuracy(x_ND: np.ndarray, y_N: np.ndarray, held_N: np.ndarray, l2: flo
 
 
 def _estimate(scores: np.ndarray, share: float, n: int, clip: bool = False) -> Estimate:
-    """Return the mean of draws that overlap, with a t interval whose variance is corrected for that.
-
-    Variance (1 / J + n_test / n_train) times that of the J draws: Nadeau & Bengio 2003,
-    https://doi.org/10.1023/A:1024068626366, equation 9.
-    """
-    mean, count = float(scores.mean()), len(scores)
-    error = float(np.sqrt((1 / count + share / (1 - share)) * scores.var(ddof=1)))
-    half = float(stats.t.ppf(0.975, count - 1)) * error
+    """Return the mean of draws that share items, with a t interval that is corrected for that."""
+    mean, half = overlapping_draws(scores, share)
     low, high = mean - half, mean + half
-    method = f"{count} draws, corrected for what they share"
+    method = f"{len(scores)} draws, corrected for what they share"
     return Estimate(mean, max(0.0, low) if clip else low, min(1.0, high) if clip else high, n, method)

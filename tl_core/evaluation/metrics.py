@@ -13,34 +13,16 @@ It is too narrow for many classes on few items (20 classes, 20 to 100 items, acc
 plain one is no worse there), and for 4 items (68 to 96 %).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from tl_core.evaluation.results import ClassScore
-from tl_core.roc import Z, area
-from tl_core.roc import interval as auc_interval
+from tl_core.statistics.bootstrap import confusion_estimate, mean_estimate
+from tl_core.statistics.intervals import wilson
+from tl_core.statistics.roc import area
+from tl_core.statistics.roc import interval as auc_interval
 from tl_core.types import Estimate
-
-DRAWS = 2000
-
-
-def wilson(successes: float, n: int, z: float = Z) -> Estimate:
-    """Return a proportion with Wilson's score interval (https://doi.org/10.1080/01621459.1927.10502953).
-
-    centre = (s + z²/2) / (n + z²), half = z / (n + z²) · sqrt(s (n - s) / n + z²/4). With n = 0 nothing is known:
-    0 from 0 to 1.
-
-    >>> round(wilson(4, 4).low, 2)
-    0.51
-    """
-    if n == 0:
-        return Estimate(0.0, 0.0, 1.0, 0, "Wilson")
-    centre = (successes + z**2 / 2) / (n + z**2)
-    half = z / (n + z**2) * np.sqrt(successes * (n - successes) / n + z**2 / 4)
-    value = successes / n
-    low, high = max(0.0, float(centre - half)), min(1.0, float(centre + half))
-    return Estimate(value, min(low, value), max(high, value), n, "Wilson")
 
 
 def accuracy(truth_N: np.ndarray, predicted_N: np.ndarray) -> Estimate:
@@ -69,36 +51,7 @@ def macro_f1(confusion: np.ndarray, seed: int = 0) -> Estimate:
 
     `confusion` is `[C, C]`.
     """
-    n = int(confusion.sum())
-    if n == 0:
-        return Estimate(0.0, 0.0, 1.0, 0, "bootstrap")
-    value = float(np.nanmean(f1_scores(confusion)))
-    low, high = _bootstrap(confusion, lambda drawn: np.nanmean(f1_scores(drawn), axis=-1), seed)
-    return Estimate(value, min(low, value), max(high, value), n, f"bootstrap, {DRAWS} draws")
-
-
-def _bootstrap(confusion: np.ndarray, score: Callable[[np.ndarray], np.ndarray], seed: int) -> tuple[float, float]:
-    """Return the 2.5 % and 97.5 % points of `score` ([B, C, C] -> [B]) over draws from the matrix plus four."""
-    used = np.flatnonzero(confusion.sum(0) + confusion.sum(1))
-    if len(used) == 1:  # one class, always found: errors would go to some other class
-        used = np.append(used, (used[0] + 1) % len(confusion))
-    counts = confusion[np.ix_(used, used)].astype(float)
-    there, said = counts.sum(1), counts.sum(0)
-    off_diagonal = 1 - np.eye(len(used))
-    wrong = np.outer(there + 1e-9, said + 1e-9) * off_diagonal
-    counts += 2 * np.diag(there / there.sum()) + 2 * wrong / wrong.sum()
-    generator = np.random.default_rng(seed)
-    cells = np.flatnonzero(counts)
-    share = counts.ravel()[cells] / counts.sum()
-    scores = []
-    chunk = max(1, 4_000_000 // counts.size)
-    for start in range(0, DRAWS, chunk):
-        size = min(chunk, DRAWS - start)
-        drawn = np.zeros((size, counts.size))
-        drawn[:, cells] = generator.multinomial(round(counts.sum()), share, size=size)
-        scores.append(score(drawn.reshape(size, len(used), len(used))))
-    low, high = np.quantile(np.concatenate(scores), [0.025, 0.975])
-    return float(low), float(high)
+    return confusion_estimate(confusion, lambda counts: np.nanmean(f1_scores(counts), axis=-1), seed)
 
 
 def per_class(confusion: np.ndarray, classes: Sequence[str]) -> tuple[ClassScore, ...]:
@@ -124,18 +77,6 @@ def log_loss(truth_N: np.ndarray, probabilities_NC: np.ndarray, seed: int = 0) -
     """Return the mean of -log p(true class) in nats, bootstrapped over items. Probabilities are clipped at 1e-7."""
     losses = -np.log(np.clip(probabilities_NC[np.arange(len(truth_N)), truth_N], 1e-7, 1.0))
     return mean_estimate(losses, seed)
-
-
-def mean_estimate(values_N: np.ndarray, seed: int = 0) -> Estimate:
-    """Return the mean with a percentile bootstrap interval over items."""
-    n = len(values_N)
-    if n == 0:
-        return Estimate(0.0, 0.0, 0.0, 0, "bootstrap")
-    generator = np.random.default_rng(seed)
-    means = [values_N[generator.integers(n, size=n)].mean() for _ in range(1000)]
-    low, high = np.quantile(means, [0.025, 0.975])
-    value = float(values_N.mean())
-    return Estimate(value, min(float(low), value), max(float(high), value), n, "bootstrap, 1000 draws")
 
 
 def auc(truth_N: np.ndarray, probabilities_NC: np.ndarray) -> Estimate | None:

@@ -12,9 +12,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tl_core.evaluation.metrics import DRAWS, class_score, mean_estimate, wilson
+from tl_core.evaluation.metrics import class_score
 from tl_core.evaluation.results import HALF, ClassScore
-from tl_core.roc import areas
+from tl_core.statistics.bootstrap import DRAWS, mean_estimate, percentile_estimate
+from tl_core.statistics.intervals import wilson
+from tl_core.statistics.roc import areas
 from tl_core.types import Estimate
 
 
@@ -56,12 +58,12 @@ def f1(truth_NK: np.ndarray, probabilities_NK: np.ndarray, seed: int = 0) -> tup
     drawn = np.random.default_rng(seed).multinomial(n + 4, np.full(n + 4, 1 / (n + 4)), size=DRAWS).astype(np.float32)
     right, total = drawn @ np.concatenate([hits, usual]), drawn @ np.concatenate([sums, both])
     values = _macro(hits.sum(axis=0), sums.sum(axis=0)), _micro(hits.sum(axis=0), sums.sum(axis=0))
-    found = []
-    for value, scores in zip(values, (_macro(right, total), _micro(right, total)), strict=True):
-        low, high = np.quantile(scores, [0.025, 0.975])
-        method = f"bootstrap, {DRAWS} draws"
-        found.append(Estimate(float(value), min(float(low), float(value)), max(float(high), float(value)), n, method))
-    return found[0], found[1]
+    method = f"bootstrap, {DRAWS} draws"
+    macro, micro = (
+        percentile_estimate(float(value), scores, n, method)
+        for value, scores in zip(values, (_macro(right, total), _micro(right, total)), strict=True)
+    )
+    return macro, micro
 
 
 def _macro(hits: np.ndarray, sums: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from tl_core.evaluation import metrics, multilabel
 from tl_core.evaluation.results import HALF, Comparison, Prediction, Report
 from tl_core.evaluation.slices import measure_slices, slice_findings
 from tl_core.plan import TransferPlan
-from tl_core.roc import mean_area
+from tl_core.statistics.roc import mean_area
 from tl_core.types import Estimate, Finding
 
 SMALL_TEST = 30

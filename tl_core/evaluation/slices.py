@@ -6,9 +6,9 @@ from statistics import NormalDist
 import numpy as np
 
 from tl_core.data.dataset import Dataset
-from tl_core.evaluation.metrics import wilson
 from tl_core.evaluation.results import Slice, Slices
-from tl_core.roc import Z, defined, mean_area
+from tl_core.statistics.intervals import Z, difference, wilson
+from tl_core.statistics.roc import defined, mean_area
 from tl_core.types import Estimate, Finding, metric
 
 ENOUGH = 10
@@ -27,10 +27,9 @@ def measure_slices(dataset: Dataset, rows: np.ndarray, truth: np.ndarray, found:
 
     `truth` and `found` are labels and predicted classes `[N]`, or targets and probabilities `[N, K]`, of the rows.
 
-    A slice's gap is its score less that of all items outside it, by Newcombe's hybrid interval (1998, method 10,
-    https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I): with d = a - b, the limits are
-    d - sqrt((a - l_a)^2 + (u_b - b)^2) and d + sqrt((u_a - a)^2 + (b - l_b)^2). The limits of a and b are those of
-    95 % for all slices together (Bonferroni). AUC is compared over the labels that both sides have one of.
+    A slice's gap is its score less that of all items outside it, by Newcombe's hybrid interval
+    (statistics.intervals.difference). The limits are those of 95 % for all slices together (Bonferroni). AUC is
+    compared over the labels that have one on both sides.
     """
     names = dataset.items["subgroup"].to_numpy(dtype=object)[rows]
     known = sorted({str(name) for name in names if name != ""})
@@ -58,14 +57,6 @@ def _gap(truth: np.ndarray, found: np.ndarray, mask: np.ndarray, z: float) -> Es
         truth, found = truth[:, shared], found[:, shared]
     a, b = score(truth[mask], found[mask], z), score(truth[~mask], found[~mask], z)
     return None if a is None or b is None else difference(a, b)
-
-
-def difference(a: Estimate, b: Estimate) -> Estimate:
-    """Return a - b of two independent estimates, by Newcombe's hybrid interval."""
-    value = a.value - b.value
-    low = value - float(np.hypot(a.value - a.low, b.high - b.value))
-    high = value + float(np.hypot(a.high - a.value, b.value - b.low))
-    return Estimate(value, low, high, a.n, "Newcombe, hybrid")
 
 
 def slice_findings(found: Slices | None) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from tl_core.evaluation import metrics, multilabel
 from tl_core.evaluation.slices import measure_slices, slice_findings
 from tl_core.export.bundle import dataset_items
 from tl_core.export.ensemble import Predictor
-from tl_core.roc import mean_area
+from tl_core.statistics.roc import mean_area
 from tl_core.types import Estimate, dump
 
 

@@ -1,7 +1,6 @@
 """Where a strategy makes little sense: the rules that several of them share. None of them ever blocks a plan."""
 
-import math
-
+from tl_core.statistics.intervals import normal_half_width
 from tl_core.strategies import TaskInfo
 from tl_core.strategies.recipes import CS231N
 from tl_core.types import Finding, Level
@@ -48,7 +47,7 @@ def hard_to_judge(task_info: TaskInfo) -> Finding | None:
     n = task_info.n_validation
     if not 0 < n < FEW_TO_JUDGE:
         return None
-    points = 100 * 1.96 * math.sqrt(0.8 * 0.2 / n)
+    points = 100 * normal_half_width(0.8, n)
     message = (
         f"With {n} validation items an accuracy of 80 % is only known to about {points:.0f} points to either side, so "
         "they can hardly tell when to stop."

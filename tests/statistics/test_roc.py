@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from tl_core import roc
+from tl_core.statistics import roc
 
 
 def case(seed, n=50, labels=3, ties=False):
@@ -90,3 +90,12 @@ def test_a_perfect_order_of_a_few_items_is_not_certain():
     gain = roc.mean_gain(truth, truth * 2.0, truth * 3.0)
     assert (gain.value, gain.low) == (0, -gain.high)
     assert gain.high > 0.3, "nor is it certain that two such orders are equally good"
+
+
+def test_the_interval_of_an_area_solves_its_equation():
+    low, high = roc.interval(0.8, 12, 30)
+    for limit in (low, high):
+        spread = 1 + 20 * ((1 - limit) / (2 - limit) + limit / (1 + limit))
+        half = roc.Z * np.sqrt(limit * (1 - limit) * spread / (12 * 30))
+        assert abs(0.8 - limit) == pytest.approx(half, abs=1e-3)
+    assert roc.interval(1.0, 2, 2)[0] < 0.6

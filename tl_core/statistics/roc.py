@@ -5,9 +5,8 @@ N items, K labels. `truth` holds 0 or 1, `scores` anything that orders the items
 
 import numpy as np
 
+from tl_core.statistics.intervals import Z
 from tl_core.types import Estimate
-
-Z = 1.959963984540054
 
 
 def area(scores_N: np.ndarray, member_N: np.ndarray) -> float:
