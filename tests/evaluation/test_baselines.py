@@ -7,7 +7,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from tl_core.evaluation.baselines import STRENGTH, classical_model, shape_features
+from tl_core.evaluation.baselines import INVERSE_L2, classical_model, histogram_features
 
 
 def test_words_are_those_of_the_training_rows_alone(tiny_texts):
@@ -16,7 +16,7 @@ def test_words_are_those_of_the_training_rows_alone(tiny_texts):
     texts = tiny_texts.items["text"]
     pipeline = make_pipeline(
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
-        LogisticRegression(C=STRENGTH["text"], max_iter=300),
+        LogisticRegression(C=INVERSE_L2["text"], max_iter=300),
     ).fit(texts.iloc[train], tiny_texts.labels[train])
     assert np.abs(found - pipeline.predict_proba(texts.iloc[test])).max() < 2e-3
     assert found.sum(axis=1).round(6).tolist() == [1.0] * len(test)
@@ -52,7 +52,7 @@ def test_directions_and_colours_are_told_apart():
     down = np.repeat((x % 8 < 4)[..., None] * 255, 3, axis=2).astype(np.uint8)
     red = np.zeros((64, 64, 3), np.uint8)
     red[..., 0] = 255
-    a, b, c = (shape_features(image) for image in (across, down, red))
+    a, b, c = (histogram_features(image) for image in (across, down, red))
     assert a.shape == (640,)
     assert np.abs(a[:576] - b[:576]).sum() > 10
     assert np.abs(a[576:] - b[576:]).sum() == 0

@@ -119,5 +119,5 @@ def test_it_is_kept_for_these_decisions_and_said_in_a_sentence(noisy, workspace)
     assert read_cleaning_effect(workspace, dataset.undo(0), "tiny") is None
     assert effect.sentence == (
         "With your 37 corrections and 1 item left out: 86.0% right instead of 83.0%, averaged over the classes, on the "
-        "same 300 training and validation items that nobody changed; difference 3.0 points (-1.0 to 7.0): not certain."
+        "300 training and validation items that no decision changed; difference 3.0 points (-1.0 to 7.0): not certain."
     )

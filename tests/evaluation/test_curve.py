@@ -78,7 +78,7 @@ def test_classical_arm(tiny_images):
     arm = list(classical_arm(tiny_images, classical_model(tiny_images), seeds=3))[-1]
     assert [point.labels for point in arm.points] == list(sizes(tiny_images))
     assert all(len(point.scores) == 3 for point in arm.points)
-    assert "3 random choices" in arm.budget
+    assert "3 random subsets" in arm.budget
     curve = empty_curve(tiny_images, "tiny_image").with_arm(arm)
     assert load(Curve, dump(curve)) == curve
 

@@ -57,7 +57,7 @@ def test_labels_saved_may_be_negative():
 def test_both_above_at_the_smallest_count():
     found = labels_saved(CURVE, 0.2)
     assert found.saved == 0
-    assert "nothing to tell apart" in found.sentence
+    assert "so no saving shows here" in found.sentence
 
 
 def test_down():

@@ -82,7 +82,7 @@ def test_items_that_were_learned_from_are_told(workspace, tmp_path):
         found = report(dataset, np.eye(2)[dataset.labels[dataset.rows("test")]])
         told = [finding.message for finding in found.findings if finding.code == IN_TRAIN]
         assert len(told) == bool(copies)
-        assert not copies or "3 of the 10 test items are also among those that were learned from" in told[0]
+        assert not copies or "3 of the 10 test items are also in the training or validation data" in told[0]
 
 
 def test_without_test_items_there_is_no_report(tiny_texts):

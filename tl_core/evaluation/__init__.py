@@ -1,1 +1,1 @@
-"""Evaluation: what a model is worth, with the spread of every number, and against what."""
+"""Evaluation: metrics with confidence intervals, and comparisons with baselines."""

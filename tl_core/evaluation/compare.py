@@ -1,13 +1,13 @@
-"""Transfer against a baseline on the same test items: a paired difference, and one of four verdicts.
+"""Compare transfer with a baseline on the same test items: a paired difference, and one of four verdicts.
 
-The rule, in the order it is asked:
+The rules, first match wins:
 
 1. fewer than MIN_ITEMS test items: "cannot tell";
 2. the whole interval of the difference above 0: "helps"; the whole interval below 0: "hurts";
-3. the whole interval within ±MARGIN: "no difference shown" (a difference worth caring about would have been seen);
-4. else "cannot tell": the interval holds 0 and also differences that matter.
+3. the whole interval within ±MARGIN: "no difference shown" (a difference that matters would have been seen);
+4. otherwise "cannot tell": the interval contains 0, and also differences that matter.
 
-The interval covers which items the test set happens to hold, not what another training seed would have given.
+The interval covers the choice of test items, not the choice of training seed.
 """
 
 from typing import Literal
@@ -27,7 +27,7 @@ Verdict = Literal["helps", "no difference shown", "hurts", "cannot tell"]
 
 
 def verdict(gain: Estimate) -> Verdict:
-    """Return the verdict on a paired difference, by the rule at the top of this file."""
+    """Return the verdict on a paired difference, by the rules at the top of this file."""
     if gain.n < MIN_ITEMS:
         return "cannot tell"
     if gain.low > 0:
@@ -44,10 +44,10 @@ def compare(
     predicted_N: np.ndarray,
     other_N: np.ndarray,
 ) -> Comparison:
-    """Compare two models' predicted classes on the same test items; `budget` says what the baseline was given.
+    """Compare two models' predicted classes on the same test items; `budget` describes the baseline's resources.
 
-    Where items may have several labels, `truth_N` are targets `[N, K]`, and what is compared are probabilities
-    `[N, K]`, by the mean AUC. Raises ValueError where no label has one.
+    For multilabel items, `truth_N` holds targets `[N, K]` and the predictions are probabilities `[N, K]`, compared by
+    mean AUC. Raises ValueError if no label has an AUC.
     """
     if truth_N.ndim == 2:
         return _compare_areas(baseline, budget, truth_N, predicted_N, other_N)
@@ -73,7 +73,7 @@ def _compare_areas(
     transfer, other = (mean_area(truth_NK, probabilities) for probabilities in (probabilities_NK, others_NK))
     gain = mean_gain(truth_NK, probabilities_NK, others_NK)
     if transfer is None or other is None or gain is None:
-        raise ValueError("no label is there on some items and absent from others")
+        raise ValueError("no label is present on some items and absent from others")
     return Comparison(baseline, TITLES[baseline], budget, transfer, other, gain, verdict(gain), "mean AUC")
 
 

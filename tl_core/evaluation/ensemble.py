@@ -1,4 +1,4 @@
-"""The ensemble of trained models, as a rule a transferred one and the one from scratch: the mean of probabilities."""
+"""Measure an ensemble: the mean of several models' probabilities. (export/ensemble.py writes one to disk.)"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,65 +14,65 @@ from tl_core.statistics.roc import mean_area, mean_gain
 from tl_core.types import Estimate, Finding
 
 CODE = "ensemble"
-HINT = "It takes both networks to predict: “Use it anywhere” offers the two as one model."
+HINT = "Predicting takes both networks: “Use it anywhere” offers the two as one model."
 
 
 def ensemble_report(reports: Sequence[Report]) -> Report:
-    """Return the report of several models whose probabilities are averaged, from theirs, on the same test items.
+    """Return the report of the ensemble of several models, computed from their own reports.
 
-    Its plan is that of the first, under the name "ensemble"; subgroups are not measured. Raises DataError where the
-    models do not answer with the same classes, or were measured on different items.
+    Its plan is the first model's, with the strategy named "ensemble"; subgroups are not measured. Raises DataError if
+    the models have different classes, or were measured on different test items.
     """
     first = reports[0]
     if any((other.classes, other.multilabel) != (first.classes, first.multilabel) for other in reports):
         raise DataError(
-            "These models do not tell the same classes apart, so their answers cannot be averaged.",
+            "These models have different classes, so their predictions cannot be averaged.",
             "Train them on the same data.",
         )
     if any(holdout_key(other) != holdout_key(first) for other in reports):
         raise DataError(
-            "These models were measured on different test items, so nothing could be said of them together.",
+            "These models were measured on different test items, so they cannot be measured together.",
             "Train them on the same data with the same split.",
         )
-    probabilities_NC = np.mean([[item.probabilities for item in one.predictions] for one in reports], axis=0)
-    numbers, told = figures(first.classes, true_and_predicted(first).true, probabilities_NC)
-    said = [-1] * len(probabilities_NC) if first.multilabel else probabilities_NC.argmax(axis=1).tolist()
-    made = zip(first.predictions, said, map(rounded, probabilities_NC), strict=True)
+    probabilities_NC = np.mean([[item.probabilities for item in report.predictions] for report in reports], axis=0)
+    metrics, findings = figures(first.classes, true_and_predicted(first).true, probabilities_NC)
+    predicted_N = [-1] * len(probabilities_NC) if first.multilabel else probabilities_NC.argmax(axis=1).tolist()
+    rows = zip(first.predictions, predicted_N, map(rounded, probabilities_NC), strict=True)
     return replace(
         first,
         run="",
         plan=replace(first.plan, strategy=CODE, why=()),
-        predictions=tuple(replace(item, predicted=answer, probabilities=each) for item, answer, each in made),
+        predictions=tuple(replace(item, predicted=label, probabilities=row) for item, label, row in rows),
         validation={},
         comparisons=(),
-        findings=(*(each for each in first.findings if each.code == IN_TRAIN), *told),
+        findings=(*(finding for finding in first.findings if finding.code == IN_TRAIN), *findings),
         environment=environment(),
         slices=None,
-        **numbers,
+        **metrics,
     )
 
 
 def holdout_key(report: Report) -> tuple[str, list[tuple[int, tuple[int, ...]]]]:
-    """Return what tells the test items of a report and their labels from those of others."""
+    """Return a key that is equal for two reports exactly if they share test items and labels."""
     return report.fingerprint, [(item.row, item.labels) for item in report.predictions]
 
 
 def ensemble_finding(report: Report, other: Report) -> Finding:
-    """Return what the mean of two models' probabilities scores beside the first of them, on the same test items.
+    """Return the score of the mean of two models' probabilities, against the first model alone.
 
-    Nothing is chosen by it. Raises ValueError where the two were measured on different items.
+    Nothing is chosen by it. Raises ValueError if the two were measured on different items.
     """
     if [item.row for item in report.predictions] != [item.row for item in other.predictions]:
         raise ValueError("an ensemble needs the same items")
-    first, second = (np.array([item.probabilities for item in one.predictions]) for one in (report, other))
+    first, second = (np.array([item.probabilities for item in its.predictions]) for its in (report, other))
     if report.multilabel:
         return _areas(true_and_predicted(report).true, first, (first + second) / 2)
     truth_N = np.array([item.truth for item in report.predictions])
     alone_N, both_N = first.argmax(axis=1), ((first + second) / 2).argmax(axis=1)
-    gain, found = paired_difference(both_N == truth_N, alone_N == truth_N), accuracy(truth_N, both_N)
+    gain, together = paired_difference(both_N == truth_N, alone_N == truth_N), accuracy(truth_N, both_N)
     message = (
-        f"Averaging the probabilities of this model and the one from scratch: right {found.value:.1%} of the time "
-        f"({found.low:.1%} to {found.high:.1%}), {100 * gain.value:+.1f} points against this model alone "
+        f"Averaging the probabilities of this model and the one from scratch: right {together.value:.1%} of the time "
+        f"({together.low:.1%} to {together.high:.1%}), {100 * gain.value:+.1f} points against this model alone "
         f"({100 * gain.low:+.1f} to {100 * gain.high:+.1f}). {_worth(gain)}"
     )
     return Finding("info", CODE, message, HINT)
@@ -83,17 +83,17 @@ def _worth(gain: Estimate) -> str:
         return "Your test items show that the two together are better."
     if gain.high < 0:
         return "Your test items show that this model alone is better."
-    return "That does not show that the second network is worth having: this model alone is the simpler choice."
+    return "Your test items do not show that the second network helps: this model alone is the simpler choice."
 
 
 def _areas(truth_NK: np.ndarray, alone_NK: np.ndarray, both_NK: np.ndarray) -> Finding:
-    """Return the same where items may have several labels, by the mean AUC."""
-    gain, found = mean_gain(truth_NK, both_NK, alone_NK), mean_area(truth_NK, both_NK)
+    """Return the finding for multilabel data, by the mean AUC."""
+    gain, together = mean_gain(truth_NK, both_NK, alone_NK), mean_area(truth_NK, both_NK)
     message = "Averaging the probabilities of this model and the one from scratch: no label can be measured."
-    if gain is not None and found is not None:
+    if gain is not None and together is not None:
         message = (
-            f"Averaging the probabilities of this model and the one from scratch: mean AUC {found.value:.1%} "
-            f"({found.low:.1%} to {found.high:.1%}), {100 * gain.value:+.1f} points against this model alone "
+            f"Averaging the probabilities of this model and the one from scratch: mean AUC {together.value:.1%} "
+            f"({together.low:.1%} to {together.high:.1%}), {100 * gain.value:+.1f} points against this model alone "
             f"({100 * gain.low:+.1f} to {100 * gain.high:+.1f}). {_worth(gain)}"
         )
     return Finding("info", CODE, message, HINT)

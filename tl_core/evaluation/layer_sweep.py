@@ -1,11 +1,11 @@
-"""The layer-wise sweep: which layer group is worth training, found by training each alone for a few steps.
+"""The layer-wise sweep: find out which layer group is worth training, by training each alone for a few steps.
 
-Each group starts from the same solved head and the pretrained backbone, learns at the same rate beside the head, on
-the same items and for the same number of steps; what lies below it runs once and is cached. Lee et al. 2023, Surgical
-Fine-Tuning Improves Adaptation to Distribution Shifts, arXiv:2210.11466, compare blocks like this.
+Each group starts from the pretrained backbone and the same solved head. Group and head then learn at fixed rates, on
+the same items, for the same number of steps; the frozen layers below run once and are cached. Lee et al. 2023, Surgical
+Fine-Tuning Improves Adaptation to Distribution Shifts, arXiv:2210.11466, compare blocks in this way.
 
-Scored on the validation items after the last step, not after the best: the best of several would flatter every group
-over the frozen probe.
+Each group is scored on the validation items after the last step. The best step would give every group an advantage
+over the frozen baseline, which has only one.
 """
 
 import math
@@ -32,43 +32,43 @@ STEPS = 40
 
 
 def sweep_layers(job: TrainJob, control: RunControl, steps: int = STEPS) -> Iterator[Progress | LayerSweep]:
-    """Yield progress and the growing sweep: the frozen probe, then one more layer group each time.
+    """Yield progress and the growing sweep: the frozen baseline, then one more layer group each time.
 
-    The plan's depth, pooling and batch size and the L2 strength of its solved head are used, under a linear head (the
-    baseline is solved, which a small network cannot be); its phases are not. At most
-    `steps` * batch size training items take part, a stratified draw by the seed. Ends early where `control` stops
-    it. Raises DataError without validation items, RunError where a training fails.
+    Of the plan, it uses the depth, the pooling, the batch size and the L2 strength of the solved head, but not the
+    phases. The head is linear, because an MLP head cannot be solved. At most `steps` * batch size training items take
+    part, a stratified draw by the seed. Ends early if `control` stops it. Raises DataError without validation items,
+    RunError if a training fails.
     """
     if not len(job.dataset.rows("validation")):
         raise DataError("The split leaves no validation item to compare layers by.", "Give it a validation part.")
-    job, task_info = _smaller(job, steps)
+    job, task_info = _shrunk(job, steps)
     size = job.plan.batch_size
     epochs = math.ceil(steps / max(1, task_info.n_train // size))
     per_epoch = math.ceil(steps / epochs)
     probe = solve_head(task_info.l2, final=False)
-    whole = _kept_groups(job)
+    groups = _kept_groups(job)
     rate = backbone_rate(task_info)
     baseline = yield from _score(job, (probe,), "", control)
     if baseline is None:
         return
     sweep = LayerSweep(
         job.spec.name, job.dataset.fingerprint, epochs * per_epoch, task_info.n_train, rate, HEAD_RATE, job.seed,
-        len(whole), baseline, multilabel=job.dataset.multilabel,
+        len(groups), baseline, multilabel=job.dataset.multilabel,
     )  # fmt: skip
     yield sweep
-    for place, group in enumerate(whole):
-        yield Progress("trying each layer group", place, len(whole))
+    for index, group in enumerate(groups):
+        yield Progress("trying each layer group", index, len(groups))
         tune = Phase("one group", epochs, {group: rate, HEAD: HEAD_RATE}, "constant", draws=per_epoch * size)
         score = yield from _score(job, (probe, tune), group, control)
         if score is None:
             return
         sweep = replace(sweep, groups=(*sweep.groups, score))
         yield sweep
-    yield Progress("trying each layer group", len(whole), len(whole))
+    yield Progress("trying each layer group", len(groups), len(groups))
 
 
-def _smaller(job: TrainJob, steps: int) -> tuple[TrainJob, TaskInfo]:
-    """Return the job on no more items than its steps can see, and what strategies know of it."""
+def _shrunk(job: TrainJob, steps: int) -> tuple[TrainJob, TaskInfo]:
+    """Return the job with no more items than its steps can use, and its task info."""
     data = job.dataset
     rows = data.rows("train") if job.train_rows is None else np.asarray(job.train_rows)
     rows = rows[nested_order(data.labels[rows], job.seed)[: steps * job.plan.batch_size]]
@@ -90,19 +90,19 @@ def _kept_groups(job: TrainJob) -> list[str]:
 def _score(
     job: TrainJob, phases: tuple[Phase, ...], group: str, control: RunControl
 ) -> Generator[Progress, None, LayerScore | None]:
-    """Train and return what the last epoch reached on the validation items, None where it was stopped."""
-    found: EpochDone | None = None
+    """Train; return the validation score of the last epoch, or None if the training was stopped."""
+    last: EpochDone | None = None
     with tempfile.TemporaryDirectory() as folder:
         for event in train(replace(job, plan=replace(job.plan, phases=phases), folder=Path(folder)), control):
             if isinstance(event, Progress):
                 yield event
             elif isinstance(event, EpochDone):
-                found = event
+                last = event
             elif isinstance(event, RunEnded) and event.status == "failed":
                 raise RunError(event.reason, event.hint)
             elif isinstance(event, RunEnded) and event.status == "stopped":
                 return None
-    assert found is not None
+    assert last is not None
     n = len(job.dataset.rows("validation"))
-    right = found.validation["accuracy"] * n  # whole items, unless an item takes several answers
-    return LayerScore(group, wilson(right if job.dataset.multilabel else round(right), n), found.validation["loss"])
+    right = last.validation["accuracy"] * n  # a whole number, unless items have several labels
+    return LayerScore(group, wilson(right if job.dataset.multilabel else round(right), n), last.validation["loss"])

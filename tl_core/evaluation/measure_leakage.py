@@ -1,6 +1,6 @@
-"""What a split that ignores copies would have shown, beside one that keeps them together: the inflation, seen.
+"""Measure leakage through copies: accuracy under a split that ignores copies, against one that keeps them together.
 
-Both are drawn anew, several times, from the training and validation items; the test items are not touched.
+Both splits are drawn several times from the training and validation items; the test items are not used.
 """
 
 from collections.abc import Iterator
@@ -17,40 +17,40 @@ from tl_core.statistics.intervals import overlapping_draws
 from tl_core.types import Estimate
 
 DRAWS = 8
-HELD = 0.25
-"""Share of the items that a draw measures on."""
-MOST = 2000
-"""Items that are drawn from: more would take long to say the same."""
-FEWEST = 40
-"""Items below which the two kinds of split cannot be told apart."""
-REPEATED = 0.005
-"""Share of the items that must be like another one, so that ignoring it can show."""
+HELD_OUT_SHARE = 0.25
+"""Share of the items that each draw holds out."""
+MAX_ITEMS = 2000
+"""Items to draw from: more would take longer and show the same."""
+MIN_ITEMS = 40
+"""With fewer items the two kinds of split cannot be told apart."""
+MIN_REPEATED_SHARE = 0.005
+"""Share of items with a copy below which ignoring copies cannot show."""
 
 
 def worth_measuring(dataset: Dataset) -> bool:
-    """Return whether enough of the items to learn from are tied to another one, and have one label each."""
+    """Return whether enough training and validation items have a copy, and items have one label each."""
     rows = dataset.rows("train", "validation")
-    if dataset.multilabel or len(rows) < FEWEST or len(np.unique(dataset.labels[rows])) < 2:
+    if dataset.multilabel or len(rows) < MIN_ITEMS or len(np.unique(dataset.labels[rows])) < 2:
         return False
-    return bool(_repeated(_units(dataset, rows)).mean() >= REPEATED)
+    return bool(_repeated(_units(dataset, rows)).mean() >= MIN_REPEATED_SHARE)
 
 
 def measure_leakage(dataset: Dataset, backbone: str, features_ND: np.ndarray, l2: float) -> Iterator[LeakageBias | int]:
-    """Yield how many of the 2 * DRAWS heads are solved, and at last the score.
+    """Yield the number of solved heads, out of 2 * DRAWS, and at the end the result.
 
-    `features_ND` are those of all items `[N, D]`, `l2` the strength per item that the probe found best.
-    Call it where worth_measuring() says so.
+    `features_ND` are the features of all items `[N, D]`; `l2` is the strength per item that the probe found best.
+    Call this only if worth_measuring() is true.
     """
     rows = dataset.rows("train", "validation")
     unit = _units(dataset, rows)
-    chosen = sample(dataset.labels[rows], unit, MOST)
+    chosen = sample(dataset.labels[rows], unit, MAX_ITEMS)
     rows, unit = rows[chosen], np.unique(unit[chosen], return_inverse=True)[1]
     labels = np.unique(dataset.labels[rows], return_inverse=True)[1]
     scores = np.zeros((2, DRAWS))
     share = 0.0
     for draw in range(DRAWS):
-        for kind, tied in enumerate((unit, np.arange(len(rows)))):
-            held = _draw(dataset, rows, tied, draw)
+        for kind, units in enumerate((unit, np.arange(len(rows)))):
+            held = _draw(dataset, rows, units, draw)
             scores[kind, draw] = head_accuracy(features_ND[rows], labels, held, l2)
             share += held.mean() / scores.size
             yield 2 * draw + kind + 1
@@ -66,7 +66,7 @@ def measure_leakage(dataset: Dataset, backbone: str, features_ND: np.ndarray, l2
 
 
 def _units(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
-    """Return a unit number for each row, whether or not the present split keeps near copies together."""
+    """Return the unit of each row: copies, near copies and items of one group share one, whatever the present split."""
     return np.unique(together(dataset.items, [near_groups(dataset)])[rows], return_inverse=True)[1]
 
 
@@ -75,16 +75,16 @@ def _repeated(unit_N: np.ndarray) -> np.ndarray:
 
 
 def _draw(dataset: Dataset, rows: np.ndarray, unit_N: np.ndarray, seed: int) -> np.ndarray:
-    """Return which rows a draw measures on: as the split of a data set is made, but for what it keeps together."""
+    """Return which rows a draw holds out: bool `[N]`. Drawn like a data set's own split, with the given units."""
     items = dataset.items.iloc[rows].assign(group="", given="", label=dataset.labels[rows])
     items = items.assign(digest=[f"{number:09d}" for number in np.random.default_rng(seed).permutation(len(rows))])
-    return assign(items, SplitSpec(validation=0.0, test=HELD, seed=seed), [unit_N]) == "test"
+    return assign(items, SplitSpec(validation=0.0, test=HELD_OUT_SHARE, seed=seed), [unit_N]) == "test"
 
 
 def head_accuracy(x_ND: np.ndarray, y_N: np.ndarray, held_N: np.ndarray, l2: float) -> float:
-    """Return the accuracy on the held items of a head that learned from the others."""
+    """Return the accuracy on the held-out items of a head trained on the others."""
     train, test = standardise(x_ND[~held_N], x_ND[held_N])
-    if len(train) < train.shape[1]:  # fewer items than features are rotated into their own space
+    if len(train) < train.shape[1]:  # fewer items than features: rotate into the space that the items span
         basis = np.linalg.svd(train, full_matrices=False)[2].T
         train, test = train @ basis, test @ basis
     onehot = np.eye(int(y_N.max()) + 1, dtype=np.float32)[y_N[~held_N]]
@@ -93,8 +93,8 @@ def head_accuracy(x_ND: np.ndarray, y_N: np.ndarray, held_N: np.ndarray, l2: flo
 
 
 def _estimate(scores: np.ndarray, share: float, n: int, clip: bool = False) -> Estimate:
-    """Return the mean of draws that share items, with a t interval that is corrected for that."""
+    """Return the mean over draws with a t interval, corrected because the draws overlap."""
     mean, half = overlapping_draws(scores, share)
     low, high = mean - half, mean + half
-    method = f"{len(scores)} draws, corrected for what they share"
+    method = f"{len(scores)} draws, corrected for their overlap"
     return Estimate(mean, max(0.0, low) if clip else low, min(1.0, high) if clip else high, n, method)

@@ -1,16 +1,16 @@
 """Classification metrics with intervals, in numpy.
 
-N items, C classes. `truth_N` and `predicted_N` hold class indices, `probabilities_NC` rows that sum to 1.
+N items, C classes. `truth_N` and `predicted_N` hold class indices; rows of `probabilities_NC` sum to 1.
 
-Every interval is a 95 % one that keeps its width at the edges: where all of four test items are right, accuracy is
-1.00 from 0.51 to 1.00, not 1.00 from 1.00 to 1.00. A proportion gets Wilson's interval. What is a function of the
-whole confusion matrix gets a bootstrap of the matrix with two right and two wrong items added to it, the
-"plus four" of Agresti & Coull 1998 (https://doi.org/10.1080/00031305.1998.10480550).
+Every interval is a 95 % confidence interval that keeps its width at the edges: if all of four test items are right,
+accuracy is 1.00 from 0.51 to 1.00, not 1.00 from 1.00 to 1.00. A proportion gets Wilson's interval. A function of the
+whole confusion matrix gets a bootstrap of the matrix after two right and two wrong items are added to it: "plus four",
+Agresti & Coull 1998 (https://doi.org/10.1080/00031305.1998.10480550).
 
-How often that interval of macro-F1 held the truth in simulation (150 test sets a setting, so give or take 4 points):
-20 items, 2 or 5 classes, accuracy 0.6 to 0.98: 92 to 95 %, where the plain percentile bootstrap held it 33 to 93 %.
-It is too narrow for many classes on few items (20 classes, 20 to 100 items, accuracy 0.6 to 0.9: 67 to 82 %, and the
-plain one is no worse there), and for 4 items (68 to 96 %).
+Coverage of that macro-F1 interval in simulation (150 test sets for each case, so give or take 4 points): 20 items, 2 or
+5 classes, accuracy 0.6 to 0.98: 92 to 95 %, against 33 to 93 % for the plain percentile bootstrap. The interval is too
+narrow for many classes on few items (20 classes, 20 to 100 items, accuracy 0.6 to 0.9: 67 to 82 %; the plain bootstrap
+is no worse there), and for 4 items (68 to 96 %).
 """
 
 from collections.abc import Sequence
@@ -26,18 +26,18 @@ from tl_core.types import Estimate
 
 
 def accuracy(truth_N: np.ndarray, predicted_N: np.ndarray) -> Estimate:
-    """Return the share of items whose class was found, with Wilson's interval."""
+    """Return the share of items whose predicted class is right, with Wilson's interval."""
     return wilson(int(np.sum(truth_N == predicted_N)), len(truth_N))
 
 
 def confusion_matrix(truth_N: np.ndarray, predicted_N: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return counts `[C, C]`: row the true class, column the predicted one."""
+    """Return counts `[C, C]`: the row is the true class, the column the predicted class."""
     cells = np.bincount(np.asarray(truth_N) * n_classes + np.asarray(predicted_N), minlength=n_classes**2)
     return cells.reshape(n_classes, n_classes)
 
 
 def f1_scores(confusion: np.ndarray) -> np.ndarray:
-    """Return F1 `[..., C]` of confusion counts `[..., C, C]`; nan for a class that is neither there nor predicted.
+    """Return F1 `[..., C]` of confusion counts `[..., C, C]`; nan for a class without true or predicted items.
 
     F1 = 2 TP / (2 TP + FP + FN), and 2 TP + FP + FN is the row sum plus the column sum.
     """
@@ -47,7 +47,7 @@ def f1_scores(confusion: np.ndarray) -> np.ndarray:
 
 
 def macro_f1(confusion: np.ndarray, seed: int = 0) -> Estimate:
-    """Return the mean F1 over the classes that are there or were predicted (as scikit-learn does), bootstrapped.
+    """Return the mean F1 over the classes with true or predicted items (as scikit-learn does), bootstrapped.
 
     `confusion` is `[C, C]`.
     """
@@ -56,21 +56,20 @@ def macro_f1(confusion: np.ndarray, seed: int = 0) -> Estimate:
 
 def per_class(confusion: np.ndarray, classes: Sequence[str]) -> tuple[ClassScore, ...]:
     """Return precision, recall and F1 of each class with their intervals, from counts `[C, C]` (`class_score`)."""
-    right, there, said = np.diagonal(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-    return tuple(class_score(*each) for each in zip(classes, right, there, said, strict=True))
+    right, true, predicted = np.diagonal(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    return tuple(class_score(*counts) for counts in zip(classes, right, true, predicted, strict=True))
 
 
-def class_score(name: str, right: int, there: int, said: int) -> ClassScore:
-    """Return precision, recall and F1 of a class that `there` items are of and `said` are called, `right` of them.
+def class_score(name: str, right: int, true: int, predicted: int) -> ClassScore:
+    """Return precision, recall and F1 of a class from its counts of right, true and predicted items.
 
-    Precision and recall are proportions. F1 = 2 J / (1 + J) with J = TP / (TP + FP + FN), a proportion of the items
-    that concern the class, so Wilson's limits of J give those of F1 (https://arxiv.org/abs/2309.14621, "indirect").
-    An n of 0 says that the test set cannot tell.
+    Precision and recall are proportions. F1 = 2 J / (1 + J) with J = TP / (TP + FP + FN). J is a proportion too, so
+    Wilson's limits of J give those of F1 (https://arxiv.org/abs/2309.14621, "indirect"). n = 0 means not measurable.
     """
-    right, there, said = int(right), int(there), int(said)
-    j = wilson(right, there + said - right)
+    right, true, predicted = int(right), int(true), int(predicted)
+    j = wilson(right, true + predicted - right)
     value, low, high = (2 * v / (1 + v) for v in (j.value, j.low, j.high))
-    return ClassScore(name, wilson(right, said), wilson(right, there), Estimate(value, low, high, j.n, "Wilson"))
+    return ClassScore(name, wilson(right, predicted), wilson(right, true), Estimate(value, low, high, j.n, "Wilson"))
 
 
 def log_loss(truth_N: np.ndarray, probabilities_NC: np.ndarray, seed: int = 0) -> Estimate:
@@ -82,9 +81,9 @@ def log_loss(truth_N: np.ndarray, probabilities_NC: np.ndarray, seed: int = 0) -
 def auc(truth_N: np.ndarray, probabilities_NC: np.ndarray) -> Estimate | None:
     """Return the area under the ROC curve, one class against the rest, averaged over classes; None where undefined.
 
-    Per class AUC = P(score of a member > score of another) + P(equal) / 2 (Mann-Whitney), over the classes that have
-    both members and others. The limits are the averages of the classes' limits (`auc_interval`), which is wide
-    rather than narrow: the classes share their items.
+    Per class, AUC = P(score of a member > score of another item) + P(equal) / 2 (Mann-Whitney), over the classes that
+    have both members and other items. The limits are the averages of the classes' limits (`auc_interval`). This is
+    conservative (rather too wide), because the classes share their items.
     """
     parts = []
     for index in range(probabilities_NC.shape[1]):

@@ -1,10 +1,10 @@
-"""Which training items a point of the data-efficiency curve may see: nested, stratified, seeded."""
+"""The training subsets of the data-efficiency curve: nested, stratified, seeded."""
 
 import numpy as np
 
 
 def label_counts(labels_N: np.ndarray) -> tuple[int, ...]:
-    """Return total label counts, doubling from one item a class up to all N training labels.
+    """Return total label counts, doubled from one item a class up to all N training labels.
 
     >>> label_counts(np.repeat([0, 1], 10))
     (2, 4, 8, 20)
@@ -18,16 +18,16 @@ def label_counts(labels_N: np.ndarray) -> tuple[int, ...]:
 
 
 def nested_order(labels_N: np.ndarray, seed: int) -> np.ndarray:
-    """Return positions `[N]` in an order whose every prefix is a subset to train on.
+    """Return positions `[N]` in an order in which every prefix is a training subset.
 
-    Prefixes are nested by construction. The first item of every class comes first; from there on each prefix holds
-    the classes in about the proportions of the whole. Which items, the seed draws.
+    Prefixes are nested by construction. One item of every class comes first; after that each prefix has about the
+    class proportions of the whole. The seed decides which items come first.
     """
     generator = np.random.default_rng(seed)
-    place_N = np.empty(len(labels_N))
+    key_N = np.empty(len(labels_N))
     for label in np.unique(labels_N):
         rows = generator.permutation(np.flatnonzero(labels_N == label))
-        place = (np.arange(len(rows)) + 0.5) / len(rows)
-        place[0] = -1.0
-        place_N[rows] = place
-    return np.lexsort((generator.random(len(labels_N)), place_N))
+        key = (np.arange(len(rows)) + 0.5) / len(rows)
+        key[0] = -1.0
+        key_N[rows] = key
+    return np.lexsort((generator.random(len(labels_N)), key_N))

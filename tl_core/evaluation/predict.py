@@ -1,4 +1,4 @@
-"""Probabilities from a trained model."""
+"""Probabilities from a trained model in memory. (cli/predict.py: the command; export/templates: the script.)"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from tl_core.plan import TransferPlan
 from tl_core.training.model import TransferModel
 
 CHUNK = 1024
-"""Items prepared at a time: texts are sorted by length within a chunk, and memory stays within it."""
+"""Items prepared at a time. This bounds memory; within a chunk texts are sorted by length."""
 
 
 @torch.inference_mode()
@@ -27,13 +27,12 @@ def predict(
     multilabel: bool = False,
     batch: int = 32,
 ) -> np.ndarray:
-    """Return probabilities `[N, C]` of prepared items, in their order; leaves the model in evaluation mode.
+    """Return probabilities `[N, C]` of prepared items, in their order; leave the model in evaluation mode.
 
-    Where items may have `several` labels, each label has a probability of its own. `prepared` may prepare an item when
-    it is asked for it: each is asked for once.
+    If `multilabel`, each label has an independent probability. `prepared` may be lazy: each item is read once.
     """
     model.eval()
-    answers = label_task(multilabel)
+    task = label_task(multilabel)
     collate, device = preprocessor(spec).collate, model.head.mean.device
     probabilities = np.empty((len(prepared), model.head.out.out_features), np.float32)
     for start in range(0, len(prepared), CHUNK):
@@ -42,24 +41,24 @@ def predict(
         for first in range(0, len(order), batch):
             rows = order[first : first + batch]
             logits = model(collate([items[row] for row in rows], device))
-            probabilities[start + rows] = answers.probabilities(logits).cpu().numpy()
+            probabilities[start + rows] = task.probabilities(logits).cpu().numpy()
     return probabilities
 
 
 @torch.inference_mode()
 def predict_features(model: TransferModel, features_ND: np.ndarray, multilabel: bool = False) -> np.ndarray:
-    """Return probabilities `[N, C]` from pooled features `[N, D]`: the head alone."""
+    """Return probabilities `[N, C]` from pooled features `[N, D]`, by running the head alone."""
     features = torch.from_numpy(np.ascontiguousarray(features_ND, np.float32)).to(model.head.mean.device)
     return label_task(multilabel).probabilities(model.eval().head(features)).cpu().numpy()
 
 
 def keeps_backbone(plan: TransferPlan) -> bool:
-    """Return whether a plan leaves the pretrained backbone as it is, so that stored features hold for its model."""
+    """Return whether a plan leaves the pretrained backbone unchanged, so that stored features stay valid."""
     return plan.init == "pretrained" and all(set(phase.lr) <= {HEAD} for phase in plan.phases)
 
 
 class PreparedItems(Sequence[torch.Tensor]):
-    """Image files or texts, each prepared when it is asked for."""
+    """Image files or texts, each prepared when it is read."""
 
     def __init__(self, items: Sequence[Path] | Sequence[str], prepare: Preprocessor) -> None:
         self._items, self._prepare = items, prepare
@@ -72,7 +71,7 @@ class PreparedItems(Sequence[torch.Tensor]):
 
 
 class PreparedRows(Sequence[torch.Tensor]):
-    """Some rows of a sequence of prepared items, each prepared when it is asked for."""
+    """Some rows of a lazy sequence of prepared items."""
 
     def __init__(self, prepared: Sequence[torch.Tensor], rows: np.ndarray) -> None:
         self._prepared, self._rows = prepared, rows
@@ -92,7 +91,7 @@ def predict_rows(
     rows: np.ndarray,
     store: FeatureStore,
 ) -> np.ndarray:
-    """Return probabilities `[len(rows), C]` of rows of a data set, from stored features where they hold."""
+    """Return probabilities `[len(rows), C]` of rows of a data set, from stored features where these are valid."""
     if keeps_backbone(plan) and store.has(dataset, spec):
         features = store.features(dataset, spec, plan.head.tap, plan.head.pool)[rows]
         return predict_features(model, features, dataset.multilabel)

@@ -1,4 +1,4 @@
-"""The report: everything measured of one trained model, on a test set that is touched here and only here."""
+"""Build the report of one trained model: all its test metrics, and what to know before trusting them."""
 
 import importlib.metadata
 import platform
@@ -22,9 +22,8 @@ PACKAGES = (
     *("safetensors", "scikit-learn", "numpy", "pillow"),
 )
 
-
 IN_TRAIN = "test_in_train"
-"""Code of the finding that test items were learned from."""
+"""Code of the finding that copies of test items were in the training data."""
 
 
 def make_report(
@@ -35,80 +34,88 @@ def make_report(
     validation: Mapping[str, float],
     comparisons: Sequence[Comparison] = (),
 ) -> Report:
-    """Return the report of a model from its probabilities `[N, C]` of the test rows, in their order.
+    """Return the report of a model from its probabilities `[N, C]` of the test rows, in order.
 
-    Raises DataError where the split has no test items.
+    Raises DataError if the split has no test items.
     """
     rows = dataset.rows("test")
     if len(rows) == 0:
         raise DataError(
             "There is no test item, so nothing can be measured.", "Give the split a test part, or add labelled items."
         )
-    truth, names = dataset.truth[rows], dataset.items["id"].to_numpy()
-    found = probabilities_NC if dataset.multilabel else probabilities_NC.argmax(axis=1)
-    slices = measure_slices(dataset, rows, truth, found)
-    numbers, told = figures(dataset.classes, truth, probabilities_NC)
-    probabilities = [rounded(each) for each in probabilities_NC]
-    said = (
-        [(-1, -1, tuple(np.flatnonzero(each).tolist())) for each in truth]
-        if dataset.multilabel
-        else ([(int(label), int(answer), None) for label, answer in zip(truth, found, strict=True)])
-    )
+    truth = dataset.truth[rows]
+    predicted = probabilities_NC if dataset.multilabel else probabilities_NC.argmax(axis=1)
+    slices = measure_slices(dataset, rows, truth, predicted)
+    fields, field_findings = figures(dataset.classes, truth, probabilities_NC)
     return Report(
         run=run,
         dataset=dataset.name,
         fingerprint=dataset.fingerprint,
         classes=dataset.classes,
         plan=plan,
-        predictions=tuple(
-            Prediction(int(row), str(names[row]), label, answer, each, truths)
-            for row, each, (label, answer, truths) in zip(rows, probabilities, said, strict=True)
-        ),
+        predictions=_predictions(dataset, rows, truth, probabilities_NC),
         validation=dict(validation),
         comparisons=tuple(comparisons),
-        findings=(*_learned_from(dataset), *told, *slice_findings(slices)),
+        findings=(*_test_in_train(dataset), *field_findings, *slice_findings(slices)),
         environment=environment(),
         multilabel=dataset.multilabel,
         slices=slices,
-        **numbers,
+        **fields,
     )
 
 
-def _learned_from(dataset: Dataset) -> list[Finding]:
-    """Return whether copies of test items were learned from; a split that the source names can have such."""
+def _predictions(
+    dataset: Dataset, rows: np.ndarray, truth: np.ndarray, probabilities_NC: np.ndarray
+) -> tuple[Prediction, ...]:
+    names = dataset.items["id"].to_numpy()
+    predictions = []
+    for row, target, probabilities in zip(rows, truth, probabilities_NC, strict=True):
+        item = int(row), str(names[row])
+        if dataset.multilabel:
+            labels = tuple(np.flatnonzero(target).tolist())
+            predictions.append(Prediction(*item, -1, -1, rounded(probabilities), labels))
+        else:
+            predictions.append(Prediction(*item, int(target), int(probabilities.argmax()), rounded(probabilities)))
+    return tuple(predictions)
+
+
+def _test_in_train(dataset: Dataset) -> list[Finding]:
+    """Warn if copies of test items are in the training data, as can happen with a split given by the source."""
     digests = dataset.items["digest"]
-    tests = digests.iloc[dataset.rows("test")]
-    n = int(tests.isin(digests.iloc[dataset.rows("train", "validation")]).sum())
+    test_digests = digests.iloc[dataset.rows("test")]
+    n = int(test_digests.isin(digests.iloc[dataset.rows("train", "validation")]).sum())
     if not n:
         return []
-    message = f"{n:,} of the {len(tests):,} test items are also among those that were learned from, so what is measured"
-    hint = "Leave the copies out of what is learned from, or let Graft make the split."
-    return [Finding("warn", IN_TRAIN, f"{message} looks better than it is.", hint)]
+    message = (
+        f"{n:,} of the {len(test_digests):,} test items are also in the training or validation data, so the results "
+        "look better than they are."
+    )
+    hint = "Leave the copies out of the training and validation data, or let Graft make the split."
+    return [Finding("warn", IN_TRAIN, message, hint)]
 
 
 def rounded(probabilities_C: np.ndarray) -> tuple[float, ...]:
-    """Return the probabilities of one item as a report keeps them."""
-    return tuple(round(float(chance), 6) for chance in probabilities_C)
+    """Return the probabilities of one item, rounded as a report stores them."""
+    return tuple(round(float(probability), 6) for probability in probabilities_C)
 
 
 def figures(
     classes: Sequence[str], truth: np.ndarray, probabilities_NC: np.ndarray
 ) -> tuple[dict[str, Any], list[Finding]]:
-    """Return the figures of a report by name, and what should be known of them.
+    """Return the metric fields of a report by name, and the findings about them.
 
-    `truth` holds classes `[N]`, or where items may have several labels targets `[N, C]`.
+    `truth` holds classes `[N]`, or multilabel targets `[N, C]`.
     """
-    return (_measured if truth.ndim == 1 else _measured_several)(classes, truth, probabilities_NC)
+    return (_single_label if truth.ndim == 1 else _multilabel)(classes, truth, probabilities_NC)
 
 
-def _measured(
+def _single_label(
     classes: Sequence[str], truth_N: np.ndarray, probabilities_NC: np.ndarray
 ) -> tuple[dict[str, Any], list[Finding]]:
-    """Return the figures of a report, and what should be known of them, where each item has one label."""
     predicted = probabilities_NC.argmax(axis=1)
     confusion = metrics.confusion_matrix(truth_N, predicted, len(classes))
     accuracy = metrics.accuracy(truth_N, predicted)
-    numbers = {
+    fields = {
         "accuracy": accuracy,
         "macro_f1": metrics.macro_f1(confusion),
         "per_class": metrics.per_class(confusion, classes),
@@ -116,15 +123,14 @@ def _measured(
         "auc": metrics.auc(truth_N, probabilities_NC),
         "log_loss": metrics.log_loss(truth_N, probabilities_NC),
     }
-    return numbers, findings(confusion, classes, accuracy)
+    return fields, single_label_findings(confusion, classes, accuracy)
 
 
-def _measured_several(
+def _multilabel(
     classes: Sequence[str], truth_NK: np.ndarray, probabilities_NK: np.ndarray
 ) -> tuple[dict[str, Any], list[Finding]]:
-    """Return the same where items may have several labels."""
     macro, micro = multilabel.f1(truth_NK, probabilities_NK)
-    numbers = {
+    fields = {
         "accuracy": multilabel.accuracy(truth_NK, probabilities_NK),
         "macro_f1": macro,
         "per_class": multilabel.per_label(truth_NK, probabilities_NK, classes),
@@ -134,7 +140,7 @@ def _measured_several(
         "micro_f1": micro,
         "exact": multilabel.exact(truth_NK, probabilities_NK),
     }
-    return numbers, findings_several(classes, truth_NK, probabilities_NK)
+    return fields, multilabel_findings(classes, truth_NK, probabilities_NK)
 
 
 class TrueAndPredicted(NamedTuple):
@@ -156,16 +162,16 @@ def true_and_predicted(report: Report) -> TrueAndPredicted:
 
 
 def errors(report: Report) -> list[Prediction]:
-    """Return the wrongly classified test items, the most confident first."""
+    """Return the misclassified test items, the most confident first."""
     return sorted((item for item in report.predictions if not item.right), key=lambda item: -item.confidence)
 
 
-def findings(confusion: np.ndarray, classes: Sequence[str], accuracy: Estimate) -> list[Finding]:
-    """Return what a person should know before trusting the numbers of a confusion matrix `[C, C]`."""
-    found = _small(accuracy, "accuracy")
-    there, said = confusion.sum(axis=1), confusion.sum(axis=0)
-    if absent := [name for name, count in zip(classes, there, strict=True) if count == 0]:
-        found.append(
+def single_label_findings(confusion: np.ndarray, classes: Sequence[str], accuracy: Estimate) -> list[Finding]:
+    """Return what a person should know before trusting the metrics of a confusion matrix `[C, C]`."""
+    warnings = _small(accuracy, "accuracy")
+    true_C, predicted_C = confusion.sum(axis=1), confusion.sum(axis=0)
+    if absent := [name for name, count in zip(classes, true_C, strict=True) if count == 0]:
+        warnings.append(
             Finding(
                 "warn",
                 "class_untested",
@@ -174,51 +180,51 @@ def findings(confusion: np.ndarray, classes: Sequence[str], accuracy: Estimate) 
                 tuple(absent),
             )
         )
-    if never := [name for name, t, s in zip(classes, there, said, strict=True) if t > 0 and s == 0]:
-        found.append(
+    if never := [name for name, t, p in zip(classes, true_C, predicted_C, strict=True) if t > 0 and p == 0]:
+        warnings.append(
             Finding(
                 "warn",
                 "class_never_predicted",
-                f"The model never answered {_listed(never)} on the test set.",
+                f"The model never predicted {_listed(never)} on the test set.",
                 "Look at the confusion matrix: these items go to another class. More examples of them usually help.",
                 tuple(never),
             )
         )
-    largest = float(there.max() / there.sum())
+    largest = float(true_C.max() / true_C.sum())
     if accuracy.low <= largest and len(classes) > 1:
-        name = classes[int(there.argmax())]
-        found.append(
+        name = classes[int(true_C.argmax())]
+        warnings.append(
             Finding(
                 "warn",
                 "no_better_than_largest",
-                f"Always answering {name!r} would be right for {largest:.0%} of the test items; that the model does "
-                "better than this is not shown.",
+                f"Always predicting {name!r} would be right for {largest:.0%} of the test items. It is not shown that "
+                "the model does better.",
                 "Check the labels, add items, or try another backbone or strategy.",
             )
         )
-    return found
+    return warnings
 
 
-def findings_several(classes: Sequence[str], truth_NK: np.ndarray, probabilities_NK: np.ndarray) -> list[Finding]:
-    """Return what a person should know before trusting the numbers of items with several labels."""
+def multilabel_findings(classes: Sequence[str], truth_NK: np.ndarray, probabilities_NK: np.ndarray) -> list[Finding]:
+    """Return what a person should know before trusting multilabel metrics."""
     area = mean_area(truth_NK, probabilities_NK)
-    there, said = (truth_NK > HALF).sum(axis=0), (probabilities_NK > HALF).sum(axis=0)
-    found = _small(multilabel.accuracy(truth_NK, probabilities_NK), "share of right answers")
-    every = {"No test item has": there == 0, "Every test item has": there == len(truth_NK)}
-    for says, mask in every.items():
-        if absent := [name for name, there_is_none in zip(classes, mask, strict=True) if there_is_none]:
-            message = f"{says} the label {_listed(absent)}: how well the model tells who has it cannot be measured."
+    true_K, predicted_K = (truth_NK > HALF).sum(axis=0), (probabilities_NK > HALF).sum(axis=0)
+    warnings = _small(multilabel.accuracy(truth_NK, probabilities_NK), "share of right answers")
+    unmeasurable = {"No test item has": true_K == 0, "Every test item has": true_K == len(truth_NK)}
+    for which, mask in unmeasurable.items():
+        if names := [name for name, constant in zip(classes, mask, strict=True) if constant]:
+            message = f"{which} the label {_listed(names)}: how well the model finds this label cannot be measured."
             hint = "Add labelled items, or give the test part a larger share, so that some have it and some do not."
-            found.append(Finding("warn", "label_untested", message, hint, tuple(absent)))
-    if never := [name for name, t, s in zip(classes, there, said, strict=True) if t > 0 and s == 0]:
-        message = f"The model never gave any test item the label {_listed(never)}: no probability was above one half."
-        hint = "Rare labels often stay below it: look at their AUC, and use the probabilities, or weigh labels equally."
-        found.append(Finding("warn", "class_never_predicted", message, hint, tuple(never)))
+            warnings.append(Finding("warn", "label_untested", message, hint, tuple(names)))
+    if never := [name for name, t, p in zip(classes, true_K, predicted_K, strict=True) if t > 0 and p == 0]:
+        message = f"The model never gave any test item the label {_listed(never)}: no probability was above 0.5."
+        hint = "Rare labels often stay below it. Look at their AUC, and use the probabilities, or weigh labels equally."
+        warnings.append(Finding("warn", "class_never_predicted", message, hint, tuple(never)))
     if area is not None and area.low <= HALF:
-        message = "That the model ranks items with a label above those without it better than chance is not shown."
+        message = "It is not shown that the model ranks items with a label above items without it better than chance."
         hint = "Check the labels, add items, or try another backbone or strategy."
-        found.append(Finding("warn", "no_better_than_chance", message, hint))
-    return found
+        warnings.append(Finding("warn", "no_better_than_chance", message, hint))
+    return warnings
 
 
 def _small(accuracy: Estimate, what: str) -> list[Finding]:
@@ -231,14 +237,14 @@ def _small(accuracy: Estimate, what: str) -> list[Finding]:
 
 
 def environment() -> dict[str, str]:
-    """Return the versions that the numbers were made with."""
-    found = {"python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
+    """Return the versions of Python and the packages that computed the numbers."""
+    versions = {"python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,4 +1,7 @@
-"""Where reports and curves lie on disk, for whoever writes or reads them. No torch, no sklearn."""
+"""Reading and writing the files that hold reports, curves and sweeps. Imports no torch, no sklearn.
+
+Writing is atomic and raises WorkspaceError if the file cannot be written.
+"""
 
 import hashlib
 import json
@@ -18,57 +21,57 @@ LAYERS = "layers.json"
 
 
 def bundle_folder(run_folder: Path) -> Path:
-    """Return where a finished training run keeps its bundle."""
+    """Return the bundle folder of a training run."""
     return run_folder / BUNDLE
 
 
 def ensemble_folder(run_folder: Path) -> Path:
-    """Return where a run keeps itself averaged with its from-scratch baseline, once that was measured."""
+    """Return the folder of the ensemble of a run and its from-scratch baseline."""
     return run_folder / ENSEMBLE
 
 
 def read_report(run_folder: Path) -> Report | None:
-    """Return what was measured of a run, None where nothing was (yet)."""
+    """Return the report of a run, or None if there is none yet."""
     return read_value(Report, run_folder / REPORT)
 
 
 def write_report(run_folder: Path, report: Report) -> None:
-    """Save a report, whole or not at all. Raises WorkspaceError where it cannot be written."""
+    """Save the report of a run."""
     write_value(run_folder / REPORT, report)
 
 
 def curve_path(workspace: Workspace, task: Task) -> Path:
-    """Return where the data-efficiency curve of a task's data set, split, decisions and backbone lies."""
-    about = json.dumps(dump(task.split), sort_keys=True) + task.decisions
-    split = hashlib.sha256(about.encode()).hexdigest()[:12]
+    """Return the file of the data-efficiency curve for a task's data set, split, decisions and backbone."""
+    key = json.dumps(dump(task.split), sort_keys=True) + task.decisions
+    split = hashlib.sha256(key.encode()).hexdigest()[:12]
     return workspace.folder("curves") / f"{task.fingerprint}-{task.backbone}-{split}.json"
 
 
 def read_curve(workspace: Workspace, task: Task) -> Curve | None:
-    """Return the curve with the arms that are there so far, None where there is none (yet)."""
+    """Return the curve as far as it was measured, or None if there is none yet."""
     return read_value(Curve, curve_path(workspace, task))
 
 
 def write_curve(workspace: Workspace, task: Task, curve: Curve) -> None:
-    """Save a curve, whole or not at all. Raises WorkspaceError where it cannot be written."""
+    """Save a data-efficiency curve."""
     write_value(curve_path(workspace, task), curve)
 
 
 def read_rates(run_folder: Path) -> RateCurve | None:
-    """Return the range test of a run, None where it has none (yet)."""
+    """Return the learning-rate range test of a run, or None if there is none yet."""
     return read_value(RateCurve, run_folder / RATES)
 
 
 def write_rates(run_folder: Path, curve: RateCurve) -> None:
-    """Save a range test, whole or not at all. Raises WorkspaceError where it cannot be written."""
+    """Save the learning-rate range test of a run."""
     write_value(run_folder / RATES, curve)
 
 
 def read_layers(run_folder: Path) -> LayerSweep | None:
-    """Return the layer-wise sweep of a run as far as it got, None where it has none (yet)."""
+    """Return the layer-wise sweep of a run as far as it got, or None if there is none yet."""
     return read_value(LayerSweep, run_folder / LAYERS)
 
 
 def write_layers(run_folder: Path, sweep: LayerSweep) -> None:
-    """Save a layer-wise sweep, whole or not at all. Raises WorkspaceError where it cannot be written."""
+    """Save the layer-wise sweep of a run."""
     write_value(run_folder / LAYERS, sweep)

@@ -1,4 +1,4 @@
-"""What evaluation measures, as values that are saved, shown and read back."""
+"""The values that evaluation produces: saved, shown, and read back."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,14 +8,14 @@ from tl_core.plan import TransferPlan
 from tl_core.types import Estimate, Finding, Metric, also_called, metric
 
 HALF = 0.5
-"""The probability above which an item is said to have a label, where it may have several."""
+"""In multilabel data, an item is predicted to have every label with a probability above this."""
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """Precision, recall and F1 of one class, each with its interval; `auc` of a label among several, where it has one.
+    """Precision, recall and F1 of one class, each with its interval; in multilabel data also the label's AUC.
 
-    The n of recall counts the items of the class, the n of precision those that were called it.
+    The n of recall counts the items of the class, the n of precision the items predicted as the class.
     """
 
     name: str
@@ -27,10 +27,10 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One test item as the model saw it; `row` indexes the data set's manifest.
+    """The prediction for one test item; `row` indexes the data set's manifest.
 
-    Where items may have several labels, `truths` are those of the item, and `truth` and `predicted` are -1: what the
-    model says are all labels with a probability above one half.
+    For a multilabel item, `truths` holds its labels, `truth` and `predicted` are -1, and the predicted labels are all
+    those with a probability above 0.5.
     """
 
     row: int
@@ -42,36 +42,34 @@ class Prediction:
 
     @property
     def labels(self) -> tuple[int, ...]:
-        """The classes that the item is of, ascending."""
+        """The true classes, ascending."""
         return (self.truth,) if self.truths is None else self.truths
 
     @property
     def predicted_labels(self) -> tuple[int, ...]:
-        """The classes that the model says it is of, ascending."""
+        """The predicted classes, ascending."""
         if self.truths is None:
             return (self.predicted,)
-        return tuple(label for label, chance in enumerate(self.probabilities) if chance > HALF)
+        return tuple(label for label, probability in enumerate(self.probabilities) if probability > HALF)
 
     @property
     def right(self) -> bool:
-        """Whether every answer is right."""
+        """Whether the predicted labels are exactly the true ones."""
         return self.labels == self.predicted_labels
 
     @property
     def confidence(self) -> float:
-        """How sure the model was of its answer; where it is wrong, of its worst mistake."""
+        """The probability of the prediction; for a wrong multilabel item, that of its most confident mistake."""
         if self.truths is None:
             return self.probabilities[self.predicted]
-        sure = [abs(chance - HALF) + HALF for chance in self.probabilities]
-        return max((sure[label] for label in {*self.labels} ^ {*self.predicted_labels}), default=min(sure, default=1.0))
+        confidences = [abs(probability - HALF) + HALF for probability in self.probabilities]
+        wrong = {*self.labels} ^ {*self.predicted_labels}
+        return max((confidences[label] for label in wrong), default=min(confidences, default=1.0))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Transfer against one baseline on the same test items: a paired difference of scores, and its verdict.
-
-    `metric` says what the scores are.
-    """
+    """Transfer against one baseline on the same test items: both scores, their paired difference, and a verdict."""
 
     baseline: Literal["scratch", "classical"]
     title: str
@@ -85,9 +83,9 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Slice:
-    """The test items of one subgroup: how many, their score, and how much it is above that of all others.
+    """The test items of one subgroup: their number, their score, and the gap to the score of all other items.
 
-    `gap` is None where there are too few items on either side to say.
+    `gap` is None if either side has too few items.
     """
 
     name: str
@@ -98,9 +96,9 @@ class Slice:
 
 @dataclass(frozen=True)
 class Slices:
-    """The test items by what a column of the source says; `without` have nothing there and are in no slice.
+    """The test items grouped by a column of the source; `without` counts items with no value there, in no slice.
 
-    `worst` names the slice with the lowest score of those that are large enough to say, "" where they do not differ.
+    `worst` names the slice with the lowest score among those that are large enough, "" if these do not differ.
     """
 
     column: str
@@ -112,11 +110,10 @@ class Slices:
 
 @dataclass(frozen=True)
 class Report:
-    """What was measured of one run, on a test set that was touched once.
+    """All test metrics of one run.
 
-    Where items may have several labels (`multilabel`), every label is a yes or no: `accuracy` is the share of right
-    answers over all items and labels, `exact` that of items with every answer right, `auc` the mean over the labels,
-    and there is no confusion matrix.
+    If `multilabel`, every label is a yes or no: `accuracy` is the share of right answers over all items and labels,
+    `exact` the share of items with all labels right, `auc` the mean over the labels; there is no confusion matrix.
     """
 
     run: str
@@ -142,18 +139,18 @@ class Report:
 
     @property
     def metric(self) -> Metric:
-        """What `score` is."""
+        """The name of the metric in `score`."""
         return metric(self.multilabel)
 
     @property
     def score(self) -> Estimate | None:
-        """The figure that says most: accuracy, or with several labels an item the mean AUC, where there is one."""
+        """The headline metric: accuracy, or for multilabel data the mean AUC (None if undefined)."""
         return self.auc if self.multilabel else self.accuracy
 
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """Accuracy (or the curve's other metric) on the fixed test items after `labels` items; one value a seed."""
+    """Accuracy (or the curve's metric) on the test items after training on `labels` items; one score a seed."""
 
     labels: int
     scores: tuple[float, ...]
@@ -162,7 +159,7 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class CurveArm:
-    """One line of the data-efficiency curve; `budget` is written on the chart."""
+    """One line of the data-efficiency curve; `budget` says what it was given, and is written on the chart."""
 
     name: Literal["transfer", "scratch", "classical"]
     title: str
@@ -172,7 +169,7 @@ class CurveArm:
 
 @dataclass(frozen=True)
 class Curve:
-    """Accuracy, or another `metric`, over nested label counts, on one fixed test set."""
+    """The data-efficiency curve: the `metric` over nested label counts, on one fixed test set."""
 
     fingerprint: str
     backbone: str
@@ -181,16 +178,16 @@ class Curve:
     metric: Metric = "accuracy"
 
     def arm(self, name: str) -> CurveArm | None:
-        """Return the arm of that name, None where it was not measured."""
+        """Return the arm of that name, or None if it was not measured."""
         return next((arm for arm in self.arms if arm.name == name), None)
 
     def whole(self, name: str, count: int) -> bool:
-        """Return whether the arm of that name was measured at `count` label counts, not broken off before."""
+        """Return whether the arm of that name is complete, with `count` points."""
         arm = self.arm(name)
         return arm is not None and len(arm.points) >= count
 
     def with_arm(self, arm: CurveArm) -> "Curve":
-        """Return the curve with `arm` in place of the one of its name, or added."""
+        """Return the curve with `arm` added, or in place of the arm of the same name."""
         order = [old.name for old in self.arms]
         if arm.name not in order:
             return replace(self, arms=(*self.arms, arm))
@@ -199,7 +196,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class LayerScore:
-    """Validation score, and mean cross-entropy, with one layer group trained beside the head; "" is none."""
+    """Validation score and mean cross-entropy after training the head and one layer group ("" for none)."""
 
     group: str
     accuracy: Estimate
@@ -208,10 +205,10 @@ class LayerScore:
 
 @dataclass(frozen=True)
 class LayerSweep:
-    """What training each layer group alone, beside a solved head, is worth after `steps` steps.
+    """The value of training each layer group alone, together with the head, for `steps` steps.
 
-    `baseline` is the frozen probe on the same items; `groups` holds those measured so far, of `total`. Where an item
-    may have `several` labels, the score is the share of right answers, each label being a yes or a no.
+    `baseline` is the head alone on the same items; `groups` holds the groups measured so far, of `total`. If
+    `multilabel`, the score is the share of right answers, each label being a yes or no.
     """
 
     backbone: str
@@ -228,5 +225,5 @@ class LayerSweep:
 
     @property
     def score(self) -> str:
-        """Return what the scores are, in words."""
+        """What the scores are, in words."""
         return "right answers, each label yes or no" if self.multilabel else "accuracy"
