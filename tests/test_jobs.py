@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from tl_core.advice import advice as advice
+from tl_core.advice.probe_report import read_probe
 from tl_core.backbones import speed
 from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
@@ -197,7 +197,7 @@ def test_a_probe_leaves_evidence_and_the_cheap_arms_of_the_curve(workspace, tiny
     _, events = run(workspace, task)
     assert events[-1].status == "done", events[-1]
     assert {event.stage for event in events if isinstance(event, Progress)} >= {"features", "comparing depths"}
-    report = advice.read_report(workspace, tiny_texts, tiny_backbones[1])
+    report = read_probe(workspace, tiny_texts, tiny_backbones[1])
     assert report.fingerprint == tiny_texts.fingerprint
     curve = read_curve(workspace, task)
     assert [arm.name for arm in curve.arms] == ["transfer", "classical"]
@@ -231,7 +231,7 @@ def test_a_stopped_probe_keeps_nothing_and_says_so(workspace, tiny_texts, tiny_b
     control.stop()
     _, events = run(workspace, Task("probe", tiny_backbones[1], tiny_texts.fingerprint), control)
     assert events[-1].status == "stopped"
-    assert advice.read_report(workspace, tiny_texts, tiny_backbones[1]) is None
+    assert read_probe(workspace, tiny_texts, tiny_backbones[1]) is None
 
 
 def test_the_scratch_arm_joins_the_curve_with_its_budget(workspace, tiny_texts, tiny_backbones):

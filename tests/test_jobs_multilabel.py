@@ -6,7 +6,7 @@ import pytest
 
 from tests.test_jobs import plan_of, run
 from tests.tiny import make_multilabel
-from tl_core.advice.advice import read_report as read_probe
+from tl_core.advice.probe_report import read_probe
 from tl_core.advice.rules import advise, task_info_for
 from tl_core.backbones.spec import BACKBONES
 from tl_core.cli import main

@@ -26,9 +26,11 @@ def test_the_loss_is_the_mean_of_a_log_loss_a_label():
     assert MULTI.objective(SCORES, TARGETS).item() == pytest.approx(3 * expected, rel=1e-5)
 
 
-def test_hits_are_what_the_hamming_loss_leaves():
+def test_correct_answers_are_what_the_hamming_loss_leaves():
     wrong = hamming_loss(TARGETS, SCORES > 0)
-    assert MULTI.hits(SCORES, TARGETS).item() == pytest.approx(40 * MULTI.asked(TARGETS) * (1 - wrong))
+    assert MULTI.count_correct(SCORES, TARGETS).item() == pytest.approx(
+        40 * MULTI.answers_per_item(TARGETS) * (1 - wrong)
+    )
 
 
 def test_balanced_weights_are_scikit_learns_for_each_label_and_torchs_pos_weight_in_their_ratio():
@@ -52,8 +54,8 @@ def test_smoothing_takes_half_of_it_from_a_yes_and_gives_half_to_a_no():
 
 def test_outcomes_are_probabilities():
     for answers, sums in ((SINGLE, 1.0), (MULTI, 3.0)):
-        torch.testing.assert_close(answers.outcomes(SCORES).exp().sum(dim=1), torch.full((40,), sums))
-    torch.testing.assert_close(MULTI.outcomes(SCORES)[:, :3].exp(), MULTI.probabilities(SCORES))
+        torch.testing.assert_close(answers.log_outcomes(SCORES).exp().sum(dim=1), torch.full((40,), sums))
+    torch.testing.assert_close(MULTI.log_outcomes(SCORES)[:, :3].exp(), MULTI.probabilities(SCORES))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.3])

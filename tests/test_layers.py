@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import BackboneError
-from tl_core.layers import LayerGroup, partition, spoken, titles
+from tl_core.layers import LayerGroup, partition, plain_titles, titles
 
 GROUPS = (
     LayerGroup("stem", r"conv\."),
@@ -68,7 +68,7 @@ def test_groups_are_told_by_their_place_with_the_name_in_brackets():
         "first layers (stem)", "block 1 of 2 (blocks.0)", "block 2 of 2 (blocks.1)", "last layers (top)",
         "new head (head)",
     ]  # fmt: skip
-    assert list(spoken(told).values()) == [
+    assert list(plain_titles(told).values()) == [
         "first layers", "block 1 of 2", "block 2 of 2", "last layers", "new head"
     ]  # fmt: skip
     assert titles(f"layer.{i}" for i in range(6))["layer.4"] == "layer 5 of 6 (layer.4)"

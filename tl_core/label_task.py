@@ -19,7 +19,7 @@ class LabelTask(Protocol):
     multilabel: bool
     """Whether an item may have several labels, or none."""
 
-    def asked(self, truth: torch.Tensor) -> int:
+    def answers_per_item(self, truth: torch.Tensor) -> int:
         """Return how many answers an item takes."""
         ...
 
@@ -41,7 +41,7 @@ class LabelTask(Protocol):
         """Return what a solved head minimises beside its penalty."""
         ...
 
-    def hits(self, scores: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    def count_correct(self, scores: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         """Return how many answers are right, int64."""
         ...
 
@@ -49,7 +49,7 @@ class LabelTask(Protocol):
         """Return probabilities `[B, K]`."""
         ...
 
-    def outcomes(self, scores: torch.Tensor) -> torch.Tensor:
+    def log_outcomes(self, scores: torch.Tensor) -> torch.Tensor:
         """Return the log-probability of every outcome: `[B, K]`, or yes and no to each label `[B, 2 K]`."""
         ...
 
@@ -57,7 +57,7 @@ class LabelTask(Protocol):
         """Return what weights are chosen by, from "loss" and "accuracy" on the validation items."""
         ...
 
-    def told(self, metrics: Mapping[str, float]) -> str:
+    def describe(self, metrics: Mapping[str, float]) -> str:
         """Return in words what weights are chosen by."""
         ...
 
@@ -79,7 +79,7 @@ class SingleLabel:
 
     multilabel = False
 
-    def asked(self, truth: torch.Tensor) -> int:
+    def answers_per_item(self, truth: torch.Tensor) -> int:
         """Return 1."""
         return 1
 
@@ -110,7 +110,7 @@ class SingleLabel:
         """Return the mean cross-entropy."""
         return nn.functional.cross_entropy(scores, truth, weights)
 
-    def hits(self, scores: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    def count_correct(self, scores: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         """Return how many items have their label as the highest score."""
         return (scores.argmax(dim=1) == truth).sum()
 
@@ -118,7 +118,7 @@ class SingleLabel:
         """Return probabilities that sum to 1."""
         return torch.softmax(scores, dim=1)
 
-    def outcomes(self, scores: torch.Tensor) -> torch.Tensor:
+    def log_outcomes(self, scores: torch.Tensor) -> torch.Tensor:
         """Return log-probabilities `[B, K]`."""
         return scores.log_softmax(dim=1)
 
@@ -126,7 +126,7 @@ class SingleLabel:
         """Return the accuracy, and at equal accuracy the lower loss."""
         return metrics["accuracy"], -metrics["loss"]
 
-    def told(self, metrics: Mapping[str, float]) -> str:
+    def describe(self, metrics: Mapping[str, float]) -> str:
         """Return the accuracy."""
         return f"accuracy {metrics['accuracy']:.3f}"
 
@@ -141,7 +141,7 @@ class MultiLabel:
 
     multilabel = True
 
-    def asked(self, truth: torch.Tensor) -> int:
+    def answers_per_item(self, truth: torch.Tensor) -> int:
         """Return the number of labels."""
         return truth.shape[1]
 
@@ -155,17 +155,17 @@ class MultiLabel:
         self, scores: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor | None = None, smoothing: float = 0.0
     ) -> torch.Tensor:
         """Return the mean binary cross-entropy over items and labels."""
-        return self._each(scores, truth, weights, smoothing).mean()
+        return self._elementwise(scores, truth, weights, smoothing).mean()
 
     def total(self, scores: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         """Return the binary cross-entropy, averaged over the labels, summed over the items."""
-        return self._each(scores, truth).mean(dim=1).sum()
+        return self._elementwise(scores, truth).mean(dim=1).sum()
 
     def objective(self, scores: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
         """Return the mean over items, summed over the labels: one logistic regression a label, side by side."""
-        return self._each(scores, truth, weights).mean(dim=0).sum()
+        return self._elementwise(scores, truth, weights).mean(dim=0).sum()
 
-    def hits(self, scores: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    def count_correct(self, scores: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         """Return how many of the yes and no answers are right, a probability above one half being a yes."""
         return ((scores > 0) == (truth > 0.5)).sum()
 
@@ -173,7 +173,7 @@ class MultiLabel:
         """Return the probability of each label by itself."""
         return torch.sigmoid(scores)
 
-    def outcomes(self, scores: torch.Tensor) -> torch.Tensor:
+    def log_outcomes(self, scores: torch.Tensor) -> torch.Tensor:
         """Return log-probabilities of yes and of no `[B, 2 K]`."""
         return torch.cat([nn.functional.logsigmoid(scores), nn.functional.logsigmoid(-scores)], dim=1)
 
@@ -181,12 +181,12 @@ class MultiLabel:
         """Return the lower loss first: where labels are rare, the share of right answers hardly moves."""
         return -metrics["loss"], metrics["accuracy"]
 
-    def told(self, metrics: Mapping[str, float]) -> str:
+    def describe(self, metrics: Mapping[str, float]) -> str:
         """Return the loss."""
         return f"loss {metrics['loss']:.3f}"
 
     @staticmethod
-    def _each(
+    def _elementwise(
         scores: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor | None = None, smoothing: float = 0.0
     ) -> torch.Tensor:
         truth = truth.to(scores.dtype)

@@ -38,7 +38,7 @@ def titles(groups: Iterable[str]) -> dict[str, str]:
     return told
 
 
-def spoken(groups: Iterable[str]) -> dict[str, str]:
+def plain_titles(groups: Iterable[str]) -> dict[str, str]:
     """Return for each layer group how a page tells it, without its name: "block 5 of 7"."""
     return {name: title.removesuffix(f" ({name})") for name, title in titles(groups).items()}
 

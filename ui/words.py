@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 import streamlit as st
 
 from tl_core.backbones.spec import BACKBONES
-from tl_core.layers import spoken
+from tl_core.layers import plain_titles
 from tl_core.types import Estimate, Finding
 
 _MARKS = "\\`*_[]<>$~:#|"
@@ -86,7 +86,7 @@ def sentence(name: str) -> str:
 def layer_names(backbone: str, groups: Iterable[str]) -> dict[str, str]:
     """Return how layer groups are told, by their place in the whole backbone: also where a run cuts it lower."""
     known = [group.name for group in BACKBONES[backbone].groups] if backbone in BACKBONES else []
-    return spoken(dict.fromkeys([*known, *groups]))
+    return plain_titles(dict.fromkeys([*known, *groups]))
 
 
 def capital(text: str) -> str:

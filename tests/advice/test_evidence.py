@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tl_core.advice.advice import ProbeReport, read_report, split_key, write_report
 from tl_core.advice.evidence import Depth, choose, make_folds, probe_report, units, weigh
 from tl_core.advice.linear import OutOfFold
+from tl_core.advice.probe_report import ProbeReport, read_probe, split_key, write_probe
 from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
 from tl_core.data.decisions import Decision
@@ -141,13 +141,13 @@ def store_for(dataset, spec, signal=2.0):
 
 def test_the_report_is_saved_and_read_back_for_its_split_only(tiny_images, spec, workspace):
     report = probe_report(tiny_images, spec, store_for(tiny_images, spec))
-    assert read_report(workspace, tiny_images, spec.name) is None
-    write_report(workspace, report)
-    assert read_report(workspace, tiny_images, spec.name) == report
+    assert read_probe(workspace, tiny_images, spec.name) is None
+    write_probe(workspace, report)
+    assert read_probe(workspace, tiny_images, spec.name) == report
     assert load(ProbeReport, dump(report)) == report
     assert report.split == split_key(tiny_images)
     other = tiny_images.resplit(replace(tiny_images.split, seed=5))
-    assert split_key(other) == report.split or read_report(workspace, other, spec.name) is None
+    assert split_key(other) == report.split or read_probe(workspace, other, spec.name) is None
 
 
 def test_test_items_are_never_read(tiny_images, spec):

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tl_core.advice.advice import Advice, Domain, ProbeReport, TapScore
+from tl_core.advice.advice import Advice, Domain
 from tl_core.advice.cost import estimate, estimate_for, trainable_parameters
+from tl_core.advice.probe_report import ProbeReport, TapScore
 from tl_core.advice.rules import Sizes, advise, default_backbone, domain_of, rule_for, task_info_for
 from tl_core.advice.tables import per_class_row
 from tl_core.backbones.spec import BACKBONES

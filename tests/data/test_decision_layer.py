@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tl_core.advice.advice import report_path, split_key
+from tl_core.advice.probe_report import probe_path, split_key
 from tl_core.data import decision_log
 from tl_core.data.dataset import Dataset
 from tl_core.data.decisions import OUT, Decision
@@ -60,7 +60,7 @@ def test_keys_without_decisions_are_those_from_before_there_were_any(workspace, 
     rows = tiny_images.rows("train", "validation")
     key = hashlib.sha256(rows.tobytes()).hexdigest()[:12]
     assert split_key(tiny_images) == key
-    assert report_path(workspace, "f", "b", key).name == f"f-b-{key}.json"
+    assert probe_path(workspace, "f", "b", key).name == f"f-b-{key}.json"
     split = hashlib.sha256(json.dumps(dump(SplitSpec()), sort_keys=True).encode()).hexdigest()[:12]
     assert curve_path(workspace, Task("curve", "b", "f")).name == f"f-b-{split}.json"
     old = {k: v for k, v in dump(Task("curve", "b", "f")).items() if "decisions" not in k}

@@ -9,8 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 
 from tests.tiny import write_dataset
+from tl_core.advice.calibrated import CalibratedOutOfFold
 from tl_core.advice.evidence import make_folds
-from tl_core.advice.heldout import HeldOut
 from tl_core.advice.linear import standardise
 from tl_core.data.decisions import Decision
 from tl_core.data.quality import CheckInput, nearest
@@ -54,7 +54,7 @@ def held_out(features, dataset):
     rows = dataset.rows("train", "validation")
     fold[rows] = make_folds(dataset.labels[rows], np.arange(len(rows)))
     fold[dataset.rows("test")] = -2
-    held = HeldOut(features, dataset.targets, dataset.multilabel)
+    held = CalibratedOutOfFold(features, dataset.targets, dataset.multilabel)
     list(held.steps(fold, 0.01))
     return CheckInput(dataset, probabilities=held.found)
 
@@ -126,7 +126,7 @@ def test_what_is_held_out_was_not_learned_from():
     targets = np.eye(4, dtype=np.float32)[labels]
     fold = np.arange(200) % 5
     fold[:20], fold[20:40] = -2, -3
-    held = HeldOut(features, targets)
+    held = CalibratedOutOfFold(features, targets)
     assert list(held.steps(fold, 1e-4))[-1] == (6, 6)
     told = np.isfinite(held.found).all(axis=1)
     assert told.tolist() == [True] * 20 + [False] * 20 + [True] * 160
@@ -136,7 +136,7 @@ def test_what_is_held_out_was_not_learned_from():
 def test_the_held_out_head_is_logistic_regression_at_one_temperature():
     labels = TRUTH[:300]
     fold = np.arange(300) % 3
-    held = HeldOut(PIXELS[:300], np.eye(10, dtype=np.float32)[labels])
+    held = CalibratedOutOfFold(PIXELS[:300], np.eye(10, dtype=np.float32)[labels])
     list(held.steps(fold, 0.05))
     train, test = standardise(PIXELS[:300][fold != 1], PIXELS[:300][fold == 1])
     oracle = LogisticRegression(C=1 / (0.05 * len(train)), tol=1e-6, max_iter=2000).fit(train, labels[fold != 1])

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from tl_core.advice.advice import read_report as read_probe
+from tl_core.advice.probe_report import read_probe
 from tl_core.backbones.spec import BACKBONES
 from tl_core.backbones.speed import read_speed
 from tl_core.cli import main

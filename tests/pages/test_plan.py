@@ -4,7 +4,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.pages.conftest import PAGES, csv_bytes, said, upload, zip_bytes
-from tl_core.advice.advice import ProbeReport, TapScore, split_key, write_report
+from tl_core.advice.probe_report import ProbeReport, TapScore, split_key, write_probe
 from tl_core.advice.rules import advise
 from tl_core.backbones.footprint import Footprint
 from tl_core.backbones.reading import profile_for
@@ -199,7 +199,7 @@ def test_the_probe_changes_the_recommendation_and_is_drawn(planned: AppTest, wor
         now.dataset, "efficientnet_lite0", split_key(dataset), 20, 2, 5, depth, "blocks.4", "mean", 0.1, 0.1,
         depth[1].accuracy, 0.5, {"stem": 0.6},
     )  # fmt: skip
-    write_report(workspace, report)
+    write_probe(workspace, report)
     planned.run()
     assert not planned.exception
     assert saved_plan(workspace).strategy == "lower_layers"
@@ -222,7 +222,7 @@ def probed(planned: AppTest, workspace: Workspace, last: float, cut: float, hone
         now.dataset, "efficientnet_lite0", split_key(dataset), 20, 2, 5, depth, "blocks.4", "mean", 0.1, 0.1,
         Estimate(honest, honest - 0.1, honest + 0.1, 20, "folds; Wilson interval"), 0.5, {"stem": 0.6},
     )  # fmt: skip
-    write_report(workspace, report)
+    write_probe(workspace, report)
     return planned.run()
 
 

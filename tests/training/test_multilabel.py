@@ -119,8 +119,8 @@ def test_penalties_that_make_sense_hold_on(tiny_multilabel, name):
 
 def test_the_divergence_is_bernoullis_averaged_over_the_labels(tiny_multilabel):
     p, q = torch.tensor([[0.2, 0.9]]), torch.tensor([[0.4, 0.5]])
-    log_p, log_q = (MULTI.outcomes(torch.logit(x)) for x in (p, q))
-    found = torch.nn.functional.kl_div(log_q, log_p, reduction="batchmean", log_target=True) / MULTI.asked(p)
+    log_p, log_q = (MULTI.log_outcomes(torch.logit(x)) for x in (p, q))
+    found = torch.nn.functional.kl_div(log_q, log_p, reduction="batchmean", log_target=True) / MULTI.answers_per_item(p)
     expected = (p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()).mean()
     torch.testing.assert_close(found, expected)
 

@@ -1,70 +1,15 @@
-"""What the probe found and what is advised, as values that are saved, shown and read back. No torch, no sklearn."""
+"""What is advised, as values: the row of the tables, the domain, a card a strategy. No torch, no sklearn."""
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
-import pydantic
-
-from tl_core.data.dataset import Dataset
 from tl_core.plan import Reason, TransferPlan
-from tl_core.types import Estimate, Finding, Metric, Similarity, dump, load
-from tl_core.workspace import Workspace, read_json, write_json
+from tl_core.types import Estimate, Finding, Similarity
 
-Pool = Literal["mean", "mean_std"]
 SOURCES = "sources-"
 """How the codes of findings begin that tell where published advice disagrees."""
 NOT_MEASURED = "not measured yet"
-
-
-@dataclass(frozen=True)
-class TapScore:
-    """How well a linear head does on the frozen features at the end of layer group `tap`.
-
-    `l2` is the strength per item that did best there; `n` in `accuracy` counts the rows of the comparison.
-    """
-
-    tap: str
-    pool: Pool
-    accuracy: Estimate
-    l2: float
-
-
-@dataclass(frozen=True)
-class ProbeReport:
-    """The evidence of one forward pass: accuracy of a linear head at every depth, by cross-validation.
-
-    Rests on the training and validation items of one split (`split` is its key) and never on test items. `tap`,
-    `pool` and `l2` are what was chosen; `last_l2` is the best strength on the last group; `accuracy` is expected of
-    a head at the chosen depth; `majority` is the share of the largest class. Where items may have several labels,
-    `metric` says so: what is called accuracy is then the mean AUC, and `majority` that of guessing.
-    `shift` maps layer groups to their normalisation-statistics shift (images only).
-    """
-
-    fingerprint: str
-    backbone: str
-    split: str
-    n: int
-    n_classes: int
-    folds: int
-    depth: tuple[TapScore, ...]
-    tap: str | None
-    pool: Pool
-    l2: float
-    last_l2: float
-    accuracy: Estimate | None
-    majority: float
-    shift: Mapping[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
-    findings: tuple[Finding, ...] = ()
-    metric: Metric = "accuracy"
-
-    @property
-    def mean_shift(self) -> float | None:
-        """The shift averaged over the layer groups, or None where it was not measured."""
-        return sum(self.shift.values()) / len(self.shift) if self.shift else None
 
 
 @dataclass(frozen=True)
@@ -127,28 +72,3 @@ class Advice:
     def card(self, strategy: str) -> Card:
         """Return the card of a strategy. Raises KeyError where there is none."""
         return {card.strategy: card for card in self.cards}[strategy]
-
-
-def split_key(dataset: Dataset) -> str:
-    """Return a short key of what may be learned from: the training and validation items, and decisions about items."""
-    about = dataset.rows("train", "validation").tobytes() + dataset.decided.encode()
-    return hashlib.sha256(about).hexdigest()[:12]
-
-
-def report_path(workspace: Workspace, fingerprint: str, backbone: str, split: str) -> Path:
-    """Return where the probe's report of a data set, backbone and split lies."""
-    return workspace.folder("probes") / f"{fingerprint}-{backbone}-{split}.json"
-
-
-def write_report(workspace: Workspace, report: ProbeReport) -> None:
-    """Save a report. Raises WorkspaceError where it cannot be written."""
-    write_json(report_path(workspace, report.fingerprint, report.backbone, report.split), dump(report))
-
-
-def read_report(workspace: Workspace, dataset: Dataset, backbone: str) -> ProbeReport | None:
-    """Return the report for the data set's present split, or None where the probe has not run or is unreadable."""
-    path = report_path(workspace, dataset.fingerprint, backbone, split_key(dataset))
-    try:
-        return load(ProbeReport, read_json(path))
-    except (OSError, ValueError, pydantic.ValidationError):
-        return None

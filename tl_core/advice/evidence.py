@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from tl_core.advice.advice import Pool, ProbeReport, TapScore, split_key
 from tl_core.advice.linear import OutOfFold, cross_validate
+from tl_core.advice.probe_report import Pool, ProbeReport, TapScore, split_key
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.data.decisions import tied

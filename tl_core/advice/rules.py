@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from tl_core.advice.advice import NOT_MEASURED, SOURCES, Advice, Card, Domain, ProbeReport, SizeRow
+from tl_core.advice.advice import NOT_MEASURED, SOURCES, Advice, Card, Domain, SizeRow
 from tl_core.advice.cost import estimate_for, trainable_parameters
+from tl_core.advice.probe_report import ProbeReport
 from tl_core.advice.tables import (
     CS231N,
     FUNDAMENTALS,
@@ -23,7 +24,7 @@ from tl_core.advice.tables import (
 )
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.profile import Profile
-from tl_core.layers import spoken
+from tl_core.layers import plain_titles
 from tl_core.plan import Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, TaskInfo
 from tl_core.types import Estimate, Finding, Modality
@@ -301,7 +302,7 @@ def expectation(probe: ProbeReport) -> tuple[str, str]:
 
 def _place(tap: str | None, spec: BackboneSpec) -> str:
     """Return how the depth of a head is told to a person."""
-    return spoken(group.name for group in spec.groups).get(tap, tap) if tap else "the last layer"
+    return plain_titles(group.name for group in spec.groups).get(tap, tap) if tap else "the last layer"
 
 
 def _disagreements(row: SizeRow, sizes: Sizes, domain: Domain, modality: Modality) -> Iterator[Finding]:

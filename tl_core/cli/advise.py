@@ -12,7 +12,8 @@ from tl_core.types import dump, metric
 from tl_core.workspace import Workspace
 
 if TYPE_CHECKING:
-    from tl_core.advice.advice import Advice, ProbeReport
+    from tl_core.advice.advice import Advice
+    from tl_core.advice.probe_report import ProbeReport
     from tl_core.backbones.spec import BackboneSpec
     from tl_core.data.dataset import Dataset
 
@@ -44,13 +45,13 @@ def ensure_probe(dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace,
 
     Raises DataError where the data set cannot be trained on.
     """
-    from tl_core.advice.advice import read_report
+    from tl_core.advice.probe_report import read_probe
     from tl_core.backbones.speed import read_speed
 
     usable_profile(dataset, spec)
     if read_speed(workspace, spec.name) is None:
         run_to_end(workspace, Task("speed", spec.name, name=f"Speed of {spec.title}"), console)
-    found = read_report(workspace, dataset, spec.name)
+    found = read_probe(workspace, dataset, spec.name)
     if found is None:
         task = Task(
             "probe",
@@ -61,7 +62,7 @@ def ensure_probe(dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace,
             decisions=dataset.pin(),
         )
         run_to_end(workspace, task, console)
-        found = read_report(workspace, dataset, spec.name)
+        found = read_probe(workspace, dataset, spec.name)
     assert found is not None, "a probe that ended well has written its report"
     return found
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tl_core.advice.calibrated import CalibratedOutOfFold
 from tl_core.advice.evidence import make_folds, units
-from tl_core.advice.heldout import HeldOut
 from tl_core.data.dataset import Dataset
 from tl_core.evaluation.cleaning_effect import CleaningEffect
 from tl_core.evaluation.compare import verdict
@@ -77,10 +77,10 @@ class CleaningMeasurement:
             verdict(gain),
         )
 
-    def _arm(self, dataset: Dataset) -> HeldOut:
-        return HeldOut(self._features, dataset.targets, dataset.multilabel)
+    def _arm(self, dataset: Dataset) -> CalibratedOutOfFold:
+        return CalibratedOutOfFold(self._features, dataset.targets, dataset.multilabel)
 
-    def _right(self, arm: HeldOut, rows: np.ndarray) -> np.ndarray:
+    def _right(self, arm: CalibratedOutOfFold, rows: np.ndarray) -> np.ndarray:
         """Return which items are right: bool `[len(rows)]`. A multilabel item is right if all its labels are."""
         predicted, targets = arm.found[rows], self._before.targets[rows]
         if self._before.multilabel:

@@ -23,7 +23,7 @@ from tl_core.jobs.job import Events, Job, follow_steps, run_started
 from tl_core.runs.events import Progress, RunEnded, RunEvent
 
 if TYPE_CHECKING:
-    from tl_core.advice.advice import ProbeReport
+    from tl_core.advice.probe_report import ProbeReport
 
 BLOCK = 2048
 """Items that are measured between two looks at whether the run is to stop."""
@@ -109,22 +109,22 @@ def _features(job: Job, material: CheckInput, notes: list[str]) -> Part:
 
 def _evidence(job: Job, dataset: Dataset) -> Generator[RunEvent, None, "ProbeReport"]:
     """Return which features serve the data set best, as the probe found, or finds now."""
-    from tl_core.advice.advice import read_report, write_report
     from tl_core.advice.evidence import probe_report
+    from tl_core.advice.probe_report import read_probe, write_probe
 
-    report = read_report(job.workspace, dataset, job.task.backbone)
+    report = read_probe(job.workspace, dataset, job.task.backbone)
     if report is None:
         yield Progress("comparing depths", 0, 1)
         report = probe_report(dataset, job.spec, job.store())
-        write_report(job.workspace, report)
+        write_probe(job.workspace, report)
         yield Progress("comparing depths", 1, 1)
     return report
 
 
 def _probabilities(job: Job, material: CheckInput, notes: list[str]) -> Part:
     """Let heads that have not seen an item say which class it is of."""
+    from tl_core.advice.calibrated import LEARN, CalibratedOutOfFold
     from tl_core.advice.evidence import MIN_ITEMS, make_folds, units
-    from tl_core.advice.heldout import LEARN, HeldOut
 
     dataset = material.dataset
     report = yield from _evidence(job, dataset)
@@ -141,7 +141,7 @@ def _probabilities(job: Job, material: CheckInput, notes: list[str]) -> Part:
     if len(rows) > LEARN:
         notes.append(f"Wrong labels were looked for by models that had learned from {LEARN:,} items each.")
     features = job.store().features(dataset, job.spec, report.tap, report.pool)
-    held = HeldOut(features, dataset.targets, dataset.multilabel)
+    held = CalibratedOutOfFold(features, dataset.targets, dataset.multilabel)
     if not (yield from follow_steps(job, "looking for wrong labels", held.steps(fold, report.l2))):
         return None
     return replace(material, probabilities=held.found)

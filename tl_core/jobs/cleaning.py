@@ -18,12 +18,12 @@ def measure_cleaning_effect(
     Needs the probe's report on the data set under its decisions. Nothing is measured where they change no item of
     train or validation, or where there are too few items to judge by.
     """
-    from tl_core.advice.advice import read_report
     from tl_core.advice.evidence import MIN_ITEMS
+    from tl_core.advice.probe_report import read_probe
     from tl_core.evaluation.measure_cleaning import CleaningMeasurement
 
     dataset = material.dataset
-    report = read_report(job.workspace, dataset, job.task.backbone) if dataset.decided else None
+    report = read_probe(job.workspace, dataset, job.task.backbone) if dataset.decided else None
     if report is None:
         return material
     features = job.store().features(dataset, job.spec, report.tap, report.pool)

@@ -55,10 +55,10 @@ def run_curve(job: Job) -> Events:
 
 def _missing_cheap_arms(job: Job, dataset: Dataset) -> Events:
     """Measure the cheap arms where a probe was there but did not get to them."""
-    from tl_core.advice.advice import read_report
+    from tl_core.advice.probe_report import read_probe
     from tl_core.evaluation.curve import sizes
 
-    known, report = read_curve(job.workspace, job.task), read_report(job.workspace, dataset, job.spec.name)
+    known, report = read_curve(job.workspace, job.task), read_probe(job.workspace, dataset, job.spec.name)
     count = len(sizes(dataset))
     if report and not (known and known.whole("transfer", count) and known.whole("classical", count)):
         features = job.store().features(dataset, job.spec, report.tap, report.pool)

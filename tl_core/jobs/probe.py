@@ -8,13 +8,13 @@ from tl_core.jobs.job import Events, Job, follow_steps, run_started
 from tl_core.runs.events import Progress, RunEnded, RunStarted
 
 if TYPE_CHECKING:
-    from tl_core.advice.advice import ProbeReport
+    from tl_core.advice.probe_report import ProbeReport
 
 
 def run_probe(job: Job) -> Events:
     """One forward pass, then the comparison of depths, the cheap arms of the curve, and the honest score."""
-    from tl_core.advice.advice import write_report
     from tl_core.advice.evidence import probe_report
+    from tl_core.advice.probe_report import write_probe
 
     dataset, spec, store = job.dataset(), job.spec, job.store()
     yield run_started(job, dataset)
@@ -23,7 +23,7 @@ def run_probe(job: Job) -> Events:
         return
     yield Progress("comparing depths", 0, 1)
     report = probe_report(dataset, spec, store)
-    write_report(job.workspace, report)
+    write_probe(job.workspace, report)
     yield Progress("comparing depths", 1, 1)
     if len(dataset.rows("test")):
         features = store.features(dataset, spec, report.tap, report.pool)

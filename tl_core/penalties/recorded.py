@@ -54,7 +54,7 @@ class Recorded(Term):
         done = 0
         for some in ground.cut(rows):
             with torch.no_grad():
-                parts.append(self._label_task.outcomes(score(some) / self.temperature))
+                parts.append(self._label_task.log_outcomes(score(some) / self.temperature))
             done += len(some)
             yield self.stage, done, len(rows)
         self._keep(torch.from_numpy(rows), torch.cat(parts))
@@ -75,12 +75,12 @@ class Recorded(Term):
 
         log_p = self._log_p[[self._place[int(row)] for row in batch.rows]]
         scores = self.present(batch)
-        log_q = self._label_task.outcomes(scores / self.temperature)
+        log_q = self._label_task.log_outcomes(scores / self.temperature)
         if batch.mix is not None:
             apart = torch.nn.functional.kl_div(log_q, batch.mix(log_p.exp()), reduction="batchmean")
         else:
             apart = torch.nn.functional.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
-        return apart / self._label_task.asked(scores)
+        return apart / self._label_task.answers_per_item(scores)
 
     def _keep(self, rows: "torch.Tensor", log_p: "torch.Tensor") -> None:
         self._rows, self._log_p = rows.cpu(), log_p

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import get_args, get_type_hints
 
 from tl_core.layers import HEAD, titles
-from tl_core.plan.extras import extras, finding, stop
+from tl_core.plan.optional_checks import check_optional, finding, stop
 from tl_core.plan.transfer_plan import Head, Phase, TransferPlan
 from tl_core.types import Finding, Modality
 
@@ -38,7 +38,7 @@ def check(
         found += _groups(phase, plan.head, told, where, called)
         found += _numbers(phase, told, where, called)
         found += _solver(phase, plan.head, told, where, called)
-    return (*found, *_order(plan), *_never_learns(plan, groups), *extras(plan, modality))
+    return (*found, *_order(plan), *_never_learns(plan, groups), *check_optional(plan, modality))
 
 
 def suggest(name: str, known: Collection[str]) -> str:

@@ -10,7 +10,7 @@ from tl_core.strategies.recipes import (
     KUMAR,
     ULMFIT,
     YOSINSKI,
-    Extras,
+    CommonOptions,
     backbone_rate,
     epochs_option,
     from_solved_head,
@@ -26,7 +26,7 @@ from tl_core.types import Finding
 
 
 @dataclass(frozen=True)
-class Discriminative(Extras):
+class Discriminative(CommonOptions):
     """What can be chosen."""
 
     reach: str = option("all", "Blocks to train", "The last half of the network, or all.", choices=("half", "all"))

@@ -7,7 +7,7 @@ from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
 from tl_core.strategies.caveats import fine_tuning_caveats
 from tl_core.strategies.recipes import (
     OWN,
-    Extras,
+    CommonOptions,
     everywhere,
     from_solved_head,
     patience_option,
@@ -23,7 +23,7 @@ BEYER = "Beyer et al. 2022, Knowledge distillation: A good teacher is patient an
 
 
 @dataclass(frozen=True)
-class Distil(Extras):
+class Distil(CommonOptions):
     """What can be chosen."""
 
     epochs: int = option(

@@ -17,7 +17,7 @@ from tl_core.strategies.recipes import (
     OWN,
     PRECHELT,
     SMITH,
-    Extras,
+    CommonOptions,
     batch_size,
     scale_option,
     scaled,
@@ -35,7 +35,7 @@ guide); for texts several millions in Zhang, Zhao & LeCun 2015 (arXiv:1509.01626
 
 
 @dataclass(frozen=True)
-class FromScratch(Extras):
+class FromScratch(CommonOptions):
     """What can be chosen."""
 
     epochs: int = option(
@@ -88,7 +88,7 @@ def plan(task_info: TaskInfo, options: FromScratch) -> TransferPlan:
         init="random",
         batch_size=batch_size(task_info),
         why=why,
-        **options.extras(),
+        **options.plan_fields(),
     )
 
 

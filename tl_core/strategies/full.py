@@ -9,7 +9,7 @@ from tl_core.strategies.recipes import (
     BERT,
     KORNBLITH,
     KUMAR,
-    Extras,
+    CommonOptions,
     epochs_option,
     everywhere,
     from_solved_head,
@@ -22,7 +22,7 @@ from tl_core.types import Finding
 
 
 @dataclass(frozen=True)
-class Full(Extras):
+class Full(CommonOptions):
     """What can be chosen."""
 
     epochs: int = epochs_option(8)

@@ -11,7 +11,7 @@ from tl_core.strategies.recipes import (
     KUMAR,
     PRECHELT,
     ULMFIT,
-    Extras,
+    CommonOptions,
     backbone_rate,
     batch_size,
     fit_reason,
@@ -29,7 +29,7 @@ from tl_core.types import Finding
 
 
 @dataclass(frozen=True)
-class Gradual(Extras):
+class Gradual(CommonOptions):
     """What can be chosen."""
 
     steps: int = option(
@@ -83,7 +83,7 @@ def plan(task_info: TaskInfo, options: Gradual) -> TransferPlan:
         size_reason(task_info),
     )
     return TransferPlan(
-        task_info.backbone, "gradual", tuple(phases), batch_size=batch_size(task_info), why=why, **options.extras()
+        task_info.backbone, "gradual", tuple(phases), batch_size=batch_size(task_info), why=why, **options.plan_fields()
     )
 
 

@@ -8,7 +8,7 @@ from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
 from tl_core.strategies.caveats import caveat, fine_tuning_caveats, without_none
 from tl_core.strategies.recipes import (
     KUMAR,
-    Extras,
+    CommonOptions,
     epochs_option,
     everywhere,
     from_solved_head,
@@ -35,7 +35,7 @@ arXiv:2106.09685, take 1 or 2 for RoBERTa)."""
 
 
 @dataclass(frozen=True)
-class Lora(Extras):
+class Lora(CommonOptions):
     """What can be chosen."""
 
     kind: str = option(

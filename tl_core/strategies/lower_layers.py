@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tl_core.errors import PlanError
-from tl_core.layers import spoken
+from tl_core.layers import plain_titles
 from tl_core.plan import Head, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
 from tl_core.strategies.caveats import MUCH, caveat, without_none
@@ -38,7 +38,7 @@ def plan(task_info: TaskInfo, options: LowerLayers) -> TransferPlan:
         raise PlanError(f"There is no layer group {options.tap!r} to cut after.", f"There are: {known}.")
     probed = task_info.tap if task_info.tap in task_info.groups[:-1] else None
     tap = options.tap or probed or task_info.groups[max(0, (len(task_info.groups) - 1) // 2)]
-    told = spoken(task_info.groups)[tap]
+    told = plain_titles(task_info.groups)[tap]
     if probed == tap:
         why = Reason(f"Of the lower layers, {told} serves a linear head best on this data, by cross-validation.", ALAIN)
     else:

@@ -8,7 +8,7 @@ from tl_core.strategies.caveats import caveat, fine_tuning_caveats, without_none
 from tl_core.strategies.recipes import (
     KUMAR,
     OWN,
-    Extras,
+    CommonOptions,
     epochs_option,
     everywhere,
     from_solved_head,
@@ -20,7 +20,7 @@ from tl_core.types import Finding
 
 
 @dataclass(frozen=True)
-class LpFt(Extras):
+class LpFt(CommonOptions):
     """What can be chosen."""
 
     epochs: int = epochs_option(8)

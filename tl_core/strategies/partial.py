@@ -8,7 +8,7 @@ from tl_core.strategies.caveats import caveat, fine_tuning_caveats, without_none
 from tl_core.strategies.recipes import (
     KUMAR,
     YOSINSKI,
-    Extras,
+    CommonOptions,
     epochs_option,
     everywhere,
     from_solved_head,
@@ -22,7 +22,7 @@ from tl_core.types import Finding
 
 
 @dataclass(frozen=True)
-class Partial(Extras):
+class Partial(CommonOptions):
     """What can be chosen."""
 
     reach: str = option(

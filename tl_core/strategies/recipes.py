@@ -50,7 +50,7 @@ _SCRATCH_RATE = {"image": 1e-3, "text": 3e-4}
 
 
 @dataclass(frozen=True)
-class Extras:
+class CommonOptions:
     """Options that every strategy has whose backbone learns; a form shows them last."""
 
     augment: str = option(
@@ -87,7 +87,7 @@ class Extras:
         source=f"off below 20,000 items, as in {BIT}; 0.2 is from {MIXUP}",
     )
 
-    def extras(self) -> dict[str, Any]:
+    def plan_fields(self) -> dict[str, Any]:
         """Return the parts of a plan that these options make."""
         policy: Any = self.augment
         weights: Any = self.class_weights
@@ -220,7 +220,7 @@ def everywhere(groups: Sequence[str], task_info: TaskInfo, factor: float) -> dic
 
 
 def from_solved_head(
-    task_info: TaskInfo, options: "Extras", strategy: str, tuning: Phase, why: Sequence[Reason], **more: Any
+    task_info: TaskInfo, options: "CommonOptions", strategy: str, tuning: Phase, why: Sequence[Reason], **more: Any
 ) -> TransferPlan:
     """Return the plan of a solved head and a phase that fine-tunes from there, with `why` and the usual reasons.
 
@@ -235,7 +235,7 @@ def from_solved_head(
         batch_size=batch_size(task_info),
         why=reasons,
         **more,
-        **options.extras(),
+        **options.plan_fields(),
     )
 
 

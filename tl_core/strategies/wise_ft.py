@@ -7,7 +7,7 @@ from tl_core.strategies import STRATEGIES, Strategy, TaskInfo
 from tl_core.strategies.caveats import caveat, fine_tuning_caveats, without_none
 from tl_core.strategies.recipes import (
     KUMAR,
-    Extras,
+    CommonOptions,
     epochs_option,
     everywhere,
     from_solved_head,
@@ -23,7 +23,7 @@ IZMAILOV = "Izmailov et al. 2018, Averaging Weights Leads to Wider Optima and Be
 
 
 @dataclass(frozen=True)
-class WiseFt(Extras):
+class WiseFt(CommonOptions):
     """What can be chosen."""
 
     epochs: int = epochs_option(8)

@@ -26,7 +26,7 @@ def evaluate(
         truth = labels[torch.from_numpy(batch)]
         logits = inputs.logits(model, batch)
         loss += label_task.total(logits, truth).double()
-        hits += label_task.hits(logits, truth)
+        hits += label_task.count_correct(logits, truth)
         done += len(batch)
         yield done
-    return {"loss": loss.item() / len(rows), "accuracy": hits.item() / len(rows) / label_task.asked(labels)}
+    return {"loss": loss.item() / len(rows), "accuracy": hits.item() / len(rows) / label_task.answers_per_item(labels)}

@@ -45,10 +45,10 @@ def interpolate_weights(run: Run, phase: Phase, inputs: Inputs) -> Events:
     chosen = max(range(len(SHARES)), key=lambda at: (run.label_task.score(found[at]), -at))
     _mix(run, phase, inputs, tuned, SHARES[chosen])
     run.best.take(found[chosen], {})
+    best, first, last = (run.label_task.describe(found[at]) for at in (chosen, 0, -1))
     yield _note(
         f"{phase.name}: {SHARES[chosen]:.0%} of the tuned weights and {1 - SHARES[chosen]:.0%} of those it began with "
-        f"do best on validation: {run.label_task.told(found[chosen])} (at first {run.label_task.told(found[0])}, tuned "
-        f"{run.label_task.told(found[-1])}). Trying {len(SHARES)} mixes took {run.now() - began:.0f} seconds."
+        f"do best on validation: {best} (at first {first}, tuned {last}). Trying {len(SHARES)} mixes took {run.now() - began:.0f} seconds."
     )
 
 

@@ -120,7 +120,7 @@ class PhaseState:
         right = (
             {}
             if self.hits is None
-            else {"accuracy": self.hits.item() / self.done / self.run.label_task.asked(self.run.labels)}
+            else {"accuracy": self.hits.item() / self.done / self.run.label_task.answers_per_item(self.run.labels)}
         )
         return {"loss": self.loss / self.done} | right
 

@@ -46,7 +46,7 @@ def recalibrate_norm(run: Run, index: int, inputs: Inputs) -> Events:
     run.begun = {name: state[name].clone() for name in run.begun}
     if after:
         run.best.offer(after, {})
-        told = f"{run.label_task.told(before)} before that, {run.label_task.told(after)} now"
+        told = f"{run.label_task.describe(before)} before that, {run.label_task.describe(after)} now"
         yield _note(
             f"{phase.name}: the layers that learn were fitted to your items first. On the validation items: {told}."
         )

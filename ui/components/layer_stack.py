@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 import streamlit as st
 
-from tl_core.layers import spoken
+from tl_core.layers import plain_titles
 from ui.components.palette import WORDS, State, asset, count_text, rate_text, state_of
 
 _FLOOR = 3.0  # orders of magnitude below the highest rate at which the bar is empty
@@ -36,7 +36,7 @@ def layers(
 
     `top_rate` is the highest base rate of the plan; `solved` says that the phase solves the head and has no rate.
     """
-    drawn, told = [], told or spoken(groups)
+    drawn, told = [], told or plain_titles(groups)
     for name, count in reversed(list(groups.items())):
         state = state_of(name, name in rates)
         rate = rates.get(name, 0.0)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from tl_core.layers import HEAD, spoken
+from tl_core.layers import HEAD, plain_titles
 from tl_core.plan import Phase, TransferPlan
 from ui.components.palette import WORDS, State, asset, count_text, rate_text, state_of
 
@@ -60,7 +60,7 @@ def _cell(phase: Phase, group: str, unused: set[str]) -> dict[str, str]:
 def grid_data(plan: TransferPlan, groups: Sequence[str], parameters: Mapping[str, int] | None = None) -> dict:
     """Return what the drawing needs. `groups` go from the input to the head; the head is added where it is missing."""
     names = [*(group for group in groups if group != HEAD), HEAD]
-    unused, told = unused_groups(plan, names), spoken(names)
+    unused, told = unused_groups(plan, names), plain_titles(names)
     rows = [
         {
             "name": name,

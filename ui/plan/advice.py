@@ -6,7 +6,7 @@ import streamlit as st
 
 from tl_core.advice.advice import NOT_MEASURED, SOURCES, Card
 from tl_core.advice.rules import expectation
-from tl_core.layers import spoken
+from tl_core.layers import plain_titles
 from tl_core.plan import Reason
 from tl_core.strategies import STRATEGIES
 from tl_core.types import Estimate, Finding
@@ -52,7 +52,7 @@ def recommendation(known: PlanContext) -> None:
         with st.expander("Adjust", icon=":material/tune:", key=f"plan_adjust_{name}"):
             usual = vars(strategy.defaults(known.task_info)) | dict(card.options)
             values = usual | dict(session.current().options)
-            places = {"": "Where it does best", **spoken(known.groups)}
+            places = {"": "Where it does best", **plain_titles(known.groups)}
             prefix = f"plan_option_{name}"
             chosen = forms.form(strategy.options, values, prefix, known.spec.modality, {"tap": places})
             if not session.current().edited:
@@ -85,8 +85,8 @@ def _expectation(card: Card, known: PlanContext) -> None:
     st.markdown(
         f":material/target: Expected to {does} about **{card.accuracy.value:.0%}** of the time "
         f":gray[({card.accuracy.low:.0%} to {card.accuracy.high:.0%}; {guess}: {known.probe.majority:.0%})]",
-        help=f"Measured with a simple head on what the frozen backbone sees up to its {spoken(known.groups)[tap]}: "
-        "each labelled item was judged by a head that had not learned from it. The true figure lies in the range 95 "
+        help=f"Measured with a simple head on what the frozen backbone sees up to its "
+        f"{plain_titles(known.groups)[tap]}: each labelled item was judged by a head that had not learned from it. The true figure lies in the range 95 "
         f"times in 100. (In the field's words: {words.tell(card.accuracy.method)}.)",
     )
     higher = [other for other in known.advice.cards if other.accuracy and other.accuracy.value > card.accuracy.value]

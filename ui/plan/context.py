@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 
-from tl_core.advice.advice import Advice, ProbeReport, read_report
+from tl_core.advice.advice import Advice
+from tl_core.advice.probe_report import ProbeReport, read_probe
 from tl_core.advice.rules import advise, task_info_for
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.backbones.speed import Speed, read_speed
@@ -38,7 +39,7 @@ def ground() -> PlanContext:
     if dataset is None or spec is None:
         raise PlanError("A plan needs data and a backbone.", "Choose them on the pages before.")
     found = profiles.profile_of(dataset)
-    probe = read_report(session.workspace(), dataset, spec.name)
+    probe = read_probe(session.workspace(), dataset, spec.name)
     speed = read_speed(session.workspace(), spec.name)
     domain = session.current().domain or None
     advice = advise(found, spec, probe, speed, domain)

@@ -7,7 +7,7 @@ import streamlit as st
 from tl_core.advice.cost import estimate_for, group_parameters, trainable_parameters
 from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import GraftError, PlanError
-from tl_core.layers import HEAD, spoken
+from tl_core.layers import HEAD, plain_titles
 from tl_core.plan import Phase, TransferPlan, from_yaml, to_yaml
 from ui import errors, extra_data, rail, session, words
 from ui.components.palette import count_text
@@ -24,7 +24,7 @@ def drawing(plan: TransferPlan, known: PlanContext) -> None:
     description.draw(plan)
     augmentation.draw(plan, known)
     if cell:
-        _edit_cell(plan, cell, spoken([*known.groups, HEAD])[cell.group])
+        _edit_cell(plan, cell, plain_titles([*known.groups, HEAD])[cell.group])
     with st.container(horizontal=True, vertical_alignment="center", key="plan_tools"):
         for index, phase in enumerate(plan.phases):
             if st.button(f"Phase {index + 1}: {phase.name}", icon=":material/tune:", key=f"plan_phase_{index}"):

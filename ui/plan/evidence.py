@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import plotly.graph_objects as go
 import streamlit as st
 
-from tl_core.advice.advice import ProbeReport
+from tl_core.advice.probe_report import ProbeReport
 from tl_core.evaluation.result_files import read_curve
-from tl_core.layers import spoken
+from tl_core.layers import plain_titles
 from ui import charts, session, theme, words
 from ui.plan.context import PlanContext
 from ui.runs import labels, launch, lookup
@@ -50,7 +50,7 @@ def evidence(known: PlanContext) -> None:
     left, right = st.columns(2, gap="large") if curve else (st.container(), None)
     with left:
         st.subheader("How deep to cut", anchor=False)
-        _depth(known.probe, spoken(known.groups))
+        _depth(known.probe, plain_titles(known.groups))
         st.caption(
             "A simple head on the frozen features after each layer group, by cross-validation. The large dot is "
             "where to cut: the last group that is not clearly worse than the best."

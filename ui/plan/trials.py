@@ -7,7 +7,7 @@ import streamlit as st
 from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import GraftError
 from tl_core.evaluation.result_files import read_layers, read_rates
-from tl_core.layers import spoken
+from tl_core.layers import plain_titles
 from tl_core.plan import TransferPlan
 from tl_core.runs.store import RunState
 from tl_core.runs.task import Task
@@ -134,7 +134,7 @@ def _layers(state: RunState, plan: TransferPlan) -> None:
     found = read_layers(lookup.store().folder(state.id))
     if found is None:
         return
-    told = spoken(group.name for group in BACKBONES[plan.backbone].groups)
+    told = plain_titles(group.name for group in BACKBONES[plan.backbone].groups)
     st.plotly_chart(
         trial_charts.layers(found, told), width="stretch", key="plan_layers", config={"displayModeBar": False},
         alt=trial_charts.layers_words(found, told),

@@ -36,7 +36,7 @@ class Labels(Objective):
         loss = self._loss(logits, truth)
         if mix is not None:
             loss = mix.share * loss + (1.0 - mix.share) * self._loss(logits, truth[mix.order])
-        return StepOutput(loss, self.run.label_task.hits(logits.detach(), truth), pooled, logits, truth, mix)
+        return StepOutput(loss, self.run.label_task.count_correct(logits.detach(), truth), pooled, logits, truth, mix)
 
     def _loss(self, logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         smoothing = self.run.plan.loss.label_smoothing

@@ -24,7 +24,7 @@ def stop(code: str, where: str, message: str, hint: str = "") -> Finding:
     return finding("stop", code, where, message, hint)
 
 
-def extras(plan: TransferPlan, modality: Modality | None = None) -> Iterator[Finding]:
+def check_optional(plan: TransferPlan, modality: Modality | None = None) -> Iterator[Finding]:
     """Yield what is wrong or odd in the rarer settings, and what does not suit the items where `modality` is known."""
     for index, phase in enumerate(plan.phases):
         yield from _objective(phase, f"phases/{index}", f"Phase {index + 1} ({phase.name!r})")

@@ -14,7 +14,7 @@ _CHUNK = 4096
 _TINY = 1e-12
 
 
-class HeldOut:
+class CalibratedOutOfFold:
     """Cross-validated, calibrated probabilities float32 `[N, C]`; `found` is whole once `steps` has run to its end."""
 
     def __init__(self, features_ND: np.ndarray, targets_NC: np.ndarray, multilabel: bool = False) -> None:
