@@ -48,7 +48,8 @@ def interpolate_weights(run: Run, phase: Phase, inputs: Inputs) -> Events:
     best, first, last = (run.label_task.describe(found[at]) for at in (chosen, 0, -1))
     yield _note(
         f"{phase.name}: {SHARES[chosen]:.0%} of the tuned weights and {1 - SHARES[chosen]:.0%} of those it began with "
-        f"do best on validation: {best} (at first {first}, tuned {last}). Trying {len(SHARES)} mixes took {run.now() - began:.0f} seconds."
+        f"do best on validation: {best} (at first {first}, tuned {last}). "
+        f"Trying {len(SHARES)} mixes took {run.now() - began:.0f} seconds."
     )
 
 

@@ -86,7 +86,8 @@ def _expectation(card: Card, known: PlanContext) -> None:
         f":material/target: Expected to {does} about **{card.accuracy.value:.0%}** of the time "
         f":gray[({card.accuracy.low:.0%} to {card.accuracy.high:.0%}; {guess}: {known.probe.majority:.0%})]",
         help=f"Measured with a simple head on what the frozen backbone sees up to its "
-        f"{plain_titles(known.groups)[tap]}: each labelled item was judged by a head that had not learned from it. The true figure lies in the range 95 "
+        f"{plain_titles(known.groups)[tap]}: each labelled item was judged by a head that had not learned from it. "
+        "The true figure lies in the range 95 "
         f"times in 100. (In the field's words: {words.tell(card.accuracy.method)}.)",
     )
     higher = [other for other in known.advice.cards if other.accuracy and other.accuracy.value > card.accuracy.value]
