@@ -8,7 +8,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tl_core import intake
+from tl_core import import_jobs
 from tl_core.runs import supervisor
 from tl_core.runs.store import RunStore
 from tl_core.workspace import Workspace
@@ -44,7 +44,7 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
     store = RunStore(Workspace.default())
     supervisor.clean_up(store)
     yield
-    await asyncio.to_thread(intake.stop_all, store.workspace)
+    await asyncio.to_thread(import_jobs.stop_all, store.workspace)
     await asyncio.to_thread(supervisor.stop_all, store)
 
 

@@ -32,8 +32,8 @@ from PIL import Image, ImageEnhance, ImageFilter
 from benchmarks.common import BACKBONE, parser, result, workspace
 from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
-from tl_core.data.options import RawItem, silent
-from tl_core.data.quality.report import QualityReport, read_quality
+from tl_core.data.options import RawItem, no_progress
+from tl_core.data.quality.quality_report import QualityReport, read_quality
 from tl_core.data.samples import SAMPLES
 from tl_core.data.sources.store import Draft, store
 from tl_core.features import FeatureStore
@@ -261,20 +261,20 @@ def main() -> None:
         plant = plant_pictures if modality == "image" else plant_texts
         seeds = [plant(base, seed) if chosen.sample != "digits" else Planted() for seed in range(chosen.repeats)]
         items = {(item.id, item.text): item for item in [*base, *(i for planted in seeds for i in planted.items)]}
-        whole = store(list(items.values()), Draft("every one", chosen.sample, modality), place, silent)
+        whole = store(list(items.values()), Draft("every one", chosen.sample, modality), place, no_progress)
         for _ in FeatureStore(place).probe(whole, BACKBONES[backbone]):
             pass
         results: dict[str, list[list[int]]] = {}
-        clean = store(base, Draft("clean", chosen.sample, modality), place, silent)
+        clean = store(base, Draft("clean", chosen.sample, modality), place, no_progress)
         lend(place, whole, clean, backbone)
         untouched = {one.code: len(one.rows) for one in check(place, clean, backbone).suspicions}
         for seed, planted in enumerate(seeds):
             replaced = {o for i, o in planted.origin.items() if planted.kind[i] != "copies"}
             mixed = [item for item in base if item.id not in replaced] + planted.items
             draft = Draft(f"planted {seed}", chosen.sample, modality)
-            flipped = flip(store(mixed, draft, place, silent), seed)
+            flipped = flip(store(mixed, draft, place, no_progress), seed)
             wrong = [replace(item, label=flipped.get(item.id, item.label)) for item in mixed]
-            dataset = store(wrong, replace(draft, lines=[]), place, silent)
+            dataset = store(wrong, replace(draft, lines=[]), place, no_progress)
             lend(place, whole, dataset, backbone)
             learned = set(dataset.items["id"].iloc[dataset.rows("train", "validation")])
             counts = compare(dataset, check(place, dataset, backbone), planted, set(flipped) & learned)

@@ -280,7 +280,7 @@ def test_the_prefix_cache_benchmark_tells_its_result():
 
 
 def test_the_intake_benchmark_tells_its_result():
-    command = "benchmarks.intake --sizes 20 60"
+    command = "benchmarks.import_speed --sizes 20 60"
     done = subprocess.run([sys.executable, "-m", *command.split()], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     line = json.loads(done.stdout.splitlines()[-1])

@@ -6,7 +6,7 @@ import pytest
 
 from tl_core.cli.columns import named
 from tl_core.cli.parser import parse
-from tl_core.data.options import FIND_ALL
+from tl_core.data.options import AUTO_DETECT
 
 OPTIONS = ["--label-columns", "cough, fever", "--subgroup-column", "sex", "--separator", "|", "--time-column", "day"]
 COMMANDS = [
@@ -21,7 +21,7 @@ def test_what_is_said_is_what_is_imported_by(command):
     said = named(parse([*command, *OPTIONS]))
     assert said.label_columns == ("cough", "fever")
     assert (said.subgroup_column, said.separator, said.time_column) == ("sex", "|", "day")
-    assert named(parse(command)) == FIND_ALL
+    assert named(parse(command)) == AUTO_DETECT
 
 
 def test_it_comes_to_the_reader_of_the_table(tmp_path, monkeypatch, workspace):
@@ -31,7 +31,7 @@ def test_it_comes_to_the_reader_of_the_table(tmp_path, monkeypatch, workspace):
 
     asked = []
 
-    def reader(source, workspace, options=FIND_ALL, progress=None):
+    def reader(source, workspace, options=AUTO_DETECT, progress=None):
         asked.append(options)
         raise DataError("Read.", "")
 

@@ -7,7 +7,7 @@ import pytest
 from tests.test_cli import call
 from tl_core.data.decisions import Decision
 from tl_core.data.quality.checks import Suspicion
-from tl_core.data.quality.report import QualityReport, write_quality
+from tl_core.data.quality.quality_report import QualityReport, write_quality
 from tl_core.data.sources import import_data
 from tl_core.types import Finding
 

@@ -11,8 +11,8 @@ from tests.test_jobs import run
 from tests.tiny import write_dataset
 from tl_core.cli import main
 from tl_core.data.decisions import Decision
-from tl_core.data.looks import looking, measure_all
-from tl_core.data.quality.report import latest_quality, read_quality
+from tl_core.data.picture_stats import measure_picture_files, picture_stats_cache
+from tl_core.data.quality.quality_report import latest_quality, read_quality
 from tl_core.features import FeatureStore
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import Progress, RunEnded
@@ -83,7 +83,7 @@ def test_stopped_it_keeps_what_was_measured_and_says_nothing(workspace, tiny_ima
                 control.stop()
             return look_at(rows, progress)
 
-        with looking(dataset) as look_at:
+        with picture_stats_cache(dataset) as look_at:
             yield measure
 
     monkeypatch.setattr(check, "looking", stop_after_two)
@@ -104,25 +104,25 @@ def test_stopped_it_keeps_what_was_measured_and_says_nothing(workspace, tiny_ima
 def test_what_is_measured_is_not_written_anew_for_every_block(
     seconds, most, workspace, doubled, tiny_images, monkeypatch
 ):
-    from tl_core.data import measured
+    from tl_core.data import measurement_cache
     from tl_core.jobs import check
 
     monkeypatch.setattr(check, "BLOCK", 4)
-    monkeypatch.setattr(measured, "EVERY", seconds)
+    monkeypatch.setattr(measurement_cache, "EVERY", seconds)
     times = []
 
     def counted(path, data):
         times.append(path.name)
         write_bytes(path, data)
 
-    monkeypatch.setattr(measured, "write_bytes", counted)
+    monkeypatch.setattr(measurement_cache, "write_bytes", counted)
     for dataset in (tiny_images, doubled):
         run(workspace, Task("check", "", dataset.fingerprint))
     assert set(times) == {"looks.npz", "languages.npz"}
     blocks = [-(-len(dataset.items) // 4) for dataset in (tiny_images, doubled)]
     assert [times.count(name) for name in ("looks.npz", "languages.npz")] == [min(most, n) for n in blocks]
     with np.load(tiny_images.folder / "looks.npz") as kept:
-        values = measure_all(tiny_images.folder / path for path in tiny_images.items["path"])
+        values = measure_picture_files(tiny_images.folder / path for path in tiny_images.items["path"])
         assert np.array_equal(kept["values"], values)
 
 

@@ -7,7 +7,7 @@ from tl_core.advice.probe_report import read_probe
 from tl_core.backbones import speed
 from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
-from tl_core.data.looked import looks
+from tl_core.data.holdout_log import holdout_uses
 from tl_core.data.sources import import_data
 from tl_core.data.split import SplitSpec
 from tl_core.errors import DataError, RunError
@@ -208,8 +208,8 @@ def test_a_probe_leaves_evidence_and_the_cheap_arms_of_the_curve(workspace, tiny
 
 def test_each_model_that_is_measured_is_a_look_at_the_test_items(workspace, image_task, tiny_images):
     runs = [run(workspace, task)[0] for task in (image_task, image_task, replace(image_task, split=SplitSpec(seed=3)))]
-    assert [(look.run, look.why) for look in looks(tiny_images)] == [(each, "report") for each in runs[:2]]
-    assert [look.run for look in looks(replace(tiny_images, split=SplitSpec(seed=3)))] == runs[2:]
+    assert [(look.run, look.why) for look in holdout_uses(tiny_images)] == [(each, "report") for each in runs[:2]]
+    assert [look.run for look in holdout_uses(replace(tiny_images, split=SplitSpec(seed=3)))] == runs[2:]
 
 
 def test_a_probe_says_what_copies_would_feign_where_there_are_any(workspace, tiny_backbones, tmp_path):
@@ -221,7 +221,7 @@ def test_a_probe_says_what_copies_would_feign_where_there_are_any(workspace, tin
         assert events[-1].status == "done"
         score = read_leakage(workspace, dataset, tiny_backbones[1])
         assert (score is not None) == expected
-        assert [look.why for look in looks(dataset)] == [f"curve of {tiny_backbones[1]}"]
+        assert [look.why for look in holdout_uses(dataset)] == [f"curve of {tiny_backbones[1]}"]
         if score:
             assert score.repeated == score.items == len(dataset.rows("train", "validation"))
 

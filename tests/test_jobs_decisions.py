@@ -37,7 +37,9 @@ def decided(tiny_images) -> Dataset:
 def task_of(dataset: Dataset, backbone: str) -> Task:
     plan = plan_of("lp_ft", dataset, backbone)
     phases = tuple(replace(phase, epochs=2) for phase in plan.phases)
-    return Task("train", backbone, dataset.fingerprint, plan=replace(plan, phases=phases), decisions=dataset.pin())
+    return Task(
+        "train", backbone, dataset.fingerprint, plan=replace(plan, phases=phases), decisions=dataset.pin_decisions()
+    )
 
 
 def weights(folder) -> dict[str, torch.Tensor]:
@@ -91,13 +93,13 @@ def test_a_bundle_of_undecided_data_says_nothing_of_decisions(workspace, tiny_im
 
 def test_a_check_measures_what_the_decisions_did_and_keeps_it(workspace, decided, tiny_images, tiny_backbones):
     def check(dataset):
-        run(workspace, Task("check", tiny_backbones[0], dataset.fingerprint, decisions=dataset.pin()))
+        run(workspace, Task("check", tiny_backbones[0], dataset.fingerprint, decisions=dataset.pin_decisions()))
         return read_cleaning_effect(workspace, dataset, tiny_backbones[0])
 
-    assert check(tiny_images.under("")) is None
+    assert check(tiny_images.with_decisions("")) is None
     effect = check(decided)
     assert (effect.relabelled, effect.dropped) == (1, 1)
     assert effect.difference.n == len(tiny_images.rows("train", "validation")) - 2
     only_test = tiny_images.undo(0).decide(Decision("drop", (int(tiny_images.rows("test")[0]),), confirmed=True))
-    assert only_test.decided
+    assert only_test.decisions_digest
     assert check(only_test) is None

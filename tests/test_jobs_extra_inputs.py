@@ -107,7 +107,7 @@ def shared(tested, learned, *parts) -> int:
 def test_a_teacher_that_learned_from_test_items_is_told_of_and_teaches_all_the_same(workspace, task, tiny_texts):
     elsewhere = replace(task, split=SplitSpec(seed=5))
     teacher, _ = run_task(workspace, elsewhere)  # its head learned from train and validation items
-    known = shared(tiny_texts, tiny_texts.split_by(elsewhere.split), "train", "validation")
+    known = shared(tiny_texts, tiny_texts.with_split(elsewhere.split), "train", "validation")
     tested = len(tiny_texts.rows("test"))
     assert 0 < known < tested
     plan = plan_of("distil", tiny_texts, task.backbone, epochs=1)
@@ -125,7 +125,7 @@ def test_a_teacher_of_the_same_split_knows_no_test_item(workspace, task, tiny_te
     bundle = bundle_folder(RunStore(workspace).folder(finished))
     for name in (finished, import_teacher(workspace, str(bundle))):
         assert teacher_findings(workspace, name, tiny_texts) == ()
-        (found,) = teacher_findings(workspace, name, tiny_texts.split_by(SplitSpec(seed=5)))
+        (found,) = teacher_findings(workspace, name, tiny_texts.with_split(SplitSpec(seed=5)))
         assert found.code == KNOWS_TEST
 
 
@@ -135,10 +135,10 @@ def test_only_what_the_teacher_learned_from_counts(workspace, tiny_texts, tiny_b
     of_test = set(tiny_texts.rows("test"))
     spec = next(
         each for each in (SplitSpec(seed=seed) for seed in range(1, 50))
-        if of_test & set(tiny_texts.split_by(each).rows("validation"))
+        if of_test & set(tiny_texts.with_split(each).rows("validation"))
     )  # fmt: skip
     teacher, _ = run_task(workspace, Task("train", tiny_backbones[1], tiny_texts.fingerprint, spec, plan))
-    theirs = tiny_texts.split_by(spec)
+    theirs = tiny_texts.with_split(spec)
     known = shared(tiny_texts, theirs, "train")
     assert known < shared(tiny_texts, theirs, "train", "validation"), "else the parts could not be told apart"
     (found,) = teacher_findings(workspace, teacher, tiny_texts)

@@ -190,7 +190,7 @@ def make_multilabel(workspace: Workspace, count: int = 60) -> Dataset:
 
     The subgroup is "short" or "long".
     """
-    from tl_core.data.options import RawItem, silent
+    from tl_core.data.options import RawItem, no_progress
     from tl_core.data.sources.store import Draft, store
 
     words = {
@@ -208,4 +208,4 @@ def make_multilabel(workspace: Workspace, count: int = 60) -> Dataset:
         size = "short" if len(said) < 10 else "long"
         text = " ".join([*said, str(number)])
         items.append(RawItem(f"row {number + 1}", "", text=text, labels=labels, subgroup=size))
-    return store(items, Draft("topics", "topics.csv", "text", subgroup_column="length"), workspace, silent)
+    return store(items, Draft("topics", "topics.csv", "text", subgroup_column="length"), workspace, no_progress)

@@ -92,4 +92,4 @@ def complete(task: Task, dataset: Dataset) -> Task:
 
 def _decided(fingerprint: str) -> str:
     dataset = session.open_dataset(fingerprint)
-    return dataset.pin() if dataset else ""
+    return dataset.pin_decisions() if dataset else ""

@@ -52,7 +52,7 @@ def choices(session: Session) -> dict[str, str]:
     """Return what was chosen at each step that is done."""
     found = {}
     if dataset := sessions.open_dataset(session.dataset):
-        found["data"] = f"{dataset.name} · {plural(int(dataset.kept.sum()), dataset.modality)}"
+        found["data"] = f"{dataset.name} · {plural(int(dataset.included.sum()), dataset.modality)}"
     if session.backbone in BACKBONES:
         found["backbone"] = BACKBONES[session.backbone].title
     if session.plan:

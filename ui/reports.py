@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from tl_core.data.dataset import Dataset
-from tl_core.data.looked import looked
+from tl_core.data.holdout_log import count_holdout_uses
 from tl_core.data.split import SplitSpec
 from tl_core.evaluation import result_files
 from tl_core.evaluation.result_files import REPORT
@@ -38,7 +38,7 @@ def looks_caption(dataset: Dataset, split: SplitSpec | None = None) -> None:
     """Say how often the test items of a data set, perhaps under another split, were looked at, where they were."""
     if split and split != dataset.split:
         dataset = _under(dataset, dataset.fingerprint, split)
-    n, finding = looked(dataset)
+    n, finding = count_holdout_uses(dataset)
     if n:
         text = finding.message if finding else f"The test items were looked at {'once' if n == 1 else f'{n:,} times'}."
         st.caption(
@@ -49,4 +49,4 @@ def looks_caption(dataset: Dataset, split: SplitSpec | None = None) -> None:
 
 @st.cache_resource(show_spinner=False, max_entries=2)
 def _under(_dataset: Dataset, fingerprint: str, split: SplitSpec) -> Dataset:
-    return _dataset.split_by(split)
+    return _dataset.with_split(split)

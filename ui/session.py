@@ -150,7 +150,7 @@ def _open(folder: str, version: int) -> Dataset:
 
 @st.cache_resource(show_spinner=False, max_entries=3)
 def _decided(folder: str, version: int, decided: int) -> Dataset:
-    return _open(folder, version).refreshed()
+    return _open(folder, version).with_current_decisions()
 
 
 def _enter(session: Session) -> None:

@@ -47,9 +47,9 @@ def test_copies_are_left_out_and_brought_back(tab, server, home, copies):
     after = Dataset.open(copies.folder)
     learned = after.items["digest"][np.isin(after.splits, ("train", "validation"))]
     assert not learned.duplicated().any()
-    assert after.kept.sum() < len(after.items)
+    assert after.included.sum() < len(after.items)
     tab.locator(".st-key-decide_so_far summary").click()
     shot(tab, "decide-so-far")
     press(tab, "decide_undo_0")
     expect(card).to_contain_text("exact copies")
-    assert Dataset.open(copies.folder).kept.all()
+    assert Dataset.open(copies.folder).included.all()

@@ -166,7 +166,7 @@ def test_names_in_another_encoding(make_folder, workspace):
 
 
 def test_a_file_that_is_too_large(make_folder, workspace, monkeypatch):
-    monkeypatch.setattr("tl_core.data.sources.tree.MAX_FILE", 2**20)
+    monkeypatch.setattr("tl_core.data.sources.file_tree.MAX_FILE", 2**20)
     dataset = import_data(make_folder({**TWO_CLASSES, "cats/large.png": bytes(2**20 + 1)}), workspace)
     assert reasons(dataset) == {"cats/large.png": "it is larger than 1 MB"}
     with pytest.raises(DataError, match=r"data\.csv cannot be read: it is larger than 1 MB"):
@@ -191,7 +191,7 @@ def test_a_single_table_inside(make, request, workspace):
 
 def test_importing_twice_reuses_and_renames(make_zip, workspace):
     first = import_data(make_zip(TWO_CLASSES, "old.zip"), workspace)
-    first = first.resplit(type(first.split)(seed=7))
+    first = first.change_split(type(first.split)(seed=7))
     before = (first.folder / "manifest.parquet").stat().st_mtime_ns
     second = import_data(make_zip(TWO_CLASSES, "new.zip"), workspace)
     assert (second.fingerprint, second.name, second.split.seed) == (first.fingerprint, "new", 7)

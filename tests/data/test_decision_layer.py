@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tl_core.advice.probe_report import probe_path, split_key
 from tl_core.data import decision_log
 from tl_core.data.dataset import Dataset
-from tl_core.data.decisions import OUT, Decision
-from tl_core.data.options import RawItem, silent
+from tl_core.data.decisions import LEFT_OUT, Decision
+from tl_core.data.options import RawItem, no_progress
 from tl_core.data.sources.store import Draft, store
 from tl_core.data.split import SplitSpec
 from tl_core.errors import DataError
@@ -35,14 +35,14 @@ def test_dropped_and_relabelled_items_as_every_reader_sees_them(tiny_images):
     gone, wrong = first(tiny_images, "train", 0), first(tiny_images, "validation")
     new = (tiny_images.labels[wrong] + 1) % 3
     dataset = tiny_images.decide(Decision("drop", (gone,)), Decision("relabel", (wrong,), tiny_images.classes[new]))
-    assert dataset.splits[gone] == OUT
+    assert dataset.splits[gone] == LEFT_OUT
     assert gone not in dataset.rows("train", "validation", "test")
     assert dataset.labels[wrong] == new
     assert dataset.targets[wrong].tolist() == np.eye(3)[new].tolist()
     others = np.delete(np.arange(len(dataset.items)), [gone, wrong])
     assert (dataset.labels[others] == tiny_images.labels[others]).all()
     assert (dataset.splits[others] == tiny_images.splits[others]).all()
-    assert dataset.kept.tolist() == [row != gone for row in range(len(dataset.items))]
+    assert dataset.included.tolist() == [row != gone for row in range(len(dataset.items))]
     assert source(dataset) == before
     assert len(Dataset.open(dataset.folder).items) == len(tiny_images.items)
     assert Dataset.open(dataset.folder).labels.tolist() == dataset.labels.tolist()
@@ -51,8 +51,8 @@ def test_dropped_and_relabelled_items_as_every_reader_sees_them(tiny_images):
 def test_no_decision_no_trace(tiny_images):
     dataset = Dataset.open(tiny_images.folder)
     assert dataset.decisions == ()
-    assert dataset.decided == dataset.pin() == ""
-    assert dataset.kept.all()
+    assert dataset.decisions_digest == dataset.pin_decisions() == ""
+    assert dataset.included.all()
     assert not (dataset.folder / "decisions").exists()
 
 
@@ -72,7 +72,7 @@ def test_keys_follow_the_decisions_and_come_back_with_them(workspace, tiny_image
     other = tiny_images.classes[(tiny_images.labels[row] + 1) % 3]
     keys = []
     for dataset in (tiny_images, tiny_images.decide(Decision("relabel", (row,), other)), tiny_images.undo(0)):
-        task = Task("curve", "b", dataset.fingerprint, decisions=dataset.pin())
+        task = Task("curve", "b", dataset.fingerprint, decisions=dataset.pin_decisions())
         keys.append((dataset.version, split_key(dataset), curve_path(workspace, task)))
     assert keys[0] == keys[2]
     assert all(mine != theirs for mine, theirs in zip(*keys[:2], strict=True))
@@ -83,7 +83,7 @@ def test_what_changes_nothing_changes_no_key(tiny_images):
     dataset = tiny_images.decide(Decision("keep", (train,), code="odd"), Decision("drop", (test,)))
     assert len(dataset.decisions) == 2
     assert dataset.version == tiny_images.version
-    assert dataset.pin() == ""
+    assert dataset.pin_decisions() == ""
 
 
 def test_an_item_of_test_is_changed_by_a_confirmed_decision_that_says_why(tiny_images):
@@ -91,7 +91,7 @@ def test_an_item_of_test_is_changed_by_a_confirmed_decision_that_says_why(tiny_i
     asked = tiny_images.decide(Decision("drop", (row,)))
     assert asked.splits[row] == "test"
     sure = asked.decide(Decision("drop", (row,), confirmed=True, reason="It is a copy."))
-    assert sure.splits[row] == OUT
+    assert sure.splits[row] == LEFT_OUT
     logged = decision_log.history(sure.folder)[-1].decisions[0]
     assert (logged.confirmed, logged.reason) == (True, "It is a copy.")
     assert logged.when > 1e9
@@ -100,21 +100,21 @@ def test_an_item_of_test_is_changed_by_a_confirmed_decision_that_says_why(tiny_i
 def test_a_pinned_state_outlives_what_follows(tiny_images):
     row, next_row = tiny_images.rows("train")[:2].tolist()
     dataset = tiny_images.decide(Decision("drop", (row,)))
-    name = dataset.pin()
+    name = dataset.pin_decisions()
     later = dataset.undo(0).decide(Decision("drop", (next_row,)))
-    then = later.under(name)
+    then = later.with_decisions(name)
     assert (then.splits == dataset.splits).all()
-    assert then.decided == name
+    assert then.decisions_digest == name
     assert then.version == dataset.version != later.version
-    assert (later.under("").splits == tiny_images.splits).all()
+    assert (later.with_decisions("").splits == tiny_images.splits).all()
     with pytest.raises(DataError, match="can no longer be read"):
-        later.under("0123456789ab")
+        later.with_decisions("0123456789ab")
 
 
 def test_a_split_drawn_anew_is_that_of_the_source_with_the_same_items_out(tiny_images):
     rows = tuple(tiny_images.rows("train")[:3].tolist())
     spec = SplitSpec(seed=7)
-    plain = tiny_images.resplit(spec)
+    plain = tiny_images.change_split(spec)
     dataset = plain.decide(Decision("drop", rows))
     changed = (dataset.splits != plain.splits).nonzero()[0].tolist()
     assert changed == [row for row in rows if plain.splits[row] != "test"]
@@ -124,9 +124,9 @@ def test_what_was_read_is_not_read_again_and_what_follows_is_new(tiny_images):
     before = tiny_images.splits.tolist()
     dataset = tiny_images.decide(Decision("drop", (first(tiny_images, "train"),)))
     assert dataset.items is tiny_images.items
-    assert dataset.splits.tolist() != before == dataset.under("").splits.tolist()
+    assert dataset.splits.tolist() != before == dataset.with_decisions("").splits.tolist()
     spec = SplitSpec(seed=3)
-    drawn = dataset.resplit(spec)
+    drawn = dataset.change_split(spec)
     assert drawn.items is tiny_images.items
     assert drawn.source_splits.tolist() == Dataset.open(dataset.folder).source_splits.tolist() != before
 
@@ -145,19 +145,19 @@ def test_what_is_taken_back_leaves_every_class_something_to_learn_from(tiny_imag
     mine = tuple(train[tiny_images.labels[train] == 0].tolist())
     other = next(row for row in train.tolist() if tiny_images.labels[row] == 1)
     tiny_images.decide(Decision("relabel", (other,), tiny_images.classes[0]))
-    dataset = tiny_images.refreshed().decide(Decision("drop", mine))
+    dataset = tiny_images.with_current_decisions().decide(Decision("drop", mine))
     with pytest.raises(DataError, match=f"{tiny_images.classes[0]!r} would lose its last training item") as refused:
         dataset.undo(0)
     assert "Take back" in refused.value.hint
     assert [entry.undone for entry in decision_log.history(dataset.folder)] == [0, 0]
-    assert dataset.refreshed().version == dataset.version
+    assert dataset.with_current_decisions().version == dataset.version
     assert dataset.undo(0, 1).version == tiny_images.version
 
 
 def test_what_the_source_did_not_have_may_be_taken_back(workspace):
     given = ["train"] * 6 + ["test"] * 2
     items = [RawItem(f"row {i}", "ab"[i % 2] if i < 6 else "c", text=f"text {i}", given=given[i]) for i in range(8)]
-    dataset = store(items, Draft("letters", "x.csv", "text"), workspace, silent)
+    dataset = store(items, Draft("letters", "x.csv", "text"), workspace, no_progress)
     anew = dataset.decide(Decision("relabel", (0,), "c"))
     assert anew.classes[anew.labels[0]] == "c"
     assert anew.undo(0).version == dataset.version
@@ -178,13 +178,13 @@ def test_a_line_that_a_crash_cut_off_does_not_take_the_log_with_it(tiny_images):
     log.write_bytes(log.read_bytes() + b'{"decide": [{"acti')
     dataset = Dataset.open(dataset.folder).decide(Decision("drop", (two,)))
     assert [entry.number for entry in decision_log.history(dataset.folder)] == [0, 2]
-    assert dataset.undo(2).splits[[one, two]].tolist() == [OUT, "train"]
+    assert dataset.undo(2).splits[[one, two]].tolist() == [LEFT_OUT, "train"]
 
 
 def test_several_labels_an_item_keep_their_stratum_in_step(workspace):
     found = [("fluid", "cough"), (), ("cough",), ("cough", "fracture"), ("cough",), ("fluid",)]
     items = [RawItem(f"row {i}", "", text=f"finding {i}", labels=each) for i, each in enumerate(found)]
-    dataset = store(items, Draft("x-rays", "x.csv", "text"), workspace, silent)
+    dataset = store(items, Draft("x-rays", "x.csv", "text"), workspace, no_progress)
     decisions = [Decision("relabel", (2,), ("cough", "fluid")), Decision("relabel", (4,), ())]
     changed = dataset.decide(*(Decision(d.action, d.rows, d.label, confirmed=True) for d in decisions))
     assert changed.classes == ("cough", "fluid", "fracture")

@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tl_core.data.decisions import OUT, Decision, apply, check, digest, effective, settled, waiting
+from tl_core.data.decisions import (
+    LEFT_OUT,
+    Decision,
+    answered_rows,
+    apply_decisions,
+    check_decisions,
+    effect_digest,
+    effective_decisions,
+    unconfirmed,
+)
 from tl_core.errors import DataError
 from tl_core.types import dump, load
 
@@ -46,9 +55,9 @@ def brute(decisions, before):
             if row in d.rows and d.action in ("drop", "relabel") and (d.confirmed or after[row] != "test")
         ]
         if holding and holding[-1].action == "drop":
-            after[row] = OUT
+            after[row] = LEFT_OUT
         elif holding:
-            labels[row] = CLASSES.index(holding[-1].names[0])
+            labels[row] = CLASSES.index(holding[-1].label_names[0])
     return labels, after
 
 
@@ -56,7 +65,7 @@ def brute(decisions, before):
 @settings(max_examples=300, deadline=None)
 def test_apply_is_the_rule_said_row_by_row(decisions, before):
     kept = LABELS.copy(), before.copy()
-    labels, after = apply(decisions, CLASSES, LABELS, before)
+    labels, after = apply_decisions(decisions, CLASSES, LABELS, before)
     wanted_labels, wanted_after = brute(decisions, before)
     assert after.tolist() == wanted_after.tolist()
     assert labels.tolist() == wanted_labels.tolist()
@@ -67,12 +76,12 @@ def test_apply_is_the_rule_said_row_by_row(decisions, before):
 @given(multilabel, splits)
 @settings(max_examples=200, deadline=None)
 def test_what_is_effective_has_the_same_effect_and_the_same_digest(decisions, before):
-    short = effective(decisions, before)
-    for mine, theirs in zip(*(apply(d, CLASSES, LABELS, before) for d in (decisions, short)), strict=True):
+    short = effective_decisions(decisions, before)
+    for mine, theirs in zip(*(apply_decisions(d, CLASSES, LABELS, before) for d in (decisions, short)), strict=True):
         assert (mine == theirs).all()
-    assert effective(short, before) == short
-    assert digest(short, before) == digest(decisions, before)
-    assert bool(short) == bool(digest(decisions, before))
+    assert effective_decisions(short, before) == short
+    assert effect_digest(short, before) == effect_digest(decisions, before)
+    assert bool(short) == bool(effect_digest(decisions, before))
     assert load(tuple[Decision, ...], [dump(each) for each in short]) == short
 
 
@@ -84,20 +93,20 @@ def test_only_decisions_about_the_same_item_depend_on_their_order(decisions, tie
     mixed = sorted(by_row, key=lambda d: place[d.rows[0]])
     for decision in random.sample(tied, len(tied)):
         mixed.insert(random.randint(0, len(mixed)), decision)
-    assert digest(mixed, before) == digest([*decisions, *tied], before)
+    assert effect_digest(mixed, before) == effect_digest([*decisions, *tied], before)
 
 
 @given(st.lists(single, max_size=6), splits)
 @settings(max_examples=200, deadline=None)
 def test_no_decision_about_single_items_moves_an_item_to_another_split(decisions, before):
-    after = apply(decisions, CLASSES, LABELS, before)[1]
-    assert all(mine in (theirs, OUT) for mine, theirs in zip(after, before, strict=True))
+    after = apply_decisions(decisions, CLASSES, LABELS, before)[1]
+    assert all(mine in (theirs, LEFT_OUT) for mine, theirs in zip(after, before, strict=True))
 
 
 @given(multilabel, splits)
 @settings(max_examples=200, deadline=None)
 def test_an_item_of_test_changes_only_by_a_confirmed_decision(decisions, before):
-    labels, after = apply([d for d in decisions if not d.confirmed], CLASSES, LABELS, before)
+    labels, after = apply_decisions([d for d in decisions if not d.confirmed], CLASSES, LABELS, before)
     tested = before == "test"
     assert (after[tested] == "test").all()
     assert (labels[tested] == LABELS[tested]).all()
@@ -106,22 +115,22 @@ def test_an_item_of_test_changes_only_by_a_confirmed_decision(decisions, before)
 @given(multilabel, splits)
 @settings(max_examples=200, deadline=None)
 def test_confirming_what_waits_leaves_nothing_waiting(decisions, before):
-    asked = waiting(decisions, before)
+    asked = unconfirmed(decisions, before)
     confirmed = [Decision(d.action, d.rows, d.label, d.code, confirmed=True) for d in asked]
     assert all(before[row] == "test" for d in asked for row in d.rows)
-    assert waiting([*decisions, *confirmed], before) == ()
+    assert unconfirmed([*decisions, *confirmed], before) == ()
 
 
 def test_an_item_of_test_that_is_kept_waits_for_nothing():
     asked = [Decision("drop", (6, 7)), Decision("relabel", (0,), "bee"), Decision("keep", (6, 0))]
-    assert waiting(asked, SPLITS) == (Decision("drop", (7,)),)
-    assert digest(asked, SPLITS) == digest(asked[:2], SPLITS)
+    assert unconfirmed(asked, SPLITS) == (Decision("drop", (7,)),)
+    assert effect_digest(asked, SPLITS) == effect_digest(asked[:2], SPLITS)
 
 
 def test_several_labels_an_item_are_given_as_a_set():
     targets = np.eye(3, dtype=np.float32)[LABELS]
     decided = [Decision("relabel", (0, 1), ("bee", "cat")), Decision("relabel", (2,), ())]
-    after = apply(decided, CLASSES, targets, SPLITS)[0]
+    after = apply_decisions(decided, CLASSES, targets, SPLITS)[0]
     assert after[:3].tolist() == [[0, 1, 1], [0, 1, 1], [0, 0, 0]]
     assert after.dtype == np.float32
     assert (after[3:] == targets[3:]).all()
@@ -129,17 +138,17 @@ def test_several_labels_an_item_are_given_as_a_set():
 
 def test_tied_items_go_to_the_first_split_and_those_of_test_when_confirmed():
     chain = [Decision("together", (3, 4)), Decision("together", (4, 6))]
-    assert apply(chain, CLASSES, LABELS, SPLITS)[1][[3, 4, 6]].tolist() == ["train", "train", "test"]
-    assert waiting(chain, SPLITS) == (Decision("together", (6,)),)
+    assert apply_decisions(chain, CLASSES, LABELS, SPLITS)[1][[3, 4, 6]].tolist() == ["train", "train", "test"]
+    assert unconfirmed(chain, SPLITS) == (Decision("together", (6,)),)
     sure = [*chain, Decision("together", (6,), confirmed=True)]
-    assert apply(sure, CLASSES, LABELS, SPLITS)[1][[3, 4, 6]].tolist() == ["train"] * 3
+    assert apply_decisions(sure, CLASSES, LABELS, SPLITS)[1][[3, 4, 6]].tolist() == ["train"] * 3
 
 
 def test_a_finding_does_not_come_back_for_what_answered_it():
     decided = [Decision("keep", (1, 2), code="blank"), Decision("drop", (3,), code="odd")]
-    assert settled(decided, "blank") == {1, 2}
-    assert settled(decided, "odd") == {3}
-    assert settled(decided, "x") == set()
+    assert answered_rows(decided, "blank") == {1, 2}
+    assert answered_rows(decided, "odd") == {3}
+    assert answered_rows(decided, "x") == set()
 
 
 @pytest.mark.parametrize(
@@ -156,11 +165,11 @@ def test_a_finding_does_not_come_back_for_what_answered_it():
 )
 def test_what_cannot_be_decided_is_refused_with_its_reason(decision, said):
     with pytest.raises(DataError, match=said):
-        check([decision], [], CLASSES, LABELS, SPLITS)
+        check_decisions([decision], [], CLASSES, LABELS, SPLITS)
 
 
 def test_the_last_training_item_counts_what_was_decided_before():
     dropped = [Decision("drop", (0,))]
-    check([Decision("keep", (3,))], dropped, CLASSES, LABELS, SPLITS)
+    check_decisions([Decision("keep", (3,))], dropped, CLASSES, LABELS, SPLITS)
     with pytest.raises(DataError, match="'ant' would lose"):
-        check([Decision("drop", (3,))], dropped, CLASSES, LABELS, SPLITS)
+        check_decisions([Decision("drop", (3,))], dropped, CLASSES, LABELS, SPLITS)

@@ -17,9 +17,9 @@ import pytest
 from tests.data.files import picture
 from tests.hub_server import Repo, serve
 from tl_core.data.options import ImportOptions
-from tl_core.data.sources.hub import HubName, _picture, is_hub, parse_hub
 from tl_core.data.sources.hub_columns import choose
-from tl_core.data.sources.tables.cells import cell
+from tl_core.data.sources.hub_source import HubName, _picture, is_hub, parse_hub
+from tl_core.data.sources.tables.cell_text import cell
 from tl_core.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[2]

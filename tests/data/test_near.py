@@ -11,20 +11,20 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from tests.data.files import encoded
-from tests.data.test_looks import scene
-from tl_core.data.groups import components, numbered
-from tl_core.data.near import find, near_groups, near_path, pictures
+from tests.data.test_perceptual_hash import scene
+from tl_core.data.groups import components, number_groups
+from tl_core.data.near import find_near_groups, near_groups_file, picture_pairs
 from tl_core.data.near.hamming import Bands
-from tl_core.data.near.pictures import ALIKE as SAME
-from tl_core.data.near.pictures import BITS, near_pictures
-from tl_core.data.near.texts import ALIKE, RUN, near_texts, similarities, words
+from tl_core.data.near.picture_pairs import ALIKE as SAME
+from tl_core.data.near.picture_pairs import BITS, near_pictures
+from tl_core.data.near.text_pairs import ALIKE, RUN, near_texts, similarities, words
 from tl_core.data.sources import import_data
 
 WORDS = [a + b for a in string.ascii_lowercase for b in string.ascii_lowercase]
 
 
 def groups_of(texts: list[str]) -> list[int]:
-    return numbered(components(len(texts), near_texts(np.array([*texts, ""], dtype=object)[:-1]))).tolist()
+    return number_groups(components(len(texts), near_texts(np.array([*texts, ""], dtype=object)[:-1]))).tolist()
 
 
 def runs(text: str) -> set[tuple[str, ...]]:
@@ -39,7 +39,7 @@ def jaccard(one: str, other: str) -> float:
 
 def brute_force(texts: list[str], threshold: float) -> list[int]:
     near = [pair for pair in combinations(range(len(texts)), 2) if jaccard(*(texts[i] for i in pair)) >= threshold]
-    return numbered(components(len(texts), np.array(near, dtype=np.int64).reshape(-1, 2))).tolist()
+    return number_groups(components(len(texts), np.array(near, dtype=np.int64).reshape(-1, 2))).tolist()
 
 
 def edited(count: int, seed: int) -> list[str]:
@@ -131,7 +131,7 @@ def saved(folder, images) -> list:
 
 
 def grouped(paths, looks=None):
-    return numbered(components(len(paths), near_pictures(paths, looks))).tolist()
+    return number_groups(components(len(paths), near_pictures(paths, looks))).tolist()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -152,7 +152,7 @@ def test_pictures_are_found_as_by_brute_force(tmp_path):
         for s, w in zip(draw.integers(0, 40, 40), draw.integers(90, 160, 40), strict=True)
     ]
     by_seed = [*range(100), *np.random.default_rng(0).integers(0, 40, 40).tolist()]
-    assert grouped(saved(tmp_path, images)) == numbered(np.array(by_seed)).tolist()
+    assert grouped(saved(tmp_path, images)) == number_groups(np.array(by_seed)).tolist()
 
 
 @st.composite
@@ -180,28 +180,28 @@ def test_close_looks_with_agreeing_pixels_are_found_as_by_brute_force(codes, few
     draw = np.random.default_rng(seed)
     values = draw.normal(size=(3, 256))[draw.integers(0, 3, len(codes))] + draw.normal(0, 0.1, (len(codes), 256))
     values = (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32)
-    monkeypatch.setattr(pictures, "_thumb", lambda path: values[int(path.stem)])
-    monkeypatch.setattr(pictures, "_FEW", few)
-    monkeypatch.setattr(pictures, "_BLOCK", 4)
-    monkeypatch.setattr(pictures, "_STRIP", 8)
-    monkeypatch.setattr(pictures, "_KEPT_EDGES", 5)
+    monkeypatch.setattr(picture_pairs, "_thumbnail", lambda path: values[int(path.stem)])
+    monkeypatch.setattr(picture_pairs, "_FEW", few)
+    monkeypatch.setattr(picture_pairs, "_BLOCK", 4)
+    monkeypatch.setattr(picture_pairs, "_STRIP", 8)
+    monkeypatch.setattr(picture_pairs, "_KEPT_EDGES", 5)
     paths = [Path(f"{row}.png") for row in range(len(codes))]
     agreement = values.astype(np.float16).astype(np.float32) @ values.astype(np.float16).astype(np.float32).T
     apart = np.bitwise_count(codes[:, None] ^ codes)
-    expected = numbered(components(len(codes), np.argwhere((apart <= BITS) & (agreement >= SAME))))
+    expected = number_groups(components(len(codes), np.argwhere((apart <= BITS) & (agreement >= SAME))))
     assert grouped(paths, [f"{code:016x}" for code in codes.tolist()]) == expected.tolist()
 
 
 def test_a_crowd_of_versions_of_one_picture_is_not_compared_each_with_each(monkeypatch):
     n, compared = 6_000, []
 
-    class Counted(pictures._Near):
+    class Counted(picture_pairs._PictureComparer):
         def _compare_all(self, left, right):
             compared.append(len(left) * len(right))
             super()._compare_all(left, right)
 
-    monkeypatch.setattr(pictures, "_Near", Counted)
-    monkeypatch.setattr(pictures, "_thumb", lambda path: np.eye(256, dtype=np.float32)[0])
+    monkeypatch.setattr(picture_pairs, "_PictureComparer", Counted)
+    monkeypatch.setattr(picture_pairs, "_thumbnail", lambda path: np.eye(256, dtype=np.float32)[0])
     assert grouped([Path(f"{row}.png") for row in range(n)], ["00ff00ff00ff00ff"] * n) == [0] * n
     assert 0 < sum(compared) < 300 * n, "of all pairs there are 18 million"
 
@@ -237,7 +237,7 @@ def dataset(make_folder, workspace):
 
 
 def test_groups_are_kept_beside_the_manifest(dataset):
-    names = dict(zip(dataset.items["id"], near_groups(dataset).tolist(), strict=True))
+    names = dict(zip(dataset.items["id"], dataset.near_groups().tolist(), strict=True))
     assert names == {
         "cats/0.png": -1,
         "cats/1.png": 0,
@@ -246,15 +246,32 @@ def test_groups_are_kept_beside_the_manifest(dataset):
         "dogs/1.jpg": 0,
         "dogs/3.png": 1,
     }
-    np.save(near_path(dataset), np.array([5, 5, -1, -1, -1, -1]))
-    assert near_groups(dataset).tolist() == [5, 5, -1, -1, -1, -1]
-    near_path(dataset).write_bytes(b"cut off")
-    assert near_groups(dataset).tolist() == list(names.values())
-    assert [path.name for path in dataset.folder.glob("*near*")] == [near_path(dataset).name]
+    np.save(near_groups_file(dataset.folder, dataset.fingerprint), np.array([5, 5, -1, -1, -1, -1]))
+    assert dataset.near_groups().tolist() == [5, 5, -1, -1, -1, -1]
+    near_groups_file(dataset.folder, dataset.fingerprint).write_bytes(b"cut off")
+    assert dataset.near_groups().tolist() == list(names.values())
+    assert [path.name for path in dataset.folder.glob("*near*")] == [
+        near_groups_file(dataset.folder, dataset.fingerprint).name
+    ]
 
 
-def test_data_from_before_there_were_looks_are_read_again(dataset):
-    found = find(dataset)
-    dataset.items.drop(columns=["look", "subgroup", "time"]).to_parquet(dataset.folder / "manifest.parquet")
-    assert "look" not in type(dataset).open(dataset.folder).items
-    assert find(type(dataset).open(dataset.folder)).tolist() == found.tolist() != [-1] * 6
+def found_anew(dataset):
+    return find_near_groups(dataset.items, dataset.folder, dataset.modality).tolist()
+
+
+def test_pictures_of_a_manifest_without_perceptual_hashes_are_read_again(dataset):
+    groups = found_anew(dataset)
+    dataset.items.drop(columns=["perceptual_hash", "subgroup", "time"]).to_parquet(dataset.folder / "manifest.parquet")
+    reopened = type(dataset).open(dataset.folder)
+    assert "perceptual_hash" not in reopened.items
+    assert reopened.near_ties == ()
+    assert found_anew(reopened) == groups != [-1] * 6
+
+
+def test_a_manifest_with_the_columns_of_an_older_version_is_read(dataset):
+    hashes = dataset.items["perceptual_hash"].tolist()
+    older = dataset.items.rename(columns={"perceptual_hash": "look"}).drop(columns=["subgroup", "time"])
+    older.to_parquet(dataset.folder / "manifest.parquet")
+    reopened = type(dataset).open(dataset.folder)
+    assert reopened.items["perceptual_hash"].tolist() == hashes
+    assert reopened.near_groups().tolist() == dataset.near_groups().tolist()

@@ -81,7 +81,7 @@ def test_copies_conflicts_and_no_leak_of_our_own_split(make_table, workspace):
     rows = [f"words about thing {i},{'ab'[i % 2]}" for i in range(40)]
     rows += ["words about thing 1,b"] * 3 + ["  words about thing 2  ,b"]
     for seed in range(5):
-        dataset = make(rows, make_table, workspace).resplit(SplitSpec(seed=seed))
+        dataset = make(rows, make_table, workspace).change_split(SplitSpec(seed=seed))
         found = profile(dataset)
         assert (found.duplicates.copies, found.duplicates.groups) == (4, 2)
         assert (found.duplicates.conflicts, found.duplicates.leaks) == (1, 0)
@@ -161,7 +161,7 @@ def test_a_given_split_of_test_items_alone_is_told(make_table, workspace):
         "learn from. The split was made anew."
     )
     assert set(dataset.splits) == {"train", "validation", "test"}
-    assert "given-without-train" not in codes(profile(dataset.split_by(SplitSpec(honour_given=False))))
+    assert "given-without-train" not in codes(profile(dataset.with_split(SplitSpec(honour_given=False))))
     whole = make([*rows, "and one more,a,train"], make_table, workspace, "text,label,split")
     assert "given-without-train" not in codes(profile(whole))
 

@@ -12,11 +12,11 @@ from sklearn.utils.class_weight import compute_class_weight
 from tests.data.files import encoded, picture
 from tl_core.data.dataset import Dataset
 from tl_core.data.decisions import Decision
-from tl_core.data.languages import LANGUAGES, language, languages_of
-from tl_core.data.looks import looks_of, measure_file
-from tl_core.data.profile import count_tokens, profile, profile_cache, sentences, texts
+from tl_core.data.language_id import LANGUAGES, detect_language, languages_of
+from tl_core.data.picture_stats import measure_picture_file, picture_stats_of
+from tl_core.data.profile import count_tokens, profile, profile_cache, profile_sentences, text_stats
 from tl_core.data.profile.data_profile import Profile
-from tl_core.data.profile.spreads import quantiles
+from tl_core.data.profile.size_stats import quantiles
 from tl_core.data.sources import import_data
 from tl_core.training.inputs import batches
 from tl_core.types import dump, load
@@ -48,7 +48,7 @@ def test_the_effect_of_unequal_classes_is_what_scikit_learn_measures(make_table,
     assert found.always == pytest.approx(accuracy_score(truth, answer))
     assert found.macro_f1 == pytest.approx(f1_score(truth, answer, average="macro", zero_division=0))
     assert found.weight == pytest.approx(weights[2] / weights[0])
-    told = sentences.imbalance_words(found)
+    told = profile_sentences.imbalance_words(found)
     assert "right for 78% of the items" in told[0]
     assert "29%" in told[1]
     assert "as much as 18 of 'big'" in told[2]
@@ -57,7 +57,7 @@ def test_the_effect_of_unequal_classes_is_what_scikit_learn_measures(make_table,
 def test_equal_classes_need_no_words(make_table, workspace):
     dataset = table(make_table, workspace, [f"about {i},{'ab'[i % 2]}" for i in range(40)])
     assert profile(dataset).imbalance is None
-    assert sentences.imbalance_words(None) == ()
+    assert profile_sentences.imbalance_words(None) == ()
 
 
 def test_bars_hold_every_item_once_and_the_last_the_giants():
@@ -80,11 +80,11 @@ def test_shapes_looks_and_colours_of_pictures(make_zip, workspace):
     assert (found.wide, found.upright, found.square) == (6, 3, 1)
     assert (found.measured, found.grey) == (10, 1)
     assert found.cut == pytest.approx(0.5)
-    looks = [measure_file(dataset.folder / path) for path in dataset.items["path"]]
+    looks = [measure_picture_file(dataset.folder / path) for path in dataset.items["path"]]
     assert found.brightness.minimum == round(100 * min(look.brightness for look in looks))
     assert found.contrast.maximum == round(100 * max(look.contrast for look in looks))
     assert "cut-off" in {f.code for f in profile(dataset).findings}
-    assert sentences.picture_words(found) == (
+    assert profile_sentences.picture_words(found) == (
         "Shapes: 6 wide, 3 upright, 1 square.",
         "1 of 10 grey, the others in colour.",
     )
@@ -95,11 +95,11 @@ def test_what_was_measured_of_a_picture_is_kept(make_zip, workspace):
         make_zip({f"{c}/{i}.png": picture(10 * n + i) for n, c in enumerate("ab") for i in range(8)}), workspace
     )
     some = np.array([1, 5, 9])
-    first = looks_of(dataset, some)
+    first = picture_stats_of(dataset, some)
     for path in dataset.items["path"].iloc[some]:
         (dataset.folder / path).unlink()
-    assert np.array_equal(looks_of(dataset, some), first)
-    assert np.isfinite(looks_of(dataset, np.arange(16))).all()
+    assert np.array_equal(picture_stats_of(dataset, some), first)
+    assert np.isfinite(picture_stats_of(dataset, np.arange(16))).all()
 
 
 def test_what_was_measured_before_somebody_stopped_is_kept(make_table, workspace):
@@ -130,8 +130,8 @@ def test_a_damaged_file_of_what_was_measured_is_made_anew(make_table, workspace)
 
 @pytest.mark.parametrize("code", ARTICLE)
 def test_languages_are_told(code):
-    assert language(ARTICLE[code]) == code
-    assert language(ARTICLE[code][:9]) == ""
+    assert detect_language(ARTICLE[code]) == code
+    assert detect_language(ARTICLE[code][:9]) == ""
 
 
 def test_every_language_that_is_told_apart_has_a_name():
@@ -157,7 +157,7 @@ def minilm():
 
 
 def test_the_words_of_a_text_are_counted_by_hand(minilm):
-    found = texts.vocabulary(["The cat sat, unbelievably!", "Cats"], minilm)
+    found = text_stats.vocabulary(["The cat sat, unbelievably!", "Cats"], minilm)
     pieces = (count_tokens(["The", "cat", "sat", "unbelievably", "Cats"], minilm) - 2).tolist()  # less [CLS] and [SEP]
     assert max(pieces) > 2
     assert found.words == 5
@@ -169,8 +169,8 @@ def test_the_words_of_a_text_are_counted_by_hand(minilm):
 
 @pytest.mark.parametrize(("code", "fits"), [("en", True), ("de", False), ("fr", False), ("ru", False), ("zh", False)])
 def test_a_vocabulary_that_does_not_fit_is_told(code, fits, minilm):
-    found = texts.vocabulary([ARTICLE[code]], minilm)
-    told = sentences.vocabulary_findings(found, ())
+    found = text_stats.vocabulary([ARTICLE[code]], minilm)
+    told = profile_sentences.vocabulary_findings(found, ())
     assert bool(told) is not fits
     if code == "zh":
         assert found.unknown > 0.5
@@ -178,27 +178,27 @@ def test_a_vocabulary_that_does_not_fit_is_told(code, fits, minilm):
 
 
 def test_the_vocabulary_fits_the_packaged_sample(minilm, workspace):
-    found = texts.vocabulary(import_data("sample:bbc_news", workspace).items["text"].tolist()[::20], minilm)
+    found = text_stats.vocabulary(import_data("sample:bbc_news", workspace).items["text"].tolist()[::20], minilm)
     assert 1.0 < found.fertility < 1.2
-    assert not sentences.vocabulary_findings(found, ())
+    assert not profile_sentences.vocabulary_findings(found, ())
 
 
 def test_a_tokenizer_that_does_not_part_words_says_nothing(tmp_path):
     from tokenizers import Tokenizer, models
 
     Tokenizer(models.BPE({"a": 0, "b": 1}, [], unk_token=None)).save(str(tmp_path / "tokenizer.json"))
-    assert texts.vocabulary(["ab" * 40], tmp_path / "tokenizer.json") is None
-    assert texts.vocabulary([" ", ""], tmp_path / "tokenizer.json") is None
+    assert text_stats.vocabulary(["ab" * 40], tmp_path / "tokenizer.json") is None
+    assert text_stats.vocabulary([" ", ""], tmp_path / "tokenizer.json") is None
 
 
 def test_tokens_are_counted_once_and_in_order(minilm, make_table, workspace, monkeypatch):
     rows = [f"{'word ' * (i % 7 + 1)},{'ab'[i % 2]}" for i in range(30)]
     dataset = table(make_table, workspace, rows)
-    first = texts.token_counts(dataset, minilm)
+    first = text_stats.token_counts(dataset, minilm)
     assert first.tolist() == [i % 7 + 3 for i in range(30)]
     assert first.tolist() == count_tokens(dataset.items["text"].tolist(), minilm).tolist()
-    monkeypatch.setattr(texts, "count_tokens", None)
-    assert np.array_equal(texts.token_counts(dataset, minilm), first)
+    monkeypatch.setattr(text_stats, "count_tokens", None)
+    assert np.array_equal(text_stats.token_counts(dataset, minilm), first)
 
 
 @pytest.mark.parametrize("longest", [0, 30])
@@ -207,14 +207,14 @@ def test_the_padded_length_is_that_of_the_batches_that_training_makes(longest):
     cut = np.minimum(lengths, longest) if longest else lengths
     made = batches(np.arange(len(cut)), 16, cut, torch.Generator().manual_seed(0))
     padded = sum(len(batch) * cut[batch].max() for batch in made) / len(cut)
-    assert texts.padded_length(lengths, longest) == pytest.approx(padded, rel=0.02)
+    assert text_stats.padded_length(lengths, longest) == pytest.approx(padded, rel=0.02)
     assert cut.mean() < padded < np.percentile(cut, 95)
 
 
 def test_the_padded_length_of_few_texts():
-    assert texts.padded_length(np.array([5, 9, 7]), 0) == 9
-    assert texts.padded_length(np.array([5, 9, 7]), 8) == 8
-    assert texts.padded_length(np.array([], dtype=np.int64), 8) == 0
+    assert text_stats.padded_length(np.array([5, 9, 7]), 0) == 9
+    assert text_stats.padded_length(np.array([5, 9, 7]), 8) == 8
+    assert text_stats.padded_length(np.array([], dtype=np.int64), 8) == 0
 
 
 def several_labels(dataset: Dataset, labels: list[tuple[int, ...]]) -> Dataset:
@@ -241,7 +241,7 @@ def test_labels_seen_together_are_counted_pair_by_pair(make_table, workspace):
     assert [p.count for p in found.multilabel.pairs] == sorted((p.count for p in found.multilabel.pairs), reverse=True)
     assert [c.total for c in found.classes] == [sum(k in each for each in labels) for k in range(4)]
     assert found.splits == {s: int((dataset.splits == s).sum()) for s in ("train", "validation", "test")}
-    assert "labels on average" in sentences.multilabel_words(found.multilabel, found)[0]
+    assert "labels on average" in profile_sentences.multilabel_words(found.multilabel, found)[0]
 
 
 def test_subgroups_and_the_time_span(make_table, workspace):

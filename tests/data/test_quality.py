@@ -10,12 +10,12 @@ from PIL import Image, ImageEnhance, ImageFilter
 from tests.tiny import write_dataset
 from tl_core.data.dataset import FIRST_LINES
 from tl_core.data.decisions import Decision
-from tl_core.data.looks import LOOKS, looks_of
-from tl_core.data.options import ImportOptions, RawItem, silent
+from tl_core.data.options import ImportOptions, RawItem, no_progress
+from tl_core.data.picture_stats import STAT_NAMES, picture_stats_of
 from tl_core.data.profile import profile
 from tl_core.data.quality import CHECKS, CheckInput, duplicates, find_problems, run_checks
-from tl_core.data.quality.spread import robust_z
-from tl_core.data.quality.texts import passages
+from tl_core.data.quality.poor_texts import passages
+from tl_core.data.quality.robust_z import robust_z
 from tl_core.data.samples import SAMPLES
 from tl_core.data.sources import import_data
 from tl_core.data.sources.store import Draft, store
@@ -99,7 +99,7 @@ def test_what_was_left_out_is_told_also_after_a_thousand_items_that_were_changed
     workspace = replace(workspace, limits=replace(workspace.limits, cell=10))
     items = [RawItem(f"row {i}", "ab"[i % 2], text=f"text number {i}") for i in range(FIRST_LINES + 1)]
     items += [RawItem(f"empty {i}", "a") for i in range(100)]
-    dataset = store(items, Draft("texts", "texts.csv", "text"), workspace, silent)
+    dataset = store(items, Draft("texts", "texts.csv", "text"), workspace, no_progress)
     found = {f.code: f for f in find_problems(dataset, [[500, 0, 0], [501, 0, 0]])}
     assert "1,001 items were changed" in found["converted"].message
     assert found["skipped"].level == "warn"
@@ -223,10 +223,10 @@ def cloth(workspace, seed, faults):
         image = Image.open(io.BytesIO(items[i].read())).convert("RGB")
         data = png(faults[kind](image)) if kind else items[i].read()
         raw.append(RawItem(f"{number}.png", items[i].label, read=lambda data=data: data))
-    dataset = store(raw, Draft("cloth", "cloth", "image"), workspace, silent)
-    looks = looks_of(dataset, np.arange(len(dataset.items)))
+    dataset = store(raw, Draft("cloth", "cloth", "image"), workspace, no_progress)
+    looks = picture_stats_of(dataset, np.arange(len(dataset.items)))
     rows = {kind: {n for n, its in enumerate(kinds) if its == kind} for kind in faults}
-    return CheckInput(dataset, looks=looks), rows
+    return CheckInput(dataset, picture_stats=looks), rows
 
 
 FAULTS = {
@@ -259,17 +259,17 @@ def test_where_every_picture_is_so_none_is_odd(workspace, kind):
     images = [Image.open(io.BytesIO(item.read())) for item in SAMPLES["textile_defects"].items()[::10]]
     changed = [png(FAULTS[kind](image)) for image in images]
     raw = [RawItem(f"{i}.png", "ab"[i % 2], read=lambda data=data: data) for i, data in enumerate(changed)]
-    dataset = store(raw, Draft("cloth", "cloth", "image"), workspace, silent)
-    material = CheckInput(dataset, looks=looks_of(dataset, np.arange(len(dataset.items))))
+    dataset = store(raw, Draft("cloth", "cloth", "image"), workspace, no_progress)
+    material = CheckInput(dataset, picture_stats=picture_stats_of(dataset, np.arange(len(dataset.items))))
     assert CHECKS["pictures"].find(material) == []
 
 
 def test_a_picture_that_cannot_be_read_any_more_is_passed_over(workspace):
     material, planted = cloth(workspace, 0, {"dark": FAULTS["dark"]})
-    looks = material.looks.copy()
+    looks = material.picture_stats.copy()
     looks[0] = np.nan
-    assert set(found_in(replace(material, looks=looks))["dark"].rows) == planted["dark"] - {0}
-    assert looks.shape[1] == len(LOOKS)
+    assert set(found_in(replace(material, picture_stats=looks))["dark"].rows) == planted["dark"] - {0}
+    assert looks.shape[1] == len(STAT_NAMES)
 
 
 def test_robust_z_is_that_of_its_definition():

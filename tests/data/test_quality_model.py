@@ -13,11 +13,11 @@ from tl_core.advice.calibrated import CalibratedOutOfFold
 from tl_core.advice.evidence import make_folds
 from tl_core.advice.linear import standardise
 from tl_core.data.decisions import Decision
-from tl_core.data.quality import CheckInput, nearest
-from tl_core.data.quality.alike import alike_groups
-from tl_core.data.quality.alike import find as find_alike
-from tl_core.data.quality.labels import find as find_labels
-from tl_core.data.quality.nearest import Search, points
+from tl_core.data.quality import CheckInput, nearest_neighbours
+from tl_core.data.quality.feature_copies import alike_groups
+from tl_core.data.quality.feature_copies import find as find_alike
+from tl_core.data.quality.label_errors import find as find_labels
+from tl_core.data.quality.nearest_neighbours import Search, points
 from tl_core.data.quality.outliers import class_distance
 from tl_core.data.quality.outliers import find as find_outliers
 
@@ -204,8 +204,8 @@ def test_neighbours_are_those_of_a_brute_force_and_identical_items_are_none():
 
 
 def test_among_very_many_items_near_copies_are_found_without_comparing_all(monkeypatch):
-    monkeypatch.setattr(nearest, "EXACT", 500)
-    monkeypatch.setattr(nearest, "_WIDTH", 32)
+    monkeypatch.setattr(nearest_neighbours, "EXACT", 500)
+    monkeypatch.setattr(nearest_neighbours, "_WIDTH", 32)
     features = np.concatenate([PIXELS, PIXELS[:200] + 0.1])
     inside = np.ones(len(features), bool)
     placed = points(features, inside)

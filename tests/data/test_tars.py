@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.data.files import TWO_CLASSES, picture, pictures
-from tl_core.data.inputs import read_inputs
-from tl_core.data.pool import import_pool
+from tl_core.data.prediction_items import read_inputs
 from tl_core.data.sources import import_data, preview_table
 from tl_core.data.sources.kinds import plain_name
+from tl_core.data.unlabelled import import_unlabelled
 from tl_core.errors import DataError, GraftError, ImportCancelled
 from tl_core.workspace import Limits, Workspace
 
@@ -288,7 +288,7 @@ def test_a_table_in_a_tar_is_shown_and_imported(make_tar, workspace):
 
 def test_a_tar_is_a_pool_and_something_to_predict(make_tar, workspace):
     source = make_tar(TWO_CLASSES)
-    assert len(import_pool(source, "image", workspace).items) == 4
+    assert len(import_unlabelled(source, "image", workspace).items) == 4
     assert read_inputs(source, "image", workspace).ids == tuple(TWO_CLASSES)
 
 

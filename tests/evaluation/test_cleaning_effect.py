@@ -7,7 +7,7 @@ from sklearn.metrics import balanced_accuracy_score
 
 from tl_core.advice.linear import standardise
 from tl_core.data.decisions import Decision
-from tl_core.data.options import RawItem, silent
+from tl_core.data.options import RawItem, no_progress
 from tl_core.data.sources.store import Draft, store
 from tl_core.evaluation.cleaning_effect import CleaningEffect, read_cleaning_effect, write_cleaning_effect
 from tl_core.evaluation.measure_cleaning import CleaningMeasurement, balanced_accuracy_difference
@@ -23,7 +23,7 @@ def make(workspace, wrong):
     features = (draw.normal(size=(300, 4)) + 1.5 * truth[:, None] * np.array([1, 1, 0, 0])).astype(np.float32)
     labels = np.where((truth == 1) & (draw.random(300) < wrong), 0, truth)
     items = [RawItem(f"row {i}", "ab"[label], text=f"text {i}") for i, label in enumerate(labels)]
-    return store(items, Draft("noisy", "x.csv", "text"), workspace, silent), features, truth
+    return store(items, Draft("noisy", "x.csv", "text"), workspace, no_progress), features, truth
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_the_heads_are_those_of_scikit_learn(noisy):
         found = np.full(len(one.items), -1)
         for fold in range(5):
             held = np.flatnonzero(measuring._fold == fold)
-            learn = np.flatnonzero((measuring._fold >= -1) & (measuring._fold != fold) & one.kept)
+            learn = np.flatnonzero((measuring._fold >= -1) & (measuring._fold != fold) & one.included)
             seen, asked = standardise(features[learn], features[held])
             head = LogisticRegression(C=1 / (L2 * len(learn)), tol=1e-6, max_iter=500).fit(seen, one.labels[learn])
             found[held] = head.predict(asked)

@@ -155,4 +155,4 @@ def test_few_counts_for_what_costs_time():
 
 def test_without_test_items_there_is_no_curve(tiny_texts):
     with pytest.raises(DataError, match="no test item"):
-        empty_curve(tiny_texts.resplit(SplitSpec(test=0.0)), "tiny_text")
+        empty_curve(tiny_texts.change_split(SplitSpec(test=0.0)), "tiny_text")

@@ -91,7 +91,7 @@ def test_a_score_is_kept_for_the_split_it_was_made_under(tmp_path, workspace):
     assert read_leakage(workspace, dataset, "tiny") is None
     write_leakage(workspace, dataset, score)
     assert read_leakage(workspace, dataset, "tiny") == score
-    assert read_leakage(workspace, dataset.resplit(SplitSpec(seed=1)), "tiny") is None
+    assert read_leakage(workspace, dataset.change_split(SplitSpec(seed=1)), "tiny") is None
     assert read_leakage(workspace, dataset, "other") is None
 
 

@@ -86,6 +86,6 @@ def test_items_that_were_learned_from_are_told(workspace, tmp_path):
 
 
 def test_without_test_items_there_is_no_report(tiny_texts):
-    dataset = tiny_texts.resplit(SplitSpec(test=0.0))
+    dataset = tiny_texts.change_split(SplitSpec(test=0.0))
     with pytest.raises(DataError, match="no test item"):
         report(dataset, np.empty((0, 2)))

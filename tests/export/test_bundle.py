@@ -131,7 +131,7 @@ def test_corrected_test_items_are_measured_by_the_labels_of_the_report(tiny_imag
     changed = Decision("relabel", (int(rows[0]),), other, confirmed=True, reason="It is one.")
     made = material(tiny_images.decide(changed), "tiny_image")
     bundle = load_bundle(write_bundle(tmp_path / "bundle", made).path)
-    again = evaluate_bundle(bundle, tiny_images.under(""))
+    again = evaluate_bundle(bundle, tiny_images.with_decisions(""))
     assert again["confusion"] == [list(line) for line in made.report.confusion]
 
 

@@ -14,7 +14,7 @@ from tests.export.test_predict_script import pictures, run, table
 from tests.tiny import make_images, make_multilabel, make_texts
 from tl_core.backbones.preprocess import preprocessor
 from tl_core.cli import main
-from tl_core.data.inputs import read_inputs
+from tl_core.data.prediction_items import read_inputs
 from tl_core.errors import DataError, ExportError
 from tl_core.evaluation.predict import PreparedItems, predict
 from tl_core.evaluation.report import make_report

@@ -16,7 +16,7 @@ from PIL import Image
 from tests.export.made import material
 from tests.tiny import make_images, make_texts
 from tl_core.data.images import open_image
-from tl_core.data.inputs import read_inputs
+from tl_core.data.prediction_items import read_inputs
 from tl_core.export.bundle import TEMPLATE, load_bundle, write_bundle
 from tl_core.plan import Head
 

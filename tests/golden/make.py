@@ -196,7 +196,7 @@ def make_data(workspace: Workspace, sources: Path) -> dict[str, Dataset]:
     train = ids(found["topics"], "train")
     decide(sources / "topics.csv", "relabel", train[1], "--label", "kitchen", "--label", "travel", *SAID["topics"])
     decide(sources / "topics.csv", "relabel", train[4], *SAID["topics"])  # none of them
-    return {name: dataset.refreshed() for name, dataset in found.items()}
+    return {name: dataset.with_current_decisions() for name, dataset in found.items()}
 
 
 # ---------------------------------------------------------------- runs
@@ -226,7 +226,7 @@ def follow(workspace: Workspace, run_id: str, until: Callable | None = None, con
 def task(kind: str, backbone: str, dataset: Dataset, plan: TransferPlan | None = None, **fields: Any) -> Task:
     name = fields.pop("name", dataset.name)
     return Task(
-        kind, backbone, dataset.fingerprint, dataset.split, plan, name=name, decisions=dataset.pin(), **fields
+        kind, backbone, dataset.fingerprint, dataset.split, plan, name=name, decisions=dataset.pin_decisions(), **fields
     )  # fmt: skip
 
 
@@ -435,7 +435,7 @@ def expected(root: Path, workspace: Workspace, data: dict[str, Dataset], runs: d
         name: {
             "fingerprint": d.fingerprint, "name": d.name, "modality": d.modality, "classes": list(d.classes),
             "ids": [str(one) for one in d.items["id"]], "splits": [str(one) for one in d.splits],
-            "truth": np.asarray(d.truth).astype(int).tolist(), "decided": d.decided, "version": d.version,
+            "truth": np.asarray(d.truth).astype(int).tolist(), "decided": d.decisions_digest, "version": d.version,
             **entries(sources / FILES[name], *SAID.get(name, ())),
         }
         for name, d in data.items()

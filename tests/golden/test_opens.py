@@ -23,8 +23,8 @@ from tl_core.advice.probe_report import read_probe
 from tl_core.backbones.spec import BACKBONES
 from tl_core.backbones.speed import read_speed
 from tl_core.cli import main
-from tl_core.data.looked import looks
-from tl_core.data.quality.report import read_quality
+from tl_core.data.holdout_log import holdout_uses
+from tl_core.data.quality.quality_report import read_quality
 from tl_core.data.sources import list_datasets, open_dataset
 from tl_core.evaluation.cleaning_effect import read_cleaning_effect
 from tl_core.evaluation.result_files import read_curve, read_layers, read_rates, read_report
@@ -147,9 +147,9 @@ def test_data_sets_are_there_with_their_items_labels_and_splits_as_decided(saved
         assert dataset.items["id"].tolist() == kept["ids"]
         assert np.asarray(dataset.truth).astype(int).tolist() == kept["truth"]
         assert dataset.splits.tolist() == kept["splits"]
-        assert (dataset.decided, dataset.version) == (kept["decided"], kept["version"])
+        assert (dataset.decisions_digest, dataset.version) == (kept["decided"], kept["version"])
         lines = (dataset.folder / "looks.jsonl").read_text().split("\n")
-        assert len(looks(dataset)) == len([line for line in lines if line]) > 0
+        assert len(holdout_uses(dataset)) == len([line for line in lines if line]) > 0
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from tl_core import importer, intake
+from tl_core import import_jobs, import_worker
 from tl_core.runs import supervisor
 from tl_core.workspace import Workspace
 from ui import uploads
@@ -29,7 +29,7 @@ def queue_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "resume", lambda store, run_id: store.resume(run_id))
     monkeypatch.setattr(supervisor, "stop", lambda store, run_id: store.stop(run_id))
     monkeypatch.setattr(predictor, "warm", lambda bundle: None)
-    monkeypatch.setattr(intake, "spawn", importer.work)  # in this process, to its end
+    monkeypatch.setattr(import_jobs, "start_process", import_worker.work)  # in this process, to its end
     monkeypatch.setattr(uploads, "drop_zone", lambda lead, ticket, **more: DROPPED.pop(ticket, ""))
 
 

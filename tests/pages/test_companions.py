@@ -172,7 +172,7 @@ def test_what_uses_a_teacher_is_named_strategies_too(
 def test_a_teacher_that_knows_test_items_is_pointed_out_and_may_teach(
     app: AppTest, workspace: Workspace, tiny_images: Dataset, store: RunStore
 ) -> None:
-    theirs = tiny_images.split_by(SplitSpec(seed=5))
+    theirs = tiny_images.with_split(SplitSpec(seed=5))
     honest, knowing = (scripted.finished(store, each) for each in (tiny_images, theirs))
     open_page(app, "plan", workspace, tiny_images)
     app.button(key="plan_choose_distil").click().run()

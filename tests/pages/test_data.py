@@ -12,9 +12,9 @@ from streamlit.testing.v1.element_tree import Selectbox
 
 from tests.pages import scripted
 from tests.pages.conftest import csv_bytes, said, upload, zip_bytes
-from tl_core import importer, intake
+from tl_core import import_jobs, import_worker
 from tl_core.data.dataset import Dataset
-from tl_core.data.looked import record_look
+from tl_core.data.holdout_log import record_holdout_use
 from tl_core.data.options import NONE, ImportOptions
 from tl_core.data.sources import TablePreview, list_datasets
 from tl_core.data.sources.hub_columns import preview
@@ -183,13 +183,13 @@ def test_what_copies_feign_and_looks_at_the_test_items_are_said(app: AppTest, wo
         *(Estimate(0.93, 0.9, 0.95, 60, "x"), Estimate(0.05, 0.02, 0.08, 60, "x"), 60, 30, False),
     )
     write_leakage(workspace, dataset, score)
-    record_look(dataset, "run-1", "report")
+    record_holdout_use(dataset, "run-1", "report")
     app.query_params["project"] = scripted.project(workspace, dataset)
     app.run()
     assert "would have shown 93.0% instead of 88.0%: 5.0 points too good (between 2.0 and 8.0)" in said(app)
     assert "The test items were looked at once." in said(app)
     for number in range(6):
-        record_look(dataset, f"another-{number}", "report")
+        record_holdout_use(dataset, f"another-{number}", "report")
     app.run()
     assert "This test set has been looked at 7 times" in said(app)
 
@@ -377,10 +377,10 @@ def test_an_import_in_progress_is_shown_and_cancelled(
     app: AppTest, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def begun(folder: Path) -> None:
-        intake.own(folder, os.getpid())
-        intake.tell(folder, intake.State("working", "Reading pictures", 3, 12))
+        import_jobs.write_owner(folder, os.getpid())
+        import_jobs.write_state(folder, import_jobs.ImportState("working", "Reading pictures", 3, 12))
 
-    monkeypatch.setattr(intake, "spawn", begun)
+    monkeypatch.setattr(import_jobs, "start_process", begun)
     monkeypatch.setattr(import_progress, "AT_ONCE", 0.0)
     upload(app, "flowers.zip", zip_bytes())
     assert app.get("progress")[0].proto.text == "Reading pictures: 3 of 12"
@@ -483,8 +483,8 @@ def test_the_hub_is_asked_by_name_and_configuration(
         asked.append(source)
         raise DataError("The hub cannot be reached.", "Check the connection.")
 
-    monkeypatch.setattr(importer, "preview_table", lambda source, *more: None)
-    monkeypatch.setattr(importer, "import_data", refuse)
+    monkeypatch.setattr(import_worker, "preview_table", lambda source, *more: None)
+    monkeypatch.setattr(import_worker, "import_data", refuse)
     app.run()
     assert "downloads the data set" in said(app)
     app.text_input(key="data_hub").input("owner/flowers")
@@ -508,8 +508,8 @@ def test_the_columns_of_a_hub_data_set_are_chosen_before_the_import(
         rows = [{"photo": {"bytes": b"", "path": "x/1.png"}, "kind": 1, "place": "here"}]
         return preview(features, rows, options, "owner/flowers", 1)
 
-    monkeypatch.setattr(importer, "preview_table", look)
-    monkeypatch.setattr(importer, "import_data", refuse)
+    monkeypatch.setattr(import_worker, "preview_table", look)
+    monkeypatch.setattr(import_worker, "import_data", refuse)
     app.run()
     app.text_input(key="data_hub").input("owner/flowers")
     app.button(key="data_hub_open").click().run()

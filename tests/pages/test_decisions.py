@@ -6,9 +6,9 @@ import pytest
 from tests.pages import scripted
 from tests.pages.conftest import said
 from tl_core.data.dataset import Dataset
-from tl_core.data.decisions import OUT, Decision
+from tl_core.data.decisions import LEFT_OUT, Decision
 from tl_core.data.quality.checks import Suspicion
-from tl_core.data.quality.report import QualityReport, write_quality
+from tl_core.data.quality.quality_report import QualityReport, write_quality
 from tl_core.evaluation.cleaning_effect import CleaningEffect, write_cleaning_effect
 from tl_core.runs.events import RunEnded
 from tl_core.runs.store import RunStore
@@ -89,7 +89,7 @@ def test_what_is_proposed_is_done_with_one_button_and_taken_back_with_another(ap
     assert now(data).labels[rows].tolist() == ((data.labels[rows] + 1) % 3).tolist()
     assert "5 pictures seem wrong." not in said(app)
     click(app, "decide_undo_0")
-    assert now(data).decided == ""
+    assert now(data).decisions_digest == ""
     assert "5 pictures seem wrong." in said(app)
 
 
@@ -123,7 +123,7 @@ def test_items_are_decided_about_one_by_one(app, workspace, data):
     boxes[f"decide_item_{rows[2]}"].select((None, ""))
     click(app, "decide_page_go_label-suspect")
     after = now(data)
-    assert after.splits[rows].tolist() == [OUT, "train", "train", "train"]
+    assert after.splits[rows].tolist() == [LEFT_OUT, "train", "train", "train"]
     assert after.labels[rows[3]] == (data.labels[rows[3]] + 1) % 3
     assert (after.labels[rows[:3]] == data.labels[rows[:3]]).all()
     left = {box.key for box in app.selectbox if box.key.startswith("decide_item_")}
@@ -148,7 +148,7 @@ def test_a_finding_that_was_looked_at_does_not_come_back(app, workspace, data):
     checked(workspace, data, suspicion(data, data.rows("train")[:3]))
     click(open_data(app, workspace, data), "decide_keep_label-suspect")
     assert "3 pictures seem wrong." not in said(app)
-    assert now(data).decided == ""
+    assert now(data).decisions_digest == ""
     assert "kept as they are" in said(app)
 
 
@@ -162,7 +162,7 @@ def test_the_test_set_is_asked_about_twice(app, workspace, data):
     assert app.button(key="decide_confirm").disabled
     app.text_input(key="decide_reason").input("They are empty.").run()
     click(app, "decide_confirm")
-    assert now(data).splits[rows].tolist() == [OUT, OUT]
+    assert now(data).splits[rows].tolist() == [LEFT_OUT, LEFT_OUT]
     assert "wait for a second word" not in said(app)
     assert "They are empty." in said(app)
 
@@ -171,7 +171,7 @@ def test_the_test_set_can_be_left_as_it_is(app, workspace, data):
     rows = data.rows("test")[:2]
     data.decide(Decision("drop", tuple(rows.tolist()), code="blank"))
     click(open_data(app, workspace, data), "decide_refuse")
-    assert now(data).waiting == ()
+    assert now(data).unconfirmed == ()
     assert "second word" not in said(app)
 
 
@@ -189,7 +189,12 @@ def test_the_check_is_started_here_with_the_decisions_that_hold(app, workspace, 
     click(open_data(app, workspace, data), "decide_check_go")
     (state,) = RunStore(workspace).list()
     assert (state.kind, state.task.backbone, state.task.fingerprint) == ("check", "tiny_image", data.fingerprint)
-    assert data.under(state.task.decisions).decided == data.decided == state.task.decisions != ""
+    assert (
+        data.with_decisions(state.task.decisions).decisions_digest
+        == data.decisions_digest
+        == state.task.decisions
+        != ""
+    )
     assert "decide_check_go" not in keys(app)
 
 
@@ -232,5 +237,5 @@ def test_copies_are_found_without_a_check(app, workspace, tmp_path):
     assert "exact copies" in said(app)
     click(app, "decide_all_duplicates")
     after = now(data)
-    assert int((~after.kept).sum()) == 3 - len(after.waiting)
+    assert int((~after.included).sum()) == 3 - len(after.unconfirmed)
     assert not after.items["digest"][after.splits == "train"].duplicated().any()

@@ -4,7 +4,7 @@ import pytest
 
 from tests.pages import scripted
 from tests.pages.conftest import said
-from tl_core.data.looked import record_look
+from tl_core.data.holdout_log import record_holdout_use
 from tl_core.evaluation.compare import compare
 from tl_core.evaluation.result_files import read_report, write_curve, write_report
 from tl_core.evaluation.results import Comparison
@@ -62,10 +62,10 @@ def test_the_headline_has_its_intervals_in_words(app, workspace, data, store):
 def test_looks_at_the_runs_own_test_items_are_counted(app, workspace, data, store):
     run = scripted.finished(store, data)
     split = store.task(run).split
-    record_look(replace(data, split=split), run, "report")
+    record_holdout_use(replace(data, split=split), run, "report")
     for number in range(3):
-        record_look(replace(data, split=replace(split, seed=7)), f"run-{number}", "report")
-    open_results(app, workspace, data.resplit(replace(split, seed=7)), run)
+        record_holdout_use(replace(data, split=replace(split, seed=7)), f"run-{number}", "report")
+    open_results(app, workspace, data.change_split(replace(split, seed=7)), run)
     assert "The test items were looked at once." in said(app)
 
 
@@ -191,8 +191,8 @@ def test_names_of_classes_are_not_markup(app, workspace, data, store):
 
 def test_a_rerun_reads_nothing_again_where_the_split_was_changed_since(app, workspace, tiny_images, store):
     run = scripted.finished(store, tiny_images)
-    record_look(tiny_images, run, "report")
-    tiny_images.resplit(replace(tiny_images.split, seed=7))
+    record_holdout_use(tiny_images, run, "report")
+    tiny_images.change_split(replace(tiny_images.split, seed=7))
     open_results(app, workspace, tiny_images, run)
     assert "looked at once" in said(app), "the test set of the run's own split"
     (tiny_images.folder / "manifest.parquet").unlink()  # a second read would fail

@@ -247,7 +247,7 @@ def stats(phase: int = 0, epoch: int = 0, moved: bool = False) -> LayerStats:
     ("changed", "label"),
     [
         (lambda data: data, "Train once more"),
-        (lambda data: data.resplit(replace(data.split, seed=7)), "Train the plan as it is now"),
+        (lambda data: data.change_split(replace(data.split, seed=7)), "Train the plan as it is now"),
         (lambda data: data.decide(Decision("drop", (int(data.rows("train")[0]),))), "Train the plan as it is now"),
     ],
 )

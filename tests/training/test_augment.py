@@ -11,7 +11,7 @@ from tests.training.helpers import SOLVED, after, descent, epochs, logits, make_
 from tests.training.test_edits import edited, rate, run_with
 from tests.training.test_resume import weights
 from tl_core.backbones.spec import BACKBONES
-from tl_core.data.mirror import breaks_labels
+from tl_core.data.augmentation_check import why_not_augment
 from tl_core.data.sources import import_data
 from tl_core.errors import PlanError
 from tl_core.features import FeatureStore
@@ -214,12 +214,12 @@ def test_digits_letters_and_sides_are_told_from_other_classes(tiny_images, works
         ("cat", "dog"): False, ("bright", "leftover"): False, ("one-way", "stop"): False,
     }  # fmt: skip
     for classes, told in named.items():
-        assert bool(breaks_labels(dataclasses.replace(tiny_images, classes=classes))) == told, classes
+        assert bool(why_not_augment(dataclasses.replace(tiny_images, classes=classes))) == told, classes
     digits = import_data("sample:digits", workspace)
-    assert "digits or letters" in breaks_labels(digits)
+    assert "digits or letters" in why_not_augment(digits)
     renamed = dataclasses.replace(digits, classes=tuple(f"kind {n}x" for n in "abcdefghij"))
-    assert "grey and at most" in breaks_labels(renamed)
-    assert not breaks_labels(import_data("sample:textile_defects", workspace))
+    assert "grey and at most" in why_not_augment(renamed)
+    assert not why_not_augment(import_data("sample:textile_defects", workspace))
 
 
 def test_a_run_that_mirrors_letters_says_so(tiny_images):

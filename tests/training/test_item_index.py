@@ -70,7 +70,7 @@ def test_a_second_data_set_is_learned_from_under_its_decisions(tiny_texts):
     train = tiny_texts.rows("train").tolist()
     other = tiny_texts.classes[1 - tiny_texts.labels[train[1]]]
     decided = tiny_texts.decide(Decision("drop", (train[0],)), Decision("relabel", (train[1],), other))
-    plain = tiny_texts.under("")
+    plain = tiny_texts.with_decisions("")
     space = Run(make_job(plain, [SOLVED], source=decided, target=decided), MemoryControl()).space
     whole = len(tiny_texts.items)
     assert space.source.rows.tolist() == [whole + row for row in train[1:]]

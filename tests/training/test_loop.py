@@ -398,5 +398,5 @@ def test_progress_is_told_while_the_backbone_runs(tiny_images):
     assert ("features", 24, 24) in told
     learned = len(tiny_images.rows("train", "validation"))
     assert ("frozen layers", learned, learned) in told
-    silent = make_job(tiny_images, [SOLVED, descent(["top", "head"])], folder="silent", publish=1000.0)
-    assert len([event for event in run(silent) if isinstance(event, StepDone)]) <= 1
+    no_progress = make_job(tiny_images, [SOLVED, descent(["top", "head"])], folder="silent", publish=1000.0)
+    assert len([event for event in run(no_progress) if isinstance(event, StepDone)]) <= 1

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from tests.tiny import TINY_IMAGE, make_images
 from tests.training.helpers import SOLVED, after, before, descent, epochs, logits, make_job, run, same_bits
 from tests.training.test_resume import attempt, weights
-from tl_core.data.options import RawItem, silent
+from tl_core.data.options import RawItem, no_progress
 from tl_core.data.sources.store import Draft, store
 from tl_core.data.split import SplitSpec
 from tl_core.plan import Augment
@@ -217,7 +217,7 @@ def test_items_with_several_labels_are_fitted_to_as_well(workspace):
         pixels = chance.normal(levels, 4, (16, 16, 3)).clip(0, 255)
         Image.fromarray(pixels.astype(np.uint8)).save(png, "PNG")
         items.append(RawItem(f"{number}.png", "", labels=labels, read=png.getvalue))
-    dataset = store(items, Draft("lights", "lights.zip", "image"), workspace, silent)
+    dataset = store(items, Draft("lights", "lights.zip", "image"), workspace, no_progress)
     assert dataset.multilabel
     state, events, _ = begun(dataset, descent(TOP, recalibrate_norm=True))
     assert [e.finding.code for e in events if isinstance(e, Noted)] == ["adapted"]

@@ -11,8 +11,7 @@ from tl_core.advice.linear import OutOfFold, cross_validate
 from tl_core.advice.probe_report import Pool, ProbeReport, TapScore, split_key
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
-from tl_core.data.decisions import tied
-from tl_core.data.near import near_ties
+from tl_core.data.decisions import tied_groups
 from tl_core.data.split import together
 from tl_core.statistics.intervals import wilson
 from tl_core.statistics.roc import mean_area
@@ -46,7 +45,7 @@ class Choice:
 
 def units(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
     """Return a unit number for each row: what the split, or a person, keeps together shares a unit."""
-    ties = (*near_ties(dataset), tied(dataset.decisions, len(dataset.items)))
+    ties = (*dataset.near_ties, tied_groups(dataset.decisions, len(dataset.items)))
     return np.unique(together(dataset.items, ties)[rows], return_inverse=True)[1]
 
 

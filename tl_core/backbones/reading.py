@@ -3,12 +3,12 @@
 from tl_core.backbones.packages import tokenizer_file
 from tl_core.backbones.spec import BACKBONES, BackboneSpec, TextInput
 from tl_core.data.dataset import Dataset
-from tl_core.data.options import OnProgress, silent
+from tl_core.data.options import OnProgress, no_progress
 from tl_core.data.profile import Profile, profile
 from tl_core.errors import BackboneError
 
 
-def profile_for(dataset: Dataset, spec: BackboneSpec | None = None, progress: OnProgress = silent) -> Profile:
+def profile_for(dataset: Dataset, spec: BackboneSpec | None = None, progress: OnProgress = no_progress) -> Profile:
     """Return the profile, of texts with the tokens of `spec`, or of the first text backbone that is ready.
 
     Where that has no tokenizer at hand, it is the profile without tokens.

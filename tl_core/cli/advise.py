@@ -59,7 +59,7 @@ def ensure_probe(dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace,
             dataset.fingerprint,
             dataset.split,
             name=f"Probe of {dataset.name}",
-            decisions=dataset.pin(),
+            decisions=dataset.pin_decisions(),
         )
         run_to_end(workspace, task, console)
         found = read_probe(workspace, dataset, spec.name)

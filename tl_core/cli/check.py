@@ -14,7 +14,7 @@ from tl_core.workspace import Workspace
 
 if TYPE_CHECKING:
     from tl_core.data.dataset import Dataset
-    from tl_core.data.quality.report import QualityReport
+    from tl_core.data.quality.quality_report import QualityReport
 
 SHOWN = 5
 PROPOSED = {
@@ -27,7 +27,7 @@ PROPOSED = {
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Check a data set, with a model where its classes can be told apart, and print what looks wrong."""
-    from tl_core.data.quality.report import read_quality
+    from tl_core.data.quality.quality_report import read_quality
 
     workspace = Workspace.default()
     dataset = open_data(arguments.data, workspace, console, named(arguments), arguments.test)
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         task = Task(
             *("check", backbone, dataset.fingerprint, dataset.split),
             name=f"Check of {dataset.name}",
-            decisions=dataset.pin(),
+            decisions=dataset.pin_decisions(),
         )
         run_to_end(workspace, task, console)
         found = read_quality(workspace, dataset, backbone)

@@ -27,7 +27,12 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     spec = choose_backbone("", dataset.modality)
     ensure_probe(dataset, spec, workspace, console)
     task = Task(
-        "curve", spec.name, dataset.fingerprint, dataset.split, name=f"Curve of {dataset.name}", decisions=dataset.pin()
+        "curve",
+        spec.name,
+        dataset.fingerprint,
+        dataset.split,
+        name=f"Curve of {dataset.name}",
+        decisions=dataset.pin_decisions(),
     )
     curve = read_curve(workspace, task)
     if curve is None or not curve.whole("scratch", len(scratch_counts(sizes(dataset)))):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from tl_core.advice.rules import default_backbone
 from tl_core.backbones.spec import BACKBONES, BackboneSpec
 from tl_core.cli.console import Console
-from tl_core.data.options import FIND_ALL, ImportOptions
+from tl_core.data.options import AUTO_DETECT, ImportOptions
 from tl_core.errors import UsageError
 from tl_core.types import Modality
 from tl_core.workspace import Workspace
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def open_data(
-    source: str, workspace: Workspace, console: Console, options: ImportOptions = FIND_ALL, test: str = ""
+    source: str, workspace: Workspace, console: Console, options: ImportOptions = AUTO_DETECT, test: str = ""
 ) -> "Dataset":
     """Import a source, with what was said of its columns, and the test items of another, `test`, where one is named.
 
@@ -25,7 +25,7 @@ def open_data(
     from tl_core.data.sources import import_data
 
     if test:
-        from tl_core.data.test_set import import_with_test
+        from tl_core.data.separate_test_set import import_with_test
 
         dataset = import_with_test(source, test, workspace, options, console.stage)
     else:
@@ -39,9 +39,9 @@ def open_data(
 
 def open_pool(source: str, modality: Modality, workspace: Workspace, console: Console) -> "Dataset":
     """Import items whose labels are not read, and need not be there. Raises DataError where there are none."""
-    from tl_core.data.pool import import_pool
+    from tl_core.data.unlabelled import import_unlabelled
 
-    return import_pool(source, modality, workspace, progress=console.stage)
+    return import_unlabelled(source, modality, workspace, progress=console.stage)
 
 
 def describe(dataset: "Dataset", spec: BackboneSpec | None = None) -> "Profile":

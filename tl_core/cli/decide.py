@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     dataset = _decided(arguments, dataset, workspace)
     entries = history(dataset.folder)
     if arguments.json:
-        console.json({"entries": [dump(e) for e in entries], "waiting": [dump(w) for w in dataset.waiting]})
+        console.json({"entries": [dump(e) for e in entries], "waiting": [dump(w) for w in dataset.unconfirmed]})
     else:
         _print(dataset, entries, console)
     return 0
@@ -41,9 +41,9 @@ def _decided(arguments: argparse.Namespace, dataset: "Dataset", workspace: Works
     if what == "list":
         return dataset
     if what == "confirm":
-        if not dataset.waiting:
+        if not dataset.unconfirmed:
             raise DataError("Nothing that was decided about the test set waits to be confirmed.")
-        return dataset.confirm(dataset.waiting, arguments.reason)
+        return dataset.confirm(dataset.unconfirmed, arguments.reason)
     if not items:
         raise UsageError(f"`{what}` needs to be told what of.", "Name items as `check` names them.")
     if what == "undo":
@@ -82,8 +82,8 @@ def _numbers(words: list[str]) -> list[int]:
 
 def _proposed(codes: list[str], dataset: "Dataset", workspace: Workspace) -> list["Decision"]:
     """Return what the last check proposed under some codes, as far as it is still open."""
-    from tl_core.data.quality.answers import unanswered
-    from tl_core.data.quality.report import latest_quality
+    from tl_core.data.quality.open_suspicions import unanswered
+    from tl_core.data.quality.quality_report import latest_quality
 
     backbone = choose_backbone("", dataset.modality).name
     report = latest_quality(workspace, dataset, backbone) or latest_quality(workspace, dataset)
@@ -108,12 +108,12 @@ def _print(dataset: "Dataset", entries: tuple["DecisionEntry", ...], console: Co
         when = datetime.fromtimestamp(entry.decisions[0].when).strftime("%d %b %Y, %H:%M") if entry.decisions else ""
         for decision in entry.decisions:
             why = f" ({decision.reason})" if decision.reason else ""
-            console.line(f"{entry.number:4}  {when}  {decision.words}{why}")
+            console.line(f"{entry.number:4}  {when}  {decision.summary}{why}")
             for row in decision.rows[:5]:
                 console.line(f"        {dataset.items['id'].iloc[row]}")
             if len(decision.rows) > 5:
                 console.line(f"        and {len(decision.rows) - 5:,} more (all of them with --json)")
-    tested = sum(len(decision.rows) for decision in dataset.waiting)
+    tested = sum(len(decision.rows) for decision in dataset.unconfirmed)
     if tested:
         it = (
             "1 of these items is in the test set and is"

@@ -11,7 +11,7 @@ from tl_core.errors import UsageError
 from tl_core.workspace import Workspace
 
 if TYPE_CHECKING:
-    from tl_core.data.inputs import PredictionItems
+    from tl_core.data.prediction_items import PredictionItems
     from tl_core.export.ensemble import Predictor
 
 CHUNK = 256
@@ -44,7 +44,7 @@ def classify(bundle: "Predictor", source: str, out: Path, told: Callable[[int, i
     """
     import numpy as np
 
-    from tl_core.data.inputs import read_inputs
+    from tl_core.data.prediction_items import read_inputs
     from tl_core.evaluation.prediction_table import write_predictions
 
     inputs = read_inputs(source, bundle.spec.modality, Workspace.default(), bundle.text_column)

@@ -20,7 +20,7 @@ SHOWN = 20
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Import a data set, print its profile, and write its data card where one is asked for."""
-    from tl_core.data.card import data_card
+    from tl_core.data.data_card import data_card
 
     card = arguments.card
     if card and (card.is_dir() or not card.parent.is_dir() or not os.access(card.parent, os.W_OK)):
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     if card:
         write_bytes(card, data_card(dataset, profile).encode())
     if arguments.json:
-        console.json({**dump(profile), "receipt": dump(dataset.whole_receipt())})
+        console.json({**dump(profile), "receipt": dump(dataset.full_receipt())})
     else:
         _print(dataset, profile, console)
     return 0
@@ -38,13 +38,16 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 def _print_more(profile: "Profile", console: Console) -> None:
     """Print what the figures mean, where they mean something."""
-    from tl_core.data.profile import sentences
+    from tl_core.data.profile import profile_sentences
 
-    told = [*sentences.imbalance_words(profile.imbalance), *sentences.multilabel_words(profile.multilabel, profile)]
-    told += sentences.picture_words(profile.pictures)
+    told = [
+        *profile_sentences.imbalance_words(profile.imbalance),
+        *profile_sentences.multilabel_words(profile.multilabel, profile),
+    ]
+    told += profile_sentences.picture_words(profile.pictures)
     if profile.texts:
-        told += [f"Languages: {sentences.language_words(profile.texts.languages)}."]
-        told += filter(None, [sentences.vocabulary_words(profile.texts.vocabulary)])
+        told += [f"Languages: {profile_sentences.language_words(profile.texts.languages)}."]
+        told += filter(None, [profile_sentences.vocabulary_words(profile.texts.vocabulary)])
     if told:
         console.line()
     for sentence in told:

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         plan,
         arguments.seed,
         name=dataset.name,
-        decisions=dataset.pin(),
+        decisions=dataset.pin_decisions(),
     )
     task = with_extra_inputs(task, arguments, dataset, workspace, console)
     run_id = begin(workspace, task)
@@ -83,10 +83,10 @@ def with_extra_inputs(
 
     if arguments.source:
         source = open_data(arguments.source, workspace, console)
-        task = replace(task, source=source.fingerprint, source_decisions=source.pin())
+        task = replace(task, source=source.fingerprint, source_decisions=source.pin_decisions())
     if arguments.target:
         target = open_pool(arguments.target, dataset.modality, workspace, console)
-        task = replace(task, target=target.fingerprint, target_decisions=target.pin())
+        task = replace(task, target=target.fingerprint, target_decisions=target.pin_decisions())
     teacher = import_teacher(workspace, arguments.teacher) if arguments.teacher else ""
     task = replace(task, teacher=teacher)
     try:

@@ -39,7 +39,7 @@ def run_trial(
         plan,
         arguments.seed,
         name=f"{kind.capitalize()} for {dataset.name}",
-        decisions=dataset.pin(),
+        decisions=dataset.pin_decisions(),
     )
     state = run_to_end(workspace, prepare(task, dataset, workspace), console)
     found = read(RunStore(workspace).folder(state.id))

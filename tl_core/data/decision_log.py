@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from tl_core.data.decisions import Decision, effective
+from tl_core.data.decisions import Decision, effective_decisions
 from tl_core.errors import DataError, WorkspaceError
 from tl_core.types import dump, load
 from tl_core.workspace import read_json, write_json
@@ -83,7 +83,7 @@ def save_state(folder: Path, name: str, decisions: Iterable[Decision], splits: n
         path.parent.mkdir(exist_ok=True)
     except OSError as error:
         raise _unwritten(error) from error
-    write_json(path, [dump(each) for each in effective(decisions, splits)])
+    write_json(path, [dump(each) for each in effective_decisions(decisions, splits)])
 
 
 def read_state(folder: Path, name: str) -> tuple[Decision, ...]:

@@ -11,14 +11,14 @@ def components(n: int, edges_E2: np.ndarray) -> np.ndarray:
     return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
-def spanning(n: int, edges_E2: np.ndarray) -> np.ndarray:
+def spanning_edges(n: int, edges_E2: np.ndarray) -> np.ndarray:
     """Return fewer than `n` pairs that connect what the given ones connect: each node with its component's first."""
     _, first, index = np.unique(components(n, edges_E2), return_index=True, return_inverse=True)
     pairs = np.stack([first[index], np.arange(n)], axis=1)
     return pairs[pairs[:, 0] != pairs[:, 1]]
 
 
-def numbered(names_N: np.ndarray) -> np.ndarray:
+def number_groups(names_N: np.ndarray) -> np.ndarray:
     """Number equal names from 0, in the order of their first row, int64 `[N]`; -1 where a name is there once."""
     _, first, index, counts = np.unique(names_N, return_index=True, return_inverse=True, return_counts=True)
     several = counts > 1

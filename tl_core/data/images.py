@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from tl_core.data.looks import look
+from tl_core.data.perceptual_hash import perceptual_hash
 from tl_core.errors import DataError
 from tl_core.workspace import Limits
 
@@ -39,7 +39,7 @@ class Normalised:
     width: int
     height: int
     changes: tuple[str, ...] = ()
-    look: str = ""
+    perceptual_hash: str = ""
 
 
 def open_image(path: Path, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
@@ -61,14 +61,14 @@ def normalise(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Normalised:
     """
     image, kind, size, changes = _decode(data, limits)
     if not changes:
-        return Normalised(data, _suffix(kind), *size, look=look(image))
+        return Normalised(data, _suffix(kind), *size, perceptual_hash=perceptual_hash(image))
     buffer = io.BytesIO()
     lossy = kind in _LOSSY
     if lossy:
         image.save(buffer, "JPEG", quality=95, subsampling=0)
     else:
         image.save(buffer, "PNG")
-    return Normalised(buffer.getvalue(), ".jpg" if lossy else ".png", *size, tuple(changes), look(image))
+    return Normalised(buffer.getvalue(), ".jpg" if lossy else ".png", *size, tuple(changes), perceptual_hash(image))
 
 
 def _suffix(kind: str) -> str:

@@ -38,7 +38,7 @@ class ImportOptions:
     sheet: str = ""
 
 
-FIND_ALL = ImportOptions()
+AUTO_DETECT = ImportOptions()
 
 
 @dataclass(frozen=True)
@@ -61,5 +61,5 @@ class RawItem:
     time: float = nan
 
 
-def silent(stage: str, done: int, total: int) -> None:
+def no_progress(stage: str, done: int, total: int) -> None:
     """Report progress to nobody."""

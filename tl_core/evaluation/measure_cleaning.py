@@ -33,13 +33,13 @@ class CleaningMeasurement:
 
     def __init__(self, dataset: Dataset, backbone: str, features_ND: np.ndarray, l2: float) -> None:
         """Take the data set with its decisions, frozen features of every row, and the head's L2 strength."""
-        self._after, self._before = dataset, dataset.under("")
+        self._after, self._before = dataset, dataset.with_decisions("")
         self._backbone, self._features, self._l2 = backbone, features_ND, l2
         rows = self._before.rows("train", "validation")
         fold = np.full(len(dataset.items), _EXCLUDED)
         fold[rows] = make_folds(np.unique(self._before.labels[rows], return_inverse=True)[1], units(dataset, rows))
         self._fold = fold
-        self._dropped = (fold > _EXCLUDED) & ~dataset.kept
+        self._dropped = (fold > _EXCLUDED) & ~dataset.included
         self._changed = (fold > _EXCLUDED) & ~self._dropped & (self._before.targets != dataset.targets).any(axis=1)
         self.judged = (fold >= 0) & ~self._dropped & ~self._changed
         """Which items both heads are scored on: bool `[N]`."""

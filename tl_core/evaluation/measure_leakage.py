@@ -10,7 +10,6 @@ import numpy as np
 from tl_core.advice.evidence import sample
 from tl_core.advice.linear import TOLERANCE, solve, standardise
 from tl_core.data.dataset import Dataset
-from tl_core.data.near import near_groups
 from tl_core.data.split import SplitSpec, assign, together
 from tl_core.evaluation.leakage import LeakageBias
 from tl_core.statistics.intervals import overlapping_draws
@@ -67,7 +66,7 @@ def measure_leakage(dataset: Dataset, backbone: str, features_ND: np.ndarray, l2
 
 def _units(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
     """Return the unit of each row: copies, near copies and items of one group share one, whatever the present split."""
-    return np.unique(together(dataset.items, [near_groups(dataset)])[rows], return_inverse=True)[1]
+    return np.unique(together(dataset.items, [dataset.near_groups()])[rows], return_inverse=True)[1]
 
 
 def _repeated(unit_N: np.ndarray) -> np.ndarray:

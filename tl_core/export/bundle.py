@@ -24,7 +24,7 @@ from tl_core.backbones.packages import tokenizer_file
 from tl_core.backbones.preprocess import preprocessor
 from tl_core.backbones.spec import BACKBONES, BackboneSpec, ImageInput, TextInput
 from tl_core.data.dataset import Dataset
-from tl_core.data.decisions import Decision, effective
+from tl_core.data.decisions import Decision, effective_decisions
 from tl_core.data.split import SplitSpec
 from tl_core.errors import ExportError, GraftError
 from tl_core.evaluation.predict import PreparedItems, predict
@@ -135,7 +135,11 @@ def _fill(folder: Path, material: TrainedModel) -> None:
 def _config(material: TrainedModel) -> dict[str, Any]:
     """Return what it takes to build the network again, for `predict.py` and for Graft."""
     model, head, dataset = material.model, material.report.plan.head, material.dataset
-    decided = [dump(each) for each in effective(dataset.decisions, dataset.source_splits)] if dataset.decisions else []
+    decided = (
+        [dump(each) for each in effective_decisions(dataset.decisions, dataset.source_splits)]
+        if dataset.decisions
+        else []
+    )
     return {
         "format": FORMAT,
         "modality": material.spec.modality,

@@ -103,10 +103,10 @@ def _rows(bundle: Predictor, dataset: Dataset) -> tuple[np.ndarray, str]:
     """Return the rows to measure on, and which they are in words."""
     if dataset.fingerprint == bundle.report.fingerprint:
         return dataset.rows("test"), "the test items of the data it was trained on"
-    given = np.flatnonzero((dataset.items["given"] == "test").to_numpy() & dataset.kept)
+    given = np.flatnonzero((dataset.items["given"] == "test").to_numpy() & dataset.included)
     if len(given):
         return given, "the test part that the data name"
-    return np.flatnonzero(dataset.kept), "all items"
+    return np.flatnonzero(dataset.included), "all items"
 
 
 def _index(classes: tuple[str, ...], name: str) -> int:

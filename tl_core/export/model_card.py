@@ -136,19 +136,20 @@ def _data(material: TrainedModel) -> Iterator[str]:
         "time": f"the newest items for the test, {alike}",
         "random": f"stratified, drawn with seed {dataset.split.seed}, {alike}",
     }[rule(dataset.items, dataset.split)]
-    yield f"## Data\n\n{dataset.name} (fingerprint `{dataset.fingerprint}`): {_count(int(dataset.kept.sum()), 'item')},"
+    items = _count(int(dataset.included.sum()), "item")
+    yield f"## Data\n\n{dataset.name} (fingerprint `{dataset.fingerprint}`): {items},"
     what = "label" if dataset.multilabel else "class"
     yield f"{parts} ({how}).{_decided(dataset)}\n\n| {what} | items | test |\n|---|---|---|"
-    counted = (count_labels(dataset, np.flatnonzero(dataset.kept)), count_labels(dataset, dataset.rows("test")))
+    counted = (count_labels(dataset, np.flatnonzero(dataset.included)), count_labels(dataset, dataset.rows("test")))
     for name, count, tested in zip(dataset.classes, *counted, strict=True):
         yield f"| {_cell(name)} | {count} | {tested} |"
 
 
 def _decided(dataset: Dataset) -> str:
-    if not dataset.decided:
+    if not dataset.decisions_digest:
         return ""
-    changed = (dataset.targets != dataset.under("").targets).any(axis=1) & dataset.kept
-    gone, anew = _count(int((~dataset.kept).sum()), "item"), _count(int(changed.sum()), "item")
+    changed = (dataset.targets != dataset.with_decisions("").targets).any(axis=1) & dataset.included
+    gone, anew = _count(int((~dataset.included).sum()), "item"), _count(int(changed.sum()), "item")
     return f" A person looked at items before: {gone} of the source left out, {anew} labelled anew."
 
 

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 
 from tl_core.data.dataset import Dataset
-from tl_core.data.languages import telling_languages
-from tl_core.data.looks import looking
-from tl_core.data.measured import Measure
-from tl_core.data.options import silent
-from tl_core.data.quality.alike import alike_groups
+from tl_core.data.language_id import language_cache
+from tl_core.data.measurement_cache import Measure
+from tl_core.data.options import no_progress
+from tl_core.data.picture_stats import picture_stats_cache
 from tl_core.data.quality.checks import CHECKS, CheckInput, run_checks
-from tl_core.data.quality.nearest import Search, points
-from tl_core.data.quality.report import QualityReport, write_quality
+from tl_core.data.quality.feature_copies import alike_groups
+from tl_core.data.quality.nearest_neighbours import Search, points
+from tl_core.data.quality.quality_report import QualityReport, write_quality
 from tl_core.data.split import unite
 from tl_core.jobs.cleaning import measure_cleaning_effect
 from tl_core.jobs.job import Events, Job, follow_steps, run_started
@@ -40,7 +40,7 @@ def run_check(job: Job) -> Events:
     began, dataset, notes = perf_counter(), job.dataset(), list[str]()
     yield run_started(job, dataset)
     material = CheckInput(dataset)
-    parts = [_looks] if dataset.modality == "image" else [_languages]
+    parts = [_picture_stats] if dataset.modality == "image" else [_languages]
     parts += [_features, _probabilities, measure_cleaning_effect] if job.task.backbone else []
     for part in parts:
         added = yield from part(job, material, notes)
@@ -63,31 +63,31 @@ def run_check(job: Job) -> Events:
     yield RunEnded("done", "The data are checked.")
 
 
-def _looks(job: Job, material: CheckInput, notes: list[str]) -> Part:
-    return (yield from _kept(job, material, "looks", "looking at pictures"))
+def _picture_stats(job: Job, material: CheckInput, notes: list[str]) -> Part:
+    return (yield from _kept(job, material, "picture_stats", "looking at pictures"))
 
 
 def _languages(job: Job, material: CheckInput, notes: list[str]) -> Part:
     return (yield from _kept(job, material, "languages", "telling languages"))
 
 
-def _kept(job: Job, material: CheckInput, name: Literal["looks", "languages"], stage: str) -> Part:
+def _kept(job: Job, material: CheckInput, name: Literal["picture_stats", "languages"], stage: str) -> Part:
     """Measure what is kept beside the manifest, a block of items at a time."""
-    dataset, opened = material.dataset, looking if name == "looks" else telling_languages
+    dataset, opened = material.dataset, picture_stats_cache if name == "picture_stats" else language_cache
     found: list[np.ndarray] = []
 
     def steps(measure: Measure) -> Iterator[tuple[int, int]]:
         total = len(dataset.items)
         for start in range(0, total, BLOCK):
             yield start, total
-            found.append(measure(np.arange(start, min(start + BLOCK, total)), silent))
+            found.append(measure(np.arange(start, min(start + BLOCK, total)), no_progress))
         yield total, total
 
     with opened(dataset) as measure:
         if not (yield from follow_steps(job, stage, steps(measure))):
             return None
     whole = np.concatenate(found)
-    return replace(material, looks=whole) if name == "looks" else replace(material, languages=whole)
+    return replace(material, picture_stats=whole) if name == "picture_stats" else replace(material, languages=whole)
 
 
 def _features(job: Job, material: CheckInput, notes: list[str]) -> Part:

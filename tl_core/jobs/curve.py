@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from tl_core.data.dataset import Dataset
-from tl_core.data.looked import record_look
+from tl_core.data.holdout_log import record_holdout_use
 from tl_core.evaluation.result_files import read_curve, write_curve
 from tl_core.evaluation.results import CurveArm
 from tl_core.jobs.job import Events, Job, run_started
@@ -76,7 +76,7 @@ def _grow(job: Job, dataset: Dataset, arms: Iterable[CurveArm | Progress]) -> Ev
             continue
         known = read_curve(job.workspace, job.task) or empty_curve(dataset, job.spec.name)
         write_curve(job.workspace, job.task, known.with_arm(arm))
-        record_look(dataset, "", f"curve of {job.spec.name}")
+        record_holdout_use(dataset, "", f"curve of {job.spec.name}")
         yield Progress(f"curve, {arm.title.lower()}", len(arm.points), len(counts))
         if job.control.stopped:
             return

@@ -149,7 +149,7 @@ def _open(workspace: Workspace, named: tuple[str, str], dataset: Dataset, what: 
     if not fingerprint:
         return None
     try:
-        other = open_dataset(workspace, fingerprint).under(decisions)
+        other = open_dataset(workspace, fingerprint).with_decisions(decisions)
     except DataError as error:
         raise DataError(f"The {what} are no longer in this workspace.", "Import them again.") from error
     if other.modality != dataset.modality:

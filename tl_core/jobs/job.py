@@ -39,7 +39,7 @@ class Job:
         from tl_core.data.sources import open_dataset
 
         found = open_dataset(self.workspace, self.task.fingerprint)
-        return found.split_by(self.task.split).under(self.task.decisions)
+        return found.with_split(self.task.split).with_decisions(self.task.decisions)
 
     def store(self) -> "FeatureStore":
         """Return the workspace's feature store."""

@@ -53,4 +53,4 @@ def _taught_on(workspace: Workspace, name: str) -> tuple[Dataset, TransferPlan]:
         return replace(dataset, split=facts.split, decisions=facts.decisions), facts.plan
     task = RunStore(workspace).task(name)
     assert task.plan is not None, "only a training teaches"
-    return open_dataset(workspace, task.fingerprint).split_by(task.split).under(task.decisions), task.plan
+    return open_dataset(workspace, task.fingerprint).with_split(task.split).with_decisions(task.decisions), task.plan

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
-from tl_core.data.looked import record_look
+from tl_core.data.holdout_log import record_holdout_use
 from tl_core.errors import DataError, RunError
 from tl_core.evaluation.result_files import bundle_folder, ensemble_folder, read_report, write_report
 from tl_core.evaluation.results import Comparison, Report
@@ -108,7 +108,7 @@ def _measure(job: Job, dataset: Dataset, progress: ResumeState) -> Events:
             report = replace(report, comparisons=(_against_classical(dataset, task.plan, report),))
         yield Progress("comparing with a classical model", 1, 1)
     write_report(job.folder, report)
-    record_look(dataset, job.folder.name, "report")
+    record_holdout_use(dataset, job.folder.name, "report")
     yield Progress("writing the bundle", 0, 1)
     write_bundle(bundle_folder(job.folder), TrainedModel(model, spec, dataset, report))
     rmtree(ensemble_folder(job.folder), ignore_errors=True)  # of the model that was there before

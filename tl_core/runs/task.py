@@ -17,8 +17,8 @@ class Task:
     `budget` caps the seconds of training (a from-scratch baseline); None does not. `compare_to` names the run
     that this one is a baseline for. `source` (labelled) and `target` (its labels are never read) are fingerprints of
     second data sets; `teacher` is a finished run over the same classes, or a model that was brought in as a teacher.
-    `decisions` names the decisions about items that the data set is taken under (Dataset.pin), "" for none, and
-    `source_decisions` and `target_decisions` those of the second data sets.
+    `decisions` is the digest of the decisions about items (`Dataset.pin_decisions`), "" for none; `source_decisions`
+    and `target_decisions` are those of the second data sets.
     """
 
     kind: Kind

@@ -18,8 +18,8 @@ from tl_core.backbones.compat import ensure_torchvision
 from tl_core.backbones.prepared import PreparedImages
 from tl_core.backbones.preprocess import ImagePreprocessor
 from tl_core.backbones.spec import BackboneSpec, ImageInput
+from tl_core.data.augmentation_check import why_not_augment
 from tl_core.data.dataset import Dataset
-from tl_core.data.mirror import breaks_labels
 from tl_core.errors import PlanError
 from tl_core.plan import TransferPlan
 from tl_core.types import Finding, Modality
@@ -56,7 +56,7 @@ def require_pictures(plan: TransferPlan, modality: Modality) -> None:
 
 def caveats(plan: TransferPlan, dataset: Dataset) -> tuple[Finding, ...]:
     """Return what speaks against the plan's augmentation on this data."""
-    why = breaks_labels(dataset) if plan.augment.policy != "none" else ""
+    why = why_not_augment(dataset) if plan.augment.policy != "none" else ""
     if not why:
         return ()
     message = f"The pictures of {dataset.name} are mirrored and cut, which may spoil labels: {why}."

@@ -74,7 +74,7 @@ class ItemIndex(Sequence[torch.Tensor]):
 
 def _side(dataset: Dataset, offset: int, judges: Set[str], what: str) -> ItemSubset:
     """Return the items of a second data set that judge nothing, at their places in the item space."""
-    kept = np.flatnonzero(~dataset.items["digest"].isin(judges).to_numpy() & dataset.kept)
+    kept = np.flatnonzero(~dataset.items["digest"].isin(judges).to_numpy() & dataset.included)
     if not len(kept):
         raise DataError(
             f"Every item of the {what} {dataset.name!r} was left out, or is a validation or test item of the data.",

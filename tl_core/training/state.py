@@ -95,7 +95,7 @@ def identity(job: TrainJob) -> str:
     split = dump(job.dataset.split)
     teacher = job.teacher.folder.name if job.teacher else ""  # a run's id, or the digest of what was brought in
     about: Any = [_plan(job), job.seed, job.dataset.fingerprint, split, rows, others, teacher]
-    decided = [one.decided for one in (job.dataset, job.source, job.target) if one is not None]
+    decided = [one.decisions_digest for one in (job.dataset, job.source, job.target) if one is not None]
     if any(decided):
         about.append(decided)
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()

@@ -5,9 +5,9 @@ from itertools import pairwise
 
 import streamlit as st
 
-from tl_core.data.card import data_card
+from tl_core.data.data_card import data_card
 from tl_core.data.dataset import Dataset
-from tl_core.data.profile import Profile, Quantiles, sentences
+from tl_core.data.profile import Profile, Quantiles, profile_sentences
 from ui import rail, theme
 from ui.charts import LONGEST
 from ui.words import plural, shorten, tell
@@ -27,7 +27,9 @@ MARGIN = {"l": 0, "r": 10, "t": 8, "b": 0}
 
 def effect(found: Profile) -> None:
     """Say what unequal classes do to a score, where they are unequal."""
-    told = sentences.imbalance_words(found.imbalance) or sentences.multilabel_words(found.multilabel, found)
+    told = profile_sentences.imbalance_words(found.imbalance) or profile_sentences.multilabel_words(
+        found.multilabel, found
+    )
     if told:
         st.markdown(tell(told[0]))
         with st.expander("What that means for a score", icon=":material/balance:", key="data_effect"):
@@ -79,7 +81,7 @@ def looks(found: Profile) -> None:
     shown = found.pictures
     if shown is None:
         return
-    st.markdown(tell(" ".join(sentences.picture_words(shown))))
+    st.markdown(tell(" ".join(profile_sentences.picture_words(shown))))
     for spread in (shown.brightness, shown.contrast):
         if spread and spread.minimum < spread.maximum:
             _histogram(spread)
@@ -95,8 +97,8 @@ def languages(found: Profile) -> None:
     if len(told) > 1:
         _bars([each.name for each in told[:SHOWN]], [each.count for each in told[:SHOWN]], "Texts", "data_languages")
     else:
-        st.markdown(tell(f"Language: {sentences.language_words(told)}."))
-    if known := sentences.vocabulary_words(found.texts.vocabulary):
+        st.markdown(tell(f"Language: {profile_sentences.language_words(told)}."))
+    if known := profile_sentences.vocabulary_words(found.texts.vocabulary):
         st.markdown(tell(known))
     named = found.texts.vocabulary.named if found.texts.vocabulary else ()
     if named:

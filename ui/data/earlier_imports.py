@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from tl_core.data.dataset import Dataset
-from tl_core.data.pool import NO_LABEL
+from tl_core.data.unlabelled import NO_LABEL
 from ui import rail, session
 from ui.runs import lookup
 from ui.words import plural, tell

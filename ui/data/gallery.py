@@ -50,7 +50,7 @@ def pick(dataset: Dataset, name: str, page: int, turn: int) -> Shown:
 def members(dataset: Dataset, label: int) -> np.ndarray:
     """Return the rows that have a label and were not dropped."""
     mine = dataset.targets[:, label] > 0 if dataset.multilabel else dataset.labels == label
-    return np.flatnonzero(mine & dataset.kept)
+    return np.flatnonzero(mine & dataset.included)
 
 
 def _section(dataset: Dataset) -> None:

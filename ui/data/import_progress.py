@@ -5,11 +5,11 @@ from time import time
 
 import streamlit as st
 
-from tl_core import intake
-from tl_core.data.options import FIND_ALL, ImportOptions
+from tl_core import import_jobs
+from tl_core.data.options import AUTO_DETECT, ImportOptions
 from tl_core.data.samples import SAMPLES
 from tl_core.data.sources import SAMPLE_PREFIX
-from tl_core.intake import Ask, Intake, Role
+from tl_core.import_jobs import ImportJob, ImportRequest, Role
 from tl_core.types import Modality
 from ui import session
 from ui.data import table_preview
@@ -22,26 +22,28 @@ TICK = 0.7  # seconds between two looks at one that is at work
 _SURE = 4.0  # seconds of one stage after which its rest is foretold
 
 
-def start(source: str, options: ImportOptions = FIND_ALL, role: Role = "data", modality: Modality = "image") -> None:
+def start(source: str, options: ImportOptions = AUTO_DETECT, role: Role = "data", modality: Modality = "image") -> None:
     """Begin to import a source for this project, and draw the page anew as it stands then."""
     project = session.update().project  # written down, so that a page that is loaded again finds it
-    begun = intake.begin(session.workspace(), Ask(source, options, project, role, modality))
-    intake.wait(session.workspace(), begun, AT_ONCE)
+    begun = import_jobs.start_import(session.workspace(), ImportRequest(source, options, project, role, modality))
+    import_jobs.wait_for_import(session.workspace(), begun, AT_ONCE)
     st.rerun()
 
 
-def resume(found: Intake, options: ImportOptions, confirmed: bool) -> None:
+def resume(found: ImportJob, options: ImportOptions, confirmed: bool) -> None:
     """Go on with other options, and draw the page anew as it stands then."""
-    intake.wait(session.workspace(), intake.go_on(session.workspace(), found, options, confirmed), AT_ONCE)
+    import_jobs.wait_for_import(
+        session.workspace(), import_jobs.resume_import(session.workspace(), found, options, confirmed), AT_ONCE
+    )
     st.rerun()
 
 
-def pending(role: Role = "data") -> Intake | None:
+def pending(role: Role = "data") -> ImportJob | None:
     """Return this project's import, None where there is none."""
-    return intake.find(session.workspace(), session.current().project, role)
+    return import_jobs.latest_import(session.workspace(), session.current().project, role)
 
 
-def title(found: Intake) -> str:
+def title(found: ImportJob) -> str:
     """Return what a source is called."""
     name = found.ask.source.removeprefix(SAMPLE_PREFIX)
     if name != found.ask.source:
@@ -49,14 +51,14 @@ def title(found: Intake) -> str:
     return Path(name).name or name
 
 
-def drop_it(found: Intake) -> None:
+def drop_it(found: ImportJob) -> None:
     """Give an import up, and draw the page anew; one that is done by then is whole, and that is said."""
-    if intake.forget(session.workspace(), found.id) and found.state.status == "working":
+    if import_jobs.cancel_import(session.workspace(), found.id) and found.state.status == "working":
         st.toast("It was done before it could be cancelled. It is kept under **Imported earlier**.", icon=KEPT)
     st.rerun()
 
 
-def draw(found: Intake, key: str) -> None:
+def draw(found: ImportJob, key: str) -> None:
     """Draw an import that is at work, asks or failed."""
     if found.state.status == "working":
         st.fragment(_progress, run_every=TICK, key=f"{key}_live")(found.id, key)
@@ -67,7 +69,7 @@ def draw(found: Intake, key: str) -> None:
 
 
 def _progress(name: str, key: str) -> None:
-    found = intake.read(session.workspace(), name)
+    found = import_jobs.read_import(session.workspace(), name)
     if found is None or found.state.status != "working":
         if found and found.state.status == "done" and st.session_state.get(f"{key}_stop"):
             st.toast("It was done before it could be cancelled. **Use other data** leads back.", icon=KEPT)
@@ -86,7 +88,7 @@ def _progress(name: str, key: str) -> None:
             drop_it(found)
 
 
-def _rest(found: Intake, key: str) -> str:
+def _rest(found: ImportJob, key: str) -> str:
     """Return how long a stage still takes, by how fast it went since this page saw it first."""
     state, now = found.state, time()
     seen = st.session_state.get(f"{key}_seen")
@@ -97,7 +99,7 @@ def _rest(found: Intake, key: str) -> str:
     return f", about {seconds(gone / done * (state.total - state.done))} left" if gone > _SURE and done > 0 else ""
 
 
-def _table(found: Intake, key: str) -> None:
+def _table(found: ImportJob, key: str) -> None:
     assert found.preview
     with st.container(border=True, key=f"{key}_preview"):
         st.subheader(f":material/table: {tell(title(found))}", anchor=False)
@@ -111,12 +113,12 @@ def _table(found: Intake, key: str) -> None:
                 drop_it(found)
 
 
-def _failed(found: Intake, key: str) -> None:
+def _failed(found: ImportJob, key: str) -> None:
     """Say why; what was chosen of a table is shown again, and a reading that went wrong is found anew."""
     with st.container(key=f"{key}_failed"):
         st.error(f"**{tell(found.state.message)}** {tell(found.state.hint)}".strip(), icon=":material/error:")
         with st.container(horizontal=True):
             if st.button("Try it again", icon=":material/refresh:", key=f"{key}_retry"):
-                resume(found, found.ask.options if found.ask.confirmed else FIND_ALL, confirmed=False)
+                resume(found, found.ask.options if found.ask.confirmed else AUTO_DETECT, confirmed=False)
             if st.button("Put it away", key=f"{key}_away", type="tertiary"):
                 drop_it(found)

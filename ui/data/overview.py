@@ -18,7 +18,7 @@ def overview(dataset: Dataset) -> None:
     counts = split_counts(dataset)
     totals = counts.sum(axis=1)
     with st.grid(4, min_column_width=150, key="data_metrics"):
-        st.metric(rail.noun(dataset.modality, 2).capitalize(), f"{int(dataset.kept.sum()):,}", border=True)
+        st.metric(rail.noun(dataset.modality, 2).capitalize(), f"{int(dataset.included.sum()):,}", border=True)
         st.metric("Classes", len(dataset.classes), border=True)
         if totals.min() == totals.max():
             st.metric("Every class", f"{totals.min():,}", border=True)

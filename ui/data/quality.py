@@ -10,8 +10,8 @@ from tl_core.data.dataset import Dataset
 from tl_core.data.decision_log import DecisionEntry, history
 from tl_core.data.decisions import Decision
 from tl_core.data.quality import CheckInput, Suspicion, run_checks
-from tl_core.data.quality.answers import unanswered
-from tl_core.data.quality.report import QualityReport, latest_quality, read_quality
+from tl_core.data.quality.open_suspicions import unanswered
+from tl_core.data.quality.quality_report import QualityReport, latest_quality, read_quality
 from tl_core.errors import GraftError
 from tl_core.evaluation.cleaning_effect import read_cleaning_effect
 from tl_core.runs.task import Task
@@ -63,7 +63,7 @@ def suspicions(dataset: Dataset, report: QualityReport | None) -> list[Suspicion
 
 
 def _plain_source(dataset: Dataset) -> tuple[Suspicion, ...]:
-    source = dataset.under("")
+    source = dataset.with_decisions("")
     return _plain(source, source.fingerprint, source.version, 0)
 
 
@@ -93,7 +93,12 @@ def _found(_dataset: Dataset, version: str, backbone: str, folder: str, changed:
 def _check(dataset: Dataset, backbone: str, report: QualityReport | None, found: bool) -> None:
     """Draw the state of the check: offered, at work, done, or made before the last decisions."""
     task = Task(
-        "check", backbone, dataset.fingerprint, dataset.split, name=f"{dataset.name}, check", decisions=dataset.decided
+        "check",
+        backbone,
+        dataset.fingerprint,
+        dataset.split,
+        name=f"{dataset.name}, check",
+        decisions=dataset.decisions_digest,
     )
     state = lookup.find(task)
     if state is not None and state.active:
@@ -119,7 +124,7 @@ def _check(dataset: Dataset, backbone: str, report: QualityReport | None, found:
     with st.container(horizontal=True, vertical_alignment="center", key="decide_check"):
         st.caption(said)
         if st.button("Check again" if report else "Check the items", key="decide_check_go", icon=":material/search:"):
-            dataset.pin()
+            dataset.pin_decisions()
             launch.again(task)
             st.rerun()
 
@@ -136,7 +141,7 @@ def _progress(task: Task) -> None:
 
 def _waiting(dataset: Dataset) -> None:
     """Ask once more about items of the test set."""
-    waiting = dataset.waiting
+    waiting = dataset.unconfirmed
     if not waiting:
         return
     count = sum(len(each.rows) for each in waiting)
@@ -151,7 +156,7 @@ def _waiting(dataset: Dataset) -> None:
         )
         rows = [row for each in waiting for row in each.rows]
         wishes = {
-            row: suspicion_card.named(each.label) if each.names else each.action
+            row: suspicion_card.named(each.label) if each.label_names else each.action
             for each in waiting
             for row in each.rows
         }
@@ -185,7 +190,7 @@ def _confirm(dataset: Dataset, waiting: Sequence[Decision], reason: str) -> None
 
 def _effect(dataset: Dataset, backbone: str) -> None:
     """Say what the decisions did to a model, where that was measured."""
-    if not dataset.decided:
+    if not dataset.decisions_digest:
         return
     effect = read_cleaning_effect(session.workspace(), dataset, backbone)
     if effect:
@@ -220,7 +225,7 @@ def _so_far(dataset: Dataset) -> None:
 
 
 def _entry_words(entry: DecisionEntry) -> str:
-    what = ", ".join(each.words for each in entry.decisions[:4])
+    what = ", ".join(each.summary for each in entry.decisions[:4])
     more = len(entry.decisions) - 4
     first = entry.decisions[0]
     when = datetime.fromtimestamp(first.when).strftime("%d %b, %H:%M")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from tl_core import intake
+from tl_core import import_jobs
 from tl_core.data.dataset import Dataset
-from tl_core.intake import Intake, Role
+from tl_core.import_jobs import ImportJob, Role
 from ui import extra_data, rail, session, uploads
 from ui.data import earlier_imports, import_progress
 
@@ -41,13 +41,13 @@ def draw(dataset: Dataset) -> None:
             _ways_in(role, dataset)
 
 
-def _coming(found: Intake, role: Role, dataset: Dataset) -> None:
+def _coming(found: ImportJob, role: Role, dataset: Dataset) -> None:
     """Draw an import on its way; one that is done is taken where it fits."""
     if found.state.status != "done":
         import_progress.draw(found, f"beside_{role}")
         return
     other = session.open_dataset(found.state.fingerprint)
-    intake.forget(session.workspace(), found.id)
+    import_jobs.cancel_import(session.workspace(), found.id)
     if other and other.fingerprint in (each.fingerprint for each in extra_data.datasets(dataset, role)):
         session.update(**{role: other.fingerprint})
         st.rerun()

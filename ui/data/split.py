@@ -80,6 +80,6 @@ def _form(dataset: Dataset, counts: pd.DataFrame) -> None:
         )  # fmt: skip
         if st.form_submit_button("Apply", key="data_split_apply"):
             wanted = replace(spec, validation=validation / 100, test=test / 100, seed=int(seed), keep_near=bool(near))
-            dataset.resplit(replace(wanted, honour_given=bool(honour), by="time" if latest else "random"))
+            dataset.change_split(replace(wanted, honour_given=bool(honour), by="time" if latest else "random"))
             st.rerun()
     st.dataframe(counts.rename(columns=str.capitalize).rename_axis("Class"), key="data_split_table")

@@ -32,7 +32,7 @@ def take(dataset: Dataset, decisions: Iterable[Decision]) -> None:
     except GraftError as error:
         errors.show(error)
         return
-    waiting = sum(len(each.rows) for each in after.waiting) - sum(len(each.rows) for each in dataset.waiting)
+    waiting = sum(len(each.rows) for each in after.unconfirmed) - sum(len(each.rows) for each in dataset.unconfirmed)
     if waiting > 0:
         tested = words.plural(waiting, "item is", "items are")
         st.toast(f"{tested} in the test set: you are asked once more below.", icon=":material/help:")

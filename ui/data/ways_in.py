@@ -4,11 +4,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from tl_core import intake
+from tl_core import import_jobs
 from tl_core.data.options import ImportOptions
 from tl_core.data.samples import SAMPLES, Sample
-from tl_core.data.sources.hub import HUB_PREFIX, is_hub
-from tl_core.intake import Intake
+from tl_core.data.sources.hub_source import HUB_PREFIX, is_hub
+from tl_core.import_jobs import ImportJob
 from ui import rail, session, uploads
 from ui.brand import ASSETS
 from ui.data import earlier_imports, import_progress
@@ -110,9 +110,9 @@ def _glimpse(name: str, sample: Sample) -> None:
     st.caption(f"{rail.noun(sample.modality, 2).capitalize()} · {sample.licence} · [source]({sample.source})")
 
 
-def _taken(found: Intake) -> None:
+def _taken(found: ImportJob) -> None:
     """Go on with what was imported: whichever page sees it first puts the import away."""
-    intake.forget(session.workspace(), found.id)
+    import_jobs.cancel_import(session.workspace(), found.id)
     chosen(found.state.fingerprint)
 
 

@@ -54,7 +54,7 @@ def _active(plan: TransferPlan, known: PlanContext) -> bool:
 
 def _find(kind: Kind, plan: TransferPlan, known: PlanContext) -> RunState | None:
     """Return the newest trial for a plan of this shape: the same groups in the same phases; rates may differ."""
-    mine = (known.spec.name, known.dataset.fingerprint, known.dataset.split, known.dataset.decided)
+    mine = (known.spec.name, known.dataset.fingerprint, known.dataset.split, known.dataset.decisions_digest)
     for state in lookup.store().list():
         asked = state.task
         if state.kind == kind and asked.plan and lookup.about(asked) == mine:
@@ -79,7 +79,9 @@ def _button(kind: Kind, plan: TransferPlan, known: PlanContext) -> None:
     if pressed:
         name = f"{known.dataset.name}, {NAMES[kind]}"
         data = known.dataset
-        task = Task(kind, known.spec.name, data.fingerprint, data.split, plan, name=name, decisions=data.pin())
+        task = Task(
+            kind, known.spec.name, data.fingerprint, data.split, plan, name=name, decisions=data.pin_decisions()
+        )
         try:
             launch.again(extra_data.complete(task, data))
         except GraftError as error:

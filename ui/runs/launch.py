@@ -29,7 +29,7 @@ def start_scratch(run: RunState, budget: float) -> str:
     dataset, plan = session.open_dataset(run.task.fingerprint), run.task.plan
     if dataset is None or plan is None:
         raise RunError("The data set of this run is no longer in the workspace.", "Bring it in again on the data page.")
-    dataset = dataset.split_by(run.task.split).under(run.task.decisions)
+    dataset = dataset.with_split(run.task.split).with_decisions(run.task.decisions)
     plan = scratch_plan(dataset, BACKBONES[plan.backbone], dataset.rows("train"))
     task = replace(run.task, plan=plan, budget=budget, compare_to=run.id, name=f"{run.name}, from scratch")
     task = replace(task, source="", target="", teacher="")  # nothing from elsewhere
@@ -60,7 +60,7 @@ def speed_task(backbone: str) -> Task:
 def probe_task(dataset: Dataset, backbone: str) -> Task:
     """Return the task that shows a data set to a backbone once."""
     name = f"{dataset.name}, probe"
-    return Task("probe", backbone, dataset.fingerprint, dataset.split, name=name, decisions=dataset.pin())
+    return Task("probe", backbone, dataset.fingerprint, dataset.split, name=name, decisions=dataset.pin_decisions())
 
 
 def measure(spec: BackboneSpec) -> bool:

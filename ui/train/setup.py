@@ -41,7 +41,7 @@ def setup() -> None:
         ):
             name = f"{dataset.name} · {spec.title}"
             task = Task("train", spec.name, dataset.fingerprint, dataset.split, project.plan, seed, name=name)
-            task = replace(task, decisions=dataset.pin())
+            task = replace(task, decisions=dataset.pin_decisions())
             launch.start(extra_data.complete(task, dataset))
             state = lookup.chosen()
             if seconds and state:
@@ -54,7 +54,9 @@ def same(task: Task, plan: TransferPlan) -> bool:
     dataset = session.dataset()
     if dataset is None:
         return False
-    now = replace(task, plan=plan, fingerprint=dataset.fingerprint, split=dataset.split, decisions=dataset.decided)
+    now = replace(
+        task, plan=plan, fingerprint=dataset.fingerprint, split=dataset.split, decisions=dataset.decisions_digest
+    )
     return extra_data.complete(now, dataset) == task
 
 

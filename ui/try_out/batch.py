@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from tl_core.errors import GraftError
 from tl_core.evaluation.results import HALF, Report
-from tl_core.intake import discard
+from tl_core.import_jobs import delete_upload
 from ui import errors, session, words
 from ui.try_out import predictor
 from ui.try_out.single import TOP
@@ -59,7 +59,7 @@ def batch(bundle: Path, report: Report) -> None:
             errors.show(error)
         finally:
             bar.empty()
-            discard(uploaded, session.workspace())
+            delete_upload(uploaded, session.workspace())
     if "try_table" not in st.session_state:
         return
     name, found = st.session_state["try_table"]

@@ -1,73 +1,65 @@
 """Near duplicates: items so alike that one in train and one in test would be no test.
 
-Pictures that were saved again, sized again or slightly brightened; texts that differ in case, spaces and punctuation,
-or in a few of many words.
+Pictures count that were saved again, resized or slightly brightened, and texts that differ in case, spaces and
+punctuation, or in a few of many words.
 """
 
 import io
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from tl_core.data.groups import components, numbered
-from tl_core.data.options import OnProgress, silent
+from tl_core.data.groups import components, number_groups
+from tl_core.data.options import OnProgress, no_progress
 from tl_core.errors import WorkspaceError
+from tl_core.types import Modality
 from tl_core.workspace import write_bytes
 
-if TYPE_CHECKING:
-    from tl_core.data.dataset import Dataset
-
 VERSION = 1
-"""Counts up when what is found changes, so that old groups are not taken for new ones."""
+"""Counts up when the method changes, so that groups which an older version stored are found again."""
 
 
-def near_groups(dataset: "Dataset", progress: OnProgress = silent) -> np.ndarray:
-    """Return the group of near duplicates that each item is in, int64 `[N]`; -1: it is alone.
+def near_groups(
+    items: pd.DataFrame, folder: Path, modality: Modality, stored: Path, progress: OnProgress = no_progress
+) -> np.ndarray:
+    """Return the group of near duplicates of each row of a manifest, int64 `[N]`; -1 where a row has none.
 
-    Exact copies are in one group too. Alikeness is carried on: where A is near B and B near C, the three are one
-    group. Found once and kept beside the manifest; pictures of data sets from before there were looks are read again.
+    Exact copies share a group. Groups are transitive: where A is near B and B is near C, all three are one group.
+    The result is read from the file `stored` where it is there, and written to it otherwise; `folder` holds the
+    pictures. Older manifests have no perceptual hashes: then the pictures are read again.
     """
-    path = near_path(dataset)
     with suppress(OSError, ValueError):
-        known = np.load(path)
-        if known.shape == (len(dataset.items),):
-            return known
-    found = find(dataset, progress)
+        groups = np.load(stored)
+        if groups.shape == (len(items),):
+            return groups
+    groups = find_near_groups(items, folder, modality, progress)
     buffer = io.BytesIO()
-    np.save(buffer, found)
-    with suppress(WorkspaceError):  # a full disk costs the time again, no more
-        write_bytes(path, buffer.getvalue())
-    return found
+    np.save(buffer, groups)
+    with suppress(WorkspaceError):  # a full disk only means that the groups are found again next time
+        write_bytes(stored, buffer.getvalue())
+    return groups
 
 
-def near_ties(dataset: "Dataset") -> tuple[np.ndarray, ...]:
-    """Return what the split of a data set has to keep together because it is alike: arrays of group numbers `[N]`.
-
-    Pictures that were imported before there were looks are not tied: their split would move with what is computed.
-    """
-    looked = dataset.modality == "text" or "look" in dataset.items
-    return (near_groups(dataset),) if dataset.split.keep_near and looked else ()
+def near_groups_file(folder: Path, fingerprint: str) -> Path:
+    """Return the file that the groups of a data set are stored in."""
+    return folder / f"near-{VERSION}-{fingerprint}.npy"
 
 
-def near_path(dataset: "Dataset") -> Path:
-    """Return where the groups of a data set are kept."""
-    return dataset.folder / f"near-{VERSION}-{dataset.fingerprint}.npy"
+def find_near_groups(
+    items: pd.DataFrame, folder: Path, modality: Modality, progress: OnProgress = no_progress
+) -> np.ndarray:
+    """Find the groups of near duplicates anew, int64 `[N]`, as `near_groups` returns them."""
+    from tl_core.data.near.picture_pairs import near_pictures
+    from tl_core.data.near.text_pairs import near_texts
 
-
-def find(dataset: "Dataset", progress: OnProgress = silent) -> np.ndarray:
-    """Find the groups of near duplicates anew, int64 `[N]`."""
-    from tl_core.data.near.pictures import near_pictures
-    from tl_core.data.near.texts import near_texts
-
-    items = dataset.items
     copy_of = pd.factorize(items["digest"])[0]
     first = np.unique(copy_of, return_index=True)[1]
-    if dataset.modality == "text":
+    if modality == "text":
         edges = near_texts(items["text"].to_numpy(dtype=object)[first], progress)
     else:
-        looks = items["look"].fillna("").to_numpy(dtype=object)[first] if "look" in items else None
-        edges = near_pictures([dataset.folder / path for path in items["path"].iloc[first]], looks, progress)
-    return numbered(components(len(first), edges)[copy_of])
+        column = items["perceptual_hash"].fillna("") if "perceptual_hash" in items else None
+        hashes = None if column is None else column.to_numpy(dtype=object)[first]
+        edges = near_pictures([folder / path for path in items["path"].iloc[first]], hashes, progress)
+    return number_groups(components(len(first), edges)[copy_of])

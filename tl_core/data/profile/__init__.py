@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from tl_core.data.dataset import Dataset
-from tl_core.data.options import OnProgress, silent
-from tl_core.data.profile import classes, profile_cache, sentences, spreads, texts
-from tl_core.data.profile.classes import count_classes
+from tl_core.data.options import OnProgress, no_progress
+from tl_core.data.profile import class_counts, profile_cache, profile_sentences, size_stats, text_stats
+from tl_core.data.profile.class_counts import count_classes
 from tl_core.data.profile.data_profile import ClassCount, Example, Profile, Quantiles, Texts
-from tl_core.data.profile.texts import count_tokens
+from tl_core.data.profile.text_stats import count_tokens
 from tl_core.data.quality import duplicates, find_problems
 from tl_core.data.sampling import sample_rows
 from tl_core.data.split import SPLITS
@@ -24,7 +24,7 @@ _LEVELS = ("stop", "warn", "info")
 
 
 def profile(
-    dataset: Dataset, tokenizer: Path | None = None, max_tokens: int = 0, progress: OnProgress = silent
+    dataset: Dataset, tokenizer: Path | None = None, max_tokens: int = 0, progress: OnProgress = no_progress
 ) -> Profile:
     """Describe a data set. `tokenizer` is the path of a `tokenizer.json`, `max_tokens` the model's limit (0: none).
 
@@ -32,7 +32,7 @@ def profile(
     stop; what was counted by then is not counted again.
     """
     tokenizer = tokenizer if dataset.modality == "text" else None
-    path = profile_cache.place(dataset, texts.tokenizer_key(tokenizer) if tokenizer else "", max_tokens)
+    path = profile_cache.place(dataset, text_stats.tokenizer_key(tokenizer) if tokenizer else "", max_tokens)
     found = profile_cache.read(path)
     if found is None:
         found = _make(dataset, tokenizer, max_tokens, progress)
@@ -44,18 +44,18 @@ def _make(dataset: Dataset, tokenizer: Path | None, max_tokens: int, progress: O
     counts = count_classes(dataset)
     inside = np.isin(dataset.splits, SPLITS)
     image = dataset.modality == "image"
-    sizes = spreads.image_sizes(dataset) if image else texts.text_sizes(dataset)
-    pictures = spreads.pictures(dataset, progress) if image else None
+    sizes = size_stats.image_sizes(dataset) if image else text_stats.text_sizes(dataset)
+    pictures = size_stats.pictures(dataset, progress) if image else None
     read = None if image else _read(dataset, tokenizer, progress)
     truncated, typical_tokens = None, 0.0
     if tokenizer:
-        tokens = texts.token_counts(dataset, tokenizer, progress)
-        sizes += (spreads.quantiles("Length", "tokens", tokens),)
+        tokens = text_stats.token_counts(dataset, tokenizer, progress)
+        sizes += (size_stats.quantiles("Length", "tokens", tokens),)
         truncated = round((tokens > max_tokens).mean() * len(dataset.items)) if max_tokens else 0
-        typical_tokens = texts.padded_length(tokens, max_tokens)
+        typical_tokens = text_stats.padded_length(tokens, max_tokens)
     findings = find_problems(dataset, [[c.train, c.validation, c.test] for c in counts])
-    findings += sentences.picture_findings(pictures) + sentences.text_findings(read)
-    findings += sentences.truncation(truncated, len(dataset.items), max_tokens, texts.COUNTED)
+    findings += profile_sentences.picture_findings(pictures) + profile_sentences.text_findings(read)
+    findings += profile_sentences.truncation(truncated, len(dataset.items), max_tokens, text_stats.COUNTED)
     totals = [c.total for c in counts]
     return Profile(
         fingerprint=dataset.fingerprint,
@@ -73,28 +73,30 @@ def _make(dataset: Dataset, tokenizer: Path | None, max_tokens: int, progress: O
         truncated=truncated,
         max_tokens=max_tokens,
         typical_tokens=typical_tokens,
-        imbalance=None if dataset.multilabel else classes.imbalance(counts),
+        imbalance=None if dataset.multilabel else class_counts.imbalance(counts),
         pictures=pictures,
         texts=read,
-        multilabel=classes.multilabel(dataset, inside),
-        subgroups=classes.subgroups(dataset),
-        span=classes.span(dataset, inside),
+        multilabel=class_counts.multilabel(dataset, inside),
+        subgroups=class_counts.subgroups(dataset),
+        span=class_counts.span(dataset, inside),
         parts=tuple(int((dataset.splits == split).sum()) for split in SPLITS),
     )
 
 
 def _read(dataset: Dataset, tokenizer: Path | None, progress: OnProgress) -> Texts:
     """Return the languages of a sample of texts, and how well the tokenizer knows their sentences."""
-    rows = sample_rows(len(dataset.items), texts.SAMPLED)
-    languages = texts.count_languages(dataset, rows, progress)
-    known = texts.vocabulary(dataset.items["text"].iloc[rows].tolist(), tokenizer) if tokenizer else None
+    rows = sample_rows(len(dataset.items), text_stats.SAMPLED)
+    languages = text_stats.count_languages(dataset, rows, progress)
+    known = text_stats.vocabulary(dataset.items["text"].iloc[rows].tolist(), tokenizer) if tokenizer else None
     return Texts(len(rows), languages, known)
 
 
 def _examples(dataset: Dataset) -> tuple[Example, ...]:
     """Return the first training items of each class, and others where it has too few there; no copies."""
     table = pd.DataFrame({"label": dataset.labels, "later": dataset.splits != "train"})
-    table = table[dataset.kept & (table["label"] < len(dataset.classes))].sort_values(["label", "later"], kind="stable")
+    table = table[dataset.included & (table["label"] < len(dataset.classes))].sort_values(
+        ["label", "later"], kind="stable"
+    )
     first = table.groupby("label", sort=True).head(_LOOKED_AT)
     first = first.assign(digest=dataset.items["digest"].iloc[first.index])
     shown = first[~first.duplicated(["digest", "label"])].groupby("label", sort=True).head(_EXAMPLES)

@@ -8,11 +8,11 @@ from typing import Literal
 import numpy as np
 
 from tl_core.data.dataset import Dataset
-from tl_core.data.decisions import Decision, settled
+from tl_core.data.decisions import Decision, answered_rows
 from tl_core.registry import Registry
 from tl_core.types import Finding, Modality
 
-NeededInput = Literal["looks", "languages", "features", "probabilities"]
+NeededInput = Literal["picture_stats", "languages", "features", "probabilities"]
 NAMED = 20
 """Items that a finding names; the suspicion has them all."""
 _GRAVITY = {"stop": 0, "warn": 1, "info": 2}
@@ -56,14 +56,14 @@ class Nearest:
 class CheckInput:
     """What the checks read. What is None was not made, and the checks that need it are left out.
 
-    `looks` is `[N, 4]` in the order of `tl_core.data.looks.LOOKS`; `languages` names the language of each text `[N]`,
-    "" where it cannot be told; `features` are points `[N, D]` as tl_core.data.quality.nearest makes them,
+    `picture_stats` is `[N, 4]` in the order of STAT_NAMES; `languages` names the language of each text `[N]`,
+    "" where it cannot be told; `features` are points `[N, D]` as tl_core.data.quality.nearest_neighbours makes them,
     and `nearest` follows from them; `probabilities` `[N, K]` holds
     what a model said about items that it had not seen, nan for items that it said nothing about.
     """
 
     dataset: Dataset
-    looks: np.ndarray | None = None
+    picture_stats: np.ndarray | None = None
     languages: np.ndarray | None = None
     features: np.ndarray | None = None
     nearest: Nearest | None = None
@@ -76,12 +76,12 @@ class CheckInput:
     @cached_property
     def inside(self) -> np.ndarray:
         """Which items take part: bool `[N]`; those that were dropped do not."""
-        return self.dataset.kept
+        return self.dataset.included
 
     def open(self, code: str) -> np.ndarray:
         """Return which items take part and were not decided about as an answer to the finding `code`: bool `[N]`."""
         found = self.inside.copy()
-        found[list(settled(self.dataset.decisions, code))] = False
+        found[list(answered_rows(self.dataset.decisions, code))] = False
         return found
 
     def undecided(self, groups: list[np.ndarray], code: str) -> list[np.ndarray]:

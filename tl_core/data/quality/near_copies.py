@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 
 from tl_core.data.decisions import Decision
-from tl_core.data.near import near_groups
 from tl_core.data.quality.checks import CHECKS, NAMED, Check, CheckInput, Suspicion
-from tl_core.data.quality.copies import label_keys, members, plain, spare, straddling
+from tl_core.data.quality.exact_copies import label_keys, members, plain, spare, straddling
 from tl_core.data.quality.phrasing import NOUNS, count
 from tl_core.types import Finding
 
@@ -15,7 +14,7 @@ def find(material: CheckInput) -> list[Suspicion]:
     """Return groups of near copies: those on both sides of the split, and the others; exact copies alone are none."""
     dataset = material.dataset
     digests = pd.factorize(dataset.items["digest"])[0]
-    number = np.where(material.inside, near_groups(dataset), -1)
+    number = np.where(material.inside, dataset.near_groups(), -1)
     groups = [group for group in members(number) if len(np.unique(digests[group])) > 1]
     across = material.undecided(straddling(groups, dataset.splits), "near-leak")
     groups = material.undecided(groups, "near-duplicates")

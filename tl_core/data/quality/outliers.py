@@ -3,9 +3,9 @@
 import numpy as np
 
 from tl_core.data.quality.checks import CHECKS, NAMED, Check, CheckInput, Suspicion
-from tl_core.data.quality.nearest import NEIGHBOURS, distances
+from tl_core.data.quality.nearest_neighbours import NEIGHBOURS, distances
 from tl_core.data.quality.phrasing import NOUNS, count
-from tl_core.data.quality.spread import robust_z
+from tl_core.data.quality.robust_z import robust_z
 from tl_core.data.sampling import sample_rows
 from tl_core.types import Finding
 

@@ -5,18 +5,18 @@ from pathlib import Path, PurePosixPath
 
 from tl_core.data.dataset import Dataset
 from tl_core.data.images import DEFAULT_LIMITS
-from tl_core.data.options import FIND_ALL, ImportOptions, OnProgress, silent
+from tl_core.data.options import AUTO_DETECT, ImportOptions, OnProgress, no_progress
 from tl_core.data.samples import SAMPLES, Sample
 from tl_core.data.sources.archive import Tree, open_tree, strip_enclosing
+from tl_core.data.sources.file_tree import ARCHIVE_SUFFIXES
 from tl_core.data.sources.folders import TEXT_SUFFIXES, class_folders, modality_of
-from tl_core.data.sources.hub import import_hub, is_hub, preview_hub
+from tl_core.data.sources.hub_source import import_hub, is_hub, preview_hub
+from tl_core.data.sources.image_listing import listing_beside, listing_of
 from tl_core.data.sources.kinds import plain_name, table_name
-from tl_core.data.sources.listing import listing_beside, listing_of
 from tl_core.data.sources.store import Draft, store
-from tl_core.data.sources.table import TablePreview, preview_file, table_items
+from tl_core.data.sources.table_source import TablePreview, preview_file, table_items
 from tl_core.data.sources.tables import TableFile, best_tables, entry_table, file_table, split_tables
-from tl_core.data.sources.tar import is_tar
-from tl_core.data.sources.tree import ARCHIVE_SUFFIXES
+from tl_core.data.sources.tar_archive import is_tar
 from tl_core.errors import DataError
 from tl_core.workspace import Limits, Workspace
 
@@ -45,7 +45,7 @@ _WHAT = (
 
 
 def import_data(
-    source: str, workspace: Workspace, options: ImportOptions = FIND_ALL, progress: OnProgress = silent
+    source: str, workspace: Workspace, options: ImportOptions = AUTO_DETECT, progress: OnProgress = no_progress
 ) -> Dataset:
     """Import `sample:NAME`, `hub:OWNER/NAME`, an archive, a folder or a table; return it as it lies in the workspace.
 
@@ -91,7 +91,7 @@ def import_data(
 
 
 def preview_table(
-    path: Path | str, options: ImportOptions = FIND_ALL, limits: Limits = DEFAULT_LIMITS
+    path: Path | str, options: ImportOptions = AUTO_DETECT, limits: Limits = DEFAULT_LIMITS
 ) -> TablePreview | None:
     """Return the first rows of a table and how it would be read; None where the source holds no single table.
 

@@ -12,9 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from tl_core.data.options import OnProgress, silent
-from tl_core.data.sources.tar import is_tar, open_tar
-from tl_core.data.sources.tree import (
+from tl_core.data.options import OnProgress, no_progress
+from tl_core.data.sources.file_tree import (
     ArchiveEntry,
     Tree,
     check_size,
@@ -23,6 +22,7 @@ from tl_core.data.sources.tree import (
     strip_enclosing,
     without_enclosing,
 )
+from tl_core.data.sources.tar_archive import is_tar, open_tar
 from tl_core.errors import DataError
 from tl_core.workspace import Limits
 
@@ -37,7 +37,9 @@ _UTF8 = 0x800
 
 
 @contextmanager
-def open_tree(path: Path, limits: Limits, aside: Path | None = None, progress: OnProgress = silent) -> Iterator[Tree]:
+def open_tree(
+    path: Path, limits: Limits, aside: Path | None = None, progress: OnProgress = no_progress
+) -> Iterator[Tree]:
     """List a zip, a tar archive or a folder; entries can be read inside the block.
 
     A packed tar cannot be read out of order, so its files are put in one nameless file in the folder `aside`; without

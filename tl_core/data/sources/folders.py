@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 
 from tl_core.data.images import IMAGE_SUFFIXES
 from tl_core.data.options import RawItem
-from tl_core.data.sources.tree import ARCHIVE_SUFFIXES, ArchiveEntry, Tree, without_enclosing
+from tl_core.data.sources.file_tree import ARCHIVE_SUFFIXES, ArchiveEntry, Tree, without_enclosing
 from tl_core.errors import DataError
 from tl_core.types import Modality
 

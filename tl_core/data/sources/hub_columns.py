@@ -10,12 +10,12 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from tl_core.data.options import NONE, ImportOptions
-from tl_core.data.sources.table import PREVIEW_CELL, TablePreview
-from tl_core.data.sources.tables.cells import cell
-from tl_core.data.sources.tables.columns import GROUP_NAMES
-from tl_core.data.sources.tables.grid import MISSING
-from tl_core.data.sources.tables.labels import says_yes, split_labels
-from tl_core.data.sources.tables.times import TimeReader, time_reader
+from tl_core.data.sources.table_source import PREVIEW_CELL, TablePreview
+from tl_core.data.sources.tables.cell_text import cell
+from tl_core.data.sources.tables.column_guesses import GROUP_NAMES
+from tl_core.data.sources.tables.label_reader import says_yes, split_labels
+from tl_core.data.sources.tables.table_rows import MISSING
+from tl_core.data.sources.tables.timestamps import TimeReader, time_reader
 from tl_core.errors import DataError
 from tl_core.types import Finding, Modality
 

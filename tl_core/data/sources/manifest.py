@@ -22,7 +22,7 @@ _CHARACTERS = 2**24  # of the texts of one part
 _TEXT = pa.large_string()
 _FIXED = dict.fromkeys(("id", "path", "text", "label", "given", "group", "digest"), _TEXT)
 _WHERE_THERE = {
-    **{"width": pa.int64(), "height": pa.int64(), "look": _TEXT},
+    **{"width": pa.int64(), "height": pa.int64(), "perceptual_hash": _TEXT},
     **{"labels": pa.list_(_TEXT), "subgroup": _TEXT, "time": pa.float64()},
 }
 """Columns that a manifest has only where an item has them."""

@@ -14,10 +14,9 @@ from typing import Any
 
 from tl_core.data.dataset import RECEIPT, Dataset, ReceiptLine
 from tl_core.data.images import Normalised, normalise
-from tl_core.data.near import near_groups
 from tl_core.data.options import OnProgress, RawItem
 from tl_core.data.sources.manifest import ManifestWriter, ReceiptWriter, disk_errors, utf8
-from tl_core.data.sources.text import decode, tidy
+from tl_core.data.sources.text_encoding import decode, tidy
 from tl_core.errors import DataError
 from tl_core.types import Modality
 from tl_core.workspace import Limits, Workspace, new_folder, sweep
@@ -78,7 +77,7 @@ def store(
             text_column=draft.text_column, multilabel=manifest.multilabel, subgroup_column=draft.subgroup_column,
         )  # fmt: skip
         if not final.exists():
-            near_groups(replace(dataset, folder=part), progress)
+            replace(dataset, folder=part).near_groups(progress)
         _move(part, dataset)
     return Dataset.open(final)
 
@@ -145,7 +144,7 @@ def _image_row(item: RawItem, draft: Draft, folder: Path, limits: Limits) -> dic
     with disk_errors():
         (folder / path).write_bytes(picture.data)
     size = {"width": picture.width, "height": picture.height}
-    return {"path": path, "digest": digest, **size, "look": picture.look}
+    return {"path": path, "digest": digest, **size, "perceptual_hash": picture.perceptual_hash}
 
 
 def _text_row(item: RawItem, draft: Draft, folder: Path, limits: Limits) -> dict[str, Any]:

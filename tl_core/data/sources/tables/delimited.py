@@ -9,10 +9,10 @@ from functools import partial
 from itertools import islice
 
 from tl_core.data.options import ImportOptions
-from tl_core.data.sources.tables.decoding import Encoding, check_text, find_stream_encoding
-from tl_core.data.sources.tables.file import TableFile
-from tl_core.data.sources.tables.grid import Table
-from tl_core.data.sources.tables.header import with_header
+from tl_core.data.sources.tables.header_row import with_header
+from tl_core.data.sources.tables.stream_encoding import Encoding, check_text, find_stream_encoding
+from tl_core.data.sources.tables.table_file import TableFile
+from tl_core.data.sources.tables.table_rows import Table
 from tl_core.errors import DataError
 
 DELIMITERS = ("\t", ";", "|", ",")  # the likelier a mark is part of a text, the later

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tl_core.data.sources.tables.cells import cell
-from tl_core.data.sources.tables.file import TableFile
-from tl_core.data.sources.tables.grid import Record, Table, check_width, unique_names
+from tl_core.data.sources.tables.cell_text import cell
+from tl_core.data.sources.tables.table_file import TableFile
+from tl_core.data.sources.tables.table_rows import Record, Table, check_width, unique_names
 from tl_core.errors import DataError
 
 _BATCH = 1000

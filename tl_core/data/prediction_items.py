@@ -1,0 +1,159 @@
+"""What a person wants predicted: one picture or text, or many in a zip, a folder or a table; no labels needed."""
+
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from tl_core.data.dataset import Receipt, ReceiptLine
+from tl_core.data.images import IMAGE_SUFFIXES, normalise
+from tl_core.data.sources import SAMPLE_PREFIX, import_data, is_table, only_table, source_path
+from tl_core.data.sources.archive import ArchiveEntry, open_tree, without_enclosing
+from tl_core.data.sources.folders import TEXT_SUFFIXES
+from tl_core.data.sources.store import stored_name
+from tl_core.data.sources.tables import TableFile, file_table, open_table, take_sample
+from tl_core.data.sources.tables.column_guesses import find_text_column
+from tl_core.data.sources.text_encoding import decode, tidy
+from tl_core.errors import DataError
+from tl_core.types import Modality
+from tl_core.workspace import Workspace, sweep, write_bytes
+
+
+@dataclass(frozen=True)
+class PredictionItems:
+    """Items to predict: `ids` a person recognises, with as many `paths` (pictures) or `texts` (texts)."""
+
+    ids: tuple[str, ...]
+    paths: tuple[Path, ...] = ()
+    texts: tuple[str, ...] = ()
+    receipt: Receipt = field(default_factory=lambda: Receipt("", 0))
+    text_column: str = ""
+
+    @property
+    def skipped(self) -> list[tuple[str, str]]:
+        """Return each item that was left out, with the reason."""
+        return [(line.item, line.reason) for line in self.receipt.lines if line.action == "skipped"]
+
+
+def read_inputs(source: str, modality: Modality, workspace: Workspace, text_column: str = "") -> PredictionItems:
+    """Read what is to be predicted from a file, zip, folder or table, or from `sample:NAME`.
+
+    The texts of a table are in `text_column`; where it has no such column, in the one that most looks like texts.
+    Pictures are put in the workspace's uploads, in the same form that an import stores them. Raises DataError
+    where nothing of the modality can be read.
+    """
+    if source.startswith(SAMPLE_PREFIX):
+        return _of_sample(source, modality, workspace)
+    path = source_path(source)
+    reader = _Reader(path.name, modality, workspace)
+    suffix = path.suffix.lower()
+    if path.is_file() and (suffix in IMAGE_SUFFIXES or (suffix in TEXT_SUFFIXES and modality == "text")):
+        reader.add(ArchiveEntry(path.name, path.stat().st_size, path.read_bytes))
+    elif is_table(path):
+        reader.add_table(file_table(path, workspace.limits), text_column)
+    else:
+        with open_tree(path, workspace.limits, workspace.folder("cache")) as tree:
+            table = only_table(tree, workspace.limits) if modality == "text" else None
+            reader.lines += [line for line in tree.lines if table is None or line.item not in table.names]
+            if table:
+                reader.add_table(table, text_column)
+            else:
+                for entry in without_enclosing(tree, tree.entries, depth=1):
+                    reader.add(entry)
+    return reader.result()
+
+
+@dataclass
+class _Reader:
+    """Collects items of one modality and writes down the others."""
+
+    source: str
+    modality: Modality
+    workspace: Workspace
+    ids: list[str] = field(default_factory=list)
+    paths: list[Path] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    lines: list[ReceiptLine] = field(default_factory=list)
+    text_column: str = ""
+
+    @cached_property
+    def _folder(self) -> Path:
+        """Where pictures lie for a day after they were last read."""
+        folder = self.workspace.folder("uploads", "inputs")
+        sweep(folder, "*")
+        return folder
+
+    def add(self, entry: ArchiveEntry) -> None:
+        """Take one file, or write down why not."""
+        wanted, noun = (IMAGE_SUFFIXES, "picture") if self.modality == "image" else (TEXT_SUFFIXES, "text file")
+        if entry.suffix not in wanted:
+            self._skip(entry.name, f"not a {noun} that can be read")
+            return
+        try:
+            if self.modality == "image":
+                self._add_image(entry)
+            else:
+                self._add_text(entry.name, decode(entry.read())[0])
+        except DataError as error:
+            self._skip(entry.name, error.message)
+
+    def add_table(self, file: TableFile, text_column: str) -> None:
+        """Take every row that has a text. Raises DataError for pictures, or where no column holds texts."""
+        if self.modality == "image":
+            raise DataError(f"{self.source} is a table, and this model looks at pictures.", "Give a picture or a zip.")
+        table = open_table(file)
+        self.text_column = column = (
+            text_column if text_column in table.columns else find_text_column(take_sample(table))
+        )
+        if not column:
+            raise DataError(f"No column of {self.source} holds texts.", "Name the column that does.")
+        place = table.place(column)
+        for number, cells in table.records():
+            if isinstance(cells, str):
+                self._skip(table.row(number), cells)
+                continue
+            try:
+                self._add_text(table.row(number), cells[place])
+            except DataError as error:
+                self._skip(table.row(number), error.message)
+
+    def result(self) -> PredictionItems:
+        """Return what was taken. Raises DataError where that is nothing."""
+        if not self.ids:
+            why = f" {self.lines[0].item}: {self.lines[0].reason}." if self.lines else ""
+            noun = "picture" if self.modality == "image" else "text"
+            raise DataError(f"There is no {noun} to read in {self.source}.{why}", f"This model takes {noun}s.")
+        receipt = Receipt(self.source, len(self.ids), tuple(self.lines))
+        return PredictionItems(tuple(self.ids), tuple(self.paths), tuple(self.texts), receipt, self.text_column)
+
+    def _add_image(self, entry: ArchiveEntry) -> None:
+        data = entry.read()
+        picture = normalise(data, self.workspace.limits)
+        path = self._folder / stored_name(data, picture)
+        if path.exists():
+            os.utime(path)
+        else:
+            write_bytes(path, picture.data)
+        self.ids.append(entry.name)
+        self.paths.append(path)
+        self.lines += [ReceiptLine(entry.name, "converted", change) for change in picture.changes]
+
+    def _add_text(self, item: str, text: str) -> None:
+        text, change = tidy(text, self.workspace.limits.cell)
+        self.lines += [ReceiptLine(item, "converted", change)] if change else []
+        self.ids.append(item)
+        self.texts.append(text)
+
+    def _skip(self, item: str, reason: str) -> None:
+        self.lines.append(ReceiptLine(item, "skipped", reason))
+
+
+def _of_sample(source: str, modality: Modality, workspace: Workspace) -> PredictionItems:
+    dataset = import_data(source, workspace)
+    if dataset.modality != modality:
+        noun = "pictures" if modality == "image" else "texts"
+        raise DataError(f"{source} does not hold {noun}.", f"This model takes {noun}.")
+    items = dataset.items
+    paths = tuple(dataset.folder / p for p in items["path"]) if modality == "image" else ()
+    texts = tuple(items["text"]) if modality == "text" else ()
+    return PredictionItems(tuple(items["id"]), paths, texts, dataset.receipt)

@@ -1,1 +1,0 @@
-"""What a profile's figures mean, in plain words."""

@@ -1,0 +1,221 @@
+"""Which column of a table is what: found by names and values, corrected by a person."""
+
+import statistics
+from collections import Counter
+from dataclasses import dataclass
+
+from tl_core.data.options import NONE, ImportOptions
+from tl_core.data.sources.folders import SPLIT_NAMES
+from tl_core.data.sources.tables.table_rows import MISSING, TableSample, is_number
+from tl_core.types import Finding
+
+_TEXT_NAMES = "text sentence review comment content body message document tweet utterance question article abstract "
+_TEXT_NAMES += "description summary headline title subject post query"
+_LABEL_NAMES = "label class category target sentiment topic intent genre emotion tag y rating kategorie klasse thema "
+_LABEL_NAMES += "labels classes code polarity tags categories topics"
+_NEVER_TEXT = frozenset({"label", "labels", "class", "category", "target"})
+GROUP_NAMES = ("group", "group_id", "patient_id", "subject_id", "author_id", "user_id", "document_id")
+"""Columns that say which items belong together, whatever kind of table they stand in."""
+_SPLIT_COLUMNS = ("split", "subset", "partition", "set")
+_MANY = 10  # label values from which a column may be an id
+
+
+@dataclass(frozen=True)
+class TableColumns:
+    """Which column is what; "" where there is none.
+
+    Several labels an item stand in `label`, parted by `separator`, or in `label_columns`. `path` names pictures.
+    """
+
+    text: str = ""
+    label: str = ""
+    group: str = ""
+    split: str = ""
+    path: str = ""
+    subgroup: str = ""
+    time: str = ""
+    separator: str = ""
+    label_columns: tuple[str, ...] = ()
+
+    @property
+    def multilabel(self) -> bool:
+        """Return whether items may have several labels."""
+        return bool(self.separator or self.label_columns)
+
+    @property
+    def used(self) -> set[str]:
+        """Return the names of all columns that something is read from."""
+        single = {self.text, self.label, self.group, self.split, self.path, self.subgroup, self.time}
+        return (single | set(self.label_columns)) - {""}
+
+
+def choose_columns(sample: TableSample, options: ImportOptions, path: str = "") -> tuple[TableColumns, list[Finding]]:
+    """Return the columns named in the options, found where they are not, and what a person should know of that.
+
+    `path` is the column that names pictures: then no text is looked for. Raises DataError where a column that the
+    options name is not there.
+    """
+    _check_names(sample, options)
+    given = {options.subgroup_column, options.time_column, path, *options.label_columns} - {""}
+    text = options.text_column if path or options.text_column else find_text_column(sample, options.label_column)
+    text = "" if path else text
+    joined = sample.table.joined
+    split = options.split_column or _find_split_column(sample, {text, options.label_column} | given) or joined
+    split = "" if split == NONE else split
+    taken = {text, options.label_column} | given
+    group = options.group_column or next((c for c in sample.columns if c.lower() in GROUP_NAMES and c not in taken), "")
+    group = "" if group == NONE else group
+    label, sure = options.label_column, True
+    if not label and not options.label_columns:
+        label, sure = _find_label_column(sample, {text, split, group, joined} | given)
+        if not label and not options.group_column:
+            label, sure = _find_label_column(sample, {text, split, joined} | given)
+            group = ""
+    columns = TableColumns(
+        *(text, "" if options.label_columns else label, group, split, path),
+        *(options.subgroup_column, options.time_column, options.separator, options.label_columns),
+    )
+    return columns, _choice_findings(sample, columns, sure)
+
+
+def _check_names(sample: TableSample, options: ImportOptions) -> None:
+    found = [name for name in (options.group_column, options.split_column) if name != NONE]
+    named = (options.text_column, options.label_column, options.path_column, *options.label_columns, *found)
+    for name in (*named, options.subgroup_column, options.time_column):
+        if name:
+            sample.table.place(name)
+
+
+def _choice_findings(sample: TableSample, columns: TableColumns, sure: bool) -> list[Finding]:
+    text, label = columns.text, columns.label
+    findings = []
+    if not text and not columns.path:
+        findings.append(Finding("stop", "no-text", "No column of this table holds texts.", "Choose the text column."))
+    if not label and not columns.label_columns:
+        findings.append(
+            Finding(
+                "stop",
+                "no-label",
+                "No column of this table looks like a label.",
+                "Add a column with the class of each text, or choose the column that holds it.",
+            )
+        )
+    elif not sure:
+        findings.append(
+            Finding(
+                "warn",
+                "label-guessed",
+                f"The column {label!r} was taken as the label by the look of its name and values.",
+                "Check it, and choose another one if it is wrong.",
+            )
+        )
+    if (text or columns.path) and (text or columns.path) in (label, *columns.label_columns):
+        what = "the text" if text else "the path of the picture"
+        findings.append(
+            Finding(
+                "stop",
+                "same-column",
+                f"The column {text or columns.path!r} cannot be both {what} and the label.",
+                "Choose two different columns.",
+            )
+        )
+    elif label and not columns.multilabel:
+        findings += label_findings(label_counts(sample, label), label)
+    return findings
+
+
+def label_counts(sample: TableSample, column: str) -> Counter[str]:
+    """Return how often each label stands in a column, over every row that the sample is of."""
+    counts = sample.counts(column)
+    if not written_as_decimals(counts):
+        return counts
+    tidy: Counter[str] = Counter()
+    for value, count in counts.items():
+        tidy[value.removesuffix(".0")] += count
+    return tidy
+
+
+def written_as_decimals(values: Counter[str]) -> bool:
+    """Return whether labels are whole numbers written as 1.0."""
+    return bool(values) and all(v.endswith(".0") and v[:-2].lstrip("-").isdigit() for v in values)
+
+
+def label_findings(counts: Counter[str], column: str = "") -> list[Finding]:
+    """Return a stop where label values are as many as an id's, or a quantity's."""
+    n, kinds = sum(counts.values()), len(counts)
+    if kinds < _MANY or kinds <= n / 3:
+        return []
+    where = f"The column {column!r} has" if column else "There are"
+    what = "numbers, as if it measured a quantity" if all(map(is_number, counts)) else "values, as if it were an id"
+    return [
+        Finding(
+            "stop",
+            "label-like-id",
+            f"{where} {kinds:,} different {what}, in {n:,} rows: too few rows of each to learn.",
+            "Choose the column that says which class a row belongs to.",
+        )
+    ]
+
+
+def find_text_column(sample: TableSample, taken: str = "") -> str:
+    """Return the column that most looks like running text: by its name, else by its longest and most varied cells."""
+    best, best_score = "", 0.0
+    for name, column in sample.by_column():
+        filled = [cell for cell in column if cell.strip()]
+        if name == taken or name.lower() in _NEVER_TEXT or not filled:
+            continue
+        length = statistics.median(map(len, filled))
+        variety = len(set(filled)) / len(filled)
+        words = sum(len(cell.split()) for cell in filled) / len(filled)
+        score = length * variety * (len(filled) / len(column))
+        if all(map(is_number, filled)) or ("http" in filled[0][:5] and words < 2):
+            score *= 0.01
+        if words < 2:
+            score *= 0.3
+        if _named(name, _TEXT_NAMES):
+            score *= 5
+        if _named(name, _LABEL_NAMES):
+            score *= 0.1
+        if score > best_score:
+            best, best_score = name, score
+    return best
+
+
+def _find_label_column(sample: TableSample, taken: set[str]) -> tuple[str, bool]:
+    """Return the column that most looks like classes, and whether its name says so too, or nothing else could be it."""
+    named, guessed = [], []
+    for name, column in sample.by_column():
+        if name in taken:
+            continue
+        values = Counter(v for v in (cell.strip() for cell in column) if v not in MISSING)
+        if not values:
+            continue
+        looks = not label_findings(values) and statistics.median(map(len, values)) <= 60
+        if _named(name, _LABEL_NAMES):
+            named.append((not looks, name.lower() not in _LABEL_NAMES.split(), _rank(name, _LABEL_NAMES), name))
+        elif looks and 1 < len(values) <= max(2, sum(values.values()) / 2):
+            guessed.append((len(values) / sum(values.values()), name))
+    if named and (not min(named)[0] or not guessed):
+        _, in_part, _, name = min(named)
+        return name, not in_part or len(named) + len(guessed) == 1
+    return (min(guessed)[1], False) if guessed else ("", False)
+
+
+def _find_split_column(sample: TableSample, taken: set[str]) -> str:
+    for name, column in sample.by_column():
+        if name.lower() in _SPLIT_COLUMNS and name not in taken:
+            values = {cell.strip().lower() for cell in column} - {""}
+            if values and values <= set(SPLIT_NAMES):
+                return name
+    return ""
+
+
+def _named(column: str, names: str) -> bool:
+    return _rank(column, names) < len(names.split())
+
+
+def _rank(column: str, names: str) -> int:
+    """Return how early a column's name, or a word of it, stands in `names`; their number where it does not."""
+    order = names.split()
+    words = {column.lower(), *column.lower().replace("-", "_").replace(" ", "_").split("_")}
+    return min((order.index(word) for word in words if word in order), default=len(order))

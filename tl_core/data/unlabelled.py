@@ -1,0 +1,65 @@
+"""Items without labels: a pool that a backbone can get used to, or that its features are drawn towards."""
+
+from collections.abc import Iterator
+
+from tl_core.data.dataset import Dataset
+from tl_core.data.images import IMAGE_SUFFIXES
+from tl_core.data.options import OnProgress, RawItem, no_progress
+from tl_core.data.sources import SAMPLE_PREFIX, import_data, is_table, only_table, source_path
+from tl_core.data.sources.archive import open_tree, without_enclosing
+from tl_core.data.sources.folders import TEXT_SUFFIXES
+from tl_core.data.sources.hub_source import is_hub
+from tl_core.data.sources.kinds import plain_name
+from tl_core.data.sources.store import Draft, store
+from tl_core.data.sources.tables import TableFile, file_table, open_table, take_sample
+from tl_core.data.sources.tables.column_guesses import find_text_column
+from tl_core.errors import DataError
+from tl_core.types import Modality
+from tl_core.workspace import Workspace
+
+NO_LABEL = "no label"
+"""The one class of a pool; nothing reads it."""
+
+
+def import_unlabelled(
+    source: str, modality: Modality, workspace: Workspace, progress: OnProgress = no_progress
+) -> Dataset:
+    """Import an archive, a folder or a table without reading labels, as a data set of one class.
+
+    A sample and a data set of the hub come with their labels. Every picture or text file counts wherever it lies;
+    of a table, each text of the column that most looks like texts.
+    Raises DataError where there is nothing of the modality.
+    """
+    if source.startswith(SAMPLE_PREFIX) or is_hub(source):
+        return import_data(source, workspace, progress=progress)
+    path = source_path(source)
+    draft = Draft(plain_name(path), path.name, modality)
+    if is_table(path):
+        return store(_of_table(file_table(path, workspace.limits), draft), draft, workspace, progress)
+    with open_tree(path, workspace.limits, workspace.folder("cache"), progress) as tree:
+        draft.lines += tree.lines
+        if modality == "text" and (table := only_table(tree, workspace.limits)):
+            return store(_of_table(table, draft), draft, workspace, progress)
+        suffixes = IMAGE_SUFFIXES if modality == "image" else TEXT_SUFFIXES
+        entries = without_enclosing(tree, tree.entries, depth=1)
+        items = [RawItem(each.name, NO_LABEL, read=each.read) for each in entries if each.suffix in suffixes]
+        noun = "picture" if modality == "image" else "text"
+        for each in entries:
+            if each.suffix not in suffixes:
+                draft.skip(each.name, f"not a {noun} that can be read")
+        if not items:
+            raise DataError(f"There is no {noun} in {path.name}.", f"Give a folder, a zip or a table of {noun}s.")
+        return store(items, draft, workspace, progress)
+
+
+def _of_table(file: TableFile, draft: Draft) -> Iterator[RawItem]:
+    table = open_table(file)
+    draft.text_column = column = find_text_column(take_sample(table))
+    if draft.modality == "image" or not column:
+        raise DataError(f"No column of {draft.source} holds {draft.modality}s.", "Give a folder or a zip of them.")
+    place = table.place(column)
+    for number, cells in table.records():
+        if isinstance(cells, str):
+            draft.skip(table.row(number), cells)
+            continue
+        yield RawItem(table.row(number), NO_LABEL, text=cells[place])
