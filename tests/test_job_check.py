@@ -86,7 +86,7 @@ def test_stopped_it_keeps_what_was_measured_and_says_nothing(workspace, tiny_ima
         with picture_stats_cache(dataset) as look_at:
             yield measure
 
-    monkeypatch.setattr(check, "looking", stop_after_two)
+    monkeypatch.setattr(check, "picture_stats_cache", stop_after_two)
     task = Task("check", "", tiny_images.fingerprint)
     _, events = run(workspace, task, control)
     assert events[-1].status == "stopped"

@@ -200,7 +200,7 @@ def test_an_older_data_set_without_counts_opens(workspace):
 
 SLOW = """
 import sys, time
-from tl_core.data.options import RawItem, silent
+from tl_core.data.options import RawItem, no_progress
 from tl_core.data.sources.store import Draft, store
 from tl_core.workspace import Workspace
 from tests.data.files import picture
@@ -213,7 +213,7 @@ def items():
             time.sleep(60)
         yield RawItem(f"{i}.png", "a", read=lambda: picture(i))
 
-store(items(), Draft("slow", "slow", "image"), Workspace(Path(sys.argv[1])), silent)
+store(items(), Draft("slow", "slow", "image"), Workspace(Path(sys.argv[1])), no_progress)
 """
 
 
