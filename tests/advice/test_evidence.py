@@ -146,7 +146,7 @@ def test_the_report_is_saved_and_read_back_for_its_split_only(tiny_images, spec,
     assert read_probe(workspace, tiny_images, spec.name) == report
     assert load(ProbeReport, dump(report)) == report
     assert report.split == split_key(tiny_images)
-    other = tiny_images.resplit(replace(tiny_images.split, seed=5))
+    other = tiny_images.change_split(replace(tiny_images.split, seed=5))
     assert split_key(other) == report.split or read_probe(workspace, other, spec.name) is None
 
 

@@ -63,7 +63,7 @@ class ProbeReport:
 
 def split_key(dataset: Dataset) -> str:
     """Return a short key of what may be learned from: the training and validation items, and decisions about items."""
-    about = dataset.rows("train", "validation").tobytes() + dataset.decided.encode()
+    about = dataset.rows("train", "validation").tobytes() + dataset.decisions_digest.encode()
     return hashlib.sha256(about).hexdigest()[:12]
 
 

@@ -23,7 +23,7 @@ def measure_cleaning_effect(
     from tl_core.evaluation.measure_cleaning import CleaningMeasurement
 
     dataset = material.dataset
-    report = read_probe(job.workspace, dataset, job.task.backbone) if dataset.decided else None
+    report = read_probe(job.workspace, dataset, job.task.backbone) if dataset.decisions_digest else None
     if report is None:
         return material
     features = job.store().features(dataset, job.spec, report.tap, report.pool)
