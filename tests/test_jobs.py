@@ -208,7 +208,11 @@ def test_a_probe_leaves_evidence_and_the_cheap_arms_of_the_curve(workspace, tiny
 
 def test_each_model_that_is_measured_is_a_look_at_the_test_items(workspace, image_task, tiny_images):
     runs = [run(workspace, task)[0] for task in (image_task, image_task, replace(image_task, split=SplitSpec(seed=3)))]
-    assert [(look.run, look.why) for look in holdout_uses(tiny_images)] == [(each, "report") for each in runs[:2]]
+    assert [(look.run, look.why) for look in holdout_uses(tiny_images)] == [(run_id, "report") for run_id in runs[:2]]
+    for count, run_id in zip((1, 2, 1), runs, strict=True):
+        report = read_report(RunStore(workspace).folder(run_id))
+        assert len(report.holdout_uses) == count
+        assert report.holdout_uses[-1].run == run_id
     assert [look.run for look in holdout_uses(replace(tiny_images, split=SplitSpec(seed=3)))] == runs[2:]
 
 

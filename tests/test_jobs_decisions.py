@@ -81,7 +81,7 @@ def test_a_bundle_is_measured_again_on_the_items_it_was_measured_on(workspace, d
     assert again["accuracy"]["n"] == len(decided.rows("test")) < len(later.rows("test"))
     card = (bundle_folder(folder) / "README.md").read_text()
     assert f"{len(decided.items) - 2} items," in card
-    assert "2 items of the source left out, 1 item labelled anew." in card
+    assert "2 items of the source left out, 1 item relabelled." in card
 
 
 def test_a_bundle_of_undecided_data_says_nothing_of_decisions(workspace, tiny_images, tiny_backbones):

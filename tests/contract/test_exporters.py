@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.export.made import material
+from tests.export.made import trained_model
 from tl_core.errors import ExportError
 from tl_core.evaluation.predict import PreparedItems, predict
 from tl_core.export import EXPORTERS
@@ -14,7 +14,7 @@ from tl_core.export.bundle import dataset_items, preprocessor
 @pytest.mark.parametrize("modality", ["image", "text"])
 def test_write_and_load(exporter, modality, tmp_path, tiny_images, tiny_texts, tiny_backbones):
     dataset = tiny_images if modality == "image" else tiny_texts
-    made = material(dataset, f"tiny_{modality}")
+    made = trained_model(dataset, f"tiny_{modality}")
     target = tmp_path / f"model{exporter.suffix}"
     result = exporter.write(target, made)
     assert result.path == target

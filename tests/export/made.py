@@ -14,7 +14,7 @@ from tl_core.plan import Head, Phase, TransferPlan
 from tl_core.training.model import build_model
 
 
-def material(dataset: Dataset, backbone: str, head: Head | None = None) -> TrainedModel:
+def trained_model(dataset: Dataset, backbone: str, head: Head | None = None) -> TrainedModel:
     """A model whose head spreads its answers, and the report of it."""
     spec = BACKBONES[backbone]
     plan = TransferPlan(

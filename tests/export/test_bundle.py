@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from tests.export.made import material
+from tests.export.made import trained_model
 from tests.tiny import make_texts
 from tl_core.data.decisions import Decision
 from tl_core.data.split import SplitSpec
@@ -24,12 +24,12 @@ from tl_core.plan import Head
 
 @pytest.fixture
 def texts(tiny_texts, tiny_backbones):
-    return material(tiny_texts, "tiny_text")
+    return trained_model(tiny_texts, "tiny_text")
 
 
 @pytest.fixture
 def images(tiny_images, tiny_backbones):
-    return material(tiny_images, "tiny_image", Head(tap="middle", pool="mean_std", kind="mlp", hidden=8))
+    return trained_model(tiny_images, "tiny_image", Head(tap="middle", pool="mean_std", kind="mlp", hidden=8))
 
 
 @pytest.mark.parametrize("kind", ["texts", "images"])
@@ -76,7 +76,7 @@ def test_an_older_bundle_is_replaced_and_other_files_are_not(texts, tmp_path):
 
 def test_a_failure_leaves_the_older_bundle_and_no_rubbish(texts, tmp_path, monkeypatch):
     folder = write_bundle(tmp_path / "model", texts).path
-    monkeypatch.setattr("tl_core.export.bundle.model_card", lambda material: 1 / 0)
+    monkeypatch.setattr("tl_core.export.bundle.model_card", lambda trained_model: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_bundle(folder, texts)
     assert load_bundle(folder).classes == texts.dataset.classes
@@ -93,7 +93,7 @@ def test_a_bundle_that_would_answer_otherwise_is_not_written(texts, tmp_path, mo
         return bundle
 
     monkeypatch.setattr("tl_core.export.bundle.load_bundle", wrong)
-    with pytest.raises(ExportError, match="other probabilities"):
+    with pytest.raises(ExportError, match="probabilities differ from the model"):
         write_bundle(tmp_path / "model", texts)
     assert not (tmp_path / "model").exists()
 
@@ -129,7 +129,7 @@ def test_corrected_test_items_are_measured_by_the_labels_of_the_report(tiny_imag
     rows = tiny_images.rows("test")
     other = tiny_images.classes[(tiny_images.labels[rows[0]] + 1) % 3]
     changed = Decision("relabel", (int(rows[0]),), other, confirmed=True, reason="It is one.")
-    made = material(tiny_images.decide(changed), "tiny_image")
+    made = trained_model(tiny_images.decide(changed), "tiny_image")
     bundle = load_bundle(write_bundle(tmp_path / "bundle", made).path)
     again = evaluate_bundle(bundle, tiny_images.with_decisions(""))
     assert again["confusion"] == [list(line) for line in made.report.confusion]
@@ -141,7 +141,7 @@ def test_the_card_says_how_the_data_were_split(by, tiny_images, tiny_backbones):
     columns = {"time": {"time": np.arange(len(given), dtype=float)}, "given": {"given": given}}[by]
     dataset = replace(tiny_images, split=SplitSpec(by="time" if by == "time" else "random"))
     vars(dataset)["items"] = tiny_images.items.assign(**columns)
-    card = model_card(material(dataset, "tiny_image"))
+    card = model_card(trained_model(dataset, "tiny_image"))
     assert ("the newest items for the test" in card) == (by == "time")
     assert ("as the source gives it" in card) == (by == "given")
     assert "stratified" not in card

@@ -10,7 +10,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from tests.export.made import material
+from tests.export.made import trained_model
 from tests.export.test_predict_script import run, table
 from tests.tiny import make_multilabel, make_texts
 from tl_core.cli.console import Console
@@ -23,7 +23,7 @@ from tl_core.export.model_card import model_card
 
 @pytest.fixture
 def multilabel(tiny_multilabel, tiny_backbones):
-    return material(tiny_multilabel, "tiny_text")
+    return trained_model(tiny_multilabel, "tiny_text")
 
 
 def test_the_bundle_gives_each_label_a_probability_of_its_own(multilabel, tmp_path):
@@ -81,7 +81,7 @@ def test_one_label_and_several_do_not_mix(multilabel, tmp_path, workspace):
     bundle = load_bundle(write_bundle(tmp_path / "model", multilabel).path)
     with pytest.raises(DataError, match="have one each"):
         evaluate_bundle(bundle, make_texts(workspace))
-    single = load_bundle(write_bundle(tmp_path / "single", material(make_texts(workspace), "tiny_text")).path)
+    single = load_bundle(write_bundle(tmp_path / "single", trained_model(make_texts(workspace), "tiny_text")).path)
     with pytest.raises(DataError, match="may have several"):
         evaluate_bundle(single, multilabel.dataset)
 
@@ -99,7 +99,7 @@ def test_the_script_says_every_label_above_one_half():
 
 @pytest.mark.slow
 def test_the_script_agrees_with_the_app(workspace, tmp_path):
-    made = material(make_multilabel(workspace), "all_minilm_l6_v2")
+    made = trained_model(make_multilabel(workspace), "all_minilm_l6_v2")
     with torch.no_grad():
         made.model.head.out.weight.mul_(5)
     folder = write_bundle(tmp_path / "bundle", made).path

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.export.made import material
+from tests.export.made import trained_model
 from tests.tiny import make_images, make_texts
 from tl_core.data.images import open_image
 from tl_core.data.prediction_items import read_inputs
@@ -88,7 +88,7 @@ def pictures() -> dict[str, bytes]:
 
 
 def test_images(workspace, tmp_path):
-    made = material(make_images(workspace), "efficientnet_lite0", Head(tap="blocks.4", pool="mean_std"))
+    made = trained_model(make_images(workspace), "efficientnet_lite0", Head(tap="blocks.4", pool="mean_std"))
     folder = write_bundle(tmp_path / "bundle", made).path
     archive, loose = tmp_path / "photos.zip", tmp_path / "photos"
     with zipfile.ZipFile(archive, "w") as packed:
@@ -108,7 +108,7 @@ def test_images(workspace, tmp_path):
 
 
 def test_texts(workspace, tmp_path):
-    made = material(make_texts(workspace), "all_minilm_l6_v2", Head(tap="layer.3"))
+    made = trained_model(make_texts(workspace), "all_minilm_l6_v2", Head(tap="layer.3"))
     folder = write_bundle(tmp_path / "bundle", made).path
     rows = tmp_path / "rows.csv"
     long = "the storm, it came with wind " * 200
@@ -122,7 +122,7 @@ def test_texts(workspace, tmp_path):
 
 
 def test_what_a_person_gets_wrong(workspace, tmp_path):
-    folder = write_bundle(tmp_path / "bundle", material(make_texts(workspace), "all_minilm_l6_v2")).path
+    folder = write_bundle(tmp_path / "bundle", trained_model(make_texts(workspace), "all_minilm_l6_v2")).path
     for argument in (tmp_path / "nothing.csv", tmp_path / "elsewhere"):
         done = run(folder, argument)
         assert done.returncode == 1

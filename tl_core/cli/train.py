@@ -181,7 +181,7 @@ def copy_bundle(bundle: Path, out: Path) -> None:
     from tl_core.export.bundle import replaced
 
     try:
-        with replaced(out, but=POINTER) as part:
+        with replaced(out, ignore=POINTER) as part:
             shutil.copytree(bundle, part, dirs_exist_ok=True)
     except shutil.Error as error:
         raise ExportError(f"The bundle could not be copied to {out}.", "Check the free space.") from error

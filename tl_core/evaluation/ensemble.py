@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from tl_core.errors import DataError
+from tl_core.evaluation.holdout import merged_uses
 from tl_core.evaluation.metrics import accuracy
 from tl_core.evaluation.report import IN_TRAIN, environment, figures, rounded, true_and_predicted
 from tl_core.evaluation.results import Report
@@ -48,6 +49,7 @@ def ensemble_report(reports: Sequence[Report]) -> Report:
         findings=(*(finding for finding in first.findings if finding.code == IN_TRAIN), *findings),
         environment=environment(),
         slices=None,
+        holdout_uses=merged_uses(reports),
         **metrics,
     )
 

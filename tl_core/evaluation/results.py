@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
+from tl_core.data.holdout_log import HoldoutUse
 from tl_core.plan import TransferPlan
 from tl_core.types import Estimate, Finding, Metric, also_called, metric
 
@@ -114,6 +115,7 @@ class Report:
 
     If `multilabel`, every label is a yes or no: `accuracy` is the share of right answers over all items and labels,
     `exact` the share of items with all labels right, `auc` the mean over the labels; there is no confusion matrix.
+    `holdout_uses` lists the uses of the test items up to this report, itself included; () if none were recorded.
     """
 
     run: str
@@ -136,6 +138,7 @@ class Report:
     micro_f1: Estimate | None = None
     exact: Estimate | None = None
     slices: Slices | None = None
+    holdout_uses: tuple[HoldoutUse, ...] = ()
 
     @property
     def metric(self) -> Metric:

@@ -1,4 +1,4 @@
-"""Export: what leaves, and proof that it does what the trained model did. One file an exporter."""
+"""Export: write a trained model for use elsewhere, and check that the copy gives the same probabilities."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What an exporter may draw on: a trained model, where it came from, and what was measured of it."""
+    """What an exporter gets: the model, its backbone, its data set and its report."""
 
     model: "TransferModel"
     spec: "BackboneSpec"
@@ -28,7 +28,7 @@ class TrainedModel:
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What was written, and how far its probabilities are from the model's on `n_compared` items of the data set."""
+    """What was written, and the largest difference to the model's probabilities on `n_compared` items."""
 
     path: Path
     max_abs_diff: float
@@ -50,7 +50,7 @@ class Exported(Protocol):
 
 @dataclass(frozen=True)
 class Exporter:
-    """A way out. `write(path, material)` writes all or nothing; `load(path)` reads it back, or raises ExportError."""
+    """A format. `write(path, trained)` is atomic; `load(path)` reads the export back, or raises ExportError."""
 
     name: str
     suffix: str

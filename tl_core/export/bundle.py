@@ -1,4 +1,4 @@
-"""The bundle: a folder that holds a trained model and everything it takes to use it, on its own or with Graft.
+"""The bundle: a folder with a trained model and everything needed to use it, with Graft or without.
 
 weights.safetensors  plan.yaml  report.json  predict.py  README.md (the model card)  labels.json  preprocessing.json
 config.json  requirements.txt  and, for texts, tokenizer.json
@@ -45,7 +45,7 @@ REQUIRED = ("config.json", "labels.json", "plan.yaml", "report.json", "weights.s
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle read back; `split` is how its data were split, `decisions` what was decided about their items."""
+    """A bundle read back; `split` and `decisions` are those of the data set it was trained on."""
 
     folder: Path
     model: TransferModel
@@ -63,115 +63,115 @@ class Bundle:
         return predict(self.model, self.spec, PreparedItems(items, preprocessor(self.spec)), self.multilabel)
 
 
-def write_bundle(folder: Path, material: TrainedModel) -> ExportResult:
-    """Write a bundle as `folder`, whole or not at all, and compare it with the model on a few items.
+def write_bundle(folder: Path, trained: TrainedModel) -> ExportResult:
+    """Write a bundle as `folder`, atomically, and compare its predictions with the model's on a few items.
 
-    An older bundle there is replaced. Raises ExportError where `folder` holds anything else, cannot be written, or the
-    bundle read back does not give the model's probabilities.
+    An older bundle there is replaced. Raises ExportError if `folder` holds anything else or cannot be written, or if
+    the bundle does not reproduce the model's probabilities.
     """
     with replaced(folder) as part:
-        _fill(part, material)
-        result = _parity(part, material)
+        _fill(part, trained)
+        result = _parity(part, trained)
     return replace(result, path=folder)
 
 
 def load_bundle(folder: Path) -> Bundle:
-    """Read a bundle back, its model in evaluation mode. Raises ExportError that names what is missing or damaged."""
+    """Read a bundle, its model in evaluation mode. Raises ExportError naming what is missing or damaged."""
     if names := members_of(folder):
         raise ExportError(
-            f"{folder.name} averages {len(names)} models, and here a single one is needed.",
-            f"Give one of the folders in it: {', '.join(names)}.",
+            f"{folder.name} is an ensemble of {len(names)} models, but a single model is needed here.",
+            f"Name one of the folders in it: {', '.join(names)}.",
         )
     if missing := [name for name in REQUIRED if not (folder / name).is_file()]:
         raise ExportError(
             f"{folder.name} is not a complete bundle: {', '.join(missing)} missing.",
-            "Give the folder that `train --out` wrote, or the unpacked download.",
+            "Name the folder that `train --out` wrote, or the unpacked download.",
         )
     try:
         config, classes = read_json(folder / "config.json"), tuple(map(str, read_json(folder / "labels.json")))
         if config["format"] != FORMAT:
-            raise ExportError(f"{folder.name} has the format {config['format']}, which this version does not read.")
+            raise ExportError(f"{folder.name} has the format {config['format']}, which this version cannot read.")
         report = load(Report, read_json(folder / "report.json"))
         plan = from_yaml((folder / "plan.yaml").read_text(encoding="utf-8"))
         spec, split = BACKBONES[config["backbone"]], load(SplitSpec, config["split"])
         model = build_model(spec, replace(plan, init="random"), len(classes), seed=0)
         model.load_state_dict(safetensors.torch.load_file(folder / "weights.safetensors"))
-        decided = load(tuple[Decision, ...], config.get("decisions", []))
-        kept = str(config["text_column"]), bool(config.get("multilabel", False)), decided
-        return Bundle(folder, model.eval(), spec, classes, plan, report, split, *kept)
+        decisions = load(tuple[Decision, ...], config.get("decisions", []))
+        data = str(config["text_column"]), bool(config.get("multilabel", False)), decisions
+        return Bundle(folder, model.eval(), spec, classes, plan, report, split, *data)
     except ExportError:
         raise
     except (GraftError, OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        reason = "its report does not read" if isinstance(error, ValidationError) else str(error).split("\n")[0]
+        reason = "its report cannot be read" if isinstance(error, ValidationError) else str(error).split("\n")[0]
         raise ExportError(
-            f"The bundle {folder.name} is damaged: {reason}", "Download or train it again; its files belong together."
+            f"The bundle {folder.name} is damaged: {reason}", "Download or train it again, and keep its files together."
         ) from error
 
 
 def members_of(folder: Path) -> tuple[str, ...]:
-    """Return the folders of the models that an ensemble averages; none where `folder` is no ensemble."""
+    """Return the folder names of an ensemble's members; none if `folder` is not an ensemble."""
     try:
         return tuple(map(str, read_json(folder / "config.json").get("members", ())))
     except (OSError, ValueError, AttributeError, TypeError):
         return ()
 
 
-def _fill(folder: Path, material: TrainedModel) -> None:
-    model, spec, dataset, report = material.model, material.spec, material.dataset, material.report
+def _fill(folder: Path, trained: TrainedModel) -> None:
+    model, spec, dataset, report = trained.model, trained.spec, trained.dataset, trained.report
     tensors = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
     write_bytes(folder / "weights.safetensors", safetensors.torch.save(tensors, {"format": "pt"}))
     write_bytes(folder / "plan.yaml", to_yaml(report.plan, [group.name for group in spec.groups]).encode())
     write_json(folder / "report.json", dump(report))
     write_json(folder / "labels.json", list(report.classes))
     write_json(folder / "preprocessing.json", _preprocessing(spec, dataset.text_column))
-    write_json(folder / "config.json", _config(material))
+    write_json(folder / "config.json", _config(trained))
     if spec.modality == "text":
         shutil.copyfile(tokenizer_file(spec), folder / "tokenizer.json")
     shutil.copyfile(TEMPLATE, folder / "predict.py")
     write_bytes(folder / "requirements.txt", _requirements(spec).encode())
-    write_bytes(folder / "README.md", model_card(material).encode())
+    write_bytes(folder / "README.md", model_card(trained).encode())
 
 
-def _config(material: TrainedModel) -> dict[str, Any]:
-    """Return what it takes to build the network again, for `predict.py` and for Graft."""
-    model, head, dataset = material.model, material.report.plan.head, material.dataset
-    decided = (
-        [dump(each) for each in effective_decisions(dataset.decisions, dataset.source_splits)]
+def _config(trained: TrainedModel) -> dict[str, Any]:
+    """Return what `predict.py` and Graft need to build the network again."""
+    model, head, dataset = trained.model, trained.report.plan.head, trained.dataset
+    decisions = (
+        [dump(decision) for decision in effective_decisions(dataset.decisions, dataset.source_splits)]
         if dataset.decisions
         else []
     )
     return {
         "format": FORMAT,
-        "modality": material.spec.modality,
-        "backbone": material.spec.name,
-        "recipe": _recipe(model, material.spec),
+        "modality": trained.spec.modality,
+        "backbone": trained.spec.name,
+        "recipe": _recipe(model, trained.spec),
         "tap": model.backbone.names[model.stages - 1],
         "pool": head.pool,
         "head": {"kind": head.kind, "hidden": head.hidden, "width": len(model.head.mean)},
         "fingerprint": dataset.fingerprint,
         "split": dump(dataset.split),
         "text_column": dataset.text_column,
-        "multilabel": material.report.multilabel,
-        **({"decisions": decided} if decided else {}),
+        "multilabel": trained.report.multilabel,
+        **({"decisions": decisions} if decisions else {}),
     }
 
 
 def _recipe(model: TransferModel, spec: BackboneSpec) -> dict[str, Any]:
-    """Return how a public library builds the backbone; a network of none of them needs Graft to run."""
+    """Return how a public library builds the backbone; a network that none of them builds needs Graft to run."""
     net: Any = getattr(model.backbone, "net", None)
-    if (made := getattr(net, "pretrained_cfg", None)) and "architecture" in made:
-        return {"library": "timm", "architecture": made["architecture"]}
+    if (settings := getattr(net, "pretrained_cfg", None)) and "architecture" in settings:
+        return {"library": "timm", "architecture": settings["architecture"]}
     if getattr(getattr(net, "config", None), "model_type", "") == "bert":
         return {"library": "transformers", "config": json.loads(net.config.to_json_string(use_diff=False))}
     return {"library": "graft", "backbone": spec.name}
 
 
 def _preprocessing(spec: BackboneSpec, text_column: str) -> dict[str, Any]:
-    made = spec.input
-    if isinstance(made, ImageInput):
-        return asdict(made) | {"resize": math.floor(made.size / made.crop)}
-    if isinstance(made, TextInput):
-        return {"max_tokens": made.max_tokens, "tokenizer": "tokenizer.json", "text_column": text_column}
+    model_input = spec.input
+    if isinstance(model_input, ImageInput):
+        return asdict(model_input) | {"resize": math.floor(model_input.size / model_input.crop)}
+    if isinstance(model_input, TextInput):
+        return {"max_tokens": model_input.max_tokens, "tokenizer": "tokenizer.json", "text_column": text_column}
     raise ExportError(f"{spec.title} has no preprocessing to export.")
 
 
@@ -181,17 +181,19 @@ def _requirements(spec: BackboneSpec) -> str:
     return "\n".join(pins) + "\n"
 
 
-def _parity(folder: Path, material: TrainedModel) -> ExportResult:
-    """Compare the bundle in `folder` with the model it was made from. Raises ExportError where they differ."""
-    dataset = material.dataset
+def _parity(folder: Path, trained: TrainedModel) -> ExportResult:
+    """Compare the bundle in `folder` with the model it was made from. Raises ExportError if they differ."""
+    dataset = trained.dataset
     items = dataset_items(dataset, dataset.rows("test")[:COMPARED])
     expected = predict(
-        material.model, material.spec, PreparedItems(items, preprocessor(material.spec)), dataset.multilabel
+        trained.model, trained.spec, PreparedItems(items, preprocessor(trained.spec)), dataset.multilabel
     )
-    found = load_bundle(folder).predict(items)
-    difference = float(np.abs(expected - found).max(initial=0.0))
+    exported = load_bundle(folder).predict(items)
+    difference = float(np.abs(expected - exported).max(initial=0.0))
     if not difference <= TOLERANCE:
-        raise ExportError(f"The bundle gives other probabilities than the model (by {difference:.1g}): not written.")
+        raise ExportError(
+            f"The bundle's probabilities differ from the model's by {difference:.1g}, so it was not written."
+        )
     return ExportResult(folder, difference, len(items))
 
 
@@ -203,15 +205,16 @@ def dataset_items(dataset: Dataset, rows: np.ndarray) -> list[Path] | list[str]:
 
 
 @contextmanager
-def replaced(folder: Path, but: str = "") -> Iterator[Path]:
-    """Yield a folder to fill, which then takes the place of `folder`: an empty one, an older bundle, or nothing.
+def replaced(folder: Path, ignore: str = "") -> Iterator[Path]:
+    """Yield a temporary folder to fill, which then atomically replaces `folder`.
 
-    A file named `but` does not count as anything, and goes.
+    `folder` may be missing, empty, or an older bundle; else ExportError is raised. A file named `ignore` in it does not
+    matter, and is removed.
     """
     if folder.exists() and not folder.is_dir():
         raise ExportError(f"{folder.name} is a file, so no bundle can be written there.", "Name a new folder.")
-    found = {path.name for path in folder.iterdir()} - {but} if folder.is_dir() else set()
-    if found and "config.json" not in found:
+    present = {path.name for path in folder.iterdir()} - {ignore} if folder.is_dir() else set()
+    if present and "config.json" not in present:
         raise ExportError(f"{folder} holds other files, so no bundle is written there.", "Name a new or empty folder.")
     token = uuid.uuid4().hex[:8]
     part, old = (folder.with_name(f".{folder.name}.{token}.{kind}") for kind in ("part", "old"))
@@ -224,9 +227,9 @@ def replaced(folder: Path, but: str = "") -> Iterator[Path]:
     except OSError as error:
         if old.exists() and not folder.exists():
             old.rename(folder)
-        told = error.strerror or "some of its files could not be copied"
+        reason = error.strerror or "some of its files could not be copied"
         raise ExportError(
-            f"The bundle {folder} could not be written ({told}).", "Check the folder and the free space."
+            f"The bundle {folder} could not be written ({reason}).", "Check the folder and the free space."
         ) from error
     finally:
         for leftover in (part, old):
@@ -234,5 +237,5 @@ def replaced(folder: Path, but: str = "") -> Iterator[Path]:
 
 
 BUNDLE = EXPORTERS.add(
-    Exporter("bundle", "", "Folder with everything it takes to use the model", write_bundle, load_bundle)
+    Exporter("bundle", "", "Folder with everything needed to use the model", write_bundle, load_bundle)
 )

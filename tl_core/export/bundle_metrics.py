@@ -1,4 +1,4 @@
-"""How good a bundle is on labelled data, also on data that it has never seen."""
+"""Measure a bundle on labelled data, its own test items or new data."""
 
 from dataclasses import replace
 from typing import Any
@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 
 from tl_core.data.dataset import Dataset
+from tl_core.data.holdout_log import record_holdout_use
 from tl_core.errors import DataError
 from tl_core.evaluation import metrics, multilabel
+from tl_core.evaluation.holdout import EVALUATE
 from tl_core.evaluation.slices import measure_slices, slice_findings
 from tl_core.export.bundle import dataset_items
 from tl_core.export.ensemble import Predictor
@@ -18,47 +20,50 @@ from tl_core.types import Estimate, dump
 def evaluate_bundle(bundle: Predictor, dataset: Dataset) -> dict[str, Any]:
     """Return the metrics of a bundle on a data set, as plain JSON types.
 
-    Measured are: of the data the bundle was trained on, its test items alone, with the labels that the report was made
-    by; else the part that the source names as test; else everything. Items with a label that the bundle does not know
-    are left out and counted; where items may have several labels, the labels that the data do not know are not
-    measured. Raises DataError where the modality differs, one of the two gives each item one label and the other
-    several, or no label is shared.
+    If the bundle was trained on this data set, only its test items are measured, with the labels of its report, and
+    their use is recorded. Otherwise the test part that the source names is measured, or else all items. Items with a
+    label that the bundle does not know are left out and counted. For multilabel data, labels that the data do not have
+    are not measured. Raises DataError if the modality differs, if only one of the two is multilabel, or if they share
+    no label.
     """
     if dataset.modality != bundle.spec.modality:
-        raise DataError(f"This model reads {bundle.spec.modality}s, and {dataset.name} holds {dataset.modality}s.")
+        raise DataError(f"This model reads {bundle.spec.modality}s, but {dataset.name} holds {dataset.modality}s.")
     if bundle.multilabel and not dataset.multilabel:
         raise DataError(
-            f"This model gives an item several labels, and the items of {dataset.name} have one each.",
-            "Name the column with all labels of an item, and what stands between them.",
+            f"This model gives an item several labels, but the items of {dataset.name} have one each.",
+            "Name the column with all labels of an item, and the separator between them.",
         )
     if dataset.multilabel and not bundle.multilabel:
         raise DataError(
-            f"This model gives an item one label, and those of {dataset.name} may have several.",
+            f"This model gives an item one label, but the items of {dataset.name} may have several.",
             "Measure it on items with one label each.",
         )
     if dataset.fingerprint == bundle.report.fingerprint:
         dataset = replace(dataset, split=bundle.split, decisions=bundle.decisions)
     rows, measured = _rows(bundle, dataset)
-    known = np.array([_index(bundle.classes, name) for name in dataset.classes])
+    # the bundle's index of each class of the data; -1: the bundle does not have it
+    class_index = np.array([_index(bundle.classes, name) for name in dataset.classes])
     truth = dataset.truth[rows]
-    sure = (truth[:, known < 0] < 0.5).all(axis=1) if truth.ndim == 2 else known[truth] >= 0
-    rows, truth, left_out = rows[sure], truth[sure], int((~sure).sum())
-    if len(rows) == 0 or (known < 0).all():
+    known = (truth[:, class_index < 0] < 0.5).all(axis=1) if truth.ndim == 2 else class_index[truth] >= 0
+    rows, truth, left_out = rows[known], truth[known], int((~known).sum())
+    if len(rows) == 0 or (class_index < 0).all():
         raise DataError(
             f"No item of {dataset.name} has a label that this model knows.",
             f"It knows {', '.join(bundle.classes[:8])}; the data have {', '.join(dataset.classes[:8])}.",
         )
     probabilities = bundle.predict(dataset_items(dataset, rows))
+    if dataset.fingerprint == bundle.report.fingerprint:
+        record_holdout_use(dataset, bundle.report.run, EVALUATE)
     if bundle.multilabel:
-        asked = np.sort(known[known >= 0])
-        truth = truth[:, [dataset.classes.index(bundle.classes[label]) for label in asked]]
-        probabilities, names = probabilities[:, asked], tuple(bundle.classes[label] for label in asked)
-        numbers, found = _multilabel(truth, probabilities, names), probabilities
+        shared = np.sort(class_index[class_index >= 0])
+        truth = truth[:, [dataset.classes.index(bundle.classes[label]) for label in shared]]
+        probabilities, names = probabilities[:, shared], tuple(bundle.classes[label] for label in shared)
+        scores, predicted = _multilabel(truth, probabilities, names), probabilities
     else:
-        truth, names, found = known[truth], bundle.classes, probabilities.argmax(axis=1)
-        numbers = _one(truth, probabilities, names)
-    slices = measure_slices(dataset, rows, truth, found)
-    return numbers | {
+        truth, names, predicted = class_index[truth], bundle.classes, probabilities.argmax(axis=1)
+        scores = _single_label(truth, probabilities, names)
+    slices = measure_slices(dataset, rows, truth, predicted)
+    return scores | {
         "classes": list(names),
         "measured": measured,
         "left_out": left_out,
@@ -68,7 +73,7 @@ def evaluate_bundle(bundle: Predictor, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _one(truth_N: np.ndarray, probabilities_NC: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
+def _single_label(truth_N: np.ndarray, probabilities_NC: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
     predicted = probabilities_NC.argmax(axis=1)
     confusion = metrics.confusion_matrix(truth_N, predicted, len(classes))
     return {
@@ -100,15 +105,15 @@ def _dumped(estimate: Estimate | None) -> Any:
 
 
 def _rows(bundle: Predictor, dataset: Dataset) -> tuple[np.ndarray, str]:
-    """Return the rows to measure on, and which they are in words."""
+    """Return the rows to measure on, and a description of them."""
     if dataset.fingerprint == bundle.report.fingerprint:
         return dataset.rows("test"), "the test items of the data it was trained on"
-    given = np.flatnonzero((dataset.items["given"] == "test").to_numpy() & dataset.included)
-    if len(given):
-        return given, "the test part that the data name"
+    test_part = np.flatnonzero((dataset.items["given"] == "test").to_numpy() & dataset.included)
+    if len(test_part):
+        return test_part, "the test part named by the data"
     return np.flatnonzero(dataset.included), "all items"
 
 
 def _index(classes: tuple[str, ...], name: str) -> int:
-    """Return the place of a label among the bundle's classes, -1 where it has none."""
+    """Return the index of a label among the bundle's classes, -1 if it is not one of them."""
     return classes.index(name) if name in classes else -1

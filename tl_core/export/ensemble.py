@@ -1,4 +1,4 @@
-"""An ensemble outside the app: a folder that holds several bundles, and a predict.py that averages their answers.
+"""The exported ensemble: a folder with several bundles, and a predict.py that averages their probabilities.
 
 config.json  labels.json  report.json  predict.py  README.md  requirements.txt  and a whole bundle for each member
 """
@@ -27,7 +27,7 @@ from tl_core.workspace import read_json, write_bytes, write_json
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Bundles whose probabilities are averaged, read back; they learned from the same data."""
+    """Bundles whose probabilities are averaged, read back. They were trained on the same data."""
 
     folder: Path
     members: tuple[Bundle, ...]
@@ -35,7 +35,7 @@ class Ensemble:
 
     @property
     def spec(self) -> BackboneSpec:
-        """The backbone of the first member; the others read the same kind of items."""
+        """The backbone of the first member; all members have the same modality."""
         return self.members[0].spec
 
     @property
@@ -60,39 +60,39 @@ class Ensemble:
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
-        """What was decided about the items."""
+        """The decisions about items of the training data."""
         return self.members[0].decisions
 
     def predict(self, items: Sequence[Path] | Sequence[str]) -> np.ndarray:
-        """Return the mean of the members' probabilities `[N, C]`. Raises DataError for what cannot be read."""
-        found: np.ndarray = np.mean([member.predict(items) for member in self.members], axis=0)
-        return found
+        """Return the mean of the members' probabilities `[N, C]`. Raises DataError for an item that cannot be read."""
+        probabilities_NC: np.ndarray = np.mean([member.predict(items) for member in self.members], axis=0)
+        return probabilities_NC
 
 
 Predictor: TypeAlias = Bundle | Ensemble
-"""What can be asked for predictions."""
+"""Anything exported that predicts."""
 
 
 def open_bundle(folder: Path) -> Predictor:
-    """Read back a folder with one trained model, or with several that are averaged. Raises ExportError."""
+    """Read a folder with one model or an ensemble. Raises ExportError."""
     return load_ensemble(folder) if members_of(folder) else load_bundle(folder)
 
 
 def write_ensemble(folder: Path, bundles: Sequence[Path]) -> Report:
-    """Write the ensemble of two or more bundles as `folder`, whole or not at all; return what was measured of it.
+    """Write the ensemble of two or more bundles as `folder`, atomically; return its report.
 
-    An older bundle there is replaced. Raises ExportError where a bundle does not read, or `folder` holds anything
-    else or lies in one of the bundles, DataError where the models are not of the same data.
+    An older bundle there is replaced. Raises ExportError if a bundle cannot be read, or if `folder` holds anything else
+    or lies inside one of the bundles; DataError if the models were not trained on the same data.
     """
     if len(bundles) < 2:
-        raise ExportError("One model alone has nothing to be averaged with.", "Name two folders or more.")
+        raise ExportError("An ensemble needs at least two models.", "Name two folders or more.")
     for bundle in bundles:
         if folder.resolve().is_relative_to(bundle.resolve()):
-            raise ExportError(f"{folder} is, or lies in, a model that is to be averaged.", "Name another folder.")
+            raise ExportError(f"{folder} is, or lies inside, a model of the ensemble.", "Name another folder.")
     members = [load_bundle(bundle) for bundle in bundles]
     report = ensemble_report([member.report for member in members])
     strategies = [re.sub(r"\W+", "-", member.report.plan.strategy.lower()) for member in members]
-    names = [f"{place}-{strategy}" for place, strategy in enumerate(strategies, start=1)]
+    names = [f"{number}-{strategy}" for number, strategy in enumerate(strategies, start=1)]
     with replaced(folder) as part:
         for name, bundle in zip(names, bundles, strict=True):
             shutil.copytree(bundle, part / name)
@@ -108,23 +108,23 @@ def write_ensemble(folder: Path, bundles: Sequence[Path]) -> Report:
         write_json(part / "labels.json", list(report.classes))
         write_json(part / "report.json", dump(report))
         shutil.copyfile(TEMPLATE, part / "predict.py")
-        needed = {line for name in names for line in (part / name / "requirements.txt").read_text().splitlines()}
-        write_bytes(part / "requirements.txt", "".join(f"{line}\n" for line in sorted(needed)).encode())
+        requirements = {line for name in names for line in (part / name / "requirements.txt").read_text().splitlines()}
+        write_bytes(part / "requirements.txt", "".join(f"{line}\n" for line in sorted(requirements)).encode())
         card = ensemble_card(report, [(name, m.spec, m.report) for name, m in zip(names, members, strict=True)])
         write_bytes(part / "README.md", card.encode())
     return report
 
 
 def load_ensemble(folder: Path) -> Ensemble:
-    """Read an ensemble back. Raises ExportError that names what is missing or damaged."""
+    """Read an ensemble. Raises ExportError naming what is missing or damaged."""
     names = members_of(folder)
     if any((folder / name).resolve().parent != folder.resolve() for name in names):
-        raise ExportError(f"{folder.name} names models outside itself.", "Download it again.")
+        raise ExportError(f"{folder.name} refers to models outside its own folder.", "Download it again.")
     try:
         report = load(Report, read_json(folder / "report.json"))
     except (GraftError, OSError, ValueError, ValidationError) as error:
-        raise ExportError(f"The report of {folder.name} does not read.", "Download or make it again.") from error
+        raise ExportError(f"The report of {folder.name} cannot be read.", "Download or make it again.") from error
     members = tuple(load_bundle(folder / name) for name in names)
-    if any((one.classes, one.multilabel) != (report.classes, report.multilabel) for one in members):
-        raise ExportError(f"The models in {folder.name} do not tell the same classes apart.", "Make it again.")
+    if any((member.classes, member.multilabel) != (report.classes, report.multilabel) for member in members):
+        raise ExportError(f"The models in {folder.name} have different classes.", "Make the ensemble again.")
     return Ensemble(folder, members, report)

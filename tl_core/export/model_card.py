@@ -1,4 +1,4 @@
-"""The model card: what the model is for, how it was made, how good it is known to be, and what is not known."""
+"""The model card: what the model is for, how it was made, how good it is, and its limits."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,6 +9,7 @@ import yaml
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.data.split import rule
+from tl_core.evaluation.holdout import holdout_sentence
 from tl_core.evaluation.report import IN_TRAIN, errors
 from tl_core.evaluation.results import Prediction, Report
 from tl_core.export import TrainedModel
@@ -17,34 +18,34 @@ from tl_core.strategies import STRATEGIES
 from tl_core.types import Estimate
 
 
-def model_card(material: TrainedModel) -> str:
+def model_card(trained: TrainedModel) -> str:
     """Return the card as Markdown with YAML front matter (https://huggingface.co/docs/hub/model-cards)."""
-    report, spec = material.report, material.spec
+    report, spec = trained.report, trained.spec
     sections = (
         _title(spec, report),
         f"A classifier made by transfer learning: {spec.title} with a new head, trained by the strategy "
         f"{_strategy(report.plan.strategy)}. On {_tests(report)}, {_headline(report)} (95 % interval).",
         "\n".join(_use(spec, report)),
-        "\n".join(_data(material)),
-        "\n".join(_training(material)),
+        "\n".join(_data(trained)),
+        "\n".join(_training(trained)),
         "\n".join(_results(report)),
         "\n".join(_limits(report)),
-        "\n".join(_origin(material)),
+        "\n".join(_origin(trained)),
     )
     return _whole([spec], report, sections)
 
 
 Member = tuple[str, BackboneSpec, Report]
-"""One of several models that are averaged: the name of its folder, its backbone, its own report."""
+"""One model of an ensemble: the name of its folder, its backbone, its own report."""
 
 
 def ensemble_card(report: Report, members: Sequence[Member]) -> str:
-    """Return the card of models whose probabilities are averaged; `report` is that of all together."""
+    """Return the card of an ensemble; `report` is the report of the ensemble as a whole."""
     specs = [spec for _, spec, _ in members]
     sections = (
         _title(specs[0], report),
-        f"A classifier of {len(members)} networks that learned from the same data: each answers, and their "
-        f"probabilities are averaged. On {_tests(report)}, {_headline(report)} "
+        f"An ensemble of {len(members)} networks trained on the same data: each gives probabilities, and these "
+        f"are averaged. On {_tests(report)}, {_headline(report)} "
         "(95 % interval).",
         "\n".join(_members(report, members)),
         "\n".join(_use(specs[0], report)),
@@ -55,10 +56,14 @@ def ensemble_card(report: Report, members: Sequence[Member]) -> str:
 
 
 def _tests(report: Report) -> str:
-    """Return how many test items there were, and that they played no part in making the model, where that is so."""
-    leaked = next((finding for finding in report.findings if finding.code == IN_TRAIN), None)
-    said = "some of which it learned from, which flatters it" if leaked else "that played no part in making it"
-    return f"{_count(report.accuracy.n, 'test item')} {said}"
+    """Return the number of test items, and whether they are really new to the model."""
+    leaked = any(finding.code == IN_TRAIN for finding in report.findings)
+    role = (
+        "(some also in its training or validation data, so it looks too good)"
+        if leaked
+        else "that were not used to make it"
+    )
+    return f"{_count(report.accuracy.n, 'test item')} {role}"
 
 
 def _strategy(name: str) -> str:
@@ -66,13 +71,13 @@ def _strategy(name: str) -> str:
 
 
 def _members(report: Report, members: Sequence[Member]) -> Iterator[str]:
-    yield "## What is averaged\n\nEach folder is a whole model that also works alone; its own card says more."
-    yield f"\n| folder | backbone | its {report.metric} alone |\n|---|---|---|"
+    yield "## The models\n\nEach folder is a complete model that also works alone; its own card says more."
+    yield f"\n| folder | backbone | {report.metric} alone |\n|---|---|---|"
     for name, spec, its in members:
         yield f"| `{name}` | {_cell(spec.title)} | {percent(its.score) if its.score else 'not known'} |"
     if report.score:
-        yield f"| all together | | {percent(report.score)} |"
-    yield "\nAnswers take as long as those of all the networks one after the other."
+        yield f"| the ensemble | | {percent(report.score)} |"
+    yield "\nA prediction takes as long as the predictions of all networks one after the other."
 
 
 def _title(spec: BackboneSpec, report: Report) -> str:
@@ -80,7 +85,7 @@ def _title(spec: BackboneSpec, report: Report) -> str:
 
 
 def _whole(specs: Sequence[BackboneSpec], report: Report, sections: Sequence[str]) -> str:
-    """Return the sections behind what a hub reads of a card."""
+    """Return the sections after the front matter, which a model hub reads."""
     sources = list(dict.fromkeys(spec.source for spec in specs))
     front = {
         "license": ", ".join(dict.fromkeys(spec.licence.lower() for spec in specs)),
@@ -104,12 +109,11 @@ def _kinds(report: Report) -> str:
 
 
 def _headline(report: Report) -> str:
-    """Return the figure that says most, in words."""
+    """Return the headline metric in words."""
     if not report.multilabel:
         return f"its accuracy is **{percent(report.accuracy)}**"
-    right = f"it is right about **{percent(report.accuracy)}** of the labels, said yes or no to"
     if report.auc is None:
-        return right
+        return f"its yes-or-no answers for the labels are right in **{percent(report.accuracy)}** of the cases"
     return f"it ranks an item with a label above one without it **{percent(report.auc)}** of the time (mean AUC)"
 
 
@@ -121,46 +125,46 @@ def _use(spec: BackboneSpec, report: Report) -> Iterator[str]:
     yield "or in Python, with this folder on the path:\n\n```python\nfrom predict import Model\n"
     yield f"model = Model()\nprobabilities = {call}    # [N, C], in the order of model.classes\n```"
     if report.multilabel:
-        yield "\nAn item may have several labels, or none: each label has a probability of its own, and counts as said"
-        yield "above 0.5."
-    yield "\nNo network is needed, and nothing but what `requirements.txt` lists."
+        yield "\nAn item may have several labels, or none: each label has its own probability, and is predicted"
+        yield "if that is above 0.5."
+    yield "\nIt needs only the packages in `requirements.txt`, and no internet."
 
 
-def _data(material: TrainedModel) -> Iterator[str]:
-    dataset = material.dataset
+def _data(trained: TrainedModel) -> Iterator[str]:
+    dataset = trained.dataset
     splits = Counter(dataset.splits.tolist())
     parts = ", ".join(f"{splits[name]} {name}" for name in ("train", "validation", "test") if splits[name])
-    alike = f"identical{' and nearly identical' * dataset.split.keep_near} items kept together"
-    how = {
-        "given": "as the source gives it",
-        "time": f"the newest items for the test, {alike}",
-        "random": f"stratified, drawn with seed {dataset.split.seed}, {alike}",
+    copies = f"identical{' and nearly identical' * dataset.split.keep_near} items kept together"
+    split_rule = {
+        "given": "split as the source gives it",
+        "time": f"the newest items for the test, {copies}",
+        "random": f"stratified, drawn with seed {dataset.split.seed}, {copies}",
     }[rule(dataset.items, dataset.split)]
     items = _count(int(dataset.included.sum()), "item")
     yield f"## Data\n\n{dataset.name} (fingerprint `{dataset.fingerprint}`): {items},"
-    what = "label" if dataset.multilabel else "class"
-    yield f"{parts} ({how}).{_decided(dataset)}\n\n| {what} | items | test |\n|---|---|---|"
-    counted = (count_labels(dataset, np.flatnonzero(dataset.included)), count_labels(dataset, dataset.rows("test")))
-    for name, count, tested in zip(dataset.classes, *counted, strict=True):
+    noun = "label" if dataset.multilabel else "class"
+    yield f"{parts} ({split_rule}).{_decisions(dataset)}\n\n| {noun} | items | test |\n|---|---|---|"
+    counts = (count_labels(dataset, np.flatnonzero(dataset.included)), count_labels(dataset, dataset.rows("test")))
+    for name, count, tested in zip(dataset.classes, *counts, strict=True):
         yield f"| {_cell(name)} | {count} | {tested} |"
 
 
-def _decided(dataset: Dataset) -> str:
+def _decisions(dataset: Dataset) -> str:
     if not dataset.decisions_digest:
         return ""
     changed = (dataset.targets != dataset.with_decisions("").targets).any(axis=1) & dataset.included
-    gone, anew = _count(int((~dataset.included).sum()), "item"), _count(int(changed.sum()), "item")
-    return f" A person looked at items before: {gone} of the source left out, {anew} labelled anew."
+    dropped, relabelled = _count(int((~dataset.included).sum()), "item"), _count(int(changed.sum()), "item")
+    return f" A person cleaned the data: {dropped} of the source left out, {relabelled} relabelled."
 
 
-def _training(material: TrainedModel) -> Iterator[str]:
-    plan = material.report.plan
+def _training(trained: TrainedModel) -> Iterator[str]:
+    plan = trained.report.plan
     start = "pretrained weights" if plan.init == "pretrained" else "random weights"
-    tap = f"cut after `{plan.head.tap}`" if plan.head.tap else "whole"
+    depth = f"cut after `{plan.head.tap}`" if plan.head.tap else "whole"
     pooled = "mean and standard deviation" if plan.head.pool == "mean_std" else "mean"
-    yield f"## How it was trained\n\nBackbone {material.spec.title}, {tap}, from {start}; {plan.head.kind} head"
-    yield f"on the {pooled} over positions, standardised. A layer group that a phase does not name was frozen in it.\n"
-    yield "| phase | epochs | optimiser | trained groups and rates | fitted on |\n|---|---|---|---|---|"
+    yield f"## How it was trained\n\nBackbone {trained.spec.title}, {depth}, from {start}; {plan.head.kind} head"
+    yield f"on the standardised {pooled} over positions. In each phase, layer groups that are not listed were frozen.\n"
+    yield "| phase | epochs | optimiser | trained groups and learning rates | fitted on |\n|---|---|---|---|---|"
     for phase in plan.phases:
         yield f"| {_cell(phase.name)} | {phase.epochs} | {phase.optimizer} | {_rates(phase)} | {phase.fit_on} |"
     if plan.why:
@@ -170,31 +174,32 @@ def _training(material: TrainedModel) -> Iterator[str]:
 
 
 def _results(report: Report) -> Iterator[str]:
-    yield "## Results\n\nAll on the test items, which were looked at once. Intervals hold 95 %; they cover which items"
-    yield "the test set happens to hold, not another training run.\n\n| | value |\n|---|---|"
+    yield f"## Results\n\nAll measured on the test items. {holdout_sentence(report)}"
+    yield "Intervals are 95 % confidence intervals: they cover the choice of test items, not of the training run."
+    yield "\n| | value |\n|---|---|"
     rows: list[tuple[str, Estimate | None]] = [("accuracy", report.accuracy), ("macro-F1", report.macro_f1)]
     area = "area under the ROC curve, one class against the rest"
     if report.multilabel:
         rows = [("right answers, each label yes or no", report.accuracy), ("items with all labels right", report.exact)]
         rows += [("macro-F1", report.macro_f1), ("micro-F1", report.micro_f1)]
         area = "area under the ROC curve, mean over the labels"
-    for title, found in (*rows, (area, report.auc)):
-        if found:
-            yield f"| {title} | {percent(found)} |"
+    for title, estimate in (*rows, (area, report.auc)):
+        if estimate:
+            yield f"| {title} | {percent(estimate)} |"
     if report.log_loss:
         loss = report.log_loss
         yield f"| log loss (nats) | {loss.value:.3f} ({loss.low:.3f} to {loss.high:.3f}) |"
-    what, auc = ("label", " AUC |") if report.multilabel else ("class", "")
-    yield f"\n| {what} | precision | recall | F1 |{auc} test items |\n|---|---|---|---|---|{'---|' if auc else ''}"
+    noun, auc = ("label", " AUC |") if report.multilabel else ("class", "")
+    yield f"\n| {noun} | precision | recall | F1 |{auc} test items |\n|---|---|---|---|---|{'---|' if auc else ''}"
     for score in report.per_class:
-        shown = (score.precision, score.recall, score.f1, *((score.auc,) if auc else ()))
-        cells = [percent(e) if e and e.n else "not known" for e in shown]
+        estimates = (score.precision, score.recall, score.f1, *((score.auc,) if auc else ()))
+        cells = [percent(e) if e and e.n else "not known" for e in estimates]
         yield f"| {_cell(score.name)} | {' | '.join(cells)} | {score.recall.n} |"
     yield from _slices(report)
     if report.comparisons:
         yield "\nAgainst baselines, on the same test items:\n"
-        its = report.comparisons[0].metric
-        yield f"| baseline | its {its} | gain, in points | verdict | its budget |\n|---|---|---|---|---|"
+        metric = report.comparisons[0].metric
+        yield f"| baseline | its {metric} | gain, in points | verdict | its budget |\n|---|---|---|---|---|"
         for other in report.comparisons:
             gain = f"{other.gain.value * 100:+.1f} ({other.gain.low * 100:+.1f} to {other.gain.high * 100:+.1f})"
             row = (_cell(other.title), percent(other.other), gain, other.verdict, _cell(other.budget))
@@ -202,19 +207,20 @@ def _results(report: Report) -> Iterator[str]:
 
 
 def _slices(report: Report) -> Iterator[str]:
-    found = report.slices
-    if found is None:
+    slices = report.slices
+    if slices is None:
         return
-    worst = f" The lowest is where {found.column} is {found.worst}." if found.worst else ""
-    yield f"\nBy {_cell(found.column)}:{worst}\n"
-    yield f"| {_cell(found.column)} | test items | {found.metric} | against the rest, in points |\n|---|---|---|---|"
-    for one in found.slices:
-        gap = "too few to say"
-        if one.gap:
-            gap = f"{one.gap.value * 100:+.1f} ({one.gap.low * 100:+.1f} to {one.gap.high * 100:+.1f})"
-        yield f"| {_cell(one.name)} | {one.n} | {percent(one.score) if one.score else 'not known'} | {gap} |"
-    if found.without:
-        yield f"\n{_count(found.without, 'test item')} say nothing about {_cell(found.column)}."
+    worst = f" The lowest is where {slices.column} is {slices.worst}." if slices.worst else ""
+    yield f"\nBy {_cell(slices.column)}:{worst}\n"
+    yield f"| {_cell(slices.column)} | test items | {slices.metric} | against the rest, in points |\n|---|---|---|---|"
+    for subgroup in slices.slices:
+        gap, score = "too few to say", percent(subgroup.score) if subgroup.score else "not known"
+        if subgroup.gap:
+            low, high = subgroup.gap.low * 100, subgroup.gap.high * 100
+            gap = f"{subgroup.gap.value * 100:+.1f} ({low:+.1f} to {high:+.1f})"
+        yield f"| {_cell(subgroup.name)} | {subgroup.n} | {score} | {gap} |"
+    if slices.without:
+        yield f"\nWithout a value for {_cell(slices.column)}: {_count(slices.without, 'test item')}."
 
 
 def _limits(report: Report) -> Iterator[str]:
@@ -222,31 +228,33 @@ def _limits(report: Report) -> Iterator[str]:
     for finding in report.findings:
         yield f"- {finding.message} {finding.hint}".rstrip()
     if wrong := errors(report):
-        yield _surest(report, wrong[0])
+        yield _most_confident_error(report, wrong[0])
     if report.multilabel:
-        yield "- It knows no labels but these, and its one half is the same for all, however rare a label is."
+        yield "- It knows only these labels. The threshold of 0.5 is the same for all of them, however rare a label is."
     else:
-        yield "- It answers one of its classes for anything it is given, also for what belongs to none of them."
-    yield "- The numbers hold for data like the test items; for data from elsewhere, measure again."
-    yield "- The probabilities were not calibrated beyond what training does."
+        yield "- It predicts one of its classes for any input, even for one that belongs to none of them."
+    yield "- The numbers are valid for data like the test items; for other data, measure again."
+    yield "- The probabilities were not calibrated after training."
 
 
-def _surest(report: Report, wrong: Prediction) -> str:
-    said, is_ = (_named(report, labels) for labels in (wrong.predicted_labels, wrong.labels))
+def _most_confident_error(report: Report, wrong: Prediction) -> str:
+    predicted, true = (_names(report, labels) for labels in (wrong.predicted_labels, wrong.labels))
     if report.multilabel:
-        return f"- It can be confidently wrong: on `{wrong.item}` it answered {said}, where the labels are {is_}."
-    sure = f"{wrong.confidence:.0%}"
-    return f"- It can be confidently wrong: on `{wrong.item}` it answered {said} with {sure}, where the label is {is_}."
+        return (
+            f"- It can be confidently wrong: on `{wrong.item}` it predicted {predicted}, where the labels are {true}."
+        )
+    predicted += f" with {wrong.confidence:.0%}"
+    return f"- It can be confidently wrong: on `{wrong.item}` it predicted {predicted}, where the label is {true}."
 
 
-def _named(report: Report, labels: Sequence[int]) -> str:
+def _names(report: Report, labels: Sequence[int]) -> str:
     return ", ".join(repr(report.classes[label]) for label in labels) or "none"
 
 
-def _origin(material: TrainedModel) -> Iterator[str]:
-    spec, report = material.spec, material.report
+def _origin(trained: TrainedModel) -> Iterator[str]:
+    spec, report = trained.spec, trained.report
     yield f"## Licence and origin\n\nThe backbone {spec.title} is licensed under {spec.licence} ({spec.source})."
-    yield "The rights in the training data are those of its source.\n"
+    yield "The rights in the training data remain with its source.\n"
     yield f"Made with Graft, run `{report.run}`." if report.run else "Made with Graft."
     if report.environment:
         yield "Versions: " + ", ".join(f"{name} {version}" for name, version in report.environment.items()) + "."
@@ -265,7 +273,7 @@ def _cell(text: str) -> str:
 
 
 def count_labels(dataset: Dataset, rows: np.ndarray) -> list[int]:
-    """Return how many of the rows are of each class; with several labels an item, one counts for each of its labels."""
+    """Return the number of rows of each class; a multilabel item counts once for each of its labels."""
     if dataset.multilabel:
         return [int(count) for count in dataset.targets[rows].sum(axis=0, dtype=np.int64)]
     return np.bincount(dataset.labels[rows], minlength=len(dataset.classes)).tolist()

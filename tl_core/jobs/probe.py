@@ -46,7 +46,7 @@ def _honest(job: Job, dataset: Dataset, report: "ProbeReport") -> Events:
         elif job.control.stopped:
             return
         else:
-            yield Progress("measuring what copies would feign", found, 2 * DRAWS)
+            yield Progress("measuring leakage through copies", found, 2 * DRAWS)
 
 
 def run_speed(job: Job) -> Events:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
-from tl_core.data.holdout_log import record_holdout_use
+from tl_core.data.holdout_log import holdout_uses, record_holdout_use
 from tl_core.errors import DataError, RunError
+from tl_core.evaluation.holdout import REPORT
 from tl_core.evaluation.result_files import bundle_folder, ensemble_folder, read_report, write_report
 from tl_core.evaluation.results import Comparison, Report
 from tl_core.jobs.extra_inputs import open_extra_inputs
@@ -58,7 +59,7 @@ def run_train(job: Job) -> Events:
             resume=progress.begun,
             edits=progress.edits,
         )
-        yield from _train(job, loop.train(training, job.control), progress, _about_teacher(job, dataset))
+        yield from _train(job, loop.train(training, job.control), progress, _teacher_findings(job, dataset))
     if progress.ended is None or progress.ended.status == "failed" or not (job.folder / FILE).exists():
         yield progress.ended or RunEnded("failed", "Training stopped without saying why.", "Start it again.")
         return
@@ -67,7 +68,7 @@ def run_train(job: Job) -> Events:
     yield replace(progress.ended, at=time())
 
 
-def _about_teacher(job: Job, dataset: Dataset) -> tuple[Finding, ...]:
+def _teacher_findings(job: Job, dataset: Dataset) -> tuple[Finding, ...]:
     """Return what should be known of the teacher, where the plan listens to one."""
     task = job.task
     if task.plan is None or not task.teacher or "teacher" not in used(task.plan):
@@ -101,14 +102,16 @@ def _measure(job: Job, dataset: Dataset, progress: ResumeState) -> Events:
     model = load_best(job.folder, spec, task.plan, len(dataset.classes))
     probabilities = yield from _probabilities(job, model, dataset)
     report = make_report(job.folder.name, dataset, task.plan, probabilities, progress.validation)
-    report = replace(report, findings=(*report.findings, *_about_teacher(job, dataset)))
+    record_holdout_use(dataset, job.folder.name, REPORT)
+    report = replace(
+        report, findings=(*report.findings, *_teacher_findings(job, dataset)), holdout_uses=holdout_uses(dataset)
+    )
     if task.plan.init == "pretrained":
         yield Progress("comparing with a classical model", 0, 1)
         if report.score is not None:
             report = replace(report, comparisons=(_against_classical(dataset, task.plan, report),))
         yield Progress("comparing with a classical model", 1, 1)
     write_report(job.folder, report)
-    record_holdout_use(dataset, job.folder.name, "report")
     yield Progress("writing the bundle", 0, 1)
     write_bundle(bundle_folder(job.folder), TrainedModel(model, spec, dataset, report))
     rmtree(ensemble_folder(job.folder), ignore_errors=True)  # of the model that was there before
@@ -177,6 +180,7 @@ def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
     others = tuple(one for one in theirs.comparisons if one.baseline != "scratch")
     findings = tuple(one for one in theirs.findings if one.code != CODE)
     theirs = replace(theirs, comparisons=(comparison, *others), findings=(*findings, ensemble_finding(theirs, report)))
+    theirs = replace(theirs, holdout_uses=holdout_uses(dataset))
     write_report(folder, theirs)
     spec = BACKBONES[theirs.plan.backbone]
     model = load_best(folder, spec, theirs.plan, len(theirs.classes))
