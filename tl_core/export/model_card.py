@@ -58,12 +58,8 @@ def ensemble_card(report: Report, members: Sequence[Member]) -> str:
 def _tests(report: Report) -> str:
     """Return the number of test items, and whether they are really new to the model."""
     leaked = any(finding.code == IN_TRAIN for finding in report.findings)
-    role = (
-        "(some also in its training or validation data, so it looks too good)"
-        if leaked
-        else "that were not used to make it"
-    )
-    return f"{_count(report.accuracy.n, 'test item')} {role}"
+    note = "of which some are also in its training or validation data" if leaked else "that were not used to make it"
+    return f"{_count(report.accuracy.n, 'test item')} {note}"
 
 
 def _strategy(name: str) -> str:
