@@ -44,8 +44,8 @@ def ensemble_card(report: Report, members: Sequence[Member]) -> str:
     specs = [spec for _, spec, _ in members]
     sections = (
         _title(specs[0], report),
-        f"An ensemble of {len(members)} networks trained on the same data: each gives probabilities, and these "
-        f"are averaged. On {_tests(report)}, {_headline(report)} "
+        f"An ensemble of {len(members)} networks trained on the same data; their probabilities are averaged. "
+        f"On {_tests(report)}, {_headline(report)} "
         "(95 % interval).",
         "\n".join(_members(report, members)),
         "\n".join(_use(specs[0], report)),
