@@ -1,4 +1,4 @@
-"""Graft: `streamlit run app.py`. Start-up, clean shutdown, uploads, response headers; the app is ui/shell.py."""
+"""Graft: `streamlit run app.py`. Start-up, shutdown, upload routes, response headers; ui/shell.py is the app."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ HEADERS = (
 
 
 class SecurityHeaders:
-    """Adds headers to every response; plain ASGI, because a buffering middleware would hold up downloads."""
+    """Adds security headers to every response. Plain ASGI, because a buffering middleware would delay downloads."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -40,7 +40,7 @@ class SecurityHeaders:
 
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
-    """Take up the queue that an earlier server left; at the end, let the training at work write its state down."""
+    """Resume the queue of an earlier server; at the end, stop imports and let the running training save its state."""
     store = RunStore(Workspace.default())
     supervisor.clean_up(store)
     yield

@@ -1,42 +1,42 @@
-"""Data: bring examples in, and see what they are before anything is built on them."""
+"""Data: import examples, and check them before anything is built on them."""
 
 import streamlit as st
 
-from ui import profiles, projects, rail, session
+from ui import glossary, profiles, projects, rail, session
 from ui.data import details, gallery, import_progress, overview, quality, receipt, second_dataset, split, ways_in
 from ui.heading import heading
-from ui.words import tell
+from ui.words import escape
 
 
 def welcome() -> None:
     with heading("Bring your data"):
         projects.switcher()
     st.write(
-        "Show Graft examples that are sorted already. It takes a network that has learned from millions of others "
-        "and grafts your task onto it. Everything stays on this computer."
+        "Give Graft examples that are already sorted into classes. It adapts a pre-trained network to your task. "
+        "Everything stays on this computer."
     )
-    if session.dataset() and st.button("Keep the data chosen now", icon=":material/undo:", key="data_keep"):
+    if session.dataset() and st.button("Keep the current data", icon=":material/undo:", key="data_keep"):
         st.session_state.pop(ways_in.CHOOSING, None)
-        if found := import_progress.pending():
-            import_progress.drop_it(found)
+        if incoming := import_progress.pending():
+            import_progress.cancel(incoming)
         st.rerun()
-    rail.block("Choose your data to go on.")
+    rail.block("First, choose your data.")
     ways_in.ways_in()
 
 
 def chosen() -> None:
     dataset = session.dataset()
-    with heading(tell(dataset.name)):
+    with heading(escape(dataset.name)):
         projects.switcher()
         projects.begin_button("data_new")
         if st.button("Use other data", icon=":material/swap_horiz:", key="data_other"):
             st.session_state[ways_in.CHOOSING] = True
             st.rerun()
-    found = profiles.profile_of(dataset)
+    profile = profiles.profile_of(dataset)
     overview.overview(dataset)
-    quality.draw(dataset, found.findings)
-    if found.blocking:
-        rail.block("This data cannot be learned from yet. See above what to do.")
+    quality.draw(dataset, profile.findings)
+    if profile.blocking:
+        rail.block("A model cannot learn from this data yet. See above what to do.")
     left, right = st.columns([3, 2], gap="large")
     with left:
         st.subheader("Examples", anchor=False)
@@ -44,9 +44,9 @@ def chosen() -> None:
     with right:
         st.subheader("Classes", anchor=False)
         overview.balance(dataset)
-        details.effect(found)
-    details.more(dataset, found)
-    st.subheader("How it is split", anchor=False)
+        details.imbalance(profile)
+    details.more(dataset, profile)
+    st.subheader("Split", anchor=False, help=glossary.tip("split"))
     split.draw(dataset)
     receipt.draw(dataset)
     second_dataset.draw(dataset)

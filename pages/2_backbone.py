@@ -1,9 +1,9 @@
-"""Backbone: the trained network that the task is grafted on."""
+"""Backbone: the pre-trained network that the model builds on."""
 
 import streamlit as st
 
 from tl_core.backbones.spec import BACKBONES
-from ui import rail, session
+from ui import glossary, rail, session
 from ui.backbone import branches
 from ui.backbone import card as backbone_card
 from ui.components.backbone_tree import backbone_tree
@@ -16,10 +16,7 @@ FOCUS = "backbone_focus"
 def choose() -> None:
     modality = session.dataset().modality
     st.title("Choose what to build on", anchor=False)
-    st.write(
-        "A backbone has already learned to see or to read from millions of examples. "
-        "The nearer its world is to yours, the less you have to teach it."
-    )
+    st.write(f"{glossary.TERMS['backbone']} The more similar its training data are to yours, the less it has to learn.")
     chosen = session.current().backbone
     focus = st.session_state.get(FOCUS, "")
     if focus not in BACKBONES:
@@ -28,20 +25,20 @@ def choose() -> None:
     if picked in BACKBONES and picked != focus:
         st.session_state[FOCUS] = picked
         st.rerun()
-    st.caption("● ready on this computer\u2003○ would need a download")
+    st.caption("● ready on this computer\u2003○ needs a download")
     spec = BACKBONES[focus]
-    measuring = spec.modality == modality and launch.measure(spec)
+    measuring = spec.modality == modality and launch.measure_speed(spec)
 
     def card() -> None:
         backbone_card.card(spec, modality)
-        if measuring and not launch.measure(spec):
+        if measuring and not launch.measure_speed(spec):
             st.rerun()
 
     st.fragment(card, run_every=1.5 if measuring else None, key="backbone_live")()
     if spec.input:
         backbone_card.preprocessing(spec)
     if not chosen:
-        rail.block("Choose a backbone to go on.")
+        rail.block("First, choose a backbone.")
 
 
 if need_dataset():

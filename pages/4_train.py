@@ -1,4 +1,4 @@
-"""Train: say what will run, start it, and watch it learn."""
+"""Train: see what will run, start it, and watch it learn."""
 
 import streamlit as st
 
@@ -6,16 +6,16 @@ from ui import empty, rail, session
 from ui.runs import labels, lookup
 from ui.train import live, outcome, setup
 
-state = lookup.chosen()
+state = lookup.project_run()
 if state and state.kind != "train":
     state = None
 if state:
     st.title("Watch it learn" if state.open else labels.title(state), anchor=False)
     watched = st.session_state["train_watching"] = live.watched(state)
     if state.status == "paused":
-        rail.block("The training is paused. Let it go on, or stop it and keep the best.")
+        rail.block("The training is paused. Resume it, or stop it and keep the best weights.")
     elif state.active:
-        rail.block("The training is still going on. You can leave this page; it goes on without you.")
+        rail.block("The training is still running. You can leave this page; it continues without you.")
     else:
         outcome.outcome(state)
         if state.status not in ("done", "stopped"):

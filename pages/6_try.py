@@ -1,4 +1,4 @@
-"""Try it and take it away: the model at work, and the bundle that works without this app."""
+"""Try & take away: predictions of the model, and the bundle that works without this app."""
 
 import streamlit as st
 
@@ -8,7 +8,7 @@ from ui.runs import lookup
 from ui.try_out import batch, predictor, single, take_away
 
 st.title("Use it anywhere", anchor=False)
-run = lookup.chosen()
+run = lookup.project_run()
 if empty.need_run() and run:
     report, bundle = reports.read_report(run), bundle_folder(lookup.store().folder(run.id))
     if report and bundle.is_dir():
@@ -23,9 +23,9 @@ if empty.need_run() and run:
         take_away.draw(bundle, report)
         st.subheader("What next", anchor=False)
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown("Your model is kept under Runs. Is there something else to tell apart?", width="content")
+            st.markdown("Your model is kept under Runs. Do you have another task?", width="content")
             projects.begin_button("try_new")
     else:
-        rail.block("The model has to be trained and measured first.")
-        text = "The training is still going on." if run.active else "This run has no finished model."
+        rail.block("First, train a model.")
+        text = "The training is still running." if run.active else "This run has no finished model."
         empty.empty("deployed_code", "No model to try yet", text, "Go to training", "train")

@@ -1,4 +1,4 @@
-"""Runs: everything that was trained or measured, to open or to delete."""
+"""Runs: everything that was trained or measured, to open, resume, stop or delete."""
 
 import streamlit as st
 
@@ -14,13 +14,13 @@ if not states:
     empty.empty(
         "history",
         "No runs yet",
-        "Every training that you start is kept here, with its results.",
+        "Every training that you start is listed here, with its results.",
         "Bring your data",
         "data",
     )
 else:
-    others = any(state.kind != "train" for state in states)
-    everything = others and st.toggle("Show probes and curves too", key="runs_everything")
+    has_measurements = any(state.kind != "train" for state in states)
+    everything = has_measurements and st.toggle("Show probes, curves and trials too", key="runs_everything")
     count = sum(1 for state in states if everything or state.kind == "train")
     active = any(state.active for state in states)
     top = st.container()

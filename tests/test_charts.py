@@ -22,7 +22,7 @@ def live():
     return made
 
 
-def test_loss_has_a_point_for_each_published_step_and_each_epoch(live):
+def test_loss_has_a_point_for_each_reported_step_and_each_epoch(live):
     training, validation = curves.loss(live)["series"]
     assert len(training["data"]) == 60
     assert [step for step, _ in validation["data"]] == [10, 20, 30, 40, 50, 60]
@@ -58,7 +58,7 @@ def test_the_curve_carries_every_arm_its_band_and_its_budget(tiny_images):
     bands = [trace for trace in figure.data if trace.fill == "toself"]
     assert len(lines) == len(bands) == 3
     assert [line.name for line in lines] == [arm.title for arm in curve.arms]
-    assert all(f"{arm.title}: {arm.budget}" in charts.given(curve) for arm in curve.arms)
+    assert all(f"{arm.title}: {arm.budget}" in charts.budgets(curve) for arm in curve.arms)
     assert figure.layout.xaxis.type == "log"
     assert figure.layout.shapes[0].x0 == 32
 
@@ -78,9 +78,9 @@ def test_the_grid_has_the_head_on_top_and_rates_in_the_cells():
     assert "10% warm-up" in data["phases"][1]["notes"]
 
 
-def test_a_layer_of_a_network_that_is_cut_is_told_by_its_place_in_the_whole():
-    told = layer_names("efficientnet_lite0", ["stem", "blocks.0", "head"])
-    assert [told[name] for name in ("stem", "blocks.0", "head")] == ["first layers", "block 1 of 7", "new head"]
+def test_a_layer_of_a_cut_network_is_named_by_its_place_in_the_whole():
+    titles = layer_names("efficientnet_lite0", ["stem", "blocks.0", "head"])
+    assert [titles[name] for name in ("stem", "blocks.0", "head")] == ["first layers", "block 1 of 7", "new head"]
     assert layer_names("elsewhere", ["blocks.0"]) == {"blocks.0": "block 1 of 1"}
 
 

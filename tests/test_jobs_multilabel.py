@@ -55,7 +55,7 @@ def test_a_training_leaves_report_bundle_and_key_figures_and_a_baseline_is_compa
     assert [(c.baseline, c.metric) for c in report.comparisons] == [("classical", "mean AUC")]
     numbers = store.state(first).numbers
     assert numbers["auc"] == report.auc.value
-    assert words.score(numbers) == f"mean AUC {report.auc.value:.1%}"
+    assert words.score_text(numbers) == f"mean AUC {report.auc.value:.1%}"
     assert load_bundle(bundle_folder(store.folder(first))).multilabel
     plan = plan_of("from_scratch", data, "tiny_text", epochs=1)
     _, events = run(workspace, replace(task, plan=plan, budget=30.0, compare_to=first))

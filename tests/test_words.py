@@ -1,4 +1,4 @@
-"""Figures as a person says them."""
+"""Figures as a person reads them."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from ui.words import seconds, size, span
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "say", "told"),
+    ("low", "high", "unit_text", "text"),
     [
         (120, 300, seconds, "2 to 5 min"),
         (50, 150, seconds, "50 s to 2 min"),
@@ -17,5 +17,5 @@ from ui.words import seconds, size, span
         (930e6, 1.4e9, size, "930 MB to 1.4 GB"),
     ],
 )
-def test_a_range_names_a_shared_unit_once(low, high, say, told):
-    assert span(Estimate((low + high) / 2, low, high, 1, "made up"), say) == told
+def test_a_range_names_a_shared_unit_once(low, high, unit_text, text):
+    assert span(Estimate((low + high) / 2, low, high, 1, "made up"), unit_text) == text

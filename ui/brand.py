@@ -1,4 +1,4 @@
-"""The product's mark: a scion grafted on a rooted stem."""
+"""The logo: a scion grafted on a rooted stem."""
 
 from pathlib import Path
 

@@ -1,11 +1,11 @@
-"""Charts that several pages draw, as plotly figures; each has its words for `alt`."""
+"""Charts that several pages draw, as plotly figures. `..._words` says the same in words, for `alt`."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tl_core.evaluation.results import Curve, CurveArm
 from ui.theme import GRID, INK, SERIES, shade
-from ui.words import capital
+from ui.words import capitalise
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -18,9 +18,9 @@ ARM_LOOKS = {"transfer": (0, "solid", "circle"), "scratch": (2, "dash", "square"
 
 
 def curve(shown: Curve, labels: float | None = None, accuracy: float | None = None) -> "Figure":
-    """Return the data-efficiency curve: an arm a line with its band, label counts on a log axis.
+    """Return the data-efficiency curve: one line with its interval band for each arm, label counts on a log axis.
 
-    `labels` draws the line that reads it down, `accuracy` the one that reads it across.
+    `labels` draws a vertical reading line at this number of labels, `accuracy` a horizontal one at this score.
     """
     import plotly.graph_objects as go
 
@@ -35,13 +35,13 @@ def curve(shown: Curve, labels: float | None = None, accuracy: float | None = No
         figure.add_hline(y=accuracy, line={"color": shade(INK), "width": 1.5, "dash": "dash"})
     figure.update_xaxes(
         type="log",
-        title="Labelled examples to learn from",
+        title="Labelled training items",
         tickmode="array",
         tickvals=counts,
         ticktext=[f"{count:,}" for count in counts],
         gridcolor=shade(GRID),
     )
-    title = f"{capital(shown.metric)} on the test items"
+    title = f"{capitalise(shown.metric)} on the test items"
     figure.update_yaxes(title=title, tickformat=".0%", gridcolor=shade(GRID), range=_span(shown))
     figure.update_layout(
         height=430,
@@ -53,8 +53,8 @@ def curve(shown: Curve, labels: float | None = None, accuracy: float | None = No
     return figure
 
 
-def given(shown: Curve) -> str:
-    """Return what each arm of the curve was given, for the lines below it: beside the names it would not fit."""
+def budgets(shown: Curve) -> str:
+    """Return how each arm of the curve was measured and with which budget, for a line below the chart."""
     return "; ".join(f"{arm.title}: {arm.budget}" for arm in shown.arms if arm.points)
 
 
@@ -92,11 +92,11 @@ def _arm(figure: "Figure", arm: CurveArm) -> None:
 
 
 def curve_words(shown: Curve) -> str:
-    """Return the curve in words."""
+    """Return the data-efficiency curve in words."""
     parts = [
         f"{arm.title} from {arm.points[0].accuracy.value:.0%} with {arm.points[0].labels} labels "
         f"to {arm.points[-1].accuracy.value:.0%} with {arm.points[-1].labels}"
         for arm in shown.arms
         if arm.points
     ]
-    return f"{capital(shown.metric)} over labels. " + "; ".join(parts)
+    return f"{capitalise(shown.metric)} over labels. " + "; ".join(parts)

@@ -1,12 +1,12 @@
-"""Empty states: what a page needs before it can show anything, and the way there."""
+"""Empty states: what a page needs before it can show anything, and a button that leads there."""
 
 import streamlit as st
 
-from ui import rail, session
+from ui import glossary, rail, session
 
 
 def empty(icon: str, title: str, text: str, link: str, page: str) -> None:
-    """Draw an empty state with one button that leads to `page`."""
+    """Draw an empty state with one button, `link`, that leads to `page`."""
     with st.container(border=True, horizontal_alignment="center", gap="small", key=f"empty_{page}"):
         st.markdown(f"# :gray[:material/{icon}:]", text_alignment="center", width="stretch")
         st.subheader(title, anchor=False, text_alignment="center")
@@ -16,14 +16,14 @@ def empty(icon: str, title: str, text: str, link: str, page: str) -> None:
 
 
 def need_dataset() -> bool:
-    """Return whether there is a data set; draw the way to one where there is none."""
+    """Return whether a data set is chosen; draw the empty state if not."""
     if session.dataset():
         return True
     rail.block("First, choose your data.")
     empty(
         "local_florist",
         "No data yet",
-        "Everything grows from examples: pictures or texts that somebody has sorted already.",
+        "Everything starts from examples: pictures or texts that somebody has already sorted.",
         "Choose data",
         "data",
     )
@@ -31,7 +31,7 @@ def need_dataset() -> bool:
 
 
 def need_backbone() -> bool:
-    """Return whether there are data and a backbone; draw the way to what is missing."""
+    """Return whether data and backbone are chosen; draw the empty state for what is missing."""
     if not need_dataset():
         return False
     if session.backbone():
@@ -40,7 +40,7 @@ def need_backbone() -> bool:
     empty(
         "account_tree",
         "No backbone yet",
-        "A backbone is a network that has learned from millions of examples. Yours builds on one of them.",
+        glossary.TERMS["backbone"],
         "Choose a backbone",
         "backbone",
     )
@@ -48,16 +48,16 @@ def need_backbone() -> bool:
 
 
 def need_plan() -> bool:
-    """Return whether there are data, a backbone and a plan; draw the way to what is missing."""
+    """Return whether data, backbone and plan are there; draw the empty state for what is missing."""
     if not need_backbone():
         return False
     if session.current().plan:
         return True
-    rail.block("First, settle the plan.")
+    rail.block("First, decide on a plan.")
     empty(
         "format_list_bulleted",
         "No plan yet",
-        "The plan says which layers learn, when, and how fast. There is a recommendation ready for your data.",
+        "The plan says which layers learn, when and how fast. A recommendation for your data is ready.",
         "See the plan",
         "plan",
     )
@@ -65,9 +65,9 @@ def need_plan() -> bool:
 
 
 def need_run() -> bool:
-    """Return whether this project has a run; draw the way to one where there is none."""
+    """Return whether this project has a run; draw the empty state if not."""
     if session.current().run:
         return True
     rail.block("First, train a model.")
-    empty("park", "Nothing trained yet", "Once a model is trained, you find it here.", "Go to training", "train")
+    empty("park", "Nothing trained yet", "Once you have trained a model, you find it here.", "Go to training", "train")
     return False

@@ -1,4 +1,4 @@
-"""What a person sees when something goes wrong: a sentence and what to do, never a traceback."""
+"""Errors as a person sees them: one sentence and what to do, never a traceback."""
 
 import logging
 import uuid
@@ -12,13 +12,13 @@ log = logging.getLogger("graft.ui")
 
 
 def show(error: GraftError) -> None:
-    """Show a mistake in plain words: what happened, and what to do."""
+    """Show a foreseen error: what happened, and what to do."""
     hint = f"\n\n{error.hint}" if error.hint else ""
     st.error(f"**{error.message}**{hint}", icon=":material/error:")
 
 
 def unexpected(error: Exception) -> bool:
-    """Log an error that nobody foresaw, and say so kindly. Returns True: Streamlit need not show it again."""
+    """Log an unforeseen error and show where to find the details. Returns True: Streamlit need not show it again."""
     if isinstance(error, GraftError):
         show(error)
         return True
@@ -26,14 +26,14 @@ def unexpected(error: Exception) -> bool:
     log.error("unexpected error %s", reference, exc_info=error)
     with st.container(border=True):
         st.subheader("Something went wrong on this page", anchor=False)
-        st.write("Your work is saved. Try the page again; if it happens again, go one step back and come here anew.")
-        st.caption(f"The details are in the app's log under reference {reference}.")
+        st.write("Your work is saved. Try the page again. If it happens again, go one step back and return.")
+        st.caption(f"The app's log has the details under reference {reference}.")
         st.button("Try again", icon=":material/refresh:", key=f"error_retry_{reference}")
     return True
 
 
 def guard(run: Callable[[], None]) -> None:
-    """Run a page; show what goes wrong instead of passing it on."""
+    """Run a page; show an error instead of raising it."""
     try:
         run()
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Extra data for a training beside its own: a second data set, or a finished run as teacher."""
+"""Extra data that a training may use besides its own: a second data set, or a finished run as teacher."""
 
 from dataclasses import dataclass, replace
 
@@ -14,19 +14,19 @@ from tl_core.types import Finding
 from ui import session
 from ui.runs import lookup
 
-ASKED: dict[Need, tuple[str, str]] = {
+CHOICES: dict[Need, tuple[str, str]] = {
     "target": (
-        "New items like those that the model will meet",
-        "A data set whose labels are not read, so they may be missing or wrong.",
+        "New items like those the model will meet (target)",
+        "A data set whose labels are ignored, so they may be missing or wrong.",
     ),
-    "source": ("Labelled items that it should not forget", "A data set with classes of its own."),
-    "teacher": ("A finished model to learn from (the teacher)", "A run that tells the same classes apart."),
+    "source": ("Labelled items that it should not forget (source)", "A data set with its own classes."),
+    "teacher": ("A finished model to learn from (teacher)", "A finished run with the same classes."),
 }
 
 
 @dataclass(frozen=True)
 class ExtraData:
-    """What is chosen and still there: fingerprints of data sets and the id of a run, empty where there is none."""
+    """The chosen extra data: fingerprints of data sets and the id of a run, empty if not chosen or deleted."""
 
     source: str = ""
     target: str = ""
@@ -34,32 +34,34 @@ class ExtraData:
 
 
 def chosen(dataset: Dataset) -> ExtraData:
-    """Return what the project has beside its data set, without what is gone or does not fit."""
-    now, beside = session.current(), {}
-    if now.source or now.target:
-        there = {side: [other.fingerprint for other in datasets(dataset, side)] for side in ("source", "target")}
-        beside = {side: name for side in there if (name := getattr(now, side)) in there[side]}
-    if now.teacher and any(state.id == now.teacher for state in teachers(dataset)):
-        beside["teacher"] = now.teacher
-    return ExtraData(**beside)
+    """Return the extra data of the project, without what was deleted or does not fit `dataset`."""
+    project, extra = session.current(), {}
+    if project.source or project.target:
+        candidates = {role: [other.fingerprint for other in datasets(dataset, role)] for role in ("source", "target")}
+        extra = {role: name for role in candidates if (name := getattr(project, role)) in candidates[role]}
+    if project.teacher and any(state.id == project.teacher for state in teachers(dataset)):
+        extra["teacher"] = project.teacher
+    return ExtraData(**extra)
 
 
-def datasets(dataset: Dataset, side: str = "target") -> list[Dataset]:
-    """Return the other data sets of the workspace that can be a source or target, the latest import first.
+def datasets(dataset: Dataset, role: str = "target") -> list[Dataset]:
+    """Return the data sets of the workspace that can be source or target for `dataset`, the latest import first.
 
-    They hold items of the same kind; those of a source have one label each.
+    They have the same modality; a source has one label an item.
     """
-    known = [each for each in list_datasets(session.workspace()) if side != "source" or not each.multilabel]
-    return [each for each in known if each.modality == dataset.modality and each.fingerprint != dataset.fingerprint]
+    others = [other for other in list_datasets(session.workspace()) if other.fingerprint != dataset.fingerprint]
+    return [
+        other for other in others if other.modality == dataset.modality and not (role == "source" and other.multilabel)
+    ]
 
 
 def teachers(dataset: Dataset) -> list[RunState]:
-    """Return the measured runs that tell the classes of `dataset` apart, the newest first."""
-    return [state for state in lookup.store().list() if state.kind == "train" and _teaches(state, dataset)]
+    """Return the measured runs with the same classes as `dataset`, the newest first."""
+    return [state for state in lookup.store().list() if state.kind == "train" and _can_teach(state, dataset)]
 
 
-def _teaches(state: RunState, dataset: Dataset) -> bool:
-    spec = next((each for each in BACKBONES.values() if each.name == state.task.backbone), None)
+def _can_teach(state: RunState, dataset: Dataset) -> bool:
+    spec = next((spec for spec in BACKBONES.values() if spec.name == state.task.backbone), None)
     if state.active or "accuracy" not in state.numbers or spec is None or spec.modality != dataset.modality:
         return False
     other = session.open_dataset(state.task.fingerprint)
@@ -67,29 +69,29 @@ def _teaches(state: RunState, dataset: Dataset) -> bool:
 
 
 def findings(plan: TransferPlan, spec: BackboneSpec, dataset: Dataset, extra: ExtraData) -> tuple[Finding, ...]:
-    """Return what is wrong or odd in a plan, given the data and what is chosen beside them."""
+    """Return the findings about a plan, given the data set and the chosen extra data."""
     return runnable(plan, spec, dataset, at_hand(plan, spec, extra.source, extra.target, extra.teacher))
 
 
-def wanted(plan: TransferPlan, beside: ExtraData) -> bool:
-    """Whether a penalty of the plan cannot do without something that can be chosen here and is not."""
+def is_missing(plan: TransferPlan, extra: ExtraData) -> bool:
+    """Return whether a penalty of the plan needs extra data that is not chosen."""
     needs = used(replace(plan, phases=()))
-    return any(need in needs and not getattr(beside, need) for need in ASKED)
+    return any(need in needs and not getattr(extra, need) for need in CHOICES)
 
 
-def complete(task: Task, dataset: Dataset) -> Task:
-    """Return a task with what is chosen and its plan uses."""
-    beside, needs = chosen(dataset), used(task.plan) if task.plan else set()
+def with_extra_data(task: Task, dataset: Dataset) -> Task:
+    """Return the task with the chosen extra data that its plan uses."""
+    extra, needs = chosen(dataset), used(task.plan) if task.plan else set()
     return replace(
         task,
-        source=beside.source if "source" in needs else "",
-        target=beside.target if "target" in needs else "",
-        teacher=beside.teacher if "teacher" in needs else "",
-        source_decisions=_decided(beside.source) if "source" in needs else "",
-        target_decisions=_decided(beside.target) if "target" in needs else "",
+        source=extra.source if "source" in needs else "",
+        target=extra.target if "target" in needs else "",
+        teacher=extra.teacher if "teacher" in needs else "",
+        source_decisions=_decisions(extra.source) if "source" in needs else "",
+        target_decisions=_decisions(extra.target) if "target" in needs else "",
     )
 
 
-def _decided(fingerprint: str) -> str:
+def _decisions(fingerprint: str) -> str:
     dataset = session.open_dataset(fingerprint)
     return dataset.pin_decisions() if dataset else ""

@@ -1,4 +1,4 @@
-"""Items of a data set as a person sees them: pictures in a grid, texts as cards."""
+"""Items of a data set on a page: pictures in a grid, texts as cards."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 from tl_core.data.dataset import Dataset
 from tl_core.data.images import open_image
 from tl_core.errors import DataError
-from ui.words import tell
+from ui.words import escape
 
 THUMB = 220
 GAP = 6
@@ -19,10 +19,10 @@ LETTERS = 320
 
 @st.cache_data(show_spinner=False, max_entries=2000)
 def thumbnail(path: str, version: int, side: int = THUMB, square: bool = False) -> bytes:
-    """Return a PNG of a picture no larger than `side`; tiny ones are enlarged without blurring.
+    """Return a PNG thumbnail, at most `side` pixels wide and high; tiny pictures are enlarged without blurring.
 
-    `square` cuts it to its middle, with clear pixels around it, because Streamlit sets images edge to edge. `version`
-    is the file's time, so that a new file is read anew. Raises DataError where it is no picture.
+    `square` crops the middle and adds a clear margin, because Streamlit sets images edge to edge. `version` is the
+    file's modification time, so that a changed file is read again. Raises DataError if the file is no picture.
     """
     image = open_image(Path(path))
     if max(image.size) < side // 2:
@@ -40,17 +40,17 @@ def thumbnail(path: str, version: int, side: int = THUMB, square: bool = False) 
 
 
 def show_image(path: Path, alt: str, width: int | str = "stretch") -> None:
-    """Show a picture, or say in words that it cannot be shown."""
+    """Show a picture, or a note that it cannot be shown."""
     try:
         picture = thumbnail(str(path), path.stat().st_mtime_ns)
     except (OSError, DataError):
-        st.caption(f"{tell(path.name)} cannot be shown")
+        st.caption(f"{escape(path.name)} cannot be shown")
         return
     st.image(picture, width=width, alt=alt)  # type: ignore[arg-type]
 
 
 def show_items(dataset: Dataset, rows: Sequence[int], captions: Mapping[int, str], key: str) -> None:
-    """Show items by their row in the manifest, each with its caption."""
+    """Show the items in these rows of the manifest, each with its caption."""
     images = dataset.modality == "image"
     with st.grid("auto", min_column_width=150 if images else 300, gap="small", key=key):
         for row in rows:
@@ -63,4 +63,4 @@ def show_items(dataset: Dataset, rows: Sequence[int], captions: Mapping[int, str
                     st.text(text if len(text) <= LETTERS else text[:LETTERS].rsplit(" ", 1)[0] + " …")
                 if captions.get(row):
                     st.caption(captions[row])
-                st.caption(tell(str(item["id"]).replace("/", " / ")))
+                st.caption(escape(str(item["id"]).replace("/", " / ")))

@@ -10,13 +10,13 @@ from ui import session
 
 
 def profile_of(dataset: Dataset) -> Profile:
-    """Return the profile, computed once for each content, split and decisions."""
+    """Return the profile of a data set, computed once for each content, split and set of decisions."""
     spec = session.backbone() if dataset.modality == "text" else None
     receipt = dataset.receipt
-    told = (dataset.name, receipt.source, len(receipt.lines))
-    return _profile(dataset, dataset.version, told, spec.name if spec else "")
+    source = (dataset.name, receipt.source, len(receipt.lines))
+    return _profile(dataset, dataset.version, source, spec.name if spec else "")
 
 
 @st.cache_data(show_spinner="Looking through your data", max_entries=16)
-def _profile(_dataset: Dataset, version: str, told: tuple[str, str, int], backbone: str) -> Profile:
+def _profile(_dataset: Dataset, version: str, source: tuple[str, str, int], backbone: str) -> Profile:
     return profile_for(_dataset, BACKBONES[backbone] if backbone else None)

@@ -1,4 +1,4 @@
-"""The projects of this workspace: open another one, or begin a new one."""
+"""The projects of this workspace: open another one, or start a new one."""
 
 import streamlit as st
 
@@ -10,7 +10,7 @@ LISTED = 12
 
 
 def begin() -> None:
-    """Begin a new project on the data page; one that has no data yet is new enough."""
+    """Start a new project on the data page; a project without data is used again."""
     st.session_state.pop("data_choosing", None)
     if session.current().dataset:
         session.start_over()
@@ -18,33 +18,36 @@ def begin() -> None:
 
 
 def begin_button(key: str) -> None:
-    """Draw the button that begins a new project."""
-    if st.button("New project", icon=":material/add:", key=key, help="This one stays as it is; find it under Runs."):
+    """Draw the button that starts a new project."""
+    if st.button(
+        "New project", icon=":material/add:", key=key, help="This project stays as it is. You find its runs under Runs."
+    ):
         begin()
 
 
 def title(project: Session) -> str:
-    """Return what a project is known by: its data, its backbone and how good its model is."""
-    data = session.open_dataset(project.dataset)
-    parts = [data.name if data else "Data that is gone"]
+    """Return a project's title: its data, its backbone and the score of its model."""
+    dataset = session.open_dataset(project.dataset)
+    parts = [dataset.name if dataset else "Deleted data set"]
     if project.backbone in BACKBONES:
         parts.append(BACKBONES[project.backbone].title)
-    chosen = rail.choices(project)
-    if "results" in chosen:
-        parts.append(chosen["results"])
-    return words.tell(" · ".join(parts))
+    choices = rail.choices(project)
+    if "results" in choices:
+        parts.append(choices["results"])
+    return words.escape(" · ".join(parts))
 
 
 def switcher() -> None:
-    """Draw the projects to choose from, the last used first; nothing where there is only this one."""
-    found = session.projects()[:LISTED]
-    now = session.current().project
-    if not any(each.project != now for each in found):
+    """Draw the list of projects, the most recently used first; nothing if this is the only one."""
+    projects = session.projects()[:LISTED]
+    current = session.current().project
+    if not any(project.project != current for project in projects):
         return
     with st.popover("Other projects", icon=":material/folder_open:", key="projects"):
-        for each in found:
-            here = each.project == now
-            icon = ":material/check:" if here else ":material/arrow_forward:"
-            if st.button(title(each), icon=icon, disabled=here, type="tertiary", key=f"projects_open_{each.project}"):
-                session.open_project(each.project)
+        for project in projects:
+            is_open = project.project == current
+            icon = ":material/check:" if is_open else ":material/arrow_forward:"
+            key = f"projects_open_{project.project}"
+            if st.button(title(project), icon=icon, disabled=is_open, type="tertiary", key=key):
+                session.open_project(project.project)
                 rail.go("data")

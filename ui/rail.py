@@ -1,4 +1,4 @@
-"""The guided rail: where one is, what is done and with which choice, and the one next thing to do."""
+"""The guided rail: the steps, what was chosen at each, and Back and Continue at the foot of a page."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from tl_core.runs.store import RunStore
 from ui import session as sessions
 from ui.components.step_rail import step_rail
 from ui.session import Session
-from ui.words import plural, score, sentence
+from ui.words import humanize, plural, score_text
 
 PAGES = Path(__file__).parents[1] / "pages"
 TITLES = {"try": "Try & take away"}
@@ -23,14 +23,15 @@ INVITATIONS = {
     "train": "Watch it learn",
     "results": "See what it is worth",
     "try": "Use it anywhere",
-    "runs": "All runs",
 }
+ASIDE = ("runs", "glossary")
+"""Pages that are no step of the way; the rail links to them at its end."""
 BLOCKED = "rail_blocked"
 
 
 @dataclass(frozen=True)
 class Step:
-    """One stop on the rail; `choice` says what was chosen there, or invites to it."""
+    """One step on the rail; `choice` says what was chosen there, or invites to the step."""
 
     name: str
     state: Literal["done", "next", "later", "aside"]
@@ -38,77 +39,81 @@ class Step:
 
     @property
     def title(self) -> str:
-        """What the person reads."""
+        """The name of the step as shown."""
         return TITLES.get(self.name, self.name.capitalize())
 
 
 def page_files() -> dict[str, Path]:
-    """Return the pages in their order, by name: `pages/3_plan.py` is "plan"."""
+    """Return the page files by name, in order: `pages/3_plan.py` is "plan"."""
     files = sorted(PAGES.glob("[0-9]*_*.py"))
     return {path.stem.split("_", 1)[1]: path for path in files}
 
 
 def choices(session: Session) -> dict[str, str]:
-    """Return what was chosen at each step that is done."""
-    found = {}
+    """Return what was chosen, by step; a step that is not done is missing."""
+    chosen = {}
     if dataset := sessions.open_dataset(session.dataset):
-        found["data"] = f"{dataset.name} · {plural(int(dataset.included.sum()), dataset.modality)}"
+        chosen["data"] = f"{dataset.name} · {plural(int(dataset.included.sum()), dataset.modality)}"
     if session.backbone in BACKBONES:
-        found["backbone"] = BACKBONES[session.backbone].title
+        chosen["backbone"] = BACKBONES[session.backbone].title
     if session.plan:
-        found["plan"] = sentence(session.plan.strategy) + (", edited" if session.edited else "")
+        chosen["plan"] = humanize(session.plan.strategy) + (", edited" if session.edited else "")
     if session.run:
-        found |= _of_run(session.run)
-    return found
+        chosen |= _run_choices(session.run)
+    return chosen
 
 
-def _of_run(run: str) -> dict[str, str]:
-    """Return what a run adds to the rail: it is trained, and then it is measured."""
+def _run_choices(run: str) -> dict[str, str]:
+    """Return what a finished run shows on the rail: its status and its score."""
     try:
         state = RunStore(sessions.workspace()).state(run)
     except RunError:
         return {}
     if state.kind != "train" or state.active:
         return {}
-    told = score(state.numbers)
-    return {"train": sentence(state.status), "results": told} if told else {}
+    score = score_text(state.numbers)
+    return {"train": humanize(state.status), "results": score} if score else {}
 
 
 def steps(session: Session) -> list[Step]:
-    """Return the rail for a project: the steps that are done, the next one, and those after it."""
+    """Return the steps of a project, each done, next or later; the pages aside come last."""
     done = choices(session)
-    names = [name for name in page_files() if name != "runs"]
+    names = _step_names()
     upcoming = next((name for name in names if name not in done), "")
     rail = [
         Step(name, "done" if name in done else "next" if name == upcoming else "later", done.get(name, ""))
         for name in names
     ]
     rail = [step if step.choice else Step(step.name, step.state, INVITATIONS.get(step.name, "")) for step in rail]
-    return rail + ([Step("runs", "aside", "")] if "runs" in page_files() else [])
+    return rail + [Step(name, "aside", "") for name in ASIDE]
 
 
-def draw(session: Session, here: str) -> str | None:
-    """Draw the rail; return the name of the step that was clicked, for one run."""
-    data = [vars(step) | {"title": step.title, "here": step.name == here} for step in steps(session)]
+def _step_names() -> list[str]:
+    return [name for name in page_files() if name not in ASIDE]
+
+
+def draw(session: Session, current: str) -> str | None:
+    """Draw the rail; return the name of the step that was clicked, for one rerun. `current` is the page shown."""
+    data = [vars(step) | {"title": step.title, "here": step.name == current} for step in steps(session)]
     return step_rail(data, key="rail")
 
 
 def block(reason: str) -> None:
-    """Say why one cannot go on from this page yet; the footer shows it beside the disabled button."""
+    """Disable Continue on this page; the footer shows `reason` beside the button."""
     st.session_state[BLOCKED] = reason
 
 
 def go(name: str) -> None:
-    """Switch to a step, keeping project and run in the URL."""
+    """Switch to a page, keeping project and run in the URL."""
     st.switch_page(page_files()[name], query_params=sessions.query(sessions.current()))
 
 
-def footer(here: str) -> None:
-    """Draw Back and Continue; Continue is disabled where the page blocked it."""
-    names = [name for name in page_files() if name != "runs"]
-    if here not in names:
+def footer(current: str) -> None:
+    """Draw Back and Continue; Continue is disabled if the page called `block`."""
+    names = _step_names()
+    if current not in names:
         return
-    at, reason = names.index(here), st.session_state.get(BLOCKED, "")
+    at, reason = names.index(current), st.session_state.get(BLOCKED, "")
     with st.bottom, st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         if at and st.button("Back", icon=":material/arrow_back:", key="rail_back"):
             go(names[at - 1])
@@ -125,8 +130,3 @@ def footer(here: str) -> None:
             )
             if pressed:
                 go(names[at + 1])
-
-
-def noun(modality: str, count: int) -> str:
-    """Return "image", "images", "text" or "texts"."""
-    return modality if count == 1 else f"{modality}s"

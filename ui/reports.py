@@ -1,4 +1,4 @@
-"""Reports for the pages: read once, intervals in words, how often the test items were used."""
+"""Reports for the pages: reading them, intervals in words, how often the test items were used."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from ui.runs import lookup
 
 
 def read_report(run: RunState) -> Report | None:
-    """Return what was measured of a run, None where nothing was (yet)."""
+    """Return the report of a run; None if it was not measured, or not yet."""
     folder = lookup.store().folder(run.id)
     path = folder / REPORT
     return _read(str(folder), path.stat().st_mtime_ns) if path.is_file() else None
@@ -28,25 +28,28 @@ def _read(folder: str, version: int) -> Report | None:
 
 
 def interval(estimate: Estimate, points: bool = False) -> str:
-    """Return the interval in words: "between 84% and 95%", or in percentage points."""
+    """Return the confidence interval in words: "between 84% and 95%", or in percentage points."""
     if points:
         return f"between {100 * estimate.low:+.1f} and {100 * estimate.high:+.1f} points"
     return f"between {estimate.low:.1%} and {estimate.high:.1%}"
 
 
-def looks_caption(dataset: Dataset, split: SplitSpec | None = None) -> None:
-    """Say how often the test items of a data set, perhaps under another split, were looked at, where they were."""
+def holdout_caption(dataset: Dataset, split: SplitSpec | None = None) -> None:
+    """Show how often the test items were used to measure something; nothing if never.
+
+    `split` is the split whose test items are meant; None means the split of the data set now.
+    """
     if split and split != dataset.split:
-        dataset = _under(dataset, dataset.fingerprint, split)
+        dataset = _with_split(dataset, dataset.fingerprint, split)
     n, finding = count_holdout_uses(dataset)
     if n:
-        text = finding.message if finding else f"The test items were looked at {'once' if n == 1 else f'{n:,} times'}."
+        text = finding.message if finding else f"The test items were used {'once' if n == 1 else f'{n:,} times'}."
         st.caption(
             f":material/visibility: {text}",
-            help="Each model that is measured on them is one look, and so is each curve of how results grow.",
+            help="Each model that is measured on them counts once, and so does each data-efficiency curve.",
         )
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
-def _under(_dataset: Dataset, fingerprint: str, split: SplitSpec) -> Dataset:
+def _with_split(_dataset: Dataset, fingerprint: str, split: SplitSpec) -> Dataset:
     return _dataset.with_split(split)

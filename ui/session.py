@@ -1,6 +1,6 @@
-"""What a person has chosen so far: one typed value, kept as a draft on disk, named in the URL.
+"""The project of a tab: everything chosen so far, as one typed value. It is a draft on disk, and the URL names it.
 
-Memory only mirrors the disk, so a reload, another tab or a restarted server goes on where the work stopped.
+Memory only mirrors the disk. After a reload, in another tab or on a restarted server, the work continues where it was.
 """
 
 import re
@@ -25,11 +25,12 @@ KEY = "graft"
 
 @dataclass(frozen=True)
 class Session:
-    """A project: each field is the noun of one step, empty until it is chosen.
+    """A project: each field is the result of one step, empty until it is chosen.
 
-    `domain` is what the person says about the data's likeness to the backbone's source, where they say it;
-    `edited` is true where the plan was changed by hand and no longer follows from strategy and options. `source` and
-    `target` name second data sets and `teacher` a finished run, for what makes use of them.
+    `domain` says how similar the data are to the backbone's training data, if the person chose an answer; "" means as
+    measured. `edited` is true if the plan was changed by hand and no longer follows from strategy and options.
+    `source` and `target` are fingerprints of second data sets, `teacher` is the id of a finished run: extra data that
+    some plans use.
     """
 
     project: str
@@ -47,48 +48,48 @@ class Session:
 
 
 def workspace() -> Workspace:
-    """Return the one workspace of this server."""
+    """Return the workspace of this server."""
     return Workspace.default()
 
 
 def current() -> Session:
-    """Return the project of this tab: of the URL, else of this session, else the newest draft, else a new one."""
-    wanted = st.query_params.get("project", "") or st.session_state.get(KEY, "")
-    session = _read(wanted) or _newest() or Session(project=uuid.uuid4().hex[:8])
+    """Return the project of this tab: from the URL, else this session, else the newest draft, else a new one."""
+    project = st.query_params.get("project", "") or st.session_state.get(KEY, "")
+    session = _read(project) or _newest() or Session(project=uuid.uuid4().hex[:8])
     st.session_state[KEY] = session.project
     return session
 
 
 def update(**changes: Any) -> Session:
-    """Change the project, write the draft, and return it."""
+    """Change fields of the project, save the draft, and return it."""
     session = replace(current(), **changes)
     write_json(_path(session.project), dump(session))
-    address(session)
+    write_url(session)
     return session
 
 
 def choose_dataset(dataset: Dataset) -> Session:
-    """Take a data set; what was planned stays where it still fits (same modality), and goes where it cannot."""
+    """Choose a data set. Backbone and plan are kept if the modality is the same, else they are cleared."""
     session = current()
     if session.dataset == dataset.fingerprint:
         return session
-    alone = {"source": "", "target": "", "teacher": ""}
+    no_extra_data = {"source": "", "target": "", "teacher": ""}
     fits = session.backbone in BACKBONES and BACKBONES[session.backbone].modality == dataset.modality
     if fits:
-        return update(dataset=dataset.fingerprint, domain="", run="", **alone)
-    gone: dict[str, Any] = {"backbone": "", "strategy": "", "options": {}, "plan": None, "edited": False}
-    return update(dataset=dataset.fingerprint, domain="", run="", **alone, **gone)
+        return update(dataset=dataset.fingerprint, domain="", run="", **no_extra_data)
+    no_plan: dict[str, Any] = {"backbone": "", "strategy": "", "options": {}, "plan": None, "edited": False}
+    return update(dataset=dataset.fingerprint, domain="", run="", **no_extra_data, **no_plan)
 
 
 def choose_backbone(name: str) -> Session:
-    """Take a backbone; a plan names its layer groups, so another backbone starts another plan."""
+    """Choose a backbone. A plan names layer groups of its backbone, so another backbone clears the plan."""
     if current().backbone == name:
         return current()
     return update(backbone=name, domain="", strategy="", options={}, plan=None, edited=False)
 
 
 def start_over() -> Session:
-    """Begin a new, empty project; the old one keeps its draft."""
+    """Start a new, empty project; the old one keeps its draft."""
     session = Session(project=uuid.uuid4().hex[:8])
     write_json(_path(session.project), dump(session))
     _enter(session)
@@ -96,21 +97,20 @@ def start_over() -> Session:
 
 
 def projects() -> list[Session]:
-    """Return the projects that have data, the last changed first."""
+    """Return the projects that have data, the most recently changed first."""
     drafts = sorted(workspace().folder("projects").glob("*.json"), key=lambda path: -path.stat().st_mtime)
     return [session for path in drafts if (session := _read(path.stem)) and session.dataset]
 
 
 def open_project(project: str) -> None:
-    """Make another project the one of this tab, where there is such."""
+    """Open another project in this tab; nothing happens if it does not exist."""
     if session := _read(project):
         _enter(session)
 
 
-def address(session: Session) -> None:
-    """Write project and run into the URL, so that it can be reloaded and shared."""
-    wanted = {"project": session.project} | ({"run": session.run} if session.run else {})
-    for key, value in wanted.items():
+def write_url(session: Session) -> None:
+    """Write project and run into the URL, so that the page can be reloaded and shared."""
+    for key, value in query(session).items():
         if st.query_params.get(key) != value:
             st.query_params[key] = value
     if not session.run and "run" in st.query_params:
@@ -123,22 +123,22 @@ def query(session: Session) -> dict[str, str]:
 
 
 def dataset() -> Dataset | None:
-    """Return the chosen data set, None where there is none or its folder is gone."""
+    """Return the chosen data set; None if none is chosen or its folder is gone."""
     return open_dataset(current().dataset)
 
 
 def open_dataset(fingerprint: str) -> Dataset | None:
-    """Return a data set of the workspace by its fingerprint, None where there is no such."""
+    """Return the data set with this fingerprint; None if the workspace does not have it."""
     folder = workspace().root / "datasets" / fingerprint
     if not re.fullmatch(r"\w+", fingerprint) or not (folder / "dataset.json").is_file():
         return None
     log = folder / decision_log.LOG
     version = (folder / "dataset.json").stat().st_mtime_ns
-    return _decided(str(folder), version, log.stat().st_size) if log.exists() else _open(str(folder), version)
+    return _with_decisions(str(folder), version, log.stat().st_size) if log.exists() else _open(str(folder), version)
 
 
 def backbone() -> BackboneSpec | None:
-    """Return the chosen backbone, None where there is none."""
+    """Return the chosen backbone; None if none is chosen."""
     chosen = current().backbone
     return next((spec for spec in BACKBONES.values() if spec.name == chosen), None)
 
@@ -149,14 +149,14 @@ def _open(folder: str, version: int) -> Dataset:
 
 
 @st.cache_resource(show_spinner=False, max_entries=3)
-def _decided(folder: str, version: int, decided: int) -> Dataset:
+def _with_decisions(folder: str, version: int, log_size: int) -> Dataset:
     return _open(folder, version).with_current_decisions()
 
 
 def _enter(session: Session) -> None:
     st.session_state[KEY] = session.project
     st.query_params.clear()
-    address(session)
+    write_url(session)
 
 
 def _path(project: str) -> Path:

@@ -1,4 +1,4 @@
-"""The script behind every page: page settings, the rail, the page itself, Back and Continue."""
+"""The script behind every page: page settings, the rail, the page, then Back and Continue."""
 
 import streamlit as st
 
@@ -14,16 +14,16 @@ pages = [
     for name, path in rail.page_files().items()
 ]
 page = st.navigation(pages, position="hidden")
-here = page.url_path or names[0]
+current = page.url_path or names[0]
 
 project = session.current()
-wanted = st.query_params.get("run", "")
-if wanted and wanted != project.run and wanted.replace("-", "").isalnum():
-    project = session.update(run=wanted)
-session.address(project)
+run_id = st.query_params.get("run", "")
+if run_id and run_id != project.run and run_id.replace("-", "").isalnum():
+    project = session.update(run=run_id)
+session.write_url(project)
 
 st.session_state.pop(rail.BLOCKED, None)
-if clicked := rail.draw(project, here):
+if clicked := rail.draw(project, current):
     rail.go(clicked)
 errors.guard(page.run)
-rail.footer(here)
+rail.footer(current)

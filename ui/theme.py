@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Tone:
-    """A meaning's colour: `light` and `dark` for lines and text, `*_fill` for areas behind dark or light text.
+    """The colour of a meaning: `light` and `dark` for lines and text, `*_fill` for areas behind text.
 
     `name` is Streamlit's colour name (badges, Markdown), and `--st-<name>-color` in components.
     """
@@ -30,12 +30,12 @@ class Tone:
 
     @property
     def now(self) -> str:
-        """The line colour under the theme that the viewer sees."""
+        """The line colour in the viewer's theme."""
         return self.dark if is_dark() else self.light
 
     @property
     def fill(self) -> str:
-        """The area colour under the theme that the viewer sees."""
+        """The area colour in the viewer's theme."""
         return self.dark_fill if is_dark() else self.light_fill
 
     @property
@@ -57,16 +57,16 @@ SERIES = (
     ("#6b3a63", "#2f7f8c", "#b0562c", "#5b6b2f", "#4a5a9c", "#8a6d3b"),
     ("#d6a3cd", "#6fc0cc", "#e79a72", "#b3c46f", "#9fadea", "#d1b27a"),
 )
-"""Colours for data (classes, metrics), light and dark; none of them means frozen, trainable or head."""
+"""Colours for data (classes, metrics), light and dark; none of them is that of frozen, trainable or head."""
 SPLITS = (("#6b3a63", "#a97ba1", "#dcc7d8"), ("#d6a3cd", "#94698c", "#5a4056"))
 """Train, validation and test."""
 
 
 def is_dark() -> bool:
-    """Return whether the viewer's theme is dark; False where it is not known yet."""
+    """Return whether the viewer's theme is dark; False while it is unknown."""
     return getattr(st.context.theme, "type", None) == "dark"
 
 
 def shade(pair: tuple[T, T]) -> T:
-    """Return the light or the dark of a pair, after the viewer's theme."""
+    """Return the light or the dark colour of a pair, for the viewer's theme."""
     return pair[is_dark()]

@@ -1,4 +1,4 @@
-"""Uploads: large ones in a stream under a ticket, small ones through Streamlit's own widget; all to disk at once."""
+"""Uploads to disk: large ones are streamed with a ticket, small ones come through Streamlit's own widget."""
 
 import secrets
 import shutil
@@ -14,64 +14,64 @@ from ui.components.drop_zone import drop_zone
 from ui.upload_route import TICKET, safe_name
 
 SMALL = 300
-"""Megabytes that Streamlit's own widget takes: it holds a file in memory twice."""
+"""The most megabytes for Streamlit's own widget, which holds a file in memory twice."""
 LOOSE = "files"
-"""What several files that came together are called."""
+"""Name of the folder for several files that were uploaded together."""
 
 
 def drop(lead: str, key: str, small: bool = False) -> Path | None:
-    """Draw a drop zone; return the file or folder that came, on disk, for one run."""
-    what = drop_zone(lead, ticket(key), key=f"{key}_zone", small=small)
-    if what == "gone":
-        give_up(key)
+    """Draw a drop zone; return the uploaded file or folder on disk, for one rerun."""
+    event = drop_zone(lead, ticket(key), key=f"{key}_zone", small=small)
+    if event == "gone":
+        discard_upload(key)
         st.rerun()
-    return arrived(key) if what == "sent" else None
+    return arrived(key) if event == "sent" else None
 
 
 def ticket(key: str) -> str:
-    """Return the ticket of a page's drop zone: the same until what came with it is taken."""
+    """Return the ticket of a drop zone. It stays the same until its upload is taken."""
     folder = Workspace.default().folder("uploads")
-    known = st.session_state.get(f"{key}_ticket", "")
-    if not known or not (folder / known / TICKET).is_file():
+    current = st.session_state.get(f"{key}_ticket", "")
+    if not current or not (folder / current / TICKET).is_file():
         sweep(folder, "*")
-        known = secrets.token_hex(16)
-        (folder / known).mkdir(mode=0o700)
-        (folder / known / TICKET).touch()
-        st.session_state[f"{key}_ticket"] = known
-    return known
+        current = secrets.token_hex(16)
+        (folder / current).mkdir(mode=0o700)
+        (folder / current / TICKET).touch()
+        st.session_state[f"{key}_ticket"] = current
+    return current
 
 
 def arrived(key: str) -> Path | None:
-    """Take what came with the page's ticket, which ends it: a file, a folder, or a folder of several files."""
-    known = st.session_state.pop(f"{key}_ticket", "")
-    folder = Workspace.default().folder("uploads") / known
-    if not known or not (folder / TICKET).is_file():
+    """Take the upload of a drop zone, which ends its ticket: a file, a folder, or a folder of several files."""
+    name = st.session_state.pop(f"{key}_ticket", "")
+    folder = Workspace.default().folder("uploads") / name
+    if not name or not (folder / TICKET).is_file():
         return None
     (folder / TICKET).unlink()
-    found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    if len(found) < 2:
-        return found[0] if found else None
+    paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    if len(paths) < 2:
+        return paths[0] if paths else None
     together = folder / LOOSE
     scratch = folder / uuid.uuid4().hex
     scratch.mkdir()
-    for path in found:
+    for path in paths:
         path.rename(scratch / path.name)
     scratch.rename(together)
     return together
 
 
-def give_up(key: str) -> None:
-    """Throw away what came with the page's ticket so far."""
-    known = st.session_state.pop(f"{key}_ticket", "")
-    if known:
-        shutil.rmtree(Workspace.default().folder("uploads") / known, ignore_errors=True)
+def discard_upload(key: str) -> None:
+    """Delete what was uploaded so far, and end the ticket."""
+    name = st.session_state.pop(f"{key}_ticket", "")
+    if name:
+        shutil.rmtree(Workspace.default().folder("uploads") / name, ignore_errors=True)
 
 
 def uploader(label: str, kinds: list[str] | None, key: str) -> Path | None:
-    """Draw a file uploader for what is small; return the uploaded file's path on disk, for one run.
+    """Draw a file uploader for small files; return the path of the uploaded file on disk, for one rerun.
 
-    The widget gets another key before it is drawn again, which lets go of the copy in memory and empties it: the next
-    file, after a bad one too, finds the widget that the page knows. Raises WorkspaceError where there is no space.
+    After each upload the widget gets a new key. This frees the copy in memory and empties the widget for the next file.
+    Raises WorkspaceError if the disk is full.
     """
     turn = st.session_state.setdefault(f"{key}_turn", 0)
     st.file_uploader(label, type=kinds, key=f"{key}_{turn}", on_change=_take, args=(key, turn), max_upload_size=SMALL)
@@ -82,7 +82,7 @@ def uploader(label: str, kinds: list[str] | None, key: str) -> Path | None:
 
 
 def _take(key: str, turn: int) -> None:
-    """Put an upload on disk before the page runs."""
+    """Write an upload to disk, before the page runs."""
     uploaded = st.session_state.get(f"{key}_{turn}")
     if uploaded is None:
         return
@@ -94,7 +94,7 @@ def _take(key: str, turn: int) -> None:
 
 
 def keep(content: BinaryIO, name: str, workspace: Workspace) -> Path:
-    """Write an upload into the workspace under a name that cannot leave it. Raises WorkspaceError where it is full."""
+    """Write an upload into the workspace, under a safe name. Raises WorkspaceError if it cannot be written."""
     path = workspace.folder("uploads", uuid.uuid4().hex[:8]) / safe_name(name)
     try:
         with open(path, "wb") as file:

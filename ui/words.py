@@ -1,4 +1,4 @@
-"""Numbers, sizes and times as a person reads them, and text that Markdown leaves alone."""
+"""Text for people: numbers, sizes and times in words, and text that Markdown leaves alone."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -11,21 +11,26 @@ from tl_core.types import Estimate, Finding
 _MARKS = "\\`*_[]<>$~:#|"
 
 
-def tell(text: str) -> str:
-    """Return text that Markdown shows as it is: names of files and classes are not markup."""
+def escape(text: str) -> str:
+    """Return text that Markdown shows unchanged: a file or class name may hold characters of markup."""
     for mark in _MARKS:
         text = text.replace(mark, f"\\{mark}")
     return text
 
 
 def shorten(text: str, length: int) -> str:
-    """Return text cut to a length, with an ellipsis where something was cut."""
+    """Return text cut to `length` characters; an ellipsis marks the cut."""
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
-def plural(count: int, one: str, many: str = "") -> str:
-    """Return "1 item", "2 items"."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+def plural(count: int, singular: str, plural: str = "") -> str:
+    """Return the count with its noun: "1 item", "2 items"."""
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
+
+
+def noun(modality: str, count: int) -> str:
+    """Return "image" or "images", "text" or "texts"."""
+    return modality if count == 1 else f"{modality}s"
 
 
 def size(count: float) -> str:
@@ -47,7 +52,7 @@ def millions(count: int) -> str:
 
 
 def seconds(value: float) -> str:
-    """Return a time span as a person says it."""
+    """Return a duration in its natural unit: 45 s, 12 min, 1.5 h."""
     if value < 1:
         return "under a second"
     if value < 90:
@@ -57,45 +62,48 @@ def seconds(value: float) -> str:
     return f"{value / 3600:.1f} h"
 
 
-def span(estimate: Estimate, say: Callable[[float], str] = seconds) -> str:
-    """Return an estimate with its range: "2 to 5 min", "50 s to 2 min"."""
-    low, high = say(estimate.low), say(estimate.high)
+def span(estimate: Estimate, unit_text: Callable[[float], str] = seconds) -> str:
+    """Return the range of an estimate, with a shared unit named once: "2 to 5 min", "50 s to 2 min"."""
+    low, high = unit_text(estimate.low), unit_text(estimate.high)
     number, _, unit = low.rpartition(" ")
     shared = number[-1:].isdigit() and high.endswith(f" {unit}")
     return low if low == high else f"{number if shared else low} to {high}"
 
 
-def findings(found: Iterable[Finding]) -> None:
-    """Say in plain words what was seen, the blocking first. What is merely worth knowing stays quiet."""
-    ordered = sorted(found, key=lambda each: ("stop", "warn", "info").index(each.level))
+def show_findings(findings: Iterable[Finding]) -> None:
+    """Show findings, the blocking ones first; those for information only are plain text without a box."""
+    ordered = sorted(findings, key=lambda finding: ("stop", "warn", "info").index(finding.level))
     for finding in ordered:
-        text = f"**{tell(finding.message)}** {tell(finding.hint)}".strip()
+        text = f"**{escape(finding.message)}** {escape(finding.hint)}".strip()
         if finding.level == "stop":
             st.error(text, icon=":material/block:")
         elif finding.level == "warn":
             st.warning(text, icon=":material/warning:")
         else:
-            st.markdown(f":material/info: {tell(finding.message)} :gray[{tell(finding.hint)}]")
+            st.markdown(f":material/info: {escape(finding.message)} :gray[{escape(finding.hint)}]")
 
 
-def sentence(name: str) -> str:
+def humanize(name: str) -> str:
     """Return an identifier as words, with a capital letter."""
     return name.replace("_", " ").capitalize()
 
 
 def layer_names(backbone: str, groups: Iterable[str]) -> dict[str, str]:
-    """Return how layer groups are told, by their place in the whole backbone: also where a run cuts it lower."""
-    known = [group.name for group in BACKBONES[backbone].groups] if backbone in BACKBONES else []
-    return plain_titles(dict.fromkeys([*known, *groups]))
+    """Return the title of each layer group by its name.
+
+    Titles count over the whole backbone ("block 3 of 7"), also for a run that cuts the backbone lower.
+    """
+    of_backbone = [group.name for group in BACKBONES[backbone].groups] if backbone in BACKBONES else []
+    return plain_titles(dict.fromkeys([*of_backbone, *groups]))
 
 
-def capital(text: str) -> str:
-    """Return a text with a capital at its beginning."""
+def capitalise(text: str) -> str:
+    """Return a text with a capital letter at its beginning."""
     return text[:1].upper() + text[1:]
 
 
-def score(numbers: Mapping[str, float]) -> str:
-    """Return how good a measured run is, from its key figures; "" where it was not measured."""
+def score_text(numbers: Mapping[str, float]) -> str:
+    """Return the score of a run in words, from its key figures; "" if it was not measured."""
     if "auc" in numbers:
         return f"mean AUC {numbers['auc']:.1%}"
     if "exact" in numbers:

@@ -27,7 +27,7 @@ def press(page: Page, key: str, minutes: float = 0.5) -> None:
     page.locator(f".st-key-{key} button").first.click(timeout=minutes * MINUTES)
 
 
-def go_on(page: Page, step: str, minutes: float = 1) -> None:
+def continue_to(page: Page, step: str, minutes: float = 1) -> None:
     """Press Continue once the page allows it, and wait for the next page."""
     # by its words: until a page is drawn whole, the button of the page before stands there, which may be pressed
     button = page.locator(".st-key-rail_next").get_by_role("button", name=re.compile(f"Continue to {step}"))
@@ -38,7 +38,7 @@ def go_on(page: Page, step: str, minutes: float = 1) -> None:
 
 
 def new_project(page: Page, server: str) -> None:
-    """Open the app, leave the project that it goes on with, and wait for the ways in."""
+    """Open the app, leave the current project, and wait for the drop zone."""
     page.goto(server)
     upload = "[class*=st-key-data_upload] input[type=file]"
     page.locator(f".st-key-data_new button, {upload}").first.wait_for(state="attached")
@@ -120,13 +120,13 @@ def test_texts_from_a_ready_sample(tab, server, tmp_path):
     expect(tab.locator(".st-key-data_metrics")).to_be_visible(timeout=2 * MINUTES)
     settle(tab)
     shot(tab, "1-data")
-    go_on(tab, "backbone")
+    continue_to(tab, "backbone")
     press(tab, "backbone_use_all_minilm_l6_v2")
     settle(tab)
     shot(tab, "2-backbone")
-    go_on(tab, "plan")
+    continue_to(tab, "plan")
     expect(tab.locator("[class*=st-key-plan_grid]").first).to_be_visible()
-    go_on(tab, "train", minutes=8)
+    continue_to(tab, "train", minutes=8)
     tab.locator(".st-key-train_budget input").fill("10")
     tab.locator(".st-key-train_budget input").press("Enter")
     settle(tab)
@@ -139,7 +139,7 @@ def test_texts_from_a_ready_sample(tab, server, tmp_path):
     expect(tab.get_by_text("Transfer helps").first).to_be_visible()
     settle(tab)
     shot(tab, "5-results")
-    go_on(tab, "try")
+    continue_to(tab, "try")
     tab.locator(".st-key-try_text textarea").fill("The striker scored twice in the final and lifted the cup.")
     tab.locator(".st-key-try_text textarea").press("Control+Enter")
     press(tab, "try_go")
@@ -159,17 +159,17 @@ def test_pictures_from_an_uploaded_zip(tab, browser, server, tmp_path):
     expect(tab.get_by_text(re.compile("broken.jpg|skipped", re.I)).first).to_be_visible()
     settle(tab)
     shot(tab, "1-data-pictures")
-    go_on(tab, "backbone")
+    continue_to(tab, "backbone")
     press(tab, "backbone_use_efficientnet_lite0")
     settle(tab)
     shot(tab, "2-backbone-pictures")
-    go_on(tab, "plan")
+    continue_to(tab, "plan")
     expect(tab.locator(".st-key-rail_next button")).to_be_enabled(timeout=6 * MINUTES)
-    tab.get_by_text("Other ways to do it").click()
+    tab.get_by_text("Other strategies").click()
     press(tab, "plan_choose_partial")
     settle(tab)
     shot(tab, "3-plan")
-    go_on(tab, "train", minutes=5)
+    continue_to(tab, "train", minutes=5)
     tab.locator(".st-key-train_budget input").fill("20")
     tab.locator(".st-key-train_budget input").press("Enter")
     settle(tab)
@@ -192,9 +192,9 @@ def test_pictures_from_an_uploaded_zip(tab, browser, server, tmp_path):
     expect_both_comparisons(tab)
     settle(tab)
     shot(tab, "5-results-pictures")
-    go_on(tab, "try")
+    continue_to(tab, "try")
     press(tab, "try_pick")
-    expect(tab.get_by_text(re.compile("sure; the label says"))).to_be_visible(timeout=2 * MINUTES)
+    expect(tab.get_by_text(re.compile("confident; the true label is"))).to_be_visible(timeout=2 * MINUTES)
     shot(tab, "6-try-pictures")
     take_away(tab, batch_zip(tmp_path / "batch.zip"), tmp_path)
     tab.goto(f"{server}/runs")
@@ -224,7 +224,7 @@ def test_a_deep_link_on_a_fresh_page_reaches_the_right_page(tab, server):
     expect(tab.get_by_text(re.compile("Traceback|Error:"))).to_have_count(0)
 
 
-def test_what_is_no_zip_gets_one_sentence_and_a_way_on(tab, server):
+def test_a_broken_zip_gets_one_sentence_and_the_drop_zone_again(tab, server):
     new_project(tab, server)
     upload = tab.locator("[class*=st-key-data_upload] input[type=file]").first
     upload.set_input_files({"name": "pictures.zip", "mimeType": "application/zip", "buffer": b"this is no zip"})

@@ -1,4 +1,4 @@
-"""The real app over the real core, on tiny data; what would be started in the background only queues."""
+"""The real app over the real core, on tiny data. Background runs are only queued."""
 
 import io
 import zipfile
@@ -20,7 +20,7 @@ PAGES = {path.stem[2:]: str(path) for path in (ROOT / "pages").glob("*.py")}
 
 
 DROPPED: dict[str, str] = {}
-"""What a browser says of a drop zone, by its ticket; told once."""
+"""The next event of a drop zone, by its ticket, as the browser would send it."""
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +69,7 @@ def upload(app: AppTest, name: str, content: bytes, key: str = "data_upload") ->
     return app.run()
 
 
-def said(app: AppTest) -> str:
-    """Everything that the page says, in one string."""
+def page_text(app: AppTest) -> str:
+    """All text of the page, in one string."""
     parts = [*app.title, *app.subheader, *app.markdown, *app.caption, *app.error, *app.warning, *app.info]
     return "\n".join(str(part.value) for part in parts)

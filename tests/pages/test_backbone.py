@@ -1,6 +1,6 @@
 from streamlit.testing.v1 import AppTest
 
-from tests.pages.conftest import PAGES, said, upload, zip_bytes
+from tests.pages.conftest import PAGES, page_text, upload, zip_bytes
 from tl_core.backbones.spec import BACKBONES
 from tl_core.runs.store import RunStore
 from tl_core.workspace import Workspace
@@ -15,7 +15,7 @@ def test_without_data_it_leads_back(app: AppTest) -> None:
     app.run()
     app.switch_page(PAGES["backbone"]).run()
     assert not app.exception
-    assert "No data yet" in said(app)
+    assert "No data yet" in page_text(app)
     app.button(key="empty_go_data").click().run()
     assert app.title[0].value == "Bring your data"
 
@@ -27,7 +27,7 @@ def test_a_ready_backbone_is_proposed_and_taken(app: AppTest) -> None:
     assert app.title[0].value == "Choose what to build on"
     assert app.button(key="rail_next").disabled
     app.button(key="backbone_use_efficientnet_lite0").click().run()
-    assert "Chosen for this project" in said(app)
+    assert "Chosen for this project" in page_text(app)
     assert not app.button(key="rail_next").disabled
 
 
@@ -38,7 +38,7 @@ def test_the_backbone_in_view_is_measured_once(app: AppTest, workspace: Workspac
     assert [state.task.backbone for state in RunStore(workspace).list() if state.kind == "speed"] == [
         "efficientnet_lite0"
     ]
-    assert "measuring" in said(app)
+    assert "measuring" in page_text(app)
 
 
 def test_a_model_that_is_not_here_says_what_it_needs(app: AppTest) -> None:
@@ -46,7 +46,7 @@ def test_a_model_that_is_not_here_says_what_it_needs(app: AppTest) -> None:
     app.session_state["backbone_focus"] = "resnet50"
     app.switch_page(PAGES["backbone"]).run()
     assert not app.exception
-    assert "download" in said(app)
+    assert "download" in page_text(app)
     assert not [button for button in app.button if button.key.startswith("backbone_use")]
 
 
@@ -66,4 +66,4 @@ def test_going_back_loses_nothing(app: AppTest) -> None:
     app.button(key="backbone_use_efficientnet_lite1").click().run()
     app.button(key="rail_back").click().run()
     app.button(key="rail_next").click().run()
-    assert "Chosen for this project" in said(app)
+    assert "Chosen for this project" in page_text(app)

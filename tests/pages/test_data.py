@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Selectbox
 
 from tests.pages import scripted
-from tests.pages.conftest import csv_bytes, said, upload, zip_bytes
+from tests.pages.conftest import csv_bytes, page_text, upload, zip_bytes
 from tl_core import import_jobs, import_worker
 from tl_core.data.dataset import Dataset
 from tl_core.data.holdout_log import record_holdout_use
@@ -32,7 +32,7 @@ def metrics(app: AppTest) -> dict[str, str]:
 
 def box(app: AppTest, name: str) -> Selectbox:
     """The list of columns for `name`."""
-    return next(each for each in app.selectbox if each.key.startswith("data_") and each.key.endswith(f"_{name}"))
+    return next(box for box in app.selectbox if box.key.startswith("data_") and box.key.endswith(f"_{name}"))
 
 
 def test_first_visit_offers_every_way_in(app: AppTest) -> None:
@@ -89,18 +89,18 @@ def test_a_label_that_was_not_found_is_asked_for(app: AppTest) -> None:
     rows = b"".join(b"%d,letter number %d,web\n" % (i, i) for i in range(30))
     upload(app, "letters.csv", b"nr,note,channel\n" + rows)
     assert box(app, "label").value is None
-    assert "No column" in said(app)
+    assert "No column" in page_text(app)
     assert app.button(key="data_import").disabled
     box(app, "label").select("channel").run()
-    assert "No column" not in said(app)
+    assert "No column" not in page_text(app)
     assert not app.button(key="data_import").disabled
 
 
-def test_what_is_said_of_the_label_is_said_of_the_chosen_column(app: AppTest) -> None:
+def test_the_findings_are_about_the_chosen_label_column(app: AppTest) -> None:
     rows = b"".join(b"%d,letter number %d,%s\n" % (i, i, (b"a", b"b")[i % 2]) for i in range(30))
     upload(app, "letters.csv", b"nr,note,label\n" + rows)
     box(app, "label").select("nr").run()
-    assert "'nr' has 30 different" in said(app)
+    assert "'nr' has 30 different" in page_text(app)
 
 
 def test_cancelled_table_is_gone(app: AppTest, workspace: Workspace) -> None:
@@ -118,11 +118,11 @@ def test_bad_upload_ends_in_a_sentence(app: AppTest, name: str, content: bytes) 
     upload(app, name, content)
     assert not app.exception
     assert app.error
-    assert "Traceback" not in said(app)
+    assert "Traceback" not in page_text(app)
     assert app.button(key="rail_next").disabled
 
 
-def test_a_good_upload_after_a_bad_one_is_taken(app: AppTest) -> None:
+def test_a_good_upload_after_a_bad_one_works(app: AppTest) -> None:
     upload(app, "empty.csv", b"")
     assert app.error
     upload(app, "letters.csv", csv_bytes())
@@ -150,7 +150,7 @@ def test_split_can_be_changed(app: AppTest) -> None:
     upload(app, "flowers.zip", zip_bytes(50))
     app.slider(key="data_test").set_value(40)
     app.button(key="data_split_apply").click().run()
-    assert metrics(app)["Test: is judged by"] == "40"
+    assert metrics(app)["Test"] == "40"
 
 
 def repeated(times: int) -> bytes:
@@ -160,23 +160,25 @@ def repeated(times: int) -> bytes:
     return "\n".join(lines + more * (times - 1)).encode()
 
 
-def test_look_alikes_stay_together_unless_told_otherwise(app: AppTest) -> None:
+def test_near_duplicates_stay_together_unless_switched_off(app: AppTest) -> None:
     upload(app, "letters.csv", repeated(2))
     app.button(key="data_import").click().run()
     dataset = session.open_dataset(next(path.name for path in (session.workspace().root / "datasets").iterdir()))
     pairs = dataset.splits.reshape(2, -1)
     assert (pairs[0] == pairs[1]).all()
-    assert "nearly identical items stay on the same side" in said(app)
+    assert "nearly identical items stay in the same part" in page_text(app)
     app.toggle(key="data_near").set_value(False)
     app.button(key="data_split_apply").click().run()
     pairs = session.open_dataset(dataset.fingerprint).splits.reshape(2, -1)
     assert (pairs[0] != pairs[1]).any()
-    assert "nearly identical" not in said(app)
+    assert "nearly identical" not in page_text(app)
     assert app.toggle(key="data_by_time").disabled
 
 
 @pytest.mark.usefixtures("tiny_backbones")
-def test_what_copies_feign_and_looks_at_the_test_items_are_said(app: AppTest, workspace: Workspace) -> None:
+def test_the_inflation_by_duplicates_and_the_uses_of_the_test_items_are_shown(
+    app: AppTest, workspace: Workspace
+) -> None:
     dataset = scripted.images(workspace)
     score = LeakageBias(
         *(dataset.fingerprint, scripted.PLAN.backbone, Estimate(0.88, 0.8, 0.9, 60, "x")),
@@ -186,12 +188,12 @@ def test_what_copies_feign_and_looks_at_the_test_items_are_said(app: AppTest, wo
     record_holdout_use(dataset, "run-1", "report")
     app.query_params["project"] = scripted.project(workspace, dataset)
     app.run()
-    assert "would have shown 93.0% instead of 88.0%: 5.0 points too good (between 2.0 and 8.0)" in said(app)
-    assert "The test items were looked at once." in said(app)
+    assert "would have shown 93.0% instead of 88.0%: 5.0 points too good (between 2.0 and 8.0)" in page_text(app)
+    assert "The test items were used once." in page_text(app)
     for number in range(6):
         record_holdout_use(dataset, f"another-{number}", "report")
     app.run()
-    assert "This test set has been looked at 7 times" in said(app)
+    assert "This test set has been looked at 7 times" in page_text(app)
 
 
 def test_other_data_and_back(app: AppTest) -> None:
@@ -223,7 +225,7 @@ def test_earlier_import_can_be_opened_again(app: AppTest) -> None:
 def test_class_names_are_not_markup(app: AppTest) -> None:
     upload(app, "odd.zip", zip_bytes(12, ("$a$ *b*", "Ünïcode :red[x]")))
     assert not app.exception
-    assert r"\*b\*" in said(app) or r"\*b\*" in str(list(metrics(app)))
+    assert r"\*b\*" in page_text(app) or r"\*b\*" in str(list(metrics(app)))
 
 
 def test_a_project_outlives_a_broken_draft(workspace: Workspace) -> None:
@@ -235,12 +237,12 @@ def many(rows: int, line: str) -> bytes:
     return "".join(line.format(i=i, ab="ab"[i % 2], xyz="xyz"[i % 3], day=1 + i % 28) for i in range(rows)).encode()
 
 
-def test_several_labels_are_offered_and_taken_up(app: AppTest, workspace: Workspace) -> None:
+def test_several_labels_in_a_cell_are_offered_and_accepted(app: AppTest, workspace: Workspace) -> None:
     upload(app, "tags.csv", b"text,tags\n" + many(40, "a note on the garden {i},{ab};{xyz}\n"))
-    assert "several labels" in said(app)
+    assert "several labels" in page_text(app)
     app.button(key="data_offer_separator").click().run()
     assert box(app, "separator").value == ";"
-    assert "Labels in these rows: a, x, b, y, z" in said(app)
+    assert "Labels in these rows: a, x, b, y, z" in page_text(app)
     app.button(key="data_import").click().run()
     assert metrics(app)["Classes"] == "5"
     (dataset,) = list_datasets(workspace)
@@ -272,11 +274,11 @@ def test_group_subgroup_and_date_can_be_named(app: AppTest, workspace: Workspace
     assert dataset.items["time"].nunique() == 28
 
 
-def test_the_labels_of_the_chosen_column_are_said(app: AppTest) -> None:
+def test_the_labels_of_the_chosen_column_are_listed(app: AppTest) -> None:
     upload(app, "letters.csv", b"text,teacher,label\n" + many(40, "a letter about {i},Ms {xyz},{ab}\n"))
-    assert "Labels in these rows: a, b" in said(app)
+    assert "Labels in these rows: a, b" in page_text(app)
     app.selectbox[1].select("teacher").run()
-    assert "Labels in these rows: Ms x, Ms y, Ms z" in said(app)
+    assert "Labels in these rows: Ms x, Ms y, Ms z" in page_text(app)
 
 
 def test_a_group_that_was_found_is_switched_off(app: AppTest, workspace: Workspace) -> None:
@@ -302,7 +304,7 @@ def test_a_table_is_read_another_way_on_request(app: AppTest) -> None:
     assert "label" not in box(app, "text").options
 
 
-def test_a_reading_that_cannot_be_is_told_and_undone(app: AppTest) -> None:
+def test_a_wrong_encoding_is_reported_and_undone_by_a_retry(app: AppTest) -> None:
     upload(app, "letters.csv", b"text;label\n" + many(30, "a note, or two, on {i};{ab}\n"))
     box(app, "encoding").select("utf-16").run()
     assert app.error
@@ -321,10 +323,10 @@ def test_a_sheet_of_a_spreadsheet_is_chosen(app: AppTest) -> None:
     assert "one of the notes 0" in app.dataframe[0].value["text"].tolist()
     app.button(key="data_import").click().run()
     assert metrics(app)["Texts"] == "30"
-    assert "notes" in said(app)
+    assert "notes" in page_text(app)
 
 
-def test_a_table_survives_a_reload_and_a_new_drop_takes_its_place(app: AppTest, workspace: Workspace) -> None:
+def test_a_table_preview_survives_a_reload_and_can_be_cancelled(app: AppTest, workspace: Workspace) -> None:
     upload(app, "letters.csv", csv_bytes())
     fresh = AppTest.from_file(app._script_path, default_timeout=60)
     fresh.query_params["project"] = app.query_params["project"][0]
@@ -342,7 +344,7 @@ def test_a_receipt_counts_by_reason_and_names_every_item(app: AppTest, workspace
             archive.writestr(f"daisy/broken {index}.png", b"x" * index)
     upload(app, "flowers.zip", buffer.getvalue())
     (dataset,) = list_datasets(workspace)
-    assert any("24 images taken, 8 skipped" in each.label for each in app.expander)
+    assert any("24 images taken, 8 skipped" in expander.label for expander in app.expander)
     counts = receipt.reasons(receipt.table(dataset))
     assert counts["Items"].sum() == 8
     assert counts["Items"].tolist() == sorted(counts["Items"], reverse=True)
@@ -350,7 +352,7 @@ def test_a_receipt_counts_by_reason_and_names_every_item(app: AppTest, workspace
     assert len(lines) == 32
     assert (lines["What"] == receipt.TAKEN).sum() == 24
     app.selectbox(key="data_receipt_reason").set_value(counts["Kind"][0] + counts["What"][0]).run()
-    listed = next(each.value for each in app.dataframe if list(each.value.columns) == ["Item", "What", "Why"])
+    listed = next(frame.value for frame in app.dataframe if list(frame.value.columns) == ["Item", "What", "Why"])
     assert len(listed) == counts["Items"][0]
 
 
@@ -370,7 +372,7 @@ def test_a_gallery_shows_every_item_of_a_class_once(workspace: Workspace, tiny_i
     assert sorted(np.concatenate(shown)) == everything.tolist()
     sampled = gallery.pick(tiny_images, gallery.ALL, 1, 3)
     assert set(sampled.rows) == set(tiny_images.classes)
-    assert all(len(rows) <= gallery.EACH["image"] for rows in sampled.rows.values())
+    assert all(len(rows) <= gallery.PER_CLASS["image"] for rows in sampled.rows.values())
 
 
 def test_an_import_in_progress_is_shown_and_cancelled(
@@ -386,7 +388,7 @@ def test_an_import_in_progress_is_shown_and_cancelled(
     assert app.get("progress")[0].proto.text == "Reading pictures: 3 of 12"
     assert app.button(key="rail_next").disabled
     app.button(key="data_stop").click().run()
-    assert "progress" not in [each.type for each in app.main]
+    assert "progress" not in [element.type for element in app.main]
     assert list(workspace.folder("imports").iterdir()) == []
     assert [path for path in workspace.folder("uploads").rglob("*") if path.name == "flowers.zip"] == []
 
@@ -401,18 +403,18 @@ def test_a_failed_import_can_be_tried_again(app: AppTest, tmp_path: Path) -> Non
     assert metrics(app)["Images"] == "24"
 
 
-def test_what_nothing_needs_can_be_thrown_away(app: AppTest, workspace: Workspace) -> None:
+def test_an_unused_data_set_can_be_deleted(app: AppTest, workspace: Workspace) -> None:
     upload(app, "flowers.zip", zip_bytes())
     app.button(key="data_other").click().run()
     upload(app, "animals.zip", zip_bytes(15))
     app.button(key="data_other").click().run()
-    animals, flowers = (each.fingerprint for each in list_datasets(workspace))
+    animals, flowers = (dataset.fingerprint for dataset in list_datasets(workspace))
     assert f"data_throw_{animals}" not in [button.key for button in app.button]
     app.button(key=f"data_throw_{flowers}").click().run()
-    assert [each.fingerprint for each in list_datasets(workspace)] == [animals]
+    assert [dataset.fingerprint for dataset in list_datasets(workspace)] == [animals]
 
 
-def test_the_split_can_be_made_by_time_and_without_look_alikes(app: AppTest, workspace: Workspace) -> None:
+def test_the_split_can_be_made_by_time_and_apart_from_near_duplicates(app: AppTest, workspace: Workspace) -> None:
     lines = "".join(
         f"a letter about the garden {i},{'ab'[i % 2]},2024-{1 + i // 5:02d}-{1 + i % 5:02d}\n" for i in range(60)
     )
@@ -426,45 +428,45 @@ def test_the_split_can_be_made_by_time_and_without_look_alikes(app: AppTest, wor
     assert (dataset.split.by, dataset.split.keep_near) == ("time", False)
     times = dataset.items["time"].to_numpy()
     assert times[dataset.splits == "train"].max() < times[dataset.splits == "test"].min()
-    assert "The latest items are the test" in said(app)
+    assert "The latest items are the test items" in page_text(app)
 
 
 def test_without_dates_there_is_no_split_by_time(app: AppTest) -> None:
     upload(app, "flowers.zip", zip_bytes())
     assert app.toggle(key="data_by_time").disabled
-    assert "nearly identical items stay on the same side" in said(app)
+    assert "nearly identical items stay in the same part" in page_text(app)
 
 
-def test_a_second_data_set_stands_beside_the_first(app: AppTest, workspace: Workspace) -> None:
+def test_a_second_data_set_is_added_to_the_first(app: AppTest, workspace: Workspace) -> None:
     upload(app, "flowers.zip", zip_bytes())
     first = session_of(workspace).dataset
-    upload(app, "new ones.zip", zip_bytes(5, ("anything",)), "beside_target")
+    upload(app, "new ones.zip", zip_bytes(5, ("anything",)), "second_target")
     assert not app.error
     pool = session_of(workspace).target
     assert pool not in ("", first)
     assert session_of(workspace).dataset == first
-    assert any("5 images without labels" in each.value for each in app.markdown)
+    assert any("5 images without labels" in text.value for text in app.markdown)
     assert list(workspace.folder("uploads").rglob("*.zip")) == []
-    app.button(key="beside_target_remove").click().run()
+    app.button(key="second_target_remove").click().run()
     assert session_of(workspace).target == ""
-    app.selectbox(key="beside_target_known").set_value(pool).run()
+    app.selectbox(key="second_target_known").set_value(pool).run()
     assert session_of(workspace).target == pool
     app.get("button_group")[0].set_value("source").run()
-    upload(app, "others.zip", zip_bytes(7, ("x", "y")), "beside_source")
+    upload(app, "others.zip", zip_bytes(7, ("x", "y")), "second_source")
     assert len(list_datasets(workspace)) == 3
     assert session_of(workspace).source not in ("", first, pool)
 
 
-def test_what_does_not_fit_is_not_put_beside(app: AppTest, workspace: Workspace) -> None:
+def test_a_second_data_set_that_does_not_fit_is_refused(app: AppTest, workspace: Workspace) -> None:
     upload(app, "flowers.zip", zip_bytes())
-    upload(app, "letters.csv", csv_bytes(), "beside_target")
+    upload(app, "letters.csv", csv_bytes(), "second_target")
     assert "CSV" in app.error[0].value or "picture" in app.error[0].value or "image" in app.error[0].value
     assert session_of(workspace).target == ""
-    app.button(key="beside_target_away").click().run()
+    app.button(key="second_target_away").click().run()
     assert not app.error
     app.get("button_group")[0].set_value("source").run()
-    upload(app, "flowers.zip", zip_bytes(), "beside_source")
-    assert "already" in app.error[0].value
+    upload(app, "flowers.zip", zip_bytes(), "second_source")
+    assert "the same as your first data set" in app.error[0].value
     assert session_of(workspace).source == ""
 
 
@@ -486,7 +488,7 @@ def test_the_hub_is_asked_by_name_and_configuration(
     monkeypatch.setattr(import_worker, "preview_table", lambda source, *more: None)
     monkeypatch.setattr(import_worker, "import_data", refuse)
     app.run()
-    assert "downloads the data set" in said(app)
+    assert "the data set is downloaded" in page_text(app)
     app.text_input(key="data_hub").input("owner/flowers")
     app.text_input(key="data_hub_part").input("small")
     app.button(key="data_hub_open").click().run()
@@ -513,10 +515,12 @@ def test_the_columns_of_a_hub_data_set_are_chosen_before_the_import(
     app.run()
     app.text_input(key="data_hub").input("owner/flowers")
     app.button(key="data_hub_open").click().run()
-    assert [each.label for each in app.selectbox][:2] == ["Pictures are in", "Labels are in"]
-    assert "Labels in these rows: b" in said(app)
-    assert not [each for each in app.expander if "read wrongly" in each.label], "the hub says how it is read"
+    assert [box.label for box in app.selectbox][:2] == ["Pictures are in", "Labels are in"]
+    assert "Labels in these rows: b" in page_text(app)
+    assert not [expander for expander in app.expander if "read wrongly" in expander.label], (
+        "the hub says how it is read"
+    )
     app.selectbox[1].select("place").run()
     app.button(key="data_import").click().run()
-    assert [(each.path_column, each.label_column) for each in asked] == [("photo", "place")]
+    assert [(options.path_column, options.label_column) for options in asked] == [("photo", "place")]
     assert "cannot be reached" in app.error[0].value

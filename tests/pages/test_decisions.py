@@ -1,10 +1,10 @@
-"""The part of the data page where a person decides about items that look wrong."""
+"""The section of the data page on items that look wrong."""
 
 import numpy as np
 import pytest
 
 from tests.pages import scripted
-from tests.pages.conftest import said
+from tests.pages.conftest import page_text
 from tl_core.data.dataset import Dataset
 from tl_core.data.decisions import LEFT_OUT, Decision
 from tl_core.data.quality.checks import Suspicion
@@ -64,33 +64,33 @@ def now(data) -> Dataset:
     return Dataset.open(data.folder)
 
 
-def test_nothing_is_said_of_what_was_not_looked_at(app, workspace, data, monkeypatch):
+def test_unchecked_items_are_not_called_right(app, workspace, data, monkeypatch):
 
     monkeypatch.setattr(quality, "INSTANT", 3)  # more items than the page looks at by itself
     open_data(app, workspace, data)
-    assert "Nothing looks wrong" not in said(app)
+    assert "Nothing looks wrong" not in page_text(app)
     assert "decide_check_go" in keys(app)
 
 
-def test_where_nothing_is_wrong_there_is_one_line(app, workspace, data):
+def test_without_suspicions_there_is_one_line(app, workspace, data):
     open_data(app, workspace, data)
-    assert "Nothing looks wrong so far." in said(app)
+    assert "Nothing looks wrong so far." in page_text(app)
     assert {key for key in keys(app) if key.startswith("decide")} == {"decide_check_go"}
-    assert "Decisions so far" not in said(app)
+    assert "Decisions so far" not in page_text(app)
 
 
-def test_what_is_proposed_is_done_with_one_button_and_taken_back_with_another(app, workspace, data):
+def test_a_proposal_is_accepted_and_undone_with_a_button_each(app, workspace, data):
     rows = data.rows("train")[:5]
     checked(workspace, data, suspicion(data, rows))
     open_data(app, workspace, data)
-    assert "5 pictures seem wrong." in said(app)
-    assert app.button(key="decide_all_label-suspect").label == "Take 5 suggested labels"
+    assert "5 pictures seem wrong." in page_text(app)
+    assert app.button(key="decide_all_label-suspect").label == "Accept 5 suggested labels"
     click(app, "decide_all_label-suspect")
     assert now(data).labels[rows].tolist() == ((data.labels[rows] + 1) % 3).tolist()
-    assert "5 pictures seem wrong." not in said(app)
+    assert "5 pictures seem wrong." not in page_text(app)
     click(app, "decide_undo_0")
     assert now(data).decisions_digest == ""
-    assert "5 pictures seem wrong." in said(app)
+    assert "5 pictures seem wrong." in page_text(app)
 
 
 def test_the_rail_counts_what_was_left_out(app, workspace, data):
@@ -106,13 +106,13 @@ def test_a_check_is_read_once_and_a_newer_one_is_seen(app, workspace, data, monk
     with monkeypatch.context() as patched:
         patched.setattr(quality, "read_quality", None)  # a second read would fail
         assert not app.run().exception
-    assert "5 pictures seem wrong." in said(app)
+    assert "5 pictures seem wrong." in page_text(app)
     checked(workspace, data, suspicion(data, data.rows("train")[:3]))
     assert not app.run().exception
-    assert "3 pictures seem wrong." in said(app)
+    assert "3 pictures seem wrong." in page_text(app)
 
 
-def test_items_are_decided_about_one_by_one(app, workspace, data):
+def test_items_can_be_decided_one_by_one(app, workspace, data):
     rows = data.rows("train")[:4].tolist()
     checked(workspace, data, suspicion(data, rows))
     click(open_data(app, workspace, data), "decide_look_label-suspect")
@@ -144,27 +144,27 @@ def test_never_more_than_a_page_of_items_is_drawn(app, workspace, data):
     assert shown() == set(rows[48:].tolist())
 
 
-def test_a_finding_that_was_looked_at_does_not_come_back(app, workspace, data):
+def test_a_suspicion_with_a_decision_does_not_come_back(app, workspace, data):
     checked(workspace, data, suspicion(data, data.rows("train")[:3]))
     click(open_data(app, workspace, data), "decide_keep_label-suspect")
-    assert "3 pictures seem wrong." not in said(app)
+    assert "3 pictures seem wrong." not in page_text(app)
     assert now(data).decisions_digest == ""
-    assert "kept as they are" in said(app)
+    assert "kept as they are" in page_text(app)
 
 
-def test_the_test_set_is_asked_about_twice(app, workspace, data):
+def test_a_change_of_the_test_set_must_be_confirmed(app, workspace, data):
     rows = data.rows("test")[:2]
     drop = Decision("drop", tuple(rows.tolist()), code="blank")
     checked(workspace, data, suspicion(data, rows, "blank", suggested=(), proposed=(drop,)))
     click(open_data(app, workspace, data), "decide_all_blank")
     assert now(data).splits[rows].tolist() == ["test", "test"]
-    assert "2 items of it wait for a second word" in said(app)
+    assert "2 test items need your confirmation" in page_text(app)
     assert app.button(key="decide_confirm").disabled
     app.text_input(key="decide_reason").input("They are empty.").run()
     click(app, "decide_confirm")
     assert now(data).splits[rows].tolist() == [LEFT_OUT, LEFT_OUT]
-    assert "wait for a second word" not in said(app)
-    assert "They are empty." in said(app)
+    assert "need your confirmation" not in page_text(app)
+    assert "They are empty." in page_text(app)
 
 
 def test_the_test_set_can_be_left_as_it_is(app, workspace, data):
@@ -172,7 +172,7 @@ def test_the_test_set_can_be_left_as_it_is(app, workspace, data):
     data.decide(Decision("drop", tuple(rows.tolist()), code="blank"))
     click(open_data(app, workspace, data), "decide_refuse")
     assert now(data).unconfirmed == ()
-    assert "second word" not in said(app)
+    assert "your confirmation" not in page_text(app)
 
 
 def test_a_class_keeps_its_last_item(app, workspace, data):
@@ -180,11 +180,11 @@ def test_a_class_keeps_its_last_item(app, workspace, data):
     drop = Decision("drop", tuple(rows), code="blank")
     checked(workspace, data, suspicion(data, rows, "blank", suggested=(), proposed=(drop,)))
     click(open_data(app, workspace, data), "decide_all_blank")
-    assert "would lose its last training item" in said(app)
+    assert "would lose its last training item" in page_text(app)
     assert now(data).decisions == ()
 
 
-def test_the_check_is_started_here_with_the_decisions_that_hold(app, workspace, data):
+def test_the_check_is_started_with_the_standing_decisions(app, workspace, data):
     data = data.decide(Decision("drop", (int(data.rows("train")[0]),)))
     click(open_data(app, workspace, data), "decide_check_go")
     (state,) = RunStore(workspace).list()
@@ -202,31 +202,31 @@ def test_a_check_that_failed_says_why_and_is_offered_again(app, workspace, data)
     click(open_data(app, workspace, data), "decide_check_go")
     store = RunStore(workspace)
     (state,) = store.list()
-    scripted.log.append(
+    scripted.event_log.append(
         store.folder(state.id) / scripted.EVENTS_FILE, RunEnded("failed", "The disk is full.", "Free some space.")
     )
     app.run()
-    assert "The disk is full" in said(app)
+    assert "The disk is full" in page_text(app)
     assert "decide_check_go" in keys(app)
 
 
-def test_what_the_decisions_did_is_said_in_a_sentence(app, workspace, data):
+def test_the_effect_of_the_decisions_is_one_sentence(app, workspace, data):
     data = data.decide(Decision("drop", (int(data.rows("train")[0]),)))
     gain = Estimate(0.03, -0.01, 0.07, 90, "x")
     effect = CleaningEffect(data.fingerprint, data.version, "tiny_image", 0, 1, 0.83, 0.86, gain, "cannot tell")
     write_cleaning_effect(workspace, data, effect)
     open_data(app, workspace, data)
-    assert "With your 1 item left out: 86.0% right instead of 83.0%" in said(app).replace("\\", "")
+    assert "With your 1 item left out: 86.0% right instead of 83.0%" in page_text(app).replace("\\", "")
 
 
-def test_everything_is_taken_back_at_once(app, workspace, data):
+def test_everything_can_be_undone_at_once(app, workspace, data):
     one, two = data.rows("train")[:2].tolist()
     data.decide(Decision("drop", (one,))).decide(Decision("drop", (two,)))
     click(open_data(app, workspace, data), "decide_undo_all")
     assert now(data).decisions == ()
 
 
-def test_copies_are_found_without_a_check(app, workspace, tmp_path):
+def test_duplicates_are_found_without_a_check(app, workspace, tmp_path):
     from tl_core.data.sources import import_data
 
     lines = [f'"notice {i} of the {"ab"[i % 2]} office about opening hours",{"ab"[i % 2]}' for i in range(40)]
@@ -234,7 +234,7 @@ def test_copies_are_found_without_a_check(app, workspace, tmp_path):
     path.write_text("\n".join(["text,label", *lines, *lines[:3]]))
     data = import_data(str(path), workspace)
     open_data(app, workspace, data)
-    assert "exact copies" in said(app)
+    assert "exact copies" in page_text(app)
     click(app, "decide_all_duplicates")
     after = now(data)
     assert int((~after.included).sum()) == 3 - len(after.unconfirmed)

@@ -1,4 +1,4 @@
-"""The pages where items may have several labels: results, subgroups, trying."""
+"""The pages for multi-label data: results, subgroups, trying."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.pages import scripted
-from tests.pages.conftest import said
+from tests.pages.conftest import page_text
 from tests.pages.test_results import open_results
 from tests.pages.test_try import open_try
 from tests.tiny import make_multilabel
@@ -18,9 +18,8 @@ from tl_core.evaluation.result_files import read_report, write_curve, write_repo
 from tl_core.runs.events import RunEnded
 from tl_core.runs.store import RunStore
 from ui.results import slices
-from ui.results.classes import class_table
+from ui.results.classes import answer_table, class_table
 from ui.results.comparison import verdict_sentence
-from ui.results.multilabel import answers as answer_table
 from ui.try_out import predictor, single
 
 pytestmark = pytest.mark.usefixtures("tiny_backbones")
@@ -54,7 +53,7 @@ def finished(store, dataset):
     return run
 
 
-def test_results_say_mean_auc_and_have_a_row_a_label_and_a_row_a_subgroup(app, workspace, data, store):
+def test_results_show_mean_auc_with_a_row_a_label_and_a_row_a_subgroup(app, workspace, data, store):
     run = finished(store, data)
     write_curve(
         workspace, scripted.task(data, scripted.TEXT_PLAN), replace(scripted.make_curve(data), metric="mean AUC")
@@ -65,10 +64,10 @@ def test_results_say_mean_auc_and_have_a_row_a_label_and_a_row_a_subgroup(app, w
     assert metrics["Mean AUC"] == f"{report.auc.value:.1%}"
     assert metrics["All labels right"] == f"{report.exact.value:.1%}"
     assert "Accuracy" not in metrics
-    words = said(app)
-    assert "Mean AUC for every number of labels" in words
+    words = page_text(app)
+    assert "Data-efficiency curve: mean AUC for each number of labels" in words
     assert app.segmented_control(key="results_way").options == ["The same number of labels", "The same mean AUC"]
-    assert "Is it as good for everyone?" in [header.value for header in app.header]
+    assert "Results by subgroup: is it as good for everyone?" in [header.value for header in app.header]
     assert report.slices.worst in words
     shown = [frame.value for frame in app.dataframe]
     assert any("length" in frame and set(frame["length"]) == {"short", "long"} for frame in shown)
@@ -80,11 +79,11 @@ def test_the_list_of_runs_does_not_call_the_mean_auc_an_accuracy(app, store, dat
     app.run()
     app.switch_page("../pages/7_runs.py").run()
     assert not app.exception
-    assert f"**{report.auc.value:.1%}** mean AUC" in said(app)
-    assert "accuracy" not in said(app)
+    assert f"**{report.auc.value:.1%}** mean AUC" in page_text(app)
+    assert "accuracy" not in page_text(app)
 
 
-def test_a_label_that_nobody_has_is_not_known(data):
+def test_a_label_without_test_items_is_not_known(data):
     data.targets[data.rows("test"), 1] = 0
     truth = data.targets[data.rows("test")]
     report = make_report("r", data, scripted.TEXT_PLAN, np.clip(truth, 0.1, 0.6), {})
@@ -94,7 +93,7 @@ def test_a_label_that_nobody_has_is_not_known(data):
     assert table["Recall, between"].tolist()[1] == "not known"
     counts = answer_table(report)
     assert counts.iloc[:, 1:].sum(axis=1).tolist() == [len(truth)] * 3
-    assert counts["Has it, and said"].tolist() == truth.sum(axis=0).tolist()
+    assert counts["Found (true positive)"].tolist() == truth.sum(axis=0).tolist()
 
 
 def test_the_chart_of_slices_has_a_point_a_slice(data):
@@ -102,7 +101,7 @@ def test_the_chart_of_slices_has_a_point_a_slice(data):
     report = make_report("r", data, scripted.TEXT_PLAN, np.clip(truth, 0.1, 0.6), {})
     figure = slices.slices(report.slices)
     assert list(figure.data[0].y) == ["long", "short"]
-    assert list(figure.data[0].x) == [one.score.value for one in report.slices.slices]
+    assert list(figure.data[0].x) == [slice_.score.value for slice_ in report.slices.slices]
     assert "Mean AUC by length" in slices.slices_words(report.slices)
 
 
@@ -114,7 +113,7 @@ def test_a_gain_in_auc_is_not_called_right_answers(store, data):
 
 def test_trying_shows_every_label_with_its_probability(app, workspace, data, store, monkeypatch):
     table = pd.DataFrame({"item": ["x"], "predicted": ["a|c"], "kitchen": [0.9], "travel": [0.2], "weather": [0.7]})
-    monkeypatch.setattr(predictor, "predict_text", lambda bundle, text, tell: predictor.Predictions(table))
+    monkeypatch.setattr(predictor, "predict_text", lambda bundle, text, on_progress: predictor.Predictions(table))
     run = finished(store, data)
     bundle = store.folder(run) / "bundle"
     bundle.mkdir()
@@ -124,16 +123,16 @@ def test_trying_shows_every_label_with_its_probability(app, workspace, data, sto
     open_try(app, workspace, data, run)
     app.text_area(key="try_text").set_value("bread in the rain").run()
     app.button(key="try_go").click().run()
-    words = said(app)
+    words = page_text(app)
     assert "### kitchen, weather" in words
-    assert "a probability of its own" in words
+    assert "its own probability" in words
     assert "kitchen: 2 · weather: 2 · travel: 0" in words
     app.button(key="try_pick").click().run()
     assert not app.exception
-    assert "Labelled:" in said(app)
+    assert "True labels:" in page_text(app)
 
 
-def test_of_many_labels_those_that_are_said_are_drawn_and_a_few_more(data, monkeypatch):
+def test_of_many_labels_the_predicted_ones_are_drawn(data, monkeypatch):
     probabilities = {f"label {k}": 0.9 if k < 8 else 0.1 for k in range(300)}
     drawn: list[str] = []
     monkeypatch.setattr(single.st, "progress", lambda value, text: drawn.append(text))
@@ -142,7 +141,7 @@ def test_of_many_labels_those_that_are_said_are_drawn_and_a_few_more(data, monke
     )
     truth = data.targets[data.rows("test")]
     report = make_report("r", data, scripted.TEXT_PLAN, np.clip(truth, 0.1, 0.6), {})
-    single.answer("x", report, None, lambda tell: predictor.Predictions(table))
+    single.answer("x", report, None, lambda on_progress: predictor.Predictions(table))
     assert drawn == [f"label {k} · 90.0%" for k in range(8)]
 
 
@@ -158,7 +157,7 @@ def test_the_name_of_an_item_is_not_markup(data):
     assert shown.caption[0].value == r"!\[seen\](http\: /  / elsewhere / x.png)"
 
 
-def test_an_answer_may_be_none():
-    assert predictor.said({"a": 0.4, "b": 0.1}, multilabel=True) == []
-    assert predictor.said({"a": 0.4, "b": 0.5}, multilabel=True) == []
-    assert predictor.said({"a": 0.4, "b": 0.1}, multilabel=False) == ["a"]
+def test_no_label_may_be_predicted():
+    assert predictor.predicted_labels({"a": 0.4, "b": 0.1}, multilabel=True) == []
+    assert predictor.predicted_labels({"a": 0.4, "b": 0.5}, multilabel=True) == []
+    assert predictor.predicted_labels({"a": 0.4, "b": 0.1}, multilabel=False) == ["a"]

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.pages.conftest import PAGES, csv_bytes, said, upload, zip_bytes
+from tests.pages.conftest import PAGES, csv_bytes, page_text, upload, zip_bytes
 from tl_core.advice.probe_report import ProbeReport, TapScore, split_key, write_probe
 from tl_core.advice.rules import advise
 from tl_core.backbones.footprint import Footprint
@@ -43,37 +43,6 @@ def planned(app: AppTest) -> AppTest:
     return app
 
 
-def test_without_a_backbone_it_leads_back(app: AppTest) -> None:
-    upload(app, "flowers.zip", zip_bytes())
-    app.switch_page(PAGES["plan"]).run()
-    assert "No backbone yet" in said(app)
-
-
-def test_a_recommendation_is_there_at_once(planned: AppTest, workspace: Workspace) -> None:
-    assert not planned.exception
-    assert not planned.error
-    assert planned.title[0].value == "Decide what learns"
-    assert "Feature extraction" in said(planned)
-    assert saved_plan(workspace).strategy == "feature_extraction"
-
-
-def test_the_page_runs_again_when_it_made_a_plan_because_the_rail_was_drawn_before(
-    planned: AppTest, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drawn = []
-    monkeypatch.setattr(rail, "draw", lambda project, here: drawn.append(project.plan))
-    planned.button(key="plan_choose_partial").click().run()
-    assert drawn[-1] is not None
-    assert drawn[-1].strategy == "partial"
-
-
-def test_going_on_waits_for_the_check_unless_one_chooses_oneself(planned: AppTest) -> None:
-    assert planned.button(key="rail_next").disabled
-    assert "being checked on your data" in said(planned)
-    planned.button(key="plan_choose_lp_ft").click().run()
-    assert not planned.button(key="rail_next").disabled
-
-
 def test_the_page_names_the_time_that_the_advice_names(app: AppTest, workspace: Workspace) -> None:
     upload(app, "notes.csv", csv_bytes())
     app.button(key="data_import").click().run()
@@ -95,10 +64,41 @@ def test_the_page_names_the_time_that_the_advice_names(app: AppTest, workspace: 
     assert shown == words.span(card.seconds)
 
 
-def test_the_probe_is_begun_once(planned: AppTest, workspace: Workspace) -> None:
+def test_without_a_backbone_it_leads_back(app: AppTest) -> None:
+    upload(app, "flowers.zip", zip_bytes())
+    app.switch_page(PAGES["plan"]).run()
+    assert "No backbone yet" in page_text(app)
+
+
+def test_a_recommendation_is_there_at_once(planned: AppTest, workspace: Workspace) -> None:
+    assert not planned.exception
+    assert not planned.error
+    assert planned.title[0].value == "Decide what learns"
+    assert "Feature extraction" in page_text(planned)
+    assert saved_plan(workspace).strategy == "feature_extraction"
+
+
+def test_the_page_runs_again_when_it_made_a_plan_because_the_rail_was_drawn_before(
+    planned: AppTest, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    monkeypatch.setattr(rail, "draw", lambda project, current: drawn.append(project.plan))
+    planned.button(key="plan_choose_partial").click().run()
+    assert drawn[-1] is not None
+    assert drawn[-1].strategy == "partial"
+
+
+def test_continue_waits_for_the_probe_unless_a_strategy_is_chosen(planned: AppTest) -> None:
+    assert planned.button(key="rail_next").disabled
+    assert "being checked on your data" in page_text(planned)
+    planned.button(key="plan_choose_lp_ft").click().run()
+    assert not planned.button(key="rail_next").disabled
+
+
+def test_the_probe_is_started_once(planned: AppTest, workspace: Workspace) -> None:
     planned.run()
     assert sum(state.kind == "probe" for state in RunStore(workspace).list()) == 1
-    assert "Getting to know your data" in said(planned)
+    assert "Probing your data" in page_text(planned)
 
 
 def test_every_strategy_can_be_chosen_instead(planned: AppTest, workspace: Workspace) -> None:
@@ -117,7 +117,8 @@ def test_a_strategy_that_makes_little_sense_says_so_with_its_source_and_can_be_c
     assert not planned.warning
     planned.button(key="plan_choose_full").click().run()
     assert any(
-        "few for changing pretrained layers" in each.value and "cs231n" in each.value for each in planned.warning
+        "few for changing pretrained layers" in warning.value and "cs231n" in warning.value
+        for warning in planned.warning
     )
     assert saved_plan(workspace).strategy == "full"
     assert not planned.button(key="rail_next").disabled
@@ -127,9 +128,9 @@ def test_a_strategy_that_makes_little_sense_says_so_with_its_source_and_can_be_c
 
 def test_caveats_follow_the_options(planned: AppTest) -> None:
     planned.button(key="plan_choose_gradual").click().run()
-    assert "partial fine-tuning" not in said(planned)
+    assert "partial fine-tuning" not in page_text(planned)
     planned.number_input(key="plan_option_gradual_steps").set_value(1).run()
-    assert "this is partial fine-tuning" in said(planned)
+    assert "this is partial fine-tuning" in page_text(planned)
 
 
 def test_an_option_changes_the_plan(planned: AppTest, workspace: Workspace) -> None:
@@ -147,19 +148,19 @@ def test_another_strategy_forgets_the_options(planned: AppTest, workspace: Works
     assert draft(workspace).options == {}
 
 
-def test_a_plan_goes_out_and_comes_back(planned: AppTest, workspace: Workspace) -> None:
-    plan = STRATEGIES["full"].make(_setting(), {"epochs": 2})
+def test_a_plan_is_saved_and_loaded(planned: AppTest, workspace: Workspace) -> None:
+    plan = STRATEGIES["full"].make(_task_info(), {"epochs": 2})
     planned.file_uploader[0].upload("plan.yaml", to_yaml(plan, GROUPS).encode())
     planned.run()
     assert saved_plan(workspace) == plan
     assert draft(workspace).edited
-    assert "Edited by hand" in said(planned)
+    assert "Edited by hand" in page_text(planned)
     planned.button(key="plan_undo").click().run()
     assert saved_plan(workspace).strategy == "feature_extraction"
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "text"),
     [
         ("blocks.6", "blocks.99", "blocks.99"),
         ("epochs: 2", "epochs: many", "Line"),
@@ -167,13 +168,15 @@ def test_a_plan_goes_out_and_comes_back(planned: AppTest, workspace: Workspace) 
         ("phases:", "phases: [", "ine"),
     ],
 )
-def test_a_mistake_in_a_plan_is_named(planned: AppTest, workspace: Workspace, old: str, new: str, told: str) -> None:
+def test_a_mistake_in_a_plan_is_named(planned: AppTest, workspace: Workspace, old: str, new: str, text: str) -> None:
     kept = saved_plan(workspace)
-    text = to_yaml(STRATEGIES["full"].make(_setting(), {"epochs": 2}), GROUPS).split("\n", 2)[2].replace(old, new, 1)
-    planned.file_uploader[0].upload("plan.yaml", text.encode())
+    document = (
+        to_yaml(STRATEGIES["full"].make(_task_info(), {"epochs": 2}), GROUPS).split("\n", 2)[2].replace(old, new, 1)
+    )
+    planned.file_uploader[0].upload("plan.yaml", document.encode())
     planned.run()
     assert not planned.exception
-    assert told in planned.error[0].value
+    assert text in planned.error[0].value
     assert saved_plan(workspace) == kept
 
 
@@ -205,9 +208,9 @@ def test_the_probe_changes_the_recommendation_and_is_drawn(planned: AppTest, wor
     assert saved_plan(workspace).strategy == "lower_layers"
     assert saved_plan(workspace).head.tap == "blocks.4"
     assert len(planned.get("plotly_chart")) == 1
-    assert "How deep to cut" in said(planned)
-    assert "Expected to be right about **95%** of the time" in said(planned)
-    assert "block 5 of 7" in next(each.proto.help for each in planned.markdown if "Expected to" in each.value)
+    assert "How much of the backbone to use" in page_text(planned)
+    assert "Expected to be right about **95%** of the time" in page_text(planned)
+    assert "block 5 of 7" in next(text.proto.help for text in planned.markdown if "Expected to" in text.value)
 
 
 def probed(planned: AppTest, workspace: Workspace, last: float, cut: float, honest: float) -> AppTest:
@@ -227,32 +230,34 @@ def probed(planned: AppTest, workspace: Workspace, last: float, cut: float, hone
 
 
 def test_a_card_with_a_higher_figure_than_the_recommendation_is_explained(planned, workspace) -> None:
-    told = said(probed(planned, workspace, last=0.69, cut=0.72, honest=0.62))
-    assert "Expected to be right about **62%** of the time" in told
-    assert "Feature extraction got 69% (59% to 79%) when it was measured alike. The two ranges overlap" in told
-    assert "about 69% (59% to 79%)" in told
+    text = page_text(probed(planned, workspace, last=0.69, cut=0.72, honest=0.62))
+    assert "Expected to be right about **62%** of the time" in text
+    assert "Feature extraction scored 69% (59% to 79%), measured in the same way. The two ranges overlap" in text
+    assert "about 69% (59% to 79%)" in text
     planned.session_state["plan_others"] = True
     planned.run()
     planned.button(key="plan_choose_feature_extraction").click().run()
     assert planned.session_state["plan_others"] is False, "the others are folded away"
-    told = said(planned)
-    assert "Expected to be right about **69%** of the time" in told
-    assert "about 62% (52% to 72%)" in told, "a card says what the recommendation said"
-    assert "when it was measured alike" not in told
+    text = page_text(planned)
+    assert "Expected to be right about **69%** of the time" in text
+    assert "about 62% (52% to 72%)" in text, "a card says what the recommendation page_text"
+    assert "measured in the same way" not in text
 
 
-def test_nothing_is_said_twice_or_in_the_words_of_the_field(planned, workspace) -> None:
-    told = said(probed(planned, workspace, last=0.6, cut=0.8, honest=0.75))
-    assert told.count("Inside the backbone your items are 0.60 away") == 1
-    assert told.count("75%") == 1
-    assert "Wilson" not in told
+def test_nothing_is_said_twice(planned, workspace) -> None:
+    text = page_text(probed(planned, workspace, last=0.6, cut=0.8, honest=0.75))
+    assert text.count("Inside the backbone your items are 0.60 away") == 1
+    assert text.count("75%") == 1
+    assert "Wilson" not in text
 
 
-def test_own_word_on_the_domain_counts(planned: AppTest, workspace: Workspace) -> None:
-    next(each for each in planned.get("segmented_control") if each.key == "plan_domain").set_value("different").run()
+def test_the_chosen_similarity_counts(planned: AppTest, workspace: Workspace) -> None:
+    next(control for control in planned.get("segmented_control") if control.key == "plan_domain").set_value(
+        "different"
+    ).run()
     assert draft(workspace).domain == "different"
     assert saved_plan(workspace).strategy == "lower_layers"
 
 
-def _setting() -> TaskInfo:
+def _task_info() -> TaskInfo:
     return TaskInfo("efficientnet_lite0", "image", tuple(GROUPS), 16, 2, 8)

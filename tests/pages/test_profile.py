@@ -2,7 +2,7 @@
 
 from streamlit.testing.v1 import AppTest
 
-from tests.pages.conftest import said, upload, zip_bytes
+from tests.pages.conftest import page_text, upload, zip_bytes
 from tl_core.data.sources import list_datasets
 from tl_core.workspace import Workspace
 
@@ -14,8 +14,8 @@ def drawn(app: AppTest) -> str:
 def test_pictures_show_their_looks_and_offer_a_card(app: AppTest) -> None:
     upload(app, "flowers.zip", zip_bytes())
     assert not app.exception
-    assert "24 square" in said(app)
-    assert "Brightness (percent): half of the items below" in drawn(app)
+    assert "24 square" in page_text(app)
+    assert "Brightness (percent): median" in drawn(app)
     assert any(button.key == "data_card" for button in app.get("download_button"))
 
 
@@ -25,11 +25,11 @@ def test_unequal_classes_are_explained_in_words(app: AppTest) -> None:
     upload(app, "letters.csv", ("text,label\n" + "\n".join(rows)).encode())
     app.button(key="data_import").click().run()
     assert not app.exception
-    assert "right for 75% of the items" in said(app)
-    assert "Weigh rare classes up" in said(app)
-    assert "Length (word pieces): half of the items below" in drawn(app)
-    assert "English" in said(app) + drawn(app)
-    assert "of the words whole" in said(app)
+    assert "right for 75% of the items" in page_text(app)
+    assert "Weigh rare classes up" in page_text(app)
+    assert "Length (tokens): median" in drawn(app)
+    assert "English" in page_text(app) + drawn(app)
+    assert "of the words whole" in page_text(app)
 
 
 def test_a_rerun_reads_nothing_of_the_data_set_again(app: AppTest, workspace: Workspace, monkeypatch) -> None:

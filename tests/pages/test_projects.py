@@ -1,7 +1,7 @@
 import pytest
 
 from tests.pages import scripted
-from tests.pages.conftest import PAGES, said
+from tests.pages.conftest import PAGES, page_text
 from tl_core.runs.store import RunStore
 from ui import session
 from ui.projects import title
@@ -37,12 +37,12 @@ def test_a_finished_model_leads_to_a_new_project(app, workspace, tiny_images):
     app.query_params["project"] = scripted.project(workspace, tiny_images, run=run)
     app.run()
     app.switch_page(PAGES["try"]).run()
-    assert "Something went wrong" not in said(app)
+    assert "Something went wrong" not in page_text(app)
     app.button(key="try_new").click().run()
     assert app.title[0].value == "Bring your data"
 
 
-def test_an_empty_project_is_new_enough(app, workspace):
+def test_an_empty_project_is_used_again(app, workspace):
     app.run()
     app.switch_page(PAGES["runs"]).run()
     app.button(key="runs_new").click().run()
@@ -50,14 +50,14 @@ def test_an_empty_project_is_new_enough(app, workspace):
     assert not list(workspace.folder("projects").glob("*.json"))
 
 
-def test_where_there_is_no_other_project_none_is_offered(app, workspace, tiny_images):
+def test_the_only_project_offers_no_other(app, workspace, tiny_images):
     app.query_params["project"] = scripted.project(workspace, tiny_images)
     app.run()
     assert not [key for key in keys(app) if key and key.startswith("projects_open")]
 
 
-def test_a_project_is_known_by_its_data_and_backbone(app, workspace, tiny_images):
+def test_a_project_is_titled_by_its_data_and_backbone(app, workspace, tiny_images):
     app.query_params["project"] = scripted.project(workspace, tiny_images)
     app.run()
-    assert tiny_images.name in said(app)
-    assert title(session.Session("x", dataset="gone")) == "Data that is gone"
+    assert tiny_images.name in page_text(app)
+    assert title(session.Session("x", dataset="gone")) == "Deleted data set"

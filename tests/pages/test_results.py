@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from tests.pages import scripted
-from tests.pages.conftest import said
+from tests.pages.conftest import page_text
 from tl_core.data.holdout_log import record_holdout_use
 from tl_core.evaluation.compare import compare
 from tl_core.evaluation.result_files import read_report, write_curve, write_report
@@ -37,14 +37,14 @@ def open_results(app, workspace, dataset, run):
 
 def test_without_a_run_the_page_leads_to_training(app, workspace, data):
     open_results(app, workspace, data, "")
-    assert "Nothing trained yet" in said(app)
+    assert "Nothing trained yet" in page_text(app)
     assert app.button(key="empty_go_train")
 
 
-def test_a_run_without_a_report_says_that_it_goes_on(app, workspace, data, store):
+def test_a_run_without_a_report_says_that_it_is_still_running(app, workspace, data, store):
     run = scripted.write_run(store, scripted.task(data), [*scripted.script(scripted.PLAN, 5)], alive=True)
     open_results(app, workspace, data, run)
-    assert "still going on" in said(app)
+    assert "still running" in page_text(app)
 
 
 def test_the_headline_has_its_intervals_in_words(app, workspace, data, store):
@@ -53,20 +53,20 @@ def test_the_headline_has_its_intervals_in_words(app, workspace, data, store):
     report = read_report(store.folder(run))
     metrics = {metric.label: metric.value for metric in app.metric}
     assert metrics["Accuracy"] == f"{report.accuracy.value:.1%}"
-    assert metrics["Average of the classes"] == f"{report.macro_f1.value:.1%}"
-    words = said(app)
+    assert metrics["Macro-F1"] == f"{report.macro_f1.value:.1%}"
+    words = page_text(app)
     assert f"between {report.accuracy.low:.1%} and {report.accuracy.high:.1%}, n = {report.accuracy.n}" in words
     assert len(app.get("plotly_chart")) == 1
 
 
-def test_looks_at_the_runs_own_test_items_are_counted(app, workspace, data, store):
+def test_uses_of_the_runs_own_test_items_are_counted(app, workspace, data, store):
     run = scripted.finished(store, data)
     split = store.task(run).split
     record_holdout_use(replace(data, split=split), run, "report")
     for number in range(3):
         record_holdout_use(replace(data, split=replace(split, seed=7)), f"run-{number}", "report")
     open_results(app, workspace, data.change_split(replace(split, seed=7)), run)
-    assert "The test items were looked at once." in said(app)
+    assert "The test items were used once." in page_text(app)
 
 
 def test_every_class_has_its_row_with_intervals(data):
@@ -78,20 +78,20 @@ def test_every_class_has_its_row_with_intervals(data):
     assert "–" in table["Recall, between"][0]
 
 
-def test_a_cell_opens_its_items_the_surest_first(app, workspace, data, store):
+def test_a_cell_opens_its_items_the_most_confident_first(app, workspace, data, store):
     run = scripted.finished(store, data, skill=0.5)
     open_results(app, workspace, data, run)
     report = read_report(store.folder(run))
-    truth, said_ = max(
+    truth, predicted = max(
         ((t, p) for t in range(3) for p in range(3) if t != p), key=lambda cell: report.confusion[cell[0]][cell[1]]
     )
-    app.selectbox(key="results_truth_None").set_value(truth).run()
-    app.selectbox(key="results_said_None").set_value(said_).run()
+    app.selectbox(key="results_truth_(None, None)").set_value(truth).run()
+    app.selectbox(key="results_predicted_(None, None)").set_value(predicted).run()
     assert not app.exception
-    found = cell_items(report, truth, said_)
-    assert len(found) == report.confusion[truth][said_]
-    assert f"**{len(found)} test items** that are {'abc'[truth]}, called {'abc'[said_]}" in said(app)
-    probabilities = [item.probabilities[said_] for item in found]
+    items = cell_items(report, truth, predicted)
+    assert len(items) == report.confusion[truth][predicted]
+    assert f"**{len(items)} test items** of class {'abc'[truth]}, predicted as {'abc'[predicted]}" in page_text(app)
+    probabilities = [item.probabilities[predicted] for item in items]
     assert probabilities == sorted(probabilities, reverse=True)
 
 
@@ -124,8 +124,8 @@ def test_comparisons_say_gain_interval_and_verdict(app, workspace, data, store):
     card = compare("scratch", "at most 60 seconds", truth, mine, (truth + 1) % 3)
     write_report(store.folder(run), replace(report, comparisons=(card,)))
     open_results(app, workspace, data, run)
-    words = said(app)
-    assert "more right answers in a hundred than the other, between" in words
+    words = page_text(app)
+    assert "more right answers in a hundred than the baseline, between" in words
     assert "at most 60 seconds" in words
 
 
@@ -147,20 +147,20 @@ def test_each_verdict_has_its_sentence(verdict, words):
 
 def test_a_gain_on_too_few_items_is_not_called_open():
     some, gain = Estimate(0.5, 0.4, 0.6, 9, ""), Estimate(0.6, 0.34, 0.86, 9, "")
-    told = verdict_sentence(Comparison("scratch", "t", "b", some, some, gain, "cannot tell"))
-    assert "between +34.0 and +86.0 points; with 9 test items that is not certain. More test items" in told
+    sentence = verdict_sentence(Comparison("scratch", "t", "b", some, some, gain, "cannot tell"))
+    assert "between +34.0 and +86.0 points, but 9 test items are too few to be sure. More test items" in sentence
 
 
-def test_the_curve_is_read_down_and_across(app, workspace, data, store):
+def test_the_curve_is_read_at_a_number_of_labels_and_at_a_score(app, workspace, data, store):
     write_curve(workspace, scripted.task(data), scripted.make_curve(data))
     run = scripted.finished(store, data)
     open_results(app, workspace, data, run)
     assert len(app.get("plotly_chart")) == 2
     app.slider(key="results_labels").set_value(64).run()
-    assert "With 64 labels transfer reaches 83.7%" in said(app)
+    assert "With 64 labels transfer reaches 83.7%" in page_text(app)
     app.segmented_control(key="results_way").set_value("across").run()
     app.slider(key="results_goal").set_value(72).run()
-    assert "72.0% takes about" in said(app)
+    assert "72.0% takes about" in page_text(app)
 
 
 def test_the_scratch_arm_is_started_as_a_background_run(app, workspace, data, store):
@@ -171,7 +171,7 @@ def test_the_scratch_arm_is_started_as_a_background_run(app, workspace, data, st
     app.button(key="results_scratch_start").click().run()
     started = store.list()[0]
     assert (started.kind, started.task.budget, started.task.fingerprint) == ("curve", 20, data.fingerprint)
-    assert any("Waiting for its turn" in bar.text for bar in app.get("progress"))
+    assert any("Waiting for another run to finish" in bar.text for bar in app.get("progress"))
 
 
 def test_without_a_curve_the_probe_is_offered(app, workspace, data, store):
@@ -186,7 +186,7 @@ def test_names_of_classes_are_not_markup(app, workspace, data, store):
     report = read_report(store.folder(run))
     write_report(store.folder(run), replace(report, classes=("*a*", "<b>b</b>", ":red[c]")))
     open_results(app, workspace, data, run)
-    assert "**\\*a\\***" in said(app) or "**\\<b\\>" in said(app)
+    assert "**\\*a\\***" in page_text(app) or "**\\<b\\>" in page_text(app)
 
 
 def test_a_rerun_reads_nothing_again_where_the_split_was_changed_since(app, workspace, tiny_images, store):
@@ -194,8 +194,8 @@ def test_a_rerun_reads_nothing_again_where_the_split_was_changed_since(app, work
     record_holdout_use(tiny_images, run, "report")
     tiny_images.change_split(replace(tiny_images.split, seed=7))
     open_results(app, workspace, tiny_images, run)
-    assert "looked at once" in said(app), "the test set of the run's own split"
+    assert "used once" in page_text(app), "the test set of the run's own split"
     (tiny_images.folder / "manifest.parquet").unlink()  # a second read would fail
     app.run()
     assert not app.exception
-    assert "looked at once" in said(app)
+    assert "used once" in page_text(app)

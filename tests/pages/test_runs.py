@@ -1,7 +1,7 @@
 import pytest
 
 from tests.pages import scripted
-from tests.pages.conftest import said
+from tests.pages.conftest import page_text
 from tl_core.runs.events import RunEnded
 from tl_core.runs.store import RunStore
 from tl_core.runs.task import Task
@@ -23,7 +23,7 @@ def open_runs(app):
 
 def test_an_empty_list_leads_to_the_data(app):
     open_runs(app)
-    assert "No runs yet" in said(app)
+    assert "No runs yet" in page_text(app)
     assert app.button(key="empty_go_data")
 
 
@@ -33,7 +33,7 @@ def test_every_run_is_listed_with_status_and_accuracy(app, workspace, tiny_image
     failed = scripted.write_run(store, scripted.task(tiny_images), [ended])
     waiting = store.create(scripted.task(tiny_images))
     open_runs(app)
-    words = said(app)
+    words = page_text(app)
     assert words.index("Waiting") < words.index("Failed") < words.index("Finished")
     assert "The disk is full." in words
     assert "n = 4" in words
@@ -73,9 +73,9 @@ def test_a_waiting_run_can_be_stopped(app, workspace, tiny_images, store):
 def test_probes_are_shown_on_demand(app, workspace, tiny_images, store):
     store.create(Task("probe", "tiny_image", tiny_images.fingerprint, name="the probe"))
     open_runs(app)
-    assert "the probe" not in said(app)
+    assert "the probe" not in page_text(app)
     app.toggle(key="runs_everything").set_value(True).run()
-    assert "the probe" in said(app)
+    assert "the probe" in page_text(app)
 
 
 def test_an_interrupted_run_is_gone_on_with_from_the_list(app, workspace, tiny_images, store):
@@ -84,7 +84,7 @@ def test_an_interrupted_run_is_gone_on_with_from_the_list(app, workspace, tiny_i
     app.button(key=f"runs_go_on_{run}").click().run()
     assert not app.exception
     assert store.state(run).status == "queued"
-    assert "Waiting" in said(app)
+    assert "Waiting" in page_text(app)
 
 
 def test_a_paused_run_is_resumed_or_deleted_from_the_list(app, workspace, tiny_images, store):
@@ -92,7 +92,7 @@ def test_a_paused_run_is_resumed_or_deleted_from_the_list(app, workspace, tiny_i
     for run in runs:
         store.leave(run, "paused")
     open_runs(app)
-    assert "Paused" in said(app)
+    assert "Paused" in page_text(app)
     assert app.button(key=f"runs_go_on_{runs[0]}").label == "Resume"
     app.button(key=f"runs_go_on_{runs[0]}").click().run()
     assert store.state(runs[0]).status == "queued"

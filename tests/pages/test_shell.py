@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.pages.conftest import PAGES, ROOT, said, upload, zip_bytes
+from tests.pages.conftest import PAGES, ROOT, page_text, upload, zip_bytes
 from tl_core.errors import DataError
 from tl_core.types import load
 from tl_core.workspace import Workspace, read_json
@@ -15,7 +15,7 @@ HEAVY = {"torch", "torchvision", "timm", "transformers", "sklearn"}
 
 
 def test_pages_follow_their_numbers() -> None:
-    assert list(rail.page_files()) == ["data", "backbone", "plan", "train", "results", "try", "runs"]
+    assert list(rail.page_files()) == ["data", "backbone", "plan", "train", "results", "try", *rail.ASIDE]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "pages").glob("*.py")), ids=lambda path: path.stem)
@@ -72,16 +72,16 @@ def test_a_hostile_address_is_only_an_unknown_project(app: AppTest) -> None:
     assert app.title[0].value == "Bring your data"
 
 
-def test_an_unforeseen_error_is_told_kindly(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unforeseen_error_is_shown_kindly(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
         raise ZeroDivisionError("a detail that nobody can use")
 
     monkeypatch.setattr("ui.data.ways_in.ways_in", broken)
     app.run()
     assert not app.exception
-    assert "Something went wrong" in said(app)
-    assert "ZeroDivisionError" not in said(app)
-    assert "a detail" not in said(app)
+    assert "Something went wrong" in page_text(app)
+    assert "ZeroDivisionError" not in page_text(app)
+    assert "a detail" not in page_text(app)
 
 
 def test_a_foreseen_error_is_a_sentence_and_a_hint(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:

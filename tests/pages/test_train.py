@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.pages import scripted
-from tests.pages.conftest import said
+from tests.pages.conftest import page_text
 from tl_core.data.dataset import Dataset
 from tl_core.data.decisions import Decision
 from tl_core.evaluation.result_files import read_report
@@ -51,10 +51,10 @@ def open_train(app: AppTest, workspace: Workspace, dataset: Dataset, run: str = 
 
 
 def live(*events) -> LiveRun:
-    made = LiveRun()
+    followed = LiveRun()
     for event in events:
-        made.take(event)
-    return made
+        followed.take(event)
+    return followed
 
 
 def test_without_a_plan_the_page_leads_to_the_step_before(app, workspace, tiny_images):
@@ -62,7 +62,7 @@ def test_without_a_plan_the_page_leads_to_the_step_before(app, workspace, tiny_i
     app.run()
     app.switch_page("../pages/4_train.py").run()
     assert not app.exception
-    assert "backbone" in said(app)
+    assert "backbone" in page_text(app)
     assert not [button for button in app.button if button.key == "train_start"]
 
 
@@ -83,7 +83,7 @@ def test_start_queues_the_plan_and_the_same_network_from_scratch(app, workspace,
     assert app.query_params["run"] == main.id
 
 
-def test_the_proof_can_be_left_out(app, workspace, tiny_images, store):
+def test_the_baseline_can_be_left_out(app, workspace, tiny_images, store):
     open_train(app, workspace, tiny_images)
     app.toggle(key="train_scratch").set_value(False).run()
     app.button(key="train_start").click().run()
@@ -93,7 +93,7 @@ def test_the_proof_can_be_left_out(app, workspace, tiny_images, store):
 def test_a_running_run_shows_where_it_is(app, workspace, tiny_images, store):
     run = scripted.write_run(store, scripted.task(tiny_images), [*scripted.script(scripted.PLAN, 35)], alive=True)
     open_train(app, workspace, tiny_images, run)
-    words = said(app)
+    words = page_text(app)
     assert "Phase 2, top layers: epoch 2 of 4" in words
     assert len(app.get("echarts_chart")) == 2
     assert {part.key for part in app.get("bidi_component")} >= {"rail", "train_timeline", "train_stack"}
@@ -104,14 +104,14 @@ def test_a_running_run_shows_where_it_is(app, workspace, tiny_images, store):
 def test_a_waiting_run_says_so(app, workspace, tiny_images, store):
     run = store.create(scripted.task(tiny_images))
     open_train(app, workspace, tiny_images, run)
-    assert "Waiting for its turn" in app.get("progress")[0].text
+    assert "Waiting for another run" in app.get("progress")[0].text
 
 
 def test_stopping_is_confirmed_at_once(app, workspace, tiny_images, store):
     run = scripted.write_run(store, scripted.task(tiny_images), [*scripted.script(scripted.PLAN, 35)], alive=True)
     store.stop(run)
     open_train(app, workspace, tiny_images, run)
-    assert "Stopping… the best weights so far are kept" in said(app)
+    assert "Stopping… the best weights so far are kept" in page_text(app)
     assert app.button(key="train_stop").disabled
 
 
@@ -119,17 +119,17 @@ def test_a_finished_run_leads_to_its_results(app, workspace, tiny_images, store)
     run = scripted.finished(store, tiny_images)
     open_train(app, workspace, tiny_images, run)
     report = read_report(store.folder(run))
-    assert f"**The model is ready.** It gets {report.accuracy.value:.0%} of the test items right." in said(app)
+    assert f"**The model is ready.** It gets {report.accuracy.value:.0%} of the test items right." in page_text(app)
     assert app.button(key="train_results")
     assert not app.button(key="rail_next").disabled
 
 
-def test_a_stopped_run_can_be_used_and_gone_on_with(app, workspace, tiny_images, store):
+def test_a_stopped_run_can_be_used_and_resumed(app, workspace, tiny_images, store):
     ended = RunEnded("stopped", "Stopped on request; the best weights so far were kept.")
     run = scripted.write_run(store, scripted.task(tiny_images), [*scripted.script(scripted.PLAN, 35), ended])
     (store.folder(run) / "checkpoints" / "00000003").mkdir(parents=True)
     open_train(app, workspace, tiny_images, run)
-    assert "Stopped; the best is kept." in said(app)
+    assert "Stopped. The best weights are kept." in page_text(app)
     assert app.button(key="train_results")
     app.button(key="train_go_on").click().run()
     assert not app.exception
@@ -148,13 +148,13 @@ def test_a_failure_says_what_to_do_and_starts_again(app, workspace, tiny_images,
     assert app.query_params["run"] == store.list()[0].id != run
 
 
-def test_the_technical_side_of_a_failure_is_there_on_demand(app, workspace, tiny_images, store):
+def test_the_technical_details_of_a_failure_are_shown_on_demand(app, workspace, tiny_images, store):
     ended = RunEnded("failed", "An error that was not expected.", "Start it again.")
     run = scripted.write_run(store, scripted.task(tiny_images), [ended])
     (store.folder(run) / "worker.log").write_text("x" * 5000 + "Traceback (most recent call last):\nKeyError: 'y'")
     open_train(app, workspace, tiny_images, run)
     assert "not expected" in app.error[0].value
-    assert "KeyError" not in said(app)
+    assert "KeyError" not in page_text(app)
     assert "KeyError: 'y'" in app.code[0].value
     assert len(app.code[0].value) <= 3000
 
@@ -171,28 +171,28 @@ def test_a_run_that_does_not_exist_leads_to_the_plan(app, workspace, tiny_images
     assert app.button(key="train_start")
 
 
-def test_the_mirror_of_a_run_is_thinned_and_keeps_its_ends():
+def test_the_losses_are_thinned_and_keep_their_ends():
     rates = {"head": 1e-3}
-    made = live(*(StepDone(0, n, 5000, 1 / n, rates, 10.0, 1.0) for n in range(1, 5001)))
-    assert len(made.losses) <= POINTS
-    assert made.losses[0] == (1, 1.0)
-    assert made.losses[-1][0] > 4900
+    followed = live(*(StepDone(0, n, 5000, 1 / n, rates, 10.0, 1.0) for n in range(1, 5001)))
+    assert len(followed.losses) <= POINTS
+    assert followed.losses[0] == (1, 1.0)
+    assert followed.losses[-1][0] > 4900
 
 
-def test_the_mirror_knows_the_best_epoch_and_the_stage():
+def test_the_followedknows_the_best_epoch_and_the_stage():
     epochs = [
         EpochDone(0, n, {}, {"loss": 1.0, "accuracy": a}, 1.0, b) for n, a, b in ((1, 0.5, True), (2, 0.4, False))
     ]
-    made = live(*epochs, Noted(Finding("warn", "x", "Look")), Progress("Testing", 1, 4))
-    assert made.best is epochs[0]
-    assert made.notes[0].message == "Look"
-    assert made.progress.stage == "Testing"
-    made.take(RunEnded("done", "All done."))
-    assert made.progress is None
-    assert made.position == 1.0
+    followed = live(*epochs, Noted(Finding("warn", "x", "Look")), Progress("Testing", 1, 4))
+    assert followed.best is epochs[0]
+    assert followed.notes[0].message == "Look"
+    assert followed.progress.stage == "Testing"
+    followed.take(RunEnded("done", "All done."))
+    assert followed.progress is None
+    assert followed.position == 1.0
 
 
-def test_the_mirror_reads_only_what_is_new(workspace, tiny_images, store, monkeypatch):
+def test_the_followedreads_only_new_events(workspace, tiny_images, store, monkeypatch):
     import streamlit as st
 
     monkeypatch.setattr(st, "session_state", {})
@@ -204,7 +204,7 @@ def test_the_mirror_reads_only_what_is_new(workspace, tiny_images, store, monkey
     assert (first.cursor, len(first.losses)) == (cursor, steps)
 
 
-def test_the_stack_draws_the_head_on_top_and_what_is_left_out_frozen():
+def test_the_stack_has_the_head_on_top_and_groups_without_a_rate_frozen():
     drawn = layers({"stem": 10, "top": 20_000, "head": 30}, {"head": 1e-3, "top": 1e-4}, top_rate=1e-3)
     assert [layer.name for layer in drawn] == ["head", "top", "stem"]
     assert [layer.title for layer in drawn] == ["new head", "last layers", "first layers"]
@@ -220,7 +220,7 @@ def test_the_timeline_fills_up_to_the_position():
     assert [part.weight for part in drawn] == [2, 4]
 
 
-def test_the_timeline_says_how_many_epochs_a_phase_that_was_ended_early_had(app, workspace, tiny_images, store):
+def test_the_timeline_shows_the_epochs_of_a_phase_that_ended_early(app, workspace, tiny_images, store):
     events = [
         *scripted.script(scripted.PLAN, 15), PlanEdited(1, 15, 0, "skip"),
         PhaseStarted(1, "top layers", 4, {"head": 1e-3, "top": 3e-4}, 40),
@@ -234,8 +234,8 @@ def test_the_timeline_says_how_many_epochs_a_phase_that_was_ended_early_had(app,
     assert [part.filled for part in drawn] == [1.0, 0.0]
     run = scripted.write_run(store, scripted.task(tiny_images), events, alive=True)
     open_train(app, workspace, tiny_images, run)
-    assert "Phase 1 was ended by hand after step 15." in said(app)
-    assert "Phase 2, top layers: epoch 1 of 4" in said(app)
+    assert "Phase 1 was ended by hand after step 15." in page_text(app)
+    assert "Phase 2, top layers: epoch 1 of 4" in page_text(app)
 
 
 def stats(phase: int = 0, epoch: int = 0, moved: bool = False) -> LayerStats:
@@ -251,16 +251,16 @@ def stats(phase: int = 0, epoch: int = 0, moved: bool = False) -> LayerStats:
         (lambda data: data.decide(Decision("drop", (int(data.rows("train")[0]),))), "Train the plan as it is now"),
     ],
 )
-def test_a_finished_run_is_offered_again_or_anew_where_the_data_changed(
+def test_a_finished_run_is_offered_again_with_another_label_if_the_data_changed(
     changed, label, app, workspace, tiny_images, store
 ):
     run = scripted.finished(store, tiny_images)
     changed(tiny_images)
     open_train(app, workspace, tiny_images, run)
-    assert [one.label for one in app.expander if one.label.startswith("Train")] == [label]
+    assert [expander.label for expander in app.expander if expander.label.startswith("Train")] == [label]
 
 
-def test_an_interrupted_run_goes_on_where_it_was(app, workspace, tiny_images, store):
+def test_an_interrupted_run_is_resumed(app, workspace, tiny_images, store):
     run = scripted.write_run(store, scripted.task(tiny_images), [*scripted.script(scripted.PLAN, 35)])
     open_train(app, workspace, tiny_images, run)
     assert "go on" in app.warning[0].value
@@ -268,12 +268,12 @@ def test_an_interrupted_run_goes_on_where_it_was(app, workspace, tiny_images, st
     assert not app.exception
     assert store.state(run).status == "queued"
     assert len(store.list()) == 1
-    assert "Waiting for its turn" in said(app) + "".join(bar.text for bar in app.get("progress"))
+    assert "Waiting for another run" in page_text(app) + "".join(bar.text for bar in app.get("progress"))
     assert not [button for button in app.button if button.key in ("train_go_on", "train_again")]
 
 
 @pytest.mark.parametrize("saved", [True, False])
-def test_only_a_failure_that_saved_something_offers_to_go_on(app, workspace, tiny_images, store, saved):
+def test_only_a_failure_with_a_saved_state_can_be_resumed(app, workspace, tiny_images, store, saved):
     ended = RunEnded("failed", "The disk is full.", "Free some space.")
     run = scripted.write_run(store, scripted.task(tiny_images), [*scripted.script(scripted.PLAN, 35), ended])
     if saved:
@@ -286,30 +286,32 @@ def test_only_a_failure_that_saved_something_offers_to_go_on(app, workspace, tin
         assert store.state(run).status == "queued"
 
 
-def test_a_run_is_paused_and_let_go_on(app, workspace, tiny_images, store):
+def test_a_run_is_paused_and_resumed(app, workspace, tiny_images, store):
     run = scripted.write_run(store, scripted.task(tiny_images), [*scripted.script(scripted.PLAN, 35)], alive=True)
     open_train(app, workspace, tiny_images, run)
     app.button(key="train_pause").click().run()
     assert not app.exception
     assert store.control(run).paused
-    assert "Pausing…" in said(app)
+    assert "Pausing…" in page_text(app)
     event_log.append(store.folder(run) / EVENTS_FILE, RunPaused(35))
     app.run()
-    assert "Paused. Everything learned so far is kept" in said(app)
-    assert "Paused after step 35." in said(app)
+    assert "Paused. Everything learned so far is kept" in page_text(app)
+    assert "Paused after step 35." in page_text(app)
     assert app.button(key="train_pause_end").label == "Resume"
     app.button(key="train_pause_end").click().run()
     assert not store.control(run).paused
 
 
 @pytest.mark.parametrize("prepared", [True, False])
-def test_a_paused_run_is_let_go_on_or_stopped(app, workspace, tiny_images, store, prepared):
+def test_a_paused_run_is_resumed_or_stopped(app, workspace, tiny_images, store, prepared):
     events = [*scripted.script(scripted.PLAN, 35)] if prepared else [Progress("features", 3, 9)]
     run = scripted.write_run(store, scripted.task(tiny_images), events)
     store.leave(run, "paused")
     open_train(app, workspace, tiny_images, run)
     assert app.title[0].value == "Watch it learn"
-    assert "Paused. Everything learned so far is kept" in said(app) + str([bar.proto for bar in app.get("progress")])
+    assert "Paused. Everything learned so far is kept" in page_text(app) + str(
+        [bar.proto for bar in app.get("progress")]
+    )
     assert {button.key for button in app.button}.isdisjoint({"train_go_on", "train_again", "train_change"})
     app.button(key="train_pause_end").click().run()
     assert store.state(run).status == "queued"
@@ -322,7 +324,7 @@ def test_a_paused_run_is_let_go_on_or_stopped(app, workspace, tiny_images, store
     store.stop(run)
     app.run()
     assert not app.exception
-    assert "Stopping…" in said(app)
+    assert "Stopping…" in page_text(app)
 
 
 def test_a_layer_group_is_changed_while_it_runs(app, workspace, tiny_images, store):
@@ -338,41 +340,41 @@ def test_a_layer_group_is_changed_while_it_runs(app, workspace, tiny_images, sto
     app.button(key="train_skip").click().run()
     asked = [(edit.action, edit.group, edit.rate) for edit in store.control(run).edits(0)]
     assert asked == [("rate", "middle", 5e-4), ("freeze", "top", None), ("skip", "", None)]
-    assert "Phase 2, top layers: ends after this step, as you asked" in said(app)
+    assert "Phase 2, top layers: ends after this step, as requested" in page_text(app)
     assert app.button(key="train_skip").disabled
     event_log.append(store.folder(run) / EVENTS_FILE, PlanEdited(1, 35, 1, "rate", "middle", 5e-4))
     app.run()
-    assert "Since step 36, middle learns at the rate 0.0005: changed by hand." in said(app).replace("\\", "")
+    assert "Since step 36, middle learns at the rate 0.0005: changed by hand." in page_text(app).replace("\\", "")
 
 
-def test_a_phase_that_is_solved_in_one_go_cannot_be_changed(app, workspace, tiny_texts, store):
+def test_a_phase_that_solves_the_head_cannot_be_changed(app, workspace, tiny_texts, store):
     started = RunStarted("train", scripted.TEXT_PLAN, {"embeddings": 10, "head": 5}, "cpu", 0, {})
     events = [started, PhaseStarted(0, "head", 30, {"head": 1.0}, 30)]
     run = scripted.write_run(store, scripted.task(tiny_texts, scripted.TEXT_PLAN), events, alive=True)
     open_train(app, workspace, tiny_texts, run)
-    assert "in one go" in said(app)
+    assert "in one step" in page_text(app)
     assert not [button for button in app.button if button.key in ("train_edit", "train_skip")]
 
 
-def test_the_freeze_proof_says_what_is_true(app, workspace, tiny_images, store):
+def test_the_freeze_proof_reports_what_changed(app, workspace, tiny_images, store):
     events = [*scripted.script(scripted.PLAN, 35), stats()]
     run = scripted.write_run(store, scripted.task(tiny_images), events, alive=True)
     open_train(app, workspace, tiny_images, run)
-    assert "the same, bit for bit" in said(app)
+    assert "bit for bit the same" in page_text(app)
     shown = app.dataframe[0].value
     assert list(shown["Layer group"]) == ["new head", "first layers"]
     assert list(shown["State"]) == ["Learns", "Frozen"]
     assert list(shown["Drift"]) == [0.2, 0.0]
     event_log.append(store.folder(run) / EVENTS_FILE, stats(epoch=1, moved=True))
     app.run()
-    assert any("changed all the same: stem" in error.value for error in app.error)
+    assert any("were frozen but changed: stem" in error.value for error in app.error)
 
 
-def test_the_sizes_of_the_penalties_are_told(app, workspace, tiny_images, store):
+def test_the_sizes_of_the_penalties_are_shown(app, workspace, tiny_images, store):
     step = StepDone(0, 5, 60, 1.0, {}, 10.0, 5.0, {"l2_sp": 0.0123})
     run = scripted.write_run(store, scripted.task(tiny_images), [*scripted.script(scripted.PLAN, 4), step], alive=True)
     open_train(app, workspace, tiny_images, run)
-    assert "Stay near the pretrained weights (L2-SP): 0.0123" in said(app).replace("\\", "")
+    assert "Stay near the pretrained weights (L2-SP) 0.0123" in page_text(app).replace("\\", "")
 
 
 def test_a_workspace_that_is_deleted_while_a_run_is_shown_breaks_no_page(app, workspace, tiny_images, store):
@@ -383,11 +385,11 @@ def test_a_workspace_that_is_deleted_while_a_run_is_shown_breaks_no_page(app, wo
     assert not app.exception
     app.switch_page("../pages/7_runs.py").run()
     assert not app.exception
-    assert "No runs yet" in said(app)
+    assert "No runs yet" in page_text(app)
 
 
-def test_the_mirror_forgets_what_an_interruption_lost():
-    """Killed at step 47 and gone on with from the end of the epoch before, a run looks as if it never had been."""
+def test_the_followedforgets_what_an_interruption_lost():
+    """A run killed at step 47 and resumed from the end of the epoch before looks like one that was never killed."""
     whole = [*scripted.script(scripted.PLAN)]
     steps = [i for i, event in enumerate(whole) if isinstance(event, StepDone) and event.step in (40, 47)]
     phase = next(event for event in reversed(whole) if isinstance(event, PhaseStarted))
@@ -410,27 +412,33 @@ def test_the_mirror_forgets_what_an_interruption_lost():
     assert [note.code for note in other.notes] == ["resumed"]
 
 
-def test_the_mirror_of_a_run_that_begins_again_is_empty():
+def test_a_run_that_starts_from_the_beginning_is_empty():
     whole = [*scripted.script(scripted.PLAN, 7)]
-    made = live(*whole, whole[0])
-    assert (made.losses, made.epochs, made.boundaries, made.step, made.phase) == ([], [], [], None, None)
-    assert made.started is whole[0]
+    followed = live(*whole, whole[0])
+    assert (followed.losses, followed.epochs, followed.boundaries, followed.step, followed.phase) == (
+        [],
+        [],
+        [],
+        None,
+        None,
+    )
+    assert followed.started is whole[0]
 
 
-def test_the_mirror_counts_no_time_in_which_nobody_worked():
-    made = live(*scripted.script(scripted.PLAN, 20))
-    last = made.last
-    made.take(RunPaused(20, at=last + 1))
-    assert made.waiting
-    made.take(RunResumed(20, 1, 0, restarted=False, at=last + 100))
-    assert not made.waiting
-    assert made.idle == 99
+def test_paused_time_is_not_counted():
+    followed = live(*scripted.script(scripted.PLAN, 20))
+    last = followed.last
+    followed.take(RunPaused(20, at=last + 1))
+    assert followed.waiting
+    followed.take(RunResumed(20, 1, 0, restarted=False, at=last + 100))
+    assert not followed.waiting
+    assert followed.idle == 99
 
 
-def test_an_edit_that_is_told_twice_is_one_line():
+def test_a_repeated_edit_is_noted_once():
     edit = PlanEdited(1, 7, 0, "freeze", "head")
-    made = live(*scripted.script(scripted.PLAN, 9), edit)
-    assert made.rates == {}
-    made.take(RunResumed(5, 0, 0, restarted=True))
-    made.take(edit)
-    assert [note.code for note in made.notes] == ["edited", "resumed"]
+    followed = live(*scripted.script(scripted.PLAN, 9), edit)
+    assert followed.rates == {}
+    followed.take(RunResumed(5, 0, 0, restarted=True))
+    followed.take(edit)
+    assert [note.code for note in followed.notes] == ["edited", "resumed"]

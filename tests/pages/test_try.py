@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from tests.pages import scripted
-from tests.pages.conftest import said
+from tests.pages.conftest import page_text
 from tl_core.errors import DataError, RunError
 from tl_core.evaluation.result_files import read_report, write_report
 from tl_core.runs.store import RunStore
@@ -44,38 +44,38 @@ def open_try(app, workspace, dataset, run):
 def test_without_a_model_the_page_leads_to_training(app, workspace, tiny_images, store):
     run = scripted.write_run(store, scripted.task(tiny_images), [*scripted.script(scripted.PLAN, 5)], alive=True)
     open_try(app, workspace, tiny_images, run)
-    assert "No model to try yet" in said(app)
+    assert "No model to try yet" in page_text(app)
 
 
 def test_a_test_item_is_classified_beside_its_label(app, workspace, tiny_images, store, monkeypatch):
     asked = []
-    monkeypatch.setattr(predictor, "predict", lambda bundle, source, tell: asked.append(source) or ANSWER)
+    monkeypatch.setattr(predictor, "predict", lambda bundle, source, on_progress: asked.append(source) or ANSWER)
     run = with_bundle(store, tiny_images)
     open_try(app, workspace, tiny_images, run)
     app.button(key="try_pick").click().run()
     assert not app.exception
     assert asked[0].is_relative_to(tiny_images.folder)
-    words = said(app)
+    words = page_text(app)
     assert ":material/close:] b" in words
-    assert "70% sure; the label says" in words
+    assert "70% confident; the true label is" in words
     app.run()
     assert len(asked) == 1
 
 
 def test_a_text_is_classified(app, workspace, tiny_texts, store, monkeypatch):
     asked = []
-    monkeypatch.setattr(predictor, "predict_text", lambda bundle, text, tell: asked.append(text) or ANSWER)
+    monkeypatch.setattr(predictor, "predict_text", lambda bundle, text, on_progress: asked.append(text) or ANSWER)
     run = with_bundle(store, tiny_texts, text=True)
     open_try(app, workspace, tiny_texts, run)
     assert app.button(key="try_go").disabled
     app.text_area(key="try_text").set_value("rain and fog").run()
     app.button(key="try_go").click().run()
     assert asked == ["rain and fog"]
-    assert "### b" in said(app)
+    assert "### b" in page_text(app)
 
 
-def test_a_mistake_is_one_sentence(app, workspace, tiny_texts, store, monkeypatch):
-    def fail(bundle, text, tell):
+def test_an_error_is_one_sentence(app, workspace, tiny_texts, store, monkeypatch):
+    def fail(bundle, text, on_progress):
         raise DataError("This text is empty.", "Type some words.")
 
     monkeypatch.setattr(predictor, "predict_text", fail)
@@ -85,10 +85,10 @@ def test_a_mistake_is_one_sentence(app, workspace, tiny_texts, store, monkeypatc
     assert "This text is empty." in app.error[0].value
 
 
-def test_the_bundle_says_what_is_in_it_and_can_be_had(app, workspace, tiny_images, store):
+def test_the_bundle_lists_its_contents_and_can_be_downloaded(app, workspace, tiny_images, store):
     run = with_bundle(store, tiny_images)
     open_try(app, workspace, tiny_images, run)
-    words = said(app)
+    words = page_text(app)
     assert "what the network has learned" in words
     assert "##### The card" not in words
     assert "#### The card" in words or "### The card" in words
@@ -96,24 +96,26 @@ def test_the_bundle_says_what_is_in_it_and_can_be_had(app, workspace, tiny_image
     assert len(app.get("download_button")) == 1
 
 
-def test_both_networks_can_be_had_once_the_baseline_was_measured(app, workspace, tiny_images, store):
+def test_the_ensemble_can_be_downloaded_once_the_baseline_was_measured(app, workspace, tiny_images, store):
     run = with_bundle(store, tiny_images)
     folder = store.folder(run) / "ensemble"
     (folder / "1-full").mkdir(parents=True)
     report = read_report(store.folder(run))
-    told = Finding("info", "ensemble", "Averaging the probabilities of this model and the one from scratch: right 9%.")
-    write_report(store.folder(run), replace(report, findings=(told,)))
+    finding = Finding(
+        "info", "ensemble", "Averaging the probabilities of this model and the one from scratch: right 9%."
+    )
+    write_report(store.folder(run), replace(report, findings=(finding,)))
     open_try(app, workspace, tiny_images, run)
     assert [button.proto.label for button in app.get("download_button")] == [
         "Download the model",
-        "Download both, averaged",
+        "Download the ensemble",
     ]
-    assert "from scratch: right 9%" in said(app).replace("\\", "")
+    assert "from scratch: right 9%" in page_text(app).replace("\\", "")
 
 
 @pytest.fixture
 def helper(monkeypatch, tmp_path):
-    """Let a script of the test's own stand in for the process that holds the model; return how often it began."""
+    """Replace the helper process by a script of the test; return the list of its starts."""
     begun = []
 
     def use(body):
@@ -124,8 +126,8 @@ def helper(monkeypatch, tmp_path):
         return begun
 
     yield use
-    for each in predictor._helpers.values():
-        each.end()
+    for process in predictor._helpers.values():
+        process.end()
 
 
 ANSWERING = """
@@ -136,24 +138,24 @@ for line in sys.stdin:
 """
 
 
-def test_a_helper_is_asked_again_and_tells_how_far_it_is(helper, tmp_path):
-    told, begun = [], helper(ANSWERING)
+def test_a_helper_is_reused_and_reports_its_progress(helper, tmp_path):
+    reports, started = [], helper(ANSWERING)
     for _ in range(3):
-        found = predictor.predict(tmp_path, tmp_path / "x", lambda done, text: told.append((done, text)))
-    assert len(begun) == 1
-    assert told == [(0.5, "Classifying: 1 of 2")] * 3
-    assert found.table["predicted"].tolist() == ["b"]
-    assert found.skipped == (("notes.txt", "not a picture"),)
+        predictions = predictor.predict(tmp_path, tmp_path / "x", lambda done, text: reports.append((done, text)))
+    assert len(started) == 1
+    assert reports == [(0.5, "Classifying: 1 of 2")] * 3
+    assert predictions.table["predicted"].tolist() == ["b"]
+    assert predictions.skipped == (("notes.txt", "not a picture"),)
 
 
-def test_a_helper_that_ended_is_begun_anew(helper, tmp_path):
+def test_a_helper_that_ended_is_started_again(helper, tmp_path):
     begun = helper(ANSWERING + "    break")
     for _ in range(2):
         predictor.predict(tmp_path, tmp_path / "x", lambda done, text: None)
     assert len(begun) == 2
 
 
-def test_another_bundle_takes_the_place(helper, tmp_path):
+def test_another_bundle_ends_the_helper(helper, tmp_path):
     helper(ANSWERING)
     predictor._helper(tmp_path / "one")
     first = next(iter(predictor._helpers.values()))
@@ -170,7 +172,7 @@ def test_a_helper_ends_with_the_page(helper, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         predictor.predict(tmp_path, tmp_path / "x", leave)
-    assert not any(each.alive for each in predictor._helpers.values())
+    assert not any(process.alive for process in predictor._helpers.values())
 
 
 @pytest.mark.parametrize(
@@ -183,7 +185,7 @@ def test_a_helper_ends_with_the_page(helper, tmp_path):
 )
 def test_a_helpers_failure_becomes_a_sentence(helper, tmp_path, body, kind):
     helper(body)
-    with pytest.raises(kind, match=r"Not a|broke off"):
+    with pytest.raises(kind, match=r"Not a|failed"):
         predictor.predict(tmp_path, tmp_path / "x", lambda done, text: None)
 
 
@@ -191,7 +193,7 @@ def test_what_a_batch_leaves_out_is_listed(app, workspace, tiny_images, store, m
     run = with_bundle(store, tiny_images)
     app.session_state["try_table"] = ("batch", predictor.Predictions(TABLE, (("notes.txt", "not a picture"),)))
     open_try(app, workspace, tiny_images, run)
-    words = said(app)
+    words = page_text(app)
     assert "**1 item classified**" in words
     assert "- notes.txt: not a picture" in words
 
@@ -209,7 +211,7 @@ def test_a_batch_of_texts_shows_how_each_begins(app, workspace, tiny_texts, stor
 def test_a_batch_may_be_any_table_that_can_be_imported(app, workspace, tiny_texts, store, monkeypatch, name):
     asked = []
 
-    def fake(bundle, source, told):
+    def fake(bundle, source, on_progress):
         asked.append(source.name)
         return ANSWER
 

@@ -1,4 +1,4 @@
-"""The branches of the backbone tree, as the drawing takes them."""
+"""The branches of the backbone tree, as data for its drawing."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from ui.components.palette import count_text
 
 
 def branches(modality: Modality) -> list[dict[str, Any]]:
-    """Return the tree as the drawing wants it."""
+    """Return the modalities with their fields and models."""
     return [
         {
             "id": branch.name,

@@ -1,5 +1,5 @@
-"""Drawings that Streamlit has no element for: the layer stack, the plan grid and the phase timeline.
+"""Drawings that Streamlit has no element for: rail, backbone tree, drop zone, layer stack, plan grid, phase timeline.
 
-Each is an inline component (v2): registered once at import, its nodes are reused over reruns, and names from data
-reach the page through `textContent` only.
+Each is an inline component (v2) that is registered once, at import. Its nodes are reused over reruns. Names from data
+reach the page through `textContent` only, so that they cannot inject markup. Script and style lie beside the module.
 """

@@ -1,4 +1,4 @@
-"""The modality tree, drawn: modality, field, model; a click opens a branch or picks a model."""
+"""The backbone tree: modality, field, model. A click opens a branch or picks a model."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,10 +16,10 @@ _tree = st.components.v2.component(
 
 
 def backbone_tree(branches: Sequence[Mapping[str, Any]], selected: str, chosen: str, key: str) -> str | None:
-    """Draw the tree; return the name of the model that was clicked, for one run.
+    """Draw the tree; return the name of the model that was clicked, for one rerun.
 
-    `branches` hold {id, title, note, fits, children}: modalities, their fields, and leaves {id, title, note, state}
-    with state "ready" or "away". `selected` is the leaf whose card is shown, `chosen` the project's backbone.
+    `branches` hold {id, title, note, fits, children}: modalities, their fields, and models {id, title, note, state}
+    with state "ready" or "away". `selected` is the model whose card is shown, `chosen` the project's backbone.
     """
     data = {"branches": list(branches), "selected": selected, "chosen": chosen}
     return _tree(key=key, data=data, on_picked_change=lambda: None).picked

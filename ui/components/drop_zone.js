@@ -1,6 +1,6 @@
-const LANES = 4; // files that travel at the same time: small ones wait for an answer longer than they travel
-const PAUSE = 200; // milliseconds between two words about progress
-const works = new WeakMap();
+const LANES = 4; // files sent in parallel: a small file waits longer for its answer than it takes to send
+const PAUSE = 200; // milliseconds between two updates of the progress
+const zones = new WeakMap(); // the state of each drop zone, kept over reruns
 
 function size(bytes) {
   const units = ["B", "kB", "MB", "GB"];
@@ -18,44 +18,44 @@ function hidden(path) {
   return path.split("/").some((part) => part.startsWith(".") || part === "__MACOSX");
 }
 
-async function walk(entry, path, found) {
+async function walk(entry, path, items) {
   const name = path + entry.name;
   if (entry.isFile) {
-    found.push({ path: name, file: await new Promise((ok, no) => entry.file(ok, no)) });
+    items.push({ path: name, file: await new Promise((resolve, reject) => entry.file(resolve, reject)) });
     return;
   }
   const reader = entry.createReader();
   for (;;) {
-    const some = await new Promise((ok, no) => reader.readEntries(ok, no));
-    if (!some.length) return;
-    for (const each of some) await walk(each, `${name}/`, found);
+    const children = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (!children.length) return;
+    for (const child of children) await walk(child, `${name}/`, items);
   }
 }
 
 async function dropped(transfer) {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (!entries.length) return [...transfer.files].map((file) => ({ path: file.name, file }));
-  const found = [];
-  for (const entry of entries) await walk(entry, "", found);
-  return found;
+  const items = [];
+  for (const entry of entries) await walk(entry, "", items);
+  return items;
 }
 
-function put(work, item, told) {
-  return new Promise((ok, no) => {
+function put(work, item, onProgress) {
+  return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     const path = item.path.split("/").map(encodeURIComponent).join("/");
     work.open.add(request);
     request.open("PUT", `${work.data.url}/${work.data.ticket}/${path}`);
-    request.upload.onprogress = (event) => told(event.loaded);
+    request.upload.onprogress = (event) => onProgress(event.loaded);
     request.onloadend = () => work.open.delete(request);
     request.onload = () => {
-      if (request.status < 300) return ok();
+      if (request.status < 300) return resolve();
       let message = "";
       try { message = JSON.parse(request.responseText).message; } catch { message = ""; }
-      no(new Error(message || "The file could not be sent. Try it again."));
+      reject(new Error(message || "The file could not be sent. Try again."));
     };
-    request.onerror = () => no(new Error("The connection broke off. Is the app still running? Try it again."));
-    request.onabort = () => no(new Error(""));
+    request.onerror = () => reject(new Error("The connection was lost. Is the app still running? Try again."));
+    request.onabort = () => reject(new Error(""));
     request.send(item.file);
   });
 }
@@ -64,18 +64,18 @@ function show(work, part) {
   ["zone", "sending"].forEach((name) => { work.root.querySelector(`.${name}`).hidden = name !== part; });
 }
 
-function complain(work, message) {
+function showProblem(work, message) {
   const place = work.root.querySelector(".problem");
   place.textContent = message;
   place.hidden = !message;
 }
 
-function report(work, items, sent, total, begun) {
+function report(work, sent, total, started) {
   const now = Date.now();
-  if (now - work.told < PAUSE && sent < total) return;
-  work.told = now;
-  const rate = sent / Math.max(1, now - begun) * 1000;
-  const rest = now - begun > 3000 && sent < total ? `, about ${span((total - sent) / rate)} left` : "";
+  if (now - work.reported < PAUSE && sent < total) return;
+  work.reported = now;
+  const rate = sent / Math.max(1, now - started) * 1000;
+  const rest = now - started > 3000 && sent < total ? `, about ${span((total - sent) / rate)} left` : "";
   work.root.querySelector("progress").value = total ? sent / total : 1;
   work.root.querySelector(".how").textContent = `${size(sent)} of ${size(total)}${rest}`;
 }
@@ -83,11 +83,11 @@ function report(work, items, sent, total, begun) {
 async function send(work, all) {
   const items = all.filter((item) => !hidden(item.path));
   const total = items.reduce((sum, item) => sum + item.file.size, 0);
-  complain(work, "");
-  if (!items.length) return complain(work, "There are no files in it.");
-  if (total > work.data.limit) return complain(work, `This is ${size(total)}. ${work.data.larger}`);
+  showProblem(work, "");
+  if (!items.length) return showProblem(work, "There are no files in this folder.");
+  if (total > work.data.limit) return showProblem(work, `This is ${size(total)}. ${work.data.larger}`);
   const title = items.length > 1 ? `${items.length.toLocaleString("en")} files` : items[0].path;
-  const begun = Date.now(), sent = new Array(items.length).fill(0);
+  const started = Date.now(), sent = new Array(items.length).fill(0);
   let next = 0;
   work.busy = true;
   show(work, "sending");
@@ -101,22 +101,22 @@ async function send(work, all) {
       await put(work, items[at], (loaded) => {
         done += loaded - sent[at];
         sent[at] = loaded;
-        report(work, items, done, total, begun);
+        report(work, done, total, started);
       });
       done += items[at].file.size - sent[at];
       sent[at] = items[at].file.size;
-      report(work, items, done, total, begun);
+      report(work, done, total, started);
     }
   };
   try {
     await Promise.all(Array.from({ length: Math.min(LANES, items.length) }, lane));
     if (!work.busy) return;
-    work.root.querySelector(".what").textContent = `${title}: all here, looking at it`;
+    work.root.querySelector(".what").textContent = `${title}: received, now reading`;
     work.root.querySelector(".cancel").hidden = true;
-    work.tell("sent", work.data.ticket);
+    work.setTrigger("sent", work.data.ticket);
   } catch (error) {
     stop(work);
-    complain(work, error.message);
+    showProblem(work, error.message);
   }
 }
 
@@ -126,7 +126,7 @@ function stop(work) {
   work.open.forEach((request) => request.abort());
   work.open.clear();
   show(work, "zone");
-  work.tell("gone", work.data.ticket);
+  work.setTrigger("gone", work.data.ticket);
 }
 
 function listen(work) {
@@ -150,7 +150,7 @@ function listen(work) {
     try {
       send(work, await dropped(event.dataTransfer));
     } catch {
-      complain(work, "The browser could not read this. Try the button instead.");
+      showProblem(work, "The browser could not read this. Use a button instead.");
     }
   };
 }
@@ -158,13 +158,13 @@ function listen(work) {
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component;
   const root = parentElement.querySelector(".drop");
-  const work = works.get(parentElement) ?? { open: new Set(), busy: false, told: 0, data: {} };
+  const work = zones.get(parentElement) ?? { open: new Set(), busy: false, reported: 0, data: {} };
   if (work.data.ticket !== data.ticket && work.data.ticket) {
     work.busy = false;
     show({ root }, "zone");
   }
-  Object.assign(work, { root, data, tell: setTriggerValue });
-  works.set(parentElement, work);
+  Object.assign(work, { root, data, setTrigger: setTriggerValue });
+  zones.set(parentElement, work);
   root.querySelector(".lead").textContent = data.lead;
   root.querySelector(".limit").textContent = data.limitWords;
   root.querySelectorAll(".zone, .sending").forEach((part) => part.classList.toggle("small", data.small));

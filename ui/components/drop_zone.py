@@ -1,4 +1,4 @@
-"""Where files are dropped: they travel to the server's disk in a stream, with their progress and a way to stop."""
+"""The drop zone: files are streamed to the server's disk, with progress and a cancel button."""
 
 import streamlit as st
 
@@ -34,18 +34,18 @@ _component = st.components.v2.component(
 
 
 def drop_zone(lead: str, ticket: str, *, key: str, small: bool = False) -> str:
-    """Draw the zone; return "sent" when everything came, "gone" when it was cancelled, for one run; else ""."""
+    """Draw the zone; return "sent" once everything has arrived, "gone" once it was cancelled, else ""."""
     base = str(st.get_option("server.baseUrlPath")).strip("/")
     data = {
         "lead": lead,
         "ticket": ticket,
         "url": f"/{base}{ROUTE}" if base else ROUTE,
         "limit": limit(),
-        "limitWords": f"Up to {limit_words()}. Larger: give a path on this computer, below.",
-        "larger": f"At most {limit_words()} can be uploaded; give a path on this computer instead, below.",
+        "limitWords": f"Up to {limit_words()}. For more, give a path on this computer, below.",
+        "larger": f"At most {limit_words()} can be uploaded. Give a path on this computer instead, below.",
         "small": small,
     }
-    found = _component(key=key, data=data, on_sent_change=lambda: None, on_gone_change=lambda: None)
-    if found.sent == ticket:
+    events = _component(key=key, data=data, on_sent_change=lambda: None, on_gone_change=lambda: None)
+    if events.sent == ticket:
         return "sent"
-    return "gone" if found.gone == ticket else ""
+    return "gone" if events.gone == ticket else ""

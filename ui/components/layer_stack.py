@@ -1,4 +1,4 @@
-"""The live layer stack: the input below, the head on top, and what is frozen and what learns at this moment."""
+"""The live layer stack, input at the bottom and head on top: what is frozen and what learns now."""
 
 import math
 from collections.abc import Mapping
@@ -9,12 +9,12 @@ import streamlit as st
 from tl_core.layers import plain_titles
 from ui.components.palette import WORDS, State, asset, count_text, rate_text, state_of
 
-_FLOOR = 3.0  # orders of magnitude below the highest rate at which the bar is empty
+_FLOOR = 3.0  # the bar is empty this many orders of magnitude below the highest rate
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One group as it is drawn; `level` in [0, 1] is the length of its rate bar, on a logarithmic scale."""
+    """A layer group as drawn; `level` in [0, 1] is the length of its rate bar, on a logarithmic scale."""
 
     name: str
     title: str
@@ -30,13 +30,13 @@ def layers(
     rates: Mapping[str, float],
     top_rate: float,
     solved: bool = False,
-    told: Mapping[str, str] | None = None,
+    titles: Mapping[str, str] | None = None,
 ) -> list[Layer]:
     """Return the groups as drawn, head first. `rates` holds the current rate of what learns; the rest is frozen.
 
-    `top_rate` is the highest base rate of the plan; `solved` says that the phase solves the head and has no rate.
+    `top_rate` is the highest base rate of the plan. `solved` is true if the phase solves the head, without a rate.
     """
-    drawn, told = [], told or plain_titles(groups)
+    drawn, titles = [], titles or plain_titles(groups)
     for name, count in reversed(list(groups.items())):
         state = state_of(name, name in rates)
         rate = rates.get(name, 0.0)
@@ -45,7 +45,7 @@ def layers(
             level = 1.0 if solved else 1 + math.log10(max(rate, 1e-12) / max(top_rate, 1e-12)) / _FLOOR
         text = "" if name not in rates else "solved exactly" if solved else f"rate {rate_text(rate)}"
         size = count_text(count) if count else ""
-        drawn.append(Layer(name, told[name], state, WORDS[state], size, text, min(1.0, max(0.0, level))))
+        drawn.append(Layer(name, titles[name], state, WORDS[state], size, text, min(1.0, max(0.0, level))))
     return drawn
 
 
@@ -60,7 +60,7 @@ _component = st.components.v2.component(
 
 
 def layer_stack(drawn: list[Layer], *, learning: bool, modality: str, key: str) -> None:
-    """Draw the stack. `learning` lets what learns pulse (not where the reader asked for reduced motion)."""
+    """Draw the stack. With `learning`, trainable groups pulse (unless the reader asked for reduced motion)."""
     _component(
         key=key,
         data={

@@ -1,4 +1,4 @@
-"""What the three drawings share: one colour, one icon and one word a meaning, and numbers as a person reads them."""
+"""What the drawings share: one colour, icon and word for each state, numbers in short form, their assets."""
 
 from pathlib import Path
 from typing import Literal
@@ -11,19 +11,19 @@ _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def asset(name: str) -> str:
-    """Return the text of a style or script that lies beside this module."""
+    """Return the text of a style or script in this folder."""
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def state_of(group: str, trainable: bool) -> State:
-    """Return how a layer group is drawn."""
+    """Return the state of a layer group in a phase."""
     if not trainable:
         return "frozen"
     return "head" if group == HEAD else "trainable"
 
 
 def rate_text(rate: float) -> str:
-    """Return a learning rate in at most two figures: 0.001, 3×10⁻⁵."""
+    """Return a learning rate with at most two significant digits: 0.001, 3×10⁻⁵."""
     if rate <= 0:
         return "0"
     if rate >= 1e-4:

@@ -24,7 +24,7 @@ export default function (component) {
   const root = parentElement.querySelector(".line");
   while (root.children.length > data.segments.length) root.lastChild.remove();
   const words = { done: "finished", now: "running", later: "to come" };
-  const spoken = data.segments.map((part, index) => {
+  const states = data.segments.map((part, index) => {
     const drawn = root.children[index] ?? root.appendChild(segment());
     const [state, mark] = stateOf(part.filled);
     drawn.className = "segment " + state;
@@ -36,5 +36,5 @@ export default function (component) {
     drawn.querySelector(".epochs").textContent = part.epochs;
     return `${part.name}: ${words[state]}`;
   });
-  root.setAttribute("aria-label", "Phases. " + spoken.join(", "));
+  root.setAttribute("aria-label", "Phases. " + states.join(", "));
 }

@@ -1,4 +1,4 @@
-"""The phases as segments in proportion to their epochs, with a marker where the run is."""
+"""The phase timeline: a segment for each phase, as long as its epochs, filled as far as the run is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from ui.components.palette import asset
 
 @dataclass(frozen=True)
 class Segment:
-    """One phase as drawn: its weight is its share of the line, `filled` in [0, 1] how far it is."""
+    """A phase as drawn: `weight` sets its length, `filled` in [0, 1] is its progress."""
 
     name: str
     epochs: str
@@ -20,9 +20,9 @@ class Segment:
 
 
 def segments(phases: Sequence[Phase], current: int, position: float, done: Sequence[int] = ()) -> list[Segment]:
-    """Return the drawn phases; `current` is the index of the running one and `position` in [0, 1] how far it is.
+    """Return the phases as drawn; `current` is the index of the running phase, `position` in [0, 1] its progress.
 
-    `done` counts the epochs of each phase that has begun: one that ended early, or was ended by hand, says so.
+    `done` counts the epochs of each phase that has begun, so that a phase that ended early shows it.
     """
     drawn = []
     for index, phase in enumerate(phases):

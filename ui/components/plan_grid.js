@@ -52,7 +52,7 @@ function moveFocus(event, root, row, column) {
 }
 
 function drawLegend(root) {
-  const items = [["head", "New head, learns from zero"], ["trainable", "Trainable, at this rate"], ["frozen", "Frozen, kept as it was"]];
+  const items = [["head", "New head: learns from scratch"], ["trainable", "Trainable: learns at this rate"], ["frozen", "Frozen: stays as it is"]];
   const legend = root.querySelector(".legend");
   if (legend.children.length) return;
   items.forEach(([state, text]) => {

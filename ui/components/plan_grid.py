@@ -1,4 +1,4 @@
-"""The plan as a drawing: layer groups as rows, head on top, and phases as columns."""
+"""The plan as a grid: layer groups as rows, head on top, and phases as columns."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,20 +17,20 @@ SCHEDULES = {
     "one_cycle": "one cycle",
 }
 
-OBJECTIVES = {"masked": "fills in what is hidden", "contrastive": "sorts items by label"}
-"""What a phase learns where it is not the labels themselves."""
+OBJECTIVES = {"masked": "fills in hidden parts", "contrastive": "groups items by label"}
+"""What a phase learns if it does not learn the labels directly."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """The cell that was clicked: a phase, by its index, and a layer group."""
+    """A cell of the grid: the index of a phase, and a layer group."""
 
     phase: int
     group: str
 
 
 def unused_groups(plan: TransferPlan, groups: Sequence[str]) -> set[str]:
-    """Return the groups above the plan's tap: the network is cut there, so they never run."""
+    """Return the groups above the plan's tap. The network is cut there, so they never run."""
     if plan.head.tap not in groups:
         return set()
     return set(groups[groups.index(plan.head.tap) + 1 :]) - {HEAD}
@@ -38,7 +38,7 @@ def unused_groups(plan: TransferPlan, groups: Sequence[str]) -> set[str]:
 
 def _phase(phase: Phase) -> dict[str, str]:
     solved = phase.optimizer == "lbfgs"
-    epochs = "solved in one go" if solved else f"{phase.epochs} epoch{'s' if phase.epochs != 1 else ''}"
+    epochs = "solved in one step" if solved else f"{phase.epochs} epoch{'s' if phase.epochs != 1 else ''}"
     notes = [] if solved else [SCHEDULES[phase.schedule]]
     if phase.warmup and not solved:
         notes.append(f"{phase.warmup:.0%} warm-up")
@@ -58,13 +58,13 @@ def _cell(phase: Phase, group: str, unused: set[str]) -> dict[str, str]:
 
 
 def grid_data(plan: TransferPlan, groups: Sequence[str], parameters: Mapping[str, int] | None = None) -> dict:
-    """Return what the drawing needs. `groups` go from the input to the head; the head is added where it is missing."""
+    """Return the data of the drawing. `groups` go from input to head; a missing head is added."""
     names = [*(group for group in groups if group != HEAD), HEAD]
-    unused, told = unused_groups(plan, names), plain_titles(names)
+    unused, titles = unused_groups(plan, names), plain_titles(names)
     rows = [
         {
             "name": name,
-            "title": told[name],
+            "title": titles[name],
             "parameters": count_text(parameters[name]) if parameters and name in parameters else "",
             "cells": [_cell(phase, name, unused) for phase in plan.phases],
         }
@@ -90,9 +90,9 @@ def plan_grid(
     editable: bool = False,
     selected: Cell | None = None,
 ) -> Cell | None:
-    """Draw the plan. Returns the cell that was clicked, for one run; always None where it is not `editable`.
+    """Draw the plan; return the cell that was clicked, for one rerun. Without `editable` it is always None.
 
-    The cells of an editable grid are buttons: Tab enters the grid, the arrow keys move in it, Enter opens a cell.
+    The cells of an editable grid are buttons: Tab enters the grid, arrow keys move in it, Enter opens a cell.
     """
     chosen = {"phase": selected.phase, "group": selected.group} if selected else None
     data = grid_data(plan, groups, parameters) | {"editable": editable, "selected": chosen}

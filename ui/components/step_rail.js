@@ -11,7 +11,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     }
     const next = data.steps[i + 1];
     const last = !next || next.state === 'aside';
-    item.className = step.state + (step.here ? ' here' : '') + (last ? ' last' : '');
+    item.className = step.name + ' ' + step.state + (step.here ? ' here' : '') + (last ? ' last' : '');
     const button = item.firstChild;
     button.title = step.choice ? `${step.title}: ${step.choice}` : step.title;
     if (step.here) button.setAttribute('aria-current', 'step'); else button.removeAttribute('aria-current');

@@ -1,4 +1,4 @@
-"""The profile, drawn: what unequal classes do, sizes, looks, languages, labels together, subgroups, the data card."""
+"""Details of the profile: class imbalance, sizes, looks, languages, label pairs, subgroups; and the data card."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -8,115 +8,109 @@ import streamlit as st
 from tl_core.data.data_card import data_card
 from tl_core.data.dataset import Dataset
 from tl_core.data.profile import Profile, Quantiles, profile_sentences
-from ui import rail, theme
+from ui import glossary, theme, words
 from ui.charts import LONGEST
-from ui.words import plural, shorten, tell
+from ui.words import escape, plural, shorten
 
 SHOWN = 12
-"""Languages and subgroups that are drawn; a table has the others."""
+"""Languages that are drawn."""
 PAGE_ROWS = 1000
 """Rows of a table that are sent to the browser."""
-UNITS = {"tokens": "word pieces"}
-"""Units in plain sentences."""
-PIECES = (
-    "A backbone reads a text in pieces of words, the field's tokens: a usual word is one piece, a rare one several. "
-    "What is longer than its limit is not read to the end."
-)
 MARGIN = {"l": 0, "r": 10, "t": 8, "b": 0}
 
 
-def effect(found: Profile) -> None:
-    """Say what unequal classes do to a score, where they are unequal."""
-    told = profile_sentences.imbalance_words(found.imbalance) or profile_sentences.multilabel_words(
-        found.multilabel, found
+def imbalance(profile: Profile) -> None:
+    """Explain how unequal classes affect a score; nothing if they are about equal."""
+    explanation = profile_sentences.imbalance_words(profile.imbalance) or profile_sentences.multilabel_words(
+        profile.multilabel, profile
     )
-    if told:
-        st.markdown(tell(told[0]))
+    if explanation:
+        st.markdown(escape(explanation[0]))
         with st.expander("What that means for a score", icon=":material/balance:", key="data_effect"):
-            for sentence in told[1:]:
-                st.markdown(tell(sentence))
+            for sentence in explanation[1:]:
+                st.markdown(escape(sentence))
 
 
-def more(dataset: Dataset, found: Profile) -> None:
-    """Draw what else is known of the items, and offer the data card."""
-    noun = rail.noun(found.modality, 2)
+def more(dataset: Dataset, profile: Profile) -> None:
+    """Draw everything else that is known about the items, and the download of the data card."""
+    noun = words.noun(profile.modality, 2)
     with st.expander(f"More about these {noun}", icon=":material/query_stats:", key="data_more"):
         left, right = st.columns(2, gap="large")
         with left:
-            sizes(found)
+            sizes(profile)
         with right:
-            looks(found)
-            languages(found)
-        together(found)
-        subgroups(found, dataset.subgroup_column)
-        if found.span:
-            when = found.span
-            st.markdown(f"{plural(when.dated, 'item')} dated from {when.first} to {when.last}.")
+            looks(profile)
+            languages(profile)
+        label_pairs(profile)
+        subgroups(profile, dataset.subgroup_column)
+        if dates := profile.span:
+            st.markdown(f"{plural(dates.dated, 'item')} dated from {dates.first} to {dates.last}.")
     st.download_button(
         "Data card",
-        lambda: data_card(dataset, found).encode(),
+        lambda: data_card(dataset, profile).encode(),
         f"{dataset.name}.md".replace("/", "_"),
         "text/markdown",
         key="data_card",
         on_click="ignore",
         icon=":material/description:",
-        help="All of this as one document, with what only you can know left to fill in.",
+        help="All of this as one document. It leaves blanks for what only you can know.",
     )
 
 
-def sizes(found: Profile) -> None:
-    """Draw how the sizes of the items spread, with the model's limit where there is one."""
-    alike = [spread for spread in found.sizes if spread.minimum == spread.maximum]
-    if found.modality == "image" and len(alike) == len(found.sizes) == 2:
-        st.caption(f"All pictures have {alike[0].median:,} × {alike[1].median:,} pixels.")
+def sizes(profile: Profile) -> None:
+    """Draw the distribution of the sizes of the items, with the limit of the backbone if there is one."""
+    constant = [spread for spread in profile.sizes if spread.minimum == spread.maximum]
+    if profile.modality == "image" and len(constant) == len(profile.sizes) == 2:
+        st.caption(f"All pictures have {constant[0].median:,} × {constant[1].median:,} pixels.")
         return
-    for spread in found.sizes:
-        if spread in alike or (spread.unit == "characters" and len(found.sizes) > 1):
+    for spread in profile.sizes:
+        if spread in constant or (spread.unit == "characters" and len(profile.sizes) > 1):
             continue
-        _histogram(spread, found.max_tokens if spread.unit == "tokens" else 0)
+        _histogram(spread, profile.max_tokens if spread.unit == "tokens" else 0)
 
 
-def looks(found: Profile) -> None:
-    """Draw shapes, brightness and contrast of pictures, and how many are grey."""
-    shown = found.pictures
-    if shown is None:
+def looks(profile: Profile) -> None:
+    """Draw shapes, brightness and contrast of pictures, and the number of grey ones."""
+    stats = profile.pictures
+    if stats is None:
         return
-    st.markdown(tell(" ".join(profile_sentences.picture_words(shown))))
-    for spread in (shown.brightness, shown.contrast):
+    st.markdown(escape(" ".join(profile_sentences.picture_words(stats))))
+    for spread in (stats.brightness, stats.contrast):
         if spread and spread.minimum < spread.maximum:
             _histogram(spread)
-    if shown.measured < found.n:
-        st.caption(f"Colour, brightness and contrast: of {plural(shown.measured, 'picture')} drawn at random.")
+    if stats.measured < profile.n:
+        st.caption(f"Colour, brightness and contrast are measured on {plural(stats.measured, 'random picture')}.")
 
 
-def languages(found: Profile) -> None:
-    """Draw the languages of texts, and say how well the backbone knows their sentences."""
-    if found.texts is None:
+def languages(profile: Profile) -> None:
+    """Draw the languages of texts, and how well the backbone knows their vocabulary."""
+    if profile.texts is None:
         return
-    told = found.texts.languages
-    if len(told) > 1:
-        _bars([each.name for each in told[:SHOWN]], [each.count for each in told[:SHOWN]], "Texts", "data_languages")
+    counts = profile.texts.languages
+    if len(counts) > 1:
+        shown = counts[:SHOWN]
+        _bars([language.name for language in shown], [language.count for language in shown], "Texts", "data_languages")
     else:
-        st.markdown(tell(f"Language: {profile_sentences.language_words(told)}."))
-    if known := profile_sentences.vocabulary_words(found.texts.vocabulary):
-        st.markdown(tell(known))
-    named = found.texts.vocabulary.named if found.texts.vocabulary else ()
-    if named:
-        st.caption(tell(f"Words that it has to put together: {', '.join(named)}."))
-    if found.texts.measured < found.n:
-        st.caption(f"Languages and words: of {plural(found.texts.measured, 'text')} drawn at random.")
+        st.markdown(escape(f"Language: {profile_sentences.language_words(counts)}."))
+    if vocabulary := profile_sentences.vocabulary_words(profile.texts.vocabulary):
+        st.markdown(escape(vocabulary))
+    split_words = profile.texts.vocabulary.named if profile.texts.vocabulary else ()
+    if split_words:
+        st.caption(escape(f"Words that it reads in several pieces: {', '.join(split_words)}."))
+    if profile.texts.measured < profile.n:
+        st.caption(f"Languages and vocabulary are measured on {plural(profile.texts.measured, 'random text')}.")
 
 
-def together(found: Profile) -> None:
-    """Draw which labels are seen together, and how many an item has."""
-    shown = found.multilabel
-    if shown is None or len(shown.names) < 2:
+def label_pairs(profile: Profile) -> None:
+    """Draw how often two labels occur together, and how many labels the items have."""
+    stats = profile.multilabel
+    if stats is None or len(stats.names) < 2:
         return
     import plotly.graph_objects as go
 
-    st.markdown("**Labels seen together**")
-    names = [shorten(name, LONGEST) for name in shown.names]
-    cells = [[0 if i == j else n for j, n in enumerate(row)] for i, row in enumerate(shown.together)]
+    st.markdown("**Labels that occur together**")
+    names = [shorten(name, LONGEST) for name in stats.names]
+    cells = [[0 if i == j else n for j, n in enumerate(row)] for i, row in enumerate(stats.together)]
     figure = go.Figure(
         go.Heatmap(
             z=cells,
@@ -124,7 +118,7 @@ def together(found: Profile) -> None:
             y=list(range(len(names))),
             colorscale=[[0, theme.shade(theme.BACKGROUND)], [1, theme.shade(theme.BRAND)]],
             showscale=False,
-            text=[["" if i == j else f"{n:,}" for j, n in enumerate(row)] for i, row in enumerate(shown.together)],
+            text=[["" if i == j else f"{n:,}" for j, n in enumerate(row)] for i, row in enumerate(stats.together)],
             texttemplate="%{text}",
             hoverinfo="skip",
         )
@@ -133,20 +127,25 @@ def together(found: Profile) -> None:
     figure.update_xaxes(**axis)
     figure.update_yaxes(**axis, autorange="reversed")
     figure.update_layout(height=120 + 30 * len(names), margin=MARGIN, dragmode=False)
-    most = shown.pairs[0] if shown.pairs else None
-    alt = f"{most.first} and {most.second} are together on {most.count:,} items." if most else "No two are together."
-    st.plotly_chart(figure, key="data_together", config={"displayModeBar": False}, alt=f"Labels together: {alt}")
+    pair = stats.pairs[0] if stats.pairs else None
+    alt = f"{pair.first} and {pair.second} on {pair.count:,} items." if pair else "No two labels."
+    st.plotly_chart(
+        figure, key="data_together", config={"displayModeBar": False}, alt=f"Labels that occur together: {alt}"
+    )
     st.caption(
-        "Items by number of labels: " + ", ".join(f"{k}: {n:,}" for k, n in enumerate(shown.per_item) if n) + "."
+        "Items by number of labels: " + ", ".join(f"{k}: {n:,}" for k, n in enumerate(stats.per_item) if n) + "."
     )
 
 
-def subgroups(found: Profile, column: str) -> None:
-    """Draw how many items each subgroup has, by split."""
-    if not found.subgroups:
+def subgroups(profile: Profile, column: str) -> None:
+    """Draw the number of items of each subgroup, by split."""
+    if not profile.subgroups:
         return
-    st.markdown(f"**{tell(column) or 'Subgroups'}**")
-    rows = [(g.name or "(none said)", g.train, g.validation, g.test, g.total) for g in found.subgroups[:PAGE_ROWS]]
+    st.markdown(f"**{escape(column) or 'Subgroups'}**")
+    rows = [
+        (group.name or "(no value)", group.train, group.validation, group.test, group.total)
+        for group in profile.subgroups[:PAGE_ROWS]
+    ]
     header = ("Subgroup", "Train", "Validation", "Test", "All")
     columns = {name: [row[i] for row in rows] for i, name in enumerate(header)}
     st.dataframe(columns, hide_index=True, key="data_subgroups", height=min(420, 38 + 35 * len(rows)))
@@ -156,10 +155,10 @@ def _histogram(spread: Quantiles, limit: int = 0) -> None:
     import plotly.graph_objects as go
 
     edges = spread.bars.edges
-    middles = [(left + right) / 2 for left, right in pairwise(edges)]
+    centres = [(left + right) / 2 for left, right in pairwise(edges)]
     figure = go.Figure(
         go.Bar(
-            x=middles,
+            x=centres,
             y=list(spread.bars.counts),
             width=[right - left for left, right in pairwise(edges)],
             marker={"color": theme.shade(theme.BRAND), "line": {"width": 0}},
@@ -170,21 +169,20 @@ def _histogram(spread: Quantiles, limit: int = 0) -> None:
     if limit and edges[0] <= limit <= edges[-1]:
         figure.add_vline(x=limit, line={"color": theme.shade(theme.MUTED), "dash": "dot"})
         figure.add_annotation(x=limit, y=1.0, yref="paper", yanchor="bottom", text="limit", showarrow=False)
-    unit = UNITS.get(spread.unit, spread.unit)
-    title = f"{spread.name} ({unit})"
+    title = f"{spread.name} ({spread.unit})"
     figure.update_layout(
         height=170, margin={**MARGIN, "t": 18}, xaxis={"title": title}, bargap=0.08, dragmode=False, showlegend=False
     )
     alt = (
-        f"{title}: half of the items below {spread.median:,}, nine tenths between {spread.low:,} and {spread.high:,}, "
-        f"the largest {spread.maximum:,}."
+        f"{title}: median {spread.median:,}, nine tenths between {spread.low:,} and {spread.high:,}, "
+        f"largest {spread.maximum:,}."
     )
     key = f"data_spread_{spread.name.lower()}"
     st.plotly_chart(figure, key=key, config={"displayModeBar": False}, alt=alt)
     if spread.maximum > edges[-1]:
-        st.caption(f"The last bar also holds what is longer, up to {spread.maximum:,} {unit}.")
-    if spread.unit in UNITS:
-        st.caption(PIECES)
+        st.caption(f"The last bar also counts everything above it, up to {spread.maximum:,} {spread.unit}.")
+    if spread.unit == "tokens":
+        st.caption(f"{glossary.TERMS['token']} A text longer than the limit is cut there.")
 
 
 def _bars(names: Sequence[str], counts: Sequence[int], title: str, key: str) -> None:

@@ -1,41 +1,42 @@
-"""What is known about a data set, drawn: the numbers of the whole, and how many of each class."""
+"""The overview of a data set: its size, and the items of each class by split."""
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 from tl_core.data.dataset import Dataset
-from ui import rail, theme
+from ui import theme, words
 from ui.profiles import profile_of
-from ui.words import shorten, tell
+from ui.words import escape, shorten
 
-SPLITS = {"train": "Learns from", "validation": "Tunes with", "test": "Is judged by"}
+SPLITS = {"train": "training items", "validation": "validation items", "test": "test items"}
+"""The parts of the split, with their terms in the glossary."""
 SHOWN_CLASSES = 24
 
 
 def overview(dataset: Dataset) -> None:
-    """Draw the numbers of the whole, and the classes by split."""
+    """Draw the number of items and classes, and the smallest and largest class."""
     counts = split_counts(dataset)
     totals = counts.sum(axis=1)
     with st.grid(4, min_column_width=150, key="data_metrics"):
-        st.metric(rail.noun(dataset.modality, 2).capitalize(), f"{int(dataset.included.sum()):,}", border=True)
+        st.metric(words.noun(dataset.modality, 2).capitalize(), f"{int(dataset.included.sum()):,}", border=True)
         st.metric("Classes", len(dataset.classes), border=True)
         if totals.min() == totals.max():
             st.metric("Every class", f"{totals.min():,}", border=True)
             return
-        st.metric(f"Smallest class: {tell(shorten(totals.idxmin(), 24))}", f"{totals.min():,}", border=True)
-        st.metric(f"Largest class: {tell(shorten(totals.idxmax(), 24))}", f"{totals.max():,}", border=True)
+        st.metric(f"Smallest class: {escape(shorten(totals.idxmin(), 24))}", f"{totals.min():,}", border=True)
+        st.metric(f"Largest class: {escape(shorten(totals.idxmax(), 24))}", f"{totals.max():,}", border=True)
 
 
 def balance(dataset: Dataset) -> None:
-    """Draw how many examples each class has, by split."""
+    """Draw the number of items of each class, by split."""
     counts = split_counts(dataset)
     order = counts.sum(axis=1).sort_values(ascending=False).index
     shown = counts.loc[order[:SHOWN_CLASSES]].iloc[::-1]
     figure = go.Figure()
     for name, colour in zip(SPLITS, split_colours(), strict=True):
         figure.add_bar(
-            y=[shorten(each, 26) for each in shown.index],
+            y=[shorten(class_name, 26) for class_name in shown.index],
             x=shown[name],
             name=name.capitalize(),
             orientation="h",
@@ -51,7 +52,7 @@ def balance(dataset: Dataset) -> None:
         yaxis={"type": "category"},
         dragmode=False,
     )
-    alt = f"Examples per class, from {counts.sum(axis=1).min()} to {counts.sum(axis=1).max()}."
+    alt = f"Items per class, from {counts.sum(axis=1).min()} to {counts.sum(axis=1).max()}."
     st.plotly_chart(figure, key="data_balance", config={"displayModeBar": False}, alt=alt)
     if len(counts) > SHOWN_CLASSES:
         st.caption(f"The {SHOWN_CLASSES} largest of {len(counts)} classes.")
@@ -64,5 +65,5 @@ def split_counts(dataset: Dataset) -> pd.DataFrame:
 
 
 def split_colours() -> tuple[str, str, str]:
-    """Return the colours of train, validation and test: three steps of one hue, for they mean one thing in parts."""
+    """Return the colours of train, validation and test: three shades of one colour."""
     return theme.shade(theme.SPLITS)

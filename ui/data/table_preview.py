@@ -1,4 +1,4 @@
-"""How a table was read: its first rows, which column is what, and every correction that a person may want."""
+"""The preview of a table: its first rows, the role of each column, and every setting of how it is read."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,125 +10,126 @@ import streamlit as st
 from tl_core.data.options import NONE, ImportOptions
 from tl_core.data.sources import TablePreview
 from tl_core.data.sources.tables.label_reader import split_labels
-from ui.words import findings, shorten, tell
+from ui.words import escape, shorten, show_findings
 
 SEEN = 8
-DELIMITERS = {",": "Comma  ,", ";": "Semicolon  ;", "\t": "Tab", "|": "Bar  |"}
+"""Labels that are listed."""
+DELIMITERS = {",": "Comma  ,", ";": "Semicolon  ;", "\t": "Tab", "|": "Vertical bar  |"}
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "latin-1", "cp1252"]
 SEPARATORS = {
-    "": "Nothing: one label",
+    "": "One label per cell",
     ",": "Comma: red, round",
     ";": "Semicolon: red; round",
-    "|": "Bar: red | round",
+    "|": "Vertical bar: red | round",
     "[]": 'Lists: ["red", "round"]',
 }
 MORE = {
     "group_column": (
-        "Belongs together",
-        "Rows with the same value here, of one patient or one document for example, stay on one side of the split.",
+        "Group",
+        "Rows with the same value here, such as the same patient or document, stay in the same part of the split.",
     ),
-    "split_column": ("Split", "A column that says train, validation or test."),
+    "split_column": ("Split", "A column with the values train, validation and test."),
     "subgroup_column": (
         "Compare results by",
-        "The results are shown for each value of this column as well: each region, say.",
+        "Results are also shown for each value of this column, such as each region.",
     ),
-    "time_column": ("Date", "When each row was made, for a test on the latest ones."),
+    "time_column": ("Date", "The date of each row. With it, the latest rows can be the test items."),
 }
 
 
-def as_read(found: TablePreview) -> ImportOptions:
-    """Return the options that say what the preview shows."""
+def as_read(preview: TablePreview) -> ImportOptions:
+    """Return the options under which the preview was read."""
     return ImportOptions(
-        text_column=found.text_column,
-        label_column=found.label_column,
-        delimiter=found.delimiter,
-        encoding=found.encoding,
-        header=found.header,
-        group_column=found.group_column,
-        split_column=found.split_column,
-        separator=found.separator,
-        label_columns=found.label_columns,
-        path_column=found.path_column,
-        subgroup_column=found.subgroup_column,
-        time_column=found.time_column,
-        sheet=found.sheet,
+        text_column=preview.text_column,
+        label_column=preview.label_column,
+        delimiter=preview.delimiter,
+        encoding=preview.encoding,
+        header=preview.header,
+        group_column=preview.group_column,
+        split_column=preview.split_column,
+        separator=preview.separator,
+        label_columns=preview.label_columns,
+        path_column=preview.path_column,
+        subgroup_column=preview.subgroup_column,
+        time_column=preview.time_column,
+        sheet=preview.sheet,
     )
 
 
-def draw(found: TablePreview, asked: ImportOptions, key: str) -> tuple[ImportOptions, bool]:
-    """Draw a preview; return what is chosen, and whether that is enough to import it."""
-    turn = f"{key}_{crc32(repr((found.columns, as_read(found))).encode()):x}"
-    chosen = replace(as_read(found), name=asked.name)
-    chosen = _columns(found, chosen, f"{key}_columns", turn)
-    rows = pd.DataFrame(list(found.rows), columns=list(found.columns))
-    st.dataframe(rows, hide_index=True, height=260, column_order=_first(found, chosen), key=f"{key}_rows")
-    if told := labels_seen(found, chosen.label_column, chosen.separator):
-        st.caption(f"Labels in these rows: {tell(told)}")
-    findings(found.findings)
-    offered = _proposals(found.proposed, chosen, key)
-    if offered != chosen:
-        return offered, False
-    chosen = _more(found, chosen, turn, key)
-    chosen = chosen if found.declared else _reading(found, chosen, key)
+def draw(preview: TablePreview, options: ImportOptions, key: str) -> tuple[ImportOptions, bool]:
+    """Draw a preview; return the chosen options, and whether they are complete enough for the import."""
+    version = f"{key}_{crc32(repr((preview.columns, as_read(preview))).encode()):x}"
+    chosen = replace(as_read(preview), name=options.name)
+    chosen = _columns(preview, chosen, f"{key}_columns", version)
+    rows = pd.DataFrame(list(preview.rows), columns=list(preview.columns))
+    st.dataframe(rows, hide_index=True, height=260, column_order=_chosen_first(preview, chosen), key=f"{key}_rows")
+    if seen := labels_seen(preview, chosen.label_column, chosen.separator):
+        st.caption(f"Labels in these rows: {escape(seen)}")
+    show_findings(preview.findings)
+    accepted = _proposals(preview.proposed, chosen, key)
+    if accepted != chosen:
+        return accepted, False
+    chosen = _more(preview, chosen, version, key)
+    chosen = chosen if preview.declared else _reading(preview, chosen, key)
     item, labels = chosen.path_column or chosen.text_column, chosen.label_columns or (chosen.label_column,)
     return chosen, bool(item) and all(labels) and item not in labels
 
 
-def labels_seen(found: TablePreview, column: str, separator: str = "") -> str:
-    """Return the labels of the first rows, the first few of them, so that a wrong column is seen at once.
+def labels_seen(preview: TablePreview, column: str, separator: str = "") -> str:
+    """Return some labels of the first rows, so that a wrong column is noticed at once.
 
-    Where `separator` parts several labels of a cell, each of them counts for itself.
+    With a `separator`, each label of a cell is listed by itself.
     """
-    if column not in found.columns:
+    if column not in preview.columns:
         return ""
-    place = found.columns.index(column)
-    cells = [row[place] for row in found.rows if row[place]]
+    index = preview.columns.index(column)
+    cells = [row[index] for row in preview.rows if row[index]]
     labels = [label for cell in cells for label in split_labels(cell, separator)] if separator else cells
     seen = list(dict.fromkeys(labels))
-    return ", ".join(shorten(each, 40) for each in seen[:SEEN]) + (", …" if len(seen) > SEEN else "")
+    return ", ".join(shorten(label, 40) for label in seen[:SEEN]) + (", …" if len(seen) > SEEN else "")
 
 
-def _first(found: TablePreview, chosen: ImportOptions) -> list[str]:
-    """Return the columns with the chosen ones first, so that a narrow page shows them."""
+def _chosen_first(preview: TablePreview, chosen: ImportOptions) -> list[str]:
+    """Return all columns, the chosen ones first, so that a narrow page shows them."""
     wanted = (chosen.path_column or chosen.text_column, *(chosen.label_columns or (chosen.label_column,)))
-    return list(dict.fromkeys([*filter(None, wanted), *found.columns]))
+    return list(dict.fromkeys([*filter(None, wanted), *preview.columns]))
 
 
-def _columns(found: TablePreview, chosen: ImportOptions, key: str, turn: str) -> ImportOptions:
-    """Ask for the column of the items and for that of the labels."""
+def _columns(preview: TablePreview, chosen: ImportOptions, key: str, version: str) -> ImportOptions:
+    """Ask for the column of the items and the column of the labels."""
     with st.grid(2, min_column_width=220, key=key):
         if chosen.path_column:
             path = _column(
-                "Pictures are in" if found.declared else "Pictures are named in",
-                found,
+                "Pictures are in" if preview.declared else "File names are in",
+                preview,
                 chosen.path_column,
-                f"{turn}_path",
+                f"{version}_path",
             )
             chosen = replace(chosen, path_column=path)
         else:
-            text = _column("Texts are in", found, chosen.text_column, f"{turn}_text")
+            text = _column("Texts are in", preview, chosen.text_column, f"{version}_text")
             chosen = replace(chosen, text_column=text)
         if chosen.label_columns:
-            several = st.multiselect(
-                "Labels, one column each", found.columns, chosen.label_columns, key=f"{turn}_labels"
+            label_columns = st.multiselect(
+                "Labels, one column each", preview.columns, chosen.label_columns, key=f"{version}_labels"
             )
-            return replace(chosen, label_columns=tuple(several), label_column="")
-        return replace(chosen, label_column=_column("Labels are in", found, chosen.label_column, f"{turn}_label"))
+            return replace(chosen, label_columns=tuple(label_columns), label_column="")
+        return replace(chosen, label_column=_column("Labels are in", preview, chosen.label_column, f"{version}_label"))
 
 
-def _column(title: str, table: TablePreview, now: str, key: str) -> str:
-    """Ask for a column; none is chosen where none was found."""
-    place = table.columns.index(now) if now in table.columns else None
-    return st.selectbox(title, table.columns, index=place, placeholder="Choose a column", key=key) or ""
+def _column(title: str, table: TablePreview, current: str, key: str) -> str:
+    """Ask for a column; nothing is chosen at first if `current` is no column."""
+    index = table.columns.index(current) if current in table.columns else None
+    return st.selectbox(title, table.columns, index=index, placeholder="Choose a column", key=key) or ""
 
 
 def _proposals(proposed: ImportOptions, chosen: ImportOptions, key: str) -> ImportOptions:
-    """Offer what the table seems to hold beside text and label, a button each."""
+    """Offer what else the table seems to hold, one button each."""
     offers = {
-        "separator": "Yes, several labels in a cell",
+        "separator": "Yes, a cell holds several labels",
         "label_columns": "Yes, each of these columns is a label",
-        "subgroup_column": f"Yes, show results for each “{proposed.subgroup_column}”",
-        "time_column": f"Yes, “{proposed.time_column}” says when",
+        "subgroup_column": f"Yes, compare results by “{proposed.subgroup_column}”",
+        "time_column": f"Yes, “{proposed.time_column}” is the date",
     }
     open_ones = [name for name in offers if getattr(proposed, name) and not getattr(chosen, name)]
     if not open_ones:
@@ -142,57 +143,57 @@ def _proposals(proposed: ImportOptions, chosen: ImportOptions, key: str) -> Impo
     return chosen
 
 
-def _more(found: TablePreview, chosen: ImportOptions, turn: str, key: str) -> ImportOptions:
-    """Ask for columns that few tables have; unfolded where one of them was found or chosen."""
-    used = any(getattr(chosen, name) for name in (*MORE, "separator"))  # also where one is switched off
+def _more(preview: TablePreview, chosen: ImportOptions, version: str, key: str) -> ImportOptions:
+    """Ask for columns that few tables have; unfolded if one of them was detected or chosen."""
+    used = any(getattr(chosen, name) for name in (*MORE, "separator"))  # also if one was switched off
     with st.expander("More columns", icon=":material/view_column:", expanded=used, key=f"{key}_more"):
         with st.grid(2, min_column_width=220):
-            asked = [name for name in MORE if name != "split_column" or not found.declared]
-            picked: dict[str, Any] = {name: _other(found, name, getattr(chosen, name), turn) for name in asked}
+            asked = [name for name in MORE if name != "split_column" or not preview.declared]
+            picked: dict[str, Any] = {name: _other(preview, name, getattr(chosen, name), version) for name in asked}
             separator = chosen.separator
             if not chosen.label_columns:
                 marks = dict.fromkeys([*SEPARATORS, chosen.separator])
                 separator = st.selectbox(
-                    "Several labels in a cell are parted by", list(marks), index=list(marks).index(chosen.separator),
-                    format_func=lambda mark: SEPARATORS.get(mark, mark), key=f"{turn}_separator",
+                    "Several labels in a cell are separated by", list(marks), index=list(marks).index(chosen.separator),
+                    format_func=lambda mark: SEPARATORS.get(mark, mark), key=f"{version}_separator",
                 )  # fmt: skip
         if chosen.label_columns and st.button("One column of labels instead", key=f"{key}_single"):
             chosen = replace(chosen, label_columns=())
     return replace(chosen, separator=separator, **picked)
 
 
-def _other(found: TablePreview, name: str, now: str, turn: str) -> str:
+def _other(preview: TablePreview, name: str, current: str, version: str) -> str:
     title, tip = MORE[name]
-    # an empty answer would find such a column again
-    none = NONE if now and name in ("group_column", "split_column") else ""
-    options = [none, *found.columns]
-    place = options.index(now if now in found.columns else none)
+    # an empty option would make the import detect such a column again
+    none = NONE if current and name in ("group_column", "split_column") else ""
+    options = [none, *preview.columns]
+    index = options.index(current if current in preview.columns else none)
     return st.selectbox(
-        title, options, index=place, help=tip, key=f"{turn}_{name}",
-        format_func=lambda each: "None" if each in ("", NONE) else each,
+        title, options, index=index, help=tip, key=f"{version}_{name}",
+        format_func=lambda column: "None" if column in ("", NONE) else column,
     )  # fmt: skip
 
 
-def _reading(found: TablePreview, chosen: ImportOptions, key: str) -> ImportOptions:
-    """Ask how the file is written; another answer makes other columns, so those are found anew."""
-    several = len(found.sheets) > 1
-    with st.expander("It is read wrongly", icon=":material/build:", key=f"{key}_reading", expanded=several):
-        delimiter, encoding, sheet = found.delimiter, found.encoding, found.sheet
+def _reading(preview: TablePreview, chosen: ImportOptions, key: str) -> ImportOptions:
+    """Ask for the format of the file. Another format gives other columns, so these are then detected again."""
+    several = len(preview.sheets) > 1
+    with st.expander("The table is read wrongly", icon=":material/build:", key=f"{key}_reading", expanded=several):
+        delimiter, encoding, sheet = preview.delimiter, preview.encoding, preview.sheet
         with st.grid(2, min_column_width=220):
             if several:
-                sheet = st.selectbox("Sheet", found.sheets, index=found.sheets.index(sheet), key=f"{key}_sheet")
+                sheet = st.selectbox("Sheet", preview.sheets, index=preview.sheets.index(sheet), key=f"{key}_sheet")
             if delimiter:
                 marks = list(dict.fromkeys([*DELIMITERS, delimiter]))
                 delimiter = st.selectbox(
-                    "Columns are parted by", marks, index=marks.index(delimiter),
+                    "Columns are separated by", marks, index=marks.index(delimiter),
                     format_func=lambda mark: DELIMITERS.get(mark, mark), key=f"{key}_delimiter",
                 )  # fmt: skip
             if encoding:
-                known = list(dict.fromkeys([encoding, *ENCODINGS]))
+                encodings = list(dict.fromkeys([encoding, *ENCODINGS]))
                 encoding = st.selectbox(
-                    "Letters are written in", known, key=f"{key}_encoding", help="Change it if letters look wrong."
+                    "Character encoding", encodings, key=f"{key}_encoding", help="Change it if letters look wrong."
                 )
-        header = st.toggle("The first row names the columns", value=found.header, key=f"{key}_header")
-    if (delimiter, encoding, sheet, header) == (found.delimiter, found.encoding, found.sheet, found.header):
+        header = st.toggle("The first row names the columns", value=preview.header, key=f"{key}_header")
+    if (delimiter, encoding, sheet, header) == (preview.delimiter, preview.encoding, preview.sheet, preview.header):
         return chosen
     return ImportOptions(chosen.name, delimiter=delimiter, encoding=encoding, header=header, sheet=sheet)

@@ -1,4 +1,4 @@
-"""How training pictures vary under a plan, to look at; made by a process of its own, as the server holds no torch."""
+"""Examples of augmented training pictures. A process of its own makes them, because the server does not load torch."""
 
 import os
 import subprocess
@@ -10,24 +10,25 @@ import streamlit as st
 
 from tl_core.plan import TransferPlan
 from tl_core.threads import THREAD_SETTINGS
+from ui import glossary
 from ui.plan.context import PlanContext
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 120
 
 
-def draw(plan: TransferPlan, known: PlanContext) -> None:
-    """Offer examples where the plan varies pictures."""
+def draw(plan: TransferPlan, context: PlanContext) -> None:
+    """Offer examples if the plan augments pictures."""
     policy = plan.augment.policy
-    if policy == "none" or known.dataset.modality != "image":
+    if policy == "none" or context.dataset.modality != "image":
         return
-    if not st.toggle("Show examples of varied pictures", key="plan_varied"):
+    if not st.toggle("Show examples of augmented pictures", key="plan_varied", help=glossary.tip("augmentation")):
         return
-    with st.spinner("Varying some pictures"):
-        found = examples(str(known.dataset.folder), known.spec.name, policy)
-    if found:
-        st.image(found, width="stretch", alt="On the left three training pictures, beside each some variations of it")
-        st.caption("On the left, pictures as they are; beside each, what training may see instead.")
+    with st.spinner("Augmenting some pictures"):
+        picture = examples(str(context.dataset.folder), context.spec.name, policy)
+    if picture:
+        st.image(picture, width="stretch", alt="Three training pictures at the left, some variations beside each")
+        st.caption("At the left the pictures as they are; beside each, what the network may see in training.")
     else:
         examples.clear()
         st.caption(":material/warning: The examples could not be made. The training itself is not affected.")
@@ -35,13 +36,13 @@ def draw(plan: TransferPlan, known: PlanContext) -> None:
 
 @st.cache_data(show_spinner=False, max_entries=16)
 def examples(folder: str, backbone: str, policy: str) -> bytes:
-    """Return a PNG of pictures of the data set in `folder` with their variations, b"" where it cannot be made."""
+    """Return a PNG of some pictures in `folder`, each with variations; b"" if it cannot be made."""
     with tempfile.TemporaryDirectory(prefix="graft-") as scratch:
         out = Path(scratch) / "varied.png"
-        line = [sys.executable, "-m", "tl_core.jobs.preview", folder, backbone, policy, str(out)]
+        command = [sys.executable, "-m", "tl_core.jobs.preview", folder, backbone, policy, str(out)]
         try:
             subprocess.run(
-                line, cwd=ROOT, env=os.environ | THREAD_SETTINGS, timeout=SECONDS, check=True, capture_output=True
+                command, cwd=ROOT, env=os.environ | THREAD_SETTINGS, timeout=SECONDS, check=True, capture_output=True
             )
             return out.read_bytes()
         except (OSError, subprocess.SubprocessError):

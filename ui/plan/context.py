@@ -16,7 +16,7 @@ from ui import extra_data, profiles, session
 
 @dataclass(frozen=True)
 class PlanContext:
-    """Everything that a plan rests on."""
+    """Everything that the advice and the plan depend on."""
 
     dataset: Dataset
     spec: BackboneSpec
@@ -25,7 +25,7 @@ class PlanContext:
     speed: Speed | None
     advice: Advice
     task_info: TaskInfo
-    beside: extra_data.ExtraData = field(default_factory=extra_data.ExtraData)
+    extra: extra_data.ExtraData = field(default_factory=extra_data.ExtraData)
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -33,17 +33,17 @@ class PlanContext:
         return tuple(group.name for group in self.spec.groups)
 
 
-def ground() -> PlanContext:
-    """Return what is known now; more of it after the probe and the speed test."""
+def plan_context() -> PlanContext:
+    """Return what is known now; the probe and the speed test add to it. Raises PlanError without data and backbone."""
     dataset, spec = session.dataset(), session.backbone()
     if dataset is None or spec is None:
-        raise PlanError("A plan needs data and a backbone.", "Choose them on the pages before.")
-    found = profiles.profile_of(dataset)
+        raise PlanError("A plan needs data and a backbone.", "Choose them on the earlier pages.")
+    profile = profiles.profile_of(dataset)
     probe = read_probe(session.workspace(), dataset, spec.name)
     speed = read_speed(session.workspace(), spec.name)
     domain = session.current().domain or None
-    advice = advise(found, spec, probe, speed, domain)
-    beside = extra_data.chosen(dataset)
-    task_info = task_info_for(found, spec, probe, speed, domain)
-    task_info = replace(task_info, has_source=bool(beside.source), has_target=bool(beside.target))
-    return PlanContext(dataset, spec, found, probe, speed, advice, task_info, beside)
+    advice = advise(profile, spec, probe, speed, domain)
+    extra = extra_data.chosen(dataset)
+    task_info = task_info_for(profile, spec, probe, speed, domain)
+    task_info = replace(task_info, has_source=bool(extra.source), has_target=bool(extra.target))
+    return PlanContext(dataset, spec, profile, probe, speed, advice, task_info, extra)

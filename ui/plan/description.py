@@ -1,4 +1,4 @@
-"""What a plan does beyond freezing and thawing, in words: the drawing of its cells does not show it."""
+"""What a plan does beyond freezing and learning rates, in words: the grid does not show it."""
 
 from collections.abc import Iterator
 
@@ -10,54 +10,65 @@ from ui import words
 
 KINDS = {"lora": "LoRA", "dora": "DoRA", "loha": "LoHa", "lokr": "LoKr", "ia3": "IA3"}
 PRECISIONS = {
-    "float32": "Everything is computed with 32 bits a number, the slow and exact way.",
-    "bfloat16": "Much is computed with 16 bits a number (bfloat16): faster where the processor can, less exact.",
+    "float32": "All numbers have 32 bits (float32): exact, but slower.",
+    "bfloat16": "Most numbers have 16 bits (bfloat16): faster if the processor supports it, but less exact.",
 }
 
 
 def draw(plan: TransferPlan) -> None:
-    """Draw one line for each; nothing where there is nothing to say."""
-    if said := list(lines(plan)):
-        st.markdown("\n".join(f"- {words.tell(line)}" for line in said))
+    """Draw the sentences as a list; nothing if there are none."""
+    if sentences := list(lines(plan)):
+        st.markdown("\n".join(f"- {words.escape(sentence)}" for sentence in sentences))
 
 
 def lines(plan: TransferPlan) -> Iterator[str]:
-    """Yield a sentence for each thing that the drawing does not show."""
+    """Yield a sentence for each setting that the grid does not show."""
     for index, phase in enumerate(plan.phases, start=1):
-        named = f"Phase {index}, {phase.name}"
+        title = f"Phase {index}, {phase.name}"
         if phase.objective == "masked":
-            yield f"{named}: parts of the items are hidden, and the network learns to fill them in. It reads no labels."
+            yield f"{title}: parts of the items are hidden, and the network learns to fill them in. No labels are used."
         if phase.objective == "contrastive":
-            drawn = f" {phase.draws:,} items are drawn for each epoch." if phase.draws else ""
-            yield f"{named}: items of one label move together and others apart, before there is a head.{drawn}"
+            draws = f" Each epoch draws {phase.draws:,} items." if phase.draws else ""
+            yield (
+                f"{title}: the embeddings of items with the same label move together, the others apart (contrastive "
+                f"learning). There is no head yet.{draws}"
+            )
         elif phase.draws:
-            yield f"{named}: {phase.draws:,} items are drawn for each epoch."
+            yield f"{title}: each epoch draws {phase.draws:,} items."
         if phase.recalibrate_norm:
-            yield f"{named}: the layers that learn are first fitted to your items, and the head is solved anew on that."
+            yield (
+                f"{title}: the normalisation statistics of the layers that learn are first estimated on your items, "
+                "and "
+                "the head is solved again on top."
+            )
         if phase.interpolate_weights:
-            yield f"{named} ends in a blend: of the weights before and after it, the mix that does best on validation."
+            yield (
+                f"{title}: afterwards the weights before and after the phase are averaged, in the proportion with the "
+                "best validation result."
+            )
     if plan.adapter:
         rank = f", rank {plan.adapter.rank}" if plan.adapter.kind != "ia3" else ""
         yield (
-            f"Adapters ({KINDS[plan.adapter.kind]}{rank}): in the trainable groups of the backbone only small layers "
-            "beside the frozen ones learn. They are merged in at the end."
+            f"Adapters ({KINDS[plan.adapter.kind]}{rank}): in the trainable groups of the backbone only small added "
+            "layers "
+            "learn. They are merged into the weights at the end."
         )
     if plan.augment.policy != "none":
-        how = "a little" if plan.augment.policy == "light" else "strongly"
-        when = f"as {plan.augment.views} fixed variations of each" if plan.augment.views else "anew in every epoch"
-        yield f"Training pictures are varied {how}, {when}, so that the network sees more than there is."
+        how = "slightly" if plan.augment.policy == "light" else "strongly"
+        when = f"in {plan.augment.views} fixed versions each" if plan.augment.views else "differently in every epoch"
+        yield f"Augmentation: training pictures are varied {how}, {when}, so that the network sees more variety."
     yield from _loss(plan.loss)
     for penalty in plan.penalties:
-        title = PENALTIES[penalty.name].title if penalty.name in PENALTIES else words.sentence(penalty.name)
-        yield f"Guard: {title}, strength {penalty.strength:g}."
+        title = PENALTIES[penalty.name].title if penalty.name in PENALTIES else words.humanize(penalty.name)
+        yield f"Penalty: {title}, strength {penalty.strength:g}."
     if plan.precision in PRECISIONS:
         yield PRECISIONS[plan.precision]
 
 
 def _loss(loss: Loss) -> Iterator[str]:
     if loss.class_weights == "balanced":
-        yield "Mistakes in rare classes count more, so that every class weighs the same."
+        yield "Class weights: mistakes in rare classes count more, so that every class counts the same."
     if loss.label_smoothing:
-        yield f"Labels are softened by {loss.label_smoothing:.0%}, against answers that are too sure."
+        yield f"Label smoothing of {loss.label_smoothing:.0%}, against overconfident answers."
     if loss.mixup:
-        yield f"Items are mixed in pairs, with their labels (mixup, alpha {loss.mixup:g})."
+        yield f"Mixup: items and their labels are blended in pairs (alpha {loss.mixup:g})."

@@ -1,4 +1,4 @@
-"""The project's plan: recommended, of a chosen strategy, or edited by hand."""
+"""The project's plan as a draft: recommended, of a chosen strategy, or edited by hand."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,70 +13,73 @@ from ui import session
 from ui.plan.context import PlanContext
 
 
-def settle(known: PlanContext) -> TransferPlan:
-    """Return the project's plan, and keep it: as edited, else of the chosen strategy, else as recommended.
+def settle(context: PlanContext) -> TransferPlan:
+    """Return the project's plan and save it: as edited, else of the chosen strategy, else as recommended.
 
-    The page runs again where that changed it, because the rail was drawn before.
+    If the plan changed, the page is run again, because the rail above was drawn with the old plan.
     """
-    now = session.current()
-    if now.plan and now.edited and now.plan.backbone == known.spec.name:
-        return now.plan
-    plan = known.advice.plan if not now.strategy else make(known, now.strategy, now.options)
-    if plan != now.plan:
+    project = session.current()
+    if project.plan and project.edited and project.plan.backbone == context.spec.name:
+        return project.plan
+    plan = context.advice.plan if not project.strategy else make(context, project.strategy, project.options)
+    if plan != project.plan:
         session.update(plan=plan, edited=False)
         st.rerun()
     return plan
 
 
-def make(known: PlanContext, strategy: str, options: Mapping[str, Any]) -> TransferPlan:
-    """Return the plan of a strategy with some of its options changed."""
+def make(context: PlanContext, strategy: str, options: Mapping[str, Any]) -> TransferPlan:
+    """Return the plan of a strategy; `options` override the advised ones."""
     if not options:
-        return known.advice.card(strategy).plan
-    return STRATEGIES[strategy].make(known.task_info, options)
+        return context.advice.card(strategy).plan
+    return STRATEGIES[strategy].make(context.task_info, options)
 
 
-def strategy_of(known: PlanContext) -> str:
-    """Return the strategy in force: the chosen one, else the recommended one."""
-    return session.current().strategy or known.advice.strategy
+def current_strategy(context: PlanContext) -> str:
+    """Return the name of the chosen strategy, else of the recommended one."""
+    return session.current().strategy or context.advice.strategy
 
 
-def choose(strategy: str, known: PlanContext) -> None:
-    """Take a strategy with its usual options; the recommended one is followed as it improves."""
-    followed = "" if strategy == known.advice.strategy else strategy
-    session.update(strategy=followed, options={}, plan=None, edited=False)
+def choose(strategy: str, context: PlanContext) -> None:
+    """Choose a strategy with its default options.
+
+    Choosing the recommended one clears the choice, so that the plan follows the advice as evidence comes in.
+    """
+    chosen = "" if strategy == context.advice.strategy else strategy
+    session.update(strategy=chosen, options={}, plan=None, edited=False)
 
 
-def caveats(known: PlanContext, strategy: str) -> tuple[Finding, ...]:
-    """Return why a strategy with its present options makes little sense for this data, if it does not."""
-    options = dict(known.advice.card(strategy).options) | dict(session.current().options)
-    return STRATEGIES[strategy].caveats(known.task_info, options)
+def caveats(context: PlanContext, strategy: str) -> tuple[Finding, ...]:
+    """Return why a strategy with its present options makes little sense for this data; empty if it makes sense."""
+    options = dict(context.advice.card(strategy).options) | dict(session.current().options)
+    return STRATEGIES[strategy].caveats(context.task_info, options)
 
 
-def set_options(known: PlanContext, strategy: str, values: Mapping[str, Any]) -> None:
-    """Keep the options that differ from what is usual here."""
-    usual = vars(STRATEGIES[strategy].defaults(known.task_info)) | dict(known.advice.card(strategy).options)
-    changed = {name: value for name, value in values.items() if value != usual.get(name)}
+def set_options(context: PlanContext, strategy: str, values: Mapping[str, Any]) -> None:
+    """Save the options that differ from the defaults for this data."""
+    defaults = vars(STRATEGIES[strategy].defaults(context.task_info)) | dict(context.advice.card(strategy).options)
+    changed = {name: value for name, value in values.items() if value != defaults.get(name)}
     if changed != dict(session.current().options):
         session.update(strategy=strategy if changed else session.current().strategy, options=changed, edited=False)
         st.rerun()
 
 
 def edit_rate(plan: TransferPlan, phase: int, group: str, rate: float | None) -> None:
-    """Change one cell by hand."""
-    edited(with_rate(plan, phase, group, rate))
+    """Change the learning rate of one layer group in one phase; None freezes it."""
+    save_edited(with_rate(plan, phase, group, rate))
 
 
 def edit_phase(plan: TransferPlan, index: int, changes: Mapping[str, Any]) -> None:
-    """Change a phase by hand: its epochs, schedule, warm-up or patience."""
-    phases = [replace(each, **changes) if at == index else each for at, each in enumerate(plan.phases)]
-    edited(replace(plan, phases=tuple(phases)))
+    """Change epochs, schedule, warm-up or patience of a phase."""
+    phases = [replace(phase, **changes) if at == index else phase for at, phase in enumerate(plan.phases)]
+    save_edited(replace(plan, phases=tuple(phases)))
 
 
-def edited(plan: TransferPlan) -> None:
-    """Keep a plan that no longer follows from its strategy."""
+def save_edited(plan: TransferPlan) -> None:
+    """Save a plan that was edited by hand and no longer follows from its strategy."""
     session.update(plan=load(TransferPlan, plan), edited=True)
 
 
-def back_to_strategy() -> None:
-    """Drop the edits by hand."""
+def undo_edits() -> None:
+    """Drop all edits by hand."""
     session.update(plan=None, edited=False)

@@ -1,4 +1,4 @@
-"""The probe of the data: its progress, and what it measured."""
+"""The probe: its progress, and what it measured."""
 
 from collections.abc import Mapping
 
@@ -8,52 +8,53 @@ import streamlit as st
 from tl_core.advice.probe_report import ProbeReport
 from tl_core.evaluation.result_files import read_curve
 from tl_core.layers import plain_titles
-from ui import charts, session, theme, words
+from ui import charts, glossary, session, theme, words
 from ui.plan.context import PlanContext
 from ui.runs import labels, launch, lookup
 
 
-def probe(known: PlanContext) -> bool:
-    """See to the probe: begin it, show how far it is, or what came out. Returns whether it still goes on."""
-    task = launch.probe_task(known.dataset, known.spec.name)
-    if known.probe:
-        run = lookup.find(task)  # the curve still grows after the depths are compared
+def probe(context: PlanContext) -> bool:
+    """Start the probe if needed, and show its progress or why it failed. Returns whether it is still running."""
+    task = launch.probe_task(context.dataset, context.spec.name)
+    if context.probe:
+        run = lookup.find(task)  # the curve continues after the depths are compared
         return run is not None and run.active
-    run = launch.ensure(task)
+    run = launch.find_or_start(task)
     if run.active:
-        share, doing = labels.progress(run)
+        share, stage = labels.progress(run)
         with st.container(border=True, key="plan_probe"):
             st.markdown(
-                f"**Getting to know your data.** {words.tell(known.spec.title)} looks at every item once. "
-                "The recommendation below rests on it. This takes some seconds; with many items, a few minutes."
+                f"**Probing your data.** {words.escape(context.spec.title)} looks at every item once. "
+                "The recommendation below is based on it. This takes seconds, or a few minutes with many items."
             )
-            st.progress(share, text=doing)
+            st.progress(share, text=stage)
         return True
     if run.status != "done":
         with st.container(border=True, horizontal=True, vertical_alignment="center", key="plan_probe_failed"):
             st.markdown(
-                f":material/warning: **The look at your data did not finish.** {words.tell(run.reason)} "
-                f"{words.tell(run.hint)}",
+                f":material/warning: **The probe of your data did not finish.** {words.escape(run.reason)} "
+                f"{words.escape(run.hint)}",
                 width="stretch",
             )
             if st.button("Try again", key="plan_probe_again"):
-                launch.again(task)
+                launch.start_new(task)
                 st.rerun()
     return False
 
 
-def evidence(known: PlanContext) -> None:
-    """Draw what the probe measured: accuracy at every depth, and how it grows with the number of labels."""
-    if not known.probe:
+def evidence(context: PlanContext) -> None:
+    """Draw what the probe measured: the score at every depth, and how it grows with the number of labels."""
+    if not context.probe:
         return
-    curve = read_curve(session.workspace(), launch.probe_task(known.dataset, known.spec.name))
+    curve = read_curve(session.workspace(), launch.probe_task(context.dataset, context.spec.name))
     left, right = st.columns(2, gap="large") if curve else (st.container(), None)
     with left:
-        st.subheader("How deep to cut", anchor=False)
-        _depth(known.probe, plain_titles(known.groups))
+        st.subheader("How much of the backbone to use", anchor=False)
+        _depth(context.probe, plain_titles(context.groups))
         st.caption(
-            "A simple head on the frozen features after each layer group, by cross-validation. The large dot is "
-            "where to cut: the last group that is not clearly worse than the best."
+            "The score of a simple head on the frozen features after each layer group, by cross-validation. The large "
+            "dot marks where to cut: the last layer group that is not clearly worse than the best.",
+            help=glossary.tip("probe", "cross-validation"),
         )
     if curve and right:
         with right:
@@ -61,10 +62,12 @@ def evidence(known: PlanContext) -> None:
             st.plotly_chart(
                 charts.curve(curve), key="plan_curve", config={"displayModeBar": False}, alt=charts.curve_words(curve)
             )
-            st.caption(f"Bands: 95 % intervals. How each line was made. {words.tell(charts.given(curve))}.")
+            st.caption(
+                f"Bands: 95% confidence intervals. How each line was measured: {words.escape(charts.budgets(curve))}."
+            )
 
 
-def _depth(report: ProbeReport, told: Mapping[str, str]) -> None:
+def _depth(report: ProbeReport, titles: Mapping[str, str]) -> None:
     best: dict[str, float] = {}
     low: dict[str, float] = {}
     high: dict[str, float] = {}
@@ -76,7 +79,7 @@ def _depth(report: ProbeReport, told: Mapping[str, str]) -> None:
     brand, muted = theme.shade(theme.BRAND), theme.shade(theme.MUTED)
     figure = go.Figure(
         go.Scatter(
-            x=[told.get(name, name) for name in names],
+            x=[titles.get(name, name) for name in names],
             y=list(best.values()),
             error_y={
                 "type": "data",
@@ -96,6 +99,6 @@ def _depth(report: ProbeReport, told: Mapping[str, str]) -> None:
         height=300, margin={"l": 0, "r": 10, "t": 10, "b": 0}, dragmode=False, showlegend=False,
         yaxis={"tickformat": ".0%"}, xaxis={"type": "category"},
     )  # fmt: skip
-    where = told.get(report.tap or names[-1], names[-1])
-    alt = f"{words.capital(report.metric)} by depth: best {max(best.values()):.0%} after {where}."
+    cut = titles.get(report.tap or names[-1], names[-1])
+    alt = f"{words.capitalise(report.metric)} by depth: best {max(best.values()):.0%} after {cut}."
     st.plotly_chart(figure, key="plan_depth", config={"displayModeBar": False}, alt=alt)

@@ -8,14 +8,14 @@ from tl_core.evaluation.results import LayerSweep
 from tl_core.training.lr_curve import RateCurve
 from ui.charts import MARGIN
 from ui.theme import GRID, INK, MUTED, SERIES, TRAINABLE, shade
-from ui.words import capital
+from ui.words import capitalise
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 
 def rates(shown: RateCurve) -> "Figure":
-    """Return a range test: the loss over the rate, as it was and smoothed, with the plan's rate and the suggestion."""
+    """Return the chart of a learning-rate range test: raw and smoothed loss, the plan's rate and the suggested one."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -29,7 +29,7 @@ def rates(shown: RateCurve) -> "Figure":
     for place, (rate, name, ink) in enumerate(marks):
         if rate is not None:
             figure.add_vline(x=rate, line={"color": ink, "width": 1.5, "dash": ("dot", "dash")[place]})
-            figure.add_annotation(  # on a logarithmic axis a label stands at the exponent
+            figure.add_annotation(  # on a logarithmic axis positions are exponents
                 x=math.log10(rate), y=(0.08, 0.98)[place], yref="paper", text=name, showarrow=False,
                 xanchor="left", xshift=4, font={"color": ink},
             )  # fmt: skip
@@ -41,15 +41,15 @@ def rates(shown: RateCurve) -> "Figure":
     return figure
 
 
-def layers(shown: LayerSweep, told: Mapping[str, str]) -> "Figure":
-    """Return a layer-wise sweep: one bar a group with its 95 % interval, and the frozen probe's before them.
+def layers(shown: LayerSweep, titles: Mapping[str, str]) -> "Figure":
+    """Return the chart of a layer sweep: a bar for the head alone, then one a layer group, with 95% intervals.
 
-    `told` says what a group is called on the page.
+    `titles` holds the title of each group on the page.
     """
     import plotly.graph_objects as go
 
     scores = [shown.baseline, *shown.groups]
-    names = ["head alone", *(told.get(score.group, score.group) for score in shown.groups)]
+    names = ["head alone", *(titles.get(score.group, score.group) for score in shown.groups)]
     values = [score.accuracy for score in scores]
     spread = {
         "type": "data", "symmetric": False, "array": [v.high - v.value for v in values],
@@ -68,22 +68,22 @@ def layers(shown: LayerSweep, told: Mapping[str, str]) -> "Figure":
     )
     figure.add_hline(y=shown.baseline.accuracy.value, line={"color": shade(MUTED), "width": 1.5, "dash": "dash"})
     figure.update_yaxes(
-        title=f"{capital(shown.score)}, validation items", tickformat=".0%", gridcolor=shade(GRID), range=[0, 1.02]
+        title=f"{capitalise(shown.score)}, validation items", tickformat=".0%", gridcolor=shade(GRID), range=[0, 1.02]
     )
     figure.update_layout(height=340, margin=MARGIN, dragmode=False)
     return figure
 
 
 def rates_words(shown: RateCurve) -> str:
-    """Return a range test in words."""
+    """Return the chart of a range test in words."""
     best = min(shown.smoothed)
-    said = "no rate is suggested" if shown.suggestion is None else f"{shown.suggestion:g} is suggested"
-    return f"Loss over a growing learning rate, from {shown.smoothed[0]:.2f} down to {best:.2f}; {said}"
+    suggestion = "no rate is suggested" if shown.suggestion is None else f"{shown.suggestion:g} is suggested"
+    return f"Loss over a growing learning rate, from {shown.smoothed[0]:.2f} down to {best:.2f}; {suggestion}"
 
 
-def layers_words(shown: LayerSweep, told: Mapping[str, str]) -> str:
-    """Return a layer-wise sweep in words."""
-    groups = ((told.get(score.group, score.group), score) for score in shown.groups)
+def layers_words(shown: LayerSweep, titles: Mapping[str, str]) -> str:
+    """Return the chart of a layer sweep in words."""
+    groups = ((titles.get(score.group, score.group), score) for score in shown.groups)
     scores = [("the head alone", shown.baseline), *groups]
-    said = ", ".join(f"{name} {score.accuracy.value:.0%}" for name, score in scores)
-    return f"{capital(shown.score)}, with one layer group trained: {said}"
+    values = ", ".join(f"{name} {score.accuracy.value:.0%}" for name, score in scores)
+    return f"{capitalise(shown.score)}, with one layer group trained: {values}"

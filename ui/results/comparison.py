@@ -1,4 +1,4 @@
-"""What transfer was worth: this model against each baseline, on the same test items."""
+"""Transfer gain: this model against each baseline, on the same test items."""
 
 from typing import Literal
 
@@ -7,7 +7,7 @@ import streamlit as st
 from tl_core.errors import GraftError
 from tl_core.evaluation.results import Comparison, Report
 from tl_core.runs.store import RunState
-from ui import errors, words
+from ui import errors, glossary, words
 from ui.reports import interval
 from ui.runs import labels, launch, lookup
 from ui.runs.live_run import watch
@@ -17,7 +17,7 @@ _WAITING = "results_waiting"
 
 
 def draw(run: RunState, report: Report) -> None:
-    """Draw the section; while a baseline runs it redraws itself."""
+    """Draw the section; it redraws itself while a baseline is running."""
     waiting = any(other.active for other in lookup.baselines(run.id))
     if waiting:
         st.session_state[_WAITING] = run.id
@@ -25,7 +25,7 @@ def draw(run: RunState, report: Report) -> None:
 
 
 def comparisons(run: RunState, report: Report) -> None:
-    """Draw what transfer was worth against each baseline, and how far a baseline is that still runs."""
+    """Draw the comparison with each baseline; for one that is missing, its progress or a button to start it."""
     cards = {card.baseline: card for card in report.comparisons}
     baselines = lookup.baselines(run.id)
     columns = st.columns(2)
@@ -38,7 +38,7 @@ def comparisons(run: RunState, report: Report) -> None:
 
 
 def missing_scratch(run: RunState, other: RunState | None) -> None:
-    """Show how far the from-scratch baseline is, or offer to start it."""
+    """Show the progress of the from-scratch baseline, or offer to start it."""
     with st.container(border=True, height="stretch"):
         st.markdown("**Against: the same network from scratch**")
         if other and other.active:
@@ -47,8 +47,8 @@ def missing_scratch(run: RunState, other: RunState | None) -> None:
             st.progress(live.position, text=f"At most {other.task.budget or 0:.0f} s of training")
             return
         if other:
-            st.warning(words.tell(f"{other.reason} {other.hint}".strip()))
-        st.write("Would the network have been as good without its earlier knowledge? Train it anew and compare.")
+            st.warning(words.escape(f"{other.reason} {other.hint}".strip()))
+        st.write("Would the network be as good without its earlier knowledge? Train it from scratch and compare.")
         seconds = st.number_input("Seconds of training", 10, 36_000, SECONDS, 30, key="results_seconds", width=220)
         if st.button("Train from scratch", icon=":material/play_arrow:", key="results_baseline"):
             try:
@@ -60,54 +60,62 @@ def missing_scratch(run: RunState, other: RunState | None) -> None:
 
 
 def _watch(run: RunState, report: Report) -> None:
-    """Redraw the comparisons while a baseline runs; a fragment's body."""
+    """Draw the comparisons, as the body of a fragment; redraw the page when the last baseline ends."""
     comparisons(run, report)
-    if st.session_state.get(_WAITING) == run.id and not any(o.active for o in lookup.baselines(run.id)):
+    if st.session_state.get(_WAITING) == run.id and not any(other.active for other in lookup.baselines(run.id)):
         del st.session_state[_WAITING]
         st.rerun()
 
 
-WORDS: dict[str, tuple[Literal["green", "gray", "red", "orange"], str, str]] = {
+VERDICTS: dict[str, tuple[Literal["green", "gray", "red", "orange"], str, str]] = {
     "helps": ("green", ":material/trending_up:", "Transfer helps"),
     "no difference shown": ("gray", ":material/drag_handle:", "No difference shown"),
-    "hurts": ("red", ":material/trending_down:", "The other is better here"),
+    "hurts": ("red", ":material/trending_down:", "The baseline is better here"),
     "cannot tell": ("orange", ":material/help:", "Too few test items to tell"),
 }
 
 
 def verdict_sentence(comparison: Comparison) -> str:
-    """Return the verdict in one plain sentence."""
+    """Return the verdict in one or two plain sentences."""
     points = abs(100 * comparison.gain.value)
-    what = "right answers" if comparison.metric == "accuracy" else "pairs in the right order"
+    unit = "right answers" if comparison.metric == "accuracy" else "pairs in the right order"
     span = interval(comparison.gain, points=True)
     if comparison.verdict == "helps":
-        return f"{points:.1f} more {what} in a hundred than the other, {span}."
+        return f"{points:.1f} more {unit} in a hundred than the baseline, {span}."
     if comparison.verdict == "hurts":
-        return f"{points:.1f} fewer {what} in a hundred than the other, {span}."
+        return f"{points:.1f} fewer {unit} in a hundred than the baseline, {span}."
     if comparison.verdict == "no difference shown":
-        return f"Both are about equally good: the difference lies {span}."
+        return f"Both are about equally good: the difference is {span}."
+    items = words.plural(comparison.gain.n, "test item")
     if comparison.gain.low > 0 or comparison.gain.high < 0:
-        few = f"with {words.plural(comparison.gain.n, 'test item')} that is not certain"
-        return f"The difference seems to lie {span}; {few}. More test items would settle it."
-    return f"The difference may lie {span}. More test items would settle it."
+        return (
+            f"The difference seems to be {span}, but {items} are too few to be sure. More test items would settle it."
+        )
+    return f"The difference may be anything {span}. More test items would settle it."
 
 
 def comparison_card(comparison: Comparison) -> None:
-    """Draw one comparison: gain, interval, verdict, and what the baseline was given."""
-    colour, icon, word = WORDS[comparison.verdict]
+    """Draw one comparison: gain, interval, verdict, and the budget of the baseline."""
+    colour, icon, verdict = VERDICTS[comparison.verdict]
     with st.container(border=True, height="stretch"):
         st.markdown(f"**Against: {comparison.title[0].lower()}{comparison.title[1:]}**")
-        st.badge(word, icon=icon, color=colour)
+        st.badge(verdict, icon=icon, color=colour)
         cells = st.columns([4, 3, 3])
         cells[0].metric(
             "Gain in points",
             f"{100 * comparison.gain.value:+.1f}",
-            help="How many more right answers in a hundred this model gives than the other."
-            if comparison.metric == "accuracy"
-            else "How much higher its mean AUC is, in points of a hundred.",
+            help=glossary.tip(
+                "baseline",
+                note="The gain is the difference in "
+                + (
+                    "right answers in a hundred."
+                    if comparison.metric == "accuracy"
+                    else "mean AUC, in percentage points."
+                ),
+            ),
         )
         cells[1].metric("This model", f"{comparison.transfer.value:.1%}")
-        cells[2].metric("The other", f"{comparison.other.value:.1%}")
+        cells[2].metric("Baseline", f"{comparison.other.value:.1%}")
         st.write(verdict_sentence(comparison))
-        same = f"{words.capital(comparison.metric)} on the same {comparison.gain.n:,} test items."
-        st.caption(f"{same} The other was given: {words.tell(comparison.budget)}.")
+        same = f"{words.capitalise(comparison.metric)} on the same {comparison.gain.n:,} test items."
+        st.caption(f"{same} Budget of the baseline: {words.escape(comparison.budget)}.")

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 def confusion(report: Report) -> "Figure":
-    """Return the confusion matrix as a heat map of row shares, counts in the cells, the truth going down.
+    """Return the confusion matrix as a heat map: true classes down, predicted classes across, counts in the cells.
 
-    Each cell is also a point (customdata: truth, predicted), because a heat map cannot be selected from.
+    Colours are shares of a row. Each cell is also a point (customdata: truth, predicted), because cells of a heat map
+    cannot be selected.
     """
     import plotly.graph_objects as go
 
@@ -48,8 +49,8 @@ def confusion(report: Report) -> "Figure":
         marker={"symbol": "square", "size": max(14, min(44, 300 // max(1, size))), "opacity": 0},
         customdata=[[t, p] for t, p in cells],
         hovertext=[
-            f"{report.confusion[t][p]} of {sum(report.confusion[t])} that are {report.classes[t]}"
-            f"<br>were called {report.classes[p]}"
+            f"{report.confusion[t][p]} of {sum(report.confusion[t])} of class {report.classes[t]}"
+            f"<br>were predicted as {report.classes[p]}"
             for t, p in cells
         ],
         hovertemplate="%{hovertext}<extra></extra>",
@@ -57,8 +58,8 @@ def confusion(report: Report) -> "Figure":
         unselected={"marker": {"opacity": 0}},
     )
     axis = {"tickmode": "array", "tickvals": list(range(size)), "ticktext": names, "showgrid": False, "zeroline": False}
-    figure.update_xaxes(**axis, title="The model says", side="top", range=[-0.5, size - 0.5])
-    figure.update_yaxes(**axis, title="It is", range=[size - 0.5, -0.5])
+    figure.update_xaxes(**axis, title="Predicted class", side="top", range=[-0.5, size - 0.5])
+    figure.update_yaxes(**axis, title="True class", range=[size - 0.5, -0.5])
     figure.update_layout(height=min(900, 150 + 44 * max(5, size)), margin=MARGIN, showlegend=False, dragmode=False)
     return figure
 
@@ -70,7 +71,7 @@ def confusion_words(report: Report) -> str:
 
 
 def draw(report: Report) -> None:
-    """Draw the confusion matrix; a click on a cell opens its items. A fragment: a click redraws only this."""
+    """Draw the matrix and the items of one cell, as the body of a fragment: a click redraws only this."""
     left, right = st.columns([3, 2], gap="large")
     with left:
         event = st.plotly_chart(
@@ -82,32 +83,27 @@ def draw(report: Report) -> None:
             config={"displayModeBar": False},
             alt=confusion_words(report),
         )
-    picked = event.selection.points[0]["customdata"] if event.selection.points else None
+    cell = event.selection.points[0]["customdata"] if event.selection.points else (None, None)
     with right:
         with st.container(horizontal=True, key="results_pick"):
-            names = list(range(len(report.classes)))
-            truth = st.selectbox(
-                "It is",
-                names,
-                index=picked[0] if picked else None,
-                format_func=report.classes.__getitem__,
-                placeholder="any class",
-                key=f"results_truth_{picked}",
-            )
-            said = st.selectbox(
-                "The model says",
-                names,
-                index=picked[1] if picked else None,
-                format_func=report.classes.__getitem__,
-                placeholder="any class",
-                key=f"results_said_{picked}",
-            )
-        if truth is None or said is None:
+            truth = _class_box("True class", report, cell[0], f"results_truth_{cell}")
+            predicted = _class_box("Predicted class", report, cell[1], f"results_predicted_{cell}")
+        if truth is None or predicted is None:
             st.caption("Click a cell to see its items, or choose both classes here.")
-        else:
-            found = predictions.cell_items(report, truth, said)
-            is_, called = words.tell(report.classes[truth]), words.tell(report.classes[said])
-            st.markdown(f"**{len(found)} test items** that are {is_}, called {called}")
-            predictions.show_predictions(
-                report, session.open_dataset(report.fingerprint), found, f"results_cell_{truth}_{said}"
-            )
+            return
+        items = predictions.cell_items(report, truth, predicted)
+        true_name, predicted_name = (words.escape(report.classes[label]) for label in (truth, predicted))
+        st.markdown(f"**{words.plural(len(items), 'test item')}** of class {true_name}, predicted as {predicted_name}")
+        dataset = session.open_dataset(report.fingerprint)
+        predictions.show_predictions(report, dataset, items, f"results_cell_{truth}_{predicted}")
+
+
+def _class_box(label: str, report: Report, chosen: int | None, key: str) -> int | None:
+    return st.selectbox(
+        label,
+        range(len(report.classes)),
+        index=chosen,
+        format_func=report.classes.__getitem__,
+        placeholder="any class",
+        key=key,
+    )

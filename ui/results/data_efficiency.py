@@ -1,4 +1,4 @@
-"""The data-efficiency curve on the results page: the chart, read across and down, and its from-scratch arm."""
+"""The data-efficiency curve: the chart, a reading line with its sentence, and the from-scratch arm."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,33 +13,34 @@ from tl_core.evaluation.results import Curve
 from tl_core.runs import supervisor
 from tl_core.runs.store import RunState
 from tl_core.runs.task import Task
-from ui import charts, session, words
+from ui import charts, glossary, session, words
 from ui.runs import labels, lookup
 from ui.runs.live_run import watch
 
 SECONDS = 60
-Way = Literal["down", "across"]
+Direction = Literal["down", "across"]
 Kind = Literal["probe", "curve"]
 KINDS: tuple[Kind, ...] = ("probe", "curve")
-WAYS: dict[Way, str] = {"down": "The same number of labels", "across": "The same {metric}"}
+DIRECTIONS: dict[Direction, str] = {"down": "The same number of labels", "across": "The same {metric}"}
 
 
 def curve_runs(run: RunState, kind: Kind) -> list[RunState]:
-    """Return the runs of a kind that work on this run's data, split, decisions and backbone, newest first."""
-    mine = lookup.about(run.task)
-    return [s for s in lookup.store().list() if s.kind == kind and lookup.about(s.task) == mine]
+    """Return the runs of a kind on the same data, split, decisions and backbone as this run, the newest first."""
+    inputs = lookup.measured_on(run.task)
+    runs = [state for state in lookup.store().list() if state.kind == kind]
+    return [state for state in runs if lookup.measured_on(state.task) == inputs]
 
 
 def queue(run: RunState, kind: Kind, budget: float | None = None) -> None:
     """Start the background run that measures the cheap arms ("probe") or the from-scratch arm ("curve")."""
-    mine = run.task
-    task = Task(kind, mine.backbone, mine.fingerprint, mine.split, seed=mine.seed, budget=budget)
+    base = run.task
+    task = Task(kind, base.backbone, base.fingerprint, base.split, seed=base.seed, budget=budget)
     names = {"probe": "probe", "curve": "data-efficiency curve"}
-    supervisor.start(lookup.store(), replace(task, name=f"{run.name}, {names[kind]}", decisions=mine.decisions))
+    supervisor.start(lookup.store(), replace(task, name=f"{run.name}, {names[kind]}", decisions=base.decisions))
 
 
 def draw(run: RunState) -> None:
-    """Draw the section; while it is being measured it redraws itself, point by point."""
+    """Draw the section; it redraws itself, point by point, while the curve is being measured."""
     active = any(state.active for kind in KINDS for state in curve_runs(run, kind))
     st.fragment(_section, run_every=2.0 if active else None, key="results_curve_part")(run, active)
 
@@ -61,20 +62,21 @@ def _section(run: RunState, active: bool) -> None:
         alt=charts.curve_words(shown),
     )
     st.caption(
-        f"Every point is measured on the same {shown.n_test:,} test items. Bands: 95 % intervals. "
-        f"How each line was made. {words.tell(charts.given(shown))}."
+        f"Every point is measured on the same {shown.n_test:,} test items. Bands: 95% confidence intervals. "
+        f"How each line was measured: {words.escape(charts.budgets(shown))}.",
+        help=glossary.tip("data-efficiency curve", "confidence interval"),
     )
     _scratch_arm(run, shown)
 
 
 def _reading(shown: Curve, names: Sequence[str]) -> tuple[float | None, float | None]:
-    """Draw the reading line's controls and its sentence; return where the line stands."""
+    """Draw the controls of the reading line and its sentence; return its position as labels or as score."""
     titles = {arm.name: arm.title for arm in shown.arms}
     left, right = st.columns([3, 2])
     with left:
-        way = st.segmented_control(
-            "Compare at", list(WAYS), default="down", required=True, key="results_way",
-            format_func=lambda each: WAYS[each].format(metric=shown.metric),
+        direction = st.segmented_control(
+            "Compare at", list(DIRECTIONS), default="down", required=True, key="results_way",
+            format_func=lambda direction: DIRECTIONS[direction].format(metric=shown.metric),
         )  # fmt: skip
     with right:
         other = names[0]
@@ -82,54 +84,57 @@ def _reading(shown: Curve, names: Sequence[str]) -> tuple[float | None, float | 
             other = st.segmented_control(
                 "With", names, default=names[0], required=True, format_func=titles.__getitem__, key="results_arm"
             )
-    mine, rival = shown.arm("transfer"), shown.arm(other)
-    assert mine
+    transfer, rival = shown.arm("transfer"), shown.arm(other)
+    assert transfer
     assert rival
-    if way == "down":
-        low = max(mine.points[0].labels, rival.points[0].labels)
-        high = min(mine.points[-1].labels, rival.points[-1].labels)
+    if direction == "down":
+        low = max(transfer.points[0].labels, rival.points[0].labels)
+        high = min(transfer.points[-1].labels, rival.points[-1].labels)
         if low >= high:
-            st.caption("The two lines share no stretch of label counts yet.")
+            st.caption("The two lines do not overlap in numbers of labels yet.")
             return None, None
         labels = st.slider("Labels", low, high, min(high, max(low, round((low * high) ** 0.5))), key="results_labels")
-        _say(accuracy_gained(shown, labels, other).sentence, rival.title)
+        _show_reading(accuracy_gained(shown, labels, other).sentence, rival.title)
         return float(labels), None
-    values = [100 * point.accuracy.value for arm in (mine, rival) for point in arm.points]
+    values = [100 * point.accuracy.value for arm in (transfer, rival) for point in arm.points]
     low_p, high_p = int(min(values)), max(int(min(values)) + 1, int(max(values)))
     percent = st.slider(
-        words.capital(shown.metric), low_p, high_p, (low_p + high_p) // 2, format="%d%%", key="results_goal"
+        words.capitalise(shown.metric), low_p, high_p, (low_p + high_p) // 2, format="%d%%", key="results_goal"
     )
-    _say(labels_saved(shown, percent / 100, other).sentence, rival.title)
+    _show_reading(labels_saved(shown, percent / 100, other).sentence, rival.title)
     return None, percent / 100
 
 
-def _say(sentence: str, title: str) -> None:
-    """Write a reading; a title inside a sentence is not capitalised."""
+def _show_reading(sentence: str, title: str) -> None:
+    """Show a sentence; the title of an arm inside it loses its capital letter."""
     text = sentence.replace(title, title[0].lower() + title[1:])
-    st.markdown(f"**{words.tell(text[0].upper() + text[1:])}**")
+    st.markdown(f"**{words.escape(text[0].upper() + text[1:])}**")
 
 
 def _offer_probe(run: RunState) -> None:
-    """Say why there is no curve yet, and offer to measure it."""
+    """Show the progress of the probe that measures the curve, or offer to start it."""
     probes = [state for state in curve_runs(run, "probe") if state.active]
     if probes:
         _show_progress(probes[0].id)
         return
-    st.write("How many labels does your data need, and how many does transfer save? One look at the data tells.")
+    st.write(
+        "How many labels do your data need, and how many does transfer learning save? One probe of the data measures "
+        "it."
+    )
     if st.button("Measure the curve", icon=":material/show_chart:", key="results_probe"):
         _start(run, "probe", None)
 
 
 def _scratch_arm(run: RunState, shown: Curve) -> None:
-    """Offer the from-scratch arm, or show how far it is."""
+    """Offer to measure the from-scratch arm, or show its progress."""
     active = [state for state in curve_runs(run, "curve") if state.active]
     if active:
         _show_progress(active[0].id)
         return
     failed = [state for state in curve_runs(run, "curve")[:1] if state.status in ("failed", "interrupted")]
     for state in failed:
-        st.warning(words.tell(f"{state.reason} {state.hint}".strip()))
-    known = shown.arm("scratch")
+        st.warning(words.escape(f"{state.reason} {state.hint}".strip()))
+    measured = shown.arm("scratch")
     with st.container(horizontal=True, vertical_alignment="bottom", key="results_scratch"):
         seconds = st.number_input(
             "Seconds for each training from scratch",
@@ -139,11 +144,10 @@ def _scratch_arm(run: RunState, shown: Curve) -> None:
             step=15,
             key="results_budget",
             width=300,
-            help="The from-scratch network trains anew for each label count, this long at most. The budget is written "
-            "below the chart.",
+            help="The most seconds for each number of labels. The budget is stated below the chart.",
         )
-        word = "Measure from scratch again" if known else "Add the same network from scratch"
-        if st.button(word, icon=":material/add_chart:", key="results_scratch_start"):
+        label = "Measure from scratch again" if measured else "Add the same network from scratch"
+        if st.button(label, icon=":material/add_chart:", key="results_scratch_start"):
             _start(run, "curve", float(seconds))
 
 
@@ -157,16 +161,16 @@ def _start(run: RunState, kind: Kind, budget: float | None) -> None:
 
 
 def _show_progress(run_id: str) -> None:
-    """Show how far a background run is, and let it be stopped."""
+    """Show the progress of a background run, with a stop button."""
     store = lookup.store()
     state = store.state(run_id)
     live = watch(store, run_id)
-    done, text = 0.0, "Waiting for its turn"
+    done, text = 0.0, "Waiting for another run to finish"
     if state.status == "running":
         text = "Starting"
         if live.progress:
             done = live.progress.done / max(1, live.progress.total)
-            text = f"{words.sentence(live.progress.stage)}: {live.progress.done:,} of {live.progress.total:,}"
+            text = f"{words.humanize(live.progress.stage)}: {live.progress.done:,} of {live.progress.total:,}"
         elif live.step:
             done, text = live.position, f"About {words.seconds(live.step.seconds_left)} left for this training"
     st.progress(min(1.0, done), text=f"{labels.title(state)}. {text}")

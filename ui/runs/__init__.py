@@ -1,1 +1,1 @@
-"""What every page needs of runs: finding, starting and naming them, and the list of the runs page."""
+"""Runs, for every page: finding, starting, requests, titles; and the list of the runs page."""

@@ -1,4 +1,4 @@
-"""How a run is shown: status badge, titles, progress in words."""
+"""How a run is shown: its status badge, its title, its progress."""
 
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -35,40 +35,42 @@ STATUS_STYLES: dict[Status, StatusStyle] = {
 
 
 def badge(state: RunState) -> None:
-    """Show a run's status as a word with colour and icon."""
-    look = STATUS_STYLES["paused" if state.paused and not state.stopping else state.status]
-    word = "Stopping…" if state.stopping else look.word
-    st.badge(word, icon=look.icon, color=look.colour)
+    """Show the status of a run as a word with colour and icon."""
+    style = STATUS_STYLES["paused" if state.paused and not state.stopping else state.status]
+    word = "Stopping…" if state.stopping else style.word
+    st.badge(word, icon=style.icon, color=style.colour)
 
 
 def title(state: RunState) -> str:
-    """Return a run's name for Markdown."""
-    return words.tell(state.name)
+    """Return the name of a run, safe for Markdown."""
+    return words.escape(state.name)
 
 
 def strategy_title(name: str) -> str:
-    """Return a strategy's title; a name from elsewhere becomes words."""
-    return STRATEGIES[name].title if name in STRATEGIES else words.sentence(name)
+    """Return the title of a strategy; for an unknown one, its name in words."""
+    return STRATEGIES[name].title if name in STRATEGIES else words.humanize(name)
 
 
 STAGES = {
-    "features": "Showing every item to the backbone once",
-    "comparing depths": "Finding out how much of the backbone suits your data",
+    "features": "Passing every item through the backbone once",
+    "comparing depths": "Comparing how much of the backbone suits your data",
 }
 PARTS = {"features": (0.0, 0.6), "comparing depths": (0.6, 1.0)}
-"""Which part of the bar a stage of the probe fills."""
+"""The part of the progress bar that each stage of the probe fills."""
 
 
 def progress(state: RunState) -> tuple[float, str]:
-    """Return how far a run is, 0 to 1, and what it does, in words."""
+    """Return how far a run is, in [0, 1], and its current stage in words."""
     if state.status == "queued":
-        return 0.0, "Waiting for its turn: another run is at work, and is listed under Runs"
+        return 0.0, "Waiting for another run to finish; it is listed under Runs"
     events, _ = store().events(state.id)
-    # by name, because a reloaded module has classes of its own
-    last = cast(Progress | None, next((each for each in reversed(events) if type(each).__name__ == "Progress"), None))
+    # compared by name, because a reloaded module defines its classes anew
+    last = cast(
+        Progress | None, next((event for event in reversed(events) if type(event).__name__ == "Progress"), None)
+    )
     if last is None:
         return 0.0, "Starting"
     low, high = PARTS.get(last.stage, (0.0, 1.0))
     share = low + (high - low) * min(1.0, last.done / max(1, last.total))
-    doing = STAGES.get(last.stage, words.sentence(last.stage))
-    return share, f"{doing}: {last.done:,} of {last.total:,}" if last.total > 1 else doing
+    stage = STAGES.get(last.stage, words.humanize(last.stage))
+    return share, f"{stage}: {last.done:,} of {last.total:,}" if last.total > 1 else stage

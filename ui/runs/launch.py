@@ -24,31 +24,31 @@ def start(task: Task) -> str:
 def start_scratch(run: RunState, budget: float) -> str:
     """Queue the same network from scratch on the run's own data, split and seed, for at most `budget` seconds.
 
-    Raises RunError where the data set is gone.
+    Raises RunError if the data set was deleted.
     """
     dataset, plan = session.open_dataset(run.task.fingerprint), run.task.plan
     if dataset is None or plan is None:
-        raise RunError("The data set of this run is no longer in the workspace.", "Bring it in again on the data page.")
+        raise RunError("The data set of this run is no longer in the workspace.", "Import it again on the Data page.")
     dataset = dataset.with_split(run.task.split).with_decisions(run.task.decisions)
     plan = scratch_plan(dataset, BACKBONES[plan.backbone], dataset.rows("train"))
     task = replace(run.task, plan=plan, budget=budget, compare_to=run.id, name=f"{run.name}, from scratch")
-    task = replace(task, source="", target="", teacher="")  # nothing from elsewhere
+    task = replace(task, source="", target="", teacher="")  # the baseline gets no extra data
     task = replace(task, source_decisions="", target_decisions="")
     return supervisor.start(store(), task)
 
 
 def restart(state: RunState) -> str:
-    """Queue the same task once more and return the new run's id."""
+    """Queue the task of a run again, and return the id of the new run."""
     return supervisor.start(store(), state.task)
 
 
-def ensure(task: Task) -> RunState:
-    """Return the run of a task, begun now where there is none. One that failed is not begun again by itself."""
-    return find(task) or again(task)
+def find_or_start(task: Task) -> RunState:
+    """Return the run of a task, started now if there is none. A failed run is not started again."""
+    return find(task) or start_new(task)
 
 
-def again(task: Task) -> RunState:
-    """Begin a task anew, and return its run."""
+def start_new(task: Task) -> RunState:
+    """Start a new run of a task, and return it."""
     return store().state(supervisor.start(store(), task))
 
 
@@ -58,13 +58,13 @@ def speed_task(backbone: str) -> Task:
 
 
 def probe_task(dataset: Dataset, backbone: str) -> Task:
-    """Return the task that shows a data set to a backbone once."""
+    """Return the task that probes a data set with a backbone."""
     name = f"{dataset.name}, probe"
     return Task("probe", backbone, dataset.fingerprint, dataset.split, name=name, decisions=dataset.pin_decisions())
 
 
-def measure(spec: BackboneSpec) -> bool:
-    """Have a backbone measured where it was not yet; return whether that still goes on."""
+def measure_speed(spec: BackboneSpec) -> bool:
+    """Start the speed test of a backbone if its speed is unknown; return whether the test is still running."""
     if not spec.ready or read_speed(session.workspace(), spec.name):
         return False
-    return ensure(speed_task(spec.name)).active
+    return find_or_start(speed_task(spec.name)).active

@@ -1,4 +1,4 @@
-"""A run as a page sees it: its events, read by cursor and kept as plain numbers."""
+"""A run as a page follows it: its events, read by cursor and kept as plain numbers."""
 
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -25,16 +25,18 @@ from tl_core.types import Finding
 from ui import words
 
 POINTS = 500
+"""Losses that are kept for the chart, at most."""
 _KEY = "live_runs"
 
 
 @dataclass
 class LiveRun:
-    """What a run has said so far, without what an interruption lost.
+    """The events of a run so far, without the epochs that an interruption lost.
 
-    `losses` holds (step, loss) pairs, thinned to at most POINTS; `rates` the base rates of what learns now, with what
-    was changed by hand; `waiting` while it is paused; `idle` the seconds in which nobody worked at it; `last` when it
-    last said something.
+    `losses` holds (step, loss) pairs, thinned to at most POINTS; `epochs` holds (step, event); `boundaries` holds the
+    first step, first epoch and name of each phase. `rates` holds the base learning rates of the groups that learn
+    now, with changes by hand. `waiting` is true while the run is paused; `idle` counts the seconds in which no
+    process worked on it; `last` is the time of the last event.
     """
 
     cursor: int = 0
@@ -59,16 +61,18 @@ class LiveRun:
     _seen: int = 0
 
     def take(self, event: RunEvent) -> None:
-        """Add one event. Matches by name, because a reloaded module has classes of its own."""
+        """Add one event. The handler is found by name, because a reloaded module defines its classes anew."""
         handler = getattr(self, f"_on_{type(event).__name__}", None)
         if handler:
             handler(event)
         self.last = event.at
 
     def _on_RunStarted(self, event: RunStarted) -> None:
-        if self.started:  # nothing had been saved when it was interrupted: it begins again
-            fresh = LiveRun(self.cursor, notes=self.notes, idle=self.idle + event.at - self.last, _edits=self._edits)
-            self.__dict__.update(vars(fresh), started=self.started)
+        if self.started:  # interrupted before anything was saved: the run starts from the beginning
+            restarted = LiveRun(
+                self.cursor, notes=self.notes, idle=self.idle + event.at - self.last, _edits=self._edits
+            )
+            self.__dict__.update(vars(restarted), started=self.started)
         self.started = self.started or event
 
     def _on_Progress(self, event: Progress) -> None:
@@ -81,7 +85,7 @@ class LiveRun:
         self._back_to(event.index)
 
     def _back_to(self, index: int) -> None:
-        """Stand in phase `index`, which may have begun before an interruption."""
+        """Make phase `index` the current one; it may have begun before an interruption."""
         del self.boundaries[index + 1 :]
         if self.boundaries:
             self.phase_start, before, _ = self.boundaries[-1]
@@ -108,11 +112,11 @@ class LiveRun:
             self.rates[event.group] = event.rate
         elif event.action == "freeze":
             self.rates.pop(event.group, None)
-        if event.number not in self._edits:  # after an interruption it is obeyed, and told, again
+        if event.number not in self._edits:  # after an interruption the same edit arrives again
             self._edits.add(event.number)
             started = self.started
-            told = words.layer_names(started.plan.backbone, started.groups) if started and started.plan else {}
-            event = replace(event, group=told.get(event.group, event.group))
+            titles = words.layer_names(started.plan.backbone, started.groups) if started and started.plan else {}
+            event = replace(event, group=titles.get(event.group, event.group))
             self.notes.append(Finding("info", "edited", describe_event(event)))
 
     def _on_RunPaused(self, event: RunPaused) -> None:
@@ -143,7 +147,7 @@ class LiveRun:
 
     @property
     def phase_position(self) -> float:
-        """How far the running phase is, in [0, 1]."""
+        """Progress of the current phase, in [0, 1]."""
         if not self.phase or (self.ended and self.ended.status == "done"):
             return 1.0 if self.phase else 0.0
         by_step = (self.step.step - self.phase_start) / max(1, self.phase.steps) if self.step else 0.0
@@ -151,14 +155,14 @@ class LiveRun:
 
     @property
     def position(self) -> float:
-        """How far the training is, in [0, 1]."""
+        """Progress of the whole training, in [0, 1]."""
         if self.ended and self.ended.status == "done":
             return 1.0
         return min(1.0, self.step.step / max(1, self.step.steps)) if self.step else 0.0
 
     @property
     def epochs_planned(self) -> int:
-        """How many epochs there are at most, from what was done and what is left; a solved phase has one."""
+        """The most epochs that the run can have: those done and those left. A phase that solves the head has one."""
         plan = self.started.plan if self.started else None
         if plan is None or self.ended:
             return len(self.epochs)
@@ -168,33 +172,34 @@ class LiveRun:
 
     @property
     def epochs_done(self) -> list[int]:
-        """How many epochs each phase has had that has begun."""
+        """The number of finished epochs of each phase that has begun."""
         starts = [*(before for _, before, _ in self.boundaries), len(self.epochs)]
         return [after - before for before, after in pairwise(starts)]
 
     @property
     def best(self) -> EpochDone | None:
-        """The epoch whose weights are kept."""
+        """The epoch with the best validation result so far; its weights are kept."""
         return next((event for _, event in reversed(self.epochs) if event.best), None)
 
     @property
     def mixed(self) -> bool:
-        """Whether its phases learn different things, so that their losses do not compare."""
+        """Whether the phases have different objectives, so that their losses cannot be compared."""
         plan = self.started.plan if self.started else None
         return plan is not None and len({phase.objective for phase in plan.phases}) > 1
 
     @property
-    def aim(self) -> str:
-        """What the phase that runs learns ("labels", "masked", "contrastive")."""
+    def objective(self) -> str:
+        """The objective of the current phase: "labels", "masked" or "contrastive"."""
         plan = self.started.plan if self.started else None
-        known = plan is not None and self.phase is not None and self.phase.index < len(plan.phases)
-        return plan.phases[self.phase.index].objective if known and plan and self.phase else "labels"
+        if plan is None or self.phase is None or self.phase.index >= len(plan.phases):
+            return "labels"
+        return plan.phases[self.phase.index].objective
 
 
 def watch(store: RunStore, run_id: str) -> LiveRun:
-    """Return what the run has said, reading only what is new since this tab last looked."""
-    known: dict[str, LiveRun] = st.session_state.setdefault(_KEY, {})
-    live = known.setdefault(run_id, LiveRun())
+    """Return the run as far as it is, reading only the events that are new to this tab."""
+    followed: dict[str, LiveRun] = st.session_state.setdefault(_KEY, {})
+    live = followed.setdefault(run_id, LiveRun())
     events, live.cursor = store.events(run_id, live.cursor)
     for event in events:
         live.take(event)

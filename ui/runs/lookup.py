@@ -10,7 +10,7 @@ from ui import session
 
 
 def store() -> RunStore:
-    """Return the runs of this server's workspace; the object keeps what it knows of runs that ended."""
+    """Return the run store of this server's workspace; it keeps the states of runs that ended."""
     return _store(str(session.workspace().folder("runs").parent))
 
 
@@ -20,22 +20,18 @@ def _store(root: str) -> RunStore:
 
 
 def find(task: Task) -> RunState | None:
-    """Return the newest run that was asked the same thing."""
-    same = (state for state in store().list() if state.kind == task.kind and _same(state.task, task))
-    return next(same, None)
+    """Return the newest run that measures the same thing on the same inputs; None if there is none."""
+    runs = (state for state in store().list() if state.kind == task.kind)
+    return next((state for state in runs if measured_on(state.task) == measured_on(task)), None)
 
 
-def _same(one: Task, other: Task) -> bool:
-    return about(one) == about(other)
-
-
-def about(task: Task) -> tuple[str, str, SplitSpec, str]:
-    """Return what a measurement was made on: backbone, data set, split and decisions."""
+def measured_on(task: Task) -> tuple[str, str, SplitSpec, str]:
+    """Return the inputs of a measurement: backbone, data set, split and decisions."""
     return task.backbone, task.fingerprint, task.split, task.decisions
 
 
-def chosen() -> RunState | None:
-    """Return the run of this project, None where there is none or it was deleted."""
+def project_run() -> RunState | None:
+    """Return the run of this project; None if it has none or the run was deleted."""
     run_id = session.current().run
     try:
         return store().state(run_id) if run_id else None
@@ -44,5 +40,5 @@ def chosen() -> RunState | None:
 
 
 def baselines(run_id: str) -> list[RunState]:
-    """Return the from-scratch runs that were made to compare with this run, newest first."""
+    """Return the from-scratch runs that this run is compared with, the newest first."""
     return [state for state in store().list() if state.kind == "train" and state.task.compare_to == run_id]

@@ -1,4 +1,4 @@
-"""Requests to a run, from any page: pause, go on."""
+"""Requests to a run, from any page: pause, resume."""
 
 from collections.abc import Callable
 
@@ -9,8 +9,8 @@ from tl_core.runs import supervisor
 from ui.runs import lookup
 
 
-def ask(action: Callable[[], object], done: str) -> None:
-    """Hand a request to a run; one that has just ended cannot take it."""
+def send(action: Callable[[], object], done: str) -> None:
+    """Send a request to a run, and show `done`; show the error if the run has just ended."""
     try:
         action()
     except GraftError as error:
@@ -20,10 +20,10 @@ def ask(action: Callable[[], object], done: str) -> None:
 
 
 def pause(run_id: str) -> None:
-    """Ask a run to wait."""
-    ask(lambda: lookup.store().pause(run_id), "Pausing after this step")
+    """Ask a run to pause."""
+    send(lambda: lookup.store().pause(run_id), "Pausing after this step")
 
 
-def go_on(run_id: str) -> None:
-    """Let a run go on that is about to pause, or queue one that is paused or was interrupted."""
-    ask(lambda: supervisor.resume(lookup.store(), run_id), "It goes on from where it was")
+def resume(run_id: str) -> None:
+    """Cancel a pause that has not begun, or queue a run that is paused or was interrupted."""
+    send(lambda: supervisor.resume(lookup.store(), run_id), "Continues from where it stopped")

@@ -1,4 +1,4 @@
-"""The list of runs: a card each, with what can be done with it."""
+"""The list of runs: one card each, with its actions."""
 
 from datetime import datetime
 
@@ -14,12 +14,12 @@ from ui.runs import labels, lookup, requests
 
 KINDS = {
     "train": "Training",
-    "probe": "Probe of the data",
+    "probe": "Probe",
     "curve": "Data-efficiency curve",
     "speed": "Speed test",
-    "rates": "Trial of learning rates",
-    "layers": "Trial of layers",
-    "check": "Check of the data",
+    "rates": "Learning-rate trial",
+    "layers": "Layer trial",
+    "check": "Data check",
 }
 PER_PAGE = 12
 
@@ -41,10 +41,10 @@ def confirm_delete(state: RunState) -> None:
 
 
 def score(state: RunState) -> tuple[str, str]:
-    """Return a run's accuracy or mean AUC, and its interval, in words."""
+    """Return a run's accuracy or mean AUC in words, and its interval; empty if it was not measured."""
     report = read_report(state) if state.kind == "train" else None
-    if report and (found := report.score):
-        return f"**{found.value:.1%}** {report.metric}", f"{interval(found)}, n = {found.n:,}"
+    if report and (value := report.score):
+        return f"**{value.value:.1%}** {report.metric}", f"{interval(value)}, n = {value.n:,}"
     return "", ""
 
 
@@ -61,9 +61,9 @@ def card(state: RunState) -> None:
             strategy = labels.strategy_title(state.task.plan.strategy) if state.task.plan else ""
             parts = [KINDS[state.kind], dataset.name if dataset else "", backbone, strategy]
             when = datetime.fromtimestamp(state.created).strftime("%d %b %Y, %H:%M")
-            st.caption(words.tell(" · ".join([*filter(None, parts), when])))
+            st.caption(words.escape(" · ".join([*filter(None, parts), when])))
             if state.status in ("failed", "interrupted"):
-                st.markdown(f":red[{words.tell(state.reason)}]")
+                st.markdown(f":red[{words.escape(state.reason)}]")
         with number:
             value, span = score(state)
             if value:
@@ -74,16 +74,17 @@ def card(state: RunState) -> None:
 
 
 def act(state: RunState) -> None:
-    """Draw what can be done with a run."""
+    """Draw the buttons of a run: open, resume, stop or delete."""
     if state.kind == "train" and st.button("Open", icon=":material/open_in_new:", key=f"runs_open_{state.id}"):
         session.update(run=state.id)
         rail.go("results" if read_report(state) else "train")
-    tip = "From where it was last saved"
-    label = "Resume" if state.paused else "Go on"
     if (state.resumable or state.paused) and st.button(
-        label, icon=":material/play_arrow:", help=tip, key=f"runs_go_on_{state.id}"
+        "Resume",
+        icon=":material/play_arrow:",
+        help="Continues from the last saved state.",
+        key=f"runs_go_on_{state.id}",
     ):
-        requests.go_on(state.id)
+        requests.resume(state.id)
         st.rerun()
     if state.active:
         if st.button("Stop", icon=":material/stop:", disabled=state.stopping, key=f"runs_stop_{state.id}"):
@@ -97,7 +98,7 @@ def act(state: RunState) -> None:
 
 
 def show(everything: bool, page: int) -> None:
-    """Draw the list; a fragment's body."""
+    """Draw one page of the list, as the body of a fragment. `everything` includes probes, curves and trials."""
     states = lookup.store().list()
     shown = [state for state in states if everything or state.kind == "train"]
     for state in shown[(page - 1) * PER_PAGE : page * PER_PAGE]:

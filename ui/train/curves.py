@@ -1,7 +1,5 @@
 """Curves of a running training as ECharts options: loss and accuracy, each with its words for `alt`."""
 
-from __future__ import annotations
-
 from math import isfinite
 from typing import Any
 
@@ -51,7 +49,7 @@ def _line(name: str, colour: str, points: Points, symbols: bool) -> dict[str, An
     }
 
 
-def _phase_marks(at: list[tuple[int, str]], named: bool) -> dict[str, Any]:
+def _phase_marks(starts: list[tuple[int, str]], named: bool) -> dict[str, Any]:
     return {
         "silent": True,
         "symbol": "none",
@@ -63,12 +61,12 @@ def _phase_marks(at: list[tuple[int, str]], named: bool) -> dict[str, Any]:
             "color": shade(MUTED),
             "fontSize": 10,
         },
-        "data": [{"xAxis": x, "name": name} for x, name in at if x > 0],
+        "data": [{"xAxis": x, "name": name} for x, name in starts if x > 0],
     }
 
 
 def loss(live: LiveRun) -> dict[str, Any]:
-    """Return the loss over the steps: training as published, validation at each epoch's end."""
+    """Return the loss over the steps: training as reported at each step, validation at the end of each epoch."""
     colours = _colours()
     steps = live.step.steps if live.step else len(live.epochs)
     if live.ended and live.step:
@@ -76,20 +74,22 @@ def loss(live: LiveRun) -> dict[str, Any]:
     training: Points = [[step, value] for step, value in live.losses]
     if not training:
         training = [[step, epoch.train["loss"]] for step, epoch in live.epochs if "loss" in epoch.train]
-    checked: Points = [[step, epoch.validation["loss"]] for step, epoch in live.epochs if "loss" in epoch.validation]
+    validation: Points = [[step, epoch.validation["loss"]] for step, epoch in live.epochs if "loss" in epoch.validation]
     if live.mixed:
-        training, checked = (_cut(points, [step for step, _, _ in live.boundaries]) for points in (training, checked))
+        training, validation = (
+            _cut(points, [step for step, _, _ in live.boundaries]) for points in (training, validation)
+        )
     option = _frame("step", steps, percent=False)
     option["series"] = [
         _line("Training", colours[1], training, len(training) < 3),
-        *([_line("Validation", colours[0], checked, True)] if checked else []),
+        *([_line("Validation", colours[0], validation, True)] if validation else []),
     ]
     option["series"][0]["markLine"] = _phase_marks([(step, name) for step, _, name in live.boundaries], named=True)
     return option
 
 
 def _cut(points: Points, places: list[int]) -> Points:
-    """Return the points with a gap behind each place, so that no line joins what does not compare."""
+    """Return the points with a gap after each place, so that no line joins losses of different objectives."""
     inner = [place for place in places if points and points[0][0] <= place < points[-1][0]]
     return sorted([*points, *([place + 0.5, None] for place in inner)], key=lambda point: point[0])
 
@@ -100,8 +100,8 @@ def accuracy(live: LiveRun) -> dict[str, Any]:
     option = _frame("epoch", max(1, live.epochs_planned), percent=True)
     series = []
     for name, colour, part in (("Training", colours[1], "train"), ("Validation", colours[0], "validation")):
-        found = [(n, getattr(epoch, part)) for n, (_, epoch) in enumerate(live.epochs, start=1)]
-        points: Points = [[n, 100 * values["accuracy"]] for n, values in found if "accuracy" in values]
+        metrics = [(n, getattr(epoch, part)) for n, (_, epoch) in enumerate(live.epochs, start=1)]
+        points: Points = [[n, 100 * values["accuracy"]] for n, values in metrics if "accuracy" in values]
         if points or part == "train":
             series.append(_line(name, colour, points, len(points) < 60))
     series[0]["markLine"] = _phase_marks([(epoch, name) for _, epoch, name in live.boundaries], named=False)
@@ -127,4 +127,8 @@ def accuracy_words(live: LiveRun) -> str:
         if "accuracy" in values
     ]
     after = f"Accuracy after {len(live.epochs)} epoch{'s' if len(live.epochs) != 1 else ''}"
-    return f"{after}: {', '.join(parts)}" if parts else f"{after}: none, as no labels were learned"
+    return (
+        f"{after}: {', '.join(parts)}"
+        if parts
+        else f"{after}: none yet, because the labels are not learned in this phase"
+    )

@@ -1,4 +1,4 @@
-"""A training while it runs, drawn: progress, layer stack, numbers, curves."""
+"""During the training: progress, layer stack, numbers, curves, and the stop button."""
 
 from collections.abc import Mapping
 from time import time
@@ -12,7 +12,7 @@ from tl_core.penalties import PENALTIES
 from tl_core.runs import supervisor
 from tl_core.runs.store import RunState, RunStore
 from tl_core.types import Modality
-from ui import words
+from ui import glossary, words
 from ui.components.layer_stack import layer_stack, layers
 from ui.components.phase_timeline import phase_timeline, segments
 from ui.runs import labels, lookup
@@ -20,11 +20,21 @@ from ui.runs.live_run import LiveRun, watch
 from ui.train import controls, curves
 from ui.train.freeze_proof import freeze_proof
 
+STAGES = {"frozen layers": "Passing every item through the frozen layers once"}
+"""Titles of stages whose name would mislead: "frozen layers: 3 of 12" reads as a count of layers."""
+NO_ACCURACY = {
+    "masked": "How badly the network fills in hidden parts of the items. Accuracy comes with the phase that learns "
+    "the labels.",
+    "contrastive": "Low when items of one label are near each other and far from the others. Accuracy comes with the "
+    "head, in the next phase.",
+}
+"""What the loss means for objectives that have no accuracy."""
+
 
 @st.dialog("Stop this training?")
 def confirm_stop(run_id: str) -> None:
-    """Ask before a run is stopped."""
-    st.write("The best weights so far are kept and measured, so you can use the result. It can go on from there later.")
+    """Ask for confirmation, then stop a run."""
+    st.write("The best weights so far are kept and measured, so you can use the result. You can resume the run later.")
     if st.button("Stop and keep the best", type="primary", icon=":material/stop:", key="train_stop_yes"):
         supervisor.stop(lookup.store(), run_id)
         st.toast("Stopping…", icon=":material/stop:")
@@ -32,15 +42,15 @@ def confirm_stop(run_id: str) -> None:
 
 
 def watched(state: RunState) -> tuple[str, bool, bool]:
-    """Return what the page around the live part depends on: it is drawn anew when this changes."""
+    """Return the state that the page around the fragment depends on: a change of it redraws the whole page."""
     return state.id, state.open, any(other.active for other in lookup.baselines(state.id))
 
 
 def show(run_id: str) -> None:
-    """Draw one run; the fragment's body, so it reads the run's state anew each time."""
+    """Draw one run, as the body of a fragment: it reads the state of the run each time."""
     try:
         state = lookup.store().state(run_id)
-    except GraftError:  # deleted meanwhile, here or on disk
+    except GraftError:  # deleted meanwhile
         st.rerun()
     if watched(state) != st.session_state.get("train_watching"):
         st.rerun()
@@ -54,28 +64,18 @@ def show(run_id: str) -> None:
                 confirm_stop(run_id)
     modality = BACKBONES[state.task.backbone].modality if state.task.backbone in BACKBONES else "image"
     draw_run(lookup.store(), state, modality)
-    queue_line(state)
+    baseline_line(state)
 
 
-STAGES = {"frozen layers": "Showing every item to the frozen layers once"}
-"""What a stage is called where its own name would mislead: a count behind "frozen layers" reads as one of layers."""
-NO_ACCURACY = {
-    "masked": "How badly it fills in what is hidden. There is nothing to be right about before it learns the labels.",
-    "contrastive": "How far items of one label are from each other, and how near to others. Accuracy comes with the "
-    "head, in the next phase.",
-}
-"""Objectives without right answers, and what their loss means."""
-
-
-def doing(live: LiveRun, state: RunState) -> tuple[float, str]:
-    """Return how far the run is and what it does now, in words."""
+def progress(live: LiveRun, state: RunState) -> tuple[float, str]:
+    """Return how far the run is, in [0, 1], and what it does now, in words."""
     if state.status == "queued":
-        return 0.0, "Waiting for its turn. Another run is at work; this one starts by itself."
+        return 0.0, "Waiting for another run to finish. This one starts by itself."
     if state.status == "paused":
         return live.position, "Paused. Everything learned so far is kept"
     if live.progress:
         done, total = live.progress.done, live.progress.total
-        stage = STAGES.get(live.progress.stage) or words.sentence(live.progress.stage)
+        stage = STAGES.get(live.progress.stage) or words.humanize(live.progress.stage)
         share = live.position if live.phase else done / max(1, total)
         return share, f"{stage}: {done:,} of {total:,}" if total > 1 else stage
     if not live.phase:
@@ -84,8 +84,8 @@ def doing(live: LiveRun, state: RunState) -> tuple[float, str]:
         return live.position, "Stopping… the best weights so far are kept"
     if state.paused:
         return live.position, f"{'Paused.' if live.waiting else 'Pausing…'} Everything learned so far is kept"
-    if controls.ends(live, state):
-        return live.position, f"Phase {live.phase.index + 1}, {live.phase.name}: ends after this step, as you asked"
+    if controls.is_ending(live, state):
+        return live.position, f"Phase {live.phase.index + 1}, {live.phase.name}: ends after this step, as requested"
     epoch = min(live.phase_epochs + 1, live.phase.epochs)
     text = f"Phase {live.phase.index + 1}, {live.phase.name}: epoch {epoch} of {live.phase.epochs}"
     if live.step and live.step.phase == live.phase.index and live.step.seconds_left > 0:
@@ -95,15 +95,15 @@ def doing(live: LiveRun, state: RunState) -> tuple[float, str]:
 
 
 def _rates(live: LiveRun) -> dict[str, float]:
-    """Return the current rate of every group that learns now."""
+    """Return the current learning rate of every group that learns now."""
     if live.ended or not live.phase:
         return {}
-    moved = live.step.lr if live.step and live.step.phase == live.phase.index else {}
-    return {group: moved.get(group, rate) for group, rate in live.rates.items()}
+    scheduled = live.step.lr if live.step and live.step.phase == live.phase.index else {}
+    return {group: scheduled.get(group, rate) for group, rate in live.rates.items()}
 
 
 def draw_stack(live: LiveRun, state: RunState, modality: Modality) -> None:
-    """Draw the layer stack as it stands now; before the start and after the end, by the plan's last phase."""
+    """Draw the layer stack as it is now; before the start as the first phase has it, after the end as the last."""
     plan = state.task.plan
     if plan is None:
         return
@@ -113,25 +113,25 @@ def draw_stack(live: LiveRun, state: RunState, modality: Modality) -> None:
     top = max((rate for part in gradual for rate in part.lr.values()), default=1.0)
     shown = rates or dict(phase.lr)
     groups = _groups(live, state)
-    told = words.layer_names(state.task.backbone, groups)
-    drawn = layers(groups, shown, top, phase.optimizer == "lbfgs", told)
+    titles = words.layer_names(state.task.backbone, groups)
+    drawn = layers(groups, shown, top, phase.optimizer == "lbfgs", titles)
     learning = bool(rates) and live.position < 1 and not (live.waiting or state.status == "paused")
     layer_stack(drawn, learning=learning, modality=modality, key="train_stack")
 
 
 def _groups(live: LiveRun, state: RunState) -> Mapping[str, int]:
-    """Return the layer groups, input side first, with their parameters; 0 while these are not known."""
+    """Return the layer groups, input side first, with their parameter counts; 0 while these are unknown."""
     if live.started:
         return live.started.groups
     name = state.task.backbone
-    known = [group.name for group in BACKBONES[name].groups] if name in BACKBONES else []
-    return dict.fromkeys([*known, HEAD], 0)
+    names = [group.name for group in BACKBONES[name].groups] if name in BACKBONES else []
+    return dict.fromkeys([*names, HEAD], 0)
 
 
 def draw_run(store: RunStore, state: RunState, modality: Modality) -> None:
-    """Draw everything that is live about a training run."""
+    """Draw the whole live part of a training."""
     live = watch(store, state.id)
-    position, sentence = doing(live, state)
+    position, sentence = progress(live, state)
     if live.phase and state.open:
         st.markdown(f"**{position:.0%}** · {sentence}")
     elif state.open:
@@ -150,7 +150,7 @@ def draw_run(store: RunStore, state: RunState, modality: Modality) -> None:
     with right:
         _numbers(live, state)
         _curves(live)
-    words.findings(live.notes[-3:])
+    words.show_findings(live.notes[-3:])
     freeze_proof(live.stats, state.task.backbone)
 
 
@@ -160,55 +160,61 @@ def _numbers(live: LiveRun, state: RunState) -> None:
     label, value, note = _score(live, state)
     cells[0].metric(label, value, border=True, help=note)
     speed = f"{step.items_per_second:,.0f}" if step and step.items_per_second else "–"
-    cells[1].metric("Items a second", speed, border=True, help="How many items the computer learns from each second.")
+    cells[1].metric(
+        "Items a second", speed, border=True, help="How many training items the computer handles each second."
+    )
     start = live.started.at if live.started else state.created
     now = live.last if live.waiting or state.status == "paused" else time()
     end = live.ended.at if live.ended else (now if state.open else live.epochs[-1][1].at if live.epochs else start)
-    took = words.seconds(end - start - live.idle) if live.started or not state.open else "–"
-    cells[2].metric("Time so far" if state.open else "Time", took, border=True)
+    duration = words.seconds(end - start - live.idle) if live.started or not state.open else "–"
+    cells[2].metric("Time so far" if state.open else "Time", duration, border=True)
     if step and step.penalties:
-        parts = (f"{_penalty(name)}: {value:.3g}" for name, value in step.penalties.items())
-        st.caption(words.tell(f"Added to the loss at this step. {'; '.join(parts)}."))
+        parts = (f"{_penalty(name)} {value:.3g}" for name, value in step.penalties.items())
+        st.caption(
+            words.escape(f"Penalties added to the loss at this step: {'; '.join(parts)}."), help=glossary.tip("penalty")
+        )
 
 
 def _score(live: LiveRun, state: RunState) -> tuple[str, str, str]:
-    """Return what tells best how it goes, its value, and what it means."""
-    if live.aim in NO_ACCURACY and not live.ended:
+    """Return the figure that shows best how the training goes: its label, its value, its tooltip."""
+    if live.objective in NO_ACCURACY and not live.ended:
         loss = live.losses[-1][1] if live.losses and live.losses[-1][0] > live.phase_start else None
-        return "Loss", "–" if loss is None else f"{loss:.3f}", NO_ACCURACY[live.aim]
+        return "Loss", "–" if loss is None else f"{loss:.3f}", NO_ACCURACY[live.objective]
     if (best := live.best) and "accuracy" in best.validation:
         label = "Best so far" if state.open else "Best validation"
-        note = "Accuracy on the validation items, from which the training never learns. The best weights are kept."
+        note = glossary.tip(
+            "accuracy", "validation items", note="The weights with the best validation result are kept."
+        )
         return label, f"{best.validation['accuracy']:.1%}", note
     value = live.epochs[-1][1].train.get("accuracy") if live.epochs else None
-    note = "On the items that it learns from; what counts is measured at the end."
+    note = glossary.tip("accuracy", "training items", note="What counts is measured at the end, on the test items.")
     return "Training accuracy", "–" if value is None else f"{value:.1%}", note
 
 
 def _penalty(name: str) -> str:
-    return PENALTIES[name].title if name in PENALTIES else words.sentence(name)
+    return PENALTIES[name].title if name in PENALTIES else words.humanize(name)
 
 
 def _curves(live: LiveRun) -> None:
     plan = live.started.plan if live.started else None
     if plan and all(phase.optimizer == "lbfgs" for phase in plan.phases):
-        st.caption("The head is found in one go, not step by step, so there are no curves to watch.")
+        st.caption("The head is solved in one step, so there are no curves.")
         return
     if not live.losses and not live.epochs:
-        st.caption("The curves begin with the first steps of training.")
+        st.caption("The curves start with the first training steps.")
         return
-    compare = "; compare it within a phase only" if live.mixed else ""
-    st.markdown(f"**Loss**  :small[:gray[how wrong the network is; lower is better{compare}]]")
+    compare = "; compare it only within a phase" if live.mixed else ""
+    st.markdown(f"**Loss**  :small[:gray[how wrong the network is: lower is better{compare}]]")
     st.echarts_chart(curves.loss(live), height=220, key="train_loss", alt=curves.loss_words(live))
-    if live.aim in NO_ACCURACY and not any("accuracy" in epoch.train for _, epoch in live.epochs):
-        st.caption("Accuracy begins with the phase that learns the labels.")
+    if live.objective in NO_ACCURACY and not any("accuracy" in epoch.train for _, epoch in live.epochs):
+        st.caption("Accuracy starts with the phase that learns the labels.")
         return
-    st.markdown("**Accuracy**  :small[:gray[share of right answers after each epoch; higher is better]]")
+    st.markdown("**Accuracy**  :small[:gray[share of right answers after each epoch: higher is better]]")
     st.echarts_chart(curves.accuracy(live), height=220, key="train_accuracy", alt=curves.accuracy_words(live))
 
 
-def queue_line(state: RunState) -> None:
-    """Show the from-scratch run that belongs to this one."""
+def baseline_line(state: RunState) -> None:
+    """Show the from-scratch baseline of this run in one line."""
     for other in lookup.baselines(state.id)[:1]:
         with st.container(horizontal=True, vertical_alignment="center", key="train_scratch_line"):
             labels.badge(other)

@@ -12,7 +12,7 @@ from tl_core.plan import TransferPlan
 from tl_core.runnable import blocking
 from tl_core.runs.task import Task
 from tl_core.types import Estimate
-from ui import extra_data, rail, session, words
+from ui import extra_data, glossary, session, words
 from ui.components.plan_grid import plan_grid
 from ui.plan import description
 from ui.profiles import profile_of
@@ -22,53 +22,53 @@ SECONDS = 120
 
 
 def setup() -> None:
-    """Show what will run, its options and the one button."""
+    """Draw what will run, its options and the start button."""
     project, dataset, spec = session.current(), session.dataset(), session.backbone()
     if not (project.plan and dataset and spec):
         return
     _facts(project.plan, dataset, spec)
     plan, options = st.columns([3, 2], gap="medium")
     with plan, st.container(border=True):
-        st.subheader("What learns, and when", anchor=False)
+        st.subheader("What learns and when", anchor=False)
         plan_grid(project.plan, [group.name for group in spec.groups], key="train_plan")
         description.draw(project.plan)
     with options, st.container(border=True):
         seed, seconds = _options(project.plan)
         stops = blocking(extra_data.findings(project.plan, spec, dataset, extra_data.chosen(dataset)))
-        words.findings(stops)
+        words.show_findings(stops)
         if st.button(
             "Start training", type="primary", icon=":material/play_arrow:", key="train_start", disabled=bool(stops)
         ):
             name = f"{dataset.name} · {spec.title}"
             task = Task("train", spec.name, dataset.fingerprint, dataset.split, project.plan, seed, name=name)
             task = replace(task, decisions=dataset.pin_decisions())
-            launch.start(extra_data.complete(task, dataset))
-            state = lookup.chosen()
+            launch.start(extra_data.with_extra_data(task, dataset))
+            state = lookup.project_run()
             if seconds and state:
                 launch.start_scratch(state, seconds)
             st.rerun()
 
 
 def same(task: Task, plan: TransferPlan) -> bool:
-    """Whether the project as it is now would train the same as `task`."""
+    """Return whether training the project now would repeat `task`."""
     dataset = session.dataset()
     if dataset is None:
         return False
     now = replace(
         task, plan=plan, fingerprint=dataset.fingerprint, split=dataset.split, decisions=dataset.decisions_digest
     )
-    return extra_data.complete(now, dataset) == task
+    return extra_data.with_extra_data(now, dataset) == task
 
 
 def _facts(plan: TransferPlan, dataset: Dataset, spec: BackboneSpec) -> None:
     counts = {name: len(dataset.rows(name)) for name in ("train", "validation", "test")}
-    kept = f"{counts['validation']:,} more steer the training; {counts['test']:,} are kept for the final measure."
+    others = f"{counts['validation']:,} validation items and {counts['test']:,} test items are kept apart."
     with st.grid(4, min_column_width=180, key="train_facts"):
         st.metric("Data", dataset.name, border=True)
-        learns = f"{counts['train']:,} {rail.noun(dataset.modality, counts['train'])}"
-        st.metric("Learns from", learns, border=True, help=kept)
+        learns = f"{counts['train']:,} {words.noun(dataset.modality, counts['train'])}"
+        st.metric("Learns from", learns, border=True, help=glossary.tip("split", note=others))
         title = labels.strategy_title(plan.strategy)
-        st.metric("Strategy", title, border=True, help=f"On the backbone {spec.title}.")
+        st.metric("Strategy", title, border=True, help=f"With the backbone {spec.title}.")
         if expected := _expected(plan, dataset, spec):
             st.metric("Expected time", words.span(expected), border=True, help=expected.method)
         else:
@@ -76,7 +76,7 @@ def _facts(plan: TransferPlan, dataset: Dataset, spec: BackboneSpec) -> None:
 
 
 def _expected(plan: TransferPlan, dataset: Dataset, spec: BackboneSpec) -> Estimate | None:
-    """Return the seconds that the plan takes on this computer, None where its speed was not measured."""
+    """Return the seconds that the plan takes on this computer; None if the speed was not measured."""
     speed = read_speed(session.workspace(), spec.name)
     if speed is None:
         return None
@@ -84,19 +84,17 @@ def _expected(plan: TransferPlan, dataset: Dataset, spec: BackboneSpec) -> Estim
 
 
 def _options(plan: TransferPlan) -> tuple[int, float]:
-    """Draw the options; return the seed and the seconds from scratch, 0 for none."""
+    """Draw the options; return the seed and the seconds for the from-scratch baseline, 0 for no baseline."""
     seconds = 0.0
     if plan.init == "pretrained":
         scratch = st.toggle(
-            "Then train the same network from scratch, to prove the gain",
+            "Then train the same network from scratch, to measure the gain",
             value=True,
             key="train_scratch",
-            help="The same network without its earlier knowledge, on the same data. It runs after this one, in the "
-            "background.",
+            help=glossary.tip("from scratch", "transfer gain", note="It runs in the background after this training."),
         )
         if scratch:
             label = "Seconds for the training from scratch"
             seconds = float(st.number_input(label, 10, 36_000, SECONDS, 30, key="train_budget"))
-    same = "The same seed gives the same result on the same computer."
-    seed = st.number_input("Seed", 0, 2**31 - 1, 0, key="train_seed", help=same)
+    seed = st.number_input("Seed", 0, 2**31 - 1, 0, key="train_seed", help=glossary.tip("seed"))
     return int(seed), seconds

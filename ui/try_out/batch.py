@@ -26,35 +26,35 @@ def _show(bar: DeltaGenerator, done: float, text: str) -> None:
 def _left_out(skipped: tuple[tuple[str, str], ...]) -> None:
     if skipped:
         with st.expander(f"{words.plural(len(skipped), 'file')} left out", icon=":material/info:", key="try_left_out"):
-            st.markdown("\n".join(f"- {words.tell(item)}: {words.tell(reason)}" for item, reason in skipped[:ROWS]))
+            st.markdown("\n".join(f"- {words.escape(item)}: {words.escape(reason)}" for item, reason in skipped[:ROWS]))
 
 
 def _counts(table: pd.DataFrame) -> pd.Series:
-    """Return how many items were given each label, the most frequent first."""
+    """Return the number of items predicted to have each label, the most frequent first."""
     return (table.iloc[:, 2:] > HALF).sum().sort_values(ascending=False)
 
 
-def _shown(found: predictor.Predictions) -> pd.DataFrame:
-    """Return the first rows; beside the number of a table's row stands how its text begins."""
-    rows = found.table.head(ROWS).copy()
-    texts = list(found.texts[: len(rows)])
+def _first_rows(predictions: predictor.Predictions) -> pd.DataFrame:
+    """Return the first rows; for texts, with a column that shows how each text begins."""
+    rows = predictions.table.head(ROWS).copy()
+    texts = list(predictions.texts[: len(rows)])
     if texts and BEGINS not in rows:
         rows.insert(1, BEGINS, texts + [""] * (len(rows) - len(texts)))
     return rows
 
 
 def batch(bundle: Path, report: Report) -> None:
-    """Classify many items at once and hand the table out."""
+    """Classify many items at once, and offer the table of predictions for download."""
     text = (bundle / "tokenizer.json").is_file()
     kind = "texts: a table (CSV, XLSX, JSON lines or Parquet) or a zip" if text else "pictures in a zip"
-    st.write(f"Drop in many {kind}. You get a table with the answer and a probability for each class.")
+    st.write(f"Upload many {kind}. You get a table with the predicted class and a probability for each class.")
     uploaded = uploader("A batch", TABLES if text else ["zip"], "try_batch")
     if uploaded:
         st.session_state.pop("try_table", None)
         bar = st.progress(0.0, text="Loading the model")
         try:
-            found = predictor.predict(bundle, uploaded, lambda done, text: _show(bar, done, text))
-            st.session_state["try_table"] = (uploaded.stem, found)
+            predictions = predictor.predict(bundle, uploaded, lambda done, text: _show(bar, done, text))
+            st.session_state["try_table"] = (uploaded.stem, predictions)
         except GraftError as error:
             errors.show(error)
         finally:
@@ -62,21 +62,21 @@ def batch(bundle: Path, report: Report) -> None:
             delete_upload(uploaded, session.workspace())
     if "try_table" not in st.session_state:
         return
-    name, found = st.session_state["try_table"]
-    table = found.table
+    name, predictions = st.session_state["try_table"]
+    table = predictions.table
     st.markdown(f"**{words.plural(len(table), 'item')} classified**")
     counts = _counts(table) if report.multilabel else table["predicted"].value_counts()
-    st.caption(" · ".join(f"{words.tell(str(label))}: {count:,}" for label, count in counts.head(TOP).items()))
-    _left_out(found.skipped)
-    shares = {
+    st.caption(" · ".join(f"{words.escape(str(label))}: {count:,}" for label, count in counts.head(TOP).items()))
+    _left_out(predictions.skipped)
+    bars = {
         str(column): st.column_config.ProgressColumn(str(column), min_value=0, max_value=1, format="percent")
         for column in table.columns[2:]
     }
-    named = {"item": st.column_config.Column("Item"), "predicted": st.column_config.Column("Answer")}
+    titles = {"item": st.column_config.Column("Item"), "predicted": st.column_config.Column("Predicted")}
     st.dataframe(
-        _shown(found),
+        _first_rows(predictions),
         hide_index=True,
-        column_config=shares | named,
+        column_config=bars | titles,
         key="try_rows",
         alt="Items with their predicted classes",
     )

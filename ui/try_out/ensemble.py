@@ -1,4 +1,4 @@
-"""The model and its from-scratch baseline as one download, their answers averaged."""
+"""The ensemble of the model and its from-scratch baseline, as one download."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from ui import words
 
 
 def offer(run_folder: Path, report: Report, slug: str) -> None:
-    """Offer the two as a download where the baseline was measured; nothing where it was not."""
+    """Offer the ensemble as a download; nothing if the baseline was not trained."""
     folder = ensemble_folder(run_folder)
     if not folder.is_dir():
         return
@@ -19,17 +19,17 @@ def offer(run_folder: Path, report: Report, slug: str) -> None:
     def packed() -> bytes:
         return zip_bundle(folder, run_folder / f"{slug}-both.zip").read_bytes()
 
-    st.markdown("**Or both networks as one model**")
+    st.markdown("**Or an ensemble of both networks**")
     for finding in report.findings:
         if finding.code == "ensemble":
-            st.caption(words.tell(finding.message))
+            st.caption(words.escape(finding.message))
     st.download_button(
-        "Download both, averaged",
+        "Download the ensemble",
         packed,
         file_name=f"{slug}-both.zip",
         mime="application/zip",
         icon=":material/join:",
         on_click="ignore",
         key="try_download_both",
-        help="This model and the one from scratch, each whole, and a predict.py that averages what they answer.",
+        help="This model, the one trained from scratch, and a predict.py that averages their probabilities.",
     )

@@ -1,4 +1,4 @@
-"""Predictions for the pages: made by a process that holds the model and stays for a while, as the server holds none."""
+"""Predictions for the pages, made by a helper process that holds the model. The server itself loads no model."""
 
 import contextlib
 import json
@@ -25,9 +25,9 @@ OnProgress = Callable[[float, str], None]
 
 @dataclass(frozen=True)
 class Predictions:
-    """A table with item, predicted, and a probability column for each class; and what was left out, with the reason.
+    """Predictions for a file: a table with item, predicted, and a probability column for each class.
 
-    `texts` says how each of the first items begins, where they are texts.
+    `skipped` holds (item, reason) of what could not be read. `texts` holds the beginnings of the first texts.
     """
 
     table: pd.DataFrame
@@ -37,18 +37,21 @@ class Predictions:
 
 @dataclass
 class Helper:
-    """A process that holds one bundle's model; `lock` is held while it answers."""
+    """A process that holds the model of one bundle. `lock` is held while it answers."""
 
     process: subprocess.Popen[str]
     lock: Lock = field(default_factory=Lock)
 
     @property
     def alive(self) -> bool:
-        """Whether it can be asked."""
+        """Whether the process is running."""
         return self.process.poll() is None
 
-    def ask(self, question: dict[str, str], report: OnProgress) -> dict[str, Any]:
-        """Return its answer, {} where it ended instead. The process is ended with the page: `report` may raise."""
+    def ask(self, question: dict[str, str], on_progress: OnProgress) -> dict[str, Any]:
+        """Return the answer, {} if the process ended instead.
+
+        If `on_progress` raises, because the page was left, the process is killed.
+        """
         assert self.process.stdin
         assert self.process.stdout
         try:
@@ -60,7 +63,7 @@ class Helper:
                 if "done" not in answer:
                     return answer
                 done, total = answer["done"], answer["total"]
-                report(min(1.0, done / max(1, total)), f"Classifying: {done:,} of {total:,}")
+                on_progress(min(1.0, done / max(1, total)), f"Classifying: {done:,} of {total:,}")
         except BaseException:
             self.end()
             raise
@@ -68,80 +71,80 @@ class Helper:
         return {}
 
     def end(self) -> None:
-        """End the process at once."""
+        """Kill the process."""
         self.process.kill()
         with contextlib.suppress(BrokenPipeError):
             self.process.communicate()
 
 
 _helpers: dict[tuple[Path, int], Helper] = {}
-_choosing = Lock()
+_helpers_lock = Lock()
 
 
 def warm(bundle: Path) -> None:
-    """Begin to load a bundle's model, so that the first answer comes soon."""
+    """Start to load the model of a bundle, so that the first prediction comes quickly."""
     _helper(bundle)
 
 
-def predict(bundle: Path, source: Path, report: OnProgress) -> Predictions:
+def predict(bundle: Path, source: Path, on_progress: OnProgress) -> Predictions:
     """Return the predictions for a file.
 
-    `report` is told how far it is, in [0, 1], and what is being done. Raises DataError for an input that cannot be
-    read, and RunError where the prediction itself breaks off.
+    `on_progress` receives the progress in [0, 1] and a sentence. Raises DataError for an input that cannot be read, and
+    RunError if the prediction fails.
     """
     with _scratch() as folder:
         out = folder / "predictions.csv"
-        answer = _ask(bundle, {"source": str(source.absolute()), "out": str(out)}, report)
+        answer = _ask(bundle, {"source": str(source.absolute()), "out": str(out)}, on_progress)
         if "mistake" in answer:
             raise DataError(answer["mistake"], answer["hint"])
         if "items" not in answer:
-            hint = "Try again; a smaller batch may help if memory is short."
-            raise RunError(answer.get("failure", "The prediction broke off."), answer.get("hint", hint))
+            hint = "Try again. If memory is short, a smaller batch may help."
+            raise RunError(answer.get("failure", "The prediction failed."), answer.get("hint", hint))
         table = pd.read_csv(out, dtype={"item": str, "predicted": str}, keep_default_na=False)
         skipped = tuple((item, reason) for item, reason in answer["skipped"])
         return Predictions(table, skipped, tuple(answer.get("texts", ())))
 
 
-def predict_text(bundle: Path, text: str, report: OnProgress) -> Predictions:
-    """Return the prediction for one text. Raises as `predict` does."""
+def predict_text(bundle: Path, text: str, on_progress: OnProgress) -> Predictions:
+    """Return the prediction for one text. Raises like `predict`."""
     with _scratch() as folder:
         source = folder / "text.txt"
         source.write_text(text, encoding="utf-8")
-        return predict(bundle, source, report)
+        return predict(bundle, source, on_progress)
 
 
 def probabilities(table: pd.DataFrame, row: int = 0) -> dict[str, float]:
-    """Return one item's classes with their probabilities, the most probable first."""
+    """Return the probability of each class for one item, the most probable first."""
     columns = [name for name in table.columns if name not in ("item", "predicted")]
     probabilities = {str(name): float(table[name].iloc[row]) for name in columns}
     return dict(sorted(probabilities.items(), key=lambda pair: -pair[1]))
 
 
-def said(probabilities: Mapping[str, float], multilabel: bool) -> list[str]:
-    """Return the answer: the most probable class, or, where there may be `several`, every label above one half."""
+def predicted_labels(probabilities: Mapping[str, float], multilabel: bool) -> list[str]:
+    """Return the predicted labels: every label above 50% in multi-label data, else the most probable class."""
     if multilabel:
-        return [name for name, chance in probabilities.items() if chance > HALF]
+        return [name for name, probability in probabilities.items() if probability > HALF]
     return [max(probabilities, key=lambda name: probabilities[name])]
 
 
-def _ask(bundle: Path, question: dict[str, str], report: OnProgress) -> dict[str, Any]:
-    """Ask a bundle's helper. One that ended just before the question, having waited too long, is begun anew."""
+def _ask(bundle: Path, question: dict[str, str], on_progress: OnProgress) -> dict[str, Any]:
+    """Ask the helper of a bundle. One that timed out just before the question is started again."""
     for _ in range(2):
         helper = _helper(bundle)
         with helper.lock:
-            answer = helper.ask(question, report) if helper.alive else {}
+            answer = helper.ask(question, on_progress) if helper.alive else {}
         if answer:
             return answer
     return {}
 
 
 def _helper(bundle: Path) -> Helper:
-    """Return the process that holds a bundle's model. Only one stays; another bundle's goes, unless it is at work."""
+    """Return the helper of a bundle, started if needed. Helpers of other bundles are ended, unless they are busy."""
     weights = bundle / "weights.safetensors"
     key = (bundle, weights.stat().st_mtime_ns if weights.is_file() else 0)
-    with _choosing:
-        if (known := _helpers.get(key)) and known.alive:
-            return known
+    with _helpers_lock:
+        if (running := _helpers.get(key)) and running.alive:
+            return running
         for other, helper in list(_helpers.items()):
             if helper.lock.acquire(blocking=False):
                 del _helpers[other]
@@ -152,14 +155,14 @@ def _helper(bundle: Path) -> Helper:
 
 
 def command(bundle: Path) -> list[str]:
-    """Return what starts a helper."""
+    """Return the command that starts a helper."""
     return [sys.executable, "-m", "tl_core.serve", str(bundle)]
 
 
-def _start(line: list[str]) -> subprocess.Popen[str]:
+def _start(command_line: list[str]) -> subprocess.Popen[str]:
     quiet = {"TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false", "PYTHONWARNINGS": "ignore"}
     return subprocess.Popen(
-        line,
+        command_line,
         cwd=ROOT,
         env=os.environ | quiet | THREAD_SETTINGS,
         stdin=subprocess.PIPE,

@@ -10,23 +10,23 @@ from tl_core.export.archive import zip_bundle
 from ui import words
 from ui.try_out import ensemble
 
-WHAT = {
-    "weights.safetensors": "what the network has learned",
+CONTENTS = {
+    "weights.safetensors": "the weights: what the network has learned",
     "predict.py": "a program that classifies files, without this app",
     "labels.json": "the names of the classes",
-    "preprocessing.json": "how a file becomes numbers, exactly as in training",
-    "plan.yaml": "what learned, when and how fast",
-    "report.json": "everything that was measured",
+    "preprocessing.json": "how a file is turned into numbers, exactly as in training",
+    "plan.yaml": "the plan: what learned, when and how fast",
+    "report.json": "the report: everything that was measured",
     "README.md": "the model card: data, results, limits",
     "requirements.txt": "what to install to run it",
-    "tokenizer.json": "how a text is cut into pieces",
+    "tokenizer.json": "how a text is split into tokens",
     "config.json": "how the network is built",
 }
-ORDER = {name: number for number, name in enumerate(WHAT)}
+ORDER = {name: number for number, name in enumerate(CONTENTS)}
 
 
 def draw(bundle: Path, report: Report) -> None:
-    """Offer the bundle for download and say what is in it."""
+    """Offer the bundle for download, and list its contents."""
     slug = re.sub(r"[^a-z0-9]+", "-", report.dataset.lower()).strip("-") or "model"
 
     def packed() -> bytes:
@@ -34,7 +34,7 @@ def draw(bundle: Path, report: Report) -> None:
 
     left, right = st.columns(2, gap="large")
     with left:
-        st.write("One file with all it takes to use the model elsewhere. It is yours, and does not need this app.")
+        st.write("One file with everything you need to use the model elsewhere. It does not need this app.")
         st.download_button(
             "Download the model",
             packed,
@@ -56,7 +56,7 @@ def draw(bundle: Path, report: Report) -> None:
     with right:
         st.markdown("**What is in it**")
         lines = [
-            f"- `{path.name}` {WHAT.get(path.name, '')} :gray[({words.size(path.stat().st_size)})]"
+            f"- `{path.name}` {CONTENTS.get(path.name, '')} :gray[({words.size(path.stat().st_size)})]"
             for path in sorted(bundle.iterdir(), key=lambda path: ORDER.get(path.name, len(ORDER)))
             if path.is_file()
         ]

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from tests.pages import scripted
-from tests.pages.conftest import said
+from tests.pages.conftest import page_text
 from tl_core.evaluation.result_files import write_layers, write_rates
 from tl_core.evaluation.results import LayerScore, LayerSweep
 from tl_core.plan import Phase, TransferPlan
@@ -62,14 +62,14 @@ def test_a_button_starts_a_run_for_the_plan_and_waits_for_it(app, workspace, dat
     open_plan(app, workspace, data)
     app.button(key=f"plan_try_{kind}").click().run()
     assert not app.exception
-    (state,) = [each for each in store.list() if each.kind == kind]
+    (state,) = [state for state in store.list() if state.kind == kind]
     assert state.task.plan == PLAN
     assert (state.task.fingerprint, state.task.backbone) == (data.fingerprint, "tiny_image")
     assert app.button(key=f"plan_try_{kind}").disabled
     assert app.button(key=f"plan_stop_{kind}")
 
 
-def test_a_running_trial_says_how_far_it_is(app, workspace, data, store):
+def test_a_running_trial_shows_its_progress(app, workspace, data, store):
     task = Task("rates", "tiny_image", data.fingerprint, data.split, PLAN, name="rates")
     events = [RunStarted("rates", None, {}, "", 0, {}), Progress("trying rates", 20, 60)]
     scripted.write_run(store, task, events, alive=True)
@@ -77,10 +77,10 @@ def test_a_running_trial_says_how_far_it_is(app, workspace, data, store):
     assert any("20 of 60" in bar.proto.text for bar in app.get("progress"))
 
 
-def test_a_suggested_rate_is_shown_and_taken_over_in_proportion(app, workspace, data, store):
+def test_a_suggested_rate_is_shown_and_used_in_proportion(app, workspace, data, store):
     write_rates(tried(store, data, "rates"), curve(data, 2e-4))
     open_plan(app, workspace, data)
-    assert "**0.0002**" in said(app)
+    assert "**0.0002**" in page_text(app)
     app.button(key="plan_use_rate").click().run()
     assert not app.exception
     now = draft(workspace)
@@ -92,24 +92,24 @@ def test_a_suggested_rate_is_shown_and_taken_over_in_proportion(app, workspace, 
 def test_without_a_suggestion_there_is_nothing_to_use(app, workspace, data, store):
     write_rates(tried(store, data, "rates"), curve(data, None))
     open_plan(app, workspace, data)
-    assert "none is suggested" in said(app)
+    assert "none is suggested" in page_text(app)
     assert not [button for button in app.button if button.key == "plan_use_rate"]
 
 
 def test_the_curve_of_another_plan_is_not_shown(app, workspace, data, store):
     write_rates(tried(store, data, "rates", SOLVED), curve(data, 2e-4))
     open_plan(app, workspace, data)
-    assert "0.0002" not in said(app)
+    assert "0.0002" not in page_text(app)
 
 
-def test_layers_are_drawn_with_the_probe_before_them(app, workspace, data, store):
+def test_layers_are_drawn_after_the_head_alone(app, workspace, data, store):
     scores = [LayerScore(group, wilson(right, 20), 0.5) for group, right in (("", 14), ("middle", 15), ("top", 18))]
     sweep = LayerSweep("tiny_image", data.fingerprint, 40, 90, 1e-4, 1e-3, 0, 3, scores[0], tuple(scores[1:]))
     write_layers(tried(store, data, "layers"), sweep)
     before = len(open_plan(app, workspace, data).get("plotly_chart"))
     assert before >= 1
-    assert "20 validation items" in said(app)
-    assert "2 of 3 were tried" in said(app)
+    assert "20 validation items" in page_text(app)
+    assert "2 of 3 layer groups were tried" in page_text(app)
 
 
 def test_a_plan_that_is_solved_has_no_rates_to_try(app, workspace, data):
@@ -118,7 +118,7 @@ def test_a_plan_that_is_solved_has_no_rates_to_try(app, workspace, data):
     assert not app.button(key="plan_try_layers").disabled
 
 
-def test_what_went_wrong_is_told(app, workspace, data, store):
+def test_a_failed_trial_gives_its_reason(app, workspace, data, store):
     task = Task("layers", "tiny_image", data.fingerprint, data.split, PLAN, name="layers")
     scripted.write_run(store, task, [RunEnded("failed", "The split leaves no validation item.", "Give it one.")])
     open_plan(app, workspace, data)

@@ -1,4 +1,4 @@
-"""The train page while a phase learns something that nobody can be right about, and once it is over."""
+"""The train page in and after a phase whose objective has no accuracy."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.pages import scripted
-from tests.pages.conftest import PAGES, said
+from tests.pages.conftest import PAGES, page_text
 from tl_core.data.dataset import Dataset
 from tl_core.plan import Phase, TransferPlan
 from tl_core.runs import supervisor
@@ -18,7 +18,7 @@ from ui.components.phase_timeline import segments
 from ui.components.plan_grid import grid_data
 from ui.runs.live_run import LiveRun
 from ui.train import curves
-from ui.train.live import doing
+from ui.train.live import progress
 
 pytestmark = pytest.mark.usefixtures("tiny_backbones")
 HEAD = Phase("head", 10, {"head": 1.0}, optimizer="lbfgs")
@@ -43,18 +43,18 @@ def events(made: TransferPlan, heads: bool) -> Iterator[RunEvent]:
         yield EpochDone(1, 0, {"loss": 0.5, "accuracy": 0.9}, {"loss": 0.6, "accuracy": 0.75}, 0.1, True)
 
 
-def test_what_it_does_now_is_said_in_words(workspace: Workspace, tiny_images: Dataset) -> None:
+def test_the_current_stage_is_shown_in_words(workspace: Workspace, tiny_images: Dataset) -> None:
     made, store = plan("labels"), RunStore(workspace)
     state = store.state(scripted.write_run(store, scripted.task(tiny_images, made), [], alive=True))
     seen = LiveRun()
     for event in events(made, True):
         seen.take(event)
     seen.take(StepDone(1, 6, 7, 0.5, {"head": 1.0}, 20.0, 0.4))
-    assert doing(seen, state)[1].endswith("· under a second left")
+    assert progress(seen, state)[1].endswith("· under a second left")
     seen.take(StepDone(1, 6, 7, 0.5, {"head": 1.0}, 20.0, 8.0))
-    assert doing(seen, state)[1].endswith("· about 8 s left")
+    assert progress(seen, state)[1].endswith("· about 8 s left")
     seen.take(Progress("frozen layers", 18, 34))
-    assert doing(seen, state)[1] == "Showing every item to the frozen layers once: 18 of 34"
+    assert progress(seen, state)[1] == "Passing every item through the frozen layers once: 18 of 34"
 
 
 def open_train(app: AppTest, workspace: Workspace, dataset: Dataset, run: str, made: TransferPlan) -> AppTest:
@@ -75,16 +75,16 @@ def test_a_phase_without_accuracy_shows_its_loss(
     shown = {metric.label: metric.value for metric in app.metric}
     assert shown["Loss"] == "5.500"
     assert "Training accuracy" not in shown
-    assert "Accuracy begins with the phase that learns the labels" in said(app)
+    assert "Accuracy starts with the phase that learns the labels" in page_text(app)
     assert len(app.get("echarts_chart")) == 1
     assert (
         curves.accuracy_words(watch_of(events(made, False)))
-        == "Accuracy after 2 epochs: none, as no labels were learned"
+        == "Accuracy after 2 epochs: none yet, because the labels are not learned in this phase"
     )
 
 
 @pytest.mark.parametrize("objective", ["masked", "contrastive"])
-def test_the_head_after_it_is_judged_as_ever_and_no_line_joins_the_two_losses(
+def test_the_head_phase_has_accuracy_and_no_line_joins_the_two_losses(
     app: AppTest, workspace: Workspace, tiny_images: Dataset, objective: str
 ) -> None:
     made, store = plan(objective), RunStore(workspace)
@@ -99,15 +99,13 @@ def test_the_head_after_it_is_judged_as_ever_and_no_line_joins_the_two_losses(
     assert [series["data"] for series in accuracy] == [[[3, 90.0]], [[3, 75.0]]]
 
 
-def test_a_stop_before_the_head_is_told_without_a_number(
-    app: AppTest, workspace: Workspace, tiny_images: Dataset
-) -> None:
+def test_a_stop_before_the_head_shows_no_accuracy(app: AppTest, workspace: Workspace, tiny_images: Dataset) -> None:
     made, store = plan("contrastive"), RunStore(workspace)
     ended = RunEnded("stopped", "Stopped on request before the head was done; the weights were kept as they were.")
     run = scripted.write_run(store, scripted.task(tiny_images, made), [*events(made, False), ended])
     open_train(app, workspace, tiny_images, run, made)
     assert {metric.label: metric.value for metric in app.metric}["Training accuracy"] == "–"
-    assert "Stopped; the best is kept." in said(app)
+    assert "Stopped. The best weights are kept." in page_text(app)
 
 
 def test_one_loss_alone_is_drawn_in_one_line() -> None:
@@ -117,7 +115,7 @@ def test_one_loss_alone_is_drawn_in_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("objective", "words"), [("masked", "fills in what is hidden"), ("contrastive", "sorts items by label")]
+    ("objective", "words"), [("masked", "fills in hidden parts"), ("contrastive", "groups items by label")]
 )
 def test_grid_and_timeline_name_what_the_phase_learns(objective: str, words: str) -> None:
     made = plan(objective)
@@ -142,13 +140,13 @@ def test_a_real_run_of_the_worker_reads_well(
     assert len(first) == 2
     assert all("accuracy" not in epoch.train and "loss" in epoch.train for epoch in first)
     assert live.mixed
-    assert "The model is ready" in said(app)
+    assert "The model is ready" in page_text(app)
     app.switch_page(PAGES["results"]).run()
     assert not app.exception
 
 
-def watch_of(told) -> LiveRun:  # type: ignore[no-untyped-def]
+def watch_of(events) -> LiveRun:  # type: ignore[no-untyped-def]
     made = LiveRun()
-    for event in told:
+    for event in events:
         made.take(event)
     return made

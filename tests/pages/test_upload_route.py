@@ -1,4 +1,4 @@
-"""The route of uploads: what is taken, what is refused, and that nothing half-made or foreign stays."""
+"""The upload route: what is accepted, what is refused, and that no partial or foreign file stays."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -100,10 +100,10 @@ def test_odd_names_are_kept_inside_and_the_ticket_stays(ticket: Path, workspace:
 
 
 @pytest.mark.parametrize("other", ["f" * 32, "..", "x", KNOWN.upper(), KNOWN[:-1]])
-def test_without_its_ticket_nothing_is_taken(ticket: Path, workspace: Workspace, other: str) -> None:
+def test_without_a_valid_ticket_nothing_is_accepted(ticket: Path, workspace: Workspace, other: str) -> None:
     status, answer = put(f"/api/upload/{other}/x.zip", b"x")
     assert status in (403, 404)
-    assert status == 404 or b"Load it again" in answer
+    assert status == 404 or b"Reload it" in answer
     assert files(workspace.root) == [f"uploads/{KNOWN}/{TICKET}"]
 
 
@@ -113,7 +113,7 @@ def test_another_site_cannot_send_even_with_the_ticket(ticket: Path) -> None:
     assert files(ticket) == [TICKET, "x.zip"]
 
 
-def test_what_breaks_off_leaves_nothing_and_counts_nothing(ticket: Path, small_limit: int) -> None:
+def test_a_broken_upload_leaves_nothing_and_counts_nothing(ticket: Path, small_limit: int) -> None:
     app = Starlette(routes=upload_route.routes())
     for _ in range(3):
         put(f"/api/upload/{KNOWN}/x.zip", b"x" * (2 * 2**20), breaks=True, app=app)
@@ -121,22 +121,22 @@ def test_what_breaks_off_leaves_nothing_and_counts_nothing(ticket: Path, small_l
     assert put(f"/api/upload/{KNOWN}/x.zip", b"x" * small_limit, app=app)[0] == 200
 
 
-def test_the_limit_is_told_before_a_byte_is_read_and_for_all_files(ticket: Path, small_limit: int) -> None:
+def test_the_limit_is_checked_before_a_byte_is_read_and_over_all_files(ticket: Path, small_limit: int) -> None:
     app = Starlette(routes=upload_route.routes())
     status, answer = put(f"/api/upload/{KNOWN}/x.zip", breaks=True, app=app, content_length=str(small_limit + 1))
     assert status == 413
     assert b"path on this computer" in answer
     assert put(f"/api/upload/{KNOWN}/a.zip", b"x" * (2 * 2**20), app=app)[0] == 200
-    assert put(f"/api/upload/{KNOWN}/b.zip", *[b"x" * 2**19] * 3, app=app)[0] == 413  # nothing said its length
+    assert put(f"/api/upload/{KNOWN}/b.zip", *[b"x" * 2**19] * 3, app=app)[0] == 413  # nothing page_text its length
     assert files(ticket) == [TICKET, "a.zip"]
     assert put(f"/api/upload/{KNOWN}/c.zip", b"x" * 2**20, app=app)[0] == 200
 
 
-def test_a_full_disk_is_told(ticket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported(ticket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upload_route.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 10})())
     status, answer = put(f"/api/upload/{KNOWN}/x.zip", b"", content_length="11")
     assert status == 507
-    assert b"too full" in answer
+    assert b"not enough disk space" in answer
 
 
 def test_equal_names_are_both_kept_and_a_file_is_no_folder(ticket: Path) -> None:
@@ -146,10 +146,8 @@ def test_equal_names_are_both_kept_and_a_file_is_no_folder(ticket: Path) -> None
     assert put(f"/api/upload/{KNOWN}/a.csv/b.csv", b"x")[0] == 400
 
 
-def test_a_file_that_comes_to_its_name_meanwhile_is_not_written_over(
-    ticket: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The other one gets its name between the look at the name and the claim to it."""
+def test_a_file_created_meanwhile_is_not_overwritten(ticket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other file appears between the check of the name and its reservation."""
     touch = Path.touch
 
     def late(path: Path, **how: bool) -> None:
