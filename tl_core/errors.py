@@ -1,9 +1,9 @@
-"""Everything a person can be told went wrong.
+"""Every error that a person can meet.
 
-GraftError              one clear sentence, and a hint: what to do next
+GraftError              one clear sentence, and a hint what to do next
 ├── UsageError          a command or a name that does not exist
 ├── DataError           a source that cannot become a data set
-├── ImportCancelled     an import that somebody stopped; nothing is left of it
+├── ImportCancelled     an import that somebody stopped; nothing of it is kept
 ├── BackboneError       weights that are missing, or do not fit their architecture
 ├── PlanError           a plan that cannot be read or executed
 ├── WorkspaceError      the place on disk: full, gone, not writable
@@ -13,7 +13,7 @@ GraftError              one clear sentence, and a hint: what to do next
 
 
 class GraftError(Exception):
-    """One clear sentence and, as `hint`, the next thing to do."""
+    """One clear sentence, and a `hint` what to do next."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -33,7 +33,7 @@ class DataError(GraftError):
 
 
 class ImportCancelled(GraftError):
-    """An import that was stopped: raised by a progress callback, and nothing is left behind."""
+    """An import that somebody stopped; a progress callback raises it, and nothing of the import is kept."""
 
     def __init__(self, message: str = "The import was cancelled.", hint: str = "Nothing was kept of it.") -> None:
         super().__init__(message, hint)

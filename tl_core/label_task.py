@@ -1,6 +1,6 @@
-"""How class scores answer: one label of several for each item, or yes or no to each of several labels.
+"""The two label tasks: one label for each item (softmax), or yes or no to each of several labels (sigmoid).
 
-What is known of the items tells which: labels `[N]` (int64), or targets `[N, K]` (0 or 1, floating point).
+The shape of the truth tells which: labels `[N]` (int64), or targets `[N, K]` (0 or 1, floating point).
 """
 
 from collections.abc import Mapping
@@ -10,21 +10,21 @@ import torch
 from torch import nn
 
 Score = tuple[float, float]
-"""Of two sets of weights the one with the larger score is the better."""
+"""Of two sets of weights, the one with the larger score is better."""
 
 
 class LabelTask(Protocol):
-    """What scores `[B, K]` mean, and what they cost against labels `[B]` or targets `[B, K]`."""
+    """What class scores `[B, K]` mean, and their loss against labels `[B]` or targets `[B, K]`."""
 
     multilabel: bool
     """Whether an item may have several labels, or none."""
 
     def answers_per_item(self, truth: torch.Tensor) -> int:
-        """Return how many answers an item takes."""
+        """Return how many answers an item asks for."""
         ...
 
     def weights(self, kind: str, truth: torch.Tensor, n_classes: int) -> torch.Tensor | None:
-        """Return what the answers weigh by the plan's `class_weights`; None where all weigh the same."""
+        """Return the class weights by the plan's `class_weights`; None where all classes weigh the same."""
         ...
 
     def loss(
@@ -34,15 +34,15 @@ class LabelTask(Protocol):
         ...
 
     def total(self, scores: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        """Return the loss, neither weighted nor smoothed, summed over the items."""
+        """Return the loss summed over the items, without weights or smoothing."""
         ...
 
     def objective(self, scores: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
-        """Return what a solved head minimises beside its penalty."""
+        """Return the loss that a solved head minimises, without its L2 penalty."""
         ...
 
     def count_correct(self, scores: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        """Return how many answers are right, int64."""
+        """Return how many answers are right, an int64 scalar."""
         ...
 
     def probabilities(self, scores: torch.Tensor) -> torch.Tensor:
@@ -50,22 +50,22 @@ class LabelTask(Protocol):
         ...
 
     def log_outcomes(self, scores: torch.Tensor) -> torch.Tensor:
-        """Return the log-probability of every outcome: `[B, K]`, or yes and no to each label `[B, 2 K]`."""
+        """Return the log-probability of every outcome: `[B, K]`, or of yes and of no to each label `[B, 2 K]`."""
         ...
 
     def score(self, metrics: Mapping[str, float]) -> Score:
-        """Return what weights are chosen by, from "loss" and "accuracy" on the validation items."""
+        """Return the score that the best weights are chosen by, from "loss" and "accuracy" on the validation items."""
         ...
 
     def describe(self, metrics: Mapping[str, float]) -> str:
-        """Return in words what weights are chosen by."""
+        """Return that score in words."""
         ...
 
 
 def balanced(labels: torch.Tensor, n_classes: int) -> torch.Tensor:
     """Return scikit-learn's "balanced" weight of each class `[K]`.
 
-    N / (K * n) for n of N labels, over the K classes that are there; absent ones get 0.
+    N / (K * n) for a class with n of N labels, over the K classes that occur; the others get 0.
     """
     counts = torch.bincount(labels, minlength=n_classes).float()
     present = counts > 0
@@ -111,7 +111,7 @@ class SingleLabel:
         return nn.functional.cross_entropy(scores, truth, weights)
 
     def count_correct(self, scores: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        """Return how many items have their label as the highest score."""
+        """Return how many items have the highest score at their label."""
         return (scores.argmax(dim=1) == truth).sum()
 
     def probabilities(self, scores: torch.Tensor) -> torch.Tensor:
@@ -123,7 +123,7 @@ class SingleLabel:
         return scores.log_softmax(dim=1)
 
     def score(self, metrics: Mapping[str, float]) -> Score:
-        """Return the accuracy, and at equal accuracy the lower loss."""
+        """Return accuracy first, then the lower loss."""
         return metrics["accuracy"], -metrics["loss"]
 
     def describe(self, metrics: Mapping[str, float]) -> str:
@@ -134,9 +134,9 @@ class SingleLabel:
 class MultiLabel:
     """A sigmoid and binary cross-entropy for each label, averaged over the labels.
 
-    Weighted, each label's yes and no weigh N / (2 n) for n of N items, scikit-learn's "balanced" for that label alone;
-    their ratio is the `pos_weight` of torch.nn.BCEWithLogitsLoss, negatives over positives. Smoothed by s, a yes counts
-    as 1 - s / 2 and a no as s / 2 (Szegedy et al. 2016, arXiv:1512.00567, section 7, over two outcomes).
+    With class weights, each label's yes and no weigh N / (2 n) for n of N items: scikit-learn's "balanced" for that
+    label alone. Their ratio is the `pos_weight` of torch.nn.BCEWithLogitsLoss, negatives over positives. Smoothed by s,
+    a yes counts as 1 - s / 2 and a no as s / 2 (Szegedy et al. 2016, arXiv:1512.00567, section 7, for two outcomes).
     """
 
     multilabel = True
@@ -162,15 +162,15 @@ class MultiLabel:
         return self._elementwise(scores, truth).mean(dim=1).sum()
 
     def objective(self, scores: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
-        """Return the mean over items, summed over the labels: one logistic regression a label, side by side."""
+        """Return the mean over items, summed over labels: one logistic regression for each label, solved together."""
         return self._elementwise(scores, truth, weights).mean(dim=0).sum()
 
     def count_correct(self, scores: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        """Return how many of the yes and no answers are right, a probability above one half being a yes."""
+        """Return how many of the yes and no answers are right; a probability above one half is a yes."""
         return ((scores > 0) == (truth > 0.5)).sum()
 
     def probabilities(self, scores: torch.Tensor) -> torch.Tensor:
-        """Return the probability of each label by itself."""
+        """Return the probability of each label, independent of the others."""
         return torch.sigmoid(scores)
 
     def log_outcomes(self, scores: torch.Tensor) -> torch.Tensor:
@@ -178,7 +178,7 @@ class MultiLabel:
         return torch.cat([nn.functional.logsigmoid(scores), nn.functional.logsigmoid(-scores)], dim=1)
 
     def score(self, metrics: Mapping[str, float]) -> Score:
-        """Return the lower loss first: where labels are rare, the share of right answers hardly moves."""
+        """Return the lower loss first: where labels are rare, the share of right answers hardly changes."""
         return -metrics["loss"], metrics["accuracy"]
 
     def describe(self, metrics: Mapping[str, float]) -> str:
@@ -200,10 +200,10 @@ MULTI: LabelTask = MultiLabel()
 
 
 def label_task_of(truth: torch.Tensor) -> LabelTask:
-    """Return how scores answer to labels `[N]` or to targets `[N, K]`."""
+    """Return the label task of labels `[N]` or of targets `[N, K]`."""
     return MULTI if truth.dim() == 2 else SINGLE
 
 
 def label_task(multilabel: bool) -> LabelTask:
-    """Return how scores answer where an item may have `several` labels, or has one."""
+    """Return the label task of items that may have several labels, or of items that have one each."""
     return MULTI if multilabel else SINGLE

@@ -8,8 +8,8 @@ from tl_core.errors import BackboneError
 
 HEAD = "head"
 ADAPTER_PARTS = ("lora_", "hada_", "lokr_", "ia3_")
-"""How peft's names of the tensors of an adapter begin."""
-_SAID = {"stem": "first layers", "embeddings": "word table", "top": "last layers", HEAD: "new head"}
+"""How peft begins the names of an adapter's tensors."""
+_TITLES = {"stem": "first layers", "embeddings": "word table", "top": "last layers", HEAD: "new head"}
 _NUMBERED = {"blocks": "block", "layer": "layer"}
 
 
@@ -22,32 +22,32 @@ class LayerGroup:
 
 
 def titles(groups: Iterable[str]) -> dict[str, str]:
-    """Return for each layer group, input side first, how it is told to a person: "block 5 of 7 (blocks.4)".
+    """Return a title for each layer group, input side first, such as "block 5 of 7 (blocks.4)".
 
-    What a part before the bracket says is plain; the name in the brackets is the one of plans and documents.
+    The words are for people; the name in brackets is the one that plans and documents use.
     """
     names = list(groups)
     parts = {name: name.rpartition(".") for name in names}
-    told = {}
+    titled = {}
     for name, (kind, _, number) in parts.items():
         if kind in _NUMBERED and number.isdigit():
             same = [other for other in names if parts[other][0] == kind]
-            told[name] = f"{_NUMBERED[kind]} {same.index(name) + 1} of {len(same)} ({name})"
+            titled[name] = f"{_NUMBERED[kind]} {same.index(name) + 1} of {len(same)} ({name})"
         else:
-            told[name] = f"{_SAID[name]} ({name})" if name in _SAID else name
-    return told
+            titled[name] = f"{_TITLES[name]} ({name})" if name in _TITLES else name
+    return titled
 
 
 def plain_titles(groups: Iterable[str]) -> dict[str, str]:
-    """Return for each layer group how a page tells it, without its name: "block 5 of 7"."""
+    """Return the title of each layer group without its name, such as "block 5 of 7"."""
     return {name: title.removesuffix(f" ({name})") for name, title in titles(groups).items()}
 
 
 def partition(names: Iterable[str], groups: Sequence[LayerGroup]) -> dict[str, list[str]]:
-    """Sort parameter names into groups, each into exactly one.
+    """Sort parameter names into layer groups, each into exactly one.
 
-    Raises BackboneError that names every parameter which no group or more than one group claims, and every
-    group that claims nothing.
+    Raises BackboneError. It names every parameter that no group or more than one group claims, and every group that
+    claims nothing.
     """
     claimed: dict[str, list[str]] = {group.name: [] for group in groups}
     wrong = []
@@ -65,5 +65,5 @@ def partition(names: Iterable[str], groups: Sequence[LayerGroup]) -> dict[str, l
 
 
 def is_adapter(name: str) -> bool:
-    """Whether a tensor of a model belongs to an adapter, by its name."""
+    """Return whether a tensor of a model belongs to an adapter, by its name."""
     return name.startswith("backbone.") and any(part.startswith(ADAPTER_PARTS) for part in name.split("."))

@@ -1,4 +1,4 @@
-"""Named things found by walking a package: adding one is adding one file."""
+"""Named values that are found by walking a package: to add one, add one file."""
 
 import difflib
 import importlib
@@ -11,7 +11,7 @@ from tl_core.errors import UsageError
 
 
 class Named(Protocol):
-    """Whatever carries the name that it is found by."""
+    """A value that carries its own name."""
 
     @property
     def name(self) -> str:
@@ -23,9 +23,9 @@ T = TypeVar("T", bound=Named)
 
 
 class Registry(Generic[T]):
-    """Names to values, in the order they were added. A duplicate raises; a near miss suggests.
+    """Values by name, in the order they were added. A duplicate raises; a near miss suggests the right name.
 
-    A name is found in any spelling of its case and hyphens: "EfficientNet-Lite0" is efficientnet_lite0.
+    Case and hyphens do not matter: "EfficientNet-Lite0" finds efficientnet_lite0.
     """
 
     def __init__(self, noun: str, package: str) -> None:
@@ -33,7 +33,7 @@ class Registry(Generic[T]):
         self._package = package
         self._values: dict[str, T] = {}
         self._discovered = False
-        self._lock = threading.RLock()  # a second thread waits until every module is there
+        self._lock = threading.RLock()  # a second thread waits until every module is imported
 
     def add(self, value: T) -> T:
         """Register `value` under its own name. Raises ValueError where the name is taken."""
@@ -71,7 +71,7 @@ class Registry(Generic[T]):
         return tuple(self._values.values())
 
     def _discover(self) -> None:
-        """Import every module of the package once; each registers itself."""
+        """Import every module of the package once; each registers its own value."""
         with self._lock:
             if self._discovered:
                 return

@@ -1,4 +1,4 @@
-"""Values that every stage speaks in, and their way to JSON and back."""
+"""Values that every stage uses, and their way to JSON and back."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_type_hints
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing a person is told: what was seen, and what to do about it. `stop` blocks the next step."""
+    """One message to a person: what was found, and what to do about it. Level "stop" blocks the next step."""
 
     level: Level
     code: str
@@ -25,7 +25,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its spread: `low` and `high` bound a 95 % interval, `n` counts what it rests on."""
+    """A number with its 95 % interval from `low` to `high`; `n` counts the items that it rests on."""
 
     value: float
     low: float
@@ -35,12 +35,12 @@ class Estimate:
 
 
 def metric(multilabel: bool) -> Metric:
-    """Return what a model is judged by: accuracy, or the mean AUC over the labels where an item may have `several`."""
+    """Return what a model is judged by: accuracy, or the mean AUC over the labels where an item may have several."""
     return "mean AUC" if multilabel else "accuracy"
 
 
 def also_called(name: str, *earlier: str) -> Any:
-    """Return what annotates the dataclass field `name` that saved files may hold under an earlier name.
+    """Return the annotation of a dataclass field that saved files may hold under an earlier name.
 
     `field: Annotated[bool, also_called("field", "old")]` reads both keys and writes the new one.
     """

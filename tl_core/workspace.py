@@ -1,4 +1,4 @@
-"""Where everything lives on disk, and how it is written: whole or not at all."""
+"""Where everything lies on disk, and how it is written: whole or not at all."""
 
 import json
 import os
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Limits:
-    """What an untrusted upload may cost. Sizes in bytes, image area in pixels."""
+    """The most that an untrusted upload may cost. Sizes in bytes, image area in pixels."""
 
     members: int = 200_000
     unpacked: int = 8 * 2**30
@@ -33,7 +33,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Workspace:
-    """One folder: datasets/, features/, runs/, uploads/, cache/ (nameless files), and small JSON files beside them."""
+    """The folder of all data: datasets/, features/, runs/, uploads/, cache/ (nameless files) and small JSON files."""
 
     root: Path
     limits: Limits = Limits()
@@ -45,7 +45,7 @@ class Workspace:
         return cls(Path(home).expanduser().resolve() if home else Path(platformdirs.user_data_dir("graft")))
 
     def folder(self, *parts: str) -> Path:
-        """Return a folder below the root, made where it is missing. Raises WorkspaceError where it cannot be."""
+        """Return a folder below the root, and make it if it is missing. Raises WorkspaceError where that fails."""
         path = self.root.joinpath(*parts)
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,10 @@ class Workspace:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file atomically: a reader sees the old content or the new, never a part. Raises WorkspaceError."""
+    """Write a file atomically: a reader sees the old content or the new, never a part.
+
+    Raises WorkspaceError where the file cannot be written.
+    """
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         with open(part, "wb") as file:
@@ -74,7 +77,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write plain JSON types atomically."""
+    """Write plain JSON types atomically. Raises WorkspaceError where the file cannot be written."""
     write_bytes(path, json.dumps(value, ensure_ascii=False, indent=1).encode())
 
 
@@ -84,12 +87,12 @@ def read_json(path: Path) -> Any:
 
 
 def write_value(path: Path, value: Any) -> None:
-    """Keep a dataclass as JSON, whole or not at all. Raises WorkspaceError where it cannot be written."""
+    """Write a dataclass as JSON atomically. Raises WorkspaceError where the file cannot be written."""
     write_json(path, dump(value))
 
 
 def read_value(kind: type[T], path: Path) -> T | None:
-    """Return a dataclass that was kept as JSON, None where there is none (yet) that can be read."""
+    """Return a dataclass that was written as JSON, or None where the file is missing or damaged."""
     try:
         return load(kind, read_json(path))
     except (OSError, ValueError):  # pydantic's ValidationError is a ValueError
@@ -97,18 +100,18 @@ def read_value(kind: type[T], path: Path) -> T | None:
 
 
 def sweep(folder: Path, pattern: str, seconds: float = 24 * 3600) -> None:
-    """Remove what matches and was not touched for so long: what is unfinished then belongs to nobody any more."""
+    """Remove what matches `pattern` and was not touched for `seconds`: by then nobody is still writing it."""
     for path in folder.glob(pattern):
-        with suppress(OSError):  # somebody else may be just finishing or removing it
+        with suppress(OSError):  # another process may be finishing or removing it
             if time.time() - path.stat().st_mtime > seconds:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
-    """Yield a folder to fill; it becomes `target` when the block ends well, and vanishes when it does not.
+    """Yield a folder to fill. It becomes `target` when the block ends well, and is removed when it does not.
 
-    A `target` that appeared meanwhile wins: what is content-addressed is the same content.
+    A `target` that appeared meanwhile is kept: names follow from the content, so it holds the same.
     """
     part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
     part.mkdir(parents=True)

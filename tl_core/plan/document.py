@@ -11,7 +11,8 @@ import yaml
 
 from tl_core.errors import PlanError
 from tl_core.layers import HEAD
-from tl_core.plan.checks import check, suggest
+from tl_core.plan.checks import check
+from tl_core.plan.findings import suggest
 from tl_core.plan.transfer_plan import Phase, TransferPlan
 from tl_core.types import Modality, earlier_names
 
@@ -34,13 +35,13 @@ RARE = {
     "precision",
 }
 KINDS = {"phases": "phase", "penalties": "penalty", "why": "reason"}
-"""What an entry of a list is called."""
+"""What one entry of each list is called."""
 NONE: Mapping[str, str] = {}
 Lines = dict[str, int]
 
 
 def to_yaml(plan: TransferPlan, groups: Sequence[str] = ()) -> str:
-    """Return `plan` as a document; `groups`, input side first, are named in its opening comment."""
+    """Return `plan` as a YAML document. `groups`, input side first, are listed in its opening comment."""
     lines = ["# A transfer plan. A layer group that a phase does not list under lr is frozen in that phase."]
     if groups:
         lines.append(f"# Layer groups, input side first: {', '.join([*groups, HEAD])}.")
@@ -62,7 +63,7 @@ def _plain(value: Any) -> Any:
 
 
 def _without_defaults(data: dict[str, Any], cls: Any) -> dict[str, Any]:
-    """Leave out the settings that few plans have, where they are at their default."""
+    """Leave out rarely used settings that are at their default."""
     defaults = {field.name: field.default for field in fields(cls) if field.name in RARE}
     plain = {name: _plain(default) for name, default in defaults.items()}
     return {name: value for name, value in data.items() if name not in plain or value != plain[name]}
@@ -74,11 +75,11 @@ def from_yaml(
     backbones: Collection[str] = (),
     modality: Modality | None = None,
 ) -> TransferPlan:
-    """Read a plan from a document. `strategy` may be left out; so may everything else that has a default.
+    """Read a plan from a YAML document. `strategy` and everything with a default may be left out.
 
-    With `groups` (and `backbones`, and the items' `modality`) the plan is also checked, and its first mistake raised.
-    Raises PlanError that names the line: of broken YAML, a duplicate, unknown or missing key, a value of the wrong
-    kind, a mistake.
+    With `groups` (and `backbones`, and the items' `modality`) the plan is also checked.
+    Raises PlanError that names the line of the first mistake: broken YAML, a duplicate, unknown or missing key, a value
+    of the wrong kind, or a plan that cannot run.
     """
     node = _compose(text)
     lines: Lines = {}
@@ -99,7 +100,7 @@ def _compose(text: str) -> yaml.Node:
                 _fail(token, "anchors (&), aliases (*) and tags (!) have no place in a plan.", "Write the value out.")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
-        # a scanner's context is where the broken piece begins, a parser's is where the whole block does
+        # a scanner's context mark is where the broken piece begins; a parser's is where the whole block begins
         scanned = "scanning" in (error.context or "")
         mark = (error.context_mark if scanned else None) or error.problem_mark
         line = mark.line + 1 if mark else 1
@@ -121,14 +122,14 @@ def _fail(node: Any, message: str, hint: str = "") -> NoReturn:
 
 
 def _line(lines: Lines, where: str) -> int:
-    """Return the line of a place in the plan, or of the nearest place around it that the document spells out."""
+    """Return the line of a place in the plan, or of the nearest enclosing place that the document has."""
     while where and where not in lines:
         where = where.rpartition("/")[0]
     return lines.get(where, 1)
 
 
 class _Reader:
-    """Turns YAML nodes into values by the types of the dataclasses, and notes the line of each place."""
+    """Turns YAML nodes into values by the types of the dataclasses, and records the line of each place."""
 
     def __init__(self, lines: Lines) -> None:
         self.lines = lines
@@ -181,7 +182,7 @@ class _Reader:
 
 
 def _name(where: str) -> str:
-    """Return what a person calls a place: "phases/0/lr" is "lr"."""
+    """Return the name of a place for a message: 'lr' for "phases/0/lr", phase 1 for "phases/0"."""
     if not where:
         return "the plan"
     last = where.rpartition("/")[2]

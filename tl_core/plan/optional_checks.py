@@ -1,42 +1,34 @@
-"""Mistakes in the parts of a plan that few plans have: objectives, penalties, adapters, augmentation, the loss."""
+"""The checks of what few plans have: objectives, penalties, adapters, augmentation, changes to the loss."""
 
 import math
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, get_args, get_type_hints
 
 from tl_core.layers import HEAD
+from tl_core.plan.findings import finding, stop, unknown_choice
 from tl_core.plan.transfer_plan import Adapter, Augment, Loss, Phase, TransferPlan
-from tl_core.types import Finding, Level, Modality
+from tl_core.types import Finding, Modality
 
 MAX_RANK = 256
 MAX_VIEWS = 16
 MAX_STRENGTH = 1e6
 
 
-def finding(level: Level, code: str, where: str, message: str, hint: str = "") -> Finding:
-    """Return a finding about one place in the plan."""
-    return Finding(level, code, message, hint, (where,))
-
-
-def stop(code: str, where: str, message: str, hint: str = "") -> Finding:
-    """Return a finding that blocks the plan."""
-    return finding("stop", code, where, message, hint)
-
-
 def check_optional(plan: TransferPlan, modality: Modality | None = None) -> Iterator[Finding]:
-    """Yield what is wrong or odd in the rarer settings, and what does not suit the items where `modality` is known."""
+    """Yield what is wrong or odd in rarely used settings; with `modality`, also what does not suit the items."""
     for index, phase in enumerate(plan.phases):
         yield from _objective(phase, f"phases/{index}", f"Phase {index + 1} ({phase.name!r})")
         if phase.recalibrate_norm:
-            yield from _adapt(plan, index, f"phases/{index}/recalibrate_norm", f"Phase {index + 1} ({phase.name!r})")
+            yield from _recalibration(
+                plan, index, f"phases/{index}/recalibrate_norm", f"Phase {index + 1} ({phase.name!r})"
+            )
     names = Counter(penalty.name for penalty in plan.penalties)
     for index, penalty in enumerate(plan.penalties):
         where = f"penalties/{index}"
         if names[penalty.name] > 1:
-            yield stop("penalty-twice", where, f"A guard is there twice ({penalty.name}).", "Keep one of the two.")
+            yield stop("penalty-twice", where, f"The guard {penalty.name} appears twice.", "Keep one of the two.")
         if not 0 <= penalty.strength <= MAX_STRENGTH:
-            message = f"A guard has the strength {penalty.strength:g}; it must lie between 0 and {MAX_STRENGTH:g}."
+            message = f"The strength of a guard is {penalty.strength:g}; it must lie between 0 and {MAX_STRENGTH:g}."
             yield stop("penalty-strength", f"{where}/strength", message)
     if plan.penalties and not any(set(phase.lr) - {HEAD} for phase in plan.phases):
         message = "The guards have no effect: they guard a backbone that learns, and here all of it is frozen."
@@ -51,39 +43,41 @@ def check_optional(plan: TransferPlan, modality: Modality | None = None) -> Iter
         yield stop("augment-texts", "augment/policy", message, "Set the augmentation to none.")
     yield from _loss(plan.loss)
     yield from _idle(plan)
-    yield from _known(TransferPlan, "precision", plan.precision, "precision")
+    yield from unknown_choice(TransferPlan, "precision", plan.precision, "precision")
 
 
-def _objective(phase: Phase, where: str, called: str) -> Iterator[Finding]:
-    yield from _known(Phase, "objective", phase.objective, f"{where}/objective")
+def _objective(phase: Phase, where: str, phase_title: str) -> Iterator[Finding]:
+    yield from unknown_choice(Phase, "objective", phase.objective, f"{where}/objective")
     if phase.draws is not None and phase.draws < 1:
-        yield stop("draws", f"{where}/draws", f"{called} draws {phase.draws} items; it must be at least 1, or absent.")
+        yield stop(
+            "draws", f"{where}/draws", f"{phase_title} draws {phase.draws} items; it must be at least 1, or absent."
+        )
     if phase.interpolate_weights and (
         phase.fit_on != "train" or phase.objective != "labels" or phase.optimizer != "adamw"
     ):
-        message = f"{called} is to be blended, but the validation items cannot judge it."
-        hint = "Only a fine-tuning phase that learns from the training items alone can be blended."
+        message = f"{phase_title} is to end in a mix of weights, but the validation items cannot judge it."
+        hint = "Only a fine-tuning phase that learns from the training items alone can end in a mix of weights."
         yield stop("interpolate_weights", f"{where}/interpolate_weights", message, hint)
     if phase.objective == "labels":
         return
     if phase.optimizer != "adamw":
-        message = f"{called} does not learn from labels, so there is no head to solve."
+        message = f"{phase_title} does not learn from labels, so there is no head to solve."
         yield stop("objective-optimizer", f"{where}/optimizer", message, "Use adamw.")
     if HEAD in phase.lr:
-        message = f"{called} does not learn from labels in a way that a head could use, but gives the head a rate."
+        message = f"{phase_title} does not learn from labels, so it teaches the head nothing, but gives it a rate."
         yield stop("objective-head", f"{where}/lr/{HEAD}", message, "Leave the head out of this phase.")
     if phase.patience is not None:
-        message = f"{called} is not judged by the validation items, so there is nothing to be patient about."
+        message = f"{phase_title} is not judged by the validation items, so patience has no meaning."
         yield stop("objective-judge", f"{where}/patience", message, "Leave the patience out.")
 
 
-def _adapt(plan: TransferPlan, index: int, where: str, called: str) -> Iterator[Finding]:
+def _recalibration(plan: TransferPlan, index: int, where: str, phase_title: str) -> Iterator[Finding]:
     phase = plan.phases[index]
     if phase.objective != "labels" or phase.optimizer != "adamw":
-        message = f"{called} is to begin with a fit to the items, but it does not fine-tune."
+        message = f"{phase_title} is to begin by recalibrating normalisation, but it does not fine-tune."
         yield stop("recalibrate_norm", where, message, "Only a fine-tuning phase can begin so.")
     elif HEAD not in phase.lr or not any(before.optimizer == "lbfgs" for before in plan.phases[:index]):
-        message = f"{called} cannot begin with a fit to the items: the head is frozen there, or was not solved before."
+        message = f"{phase_title} cannot begin by recalibrating: the head is frozen there, or was not solved before."
         yield finding("warn", "recalibrate-idle", where, message, "Let the head learn in it, and solve the head first.")
 
 
@@ -91,7 +85,7 @@ def _adapter(plan: TransferPlan) -> Iterator[Finding]:
     adapter = plan.adapter
     if adapter is None:
         return
-    yield from _known(Adapter, "kind", adapter.kind, "adapter/kind")
+    yield from unknown_choice(Adapter, "kind", adapter.kind, "adapter/kind")
     if not 1 <= adapter.rank <= MAX_RANK:
         message = f"The adapter's rank is {adapter.rank}; it must lie between 1 and {MAX_RANK}."
         yield stop("rank", "adapter/rank", message, "8 is usual.")
@@ -103,19 +97,19 @@ def _adapter(plan: TransferPlan) -> Iterator[Finding]:
         message = "An adapter stands beside pretrained layers, but this plan starts from random weights."
         yield stop("adapter-random", "adapter", message, "Leave the adapter out, or start from the pretrained weights.")
     if not any(set(phase.lr) - {HEAD} for phase in plan.phases):
-        message = "The adapter has no effect: no phase names a backbone group for it to learn in."
+        message = "The adapter has no effect: no phase gives a backbone group a learning rate."
         yield finding("warn", "adapter-idle", "adapter", message, "Give some backbone groups a learning rate.")
 
 
 def _augment(augment: Augment) -> Iterator[Finding]:
-    yield from _known(Augment, "policy", augment.policy, "augment/policy")
+    yield from unknown_choice(Augment, "policy", augment.policy, "augment/policy")
     if not 0 <= augment.views <= MAX_VIEWS:
         message = f"There are {augment.views} fixed views of each picture; there must be between 0 and {MAX_VIEWS}."
         yield stop("views", "augment/views", message, "0 varies the pictures anew in every epoch.")
 
 
 def _loss(loss: Loss) -> Iterator[Finding]:
-    yield from _known(Loss, "class_weights", loss.class_weights, "loss/class_weights")
+    yield from unknown_choice(Loss, "class_weights", loss.class_weights, "loss/class_weights")
     yield from _share("loss/label_smoothing", "The label smoothing", loss.label_smoothing)
     if not (math.isfinite(loss.mixup) and 0 <= loss.mixup <= 10):
         message = f"The alpha of mixup is {loss.mixup}; it must lie between 0 and 10."
@@ -123,7 +117,7 @@ def _loss(loss: Loss) -> Iterator[Finding]:
 
 
 def _idle(plan: TransferPlan) -> Iterator[Finding]:
-    """Yield what no phase uses. A solved head uses class weights, and neither varied nor mixed nor smoothed items."""
+    """Yield what no phase uses. A solved head uses class weights, but no augmentation, mixup or label smoothing."""
     stepped = [phase for phase in plan.phases if phase.optimizer != "lbfgs"]
     labelled = [phase for phase in stepped if phase.objective == "labels"]
     hint = "Leave it out, or fine-tune some layers."
@@ -131,22 +125,16 @@ def _idle(plan: TransferPlan) -> Iterator[Finding]:
         message = "Varying the pictures has no effect: the head is solved over features that stay the same."
         yield finding("warn", "augment-idle", "augment/policy", message, hint)
     if plan.augment.views and plan.augment.policy == "none":
-        message = f"{plan.augment.views} fixed views are asked for, but the pictures are not varied at all."
+        message = f"{plan.augment.views} fixed views are asked for, but augmentation is off."
         yield finding("warn", "views-idle", "augment/views", message, "Choose light or strong, or ask for no views.")
     for name, value in (("mixup", plan.loss.mixup), ("label_smoothing", plan.loss.label_smoothing)):
         if value > 0 and not labelled:
-            called = name.replace("_", " ").capitalize()
-            message = f"{called} has no effect: no phase learns the labels step by step, the head is solved at once."
+            title = name.replace("_", " ").capitalize()
+            message = f"{title} has no effect: no phase learns the labels step by step, the head is solved at once."
             yield finding("warn", f"{name.replace('_', '-')}-idle", f"loss/{name}", message, hint)
 
 
-def _share(where: str, called: str, value: float) -> Iterator[Finding]:
+def _share(where: str, title: str, value: float) -> Iterator[Finding]:
     if not 0 <= value < 1:
-        message = f"{called} is {value}; it must be at least 0 and below 1."
+        message = f"{title} is {value}; it must be at least 0 and below 1."
         yield stop(where.rpartition("/")[2].replace("_", "-"), where, message)
-
-
-def _known(holder: type, name: str, value: Any, where: str) -> Iterator[Finding]:
-    known = [str(one) for one in get_args(get_type_hints(holder)[name])]
-    if value not in known:
-        yield stop(name.replace("_", "-"), where, f"There is no {name} {value!r}.", f"There are: {', '.join(known)}.")

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: pure functions from the position in a phase to a multiplier of the base rate."""
+"""Learning-rate schedules: pure functions that map the position in a phase to a multiplier of the base rate."""
 
 import math
 from collections.abc import Callable
@@ -15,11 +15,11 @@ CYCLE_END = 25.0 * 1e4
 def rate_at(schedule: Schedule, warmup: float, position: float) -> float:
     """Return the multiplier of the base rate at `position`, a share of the phase's steps in [0, 1].
 
-    Step t of T is at (t + 0.5) / T, so neither the first nor the last step is wasted on a rate of nought.
+    Step t of T is at (t + 0.5) / T, so neither the first nor the last step has a rate of zero.
     "constant", "linear" and "cosine" rise linearly over the first `warmup` of the phase and fall over the rest.
     "slanted" (Howard & Ruder 2018, arXiv:1801.06146, equation 3: cut_frac 0.1, ratio 32) and "one_cycle" (Smith
-    2018, arXiv:1708.07120, with the defaults of torch's OneCycleLR: peak at 0.3, from 1/25 to 1/250,000) have a
-    rise of their own; a `warmup` above 0 moves its end.
+    2018, arXiv:1708.07120, with the defaults of torch's OneCycleLR: peak at 0.3, from 1/25 to 1/250,000) rise by
+    themselves; a `warmup` above 0 moves the end of that rise.
 
     >>> rate_at("cosine", 0.0, 0.5)
     0.5
@@ -55,5 +55,5 @@ def _one_cycle(position: float, peak: float) -> float:
 
 
 def _between(start: float, end: float, p: float) -> float:
-    """Go from `start` to `end` along half a cosine."""
+    """Return the point at share `p` of half a cosine from `start` to `end`."""
     return end + (start - end) * (1.0 + math.cos(math.pi * p)) / 2.0

@@ -1,4 +1,4 @@
-"""The plan as a value, and the edit of one of its cells."""
+"""The transfer plan as a value, and the edit of one of its rates."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,17 +15,17 @@ Objective = Literal["labels", "masked", "contrastive"]
 class Phase:
     """One stretch of training.
 
-    `lr` gives each trainable group its base rate; `warmup` is a fraction of the phase's steps. `optimizer` "lbfgs"
-    solves a head over frozen features as the convex problem it is (full batch, `weight_decay` as the L2 strength
-    per item: sklearn's 1 / (C N)). `patience` stops the phase after so many epochs without a better validation
-    score. `fit_on` may add the validation items, for a phase whose choices are already made.
+    `lr` maps each trainable layer group to its base rate; `warmup` is a fraction of the phase's steps. `optimizer`
+    "lbfgs" solves the head over frozen features as a convex problem (full batch; `weight_decay` is the L2 strength per
+    item, sklearn's 1 / (C N)). `patience` stops the phase after that many epochs without a better validation score.
+    `fit_on` may add the validation items, for a phase that they no longer have to judge.
 
-    `objective` says what is learned: the "labels"; to fill in what is "masked" in items without labels
-    (domain-adaptive pretraining); or to bring items of one label together and others apart ("contrastive").
-    `draws` caps the items of an epoch, drawn anew each time (pairs may draw an item again); None takes each once.
+    `objective` is what is learned: the "labels"; to fill in what is "masked", without labels (domain-adaptive
+    pretraining); or to bring items of one label together and others apart ("contrastive"). `draws` caps the items of
+    an epoch, drawn anew each time (contrastive learning may draw an item twice); None takes each item once.
     `interpolate_weights` ends the phase with the mix of its first and its best weights that does best on validation
-    (WiSE-FT). `recalibrate_norm` begins it by estimating the running statistics of the normalisation layers that learn
-    on the training items (AdaBN), and by solving the head again on the features that result.
+    (WiSE-FT). `recalibrate_norm` begins the phase by estimating the running statistics of its normalisation layers on
+    the training items (AdaBN), and by solving the head again on the resulting features.
     """
 
     name: str
@@ -45,9 +45,9 @@ class Phase:
 
 @dataclass(frozen=True)
 class Head:
-    """What is grafted on: a linear layer or a small MLP over standardised features, at the end of group `tap`.
+    """The new head: a linear layer or a small MLP over standardised features, at the end of layer group `tap`.
 
-    `tap` None is the backbone's last group; a lower one cuts the backbone there. `pool` adds the standard
+    `tap` None is the backbone's last group; a lower one cuts the backbone there. `pool` "mean_std" adds the standard
     deviation over positions to the mean.
     """
 
@@ -60,7 +60,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Penalty:
-    """A term of tl_core.penalties by its name, times `strength`, added to the loss where the backbone learns."""
+    """A term of tl_core.penalties, by name; times `strength` it is added to the loss where the backbone learns."""
 
     name: str
     strength: float
@@ -69,7 +69,7 @@ class Penalty:
 
 @dataclass(frozen=True)
 class Adapter:
-    """Small layers beside frozen ones: what learns in every backbone group that a phase names (peft's kinds)."""
+    """Small layers beside frozen ones (peft's kinds). They alone learn in the backbone groups that a phase names."""
 
     kind: Literal["lora", "dora", "loha", "lokr", "ia3"] = "lora"
     rank: int = 8
@@ -79,7 +79,7 @@ class Adapter:
 
 @dataclass(frozen=True)
 class Augment:
-    """How training pictures vary: anew in every epoch, or as so many fixed `views` that can be cached."""
+    """How training pictures are varied: anew in every epoch, or as a number of fixed `views` that can be cached."""
 
     policy: Literal["none", "light", "strong"] = "none"
     views: int = 0
@@ -100,7 +100,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Reason:
-    """One reason for a choice, in a sentence, and where it comes from (a URL, a paper, or a measurement)."""
+    """One reason for a choice, in a sentence, and its source (a URL, a paper, or a measurement)."""
 
     text: str
     source: str
@@ -108,9 +108,10 @@ class Reason:
 
 @dataclass(frozen=True)
 class TransferPlan:
-    """Everything the trainer executes; it knows no strategy.
+    """Everything that the trainer executes; the trainer knows no strategy.
 
-    `precision` "auto" takes what a short measurement finds faster, where the loss agrees with float32's.
+    `precision` "auto" measures for a short time and takes bfloat16 where it is faster and the loss agrees with
+    float32's.
     """
 
     backbone: str
@@ -128,12 +129,12 @@ class TransferPlan:
 
     @property
     def epochs(self) -> int:
-        """The epochs of all phases together."""
+        """The number of epochs of all phases together."""
         return sum(phase.epochs for phase in self.phases)
 
 
 def with_rate(plan: TransferPlan, phase_index: int, group: str, rate: float | None) -> TransferPlan:
-    """Return the plan with one cell changed: `group` learns at `rate` in that phase, or is frozen by None.
+    """Return the plan with one rate changed: `group` learns at `rate` in that phase, or is frozen where it is None.
 
     Raises PlanError where the plan has no such phase.
     """
