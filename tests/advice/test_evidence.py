@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tl_core.advice.evidence import Depth, choose, make_folds, probe_report, units, weigh
+from tl_core.advice.evidence import Depth, choose, compare_depths, probe_report
+from tl_core.advice.folds import make_folds, units
 from tl_core.advice.linear import OutOfFold
 from tl_core.advice.probe_report import ProbeReport, read_probe, split_key, write_probe
 from tl_core.backbones.spec import BACKBONES
@@ -86,7 +87,7 @@ def test_the_depth_that_holds_the_signal_is_found():
     labels = np.arange(240) % 4
     signals = {"stem": 0.1, "middle": 2.0, "top": 0.4}
     depths = [Depth(tap, "mean", features_of(labels, s, seed=i)) for i, (tap, s) in enumerate(signals.items())]
-    found = weigh(depths, labels, np.arange(240))
+    found = compare_depths(depths, labels, np.arange(240))
     assert found.tap == "middle"
     assert found.accuracy.low < found.accuracy.value < found.accuracy.high <= 1
     assert [score.tap for score in found.scores] == list(signals)
@@ -99,7 +100,7 @@ def test_pure_noise_promises_nothing():
         draw = np.random.default_rng(seed)
         labels = draw.integers(0, 2, 60)
         depths = [Depth(f"d{i}", "mean", draw.normal(size=(60, 8)).astype(np.float32)) for i in range(6)]
-        values.append(weigh(depths, labels, np.arange(60)).accuracy.value)
+        values.append(compare_depths(depths, labels, np.arange(60)).accuracy.value)
     assert 0.4 < np.mean(values) < 0.6
 
 
@@ -107,7 +108,7 @@ def test_many_rows_are_ranked_on_fewer_and_weighed_on_all(monkeypatch):
     monkeypatch.setattr("tl_core.advice.evidence.RANK_ROWS", 100)
     labels = np.arange(400) % 4
     depths = [Depth(tap, "mean", features_of(labels, s)) for tap, s in (("a", 0.3), ("b", 1.5), ("c", 0.5))]
-    found = weigh(depths, labels, np.arange(400))
+    found = compare_depths(depths, labels, np.arange(400))
     assert found.tap == "b"
     assert [score.accuracy.n for score in found.scores] == [100, 400, 400]
     assert found.accuracy.n == 400

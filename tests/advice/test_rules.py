@@ -168,8 +168,8 @@ def test_all_layers_learn_from_texts_where_time_allows_and_the_upper_ones_where_
     assert advised(0.002, time_budget=partial / 2).strategy == "feature_extraction"
     assert advised(0.002, IMAGE).strategy == "partial"
     told = [next(f.message for f in one.findings if f.code == "sources-text-all-layers") for one in (quick, between)]
-    assert "as they are here" in told[0]
-    assert "here they are not" in told[1]
+    assert "which is so here" in told[0]
+    assert "which is not known here" in told[1]
 
 
 def test_few_texts_learn_as_pairs_where_there_is_room_and_time():

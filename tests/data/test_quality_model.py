@@ -10,7 +10,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from tests.tiny import write_dataset
 from tl_core.advice.calibrated import CalibratedOutOfFold
-from tl_core.advice.evidence import make_folds
+from tl_core.advice.folds import make_folds
 from tl_core.advice.linear import standardise
 from tl_core.data.decisions import Decision
 from tl_core.data.quality import CheckInput, nearest_neighbours
@@ -56,7 +56,7 @@ def held_out(features, dataset):
     fold[dataset.rows("test")] = -2
     held = CalibratedOutOfFold(features, dataset.targets, dataset.multilabel)
     list(held.steps(fold, 0.01))
-    return CheckInput(dataset, probabilities=held.found)
+    return CheckInput(dataset, probabilities=held.probabilities)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -128,9 +128,9 @@ def test_what_is_held_out_was_not_learned_from():
     fold[:20], fold[20:40] = -2, -3
     held = CalibratedOutOfFold(features, targets)
     assert list(held.steps(fold, 1e-4))[-1] == (6, 6)
-    told = np.isfinite(held.found).all(axis=1)
+    told = np.isfinite(held.probabilities).all(axis=1)
     assert told.tolist() == [True] * 20 + [False] * 20 + [True] * 160
-    assert 0.1 < (held.found[told].argmax(axis=1) == labels[told]).mean() < 0.45
+    assert 0.1 < (held.probabilities[told].argmax(axis=1) == labels[told]).mean() < 0.45
 
 
 def test_the_held_out_head_is_logistic_regression_at_one_temperature():
@@ -141,7 +141,8 @@ def test_the_held_out_head_is_logistic_regression_at_one_temperature():
     train, test = standardise(PIXELS[:300][fold != 1], PIXELS[:300][fold == 1])
     oracle = LogisticRegression(C=1 / (0.05 * len(train)), tol=1e-6, max_iter=2000).fit(train, labels[fold != 1])
     mine, theirs = (
-        np.log(p) - np.log(p).mean(axis=1, keepdims=True) for p in (held.found[fold == 1], oracle.predict_proba(test))
+        np.log(p) - np.log(p).mean(axis=1, keepdims=True)
+        for p in (held.probabilities[fold == 1], oracle.predict_proba(test))
     )
     temperature = float((theirs * theirs).sum() / (theirs * mine).sum())
     np.testing.assert_allclose(mine * temperature, theirs, atol=0.25)

@@ -1,1 +1,1 @@
-"""Advice: the rules of the literature, and the evidence of the data itself."""
+"""Advice: the rules of the literature, and what the probe measured on the data itself."""

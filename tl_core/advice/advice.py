@@ -1,4 +1,4 @@
-"""What is advised, as values: the row of the tables, the domain, a card a strategy. No torch, no sklearn."""
+"""The advice as values: the table row that applies, the domain, one card for each strategy. No torch, no sklearn."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from tl_core.plan import Reason, TransferPlan
 from tl_core.types import Estimate, Finding, Similarity
 
 SOURCES = "sources-"
-"""How the codes of findings begin that tell where published advice disagrees."""
+"""How the codes of findings about disagreeing sources begin."""
 NOT_MEASURED = "not measured yet"
 
 
 @dataclass(frozen=True)
 class SizeRow:
-    """One row of a published table: data of `low` up to below `high` items (None: no end) calls for `strategy`."""
+    """One row of a published table: from `low` up to below `high` items (None: no limit) it recommends `strategy`."""
 
     low: float
     high: float | None
@@ -26,7 +26,7 @@ class SizeRow:
 
 @dataclass(frozen=True)
 class Domain:
-    """How near the data is to what the backbone was trained on, and how that is known."""
+    """How similar the data is to what the backbone was trained on, and how that is known."""
 
     similarity: Similarity
     reason: Reason
@@ -35,9 +35,9 @@ class Domain:
 
 @dataclass(frozen=True)
 class Card:
-    """One strategy to choose: its plan and what it is expected to cost.
+    """One strategy: its plan and its expected cost.
 
-    None means that it is not measured yet. `accuracy` is only known for a head over frozen features.
+    None means not measured yet. `accuracy` is known only for a head over frozen features.
     """
 
     strategy: str
@@ -54,8 +54,9 @@ class Card:
 class Advice:
     """What is recommended and why.
 
-    `rule` is the strategy that the published tables ask for, `rule_row` the row they rest on; `strategy` is the
-    recommendation after evidence and time had their say. `cards` holds every strategy, the recommended one first.
+    `rule` is the strategy that the published tables recommend, `rule_row` the row that says so; `strategy` is the
+    recommendation once the measurements and the time limit are taken into account. `cards` holds every strategy, the
+    recommended one first.
     """
 
     backbone: str

@@ -1,4 +1,4 @@
-"""What a plan costs: parameters that learn, seconds, memory. No torch."""
+"""What a plan costs: parameters that learn, seconds, memory. No torch at import."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,36 +17,36 @@ if TYPE_CHECKING:
     from tl_core.backbones.speed import Speed
 
 VALIDATION_SHARE = 0.2
-"""Validation items beside the training items, as the default split has them (0.15 to 0.7)."""
+"""Validation items for each training item, as in the default split (0.15 to 0.7)."""
 SOLVER_STEPS, SOLVER_FLOPS = 150, 4e9
-"""Iterations until a head is solved, and what a processor does a second in double precision."""
+"""Iterations until a head is solved; operations that a processor does in a second in double precision."""
 HEAD_STEP = 5e-6
 """Seconds of a small network's training step for one item whose features are stored."""
 START_SECONDS = 4.0
 OVERHEAD = 1.25
-"""What loading, evaluation and other work on the machine may add."""
+"""Factor for loading, evaluation and other work on the machine."""
 COPIES = 2
-"""Copies of the weights that learn, beside the ones at work: the best so far, and those that the run began with."""
+"""Further copies of the weights that learn: the best so far, and those that the run began with."""
 MOMENTS = 2
-"""Running means that AdamW keeps of each gradient."""
+"""Running means that AdamW keeps for each gradient."""
 CACHE_LIMIT = 2 * 2**30
-"""Bytes of a frozen prefix's activations that a run keeps in memory at most; more go to disk, or are not kept."""
+"""Most bytes of the frozen prefix's activations that a run keeps in memory; more go to disk, or are not kept."""
 PASS_BATCH = (16, 32)
-"""Items that go through the whole network at once: in the probe, and when it is measured on the test items."""
+"""Items that pass through the whole network at once: in the probe, and in the measurement on the test items."""
 RUN_BYTES = 80 * 2**20
-"""What a run holds beside the network: the data set's table, prepared items, buffers of the threads."""
+"""Memory of a run besides the network: the data set's table, prepared items, buffers of the threads."""
 SLACK = 1.15
-"""What freed blocks that the allocator keeps, and the kernels' own buffers, add to activations. This and RUN_BYTES
-are what was missing on an EfficientNet and a MiniLM at batches of 8 to 32 on a CPU: 1.05 to 1.3 times."""
+"""Factor for freed blocks that the allocator keeps, and for the kernels' own buffers. SLACK and RUN_BYTES are what the
+count missed for an EfficientNet and a MiniLM at batches of 8 to 32 on a CPU: 1.05 to 1.3 times."""
 MIXES = 11
-"""Mixes of weights that a blend tries, each a pass over the items: the training items where it has to estimate
-normalisation statistics, which texts spare."""
+"""Mixes that a weight interpolation tries. Each is a pass over the validation items, and for pictures also over the
+training items, to estimate normalisation statistics."""
 MEMORY_SPREAD = 0.2
-"""Half the width of the interval around the estimated memory, as a share of it."""
+"""Half the width of the interval around the estimated memory, as a share of the estimate."""
 
 
 def group_parameters(spec: BackboneSpec) -> Mapping[str, int]:
-    """Return the parameters of each layer group; counted on the network itself where the card does not state them."""
+    """Return the parameters of each layer group; where the spec does not state them, build the network and count."""
     if spec.group_parameters:
         return dict(zip((group.name for group in spec.groups), spec.group_parameters, strict=True))
     return _count(spec)
@@ -61,7 +61,7 @@ def _count(spec: BackboneSpec) -> Mapping[str, int]:
 
 
 def trainable_parameters(plan: TransferPlan, spec: BackboneSpec, n_classes: int) -> int:
-    """Return how many parameters learn in any phase, the head's among them."""
+    """Return how many parameters learn in any phase, including the head's."""
     learning = {group for phase in plan.phases for group in phase.lr}
     counts = group_parameters(spec) if plan.adapter is None else adapter_parameters(plan.adapter, spec)
     below = sum(count for group, count in counts.items() if group in learning)
@@ -76,8 +76,8 @@ def _head_parameters(plan: TransferPlan, spec: BackboneSpec, n_classes: int) -> 
 
 
 @dataclass(frozen=True)
-class _Work:
-    """What the seconds of a phase depend on; `groups` ends at the tap."""
+class _PhaseCost:
+    """What the seconds of a phase depend on. `groups` ends at the tap; `seconds` is a forward pass of one item."""
 
     plan: TransferPlan
     groups: tuple[str, ...]
@@ -86,42 +86,42 @@ class _Work:
     n_train: int
     head_size: int
 
-    def phase(self, phase: Phase, epochs: int, changed: bool) -> float:
-        """Return the seconds of a phase of so many epochs; `changed` says that earlier ones moved the backbone."""
+    def phase_seconds(self, phase: Phase, epochs: int, changed: bool) -> float:
+        """Return the seconds of a phase of `epochs` epochs; `changed`: an earlier phase has changed the backbone."""
         learning = [index for index, group in enumerate(self.groups) if group in phase.lr]
-        every = self.n_train * (1 + VALIDATION_SHARE)
+        all_items = self.n_train * (1 + VALIDATION_SHARE)
         if not learning:
-            again = every * sum(self.seconds[group] for group in self.groups) if changed else 0.0
+            again = all_items * sum(self.seconds[group] for group in self.groups) if changed else 0.0
             if phase.optimizer == "lbfgs":
                 return again + 6.0 * SOLVER_STEPS * self.n_train * self.head_size / SOLVER_FLOPS
             return again + epochs * self.n_train * HEAD_STEP
         prefix = sum(self.seconds[group] for group in self.groups[: learning[0]])
         rest = sum(self.seconds[group] for group in self.groups[learning[0] :])
-        items = epochs * self._drawn(phase)
+        items = epochs * self._items_per_epoch(phase)
         augment = self.plan.augment
         varied = 0 if augment.policy == "none" else (augment.views or epochs)  # each variation runs the frozen layers
         once = self.n_train * ((varied or 1) + VALIDATION_SHARE) * prefix
-        if phase.objective == "masked":  # masked at the input, so the frozen layers run every time
+        if phase.objective == "masked":  # items are masked at the input, so the frozen layers run every time
             once = items * prefix
-        if phase.recalibrate_norm:  # a pass for the statistics and one for the head, and validation before and after
+        if phase.recalibrate_norm:  # one pass for the statistics and one for the head, with validation before and after
             once += self.n_train * rest * 2 * (1 + VALIDATION_SHARE)
         if phase.interpolate_weights:
             once += self.n_train * rest * MIXES * (1 + VALIDATION_SHARE)
         judged = VALIDATION_SHARE if phase.objective == "labels" else 0.0
         return once + items * rest * (self.train_ratio + judged)
 
-    def _drawn(self, phase: Phase) -> int:
-        """Return the items of an epoch; pairs may draw an item more than once."""
+    def _items_per_epoch(self, phase: Phase) -> int:
+        """Return the items of an epoch; contrastive learning may draw an item more than once."""
         if phase.draws is None:
             return self.n_train
         return phase.draws if phase.objective == "contrastive" else min(phase.draws, self.n_train)
 
-    def whole(self, early: bool) -> float:
-        """Return the seconds of the plan; `early` lets each phase stop as soon as its patience allows."""
+    def plan_seconds(self, early: bool) -> float:
+        """Return the seconds of the plan; with `early`, each phase stops as soon as its patience allows."""
         seconds, changed = 0.0, False
         for phase in self.plan.phases:
             epochs = min(phase.epochs, phase.patience + 1) if early and phase.patience else phase.epochs
-            seconds += self.phase(phase, epochs, changed)
+            seconds += self.phase_seconds(phase, epochs, changed)
             changed = changed or any(group in phase.lr for group in self.groups)
         return seconds
 
@@ -135,7 +135,7 @@ def estimate_for(plan: TransferPlan, spec: BackboneSpec, speed: "Speed", profile
 def estimate(
     plan: TransferPlan, spec: BackboneSpec, speed: "Speed", n_train: int, n_classes: int, tokens: float = 0
 ) -> tuple[Estimate, Estimate]:
-    """Return the seconds of training, once the probe has run, and the bytes of memory.
+    """Return the seconds of training (the probe has run already) and the bytes of memory.
 
     Layers below the lowest one that learns run once in a phase. The rest runs in every epoch: forward for validation,
     forward and backward for training. `value` supposes that no phase stops early, `low` that each stops as soon as its
@@ -148,39 +148,39 @@ def estimate(
     top = names.index(plan.head.tap) + 1 if plan.head.tap in names else len(names)
     seconds = {name: speed.seconds([name], tokens) for name in names}
     size = _head_parameters(plan, spec, n_classes)
-    work = _Work(plan, tuple(names[:top]), seconds, speed.train_ratio, n_train, size)
-    usual, full = speed.seconds(), START_SECONDS + work.whole(early=False)
-    low = (START_SECONDS + work.whole(early=True)) * min(1.0, speed.low / usual)
+    cost = _PhaseCost(plan, tuple(names[:top]), seconds, speed.train_ratio, n_train, size)
+    usual, full = speed.seconds(), START_SECONDS + cost.plan_seconds(early=False)
+    low = (START_SECONDS + cost.plan_seconds(early=True)) * min(1.0, speed.low / usual)
     high = full * OVERHEAD * max(1.0, speed.high / usual)
     method = f"from the speed measured on this machine ({speed.rounds} rounds), if no phase stops early"
-    return Estimate(full, low, high, speed.rounds, method), _memory(work, spec, speed.footprint, n_classes, tokens)
+    return Estimate(full, low, high, speed.rounds, method), _memory(cost, spec, speed.footprint, n_classes, tokens)
 
 
-def _memory(work: _Work, spec: BackboneSpec, footprint: Footprint, n_classes: int, tokens: float) -> Estimate:
-    """Return the peak of the run's memory: the largest of its phases."""
-    sizes = {**group_parameters(spec), HEAD: _head_parameters(work.plan, spec, n_classes)}
+def _memory(cost: _PhaseCost, spec: BackboneSpec, footprint: Footprint, n_classes: int, tokens: float) -> Estimate:
+    """Return the run's peak memory: that of its largest phase."""
+    sizes = {**group_parameters(spec), HEAD: _head_parameters(cost.plan, spec, n_classes)}
     weights = 4.0 * (sum(sizes.values()) or spec.parameters)
     longest = spec.input.max_tokens if isinstance(spec.input, TextInput) else 0
-    passed = min(PASS_BATCH[1], max(PASS_BATCH[0], round(work.n_train * VALIDATION_SHARE)))
-    batch = min(work.plan.batch_size, round(work.n_train * (1 + VALIDATION_SHARE)))  # some phases fit on both
+    pass_items = min(PASS_BATCH[1], max(PASS_BATCH[0], round(cost.n_train * VALIDATION_SHARE)))
+    batch = min(cost.plan.batch_size, round(cost.n_train * (1 + VALIDATION_SHARE)))  # a phase may learn from both
     peaks = []
-    for phase in work.plan.phases:
-        learning = [index for index, group in enumerate(work.groups) if group in phase.lr]
-        lowest = min(learning, default=len(work.groups))
+    for phase in cost.plan.phases:
+        learning = [index for index, group in enumerate(cost.groups) if group in phase.lr]
+        lowest = min(learning, default=len(cost.groups))
         moving = 4.0 * sum(sizes.get(group, 0) for group in phase.lr)
-        kept = batch * sum(footprint.kept_by(group, longest) for group in work.groups[lowest:])
-        at_once = max(passed, batch if learning else 0)
+        kept = batch * sum(footprint.kept_by(group, longest) for group in cost.groups[lowest:])
+        at_once = max(pass_items, batch if learning else 0)
         passing = at_once * footprint.passing * (longest or 1)
-        checkpoint = weights + MOMENTS * moving  # put together in memory, when activations are gone
-        stored = _stored(work, footprint, work.groups[lowest - 1], tokens) if learning and lowest else 0.0
+        checkpoint = weights + MOMENTS * moving  # assembled in memory, after the activations are freed
+        stored = _stored(cost, footprint, cost.groups[lowest - 1], tokens) if learning and lowest else 0.0
         peaks.append(moving * (1 + MOMENTS + COPIES) + stored + max(SLACK * max(kept, passing), checkpoint))
     value = footprint.base + RUN_BYTES + weights + max(peaks)
-    method = "counted on the network: weights, gradients, optimiser, copies, and what is kept for the backward pass"
+    method = "counted on the network: weights, gradients, optimiser, copies, activations kept for the backward pass"
     return Estimate(value, value * (1 - MEMORY_SPREAD), value * (1 + MEMORY_SPREAD), 0, method)
 
 
-def _stored(work: _Work, footprint: Footprint, boundary: str, tokens: float) -> float:
-    """Return the bytes of the frozen prefix's activations, 0 where they are too many to be kept."""
-    items = work.n_train * (1 + VALIDATION_SHARE)
+def _stored(cost: _PhaseCost, footprint: Footprint, boundary: str, tokens: float) -> float:
+    """Return the bytes of the frozen prefix's activations; 0 where they are too many to be kept in memory."""
+    items = cost.n_train * (1 + VALIDATION_SHARE)
     size = items * footprint.output.get(boundary, 0.0) * (tokens or 1)
     return size if size <= CACHE_LIMIT else 0.0

@@ -17,7 +17,7 @@ Pool = Literal["mean", "mean_std"]
 class TapScore:
     """How well a linear head does on the frozen features at the end of layer group `tap`.
 
-    `l2` is the strength per item that did best there; `n` in `accuracy` counts the rows of the comparison.
+    `l2` is the L2 strength per item that did best there; `accuracy.n` counts the rows that were compared.
     """
 
     tap: str
@@ -28,12 +28,12 @@ class TapScore:
 
 @dataclass(frozen=True)
 class ProbeReport:
-    """The evidence of one forward pass: accuracy of a linear head at every depth, by cross-validation.
+    """The accuracy of a linear head at every depth, by cross-validation on the features of one forward pass.
 
-    Rests on the training and validation items of one split (`split` is its key) and never on test items. `tap`,
-    `pool` and `l2` are what was chosen; `last_l2` is the best strength on the last group; `accuracy` is expected of
-    a head at the chosen depth; `majority` is the share of the largest class. Where items may have several labels,
-    `metric` says so: what is called accuracy is then the mean AUC, and `majority` that of guessing.
+    It rests on the training and validation items of one split (`split` is its key), never on test items. `tap`,
+    `pool` and `l2` are the chosen depth, pooling and L2 strength; `last_l2` is the best strength on the last group.
+    `accuracy` is expected of a head at the chosen depth; `majority` is the share of the largest class. Where items may
+    have several labels, `metric` is the mean AUC: `accuracy` then holds it, and `majority` is that of guessing.
     `shift` maps layer groups to their normalisation-statistics shift (images only).
     """
 
@@ -57,28 +57,28 @@ class ProbeReport:
 
     @property
     def mean_shift(self) -> float | None:
-        """The shift averaged over the layer groups, or None where it was not measured."""
+        """The shift averaged over the layer groups; None where it was not measured."""
         return sum(self.shift.values()) / len(self.shift) if self.shift else None
 
 
 def split_key(dataset: Dataset) -> str:
-    """Return a short key of what may be learned from: the training and validation items, and decisions about items."""
+    """Return a short key of what may be learned from: the training and validation items, and the decisions on items."""
     about = dataset.rows("train", "validation").tobytes() + dataset.decisions_digest.encode()
     return hashlib.sha256(about).hexdigest()[:12]
 
 
 def probe_path(workspace: Workspace, fingerprint: str, backbone: str, split: str) -> Path:
-    """Return where the probe's report of a data set, backbone and split lies."""
+    """Return the path of the probe report of a data set, backbone and split."""
     return workspace.folder("probes") / f"{fingerprint}-{backbone}-{split}.json"
 
 
 def write_probe(workspace: Workspace, report: ProbeReport) -> None:
-    """Save a report. Raises WorkspaceError where it cannot be written."""
+    """Save a probe report. Raises WorkspaceError where it cannot be written."""
     write_json(probe_path(workspace, report.fingerprint, report.backbone, report.split), dump(report))
 
 
 def read_probe(workspace: Workspace, dataset: Dataset, backbone: str) -> ProbeReport | None:
-    """Return the report for the data set's present split, or None where the probe has not run or is unreadable."""
+    """Return the probe report of the present split, or None where there is none that can be read."""
     path = probe_path(workspace, dataset.fingerprint, backbone, split_key(dataset))
     try:
         return load(ProbeReport, read_json(path))

@@ -1,4 +1,4 @@
-"""The advice: what the published tables ask for, what the probe says to it, and what the time allows."""
+"""The advice: what the published tables recommend, what the probe measured, and what the time allows."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ from tl_core.data.profile import Profile
 from tl_core.layers import plain_titles
 from tl_core.plan import Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, TaskInfo
-from tl_core.types import Estimate, Finding, Modality
+from tl_core.types import Estimate, Finding, Modality, Similarity
 
 if TYPE_CHECKING:
     from tl_core.backbones.speed import Speed
@@ -36,11 +36,11 @@ TIME_BUDGET = 600.0
 HEADROOM = 0.05
 MIN_VALIDATION = 100
 FEW_TEXTS = (8, 250)
-"""Labelled texts of the average class from and below which contrastive tuning is recommended; tried at 10 to 200."""
+"""Contrastive tuning is recommended from this many to below this many labelled texts a class; tried at 10 to 200."""
 CONTRASTIVE_TRIED = Reason(
-    "Few labels teach more as pairs. Tried with MiniLM, three draws of the labels each: questions in 6 classes, "
-    "16 a class, right 85 % of the time, the advised head 69 %; film snippets, 50 a class, 75 %, a head 68 %. One draw "
-    "each: 60 uneven questions 75 %, a head 42 %; 400 film snippets 76 %, a head 72 %.",
+    "Few labels teach more as pairs. Accuracy measured with MiniLM, three draws of the labels each: questions in 6 "
+    "classes, 16 a class: 85 %, a head alone 69 %; film snippets, 50 a class: 75 %, a head alone 68 %. One draw each: "
+    "60 uneven questions: 75 %, a head alone 42 %; 400 film snippets: 76 %, a head alone 72 %.",
     "Measured by this project, docs/LOG.md, 2026-11-21; SetFit, arXiv:2209.11055",
 )
 HEAD_ONLY = ("feature_extraction", "lower_layers")
@@ -54,9 +54,9 @@ ORDER = (
 
 @dataclass(frozen=True)
 class Sizes:
-    """Labelled items: `total` counts training and validation items, which is what can be learned from.
+    """Counts of labelled items. `total`, the training and validation items, is what can be learned from.
 
-    `labels` counts those items once for each of their labels; 0 says that every item has one.
+    `labels` counts those items once for each of their labels; 0 means that every item has one.
     """
 
     n_train: int
@@ -73,12 +73,12 @@ class Sizes:
 
     @property
     def total(self) -> int:
-        """Items of training and validation together."""
+        """Training and validation items together."""
         return self.n_train + self.n_validation
 
     @property
     def per_class(self) -> float:
-        """The average class."""
+        """Items of the average class."""
         return (self.labels or self.total) / self.n_classes
 
 
@@ -87,7 +87,7 @@ def default_backbone(modality: Modality) -> tuple[str, Reason]:
     if modality == "image":
         text = "EfficientNet-Lite0 is the quickest image backbone at hand, and trained on 1.2 million photographs."
         return "efficientnet_lite0", Reason(text, "https://arxiv.org/abs/1905.11946")
-    text = "MiniLM is small and quick, and was trained to bring sentences of like meaning together."
+    text = "MiniLM is small and quick, and was trained to bring sentences of similar meaning together."
     return "all_minilm_l6_v2", Reason(text, "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2")
 
 
@@ -99,29 +99,29 @@ def advise(
     similarity: Literal["similar", "different"] | None = None,
     time_budget: float = TIME_BUDGET,
 ) -> Advice:
-    """Return what to do with this data and backbone, why, and every other strategy with its plan and its cost.
+    """Return the recommended strategy for this data and backbone, why, and every other one with its plan and cost.
 
-    The rule is the tables'. A head over frozen features is chosen by the probe instead, and fine-tuning is only
-    recommended where it has room to gain, can be judged, and fits `time_budget` seconds. `similarity` is the
-    person's own word on the domain.
+    The published tables make the rule. Where the rule is a head over frozen features, the probe chooses its depth.
+    Where it is fine-tuning, that is recommended only if it can still gain, can be judged, and fits `time_budget`
+    seconds. `similarity` is what the person says about the domain, and overrules the measurement.
     """
     sizes = Sizes.of(profile)
     domain = domain_of(spec, probe, similarity)
     task_info = task_info_for(profile, spec, probe, speed, similarity)
-    cost = _Cost(spec, speed, profile, probe, task_info)
+    maker = _CardMaker(spec, speed, profile, probe, task_info)
     row = rule_for(sizes, domain)
-    if spec.modality == "text" and trains_upper(row) and _in_time(cost.card("full", {}), time_budget):
+    if spec.modality == "text" and trains_upper(row) and _fits_time(maker.card("full", {}), time_budget):
         row = TEXTS
-    cards = {name: cost.card(name, row.options if name == row.strategy else {}) for name in _names()}
-    place = _place(probe.tap if probe else None, spec)
-    strategy, verdict = _decide(row, sizes, cards, (probe, place), time_budget)
+    cards = {name: maker.card(name, row.options if name == row.strategy else {}) for name in _strategy_names()}
+    place = _depth_title(probe.tap if probe else None, spec)
+    strategy, verdict = _recommend(row, sizes, cards, (probe, place), time_budget)
     if (
         spec.modality == "text"
         and not task_info.multilabel
         and strategy in HEAD_ONLY
-        and _pairs_pay(sizes, cards["contrastive"], probe, time_budget)
+        and _contrastive_pays(sizes, cards["contrastive"], probe, time_budget)
     ):
-        message = f"The rule says {_title(row.strategy)}; for so few texts we propose {_title('contrastive')}."
+        message = f"The rule says {_title(row.strategy)}; for so few texts {_title('contrastive')} is recommended."
         strategy, verdict = "contrastive", [Finding("info", "few-texts", message, CONTRASTIVE_TRIED.text)]
     chosen = cards[strategy]
     reasons = _reasons(row, domain, sizes, chosen, (probe, place))
@@ -141,9 +141,9 @@ def task_info_for(
     speed: "Speed | None" = None,
     similarity: str | None = None,
 ) -> TaskInfo:
-    """Return what the strategies know; `tap` is the lower depth that serves best, where the probe has run.
+    """Return what the strategies need to know; `tap` is the lower depth with the best features, if the probe has run.
 
-    The measured speed tells which kind of processor trains; `similarity` is the person's own word on the domain.
+    The measured speed tells which kind of processor trains; `similarity` is what the person says about the domain.
     """
     sizes = Sizes.of(profile)
     lower = [score for score in (probe.depth if probe else ()) if score.tap != spec.groups[-1].name]
@@ -169,17 +169,16 @@ def task_info_for(
     )
 
 
-def domain_of(spec: BackboneSpec, probe: ProbeReport | None, said: str | None = None) -> Domain:
-    """Return how near the data is: as the person says, else by the shift, else by the depth that serves best."""
-    if said in ("similar", "different"):
-        return Domain("similar" if said == "similar" else "different", Reason(f"You said it is {said}.", "your choice"))
+def domain_of(spec: BackboneSpec, probe: ProbeReport | None, similarity: str | None = None) -> Domain:
+    """Return how similar the data is: as the person says, else by the shift, else by the depth that does best."""
+    if similarity in ("similar", "different"):
+        level: Similarity = "similar" if similarity == "similar" else "different"
+        return Domain(level, Reason(f"You said it is {similarity}.", "your choice"))
     if probe is None:
-        text = "How near your data is to what the backbone has seen is not measured yet; taken as similar."
+        text = "How similar your data is to what the backbone has seen is not measured yet. It is taken as similar."
         return Domain("not measured", Reason(text, NOT_MEASURED))
     if (shift := probe.mean_shift) is not None:
-        level: Literal["similar", "different", "very different"] = (
-            "similar" if shift < SIMILAR_BELOW else "different" if shift < VERY_DIFFERENT_FROM else "very different"
-        )
+        level = "similar" if shift < SIMILAR_BELOW else "different" if shift < VERY_DIFFERENT_FROM else "very different"
         text = (
             f"Inside the backbone your items are {shift:.2f} away from what it learned from, so they count as {level} "
             f"(below {SIMILAR_BELOW} is similar)."
@@ -189,22 +188,23 @@ def domain_of(spec: BackboneSpec, probe: ProbeReport | None, said: str | None = 
         )
         return Domain(level, Reason(text, SHIFT_MEASURED), shift)
     if not probe.depth or probe.accuracy is None:
-        text = "There are too few items to measure how near your data is; taken as similar."
+        text = "There are too few items to measure how similar your data is. It is taken as similar."
         return Domain("not measured", Reason(text, NOT_MEASURED))
     if probe.tap in (None, spec.groups[-1].name):
         return Domain(
-            "similar", Reason("The last layer's features serve your data best: the domain is similar.", MEASURED_HERE)
+            "similar",
+            Reason("The features of the last layer do best on your data: the domain is similar.", MEASURED_HERE),
         )
-    told = _place(probe.tap, spec)
-    text = f"The features after {told} serve your data better than the last layer's: the domain is different."
+    depth = _depth_title(probe.tap, spec)
+    text = f"The features after {depth} do better on your data than those of the last layer: the domain is different."
     return Domain("different", Reason(text, MEASURED_HERE))
 
 
 def rule_for(sizes: Sizes, domain: Domain) -> SizeRow:
-    """Return the row that decides: items a class, but lower layers for little data of a different domain.
+    """Return the table row that decides, by items a class; for a different domain, by total items and domain.
 
-    Only the production guide takes the domain into account; its rows for a different domain overrule the size rows
-    there. For a very different domain and more than 10,000 items a class it is training from scratch.
+    Only the production guide takes the domain into account; its rows for a different domain come before the rows by
+    items a class. A very different domain with more than 10,000 items a class means training from scratch.
     """
     row = per_class_row(sizes.per_class)
     if domain.similarity == "very different" and row.strategy == "full":
@@ -214,15 +214,15 @@ def rule_for(sizes: Sizes, domain: Domain) -> SizeRow:
     return row
 
 
-def _names() -> tuple[str, ...]:
-    """Return every strategy: those of ORDER first, then whatever else is registered."""
+def _strategy_names() -> tuple[str, ...]:
+    """Return the names of all strategies: those of ORDER first, then any others that are registered."""
     return (*ORDER, *(name for name in STRATEGIES if name not in ORDER))
 
 
-def _decide(
+def _recommend(
     row: SizeRow, sizes: Sizes, cards: Mapping[str, Card], probed: tuple[ProbeReport | None, str], budget: float
 ) -> tuple[str, list[Finding]]:
-    """Return the strategy and what must be said where evidence or time overrule the rule; `probed`: report, place."""
+    """Return the strategy, and findings where measurement or time overrules the rule; `probed`: report, depth title."""
     probe, place = probed
     if probe is None or probe.accuracy is None:
         return row.strategy, []
@@ -231,28 +231,28 @@ def _decide(
         if head == row.strategy:
             return head, []
         message = f"The rule says {_title(row.strategy)}; on your data a head on {place} did as well or better."
-        return head, [Finding("info", "evidence-depth", message, "The recommendation follows the evidence.")]
-    against = _against(row, sizes, cards[row.strategy], probe, budget)
-    if not against:
+        return head, [Finding("info", "evidence-depth", message, "The recommendation follows the measurement.")]
+    objection = _objection(row, sizes, cards[row.strategy], probe, budget)
+    if not objection:
         return row.strategy, []
-    message = f"The rule says {_title(row.strategy)}, the recommendation is {_title(head)}: {against}"
+    message = f"The rule says {_title(row.strategy)}, the recommendation is {_title(head)}: {objection}"
     hint = f"You can still choose {_title(row.strategy)} below."
     return head, [Finding("info", "evidence-over-rule", message, hint)]
 
 
-def _pairs_pay(sizes: Sizes, card: Card, probe: ProbeReport | None, budget: float) -> bool:
-    """Whether there are as many texts a class as contrastive tuning was tried with, room to gain, and time."""
+def _contrastive_pays(sizes: Sizes, card: Card, probe: ProbeReport | None, budget: float) -> bool:
+    """Return whether there are as few texts a class as was tried, a gain is possible, and the time allows it."""
     few = FEW_TEXTS[0] <= sizes.per_class < FEW_TEXTS[1] and sizes.per_class_min >= 2
     room = probe is not None and probe.accuracy is not None and probe.accuracy.value < 1 - HEADROOM
-    return few and room and _in_time(card, budget)
+    return few and room and _fits_time(card, budget)
 
 
-def _in_time(card: Card, budget: float) -> bool:
+def _fits_time(card: Card, budget: float) -> bool:
     return card.seconds is not None and card.seconds.value <= budget
 
 
-def _against(row: SizeRow, sizes: Sizes, card: Card, probe: ProbeReport, budget: float) -> str:
-    """Return what speaks against the fine-tuning that the rule asks for, or nothing; the probe has an accuracy."""
+def _objection(row: SizeRow, sizes: Sizes, card: Card, probe: ProbeReport, budget: float) -> str:
+    """Return what speaks against the fine-tuning of the rule, or nothing; the probe must have an accuracy."""
     accuracy, metric = probe.accuracy, probe.metric
     assert accuracy is not None
     if accuracy.value >= 1 - HEADROOM:
@@ -268,7 +268,7 @@ def _against(row: SizeRow, sizes: Sizes, card: Card, probe: ProbeReport, budget:
             f"at an expected {metric} of {accuracy.value:.1%}."
         )
     if row.strategy == "from_scratch":
-        return "what training from scratch would reach is unknown, and the frozen features are measured."
+        return "what training from scratch would reach is unknown; what the frozen features reach is measured."
     return ""
 
 
@@ -294,19 +294,19 @@ def _reasons(
 
 
 def expectation(probe: ProbeReport) -> tuple[str, str]:
-    """Return in words what the probe's accuracy counts, and what its `majority` is that of."""
+    """Return in words what the probe's accuracy counts, and the guess that `majority` is the accuracy of."""
     if probe.metric == "accuracy":
         return "be right", "always naming the largest class"
     return "rank an item with a label above one without it", "guessing"
 
 
-def _place(tap: str | None, spec: BackboneSpec) -> str:
-    """Return how the depth of a head is told to a person."""
+def _depth_title(tap: str | None, spec: BackboneSpec) -> str:
+    """Return the depth of a head in words for a person."""
     return plain_titles(group.name for group in spec.groups).get(tap, tap) if tap else "the last layer"
 
 
 def _disagreements(row: SizeRow, sizes: Sizes, domain: Domain, modality: Modality) -> Iterator[Finding]:
-    """Yield where the documents disagree on this case, and which one is followed."""
+    """Yield where the published sources disagree on this case, and which one is followed."""
     by_class = per_class_row(sizes.per_class)
     by_total = domain_row(sizes.total, domain.similarity in ("different", "very different"))
     if by_total and by_total.strategy != by_class.strategy:
@@ -319,25 +319,24 @@ def _disagreements(row: SizeRow, sizes: Sizes, domain: Domain, modality: Modalit
         yield _disagree("total-or-class", message, f"{by_class.source}; {by_total.source}; {CS231N}")
     if row.strategy == "partial":
         message = (
-            "Another source freezes the bottom 30 to 50 % and trains the rest. The rule keeps to the last two blocks: "
-            "fewer weights to learn from few items, and the frozen part runs only once."
+            "Another source freezes the lower 30 to 50 % and trains the rest. The rule keeps to the last two blocks: "
+            "there are fewer weights to learn from few items, and the frozen part runs only once."
         )
         yield _disagree("freeze-share", message, FUNDAMENTALS)
     if modality == "text" and (row is TEXTS or trains_upper(row)):
-        known = "as they are here" if row is TEXTS else "and here they are not"
-        message = "One source trains the upper layers, another all of them for texts. "
-        message += f"The rule says all where they are known to fit the time, {known}."
+        here = "which is so here" if row is TEXTS else "which is not known here"
+        message = "For texts, one source trains the upper layers, another all layers. "
+        message += f"The rule trains all layers where that is known to fit the time, {here}."
         yield _disagree("text-all-layers", message, f"{by_class.source}; {FUNDAMENTALS}")
     if row.strategy == "discriminative":
         message = (
-            "How fast rates should fall: one source says by 0.3 to 0.5 a layer, the paper by 1/2.6 (0.38). "
-            "0.4 lies in both."
+            "The rate of each layer should be 0.3 to 0.5 times that of the layer above it by one source, 1/2.6 (0.38) "
+            "times by the paper. 0.4 agrees with both."
         )
         yield _disagree("rate-decay", message, f"{PRODUCTION}; Howard & Ruder 2018, arXiv:1801.06146")
     if row.strategy == "feature_extraction" and sizes.total > LARGE_TOTAL // 10:
         message = (
-            "Another source fine-tunes from thousands of items on. The rule looks at items a class, of which there "
-            "are few here."
+            "Another source fine-tunes from thousands of items on. The rule goes by items a class, which are few here."
         )
         yield _disagree("thousands", message, PRACTICAL)
 
@@ -351,8 +350,8 @@ def _title(strategy: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Cost:
-    """What the cards need besides the strategy."""
+class _CardMaker:
+    """Makes the card of a strategy."""
 
     spec: BackboneSpec
     speed: "Speed | None"
@@ -361,7 +360,7 @@ class _Cost:
     task_info: TaskInfo
 
     def card(self, name: str, options: Mapping[str, Any]) -> Card:
-        """Return a strategy with its plan and what that costs."""
+        """Return the card of a strategy: its plan and what the plan costs."""
         strategy = STRATEGIES[name]
         plan: TransferPlan = strategy.make(self.task_info, options)
         seconds = memory = None
@@ -379,7 +378,7 @@ class _Cost:
         )
 
     def _accuracy(self, plan: TransferPlan) -> Estimate | None:
-        """Return what a head at the plan's depth was measured at; where the depth was chosen, without that choice."""
+        """Return the measured accuracy of a head at the plan's depth; at the chosen depth it allows for the choice."""
         if self.probe is None:
             return None
         last = self.spec.groups[-1].name

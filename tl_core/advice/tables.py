@@ -1,4 +1,4 @@
-"""The published rules of thumb as data. Where they disagree is said by `advice.rules`."""
+"""The published rules of thumb as data. `advice.rules` reports where they disagree."""
 
 from tl_core.advice.advice import SizeRow
 
@@ -24,7 +24,7 @@ PER_CLASS = (
     ),
     SizeRow(10_001, None, "full", {}, "More than 10,000 items a class: fine-tune everything.", GUIDE),
 )
-"""By labelled items a class; a row holds from `low` up to below `high`, in order."""
+"""By labelled items a class, in order; a row applies from `low` up to below `high`."""
 
 SMALL_TOTAL, LARGE_TOTAL = 1000, 10_000
 
@@ -62,7 +62,7 @@ BY_DOMAIN = {
         PRODUCTION,
     ),
 }
-"""By total labelled items and domain; between 1,000 and 10,000 items the table is silent."""
+"""By total labelled items and domain; the table says nothing about 1,000 to 10,000 items."""
 
 SCRATCH = SizeRow(
     10_001, None, "from_scratch", {}, "More than 10,000 items a class of a very different domain: from scratch.", GUIDE
@@ -76,24 +76,24 @@ TEXTS = SizeRow(
     "Texts, 100 to 10,000 items a class: train all layers at a small rate.",
     f"{FUNDAMENTALS}; measured by this project, docs/LOG.md, 2026-11-21",
 )
-"""In the place of the rows that train the upper layers alone, where time allows."""
+"""Replaces the rows that train only the upper layers, where the time allows it."""
 
 SIMILAR_BELOW = 0.3
 VERY_DIFFERENT_FROM = 1.0
-"""Shift thresholds: between clip art (0.26) and grey garments (0.39), and well beyond everything measured."""
+"""Thresholds of the shift: between clip art (0.26) and grey garments (0.39), and well beyond everything measured."""
 
 
 def per_class_row(items: float) -> SizeRow:
-    """Return the row for so many labelled items a class."""
+    """Return the row for a number of labelled items a class."""
     return next(row for row in PER_CLASS if row.high is None or items < row.high)
 
 
 def domain_row(total: int, different: bool) -> SizeRow | None:
-    """Return the row for a total and a domain, or None between 1,000 and 10,000 items."""
+    """Return the row for a total and a domain; None for 1,000 to 10,000 items."""
     size = "small" if total < SMALL_TOTAL else "large" if total > LARGE_TOTAL else ""
     return BY_DOMAIN.get((size, "different" if different else "similar"))
 
 
 def trains_upper(row: SizeRow) -> bool:
-    """Return whether a row trains the upper layers alone."""
+    """Return whether a row trains only the upper layers."""
     return row.strategy in ("partial", "discriminative") and row.options.get("reach") != "all"

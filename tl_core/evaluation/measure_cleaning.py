@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tl_core.advice.calibrated import CalibratedOutOfFold
-from tl_core.advice.evidence import make_folds, units
+from tl_core.advice.folds import make_folds, units
 from tl_core.data.dataset import Dataset
 from tl_core.evaluation.cleaning_effect import CleaningEffect
 from tl_core.evaluation.compare import verdict
@@ -82,7 +82,7 @@ class CleaningMeasurement:
 
     def _right(self, arm: CalibratedOutOfFold, rows: np.ndarray) -> np.ndarray:
         """Return which items are right: bool `[len(rows)]`. A multilabel item is right if all its labels are."""
-        predicted, targets = arm.found[rows], self._before.targets[rows]
+        predicted, targets = arm.probabilities[rows], self._before.targets[rows]
         if self._before.multilabel:
             return ((predicted > 0.5) == (targets > 0.5)).all(axis=1)
         return predicted.argmax(axis=1) == targets.argmax(axis=1)

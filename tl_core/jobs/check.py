@@ -123,8 +123,9 @@ def _evidence(job: Job, dataset: Dataset) -> Generator[RunEvent, None, "ProbeRep
 
 def _probabilities(job: Job, material: CheckInput, notes: list[str]) -> Part:
     """Let heads that have not seen an item say which class it is of."""
-    from tl_core.advice.calibrated import LEARN, CalibratedOutOfFold
-    from tl_core.advice.evidence import MIN_ITEMS, make_folds, units
+    from tl_core.advice.calibrated import MAX_ITEMS, CalibratedOutOfFold
+    from tl_core.advice.evidence import MIN_ITEMS
+    from tl_core.advice.folds import make_folds, units
 
     dataset = material.dataset
     report = yield from _evidence(job, dataset)
@@ -138,10 +139,10 @@ def _probabilities(job: Job, material: CheckInput, notes: list[str]) -> Part:
         notes.append("There are too few items of each class to look for wrong labels.")
         return material
     fold[material.tested] = -2
-    if len(rows) > LEARN:
-        notes.append(f"Wrong labels were looked for by models that had learned from {LEARN:,} items each.")
+    if len(rows) > MAX_ITEMS:
+        notes.append(f"Wrong labels were looked for by models that had learned from {MAX_ITEMS:,} items each.")
     features = job.store().features(dataset, job.spec, report.tap, report.pool)
     held = CalibratedOutOfFold(features, dataset.targets, dataset.multilabel)
     if not (yield from follow_steps(job, "looking for wrong labels", held.steps(fold, report.l2))):
         return None
-    return replace(material, probabilities=held.found)
+    return replace(material, probabilities=held.probabilities)
