@@ -9,6 +9,8 @@ Modality = Literal["image", "text"]
 Level = Literal["info", "warn", "stop"]
 Similarity = Literal["similar", "different", "very different", "not measured"]
 Metric = Literal["accuracy", "mean AUC"]
+WorkDone = tuple[str, int, int]
+"""What is being done, items done, items in all."""
 T = TypeVar("T")
 
 

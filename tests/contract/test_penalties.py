@@ -15,8 +15,9 @@ from tl_core.plan import Loss, Penalty, Phase, TransferPlan, from_yaml, to_yaml
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import EpochDone, RunEnded, StepDone
 from tl_core.training.loop import train
-from tl_core.training.objectives import objective
-from tl_core.training.run import Run
+from tl_core.training.parts import RunParts, make_parts, objective_of
+from tl_core.training.penalty_context import penalty_context
+from tl_core.training.run_state import MicroBatches
 from tl_core.types import dump, load
 
 NAMES = list(PENALTIES)
@@ -39,10 +40,10 @@ def pictures(tiny_images, workspace):
     return equipped(tiny_images, workspace)
 
 
-def lesson_loss(found: Run, inputs, rows) -> torch.Tensor:
-    """The loss of a batch with its terms, less the loss without; the model is as it is."""
-    lesson = objective(found, len(found.plan.phases) - 1).learn(inputs, rows)
-    return found.terms.add(lesson, rows, inputs, 0.4) - lesson.loss
+def penalty_loss(parts: RunParts, inputs, rows) -> torch.Tensor:
+    """The loss of a batch with its penalty terms minus the loss without them."""
+    output = objective_of(parts, len(parts.job.plan.phases) - 1).forward(inputs, rows)
+    return parts.penalties.penalised(output, rows, inputs, 0, 0.4) - output.loss
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -122,23 +123,23 @@ def test_a_strength_of_nothing_is_no_penalty_bit_for_bit(pictures):
 @pytest.mark.parametrize("name", NAMES)
 def test_what_it_keeps_makes_a_resumed_run_see_the_same_loss(name, job):
     first, inputs = prepared(with_penalty(job, name))
-    kept = first.terms.state()
+    kept = first.penalties.state()
     assert all(
         isinstance(value, torch.Tensor) and key.startswith((f"{name}/", f"{name}:")) for key, value in kept.items()
     )
-    second = Run(first.job, MemoryControl())
+    second = make_parts(first.job, MemoryControl())
     with torch.no_grad():
         for parameter in first.model.backbone.parameters():
             parameter.add_(0.01 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
     second.model.load_state_dict(first.model.state_dict())
-    again = second.feed.prepared(0)
-    second.terms.resume(kept)
-    assert list(second.terms.prepare(again)) == [], "nothing is measured anew"
+    again = second.provider.prepared(0)
+    second.penalties.resume(kept)
+    assert list(second.penalties.prepare(penalty_context(second, again))) == [], "nothing is measured anew"
     losses = []
-    for found, staged in ((first, inputs), (second, again)):
-        found.freezer.thaw_only(job.plan.phases[1].lr)
-        found.freezer.training_mode(())
-        losses.append(lesson_loss(found, staged, found.rows(job.plan.phases[1])[:6]).item())
+    for parts, staged in ((first, inputs), (second, again)):
+        parts.freezer.thaw_only(job.plan.phases[1].lr)
+        parts.freezer.training_mode(())
+        losses.append(penalty_loss(parts, staged, parts.rows.learned_by(job.plan.phases[1])[:6]).item())
     assert losses[0] == losses[1]
     assert losses[0] != 0.0
 
@@ -163,27 +164,27 @@ def test_an_interrupted_run_ends_with_the_same_bits(name, job):
 
 @pytest.mark.parametrize("name", POINTWISE)
 def test_pieces_of_a_batch_add_up_to_the_batch(name, job):
-    found, inputs = prepared(with_penalty(job, name))
+    parts, inputs = prepared(with_penalty(job, name))
     with torch.no_grad():
-        for parameter in found.model.backbone.parameters():
+        for parameter in parts.model.backbone.parameters():
             parameter.mul_(1.02)
-    found.freezer.thaw_only(job.plan.phases[1].lr)
-    found.freezer.training_mode(())
-    rows = found.rows(job.plan.phases[1])[:6]
-    whole = lesson_loss(found, inputs, rows)
-    pieces = sum(lesson_loss(found, inputs, piece) * len(piece) / 6 for piece in (rows[:2], rows[2:]))
+    parts.freezer.thaw_only(job.plan.phases[1].lr)
+    parts.freezer.training_mode(())
+    rows = parts.rows.learned_by(job.plan.phases[1])[:6]
+    whole = penalty_loss(parts, inputs, rows)
+    pieces = sum(penalty_loss(parts, inputs, piece) * len(piece) / 6 for piece in (rows[:2], rows[2:]))
     assert pieces.item() == pytest.approx(whole.item(), rel=1e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_lives_with_short_memory_mixup_and_dropout(name, pictures, monkeypatch):
-    start = Run.__init__
+    make = MicroBatches.__init__
 
-    def in_pieces(self, *arguments):
-        start(self, *arguments)
-        self.parts = 3  # of four items: one piece is a single item
+    def small(self, batch_size):
+        make(self, batch_size)
+        self.count = 3  # of four items: some micro-batches are a single item
 
-    monkeypatch.setattr(Run, "__init__", in_pieces)
+    monkeypatch.setattr(MicroBatches, "__init__", small)
     head = dataclasses.replace(
         pictures.plan.head, dropout=0.2, pool="mean_std" if pictures.spec.modality == "image" else "mean"
     )
@@ -193,7 +194,7 @@ def test_it_lives_with_short_memory_mixup_and_dropout(name, pictures, monkeypatc
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_phase_that_thaws_more_and_learns_from_more_is_guarded_too(name, pictures):
+def test_a_phase_that_thaws_more_and_learns_from_more_is_penalised_too(name, pictures):
     names = [group.name for group in pictures.spec.groups]
     top = Phase("top", 1, {names[-1]: 1e-3, "head": 1e-3})
     whole = Phase("all", 1, dict.fromkeys([*names, "head"], 1e-3), fit_on="train+validation")

@@ -17,7 +17,7 @@ from tl_core.plan import Head
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import EpochDone
 from tl_core.statistics.intervals import wilson
-from tl_core.training.stepper import Stepper
+from tl_core.training.step import Stepper
 from tl_core.types import dump, load
 from ui.plan import trial_charts
 
@@ -45,11 +45,11 @@ def test_one_bar_per_group_over_the_frozen_probe(tiny_images):
 def test_every_group_gets_the_same_steps_and_only_it_and_the_head_learn(tiny_images, monkeypatch):
     take, seen = Stepper.step, []
 
-    def spy(lessons, *args):
-        model = lessons.run.model
+    def spy(stepper, *args):
+        model = stepper.model
         moving = {n.split(".")[2] for n, p in model.backbone.named_parameters(prefix="backbone") if p.requires_grad}
-        seen.append((*sorted(moving), type(lessons.inputs).__name__))
-        return take(lessons, *args)
+        seen.append((*sorted(moving), type(stepper.inputs).__name__))
+        return take(stepper, *args)
 
     monkeypatch.setattr(Stepper, "step", spy)
     (*_, last) = swept(make_job(tiny_images, [SOLVED]), steps=10)

@@ -16,8 +16,10 @@ from tl_core.penalties import PENALTIES
 from tl_core.plan import Penalty, Phase
 from tl_core.runs.control import MemoryControl
 from tl_core.training.inputs import StagedInputs
+from tl_core.training.job import Teacher
 from tl_core.training.loop import TrainJob
-from tl_core.training.run import Run, Teacher
+from tl_core.training.parts import RunParts, make_parts
+from tl_core.training.penalty_context import penalty_context
 from tl_core.workspace import Workspace
 
 GROUPS = {"image": ("middle", "top", "head"), "text": ("layer.0", "layer.1", "head")}
@@ -86,18 +88,16 @@ def equipped(dataset: Dataset, workspace: Workspace, phases: tuple[Phase, ...] |
     return dataclasses.replace(job, spec=with_head(spec_of(dataset)), teacher=taught)
 
 
-def prepared(job: TrainJob) -> tuple[Run, StagedInputs]:
-    """A run whose terms have looked at the model as it is built."""
-    found = Run(job, MemoryControl())
-    found.freezer.thaw_only(())
-    inputs = found.feed.prepared(0)
-    preparing = found.terms.prepare(inputs)
-    for _ in preparing:
-        pass
-    return found, inputs
+def prepared(job: TrainJob) -> tuple[RunParts, StagedInputs]:
+    """A run whose penalty terms were prepared with the model as it is built."""
+    parts = make_parts(job, MemoryControl())
+    parts.freezer.thaw_only(())
+    inputs = parts.provider.prepared(0)
+    list(parts.penalties.prepare(penalty_context(parts, inputs)))
+    return parts, inputs
 
 
-def term_of(found: Run):
-    """The one term of a prepared run."""
-    (term,) = found.terms._terms.values()
+def term_of(parts: RunParts):
+    """The only penalty term of a prepared run."""
+    (term,) = parts.penalties._terms.values()
     return term

@@ -17,9 +17,9 @@ from tl_core.backbones.preprocess import preprocessor
 from tl_core.penalties import PENALTIES, Batch, ItemSubset, PenaltyContext
 from tl_core.penalties.mmd import median_distance, mmd2
 from tl_core.plan import Head, Penalty, Phase
+from tl_core.training.job import Teacher
 from tl_core.training.model import HeadLayers
 from tl_core.training.penalty_set import PenaltySet
-from tl_core.training.run import Teacher
 from tl_core.workspace import Workspace
 
 ALL = ("stem", "middle", "top", "head")
@@ -77,7 +77,7 @@ def test_l2_sp_at_a_large_strength_stays_at_the_pretrained_weights(job, free):
 
 def test_ewc_holds_what_its_fisher_marks_and_lets_the_rest_go(job, free):
     start = before(job)
-    fisher = prepared(with_penalty(job, "ewc", 0.999))[0].terms.state()
+    fisher = prepared(with_penalty(job, "ewc", 0.999))[0].penalties.state()
     loose, held = (distances(model, start) for model in (free, trained(job, "ewc", 1.0)))
     names = [key.removeprefix("ewc/") for key in fisher]
     marks = torch.cat([fisher[f"ewc/{name}"].flatten() for name in names])
@@ -88,7 +88,7 @@ def test_ewc_holds_what_its_fisher_marks_and_lets_the_rest_go(job, free):
     assert kept_low > 2 * kept_high
 
 
-def test_lwf_keeps_the_answers_of_the_original_head(job, free):
+def test_lwf_keeps_the_predictions_of_the_original_head(job, free):
     head, start = job.spec.original_head(), before(job)
     first = head(features(start, job, job.dataset)).argmax(dim=1)
     assert len(first.unique()) > 1
@@ -118,11 +118,11 @@ def test_distillation_takes_after_the_teacher(job, free):
     odd = make_job(renamed(job.dataset), [SOLVED], folder="odd")  # it errs in a way of its own
     run(odd)
     teacher = after(odd)
-    said = teacher.head(features(teacher, job, job.dataset)).argmax(dim=1)
+    predicted = teacher.head(features(teacher, job, job.dataset)).argmax(dim=1)
     taught = dataclasses.replace(job, teacher=Teacher(odd.spec, odd.plan, odd.folder))
 
     def agreement(model):
-        return (model.head(features(model, job, job.dataset)).argmax(dim=1) == said).double().mean().item()
+        return (model.head(features(model, job, job.dataset)).argmax(dim=1) == predicted).double().mean().item()
 
     assert agreement(free) < 0.3
     assert agreement(trained(taught, "distill", 20.0)) > 0.8
@@ -159,12 +159,12 @@ def test_dann_leaves_a_domain_classifier_in_the_dark(strength):
     place = torch.stack((labels * 4.0 - 2.0, torch.arange(400) // 200 * 4.0 - 2.0), dim=1)
     points, rows = place + 0.35 * torch.randn(400, 2), np.arange(400)
     target = ItemSubset(rows[200:], torch.full((200,), -1))
-    ground = PenaltyContext(
+    context = PenaltyContext(
         model, {}, ItemSubset(rows[:200], labels[:200], ("a", "b")), lambda some: model.net(points[some]), None, 32, 0,
         target=target,
     )  # fmt: skip
     term = PENALTIES["dann"].term(Penalty("dann", 1.0))
-    list(term.prepare(ground))
+    list(term.prepare(context))
     (discriminator,) = term.modules()
     optimiser = torch.optim.Adam([*model.parameters(), *discriminator.parameters()], lr=1e-2)
     for step in range(1000):
@@ -172,19 +172,19 @@ def test_dann_leaves_a_domain_classifier_in_the_dark(strength):
         pooled = model.net(points[some])
         logits = model.head(pooled)
 
-        def beside(other, pooled=pooled):
+        def features_with(other, pooled=pooled):
             return pooled, model.net(points[other])
 
         loss = nn.functional.cross_entropy(logits, labels[some])
-        batch = Batch(some, pooled, logits, labels[some], step, step / 1000, beside)
+        batch = Batch(some, pooled, logits, labels[some], step, step / 1000, features_with)
         optimiser.zero_grad()
         (loss + strength * term.loss(batch)).backward()
         optimiser.step()
     with torch.no_grad():
-        found = model.net(points)
-        hits = (model.head(found).argmax(dim=1) == labels).double()
-    told = cross_val_predict(KNeighborsClassifier(15), found.numpy(), rows // 200, cv=5)
-    accuracy = (told == rows // 200).mean()
+        features = model.net(points)
+        hits = (model.head(features).argmax(dim=1) == labels).double()
+    predicted = cross_val_predict(KNeighborsClassifier(15), features.numpy(), rows // 200, cv=5)
+    accuracy = (predicted == rows // 200).mean()
     assert hits[:200].mean() > 0.95
     if strength:
         assert accuracy < 0.6
@@ -203,10 +203,10 @@ def foreign(job):
 def test_helper_networks_learn_in_the_loop(foreign, name, monkeypatch):
     helpers, prepare = [], PenaltySet.prepare
 
-    def watched(self, inputs):
-        ground = yield from prepare(self, inputs)
+    def watched(self, context):
+        findings = yield from prepare(self, context)
         helpers.extend((module, copy.deepcopy(module.state_dict())) for module in self.modules())
-        return ground
+        return findings
 
     monkeypatch.setattr(PenaltySet, "prepare", watched)
     run(with_penalty(foreign, name))
@@ -230,6 +230,6 @@ def test_replay_keeps_the_source_accuracy_of_the_runs_own_head(job, free):
 
 def test_replay_keeps_what_the_features_say_of_foreign_classes(foreign, free):
     first = prepared(with_penalty(foreign, "replay", 0.999))[0]
-    (head,) = first.terms.modules()
+    (head,) = first.penalties.modules()
     assert right(first.model, head, foreign) > 0.9
     assert right(trained(foreign, "replay", 1.0), head, foreign) > right(free, head, foreign) + 0.3

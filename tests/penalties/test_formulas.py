@@ -18,8 +18,8 @@ from tl_core.penalties.mmd import median_distance, mmd2
 from tl_core.plan import Phase
 from tl_core.runs.control import MemoryControl
 from tl_core.training.inputs import Mix
-from tl_core.training.objectives import objective
-from tl_core.training.run import Run
+from tl_core.training.parts import RunParts, make_parts, objective_of
+from tl_core.training.penalty_context import make_head, original_head, penalty_context, teacher_scores
 
 TUNE = Phase("tune", 1, dict.fromkeys(GROUPS["image"], 1e-3))
 
@@ -51,8 +51,8 @@ def test_mmd_is_unbiased_and_grows_with_the_shift():
 
     def mean(shift):
         pairs = [torch.randn(2, 4, 3, generator=generator) for _ in range(400)]
-        found = [mmd2(x, y + shift, [1.5]).item() for x, y in pairs]
-        return np.mean(found), np.std(found) / 20
+        parts = [mmd2(x, y + shift, [1.5]).item() for x, y in pairs]
+        return np.mean(parts), np.std(parts) / 20
 
     same, error = mean(0.0)
     assert abs(same) < 3 * error
@@ -90,43 +90,43 @@ def job(tiny_images, workspace):
     return equipped(tiny_images, workspace, (SOLVED, TUNE))
 
 
-def moved(found: Run) -> dict[str, torch.Tensor]:
+def moved(parts: RunParts) -> dict[str, torch.Tensor]:
     """Push every backbone weight aside; returns the weights as they were."""
-    before = {name: p.detach().clone() for name, p in found.model.named_parameters()}
+    before = {name: p.detach().clone() for name, p in parts.model.named_parameters()}
     generator = torch.Generator().manual_seed(9)
     with torch.no_grad():
-        for parameter in found.model.backbone.parameters():
+        for parameter in parts.model.backbone.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
-    found.freezer.thaw_only(TUNE.lr)
-    found.freezer.training_mode(())
+    parts.freezer.thaw_only(TUNE.lr)
+    parts.freezer.training_mode(())
     return before
 
 
-def size(found: Run, inputs, rows) -> float:
-    lesson = objective(found, 1).learn(inputs, rows)
-    return (found.terms.add(lesson, rows, inputs, 0.4) - lesson.loss).item()
+def size(parts: RunParts, inputs, rows, step=0) -> float:
+    output = objective_of(parts, 1).forward(inputs, rows)
+    return (parts.penalties.penalised(output, rows, inputs, step, 0.4) - output.loss).item()
 
 
 def test_l2_sp_is_half_the_squared_distance_of_what_learns(job):
-    found, inputs = prepared(with_penalty(job, "l2_sp", 1.0))
-    before = moved(found)
-    learns = [(n, p) for n, p in found.model.named_parameters() if p.requires_grad and not n.startswith("head")]
+    parts, inputs = prepared(with_penalty(job, "l2_sp", 1.0))
+    before = moved(parts)
+    learns = [(n, p) for n, p in parts.model.named_parameters() if p.requires_grad and not n.startswith("head")]
     wanted = sum(((p - before[n]) ** 2).sum().item() for n, p in learns) / 2
     assert 0 < len(learns) < len(before)
-    assert size(found, inputs, found.rows(TUNE)[:4]) == pytest.approx(wanted, rel=1e-4)
+    assert size(parts, inputs, parts.rows.learned_by(TUNE)[:4]) == pytest.approx(wanted, rel=1e-4)
 
 
 @pytest.mark.parametrize("with_source", [True, False])
 def test_ewc_is_the_true_fisher_times_the_squared_distance(job, with_source):
     job = with_penalty(job if with_source else dataclasses.replace(job, source=None), "ewc", 1.0, items=2000)
-    found, inputs = prepared(job)
-    rows = found.space.source.rows if with_source else found.rows(TUNE)
-    names = [n for n in found.first if n in dict(found.model.named_parameters())]
-    weights = [dict(found.model.named_parameters())[n].requires_grad_() for n in names]
+    parts, inputs = prepared(job)
+    rows = parts.rows.items.source.rows if with_source else parts.rows.learned_by(TUNE)
+    names = [n for n in parts.first if n in dict(parts.model.named_parameters())]
+    weights = [dict(parts.model.named_parameters())[n].requires_grad_() for n in names]
     exact = [torch.zeros_like(w, dtype=torch.float64) for w in weights]
     # the expectation over labels, summed over the classes instead of drawn
-    features = torch.cat([found.feed.prepared(0).features(found.model, rows[i : i + 1]) for i in range(len(rows))])
-    ground_head = found.terms._linear(3, (features.detach(), torch.tensor(_labels(found, rows))))
+    features = torch.cat([parts.provider.prepared(0).features(parts.model, rows[i : i + 1]) for i in range(len(rows))])
+    ground_head = make_head(parts.model, 3, (features.detach(), torch.tensor(_labels(parts, rows))))
     for feature in features:
         log_p = log_softmax(ground_head(feature[None]), dim=1)[0]
         for c in range(3):
@@ -138,7 +138,7 @@ def test_ewc_is_the_true_fisher_times_the_squared_distance(job, with_source):
     fishers = []
     for seed in range(12):  # one label an item is a noisy draw
         some, _ = prepared(dataclasses.replace(job, seed=seed))
-        fishers.append({key.removeprefix("ewc/"): value for key, value in some.terms.state().items()})
+        fishers.append({key.removeprefix("ewc/"): value for key, value in some.penalties.state().items()})
         assert set(fishers[-1]) == set(names)
         assert torch.cat([f.flatten() for f in fishers[-1].values()]).mean().item() == pytest.approx(PULL, rel=1e-4)
     drawn = sum(torch.cat([fisher[n].flatten() for n in names]).double() for fisher in fishers) / len(fishers)
@@ -147,15 +147,15 @@ def test_ewc_is_the_true_fisher_times_the_squared_distance(job, with_source):
     assert (drawn[high].mean() / wanted[high].mean()).item() == pytest.approx(1.0, abs=0.1)
 
     fisher = fishers[job.seed]
-    before = moved(found)
-    parameters = dict(found.model.named_parameters())
+    before = moved(parts)
+    parameters = dict(parts.model.named_parameters())
     learns = [n for n in names if parameters[n].requires_grad]
     term = sum((fisher[n] * (parameters[n] - before[n]) ** 2).sum().item() for n in learns) / 2
-    assert size(found, inputs, found.rows(TUNE)[:4]) == pytest.approx(term, rel=1e-4)
+    assert size(parts, inputs, parts.rows.learned_by(TUNE)[:4]) == pytest.approx(term, rel=1e-4)
 
 
-def _labels(found: Run, rows: np.ndarray) -> np.ndarray:
-    labels = np.concatenate([found.job.dataset.labels, *([found.job.source.labels] if found.job.source else [])])
+def _labels(parts: RunParts, rows: np.ndarray) -> np.ndarray:
+    labels = np.concatenate([parts.job.dataset.labels, *([parts.job.source.labels] if parts.job.source else [])])
     return labels[rows]
 
 
@@ -166,98 +166,96 @@ def divergence(p, q):
 @pytest.mark.parametrize(("name", "temperature"), [("lwf", 2.0), ("lwf", 5.0), ("kl", 1.0), ("distill", 3.0)])
 def test_recorded_terms_are_the_divergence_item_by_item(job, name, temperature):
     options = {} if name == "kl" else {"temperature": temperature}
-    found, inputs = prepared(with_penalty(job, name, 1.0, **options))
-    model, rows = found.model, found.rows(TUNE)[[5, 0, 3]]
-    head = found.terms._original_head() if name == "lwf" else model.head
+    parts, inputs = prepared(with_penalty(job, name, 1.0, **options))
+    model, rows = parts.model, parts.rows.learned_by(TUNE)[[5, 0, 3]]
+    head = original_head(parts.job.spec, parts.model) if name == "lwf" else model.head
     scores = {
         "lwf": lambda: head(inputs.features(model, rows)),
-        "kl": lambda: found.terms._linear(3, _solved_on(found, inputs))(inputs.features(model, rows)),
-        "distill": lambda: found.terms._teacher()(rows),
+        "kl": lambda: make_head(parts.model, 3, _solved_on(parts, inputs))(inputs.features(model, rows)),
+        "distill": lambda: teacher_scores(parts.job, parts.model.device)(rows),
     }[name]()
     first = softmax(scores.detach() / temperature, dim=1)
-    moved(found)
+    moved(parts)
     now = softmax(head(inputs.features(model, rows)).detach() / temperature, dim=1)
     factor = temperature**2 if name == "distill" else 1.0
     pairs = zip(first.tolist(), now.tolist(), strict=True)
     wanted = factor * np.mean([divergence(p, q) for p, q in pairs])
     assert wanted > 1e-4
-    assert size(found, inputs, rows) == pytest.approx(wanted, rel=2e-3)
+    assert size(parts, inputs, rows) == pytest.approx(wanted, rel=2e-3)
 
     mix = Mix(torch.tensor([2, 0, 1]), 0.7)
-    lesson = objective(found, 1).learn(inputs, rows)
-    pooled, logits = inputs.learn(model, rows, mix)
-    mixed = type(lesson)(lesson.loss, None, pooled, logits, lesson.labels, mix)
+    output = objective_of(parts, 1).forward(inputs, rows)
+    pooled, logits = inputs.forward(model, rows, mix)
+    mixed = type(output)(output.loss, None, pooled, logits, output.labels, mix)
     now = softmax(head(pooled).detach() / temperature, dim=1)
     pairs = zip((0.7 * first + 0.3 * first[[2, 0, 1]]).tolist(), now.tolist(), strict=True)
     wanted = factor * np.mean([divergence(p, q) for p, q in pairs])
-    total = found.terms.add(mixed, rows, inputs, 0.4) - lesson.loss
+    total = parts.penalties.penalised(mixed, rows, inputs, 0, 0.4) - output.loss
     assert total.item() == pytest.approx(wanted, rel=2e-3)
 
 
-def _solved_on(found, inputs):
-    rows = found.rows(TUNE)
+def _solved_on(parts, inputs):
+    rows = parts.rows.learned_by(TUNE)
     with torch.no_grad():
-        return inputs.features(found.model, rows), found.labels[torch.from_numpy(rows)]
+        return inputs.features(parts.model, rows), parts.rows.labels[torch.from_numpy(rows)]
 
 
 def test_the_recorded_head_is_the_runs_own_once_it_has_learned(job):
-    found = Run(with_penalty(job, "kl"), MemoryControl())
-    found.freezer.thaw_only(())
-    found.fresh = False
-    inputs = found.feed.prepared(0)
-    preparing = found.terms.prepare(inputs)
-    list(preparing)
-    rows = found.rows(TUNE)
-    wanted = log_softmax(inputs.logits(found.model, rows), dim=1)
-    torch.testing.assert_close(term_of(found).state()["log_p"], wanted.detach(), atol=1e-5, rtol=1e-5)
-    assert size_without_move(found, inputs, rows) == pytest.approx(0.0, abs=1e-6)
+    parts = make_parts(with_penalty(job, "kl"), MemoryControl())
+    parts.freezer.thaw_only(())
+    parts.model.head_untrained = False
+    inputs = parts.provider.prepared(0)
+    list(parts.penalties.prepare(penalty_context(parts, inputs)))
+    rows = parts.rows.learned_by(TUNE)
+    wanted = log_softmax(inputs.logits(parts.model, rows), dim=1)
+    torch.testing.assert_close(term_of(parts).state()["log_p"], wanted.detach(), atol=1e-5, rtol=1e-5)
+    assert size_without_move(parts, inputs, rows) == pytest.approx(0.0, abs=1e-6)
 
 
-def size_without_move(found, inputs, rows) -> float:
-    found.freezer.thaw_only(TUNE.lr)
-    found.freezer.training_mode(())
-    return size(found, inputs, rows)
+def size_without_move(parts, inputs, rows) -> float:
+    parts.freezer.thaw_only(TUNE.lr)
+    parts.freezer.training_mode(())
+    return size(parts, inputs, rows)
 
 
 @pytest.mark.parametrize("classes", [3, 4])
 def test_replay_is_the_cross_entropy_of_drawn_source_items(job, workspace, classes):
     source = second_images(workspace, classes) if classes == 4 else job.source
-    found, inputs = prepared(with_penalty(dataclasses.replace(job, source=source), "replay", 1.0, share=2.0))
-    helpers = found.terms.modules()
+    parts, inputs = prepared(with_penalty(dataclasses.replace(job, source=source), "replay", 1.0, share=2.0))
+    helpers = parts.penalties.modules()
     assert len(helpers) == (classes == 4)
-    moved(found)
-    rows, seen = found.rows(TUNE)[:4], []
+    moved(parts)
+    rows, seen = parts.rows.learned_by(TUNE)[:4], []
     features = inputs.features
     inputs.features = lambda model, some: seen.append(some) or features(model, some)
-    total = size(found, inputs, rows)
+    total = size(parts, inputs, rows)
     (drawn,) = seen
     assert len(set(drawn.tolist())) == 8
-    assert set(drawn.tolist()) <= set(found.space.source.rows.tolist())
-    head = helpers[0] if helpers else found.model.head
-    scores = head(features(found.model, drawn))
-    truth = torch.tensor(source.labels[drawn - found.space.main])
+    assert set(drawn.tolist()) <= set(parts.rows.items.source.rows.tolist())
+    head = helpers[0] if helpers else parts.model.head
+    scores = head(features(parts.model, drawn))
+    truth = torch.tensor(source.labels[drawn - parts.rows.items.main])
     assert total == pytest.approx(nn.functional.cross_entropy(scores, truth).item(), rel=1e-5)
     seen.clear()
-    size(found, inputs, found.rows(TUNE)[4:8])
-    found.step += 1
-    size(found, inputs, rows)
+    size(parts, inputs, parts.rows.learned_by(TUNE)[4:8])
+    size(parts, inputs, rows, step=1)
     assert len({tuple(some) for some in [drawn, *seen]}) == 3, "step and piece decide what is drawn"
 
 
 def test_replay_without_labels_says_so(job):
-    found = Run(with_penalty(job, "replay"), MemoryControl())
-    found.space.source = dataclasses.replace(found.space.source, labels=torch.full((24,), -1))
+    parts = make_parts(with_penalty(job, "replay"), MemoryControl())
+    parts.rows.items.source = dataclasses.replace(parts.rows.items.source, labels=torch.full((24,), -1))
     with pytest.raises(DataError, match="No item of the source has a label"):
-        list(found.terms.prepare(found.feed.prepared(0)))
+        list(parts.penalties.prepare(penalty_context(parts, parts.provider.prepared(0))))
 
 
 def test_both_sides_share_the_statistics_of_a_layer_that_normalises_by_the_batch(job):
-    found, inputs = prepared(with_penalty(job, "mmd"))
-    found.freezer.thaw_only(TUNE.lr)
-    rows, other = found.rows(TUNE)[:4], found.space.target.rows[:3]
-    lesson = objective(found, 1).learn(inputs, rows)
-    own, theirs = found.terms._beside(rows, lesson.pooled, inputs)(other)
-    together = inputs.features(found.model, np.concatenate([rows, other]))
+    parts, inputs = prepared(with_penalty(job, "mmd"))
+    parts.freezer.thaw_only(TUNE.lr)
+    rows, other = parts.rows.learned_by(TUNE)[:4], parts.rows.items.target.rows[:3]
+    output = objective_of(parts, 1).forward(inputs, rows)
+    own, theirs = parts.penalties._features_with(rows, output.pooled, inputs)(other)
+    together = inputs.features(parts.model, np.concatenate([rows, other]))
     torch.testing.assert_close(torch.cat((own, theirs)), together)
-    alone = inputs.features(found.model, other)
+    alone = inputs.features(parts.model, other)
     assert not torch.allclose(theirs, alone, atol=1e-3)

@@ -12,8 +12,8 @@ from tl_core.features import FeatureStore
 from tl_core.penalties import PENALTIES
 from tl_core.plan import Penalty, Phase, TransferPlan
 from tl_core.runs.events import StepDone
+from tl_core.training.job import Teacher
 from tl_core.training.loop import TrainJob
-from tl_core.training.run import Teacher
 from tl_core.workspace import Workspace
 
 pytestmark = pytest.mark.slow

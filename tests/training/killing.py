@@ -25,21 +25,21 @@ from tl_core.data.dataset import Dataset
 from tl_core.data.sources import open_dataset
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.record import record
-from tl_core.training import checkpoints, stepper
+from tl_core.training import checkpoints, step
 from tl_core.training.loop import TrainJob, train
 from tl_core.workspace import Workspace
 
 PLANS = {
-    ("images", "discriminative"): ("lesson", "lessoned", "write", "written", "replace"),
-    ("texts", "gradual"): ("step", "stepped", "lesson", "digest", "replaced"),
-    ("texts", "l2_sp"): ("stepped", "fsync"),
+    ("images", "discriminative"): ("step", "stepped", "write", "written", "replace"),
+    ("texts", "gradual"): ("update", "updated", "step", "digest", "replaced"),
+    ("texts", "l2_sp"): ("updated", "fsync"),
 }
 """Data and plan, and where it is killed: a name of PLACES."""
 PLACES: dict[str, tuple[Any, str, bool]] = {
-    "lesson": (stepper.Stepper, "step", True),
-    "lessoned": (stepper.Stepper, "step", False),
-    "step": (stepper, "step", True),
-    "stepped": (stepper, "step", False),
+    "step": (step.Stepper, "step", True),
+    "stepped": (step.Stepper, "step", False),
+    "update": (step, "clipped_update", True),
+    "updated": (step, "clipped_update", False),
     "write": (checkpoints, "_fill", True),
     "written": (checkpoints, "_fill", False),
     "digest": (checkpoints, "_digest", True),
@@ -47,8 +47,8 @@ PLACES: dict[str, tuple[Any, str, bool]] = {
     "replaced": (os, "replace", False),
     "fsync": (os, "fsync", True),
 }
-"""Functions, and whether before their work or after: a lesson, the optimiser's step in it, a checkpoint's write, its
-digest between tensors and facts, the rename of what was written, and the waits for the disk."""
+"""Functions, and whether to kill before or after their work: a training step, the optimiser's update in it, the write
+of a checkpoint, its digest between tensors and facts, the rename of what was written, and the waits for the disk."""
 
 
 def main(home: Path) -> None:

@@ -23,7 +23,7 @@ from tl_core.backbones import prepared
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import Progress, RunEnded, RunPaused, RunResumed
 from tl_core.training import activation_cache
-from tl_core.training.activation_cache import CacheBudget, InMemory, StateFile, keep, pad
+from tl_core.training.activation_cache import CacheBudget, InMemory, StateFile, make_cache, pad
 from tl_core.training.input_provider import InputProvider
 from tl_core.training.inputs import CachedInputs
 from tl_core.training.loop import train
@@ -95,7 +95,7 @@ def watch(monkeypatch):
     seen, take = [], CachedInputs.state
 
     def state(inputs, *args, **more):
-        seen.append((type(inputs._kept), inputs.on_disk))
+        seen.append((type(inputs._cache), inputs.on_disk))
         return take(inputs, *args, **more)
 
     monkeypatch.setattr(CachedInputs, "state", state)
@@ -160,13 +160,13 @@ def test_the_last_bytes_of_free_disk_are_never_touched(tmp_path, monkeypatch):
     need = like[0].nbytes + activation_cache.ALIGN
     for free, fits in ((prepared.SPARE + need, True), (prepared.SPARE + need - 1, False)):
         monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: Usage(2**50, 0, free))
-        assert (keep(room(tmp_path), like, rows, None) is not None) == fits
+        assert (make_cache(room(tmp_path), like, rows, None) is not None) == fits
 
 
 def test_no_memory_means_no_file_either(tmp_path):
     like, rows = (torch.zeros(4, 64, 64),), np.arange(4)
-    assert isinstance(keep(room(tmp_path), like, rows, None), StateFile)
-    assert keep(room(tmp_path, memory=0), like, rows, None) is None
+    assert isinstance(make_cache(room(tmp_path), like, rows, None), StateFile)
+    assert make_cache(room(tmp_path, memory=0), like, rows, None) is None
 
 
 def test_what_an_earlier_cache_still_takes_counts(tiny_images, monkeypatch):
@@ -177,7 +177,7 @@ def test_what_an_earlier_cache_still_takes_counts(tiny_images, monkeypatch):
         rooms.append(room.disk)
         return made(room, *args)
 
-    monkeypatch.setattr("tl_core.training.inputs.keep", keeping)
+    monkeypatch.setattr("tl_core.training.inputs.make_cache", keeping)
     stages, old = [], InputProvider.staged
 
     def twice(feed, model, start, rows, room):

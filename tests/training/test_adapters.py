@@ -25,7 +25,7 @@ from tl_core.strategies import STRATEGIES, TaskInfo
 from tl_core.training.adapters import fitting, insert, is_adapter, merge
 from tl_core.training.loop import TrainJob, train
 from tl_core.training.model import build_model, groups_of
-from tl_core.training.stepper import Stepper
+from tl_core.training.step import Stepper
 from tl_core.workspace import Workspace
 
 KINDS = ("lora", "dora", "loha", "lokr", "ia3")
@@ -152,7 +152,7 @@ def test_the_random_part_follows_from_the_seed_alone():
 def test_a_run_moves_adapters_and_head_and_not_one_bit_of_the_backbone(spec, data, kind, request, monkeypatch):
     seen = {}
     take = Stepper.step
-    monkeypatch.setattr(Stepper, "step", lambda self, *args: (take(self, *args), keep(self.run.model, seen))[0])
+    monkeypatch.setattr(Stepper, "step", lambda self, *args: (take(self, *args), keep(self.model, seen))[0])
     job = job_of(request.getfixturevalue(data), spec, Adapter(kind, 2, 4.0, dropout=0.0 if kind == "ia3" else 0.1))
     first = before(job).state_dict()
     run(job)

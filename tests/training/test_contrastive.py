@@ -19,9 +19,8 @@ from tl_core.plan import Phase, TransferPlan
 from tl_core.runs.control import MemoryControl
 from tl_core.strategies import STRATEGIES, TaskInfo
 from tl_core.training.loop import TrainJob
-from tl_core.training.objectives import objective
-from tl_core.training.objectives.contrastive import Balanced, pair_loss
-from tl_core.training.run import Run
+from tl_core.training.objectives.contrastive import BalancedBatches, pair_loss
+from tl_core.training.parts import make_parts, objective_of
 
 BODY = {"image": ("middle", "top"), "text": ("layer.0", "layer.1")}
 
@@ -68,7 +67,7 @@ def test_the_loss_is_the_one_written_down(labels):
 @given(st.lists(st.integers(1, 40), min_size=2, max_size=9), st.integers(2, 32), st.integers(1, 30), st.integers(0, 9))
 def test_batches_are_balanced_and_hold_nothing_twice(sizes, size, count, seed):
     labels = np.repeat(np.arange(len(sizes)) * 3, sizes)
-    balanced = Balanced(labels, size)
+    balanced = BalancedBatches(labels, size)
     drawn = balanced.draw(count, None, torch.Generator().manual_seed(seed))
     again = balanced.draw(count, None, torch.Generator().manual_seed(seed))
     assert len(drawn) == count
@@ -79,12 +78,12 @@ def test_batches_are_balanced_and_hold_nothing_twice(sizes, size, count, seed):
         found, counts = np.unique(labels[batch], return_counts=True)
         assert len(found) >= 2
         for label, n in zip(found, counts, strict=True):
-            assert n == min(balanced.each, sizes[label // 3])
+            assert n == min(balanced.per_class, sizes[label // 3])
 
 
 def test_every_item_of_a_class_comes_equally_often():
     labels = np.repeat([0, 1], [24, 8])
-    drawn = Balanced(labels, 8).draw(12, None, torch.Generator().manual_seed(0))
+    drawn = BalancedBatches(labels, 8).draw(12, None, torch.Generator().manual_seed(0))
     times = np.bincount(np.concatenate(drawn), minlength=32)
     assert set(times[:24]) == {2}
     assert set(times[24:]) == {6}
@@ -95,7 +94,7 @@ def test_texts_stand_beside_texts_of_like_length():
     labels, lengths = chance.permutation(np.repeat([0, 1], 200)), chance.integers(4, 200, 400)
 
     def padded(known):
-        return sum(len(b) * lengths[b].max() for b in Balanced(labels, 16).draw(100, known, torch.Generator()))
+        return sum(len(b) * lengths[b].max() for b in BalancedBatches(labels, 16).draw(100, known, torch.Generator()))
 
     assert padded(lengths) < 0.65 * padded(None)
 
@@ -103,7 +102,7 @@ def test_texts_stand_beside_texts_of_like_length():
 def test_nothing_grows_with_the_number_of_pairs():
     labels = np.arange(200_000) % 2
     tracemalloc.start()
-    balanced = Balanced(labels, 16)
+    balanced = BalancedBatches(labels, 16)
     batches = balanced.draw(100, None, torch.Generator())
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -157,15 +156,17 @@ def test_the_same_seed_leaves_the_same_bits_and_another_other_batches(dataset):
 
 
 def test_batches_come_from_the_runs_own_shuffle_and_cost_what_the_draws_say(tiny_texts):
-    made = Run(make_job(tiny_texts, [pairs(tiny_texts, draws=100), SOLVED], batch_size=8), MemoryControl())
-    aim = objective(made, 0)
-    at = made.shuffle.get_state()
+    parts = make_parts(make_job(tiny_texts, [pairs(tiny_texts, draws=100), SOLVED], batch_size=8), MemoryControl())
+    objective = objective_of(parts, 0)
+    shuffle = parts.random.shuffle
+    before_drawing = shuffle.get_state()
     torch.manual_seed(1)
-    first = aim.epoch(0, made.space.lengths)
-    made.shuffle.set_state(at)
+    first = objective.epoch(0, parts.rows.items.lengths)
+    shuffle.set_state(before_drawing)
     torch.manual_seed(2)
-    assert [list(b) for b in first] == [list(b) for b in aim.epoch(0, made.space.lengths)]
-    assert len(first) == aim.steps() == made.steps_per_epoch(made.plan.phases[0]) == 13
+    assert [list(b) for b in first] == [list(b) for b in objective.epoch(0, parts.rows.items.lengths)]
+    assert len(first) == objective.steps() == 13
+    assert parts.counter.planned[0] == 4 * 13
     assert set(np.concatenate(first)) <= set(tiny_texts.rows("train"))
 
 

@@ -10,7 +10,7 @@ from tests.training.helpers import SOLVED, after, descent, epochs, logits, make_
 from tl_core.plan import Phase
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import EpochDone, Noted
-from tl_core.training import deciding
+from tl_core.training import phase_precision
 from tl_core.training.loop import train
 from tl_core.training.model import TransferModel
 from tl_core.training.precision import Precision
@@ -23,8 +23,8 @@ FAST = Precision("bfloat16", speedup=1.5, rounds=3, why="bfloat16: 1.50 times as
 def measured(monkeypatch):
     """Makes every phase long enough, and every measurement end in bfloat16; returns the calls."""
     calls = []
-    monkeypatch.setattr(deciding, "pays", lambda *args: True)
-    monkeypatch.setattr(deciding, "choose", lambda *args: (calls.append(args), FAST)[1])
+    monkeypatch.setattr(phase_precision, "pays", lambda *args: True)
+    monkeypatch.setattr(phase_precision, "choose", lambda *args: (calls.append(args), FAST)[1])
     return calls
 
 
@@ -47,19 +47,19 @@ def test_a_measured_choice_is_told_kept_and_used_by_the_next_run(tiny_texts, mea
 
 
 @pytest.mark.parametrize(
-    ("length", "n", "at_once", "count"),
+    ("length", "n", "at_most", "count"),
     [(256, 40, 16, 4), (128, 40, 16, 8), (20, 40, 16, 8), (None, 40, 16, 8), (256, 3, 16, 3), (256, 40, 2, 2)],
 )
-def test_long_texts_are_measured_with_fewer_items(length, n, at_once, count):
+def test_long_texts_are_measured_with_fewer_items(length, n, at_most, count):
     """So that phases of half the length know what is faster."""
     inputs = SimpleNamespace(lengths=None if length is None else np.full(n, length))
-    assert deciding._count(SimpleNamespace(at_once=at_once), inputs, np.arange(n)) == count
+    assert phase_precision.measured_items(inputs, np.arange(n), at_most) == count
 
 
 def test_short_phases_and_plans_that_say_so_compute_in_float32(tiny_texts, monkeypatch):
-    monkeypatch.setattr(deciding, "choose", lambda *args: pytest.fail("measured"))
+    monkeypatch.setattr(phase_precision, "choose", lambda *args: pytest.fail("measured"))
     run(make_job(tiny_texts, [descent(TEXT)]))
-    monkeypatch.setattr(deciding, "pays", lambda *args: True)
+    monkeypatch.setattr(phase_precision, "pays", lambda *args: True)
     run(half(make_job(tiny_texts, [descent(TEXT)], folder="said"), precision="float32"))
 
 

@@ -14,7 +14,7 @@ from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import Noted, PhaseStarted, PlanEdited, RunEnded, RunPaused, RunResumed, StepDone
 from tl_core.runs.history import edits as of_log
 from tl_core.training.loop import train
-from tl_core.training.stepper import Stepper
+from tl_core.training.step import Stepper
 
 TUNE = descent(["top", "head"], 3)
 
@@ -57,12 +57,12 @@ def watched(monkeypatch):
     seen = []
     take = Stepper.step
 
-    def step(lessons, *args):
-        number, start = lessons.run.step, getattr(lessons.inputs, "start", None)
-        result = take(lessons, *args)
-        names = {p: n for n, p in lessons.run.model.named_parameters()}
-        held = {names[p]: int(state["step"]) for p, state in lessons.optimiser.state.items()}
-        bits = {n: t.clone() for n, t in lessons.run.model.state_dict().items()}
+    def step(stepper, *args):
+        number, start = stepper.counter.step, getattr(stepper.inputs, "start", None)
+        result = take(stepper, *args)
+        names = {p: n for n, p in stepper.model.named_parameters()}
+        held = {names[p]: int(state["step"]) for p, state in stepper.optimiser.state.items()}
+        bits = {n: t.clone() for n, t in stepper.model.state_dict().items()}
         grads = {names[p] for p in names if p.grad is not None}
         seen.append((number, start, held, bits, grads))
         return result
@@ -125,11 +125,11 @@ def test_the_best_weights_cover_what_was_thawed(tiny_images, monkeypatch):
     """Thawed and then wrecked, the group goes back to its values from before."""
     take = Stepper.step
 
-    def wrecking(lessons, *args):
-        told = take(lessons, *args)
-        if "middle" in lessons.aim.phase.lr:
-            lessons.run.model.backbone.net.middle[0].weight.data.zero_()
-        return told
+    def wrecking(stepper, *args):
+        result = take(stepper, *args)
+        if "middle" in stepper.objective.phase.lr:
+            stepper.model.backbone.net.middle[0].weight.data.zero_()
+        return result
 
     monkeypatch.setattr(Stepper, "step", wrecking)
     job = make_job(tiny_images, [SOLVED, TUNE])
@@ -268,7 +268,7 @@ def test_a_stop_ends_a_pause(tiny_images):
 
 
 def test_waiting_does_not_count(tiny_images, monkeypatch):
-    monkeypatch.setattr("tl_core.training.edits.LOOK", 0.01)
+    monkeypatch.setattr("tl_core.training.edits.POLL", 0.01)
     control, events = MemoryControl(), []
     for event in train(make_job(tiny_images, [descent(["head"], 1)], publish=0.0), control):
         if isinstance(event, StepDone) and not any(isinstance(e, RunPaused) for e in events):

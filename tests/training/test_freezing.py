@@ -8,7 +8,7 @@ from tests.training.helpers import SOLVED, after, before, descent, make_job, run
 from tl_core.plan import Head, Phase, TransferPlan
 from tl_core.training.model import build_model, groups_of
 from tl_core.training.optimisers import Freezer, make_optimiser
-from tl_core.training.stepper import Stepper
+from tl_core.training.step import Stepper
 
 CHOICES = {
     "head": ["head"],
@@ -95,7 +95,7 @@ def test_frozen_parameters_have_no_optimiser_state_and_no_gradient(tiny_images, 
     take = Stepper.step
     monkeypatch.setattr(Stepper, "step", lambda self, *args: (take(self, *args), seen.append(self))[0])
     run(make_job(tiny_images, [descent(["top", "head"], epochs=1)]))
-    model, optimiser = seen[-1].run.model, seen[-1].optimiser
+    model, optimiser = seen[-1].model, seen[-1].optimiser
     thawed = [p for n, p in model.named_parameters() if "top" in n or n.startswith("head")]
     frozen = [p for n, p in model.named_parameters() if not ("top" in n or n.startswith("head"))]
     assert set(map(id, optimiser.state)) == set(map(id, thawed))

@@ -13,11 +13,10 @@ from tl_core.plan import Augment, check
 from tl_core.plan.transfer_plan import Adapter
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import Noted
-from tl_core.training import interpolate_weights as blending
+from tl_core.training import interpolate_weights
 from tl_core.training.inputs import batches
 from tl_core.training.interpolate_weights import SHARES
 from tl_core.training.loop import train
-from tl_core.training.run import Run
 
 WHOLE = {"image": ["stem", "middle", "top", "head"], "text": ["embeddings", "layer.0", "layer.1", "head"]}
 
@@ -29,24 +28,22 @@ def dataset(request):
 
 @pytest.fixture
 def tried(monkeypatch):
-    """What validation said of each mix, in the order in which they were tried."""
-    found = []
-    validate, mix = Run.validate, blending._mix
-    mixes = []
+    """Share, validation metrics and weights of each mix, in the order in which they were tried."""
+    results, shares = [], []
+    validate, mix = interpolate_weights.validate, interpolate_weights._mix
 
-    def seen(self, phase, inputs):
-        metrics = yield from validate(self, phase, inputs)
-        if mixes:
-            found.append((mixes[-1], metrics, {n: t.clone() for n, t in self.model.state_dict().items()}))
+    def validated(parts, phase, inputs):
+        metrics = yield from validate(parts, phase, inputs)
+        results.append((shares[-1], metrics, {n: t.clone() for n, t in parts.model.state_dict().items()}))
         return metrics
 
-    def mixed(run, phase, inputs, tuned, share):
-        mix(run, phase, inputs, tuned, share)
-        mixes.append(share)
+    def mixed(parts, phase, inputs, tuned, share):
+        mix(parts, phase, inputs, tuned, share)
+        shares.append(share)
 
-    monkeypatch.setattr(Run, "validate", seen)
-    monkeypatch.setattr(blending, "_mix", mixed)
-    return found
+    monkeypatch.setattr(interpolate_weights, "validate", validated)
+    monkeypatch.setattr(interpolate_weights, "_mix", mixed)
+    return results
 
 
 def jobs(dataset, **fields):
@@ -136,7 +133,7 @@ def test_statistics_are_estimated_on_cached_views(tiny_images, tried):
 
 
 def test_no_gain_from_tuning_leaves_the_weights_that_the_phase_began_with(tiny_images, monkeypatch):
-    monkeypatch.setattr(blending, "SHARES", (0.0, 1.0))
+    monkeypatch.setattr(interpolate_weights, "SHARES", (0.0, 1.0))
     phase = descent(
         WHOLE["image"], 1, 1e-12, interpolate_weights=True
     )  # moves next to nothing, so the smaller change wins
@@ -163,7 +160,7 @@ def test_a_run_killed_while_it_mixes_goes_on_to_the_same_bits(tiny_images, monke
     run(whole)
     cut = dataclasses.replace(whole, folder=whole.folder.parent / "cut")
     cut.folder.mkdir()
-    mix, calls = blending._mix, []
+    mix, calls = interpolate_weights._mix, []
 
     def dies(*args):
         calls.append(1)
@@ -171,10 +168,10 @@ def test_a_run_killed_while_it_mixes_goes_on_to_the_same_bits(tiny_images, monke
             raise KeyboardInterrupt  # nothing of the run is told of it, as with a kill
         mix(*args)
 
-    monkeypatch.setattr(blending, "_mix", dies)
+    monkeypatch.setattr(interpolate_weights, "_mix", dies)
     with pytest.raises(KeyboardInterrupt):
         list(train(cut, MemoryControl()))
-    monkeypatch.setattr(blending, "_mix", mix)
+    monkeypatch.setattr(interpolate_weights, "_mix", mix)
     run(dataclasses.replace(cut, resume=True))
     one, two = after(whole).state_dict(), after(cut).state_dict()
     assert all(same_bits(one[name], two[name]) for name in one)

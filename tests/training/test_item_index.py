@@ -14,8 +14,8 @@ from tl_core.errors import DataError
 from tl_core.penalties import PENALTIES
 from tl_core.runs.control import MemoryControl
 from tl_core.training.inputs import PreparedInputs
-from tl_core.training.run import Run
-from tl_core.training.state import identity
+from tl_core.training.job import identity
+from tl_core.training.parts import make_parts
 from tl_core.types import dump
 
 
@@ -26,7 +26,7 @@ def judges(dataset, workspace, name="judges"):
 
 
 def test_no_item_that_judges_is_learned_from_as_source_or_target(tiny_texts):
-    space = Run(make_job(tiny_texts, [SOLVED], source=tiny_texts, target=tiny_texts), MemoryControl()).space
+    space = make_parts(make_job(tiny_texts, [SOLVED], source=tiny_texts, target=tiny_texts), MemoryControl()).rows.items
     train = tiny_texts.rows("train")
     whole = len(tiny_texts.items)
     assert space.source.rows.tolist() == (whole + train).tolist()
@@ -52,7 +52,7 @@ def test_no_step_of_a_penalty_reads_an_item_that_judges(name, tiny_texts, monkey
 
 def test_a_second_data_set_of_nothing_but_judges_is_refused(tiny_texts, workspace):
     with pytest.raises(DataError, match="validation or test item"):
-        Run(make_job(tiny_texts, [SOLVED], source=judges(tiny_texts, workspace)), MemoryControl())
+        make_parts(make_job(tiny_texts, [SOLVED], source=judges(tiny_texts, workspace)), MemoryControl())
 
 
 def test_the_identity_of_a_run_without_decisions_is_what_it_was_before_there_were_any(tiny_texts):
@@ -71,7 +71,7 @@ def test_a_second_data_set_is_learned_from_under_its_decisions(tiny_texts):
     other = tiny_texts.classes[1 - tiny_texts.labels[train[1]]]
     decided = tiny_texts.decide(Decision("drop", (train[0],)), Decision("relabel", (train[1],), other))
     plain = tiny_texts.with_decisions("")
-    space = Run(make_job(plain, [SOLVED], source=decided, target=decided), MemoryControl()).space
+    space = make_parts(make_job(plain, [SOLVED], source=decided, target=decided), MemoryControl()).rows.items
     whole = len(tiny_texts.items)
     assert space.source.rows.tolist() == [whole + row for row in train[1:]]
     assert space.target.rows.tolist() == [2 * whole + row for row in train[1:]]

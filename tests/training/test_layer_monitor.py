@@ -15,7 +15,7 @@ from tl_core.runs.events import EVENTS, EpochDone, LayerStats, Noted, RunEvent, 
 from tl_core.strategies import STRATEGIES, TaskInfo
 from tl_core.training import layer_monitor, loop
 from tl_core.training.model import groups_of
-from tl_core.training.stepper import Stepper
+from tl_core.training.step import Stepper
 from tl_core.types import dump, load
 
 ALL = ["stem", "middle", "top", "head"]
@@ -36,8 +36,8 @@ def steps(monkeypatch):
     def state(model):
         return {name: tensor.detach().clone().numpy() for name, tensor in model.state_dict().items()}
 
-    def stepped(lessons, *args):
-        model = lessons.run.model
+    def stepped(stepper, *args):
+        model = stepper.model
         start = state(model)
         gradients = {}
 
@@ -48,7 +48,7 @@ def steps(monkeypatch):
             return clip(parameters, size)
 
         monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", spy)
-        result = take(lessons, *args)
+        result = take(stepper, *args)
         seen.append((start, state(model), gradients))
         return result
 
@@ -104,7 +104,7 @@ def test_every_figure_is_that_of_a_brute_force(tiny_images, always, steps, decay
 
 def test_a_gradient_that_is_clipped_is_told_as_it_was(tiny_images, always, steps, monkeypatch):
     monkeypatch.setattr(layer_monitor, "CLIP", 1e-3)
-    monkeypatch.setattr("tl_core.training.optimisers.CLIP", 1e-3)
+    monkeypatch.setattr("tl_core.training.step.CLIP", 1e-3)
     (event,) = stats(run(make_job(tiny_images, [descent(ALL, 1)])))
     gradients = steps[-1][2]
     assert length(gradients.values()) > 1e-2
@@ -129,17 +129,17 @@ def test_drift_is_from_the_start_of_the_run_and_movement_from_that_of_the_phase(
 def test_a_frozen_group_that_moves_behind_the_loops_back_raises_one_alarm(tiny_images, always, kind, monkeypatch):
     take, count = Stepper.step, 0
 
-    def meddle(lessons, *args):
+    def meddle(stepper, *args):
         nonlocal count
         count += 1
-        block = lessons.run.model.backbone.net["stem"]
+        block = stepper.model.backbone.net["stem"]
         with torch.no_grad():
             if kind == "sign of a nought":
                 block[1].bias[0] = 0.0 if count == 1 else -0.0
             elif count == 3:  # in the middle of the first epoch
                 target = block[0].weight if kind == "weight" else block[1].running_var
                 target[0] = torch.nextafter(target[0], torch.tensor(torch.inf))
-        return take(lessons, *args)
+        return take(stepper, *args)
 
     monkeypatch.setattr(Stepper, "step", meddle)
     events = run(make_job(tiny_images, [descent(["top", "head"], 3)]))
@@ -191,35 +191,35 @@ def test_a_watched_run_ends_with_the_bits_of_an_unwatched_one(tiny_images, alway
 def test_epochs_too_short_to_pay_for_it_are_skipped_but_not_the_last(tiny_images, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(layer_monitor, "monotonic", lambda: now[0])
-    measure, validate = layer_monitor.LayerMonitor.measure, loop.Run.validate
+    measure, validate = layer_monitor.LayerMonitor.measure, loop.validate
 
-    def slow(self, optimiser):
+    def slow(self, *args):
         now[0] += 0.1
-        return measure(self, optimiser)
+        return measure(self, *args)
 
     def epoch(*args):
         now[0] += 2.0
         return validate(*args)
 
     monkeypatch.setattr(layer_monitor.LayerMonitor, "measure", slow)
-    monkeypatch.setattr(loop.Run, "validate", epoch)
+    monkeypatch.setattr(loop, "validate", epoch)
     events = run(make_job(tiny_images, [descent(["top", "head"], 12)]))
     # the first is free to guess; then 0.1 s is paid for by five seconds
     assert [event.epoch for event in stats(events)] == [0, 4, 7, 9, 11]
 
 
 def test_a_group_that_an_edit_freezes_is_held_to_what_it_was_then(tiny_images, always, monkeypatch):
-    take, made = Stepper.step, []
-    monkeypatch.setattr(layer_monitor.LayerMonitor, "__init__", _kept(layer_monitor.LayerMonitor.__init__, made))
+    take, monitors = Stepper.step, []
+    monkeypatch.setattr(layer_monitor.LayerMonitor, "__init__", _kept(layer_monitor.LayerMonitor.__init__, monitors))
     count = 0
 
-    def edit(lessons, *args):
+    def edit(stepper, *args):
         nonlocal count
         count += 1
         if count == 3:
-            lessons.run.freezer.thaw_only(["head"])
-            made[-1].edited()
-        return take(lessons, *args)
+            monitors[-1]._freezer.thaw_only(["head"])
+            monitors[-1].edited()
+        return take(stepper, *args)
 
     monkeypatch.setattr(Stepper, "step", edit)
     events = run(make_job(tiny_images, [descent(["top", "head"], 1, 1e-2)]))
@@ -230,10 +230,10 @@ def test_a_group_that_an_edit_freezes_is_held_to_what_it_was_then(tiny_images, a
     assert not alarms(events)
 
 
-def _kept(make, made):
+def _kept(make, monitors):
     def init(self, *args):
         make(self, *args)
-        made.append(self)
+        monitors.append(self)
 
     return init
 
@@ -241,10 +241,10 @@ def _kept(make, made):
 def test_weights_that_are_no_numbers_make_no_event(tiny_images, always, monkeypatch):
     take = Stepper.step
 
-    def broken(lessons, *args):
-        result = take(lessons, *args)
+    def broken(stepper, *args):
+        result = take(stepper, *args)
         with torch.no_grad():
-            lessons.run.model.backbone.net["top"][0].weight.fill_(torch.nan)
+            stepper.model.backbone.net["top"][0].weight.fill_(torch.nan)
         return result
 
     monkeypatch.setattr(Stepper, "step", broken)

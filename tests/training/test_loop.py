@@ -27,7 +27,7 @@ from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import CheckpointSaved, Noted, PhaseStarted, Progress, RunEnded, RunStarted, StepDone
 from tl_core.training import inputs
 from tl_core.training.loop import train
-from tl_core.training.stepper import Stepper
+from tl_core.training.step import Stepper
 
 ALL = ["stem", "middle", "top", "head"]
 LETTERS = {
@@ -78,15 +78,15 @@ def broken_loss(monkeypatch):
         count = 0
         take = Stepper.step
 
-        def poisoned(lessons, *args):
+        def poisoned(stepper, *args):
             nonlocal count
             count += 1
             if count >= first and error:
                 raise error
             if count >= first:
                 with torch.no_grad():
-                    lessons.run.model.head.out.weight.fill_(torch.inf)
-            return take(lessons, *args)
+                    stepper.model.head.out.weight.fill_(torch.inf)
+            return take(stepper, *args)
 
         monkeypatch.setattr(Stepper, "step", poisoned)
 
@@ -269,10 +269,10 @@ def test_a_penalty_that_is_no_number_is_named_with_its_step(tiny_images, monkeyp
     assert events[-1].status == "failed"
     assert f"step {calls[2] + 1}:" in events[-1].reason
     if objective_too:  # a loss that is none makes every term of it none
-        assert "the loss is no longer a number" in events[-1].reason
+        assert "the loss is no longer a finite number" in events[-1].reason
         assert "Divide them by ten" in events[-1].hint
     else:
-        assert f"the guard “{PENALTIES['l2_sp'].title}” is no longer a number" in events[-1].reason
+        assert f"the penalty “{PENALTIES['l2_sp'].title}” is no longer a finite number" in events[-1].reason
         assert "strength" in events[-1].hint
     assert all(torch.isfinite(p).all() for p in after(job).parameters())
 
@@ -280,14 +280,14 @@ def test_a_penalty_that_is_no_number_is_named_with_its_step(tiny_images, monkeyp
 def test_weights_that_the_last_step_breaks_are_never_the_best(tiny_images, monkeypatch):
     take = Stepper.step
 
-    def breaking(lessons, *args):
-        told = take(lessons, *args)
-        lessons.run.model.head.out.weight.data.fill_(torch.nan)
-        return told
+    def breaking(stepper, *args):
+        result = take(stepper, *args)
+        stepper.model.head.out.weight.data.fill_(torch.nan)
+        return result
 
     monkeypatch.setattr(Stepper, "step", breaking)
     events = list(train(make_job(tiny_images, [descent(["head"], epochs=1)], batch_size=64), MemoryControl()))
-    assert "no longer a number" in events[-1].reason
+    assert "no longer a finite number" in events[-1].reason
 
 
 def test_a_last_step_that_breaks_the_weights_is_seen_without_validation_too(tiny_images, monkeypatch):

@@ -14,8 +14,7 @@ from tl_core.plan import Loss, check
 from tl_core.runs.control import MemoryControl
 from tl_core.strategies import STRATEGIES, TaskInfo
 from tl_core.training.inputs import Mix, PreparedInputs
-from tl_core.training.objectives.labels import Labels
-from tl_core.training.run import Run
+from tl_core.training.parts import make_parts, objective_of
 
 WHOLE = {"image": ["stem", "middle", "top", "head"], "text": ["embeddings", "layer.0", "layer.1", "head"]}
 
@@ -25,14 +24,14 @@ def job_of(dataset, loss, phases=None, **fields):
     return dataclasses.replace(job, plan=dataclasses.replace(job.plan, loss=loss))
 
 
-def lesson(dataset, loss, seed=3):
-    """What the objective makes of a batch, and the parts that it was made of."""
-    work = Run(job_of(dataset, loss), MemoryControl())
+def step_output(dataset, loss, seed=3):
+    """The objective's output for a batch, the scores of the batch as it is, the parts of the run, and the rows."""
+    parts = make_parts(job_of(dataset, loss), MemoryControl())
     rows = dataset.rows("train")[:8]
-    work.freezer.training_mode(())
-    inputs = work.feed.prepared(0)
+    parts.freezer.training_mode(())
+    inputs = parts.provider.prepared(0)
     torch.manual_seed(seed)
-    return Labels(work, 1).learn(inputs, rows), inputs.logits(work.model, rows), work, rows
+    return objective_of(parts, 1).forward(inputs, rows), inputs.logits(parts.model, rows), parts, rows
 
 
 def test_balanced_weights_are_scikit_learns():
@@ -75,47 +74,47 @@ def test_a_balanced_head_is_scikit_learns_balanced_logistic_regression(data, req
 
 def test_smoothing_is_torchs_formula_by_hand(tiny_images):
     smoothing = 0.2
-    lesson_, scores, work, rows = lesson(tiny_images, Loss(label_smoothing=smoothing))
-    truth = torch.nn.functional.one_hot(work.labels[torch.from_numpy(rows)], 3).float()
+    output, scores, parts, rows = step_output(tiny_images, Loss(label_smoothing=smoothing))
+    truth = torch.nn.functional.one_hot(parts.rows.labels_of(rows), 3).float()
     target = truth * (1 - smoothing) + smoothing / 3
-    torch.testing.assert_close(lesson_.loss, -(target * scores.log_softmax(dim=1)).sum(dim=1).mean())
+    torch.testing.assert_close(output.loss, -(target * scores.log_softmax(dim=1)).sum(dim=1).mean())
     torch.testing.assert_close(
-        lesson_.loss, torch.nn.CrossEntropyLoss(label_smoothing=smoothing)(scores, truth.argmax(dim=1))
+        output.loss, torch.nn.CrossEntropyLoss(label_smoothing=smoothing)(scores, truth.argmax(dim=1))
     )
 
 
 def test_weighted_fine_tuning_is_torchs_weighted_mean(tiny_images):
-    lesson_, scores, work, rows = lesson(tiny_images, Loss("balanced"))
-    labels = work.labels[torch.from_numpy(rows)]
+    output, scores, parts, rows = step_output(tiny_images, Loss("balanced"))
+    labels = parts.rows.labels_of(rows)
     train_labels = tiny_images.labels[tiny_images.rows("train")]
     weights = torch.tensor(compute_class_weight("balanced", classes=np.arange(3), y=train_labels)).float()
     each = -scores.log_softmax(dim=1)[torch.arange(len(rows)), labels]
-    torch.testing.assert_close(lesson_.loss, (weights[labels] * each).sum() / weights[labels].sum())
+    torch.testing.assert_close(output.loss, (weights[labels] * each).sum() / weights[labels].sum())
 
 
 @pytest.mark.parametrize("data", ["tiny_images", "tiny_texts"])
 def test_mixup_is_the_papers_formula(data, request):
     dataset = request.getfixturevalue(data)
-    lesson_, _, work, rows = lesson(dataset, Loss(mixup=0.4), seed=5)
+    output, _, parts, rows = step_output(dataset, Loss(mixup=0.4), seed=5)
     torch.manual_seed(5)  # the same draws: Zhang et al. 2018, equation 1; the larger share, which pairs make the same
     share = float(torch.distributions.Beta(0.4, 0.4).sample())
     order, share = torch.randperm(len(rows)), max(share, 1 - share)
-    inputs, model = work.feed.prepared(0), work.model
+    inputs, model = parts.provider.prepared(0), parts.model
     if dataset.modality == "image":
         (maps,) = inputs.state(model, rows)
         scores = model((share * maps + (1 - share) * maps[order],))
     else:
         pooled = inputs.features(model, rows)
         scores = model.head(share * pooled + (1 - share) * pooled[order])
-    labels = torch.nn.functional.one_hot(work.labels[torch.from_numpy(rows)], len(dataset.classes)).float()
+    labels = torch.nn.functional.one_hot(parts.rows.labels_of(rows), len(dataset.classes)).float()
     target = share * labels + (1 - share) * labels[order]
-    torch.testing.assert_close(lesson_.loss, -(target * scores.log_softmax(dim=1)).sum(dim=1).mean())
+    torch.testing.assert_close(output.loss, -(target * scores.log_softmax(dim=1)).sum(dim=1).mean())
     assert 0.5 <= share < 1
 
 
 def test_the_smallest_alpha_mixes_next_to_nothing(tiny_images):
     for seed in range(20):
-        mixed = lesson(tiny_images, Loss(mixup=1e-4), seed=seed)[0]
+        mixed = step_output(tiny_images, Loss(mixup=1e-4), seed=seed)[0]
         assert mixed.mix.share > 0.99
 
 

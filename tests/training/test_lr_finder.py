@@ -13,7 +13,7 @@ from tl_core.runs.events import Progress
 from tl_core.training import lr_finder
 from tl_core.training.lr_curve import RateCurve, exploded, geometric, smooth, suggest, with_rate_of
 from tl_core.training.lr_finder import find_rate, phase_of
-from tl_core.training.stepper import Stepper
+from tl_core.training.step import Stepper
 from tl_core.types import dump, load
 
 HEAD = Phase("head", 3, {"head": 1e-3})
@@ -59,9 +59,9 @@ def test_the_rates_that_are_shown_are_those_that_were_stepped_with(tiny_images, 
     seen = []
     take = Stepper.step
 
-    def spy(lessons, *args):
-        seen.append({group["name"]: group["lr"] for group in lessons.optimiser.param_groups})
-        return take(lessons, *args)
+    def spy(stepper, *args):
+        seen.append({group["name"]: group["lr"] for group in stepper.optimiser.param_groups})
+        return take(stepper, *args)
 
     monkeypatch.setattr(Stepper, "step", spy)
     phase = Phase("fine-tune", 2, {"top": 1e-4, "head": 1e-3})
@@ -115,11 +115,11 @@ def test_a_plan_with_an_adapter_is_tried_from_the_solved_head(tiny_images):
 def test_a_loss_that_is_no_number_ends_it_and_is_not_kept(tiny_images, monkeypatch):
     take, count = Stepper.step, 0
 
-    def broken(lessons, *args):
+    def broken(stepper, *args):
         nonlocal count
         count += 1
-        loss, hits = take(lessons, *args)
-        return (loss * torch.nan if count == 8 else loss), hits
+        result = take(stepper, *args)
+        return replace(result, loss=result.loss * torch.nan) if count == 8 else result
 
     monkeypatch.setattr(Stepper, "step", broken)
     assert len(curve(make_job(tiny_images, [HEAD])).losses) == 7
@@ -127,11 +127,9 @@ def test_a_loss_that_is_no_number_ends_it_and_is_not_kept(tiny_images, monkeypat
 
 def test_a_stop_ends_it_without_a_curve(tiny_images):
     control = MemoryControl()
-    found = []
-    for each in find_rate(make_job(tiny_images, [SOLVED, HEAD], publish=0.0), control):
-        found.append(each)
+    for result in find_rate(make_job(tiny_images, [SOLVED, HEAD], publish=0.0), control):
+        assert not isinstance(result, RateCurve)
         control.stop()
-    assert not any(isinstance(each, RateCurve) for each in found)
 
 
 def test_a_plan_that_is_solved_has_no_rate(tiny_images):

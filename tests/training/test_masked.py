@@ -18,9 +18,8 @@ from tl_core.strategies import STRATEGIES, TaskInfo
 from tl_core.training.inputs import PreparedInputs
 from tl_core.training.item_index import ItemIndex
 from tl_core.training.loop import TrainJob
-from tl_core.training.objectives import objective
-from tl_core.training.objectives.masked import PATCHES, Masked, PictureFiller, TextFiller
-from tl_core.training.run import Run
+from tl_core.training.objectives.masked import PATCHES, MaskedObjective, PictureFiller, TextFiller
+from tl_core.training.parts import make_parts, objective_of
 from tl_core.workspace import Workspace
 
 BODY = {"image": ("stem", "middle", "top"), "text": ("embeddings", "layer.0", "layer.1")}
@@ -35,13 +34,13 @@ def dataset(request):
 def seen(monkeypatch):
     """The objectives of the masked phases that run, which hold the layers that fill in."""
     made = []
-    prepare = Masked.prepare
+    prepare = MaskedObjective.prepare
 
     def watched(self):
         made.append(self)
         yield from prepare(self)
 
-    monkeypatch.setattr(Masked, "prepare", watched)
+    monkeypatch.setattr(MaskedObjective, "prepare", watched)
     return made
 
 
@@ -50,13 +49,13 @@ def fill_in(dataset, rate=3e-3, **fields):
     return Phase("fill in", **{"epochs": 8, "lr": lr, "objective": "masked", "schedule": "constant"} | fields)
 
 
-def held_out_loss(aim, rows):
+def held_out_loss(objective, rows):
     """The mean loss over several draws of masks, of whatever the run has left."""
-    inputs = PreparedInputs(aim.run.space, None, preprocessor(aim.run.job.spec), 0)
-    aim.run.freezer.training_mode(())
+    inputs = PreparedInputs(objective._items, None, objective._items.preprocessor, 0)
+    objective._model.eval()
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(5)
-        return np.mean([float(aim.learn(inputs, rows).loss) for _ in range(8)])
+        return np.mean([float(objective.forward(inputs, rows).loss) for _ in range(8)])
 
 
 def other(dataset, workspace):
@@ -74,7 +73,7 @@ def test_a_backbone_that_learns_to_fill_in_beats_the_same_new_layers_on_an_untou
         losses = [event.train["loss"] for event in epochs(events)]
         assert losses[-1] < losses[0], "the new layers learn in any case"
         assert all(event.validation == {} and "accuracy" not in event.train for event in epochs(events))
-    moved, untouched = (held_out_loss(aim, held_out) for aim in seen)
+    moved, untouched = (held_out_loss(objective, held_out) for objective in seen)
     assert moved < 0.97 * untouched
 
 
@@ -103,7 +102,7 @@ def test_a_fresh_head_that_learns_with_the_backbone_reads_features_in_its_own_un
     assert not torch.equal(model.head.std, torch.ones_like(model.head.std))
     held = {name: value for name, value in before(job).state_dict().items() if "running" in name}
     model.load_state_dict(held, strict=False)  # the last phase moved these, the first one does not
-    features = Run(job, MemoryControl()).feed
+    features = make_parts(job, MemoryControl()).provider
     features.stored = False
     *_, end = _drain(features.pooled(model, dataset.rows("train")))
     standardised = model.head.standardised(end.features[torch.from_numpy(dataset.rows("train"))])
@@ -122,16 +121,16 @@ def _drain(stages):
 
 def test_it_reads_training_items_and_the_target_and_no_test_item(dataset, workspace, monkeypatch):
     read, item = set(), ItemIndex.__getitem__
-    learn = Masked.learn
+    forward = MaskedObjective.forward
 
     def watched(self, inputs, rows):
         monkeypatch.setattr(ItemIndex, "__getitem__", lambda space, row: read.add(int(row)) or item(space, row))
         try:
-            return learn(self, inputs, rows)
+            return forward(self, inputs, rows)
         finally:
             monkeypatch.setattr(ItemIndex, "__getitem__", item)
 
-    monkeypatch.setattr(Masked, "learn", watched)
+    monkeypatch.setattr(MaskedObjective, "forward", watched)
     target = other(dataset, workspace)
     job = make_job(dataset, [fill_in(dataset, epochs=1), SOLVED], target=target, batch_size=8)
     events = run(job)
@@ -145,17 +144,17 @@ def test_it_reads_training_items_and_the_target_and_no_test_item(dataset, worksp
 
 
 def test_what_is_held_out_stays_so_where_the_target_holds_it_too(tiny_texts):
-    made = Run(make_job(tiny_texts, [fill_in(tiny_texts), SOLVED], target=tiny_texts), MemoryControl())
-    rows, whole = objective(made, 0).rows(), len(tiny_texts.items)
+    made = make_parts(make_job(tiny_texts, [fill_in(tiny_texts), SOLVED], target=tiny_texts), MemoryControl())
+    rows, whole = objective_of(made, 0).rows(), len(tiny_texts.items)
     train = tiny_texts.rows("train")
     assert sorted(rows) == sorted([*train, *(train + whole)])
 
 
-def test_without_unlabelled_items_it_says_that_little_is_to_be_gained(tiny_texts):
+def test_without_unlabelled_items_it_says_that_the_gain_is_small(tiny_texts):
     events = run(make_job(tiny_texts, [fill_in(tiny_texts, epochs=1), SOLVED]))
     (told,) = [event.finding for event in events if isinstance(event, Noted) and event.finding.code == "masked-items"]
-    assert "little is to be gained" in told.hint
-    assert "new and begin at random" in told.message
+    assert "the gain is small" in told.hint
+    assert "new and start from random weights" in told.message
 
 
 def test_the_same_seed_leaves_the_same_bits(dataset):

@@ -18,10 +18,10 @@ from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import RunEnded
 from tl_core.strategies import STRATEGIES, TaskInfo
 from tl_core.training.convex import Solvable, Solver
+from tl_core.training.job import Teacher
 from tl_core.training.loop import train
 from tl_core.training.model import HeadLayers
-from tl_core.training.objectives.labels import Labels
-from tl_core.training.run import Run, Teacher
+from tl_core.training.parts import make_parts, objective_of
 
 WHOLE = ("embeddings", "layer.0", "layer.1", "head")
 
@@ -77,18 +77,18 @@ def test_fine_tuning_lowers_the_loss_and_the_best_epoch_is_that_of_the_lowest_lo
     assert kept[-1] == int(np.argmin(losses))
 
 
-def test_the_lesson_is_weighted_smoothed_binary_cross_entropy_of_mixed_items(tiny_multilabel):
+def test_the_loss_of_a_batch_is_weighted_smoothed_binary_cross_entropy_of_mixed_items(tiny_multilabel):
     job = with_loss(make_job(tiny_multilabel, [SOLVED, descent(WHOLE, 1)]), class_weights="balanced", mixup=0.4)
-    work, rows = Run(job, MemoryControl()), tiny_multilabel.rows("train")[:8]
-    work.freezer.training_mode(())
-    inputs = work.feed.prepared(0)
+    parts, rows = make_parts(job, MemoryControl()), tiny_multilabel.rows("train")[:8]
+    parts.freezer.training_mode(())
+    inputs = parts.provider.prepared(0)
     torch.manual_seed(5)
-    lesson = Labels(work, 1).learn(inputs, rows)
+    output = objective_of(parts, 1).forward(inputs, rows)
     torch.manual_seed(5)
     share = float(torch.distributions.Beta(0.4, 0.4).sample())
     order, share = torch.randperm(8), max(share, 1 - share)
-    pooled = inputs.features(work.model, rows)
-    probabilities = work.model.head(share * pooled + (1 - share) * pooled[order]).sigmoid()
+    pooled = inputs.features(parts.model, rows)
+    probabilities = parts.model.head(share * pooled + (1 - share) * pooled[order]).sigmoid()
     truth, known = torch.tensor(tiny_multilabel.targets[rows]), tiny_multilabel.targets[tiny_multilabel.rows("train")]
     yes = torch.tensor(known.mean(axis=0))
     expected = 0.0
@@ -96,7 +96,7 @@ def test_the_lesson_is_weighted_smoothed_binary_cross_entropy_of_mixed_items(tin
         weight = torch.where(targets > 0.5, 0.5 / yes, 0.5 / (1 - yes))
         each = -(targets * probabilities.log() + (1 - targets) * (1 - probabilities).log())
         expected = expected + part * (weight * each).mean()
-    torch.testing.assert_close(lesson.loss, expected)
+    torch.testing.assert_close(output.loss, expected)
 
 
 @pytest.mark.parametrize("name", ["kl", "l2_sp", "distill"])
@@ -140,7 +140,7 @@ def test_contrastive_tuning_is_refused_and_its_caveat_says_why(tiny_multilabel):
     task_info = TaskInfo("tiny_text", "text", ("embeddings", "layer.0", "layer.1"), 40, 3, 10, multilabel=True)
     plan = STRATEGIES["contrastive"].make(task_info)
     with pytest.raises(PlanError, match="several labels"):
-        Run(replace(make_job(tiny_multilabel, [SOLVED]), plan=plan), MemoryControl())
+        make_parts(replace(make_job(tiny_multilabel, [SOLVED]), plan=plan), MemoryControl())
     assert "several labels" in STRATEGIES["contrastive"].caveats(task_info)[0].message
 
 

@@ -12,8 +12,9 @@ from tests.training.helpers import SOLVED, descent, make_job
 from tests.training.test_edits import edited, rate, run_with
 from tl_core.plan import Penalty, Phase
 from tl_core.runs.control import MemoryControl
+from tl_core.training.item_index import RunRows
 from tl_core.training.loop import train
-from tl_core.training.run import Run
+from tl_core.training.parts import make_parts
 
 TUNE = descent(["top", "head"], 1)
 MORE = replace(TUNE, name="more", fit_on="train+validation")
@@ -23,15 +24,15 @@ def test_labels_that_judge_the_first_phase_are_not_seen_before_a_later_one_learn
     """The head that KL has solved is the same whatever the validation items are called."""
     job = with_penalty(make_job(tiny_images, [TUNE, MORE]), "kl")
     plain, _ = prepared(job)
-    make = Run.__init__
+    make = RunRows.__init__
 
-    def mislabelled(run, *args):
-        make(run, *args)
-        run.labels[torch.from_numpy(tiny_images.rows("validation"))] = 0
+    def mislabelled(rows, *args):
+        make(rows, *args)
+        rows.labels[torch.from_numpy(tiny_images.rows("validation"))] = 0
 
-    monkeypatch.setattr(Run, "__init__", mislabelled)
+    monkeypatch.setattr(RunRows, "__init__", mislabelled)
     other, _ = prepared(job)
-    one, two = (term_of(run).state() for run in (plain, other))
+    one, two = (term_of(parts).state() for parts in (plain, other))
     assert set(one["rows"].tolist()) == set(tiny_images.rows("train", "validation"))
     assert torch.equal(one["log_p"], two["log_p"])
 
@@ -55,18 +56,20 @@ def copy_of(dataset, workspace, rows, labels=None):
 
 def test_items_that_judge_the_run_are_in_no_second_data_set(tiny_images, workspace):
     copy = copy_of(tiny_images, workspace, np.arange(len(tiny_images.items)))
-    found = Run(make_job(tiny_images, [SOLVED, TUNE], source=copy, target=copy), MemoryControl())
+    items = make_parts(make_job(tiny_images, [SOLVED, TUNE], source=copy, target=copy), MemoryControl()).rows.items
     own, n = tiny_images.rows("train"), len(tiny_images.items)
-    assert found.space.source.rows.tolist() == (own + n).tolist()
-    assert found.space.source.labels.tolist() == tiny_images.labels[own].tolist()
-    assert found.space.target.rows.tolist() == (own + 2 * n).tolist()
+    assert items.source.rows.tolist() == (own + n).tolist()
+    assert items.source.labels.tolist() == tiny_images.labels[own].tolist()
+    assert items.target.rows.tolist() == (own + 2 * n).tolist()
 
 
 def test_only_terms_that_read_a_second_data_set_have_it_kept(tiny_images, workspace):
     job = make_job(tiny_images, [descent(["top", "head"])], target=make_images(workspace, 3))
     for name, strength, read in (("l2_sp", 0.1, False), ("mmd", 1.0, True)):
-        made = Run(replace(job, plan=replace(job.plan, penalties=(Penalty(name, strength),))), MemoryControl())
-        assert set(made.space.target.rows).issubset(made.terms.rows()) == read
+        job = replace(job, plan=replace(job.plan, penalties=(Penalty(name, strength),)))
+        parts = make_parts(job, MemoryControl())
+        extra = parts.penalties.extra_rows(job.plan, parts.rows)
+        assert set(parts.rows.items.target.rows).issubset(extra) == read
 
 
 def test_a_second_data_set_of_nothing_else_is_refused(tiny_images, workspace):

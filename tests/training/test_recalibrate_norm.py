@@ -23,9 +23,8 @@ from tl_core.training.convex import Solver
 from tl_core.training.loop import train
 from tl_core.training.lr_curve import RateCurve
 from tl_core.training.lr_finder import find_rate
-from tl_core.training.objectives import objective
-from tl_core.training.phase_state import PhaseState
-from tl_core.training.run import Run
+from tl_core.training.parts import make_parts, objective_of
+from tl_core.training.phase import PhaseState
 
 TOP = ("middle", "top", "head")
 STILL = 1e-12
@@ -51,25 +50,25 @@ def begun(dataset, phase, **fields):
     job = make_job(dataset, [SOLVED, phase], **fields)
     first = make_job(dataset, [SOLVED], folder="solved", **{k: v for k, v in fields.items() if k == "batch_size"})
     run(first)
-    state = Run(job, MemoryControl())
-    state.model.load_state_dict(after(first).state_dict())
-    state.fresh = False
-    events = list(PhaseState(state, 1).begin(None))
-    return state, events, after(first)
+    parts = make_parts(job, MemoryControl())
+    parts.model.load_state_dict(after(first).state_dict())
+    parts.model.head_untrained = False
+    events = list(PhaseState(parts, 1).begin(None))
+    return parts, events, after(first)
 
 
-def maps(state, group, rows, model):
+def maps(parts, group, rows, model):
     """What a stage's normalisation reads, of some pictures together."""
     with torch.no_grad():
-        pictures = state.feed.prepared(0).state(model, rows)
+        pictures = parts.provider.prepared(0).state(model, rows)
         at = model.backbone.names.index(group)
         return model.backbone.net[group][0](model.backbone.run(pictures, 0, at)[0])
 
 
 def test_statistics_are_those_of_the_training_items_and_frozen_ones_stay(faint):
-    state, events, solved = begun(faint, descent(TOP, recalibrate_norm=True))
-    whole = maps(state, "middle", faint.rows("train"), solved)
-    norm, old = state.model.backbone.net["middle"][1], solved.backbone.net["middle"][1]
+    parts, events, solved = begun(faint, descent(TOP, recalibrate_norm=True))
+    whole = maps(parts, "middle", faint.rows("train"), solved)
+    norm, old = parts.model.backbone.net["middle"][1], solved.backbone.net["middle"][1]
     torch.testing.assert_close(norm.running_mean, whole.mean(dim=(0, 2, 3)), atol=1e-4, rtol=0.02)
     # a batch that held a single class would miss what lies between the classes
     ratio = norm.running_var / whole.var(dim=(0, 2, 3))
@@ -77,16 +76,16 @@ def test_statistics_are_those_of_the_training_items_and_frozen_ones_stay(faint):
     assert ((old.running_var / whole.var(dim=(0, 2, 3)) - 1).abs() > 0.5).all(), "the test's pictures are not far"
     for name, tensor in solved.state_dict().items():
         if name.startswith("backbone.net.stem") or ("running" not in name and name.startswith("backbone.")):
-            assert same_bits(state.model.state_dict()[name], tensor) or "num_batches" in name, name
+            assert same_bits(parts.model.state_dict()[name], tensor) or "num_batches" in name, name
     assert [e.finding.code for e in events if isinstance(e, Noted)] == ["adapted"]
 
 
 def test_the_head_is_the_solution_over_the_features_that_come_of_it(faint):
-    state, *_ = begun(faint, descent(TOP, recalibrate_norm=True))
+    parts, *_ = begun(faint, descent(TOP, recalibrate_norm=True))
     rows = faint.rows("train")
     with torch.no_grad():
-        features = state.feed.prepared(0).features(state.model.eval(), rows)
-        ours = state.model.head(features).softmax(dim=1).numpy()
+        features = parts.provider.prepared(0).features(parts.model.eval(), rows)
+        ours = parts.model.head(features).softmax(dim=1).numpy()
     variance = features.double().var(dim=0, correction=0)
     scaled = ((features.double() - features.double().mean(dim=0)) / (variance + variance.mean()).sqrt()).numpy()
     theirs = LogisticRegression(C=1 / (SOLVED.weight_decay * len(rows)), tol=1e-8, max_iter=5000)
@@ -94,15 +93,15 @@ def test_the_head_is_the_solution_over_the_features_that_come_of_it(faint):
     np.testing.assert_allclose(ours, expected, atol=2e-3)
 
 
-def moved(state):
+def moved(parts):
     """How far features in training mode are from those that the head was solved on, in its units (rms)."""
-    inputs, batches = state.feed.prepared(1), objective(state, 1).epoch(0, None)
+    inputs, batches = parts.provider.prepared(1), objective_of(parts, 1).epoch(0, None)
     with torch.no_grad():
-        state.freezer.training_mode(())
-        still = torch.cat([inputs.features(state.model, rows) for rows in batches])
-        state.freezer.training_mode(TOP)
-        moving = torch.cat([inputs.features(state.model, rows) for rows in batches])
-    return float(((moving - still) / state.model.head.std).square().mean().sqrt())
+        parts.freezer.training_mode(())
+        still = torch.cat([inputs.features(parts.model, rows) for rows in batches])
+        parts.freezer.training_mode(TOP)
+        moving = torch.cat([inputs.features(parts.model, rows) for rows in batches])
+    return float(((moving - still) / parts.model.head.std).square().mean().sqrt())
 
 
 def test_learning_begins_with_the_features_that_the_head_was_solved_on(faint):
@@ -219,12 +218,12 @@ def test_items_with_several_labels_are_fitted_to_as_well(workspace):
         items.append(RawItem(f"{number}.png", "", labels=labels, read=png.getvalue))
     dataset = store(items, Draft("lights", "lights.zip", "image"), workspace, no_progress)
     assert dataset.multilabel
-    state, events, _ = begun(dataset, descent(TOP, recalibrate_norm=True))
+    parts, events, _ = begun(dataset, descent(TOP, recalibrate_norm=True))
     assert [e.finding.code for e in events if isinstance(e, Noted)] == ["adapted"]
     rows = dataset.rows("train")
     with torch.no_grad():
-        features = state.feed.prepared(0).features(state.model.eval(), rows)
-        ours = state.model.head(features).sigmoid().numpy()
+        features = parts.provider.prepared(0).features(parts.model.eval(), rows)
+        ours = parts.model.head(features).sigmoid().numpy()
     variance = features.double().var(dim=0, correction=0)
     scaled = ((features.double() - features.double().mean(dim=0)) / (variance + variance.mean()).sqrt()).numpy()
     for place in range(2):
@@ -237,9 +236,9 @@ def test_the_rate_test_begins_where_the_phase_would(faint):
     phase = descent(TOP, recalibrate_norm=True)
     job = make_job(faint, [SOLVED, phase], folder="rates")
     curve = [one for one in find_rate(job, MemoryControl(), steps=2) if isinstance(one, RateCurve)][-1]
-    state, *_ = begun(faint, phase)
-    aim, inputs = objective(state, 1), state.feed.prepared(1)
-    first = aim.learn(inputs, aim.epoch(0, None)[0]).loss.item()
+    parts, *_ = begun(faint, phase)
+    objective, inputs = objective_of(parts, 1), parts.provider.prepared(1)
+    first = objective.forward(inputs, objective.epoch(0, None)[0]).loss.item()
     assert curve.losses[0] == pytest.approx(first, rel=1e-3)
 
 

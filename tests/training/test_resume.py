@@ -16,10 +16,11 @@ from tl_core.plan import Augment, Head, Loss, Penalty, Phase
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import EpochDone, PhaseStarted, RunEnded, RunPaused, RunResumed, RunStarted
 from tl_core.strategies import STRATEGIES, TaskInfo
-from tl_core.training import checkpoints, state
+from tl_core.training import checkpoints, resume
+from tl_core.training import job as job_module
+from tl_core.training.job import Teacher
 from tl_core.training.loop import train
-from tl_core.training.run import Teacher
-from tl_core.training.stepper import Stepper
+from tl_core.training.step import Stepper
 from tl_core.types import dump
 
 EPOCHS = 3
@@ -216,11 +217,11 @@ def test_steps_that_were_halved_stay_so(tiny_images, monkeypatch, seed):
     """The first attempt at step 8 runs out of memory; an attempt that begins after it knows."""
     take, short = Stepper.step, []
 
-    def greedy(lessons, *args):
-        if lessons.run.step == 8 and lessons.run.parts == 1:
-            short.append(lessons)
+    def greedy(stepper, *args):
+        if stepper.counter.step == 8 and stepper.micro_batches.count == 1:
+            short.append(stepper)
             raise MemoryError
-        return take(lessons, *args)
+        return take(stepper, *args)
 
     monkeypatch.setattr(Stepper, "step", greedy)
     phases = [descent(["stem", "middle", "top", "head"], 3, interpolate_weights=True), Phase("last", 1, {"head": 1e-3})]
@@ -290,7 +291,8 @@ def test_what_began_before_a_phase_could_be_fitted_to_its_items_goes_on(tiny_ima
         return found
 
     with monkeypatch.context() as then:
-        then.setattr(state, "dump", of_then)
+        then.setattr(job_module, "dump", of_then)
+        then.setattr(resume, "dump", of_then)
         job = interrupted(tiny_images)
     (file, *_) = job.folder.glob("checkpoints/*/state.json")
     assert not any(name in file.read_text() for name in ("adapt", "recalibrate_norm", "interpolate_weights"))

@@ -20,7 +20,7 @@ from tl_core.types import dump, load
 from tl_core.workspace import Workspace, new_folder, read_json, write_bytes, write_json
 
 if TYPE_CHECKING:
-    from tl_core.training.run import Teacher
+    from tl_core.training.job import Teacher
 
 IMPORTED_PREFIX = "bundle-"
 FACTS_FILE = "teacher.json"
@@ -68,7 +68,7 @@ def open_extra_inputs(workspace: Workspace, task: Task, dataset: Dataset) -> Ext
 def open_teacher(workspace: Workspace, name: str, dataset: Dataset) -> "Teacher":
     """Open a finished run, or a model that import_teacher() brought in. Raises RunError where it cannot teach this."""
     from tl_core.training.best_weights import FILE
-    from tl_core.training.run import Teacher
+    from tl_core.training.job import Teacher
 
     try:
         folder, facts = imported_teacher(workspace, name) if name.startswith(IMPORTED_PREFIX) else _run(workspace, name)

@@ -9,7 +9,7 @@ from tl_core.jobs.job import Events, Job, run_started
 from tl_core.runs.events import Progress, RunEnded
 
 if TYPE_CHECKING:
-    from tl_core.training.run import TrainJob
+    from tl_core.training.job import TrainJob
 
 
 def run_rates(job: Job) -> Events:
@@ -48,7 +48,7 @@ def run_layers(job: Job) -> Events:
 
 
 def _training(job: Job) -> "TrainJob":
-    from tl_core.training.run import TrainJob
+    from tl_core.training.job import TrainJob
 
     if job.task.plan is None:
         raise RunError("There is no plan to try anything for.", "Make one on the plan page.")

@@ -1,10 +1,10 @@
-"""Distillation: a small model learns from the whole answer of a larger one, not from the labels alone."""
+"""Distillation: a small model learns from all class probabilities of a larger one, not from the labels alone."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tl_core.penalties import PENALTIES, Batch, PenaltyContext, PenaltyKind, option
-from tl_core.penalties.recorded import Recorded, Scores
+from tl_core.penalties.recorded import RecordedPenalty, Scores
 
 if TYPE_CHECKING:
     import torch
@@ -14,32 +14,32 @@ HINTON = "Hinton, Vinyals & Dean 2015, Distilling the Knowledge in a Neural Netw
 
 @dataclass(frozen=True)
 class DistillOptions:
-    """What can be chosen."""
+    """The options."""
 
     temperature: float = option(
         2.0, "Temperature", "Above 1, the teacher's second and third guesses count for more.", (1.0, 20.0)
     )
 
 
-class Distill(Recorded):
-    """T^2 * KL(p || q) with p = softmax(teacher / T), q = softmax(student / T); T^2 keeps the gradient's size."""
+class Distill(RecordedPenalty):
+    """T^2 * KL(p || q) with p = softmax(teacher / T), q = softmax(student / T); T^2 keeps the size of the gradient."""
 
-    stage = "answers of the teacher"
+    stage = "predictions of the teacher"
 
     def __init__(self, options: DistillOptions) -> None:
         self.temperature = options.temperature
 
-    def recorder(self, ground: PenaltyContext) -> Scores:
-        """Score as the teacher does."""
-        assert ground.teacher is not None
-        return ground.teacher
+    def scores_to_record(self, context: PenaltyContext) -> Scores:
+        """Return the teacher's scores."""
+        assert context.teacher is not None
+        return context.teacher
 
-    def present(self, batch: Batch) -> "torch.Tensor":
-        """Return the batch's own scores."""
+    def current_scores(self, batch: Batch) -> "torch.Tensor":
+        """Return the scores of the batch."""
         return batch.logits
 
     def loss(self, batch: Batch) -> "torch.Tensor":
-        """Return the divergence in the units of the labels' loss."""
+        """Return the divergence, scaled to the loss of the labels."""
         return self.temperature**2 * super().loss(batch)
 
 
@@ -47,9 +47,9 @@ PENALTIES.add(
     PenaltyKind(
         name="distill",
         title="Learn from a teacher (distillation)",
-        summary="A finished run shows how likely it finds every class for each training item, and this model "
-        "imitates that.",
-        when="A small, quick model is wanted and a larger one of the same classes is trained already.",
+        summary="A finished run predicts the probability of every class for each training item; this model "
+        "learns to match it.",
+        when="When you want a small, fast model and have already trained a larger one on the same classes.",
         strength=2.0,
         options=DistillOptions,
         make=Distill,

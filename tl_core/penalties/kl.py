@@ -1,9 +1,9 @@
-"""KL to the original model: predictions may only move away from the first ones where the labels pay for it."""
+"""KL to the original model: predictions stay near the first ones, unless the labels speak clearly for a change."""
 
 from typing import TYPE_CHECKING, Any
 
 from tl_core.penalties import PENALTIES, Batch, NoOptions, PenaltyContext, PenaltyKind
-from tl_core.penalties.recorded import Recorded, Scores
+from tl_core.penalties.recorded import RecordedPenalty, Scores
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,40 +15,40 @@ YU = (
 )
 
 
-class KLToOriginal(Recorded):
-    """KL(p || q) over the run's own classes: p the model as the first phase that moves the backbone found it, q now.
+class KLToOriginal(RecordedPenalty):
+    """KL(p || q) over the run's own classes: p of the model before the backbone first learned, q of the present model.
 
-    Yu et al. weigh the labels with 1 - rho and this term with rho; strength s is rho = s / (1 + s).
+    Yu et al. weigh the labels by 1 - rho and this term by rho; a strength s corresponds to rho = s / (1 + s).
     """
 
     stage = "predictions of the original model"
 
     def __init__(self, options: NoOptions) -> None:
-        """Nothing can be chosen."""
+        """Take no options."""
 
-    def recorder(self, ground: PenaltyContext) -> Scores:
-        """Score with the model's head, or with a solved one where that head has not learned anything."""
+    def scores_to_record(self, context: PenaltyContext) -> Scores:
+        """Return the scores of the model's head, or of a solved one where the head is untrained."""
         import torch
 
-        head: Any = ground.model.head
-        if not ground.solved:
-            ground.told(
+        head: Any = context.model.head
+        if not context.head_trained:
+            context.note(
                 "kl-head",
-                "The head has not learned anything yet, so the predictions that the KL penalty holds on to are those "
-                "of a linear head that was solved on the training items.",
+                "The head has not learned anything yet, so the KL penalty preserves the predictions of a linear head "
+                "that was solved on the training items.",
             )
-            known = ground.train.labelled()
+            train = context.train.labelled()
             with torch.no_grad():
-                found = torch.cat([ground.features(some) for some in ground.cut(known.rows)])
-            head = ground.linear(len(known.classes), (found, known.labels))
+                features = torch.cat([context.features(rows) for rows in context.batches(train.rows)])
+            head = context.make_head(len(train.classes), (features, train.labels))
 
         def scores(rows: "np.ndarray") -> torch.Tensor:
-            return head(ground.features(rows))
+            return head(context.features(rows))
 
         return scores
 
-    def present(self, batch: Batch) -> "torch.Tensor":
-        """Return the batch's own scores."""
+    def current_scores(self, batch: Batch) -> "torch.Tensor":
+        """Return the scores of the batch."""
         return batch.logits
 
 
@@ -58,7 +58,7 @@ PENALTIES.add(
         title="Stay near the first predictions (KL)",
         summary="The predictions on the training items are pulled back to those of the solved head on the "
         "pretrained features.",
-        when="Few or noisy labels, when the solved head does well and fine-tuning should only refine it.",
+        when="With few or noisy labels, when the solved head does well and fine-tuning should only refine it.",
         strength=1.0,
         options=NoOptions,
         make=KLToOriginal,

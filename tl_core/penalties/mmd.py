@@ -1,10 +1,11 @@
-"""MMD: the features of the labelled items and of the unlabelled target become alike."""
+"""MMD: the features of the labelled items and of the unlabelled target become similar."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tl_core.penalties import PENALTIES, Batch, PenaltyContext, PenaltyKind, Stage, Term, option
+from tl_core.penalties import PENALTIES, Batch, PenaltyContext, PenaltyKind, PenaltyTerm, option
+from tl_core.types import WorkDone
 
 if TYPE_CHECKING:
     import torch
@@ -14,7 +15,7 @@ LONG = "Long et al. 2015, Learning Transferable Features with Deep Adaptation Ne
 
 
 def mmd2(x: "torch.Tensor", y: "torch.Tensor", bandwidths: "Sequence[float] | torch.Tensor") -> "torch.Tensor":
-    """Return the unbiased estimate of MMD^2 between samples x `[M, D]` and y `[N, D]`, a scalar, at times below 0.
+    """Return the unbiased estimate of MMD^2 between samples x `[M, D]` and y `[N, D]`: a scalar, sometimes below 0.
 
         MMD^2 = 1 / (M (M - 1)) * sum over i != j of k(x_i, x_j)
               + 1 / (N (N - 1)) * sum over i != j of k(y_i, y_j)
@@ -38,9 +39,9 @@ def mmd2(x: "torch.Tensor", y: "torch.Tensor", bandwidths: "Sequence[float] | to
 
 
 def median_distance(z: "torch.Tensor") -> "torch.Tensor":
-    """Return the median Euclidean distance between different items of z `[N, D]`, without a gradient (the heuristic).
+    """Return the median Euclidean distance between different items of z `[N, D]`, without a gradient.
 
-    A scalar above 0, whatever z is; the lower of the two middle values where their count is even.
+    Always above 0. With an even number of distances it is the lower of the two middle ones.
     """
     import torch
 
@@ -60,33 +61,36 @@ def _squared_distances(z: "torch.Tensor") -> "torch.Tensor":
 
 @dataclass(frozen=True)
 class MMDOptions:
-    """What can be chosen."""
+    """The options."""
 
     kernels: int = option(
-        5, "Kernels", "RBF kernels of doubling bandwidth around the median distance; more see more scales.", (1, 17)
+        5,
+        "Kernels",
+        "RBF kernels of doubling bandwidth around the median distance; more cover more scales.",
+        (1, 17),
     )
 
 
-class MMD(Term):
-    """MMD^2 (see `mmd2`) between the pooled features of a batch and of as many items drawn from the target.
+class MMD(PenaltyTerm):
+    """MMD^2 (see `mmd2`) between the pooled features of a batch and of equally many items drawn from the target.
 
-    The bandwidths are 2^u times the median distance of the two batches, u = -(K - 1) / 2 ... (K - 1) / 2 for K
-    kernels; the median is taken anew at each step and has no gradient, so that shrinking all features gains nothing.
-    A batch of one item has no unbiased estimate and adds nothing.
+    The bandwidths are 2^u times the median distance within both together, u = -(K - 1) / 2 ... (K - 1) / 2 for K
+    kernels. The median is measured again at each step and has no gradient, so that to shrink all features gains
+    nothing. A batch of one item has no unbiased estimate and adds 0.
     """
 
     def __init__(self, options: MMDOptions) -> None:
         self._powers = [u - (options.kernels - 1) / 2 for u in range(int(options.kernels))]
 
-    def prepare(self, ground: PenaltyContext) -> Iterator[Stage]:
+    def prepare(self, context: PenaltyContext) -> Iterator[WorkDone]:
         """Note the target; nothing is computed."""
-        self.load({}, ground)
+        self.load({}, context)
         yield from ()
 
-    def load(self, state: "Mapping[str, torch.Tensor]", ground: PenaltyContext) -> None:
+    def load(self, state: "Mapping[str, torch.Tensor]", context: PenaltyContext) -> None:
         """Note the target."""
-        assert ground.target is not None
-        self._target, self._seed = ground.target, ground.seed
+        assert context.target is not None
+        self._target, self._seed = context.target, context.seed
 
     def loss(self, batch: Batch) -> "torch.Tensor":
         """Return the estimate for this batch."""
@@ -94,19 +98,20 @@ class MMD(Term):
 
         if len(batch.rows) < 2 or len(self._target.rows) < 2:
             return batch.pooled.new_zeros(())
-        drawn = batch.drawn(self._target, len(batch.rows), self._seed)
-        own, other = batch.beside(self._target.rows[drawn])
-        middle = median_distance(torch.cat((own, other)))
-        return mmd2(own, other, torch.stack([middle * 2.0**power for power in self._powers])).to(batch.pooled.dtype)
+        drawn = batch.draw(self._target, len(batch.rows), self._seed)
+        own_BD, target_BD = batch.features_with(self._target.rows[drawn])
+        median = median_distance(torch.cat((own_BD, target_BD)))
+        bandwidths = torch.stack([median * 2.0**power for power in self._powers])
+        return mmd2(own_BD, target_BD, bandwidths).to(batch.pooled.dtype)
 
 
 PENALTIES.add(
     PenaltyKind(
         name="mmd",
         title="Make source and target alike (MMD)",
-        summary="The features of the labelled items and of an unlabelled target are drawn together until they "
+        summary="The features of the labelled items and of an unlabelled target are pulled together until they "
         "look the same.",
-        when="The model will be used on items that look different from the labelled ones, and such items are at hand.",
+        when="When the model will be used on items that look different from the labelled ones and you have such items.",
         strength=1.0,
         options=MMDOptions,
         make=MMD,

@@ -1,4 +1,4 @@
-"""Where the activations at a frozen boundary are kept: in memory while they fit, then in a file, else nowhere."""
+"""The cache of activations at a frozen boundary: in memory while they fit, else in a file, else nowhere."""
 
 import os
 import shutil
@@ -15,14 +15,14 @@ from tl_core.backbones import prepared
 from tl_core.backbones.staged import State
 
 ALIGN = 64
-"""Each tensor's part of the file begins at a multiple of so many bytes, which every kind of number can be read at."""
+"""Each tensor's part of the file begins at a multiple of so many bytes, so that every type of number is aligned."""
 CHUNK = 2**20
-"""Bytes written at once where the system cannot reserve a file's space by itself."""
+"""Bytes written at once, on systems that cannot reserve the space of a file."""
 
 
 @dataclass(frozen=True)
 class CacheBudget:
-    """Bytes that activations may take in memory, else in a file in `folder`; no memory means no file either."""
+    """Bytes that activations may take in memory, else in a file in `folder`; `memory` 0 allows no file either."""
 
     memory: int
     disk: int
@@ -30,22 +30,22 @@ class CacheBudget:
 
 
 class ActivationCache(Protocol):
-    """States of items by row: a tuple of tensors each, for a text `[T, ...]` without its padding."""
+    """The state of each item by its row: a tuple of tensors, of a text `[T, ...]` without padding."""
 
     on_disk: int
-    """Bytes of disk that are taken."""
+    """Bytes on disk."""
 
     def put(self, row: int, state: State) -> None:
-        """Keep the state of an item."""
+        """Cache the state of an item."""
         ...
 
     def get(self, row: int) -> State | None:
-        """Return the state of an item, on whatever device it is kept; None where it was never put."""
+        """Return the state of an item, on the device of the cache; None where it is not cached."""
         ...
 
 
 class InMemory:
-    """States where the model computes them."""
+    """States in memory, on the device where the model computes them."""
 
     on_disk = 0
 
@@ -53,26 +53,27 @@ class InMemory:
         self._states: dict[int, State] = {}
 
     def put(self, row: int, state: State) -> None:
-        """Keep the state of an item."""
+        """Cache the state of an item."""
         self._states[row] = tuple(tensor.clone() for tensor in state)
 
     def get(self, row: int) -> State | None:
-        """Return the state of an item; None where it was never put."""
+        """Return the state of an item; None where it is not cached."""
         return self._states.get(row)
 
 
 class StateFile:
-    """States in a memory-mapped file: pictures as records of one size, texts end to end, with the bits they have.
+    """States in a memory-mapped file, bit for bit: pictures as records of one size, texts one after the other.
 
-    The file has no name, so the system takes its space back once nobody holds it: after a killed process too.
+    The file has no name, so the system frees its space once no process has it open, even after a process was killed.
     """
 
     def __init__(self, folder: Path, like: State, units: int, texts: bool) -> None:
-        """Reserve room for `units` pictures, or tokens of all texts, of a batch's state. Raises OSError for want of it.
+        """Reserve space for `units` pictures, or for `units` tokens of all texts together.
 
-        `like` is `[B, ...]` of pictures, or `[B, T, ...]` of `texts`.
+        `like` is the state of any batch: `[B, ...]` of pictures, or `[B, T, ...]` of `texts`. Raises OSError where the
+        disk has too little space.
         """
-        samples = [tensor[0, 0].clone() if texts else tensor[0].clone() for tensor in like]  # keep their strides
+        samples = [tensor[0, 0].clone() if texts else tensor[0].clone() for tensor in like]  # clone keeps the strides
         ends = np.cumsum([-(-units * sample.nbytes // ALIGN) * ALIGN for sample in samples])
         self.on_disk = int(ends[-1])
         self._texts = texts
@@ -85,7 +86,7 @@ class StateFile:
         self._parts = [_part(whole[begin:], sample, units) for begin, sample in zip(begins, samples, strict=True)]
 
     def put(self, row: int, state: State) -> None:
-        """Write the state of an item behind the last one's."""
+        """Write the state of an item after the last one."""
         count = len(state[0]) if self._texts else 1
         place = slice(self._end, self._end + count)
         for part, tensor in zip(self._parts, state, strict=True):
@@ -93,49 +94,51 @@ class StateFile:
         self._places[row], self._end = place, place.stop
 
     def get(self, row: int) -> State | None:
-        """Return the state of an item, a view of the file; None where it was never put."""
+        """Return the state of an item, a view of the file; None where it is not cached."""
         place = self._places.get(row)
         if place is None:
             return None
         return tuple(part[place] if self._texts else part[place.start] for part in self._parts)
 
 
-def keep(room: CacheBudget, like: State, rows: np.ndarray, lengths: np.ndarray | None) -> ActivationCache | None:
-    """Return where the states of `rows` fit, None where they do not; `like` is the state of some batch of them.
+def make_cache(
+    budget: CacheBudget, like: State, rows: np.ndarray, lengths: np.ndarray | None
+) -> ActivationCache | None:
+    """Return a cache that the states of `rows` fit into, None where they exceed the budget.
 
-    `lengths` are the tokens of each row of the item space, None for pictures. What a batch of texts is padded to must
-    be its longest text. The last SPARE bytes of free disk stay free.
+    `like` is the state of some batch of them, padded to its longest text. `lengths` are the tokens of each row of the
+    item index, None for pictures. The last SPARE bytes of free disk stay free.
     """
     units = len(rows) if lengths is None else int(lengths[rows].sum())
-    need = units * sum(_unit(tensor, lengths is not None) for tensor in like)
-    if need <= room.memory:
+    size = units * sum(_unit(tensor, lengths is not None) for tensor in like)
+    if size <= budget.memory:
         return InMemory()
-    need += ALIGN * len(like)
-    if not room.memory or need > room.disk:
+    size += ALIGN * len(like)
+    if not budget.memory or size > budget.disk:
         return None
     try:
-        room.folder.mkdir(parents=True, exist_ok=True)
-        if need > shutil.disk_usage(room.folder).free - prepared.SPARE:
+        budget.folder.mkdir(parents=True, exist_ok=True)
+        if size > shutil.disk_usage(budget.folder).free - prepared.SPARE:
             return None
-        return StateFile(room.folder, like, units, lengths is not None)
+        return StateFile(budget.folder, like, units, lengths is not None)
     except OSError:
         return None
 
 
 def pad(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Return the tensors as one batch, padded with zeros behind where they differ in length."""
+    """Return the tensors as one batch; shorter ones are padded with zeros at the end."""
     if all(t.shape == tensors[0].shape for t in tensors):
         return torch.stack(list(tensors))
     return torch.nn.utils.rnn.pad_sequence(list(tensors), batch_first=True)
 
 
 def _unit(tensor: torch.Tensor, texts: bool) -> int:
-    """Return the bytes of one picture, or one token."""
+    """Return the bytes of one picture, or of one token."""
     return tensor.nbytes // (tensor.shape[0] * (tensor.shape[1] if texts else 1))
 
 
 def _reserve(file: IO[bytes], size: int) -> None:
-    """Take the space now: a full disk is an error here, and would be a crash once the file is mapped."""
+    """Take the space now: a full disk raises OSError here, but would crash the process once the file is mapped."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file.fileno(), 0, size)
         return
@@ -145,6 +148,6 @@ def _reserve(file: IO[bytes], size: int) -> None:
 
 
 def _part(memory: torch.Tensor, sample: torch.Tensor, units: int) -> torch.Tensor:
-    """Return the beginning of `memory` (uint8) as `[units, *sample.shape]`, each unit laid out as the sample is."""
+    """Return the start of `memory` (uint8) as `[units, *sample.shape]`, each unit with the strides of `sample`."""
     numbers = memory[: units * sample.nbytes].view(sample.dtype)
     return numbers.as_strided((units, *sample.shape), (sample.numel(), *sample.stride()), numbers.storage_offset())

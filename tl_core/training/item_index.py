@@ -1,15 +1,21 @@
-"""The item space of a run: its own items, then the source's, the target's, then fixed views, under one row number."""
+"""The items of a run by row number, and which of them a phase learns from or is judged by.
+
+Rows come in this order: the run's own items, then the source's, the target's, then fixed views of all of them.
+"""
 
 from collections.abc import Callable, Sequence, Set
 
 import numpy as np
 import torch
 
+from tl_core.backbones.preprocess import Preprocessor, preprocessor
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.errors import DataError
 from tl_core.features import FeatureStore
+from tl_core.label_task import label_task
 from tl_core.penalties import ItemSubset
+from tl_core.plan import Phase
 
 Vary = Callable[[torch.Tensor, int], torch.Tensor]
 """Turns a prepared picture into a varied one; the number (a seed) alone decides how."""
@@ -18,17 +24,19 @@ Vary = Callable[[torch.Tensor, int], torch.Tensor]
 class ItemIndex(Sequence[torch.Tensor]):
     """Prepared items by row. Row r + v * whole is view v of row r, for v in 1..views.
 
-    `source` and `target` leave out what is also a validation or test item of the run: nothing may learn from those,
-    nor from what a decision left out.
+    `source` and `target` leave out every item that is also a validation or test item of the run, because nothing may
+    learn from those, and every item that a decision left out.
     """
 
     def __init__(
         self, main: Dataset, spec: BackboneSpec, store: FeatureStore, source: Dataset | None, target: Dataset | None
     ) -> None:
         """Raise DataError where nothing of the source or the target is left."""
-        sets = [one for one in (main, source, target) if one is not None]
-        self._parts = [store.prepared(one, spec) for one in sets]
+        datasets = [dataset for dataset in (main, source, target) if dataset is not None]
+        self._parts = [store.prepared(dataset, spec) for dataset in datasets]
         self._ends = np.cumsum([len(part) for part in self._parts])
+        self.preprocessor: Preprocessor = preprocessor(spec)
+        """Collates prepared items into what the backbone reads."""
         self.whole = int(self._ends[-1])
         """Items without their views."""
         self.main = len(self._parts[0])
@@ -36,14 +44,14 @@ class ItemIndex(Sequence[torch.Tensor]):
         """Tokens of each item `[N]`; None for pictures."""
         if main.modality == "text":
             self.lengths = np.concatenate([[len(item) for item in part] for part in self._parts]).astype(np.int64)
-        known = torch.tensor(main.truth)
-        self.labels = torch.full((self.whole, *known.shape[1:]), -1, dtype=known.dtype)
+        truth = torch.tensor(main.truth)
+        self.labels = torch.full((self.whole, *truth.shape[1:]), -1, dtype=truth.dtype)
         """Labels of the run's own items `[N]`, or their targets `[N, K]`; -1 elsewhere."""
-        self.labels[: self.main] = known
+        self.labels[: self.main] = truth
         judges = set(main.items["digest"].to_numpy()[main.rows("validation", "test")])
-        self.source = _side(source, self.main, judges, "source") if source is not None else None
+        self.source = _subset(source, self.main, judges, "source") if source is not None else None
         end = self.whole
-        self.target = _side(target, end - len(target.items), judges, "target") if target is not None else None
+        self.target = _subset(target, end - len(target.items), judges, "target") if target is not None else None
         self.views = 0
         self._vary: Vary | None = None
 
@@ -55,7 +63,7 @@ class ItemIndex(Sequence[torch.Tensor]):
         """Return the rows to learn from in an epoch: the items themselves, or one of their views, in turn."""
         return rows + self.whole * (1 + epoch % self.views) if self.views else rows
 
-    def seen(self, rows: np.ndarray) -> np.ndarray:
+    def all_views(self, rows: np.ndarray) -> np.ndarray:
         """Return every row that learning from `rows` reads over the epochs."""
         views = [rows + self.whole * view for view in range(1, self.views + 1)]
         return np.concatenate(views) if views else rows
@@ -72,12 +80,54 @@ class ItemIndex(Sequence[torch.Tensor]):
         return prepared
 
 
-def _side(dataset: Dataset, offset: int, judges: Set[str], what: str) -> ItemSubset:
-    """Return the items of a second data set that judge nothing, at their places in the item space."""
-    kept = np.flatnonzero(~dataset.items["digest"].isin(judges).to_numpy() & dataset.included)
-    if not len(kept):
+class RunRows:
+    """The rows that a phase learns from, those that judge it, and the labels of both."""
+
+    def __init__(
+        self, dataset: Dataset, items: ItemIndex, train_rows: Sequence[int] | None, device: torch.device
+    ) -> None:
+        """Restrict the training items to `train_rows`, unless None. Raises DataError where they have one label only."""
+        self.items = items
+        self.labels = items.labels.to(device)
+        """As those of the items, on `device`."""
+        self.classes = tuple(dataset.classes)
+        self.label_task = label_task(dataset.multilabel)
+        self.train = dataset.rows("train")
+        if train_rows is not None:
+            self.train = np.intersect1d(self.train, np.asarray(train_rows, dtype=np.int64))
+        self.validation = dataset.rows("validation")
+        truth = dataset.truth[self.train]
+        if (truth == truth[:1]).all():
+            raise DataError(
+                "The training items all have the same labels, so there is nothing to tell apart."
+                if dataset.multilabel
+                else "The training items show fewer than two classes, so there is nothing to tell apart.",
+                "Add labelled items, or change the split so that more of them are for training.",
+            )
+
+    def learned_by(self, phase: Phase) -> np.ndarray:
+        """Return the rows that a phase learns from."""
+        return self.train if phase.fit_on == "train" else np.union1d(self.train, self.validation)
+
+    def judging(self, phase: Phase) -> np.ndarray:
+        """Return the rows that judge a phase: none where it learns from the validation items too."""
+        return self.validation if phase.fit_on == "train" else self.validation[:0]
+
+    def labels_of(self, rows_B: np.ndarray) -> torch.Tensor:
+        """Return the labels `[B]` of rows, or their targets `[B, K]`; a view has the label of its item."""
+        return self.labels[torch.from_numpy(rows_B % self.items.whole)]
+
+    def class_weights(self, kind: str, rows: np.ndarray) -> torch.Tensor | None:
+        """Return the weights that the loss gives the classes, from the labels of `rows`; None where all are equal."""
+        return self.label_task.weights(kind, self.labels_of(rows), len(self.classes))
+
+
+def _subset(dataset: Dataset, offset: int, judges: Set[str], name: str) -> ItemSubset:
+    """Return the items of a second data set that judge nothing, at their places in the item index."""
+    rows = np.flatnonzero(~dataset.items["digest"].isin(judges).to_numpy() & dataset.included)
+    if not len(rows):
         raise DataError(
-            f"Every item of the {what} {dataset.name!r} was left out, or is a validation or test item of the data.",
-            f"Items of validation and test may only judge. Give other items as the {what}.",
+            f"Every item of the {name} {dataset.name!r} was left out, or is a validation or test item of the data.",
+            f"Items of validation and test may only judge. Give other items as the {name}.",
         )
-    return ItemSubset(kept + offset, torch.tensor(dataset.truth[kept]), tuple(dataset.classes))
+    return ItemSubset(rows + offset, torch.tensor(dataset.truth[rows]), tuple(dataset.classes))

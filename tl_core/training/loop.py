@@ -1,13 +1,24 @@
-"""The training loop: executes the phases of a plan and tells what happens as events.
+"""The training loop: executes the phases of a plan and yields what happens as events.
 
-A phase that moves the head alone reads pooled features, so that the backbone runs once for the whole run, or not
-at all where the feature store has them. Any other phase runs its frozen first stages once, keeps their activations,
-and steps through the rest. What is frozen has no gradient, no optimiser state, no decay, and its normalisation
-statistics stay as they are.
+One training step, file by file:
 
-The best weights win: by validation accuracy, then loss (by loss where items may have several labels), and what a phase
-starts from is a candidate too. They are in the run's folder when the run ends, however it ends. A run that is stopped
-leaves its last checkpoint beside them.
+    loop.py               train -> _descend -> _train_epoch: edits, learning rates, one step, events
+    step.py               Stepper.step: micro-batches, forward, penalties, backward, clipping, update
+    objectives/labels.py  LabelObjective.forward: the loss of a batch (or another objective: one file each)
+    inputs.py             what a batch reads: pooled features, cached activations, or prepared items
+    model.py              TransferModel: the stages that learn, pooling, head
+
+Around the steps: phase.py prepares and edits a phase, resume.py saves and restores a run, parts.py lists what it
+consists of. A plan with penalties adds penalty_set.py.
+
+A phase that trains only the head reads pooled features, so that the backbone runs once for the whole run, or not at
+all where the feature store has them. Any other phase runs its frozen first stages once, caches their activations, and
+steps through the rest. Whatever is frozen has no gradient, no optimiser state and no weight decay, and its
+normalisation statistics do not change.
+
+The best weights win: by validation accuracy, then loss (by loss alone where items may have several labels). The
+weights that a phase starts with compete too. The best weights are in the run's folder when the run ends, however it
+ends. A run that is stopped leaves its last checkpoint beside them.
 """
 
 import logging
@@ -30,6 +41,7 @@ from tl_core.runs.events import (
     RunEnded,
     RunEvent,
     RunResumed,
+    RunStarted,
     StepDone,
 )
 from tl_core.runs.failure import explain, unexpected
@@ -37,232 +49,270 @@ from tl_core.training.augment import caveats
 from tl_core.training.best_weights import FILE, load_best
 from tl_core.training.checkpoints import Snapshot
 from tl_core.training.convex import Solvable, Solver
-from tl_core.training.edits import obey, refuse, wait
+from tl_core.training.edits import follow_requests, pause, refuse_edits
+from tl_core.training.evaluate import measure, validate
 from tl_core.training.inputs import PooledInputs
 from tl_core.training.interpolate_weights import interpolate_weights
+from tl_core.training.job import TrainJob
 from tl_core.training.layer_monitor import LayerMonitor
-from tl_core.training.objectives import objective
-from tl_core.training.optimisers import out_of_memory, set_rates
-from tl_core.training.phase_state import PhaseState
-from tl_core.training.run import Diverged, Run, Stopped, TrainJob
-from tl_core.training.state import capture, restore
+from tl_core.training.optimisers import out_of_memory
+from tl_core.training.parts import RunParts, make_parts, objective_of, seconds_left
+from tl_core.training.phase import PhaseState, phase_inputs
+from tl_core.training.resume import of_first_format, restore, write_checkpoint
+from tl_core.training.run_state import Diverged, Events, Stopped, raise_if_stopped
+from tl_core.training.step import set_rates
 from tl_core.types import Finding
 
 __all__ = ["TrainJob", "load_best", "train"]
 
-Events = Generator[RunEvent, None, None]
-
 
 def train(job: TrainJob, control: RunControl) -> Iterator[RunEvent]:
-    """Execute the plan of a job, and yield what happens; the grammar is in tl_core/runs/events.py.
+    """Execute the plan of a job and yield what happens; tl_core/runs/events.py has the grammar of the events.
 
-    Exactly one RunEnded comes, last, whatever goes wrong; a job that cannot start at all yields nothing else. The
-    best weights are then at job.folder / "best.safetensors", unless nothing was learned. A run that ended "failed" or
-    "stopped", or was killed, and has checkpoints is gone on with by a job with `resume`: bit for bit as if nothing had
-    happened.
+    Exactly one RunEnded comes, last, whatever goes wrong; a job that cannot start yields nothing else. The best weights
+    are then at job.folder / "best.safetensors", unless nothing was learned. A job with `resume` continues a run that
+    ended "failed" or "stopped", or was killed, if it left checkpoints: bit for bit as if nothing had happened.
     """
     try:
-        run = Run(job, control)
-        with closing(run.feed):
-            yield from _execute(run)
+        parts = make_parts(job, control)
+        with closing(parts.provider):
+            yield from _execute(parts)
     except Exception as error:
         if unexpected(error):
             logging.getLogger(__name__).exception("The run failed.")
         yield explain(error)
 
 
-def _execute(run: Run) -> Events:
-    job = run.job
-    saved = run.checkpoints.latest() if job.resume else None
-    if saved is None:
-        run.checkpoints.clear()
-    first = restore(run, saved) if saved else 0
-    yield RunResumed(run.step, first, saved.facts["epoch"], restarted=True) if saved else run.started()
-    for finding in () if saved else caveats(run.plan, job.dataset):
-        yield Noted(finding)
+def _execute(parts: RunParts) -> Events:
+    """Resume or start, train every phase, and keep the best weights."""
+    first, saved = yield from _start(parts)
     end, stopped = RunEnded("done", "Every phase of the plan was trained."), False
     try:
-        for index in range(first, len(run.plan.phases)):
-            solve = run.plan.phases[index].optimizer == "lbfgs"
-            begun = saved if saved and index == first and saved.facts["descent"] else None
-            yield from _solve(run, index) if solve else _descend(run, index, begun)
-            if run.spent() and not run.fresh:  # a backbone that has learned is of no use without a head
-                yield _note("budget", f"The time budget of {job.budget:g} seconds is used up, so training ends here.")
+        for index in range(first, len(parts.edited.plan.phases)):
+            if parts.edited.plan.phases[index].optimizer == "lbfgs":
+                yield from _solve(parts, index)
+            else:
+                yield from _descend(parts, index, saved if index == first else None)
+            if parts.clock.out_of_time() and not parts.model.head_untrained:  # a backbone is of no use without a head
+                budget = f"The time budget of {parts.job.budget:g} seconds is used up, so training ends here."
+                yield _note("budget", budget)
                 end = RunEnded("done", "The time budget was used up; the best weights so far were kept.")
                 break
     except Stopped:
-        end, stopped = _stopped(run), True
+        end, stopped = _stopped(parts), True
     except Diverged as error:
-        end = _diverged(run, error)
-    if not run.fresh:
-        yield from _save(run, now=True)
+        end = _diverged(parts, error)
+    if not parts.model.head_untrained:
+        yield from _save_best(parts, now=True)
     elif end.status == "done":
         end = RunEnded("stopped", "Every phase was skipped before the head had learned anything.")
     try:
         yield replace(end, at=time())
     finally:
-        run.checkpoints.clear(but_last=stopped)  # once whoever listens knows the end
+        parts.checkpoints.clear(but_last=stopped)  # only now that the end is on record
 
 
-def _solve(run: Run, index: int) -> Events:
-    """Solve the linear head over frozen features; an epoch is a stretch of L-BFGS iterations."""
-    phase = run.plan.phases[index]
-    _checkpoint(run, index)
-    inputs = yield from run.inputs(objective(run, index))
-    assert isinstance(inputs, PooledInputs)
-    rows = run.rows(phase)
-    chosen = torch.from_numpy(rows)
-    weights = run.label_task.weights(run.plan.loss.class_weights, run.labels[chosen], len(run.job.dataset.classes))
-    data = Solvable(inputs.features[chosen], run.labels[chosen], weights)
-    solver = Solver(run.model.head, data, phase.weight_decay, run.fresh)
-    watch = LayerMonitor(run, index)
-    yield PhaseStarted(index, phase.name, phase.epochs, dict(phase.lr), phase.epochs)
-    for epoch in range(phase.epochs):
-        run.check()
-        yield from refuse(run, index)
-        if run.control.paused:  # the phase is solved anew where the run is interrupted meanwhile
-            yield from wait(run, index, epoch)
-        started = run.now()
-        size, found = solver.iterate()
-        run.step += 1
-        if not math.isfinite(size):
-            raise Diverged(run.step)
-        train_metrics = yield from run.measure(phase, inputs, rows)
-        validation = yield from run.validate(phase, inputs)
-        seconds = run.now() - started
-        if run.due():
-            left = run.seconds_left(index, epoch + 1, seconds * (epoch + 1))
-            speed = len(rows) / max(seconds, 1e-9)
-            yield StepDone(index, run.step, run.steps, train_metrics["loss"], dict(phase.lr), speed, left)
-        last = found or epoch + 1 == phase.epochs or run.spent()
-        # the solution is unique, so only a head that had learned before has a claim against it
-        better = last and (run.best.take if run.fresh else run.best.offer)(validation, train_metrics)
-        yield EpochDone(index, epoch, train_metrics, validation, seconds, better)
-        if last:
-            break
-    run.fresh = False
-    yield from watch.report(epoch, None, last=True)
-    yield from _finish(run, index, epoch + 1)
+def _start(parts: RunParts) -> Generator[RunEvent, None, tuple[int, Snapshot | None]]:
+    """Restore the newest checkpoint, if the job resumes one; return the first phase, and the state within it."""
+    saved = parts.checkpoints.latest() if parts.job.resume else None
+    if saved is None:
+        parts.checkpoints.clear()
+        yield _run_started(parts)
+        for finding in caveats(parts.job.plan, parts.job.dataset):
+            yield Noted(finding)
+        return 0, None
+    saved = of_first_format(saved)
+    restore(parts, saved)
+    phase = int(saved.facts["phase"])
+    yield RunResumed(parts.counter.step, phase, saved.facts["epoch"], restarted=True)
+    return phase, saved if saved.facts["phase_state"] else None
 
 
-def _descend(run: Run, index: int, saved: Snapshot | None) -> Events:
+def _run_started(parts: RunParts) -> RunStarted:
+    job, rows = parts.job, parts.rows
+    sizes = {name: parameter.numel() for name, parameter in parts.model.named_parameters()}
+    groups = {group: sum(sizes.get(n, 0) for n in names) for group, names in parts.freezer.owned.items()}
+    items = {"train": len(rows.train), "validation": len(rows.validation), "test": len(job.dataset.rows("test"))}
+    return RunStarted("train", job.plan, groups, parts.model.device.type, job.seed, items)
+
+
+# One phase of gradient descent.
+
+
+def _descend(parts: RunParts, index: int, saved: Snapshot | None) -> Events:
     """Train by gradient descent, epoch by epoch, until the phase or the patience ends."""
     if saved is None:
-        _checkpoint(run, index)
-    descent = PhaseState(run, index)
-    yield from descent.begin(saved)
-    phase, watch = descent.phase, descent.watch
-    yield PhaseStarted(index, phase.name, phase.epochs, dict(phase.lr), run.planned[index])
-    while descent.done or not descent.over:
+        write_checkpoint(parts, index)
+    state = PhaseState(parts, index)
+    yield from state.begin(saved)
+    phase = state.phase
+    yield PhaseStarted(index, phase.name, phase.epochs, dict(phase.lr), parts.counter.planned[index])
+    while state.items_done or not state.over:
         try:
-            train_metrics = yield from _epoch(descent)
-            learned = descent.done > 0
+            yield from _train_epoch(state)
+            learned = state.items_done > 0
             if learned:
-                yield from _judge(descent, train_metrics)
+                yield from _judge_epoch(state)
         except Stopped:
-            if run.step and not descent.changing:
-                _checkpoint(run, index, descent)
+            if parts.counter.step and not state.rebuilding:
+                write_checkpoint(parts, index, state)
             raise
         if learned:
-            yield from watch.report(descent.epoch - 1, descent.lessons.optimiser, last=descent.over)
-        if not run.fresh:
-            yield from _save(run)
-        _checkpoint(run, index, descent)
-    if descent.phase.interpolate_weights and not run.spent():
-        yield from interpolate_weights(run, descent.phase, descent.deepest())
-    yield from _finish(run, index, descent.pace.steps, descent.lowest)
+            optimiser, gradient_norm = state.stepper.optimiser, state.gradient_norm
+            yield from state.monitor.report(state.epoch - 1, optimiser, gradient_norm, last=state.over)
+        if not parts.model.head_untrained:
+            yield from _save_best(parts)
+        write_checkpoint(parts, index, state)
+    if state.phase.interpolate_weights and not parts.clock.out_of_time():
+        yield from interpolate_weights(parts, state.phase, state.deepest_inputs())
+    yield from _end_phase(parts, index, state.log.steps, state.lowest)
 
 
-def _judge(descent: PhaseState, train_metrics: dict[str, float]) -> Events:
-    """End an epoch: measure it, keep it where it is the best, and see whether the phase goes on."""
-    run, phase, epoch = descent.run, descent.phase, descent.epoch
-    validation = (yield from run.validate(phase, descent.lessons.inputs)) if descent.aim.judged else {}
-    # the epoch's last step broke the weights: validation sees it, and where there is none its gradient tells
-    if not math.isfinite(validation["loss"] if validation else float(run.gradient)):
-        raise Diverged(run.step)
-    better = run.best.offer(validation, train_metrics)
-    run.fresh = run.fresh and HEAD not in phase.lr
-    descent.waited = 0 if better else descent.waited + 1
-    yield EpochDone(descent.index, epoch, train_metrics, validation, run.now() - descent.began, better)
-    descent.close()
-    if run.spent() or descent.epoch == phase.epochs:
-        descent.over = True
-    elif validation and phase.patience is not None and descent.waited >= phase.patience and not descent.over:
-        waited = descent.waited
-        yield _note("patience", f"{phase.name}: no better on validation for {waited} epochs, so the phase ends.")
-        descent.over = True
-
-
-def _epoch(descent: PhaseState) -> Generator[RunEvent, None, dict[str, float]]:
-    """Learn from what is left of the epoch; return mean loss and accuracy of the batches as they were learned from."""
-    run, pace = descent.run, descent.pace
-    descent.draw()
-    while descent.todo and not descent.over and not (descent.done and run.spent()):
-        if (yield from obey(descent)):
-            descent.over = True
+def _train_epoch(state: PhaseState) -> Events:
+    """Learn from the batches that are left of the epoch."""
+    parts = state.parts
+    state.draw_batches()
+    while state.batches and not state.over and not (state.items_done and parts.clock.out_of_time()):
+        # requests: pause, edits; a skip ends the phase
+        if (yield from follow_requests(state)):
+            state.over = True
             break
-        batch, phase = descent.todo[-1], descent.phase
-        position = (descent.epoch + (descent.done + len(batch) / 2) / descent.total) / phase.epochs
-        rates = set_rates(descent.lessons.optimiser, phase, position)
+        # learning rates, then the step; where memory runs out, again in smaller micro-batches
+        position = state.position()
+        rates = set_rates(state.stepper.optimiser, state.phase, position)
         try:
-            loss, hits = descent.lessons.step(batch, position)
+            result = state.stepper.step(state.batches[-1], position)
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
-            run.halve()
-            yield _note("memory", f"The memory was not enough, so a step now takes {run.at_once} items at a time.")
+            parts.micro_batches.halve()
+            size = parts.micro_batches.size
+            yield _note("memory", f"There was not enough memory, so a step now takes {size} items at a time.")
             continue
-        descent.learned(batch, hits)
-        pace.record(loss, len(batch), run.terms.taken())
-        if run.due():
-            descent.loss = pace.settle(descent.loss)
-            yield pace.event(rates)
-    descent.loss = pace.settle(descent.loss)
-    return descent.metrics()
+        # counts and events; losses are only read when an event is due
+        state.record(result)
+        if parts.clock.due():
+            state.settle_loss()
+            yield _step_done(state, rates)
+    state.settle_loss()
 
 
-def _finish(run: Run, index: int, steps: int, lowest: int | None = None) -> Events:
-    """End a phase, in which the backbone learned from stage `lowest` on: the best weights become the model's."""
-    run.best.restore()
-    run.plain()
-    run.planned[index] = steps
-    if lowest is not None and lowest < run.model.stages:
-        run.feed.changed(lowest)
-    if not run.fresh:
-        yield from _save(run)
+def _step_done(state: PhaseState, rates: dict[str, float]) -> StepDone:
+    """Return the event of the last step; its loss is the mean since the event before."""
+    parts, log = state.parts, state.log
+    speed = log.speed()
+    left = seconds_left(parts, state.index, log.steps, log.seconds())
+    sizes = parts.penalties.sizes()
+    return StepDone(state.index, parts.counter.step, parts.counter.total, log.mean, rates, speed, left, sizes)
 
 
-def _checkpoint(run: Run, index: int, descent: PhaseState | None = None) -> None:
-    """Write the state of the run down, unless it is that of a run which has not begun."""
-    if run.job.checkpoints and (index or descent):
-        run.checkpoints.write(capture(run, index, descent))
+def _judge_epoch(state: PhaseState) -> Events:
+    """End an epoch: measure it, keep it where it is the best, and decide whether the phase goes on."""
+    parts, phase, epoch = state.parts, state.phase, state.epoch
+    train_metrics = state.metrics()
+    validation = (yield from validate(parts, phase, state.stepper.inputs)) if state.objective.judged else {}
+    # if the epoch's last step broke the weights, validation shows it; without validation, the gradient does
+    if not math.isfinite(validation["loss"] if validation else float(state.gradient_norm)):
+        raise Diverged(parts.counter.step)
+    better = parts.best.offer(validation, train_metrics)
+    parts.model.head_untrained = parts.model.head_untrained and HEAD not in phase.lr
+    state.epochs_without_gain = 0 if better else state.epochs_without_gain + 1
+    seconds = parts.clock.now() - state.epoch_began
+    yield EpochDone(state.index, epoch, train_metrics, validation, seconds, better)
+    state.end_epoch()
+    if parts.clock.out_of_time() or state.epoch == phase.epochs:
+        state.over = True
+    elif validation and phase.patience is not None and state.epochs_without_gain >= phase.patience and not state.over:
+        waited = state.epochs_without_gain
+        yield _note("patience", f"{phase.name}: no better on validation for {waited} epochs, so the phase ends.")
+        state.over = True
 
 
-def _stopped(run: Run) -> RunEnded:
-    """Keep the best weights, or what there is where no epoch has ended yet."""
-    if run.fresh and run.step:
-        run.best.take({}, {})
-        run.fresh = False
-        return RunEnded("stopped", "Stopped on request before the head was done; the weights were kept as they were.")
-    run.best.restore()
-    kept = "nothing had been learned yet" if run.fresh else "the best weights so far were kept"
+# One phase that solves the head.
+
+
+def _solve(parts: RunParts, index: int) -> Events:
+    """Solve the linear head over frozen features; an epoch is a number of L-BFGS iterations."""
+    phase, model = parts.edited.plan.phases[index], parts.model
+    write_checkpoint(parts, index)
+    inputs = yield from phase_inputs(parts, objective_of(parts, index))
+    assert isinstance(inputs, PooledInputs)
+    rows = parts.rows.learned_by(phase)
+    weights = parts.rows.class_weights(parts.job.plan.loss.class_weights, rows)
+    data = Solvable(inputs.features[torch.from_numpy(rows)], parts.rows.labels_of(rows), weights)
+    solver = Solver(model.head, data, phase.weight_decay, model.head_untrained)
+    monitor = LayerMonitor(parts.freezer, parts.starting.run, index, phase.name)
+    yield PhaseStarted(index, phase.name, phase.epochs, dict(phase.lr), phase.epochs)
+    for epoch in range(phase.epochs):
+        raise_if_stopped(parts.control)
+        yield from refuse_edits(parts, index)
+        if parts.control.paused:  # if the run is interrupted meanwhile, the phase starts again
+            yield from pause(parts, index, epoch)
+        began = parts.clock.now()
+        objective, solved = solver.iterate()
+        parts.counter.step += 1
+        if not math.isfinite(objective):
+            raise Diverged(parts.counter.step)
+        train_metrics = yield from measure(parts, phase, inputs, rows)
+        validation = yield from validate(parts, phase, inputs)
+        seconds = parts.clock.now() - began
+        if parts.clock.due():
+            left = seconds_left(parts, index, epoch + 1, seconds * (epoch + 1))
+            speed, counter = len(rows) / max(seconds, 1e-9), parts.counter
+            yield StepDone(index, counter.step, counter.total, train_metrics["loss"], dict(phase.lr), speed, left)
+        last = solved or epoch + 1 == phase.epochs or parts.clock.out_of_time()
+        # the solution is unique, so it only competes with a head that had learned before
+        better = last and (parts.best.take if model.head_untrained else parts.best.offer)(validation, train_metrics)
+        yield EpochDone(index, epoch, train_metrics, validation, seconds, better)
+        if last:
+            break
+    model.head_untrained = False
+    yield from monitor.report(epoch, last=True)
+    yield from _end_phase(parts, index, epoch + 1)
+
+
+# The ends of a phase and of a run.
+
+
+def _end_phase(parts: RunParts, index: int, steps: int, lowest: int | None = None) -> Events:
+    """Put the best weights into the model; `lowest` is the first backbone stage that learned, if any did."""
+    parts.best.restore()
+    parts.model.reset_precision(parts.job.spec.modality)
+    parts.counter.planned[index] = steps
+    if lowest is not None and lowest < parts.model.stages:
+        parts.provider.changed(lowest)
+    if not parts.model.head_untrained:
+        yield from _save_best(parts)
+
+
+def _stopped(parts: RunParts) -> RunEnded:
+    """Keep the best weights, or the present ones where no epoch has ended yet."""
+    if parts.model.head_untrained and parts.counter.step:
+        parts.best.take({}, {})
+        parts.model.head_untrained = False
+        return RunEnded(
+            "stopped", "Stopped on request before the head was trained; the weights were kept as they were."
+        )
+    parts.best.restore()
+    kept = "nothing had been learned yet" if parts.model.head_untrained else "the best weights so far were kept"
     return RunEnded("stopped", f"Stopped on request; {kept}.")
 
 
-def _diverged(run: Run, error: Diverged) -> RunEnded:
-    run.best.restore()
-    what, hint = "the loss", "Learning rates that are too high do this. Divide them by ten, or add a warm-up"
+def _diverged(parts: RunParts, error: Diverged) -> RunEnded:
+    parts.best.restore()
+    cause, hint = "the loss", "Learning rates that are too high cause this. Divide them by ten, or add a warm-up"
     if error.penalty:
         title = PENALTIES[error.penalty].title
-        what, hint = f"the guard “{title}”", f"Divide the strength of “{title}” by ten, or take it out of the plan"
-    kept = "" if run.fresh else " The best weights from before were kept."
-    reason = f"Training went wrong at step {error.step}: {what} is no longer a number.{kept}"
+        cause = f"the penalty “{title}”"
+        hint = f"Divide the strength of “{title}” by ten, or remove it from the plan"
+    kept = "" if parts.model.head_untrained else " The best weights from before were kept."
+    reason = f"Training went wrong at step {error.step}: {cause} is no longer a finite number.{kept}"
     return RunEnded("failed", reason, f"{hint}, and start again.")
 
 
-def _save(run: Run, now: bool = False) -> Events:
-    if run.best.write(now):
-        yield CheckpointSaved(FILE, run.best.accuracy)
+def _save_best(parts: RunParts, now: bool = False) -> Events:
+    if parts.best.write(now):
+        yield CheckpointSaved(FILE, parts.best.accuracy)
 
 
 def _note(code: str, message: str) -> Noted:

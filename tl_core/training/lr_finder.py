@@ -1,8 +1,8 @@
-"""The learning-rate range test: the rate grows step by step until the loss leaves.
+"""The learning-rate range test: the rate grows step by step until the loss explodes.
 
-Smith 2017, Cyclical Learning Rates for Training Neural Networks, arXiv:1506.01186, section 3.3, with a geometric
-growth and a smoothed loss as fastai has them. Everything happens on a model of its own in a folder of its own: the
-job's folder and its weights stay as they are. What the feature store lacks is added to it, as by any run.
+Smith 2017, Cyclical Learning Rates for Training Neural Networks, arXiv:1506.01186, section 3.3, with geometric growth
+and a smoothed loss as in fastai. It works on a model of its own in a folder of its own, so that the job's folder and
+its weights do not change. Features that the store lacks are added to it, as in any run.
 """
 
 import math
@@ -20,18 +20,22 @@ from tl_core.errors import RunError
 from tl_core.layers import is_adapter
 from tl_core.runs.control import RunControl
 from tl_core.runs.events import Progress, RunEnded, RunEvent
+from tl_core.training.job import TrainJob
 from tl_core.training.loop import load_best, train
 from tl_core.training.lr_curve import RateCurve, exploded, geometric, phase_of, smooth, suggest
 from tl_core.training.model import TransferModel
-from tl_core.training.objectives import Objective, objective
+from tl_core.training.objectives import Objective
 from tl_core.training.optimisers import make_optimiser
+from tl_core.training.parts import RunParts, make_parts, objective_of
+from tl_core.training.phase import phase_inputs
 from tl_core.training.recalibrate_norm import recalibrate_norm
-from tl_core.training.run import Run, Stopped, TrainJob
-from tl_core.training.stepper import Stepper
+from tl_core.training.run_state import Stopped, raise_if_stopped
+from tl_core.training.step import Stepper
 
 LOW, HIGH = 1e-6, 1.0
 STEPS = 60
-Made = TypeVar("Made")
+STAGE = "trying rates"
+T = TypeVar("T")
 
 
 def find_rate(
@@ -46,92 +50,95 @@ def find_rate(
     with tempfile.TemporaryDirectory() as folder:
         copy = replace(job, folder=Path(folder), budget=None, resume=False, edits=(), checkpoints=False)
         try:
-            run = yield from _ready(copy, control, index)
-            if run is not None:
-                with closing(run.feed):
-                    yield (yield from _test(run, index, steps))
+            parts = yield from _train_up_to(copy, control, index)
+            if parts is not None:
+                with closing(parts.provider):
+                    yield (yield from _range_test(parts, index, steps))
         except Stopped:
             return
 
 
-def _ready(job: TrainJob, control: RunControl, index: int) -> Generator[Progress, None, Run | None]:
-    """Return a run that stands at the beginning of a phase, None where it was stopped on the way."""
+def _train_up_to(job: TrainJob, control: RunControl, index: int) -> Generator[Progress, None, RunParts | None]:
+    """Return the parts of a run that stands at the start of a phase; None where it was stopped on the way."""
     before = job.plan.phases[:index]
     if not before:
-        return Run(job, control)
-    part = replace(job, plan=replace(job.plan, phases=before))
-    for event in train(part, control):
+        return make_parts(job, control)
+    shortened = replace(job, plan=replace(job.plan, phases=before))
+    for event in train(shortened, control):
         if isinstance(event, Progress):
             yield event
         if isinstance(event, RunEnded) and event.status == "failed":
             raise RunError(event.reason, event.hint)
         if isinstance(event, RunEnded) and event.status == "stopped":
             return None
-    run = Run(job, control)
-    learned = load_best(job.folder, job.spec, part.plan, len(job.dataset.classes))
-    _take(run.model, learned)
-    run.fresh = False
-    if (start := min(map(run.start_of, before))) < run.model.stages:
-        run.feed.changed(start)
-    return run
+    parts = make_parts(job, control)
+    trained = load_best(job.folder, job.spec, shortened.plan, len(job.dataset.classes))
+    _copy_weights(parts.model, trained)
+    parts.model.head_untrained = False
+    start = min(parts.model.first_trained(phase.lr) for phase in before)
+    if start < parts.model.stages:
+        parts.provider.changed(start)
+    return parts
 
 
 @torch.no_grad()
-def _take(model: TransferModel, learned: TransferModel) -> None:
-    """Take the values of a plain model; adapters, which have not learned yet, stay as they are."""
-    known = learned.state_dict()
+def _copy_weights(model: TransferModel, trained: TransferModel) -> None:
+    """Copy the values of a plain model; adapters, which have not learned yet, stay as they are."""
+    weights = trained.state_dict()
     for name, tensor in model.state_dict().items():
         if not is_adapter(name):
-            tensor.copy_(known[name.replace(".base_layer", "")])
+            tensor.copy_(weights[name.replace(".base_layer", "")])
 
 
-def _test(run: Run, index: int, steps: int) -> Generator[Progress, None, RateCurve]:
+def _range_test(parts: RunParts, index: int, steps: int) -> Generator[Progress, None, RateCurve]:
     """Step through the phase's batches at growing rates."""
-    phase, aim = run.plan.phases[index], objective(run, index)
-    yield from _told(aim.prepare())
-    inputs = yield from _told(run.inputs(aim))
+    phase, objective = parts.edited.plan.phases[index], objective_of(parts, index)
+    yield from _progress_only(objective.prepare())
+    inputs = yield from _progress_only(phase_inputs(parts, objective))
     if phase.recalibrate_norm:
-        yield from _told(recalibrate_norm(run, index, inputs))
-    optimiser = make_optimiser(run.model, run.freezer.owned, phase, [*aim.modules(), *run.terms.modules()])
-    lessons, top = Stepper(run, aim, inputs, optimiser), max(phase.lr.values())
+        yield from _progress_only(recalibrate_norm(parts, index, inputs))
+    helpers = [*objective.modules(), *parts.penalties.modules()]
+    optimiser = make_optimiser(parts.model, parts.freezer.owned, phase, helpers)
+    stepper, fastest = Stepper(parts, objective, inputs, optimiser), max(phase.lr.values())
     rates: list[float] = []
     losses: list[float] = []
-    batches = _endless(aim, lessons.inputs.lengths)
+    batches = _endless(objective, inputs.lengths)
     for step, rate in enumerate(geometric(LOW, HIGH, steps)):
-        run.check()
+        raise_if_stopped(parts.control)
         for group in optimiser.param_groups:
-            group["lr"] = group["base"] * (rate / top if group["name"] else 1.0)
-        loss, _ = lessons.step(next(batches), step / steps)
+            group["lr"] = group["base"] * (rate / fastest if group["name"] else 1.0)
+        result = stepper.step(next(batches), step / steps)
         rates.append(rate)
-        losses.append(float(loss))
+        losses.append(float(result.loss))
         if exploded(smooth(losses)):
             break
-        if run.due():
-            yield Progress("trying rates", step + 1, steps)
-    yield Progress("trying rates", steps, steps)
-    kept = next((place for place, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
-    rates, losses = rates[:kept], losses[:kept]  # what is no number cannot be kept or drawn
+        if parts.clock.due():
+            yield Progress(STAGE, step + 1, steps)
+    yield Progress(STAGE, steps, steps)
+    finite = next((step for step, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
+    rates, losses = rates[:finite], losses[:finite]  # a loss that is not finite can be neither saved nor drawn
     smoothed = smooth(losses)
     return RateCurve(
-        run.plan.backbone, run.job.dataset.fingerprint, index, phase.name, tuple(rates), tuple(losses),
-        tuple(smoothed), suggest(rates, smoothed), top, run.job.seed,
+        parts.job.plan.backbone, parts.job.dataset.fingerprint, index, phase.name, tuple(rates), tuple(losses),
+        tuple(smoothed), suggest(rates, smoothed), fastest, parts.job.seed,
     )  # fmt: skip
 
 
-def _told(making: Generator[RunEvent, None, Made]) -> Generator[Progress, None, Made]:
-    """Pass on how far something is, and return what it made."""
+def _progress_only(events: Generator[RunEvent, None, T]) -> Generator[Progress, None, T]:
+    """Pass on the Progress events of a generator, and return what it returns."""
     try:
         while True:
-            event = next(making)
+            event = next(events)
             if isinstance(event, Progress):
                 yield event
     except StopIteration as end:
-        made: Made = end.value
-        return made
+        result: T = end.value
+        return result
 
 
-def _endless(aim: Objective, lengths: np.ndarray | None) -> Iterator[np.ndarray]:
+def _endless(objective: Objective, lengths: np.ndarray | None) -> Iterator[np.ndarray]:
+    """Yield the batches of one epoch after the other."""
     epoch = 0
     while True:
-        yield from aim.epoch(epoch, lengths)
+        yield from objective.epoch(epoch, lengths)
         epoch += 1

@@ -1,6 +1,9 @@
-"""The model that is trained, saved and exported: a backbone cut at the tap, and the head that is grafted on."""
+"""The model that is trained, saved and exported: a backbone cut at the tap, and the head that is grafted on.
 
-from collections.abc import Sequence
+B items, D pooled features, K classes.
+"""
+
+from collections.abc import Container, Sequence
 
 import torch
 from torch import nn
@@ -11,7 +14,8 @@ from tl_core.backbones.staged import Staged, State
 from tl_core.errors import BackboneError, PlanError
 from tl_core.layers import HEAD, LayerGroup, partition
 from tl_core.plan import Head, TransferPlan
-from tl_core.training.precision import Precision, autocast
+from tl_core.training.precision import Precision, autocast, lay_out
+from tl_core.types import Modality
 
 NORM_MOMENTUM = 0.1
 """Share of a new batch in the running statistics: torch's default. Ported weights bring 0.01, with which the
@@ -36,23 +40,23 @@ class HeadLayers(nn.Module):
         self.dropout = nn.Dropout(plan.dropout)
         self.out = nn.Linear(inner, n_classes)
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
+    def forward(self, features_BD: torch.Tensor) -> torch.Tensor:
         """Standardise, then classify."""
-        return self.classify(self.standardised(features))
+        return self.classify(self.standardised(features_BD))
 
-    def standardised(self, features: torch.Tensor) -> torch.Tensor:
-        """Return features `[B, D]` in the units that the weights are in."""
-        return (features - self.mean) / self.std
+    def standardised(self, features_BD: torch.Tensor) -> torch.Tensor:
+        """Return features `[B, D]` minus `mean`, divided by `std`."""
+        return (features_BD - self.mean) / self.std
 
-    def classify(self, standardised: torch.Tensor) -> torch.Tensor:
+    def classify(self, standardised_BD: torch.Tensor) -> torch.Tensor:
         """Return class scores `[B, K]` of features that are standardised already."""
-        return self.out(self.dropout(self.hidden(standardised)))
+        return self.out(self.dropout(self.hidden(standardised_BD)))
 
     @torch.no_grad()
     def standardise(self, features: torch.Tensor) -> None:
-        """Take mean and spread from features `[N, D]`; the formula, and its why, are those of advice.linear.spread."""
-        wide = features.double()
-        mean, variance = wide.mean(dim=0), wide.var(dim=0, correction=0)
+        """Set `mean` and `std` from features `[N, D]`; advice.linear.spread explains the formula."""
+        double = features.double()
+        mean, variance = double.mean(dim=0), double.var(dim=0, correction=0)
         self.mean.copy_(mean)
         self.std.copy_((variance + variance.mean() + 1e-12).sqrt())
 
@@ -61,7 +65,10 @@ class TransferModel(nn.Module):
     """A backbone that ends at the plan's tap, and a head on its pooled output."""
 
     def __init__(self, backbone: Staged, head: HeadLayers, stages: int, deviation: bool) -> None:
-        """Join the first `stages` stages of a backbone to a head; `deviation` adds the second half of its features."""
+        """Join the first `stages` stages of a backbone to a head.
+
+        With `deviation` the features are mean and standard deviation over the positions, else the mean alone.
+        """
         super().__init__()
         self.backbone = backbone
         self.head = head
@@ -69,10 +76,28 @@ class TransferModel(nn.Module):
         self.deviation = deviation
         self.precision = Precision()
         """What the stages compute in; pooling, head and loss are always in float32."""
+        self.head_untrained = True
+        """Whether the head has not learned anything yet in this run."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.head.mean.device
+
+    def first_trained(self, groups: Container[str]) -> int:
+        """Return the first stage that learns where `groups` learn; the number of stages where only the head does."""
+        names = self.backbone.names[: self.stages]
+        return next((index for index, name in enumerate(names) if name in groups), self.stages)
+
+    def reset_precision(self, modality: Modality) -> None:
+        """Compute in float32, in the memory layout that the model was built in."""
+        self.precision = Precision()
+        if modality == "image":  # convolutions are faster in this layout, on CPUs and GPUs alike
+            lay_out(self, Precision(channels_last=True))
 
     def states(self, state: State, start: int = 0) -> State:
-        """Return the state at the end of the last stage, in float32, from that at the input of stage `start`."""
-        with autocast(self.precision, self.head.mean.device):
+        """Return the state after the last stage, in float32, from the state at the input of stage `start`."""
+        with autocast(self.precision, self.device):
             state = self.backbone.run(state, start, self.stages)
         if self.precision.dtype == "float32":
             return state
@@ -91,7 +116,7 @@ class TransferModel(nn.Module):
 def build_model(spec: BackboneSpec, plan: TransferPlan, n_classes: int, seed: int) -> TransferModel:
     """Build the model of a plan, in evaluation mode on the CPU; every random weight follows from `seed`.
 
-    Raises BackboneError where the weights are not at hand, PlanError where the tap is not one of its groups.
+    Raises BackboneError where the weights are not on this machine, PlanError where the tap is not one of its groups.
     """
     if spec.load is None:
         raise BackboneError(
@@ -112,7 +137,7 @@ def build_model(spec: BackboneSpec, plan: TransferPlan, n_classes: int, seed: in
 
 
 def cut(backbone: Staged, groups: Sequence[LayerGroup], tap: str | None) -> int:
-    """Drop the weights of every stage after `tap`; returns how many stages are left.
+    """Drop the weights of every stage after `tap`; return how many stages are left.
 
     Raises PlanError where there is no such stage.
     """
@@ -136,10 +161,10 @@ def cut(backbone: Staged, groups: Sequence[LayerGroup], tap: str | None) -> int:
 def groups_of(model: TransferModel, spec: BackboneSpec) -> dict[str, list[str]]:
     """Return the names of the parameters and buffers of each layer group, input side first, the head last.
 
-    Raises BackboneError that names every tensor which is not in exactly one group.
+    Raises BackboneError, with the names, where some tensors are not in exactly one group.
     """
-    left = model.backbone.names[: model.stages]
-    groups = [LayerGroup(g.name, rf"backbone\.(?:{g.pattern})") for g in spec.groups if g.name in left]
+    stages = model.backbone.names[: model.stages]
+    groups = [LayerGroup(g.name, rf"backbone\.(?:{g.pattern})") for g in spec.groups if g.name in stages]
     tensors = [name for name, _ in [*model.named_parameters(), *model.named_buffers()]]
     return partition(tensors, [*groups, LayerGroup(HEAD, r"head\.")])
 
@@ -151,7 +176,7 @@ def _prefixes(name: str) -> list[str]:
 
 
 def _remove(root: nn.Module, name: str, kept: set[str]) -> None:
-    """Replace the outermost module that holds `name` and nothing that is kept by an empty one."""
+    """Replace the outermost module that holds `name`, and nothing that is kept, with an empty one."""
     for prefix in _prefixes(name)[:-1]:
         if prefix not in kept:
             parent, _, child = prefix.rpartition(".")

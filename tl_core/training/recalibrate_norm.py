@@ -1,13 +1,13 @@
-"""Normalisation that fits the new items before a phase learns from them, and a head that is solved anew for it.
+"""Fits normalisation layers to the new items before a phase learns from them, and solves the head again.
 
-A layer that normalises by its batch computes something else in training than by its running statistics, and where the
-items are far from those that the backbone has seen it is something else entirely, however large the batch: a head
-that was solved over frozen features does not know what it is given. So the running statistics of what is about to
-learn are estimated from the training items first (AdaBN: Li et al. 2016, arXiv:1603.04779, section 3.2), and the head
-is solved over the features that come of it. The model before that stays the one to beat.
+Batch normalisation computes something else in training (by the batch) than in evaluation (by running statistics).
+Where the items are far from those that the backbone was trained on, the difference is large, however large the batch:
+a head that was solved over frozen features then gets features that it does not know. So the running statistics of the
+layers that are about to learn are first estimated from the training items (AdaBN: Li et al. 2016, arXiv:1603.04779,
+section 3.2), and the head is solved on the features that result. The model before this stays the one to beat.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,94 +15,99 @@ from torch import nn
 
 from tl_core.layers import HEAD
 from tl_core.plan import Phase
-from tl_core.runs.events import Noted, Progress, RunEvent
+from tl_core.runs.events import Noted, Progress
 from tl_core.training.convex import Solvable, Solver
+from tl_core.training.evaluate import validate
 from tl_core.training.inputs import Inputs, StagedInputs, batches
-from tl_core.training.run import Run
+from tl_core.training.parts import RunParts
+from tl_core.training.run_state import Events, raise_if_stopped
 from tl_core.types import Finding
 
-TOLD = "fitting to your items"
+STAGE = "fitting to your items"
 
-Events = Generator[RunEvent, None, None]
 Norm = nn.modules.batchnorm._BatchNorm
 
 
-def recalibrate_norm(run: Run, index: int, inputs: Inputs) -> Events:
-    """Fit the statistics that phase `index` may move to its training items, solve the head anew, and tell what it did.
+def recalibrate_norm(parts: RunParts, index: int, inputs: Inputs) -> Events:
+    """Estimate the statistics that phase `index` may change on its training items, solve the head again, and report.
 
-    Nothing happens where no such layer learns, or where the head is frozen or was not solved before. Nothing is drawn
-    from the run's own random numbers.
+    Does nothing where no such layer learns, where the head is frozen, or where no phase before has solved it. The
+    run's own random numbers stay as they are.
     """
-    phase = run.plan.phases[index]
-    like = next((one for one in reversed(run.plan.phases[:index]) if one.optimizer == "lbfgs"), None)
-    norms = [module for module in run.model.backbone.modules() if isinstance(module, Norm) and module.training]
-    if like is None or run.fresh or HEAD not in phase.lr or not norms or not isinstance(inputs, StagedInputs):
+    phases, model = parts.edited.plan.phases, parts.model
+    phase = phases[index]
+    solving = next((earlier for earlier in reversed(phases[:index]) if earlier.optimizer == "lbfgs"), None)
+    norms = [module for module in model.backbone.modules() if isinstance(module, Norm) and module.training]
+    if solving is None or model.head_untrained or HEAD not in phase.lr or not norms:
         return
-    before = yield from run.validate(phase, inputs)
-    estimate(run, phase, inputs, norms)
-    yield from _solve(run, phase, like, inputs)
-    after = yield from run.validate(phase, inputs)
-    state = run.model.state_dict()
-    run.begun = {name: state[name].clone() for name in run.begun}
+    if not isinstance(inputs, StagedInputs):
+        return
+    before = yield from validate(parts, phase, inputs)
+    estimate_statistics(parts, phase, inputs, norms)
+    yield from _solve_head(parts, phase, solving, inputs)
+    after = yield from validate(parts, phase, inputs)
+    parts.starting.restart_phase()
     if after:
-        run.best.offer(after, {})
-        told = f"{run.label_task.describe(before)} before that, {run.label_task.describe(after)} now"
-        yield _note(
-            f"{phase.name}: the layers that learn were fitted to your items first. On the validation items: {told}."
+        parts.best.offer(after, {})
+        task = parts.rows.label_task
+        yield Noted(
+            Finding(
+                "info",
+                "adapted",
+                f"{phase.name}: the layers that learn were first fitted to your items. On the validation items: "
+                f"{task.describe(before)} before, {task.describe(after)} now.",
+            )
         )
 
 
 @torch.no_grad()
-def estimate(run: Run, phase: Phase, inputs: Inputs, norms: Sequence[Norm]) -> None:
+def estimate_statistics(parts: RunParts, phase: Phase, inputs: Inputs, norms: Sequence[Norm]) -> None:
     """Set running statistics to the mean of those of the training batches, which are drawn in mixed order.
 
-    Izmailov et al. 2018, arXiv:1803.05407, section 3.4. Where the plan has fixed views, of the first view of each
-    item: the phase has cached its views alone.
+    Izmailov et al. 2018, arXiv:1803.05407, section 3.4. Where the plan has fixed views, the first view of each item is
+    read: the phase has only cached views.
     """
-    run.freezer.training_mode(())
-    usual = [module.momentum for module in norms]
+    parts.freezer.training_mode(())
+    momenta = [module.momentum for module in norms]
     for module in norms:
         module.reset_running_stats()
-        module.momentum = None  # torch's way to ask for the plain mean
+        module.momentum = None  # asks torch for the plain mean
         module.train()
-    mixed = torch.Generator().manual_seed(run.job.seed)  # items often come class by class, and batches must not
+    shuffle = torch.Generator().manual_seed(parts.job.seed)  # items often come class by class, and batches must not
     try:
-        for batch in batches(_rows(run, phase), run.at_once, inputs.lengths, mixed):
-            inputs.logits(run.model, batch)
-            run.check()
+        for rows_B in batches(_cached_rows(parts, phase), parts.micro_batches.size, inputs.lengths, shuffle):
+            inputs.logits(parts.model, rows_B)
+            raise_if_stopped(parts.control)
     finally:
-        for module, momentum in zip(norms, usual, strict=True):
+        for module, momentum in zip(norms, momenta, strict=True):
             module.momentum = momentum
-        run.freezer.training_mode(phase.lr)
+        parts.freezer.training_mode(phase.lr)
 
 
-def _solve(run: Run, phase: Phase, like: Phase, inputs: StagedInputs) -> Events:
-    """Solve the head over the training items of `phase`, as the phase `like` solved it."""
-    cut = batches(_rows(run, phase), run.at_once, inputs.lengths)
-    parts: list[torch.Tensor] = []
-    run.freezer.training_mode(())
-    for batch in cut:
+def _solve_head(parts: RunParts, phase: Phase, solving: Phase, inputs: StagedInputs) -> Events:
+    """Solve the head over the training items of `phase`, as the phase `solving` solved it."""
+    model = parts.model
+    drawn = batches(_cached_rows(parts, phase), parts.micro_batches.size, inputs.lengths)
+    features: list[torch.Tensor] = []
+    parts.freezer.training_mode(())
+    for rows_B in drawn:
         with torch.no_grad():
-            parts.append(inputs.features(run.model, batch))
-        run.check()
-        if run.due():
-            yield Progress(TOLD, len(cut) + len(parts), 2 * len(cut))
-    run.freezer.training_mode(phase.lr)
-    features, rows = torch.cat(parts), np.concatenate(cut) % run.space.whole
-    labels = run.labels[torch.from_numpy(rows)]
-    weights = run.label_task.weights(run.plan.loss.class_weights, labels, len(run.job.dataset.classes))
-    run.model.head.standardise(features)
-    solver = Solver(run.model.head, Solvable(features, labels, weights), like.weight_decay, fresh=True)
-    for _ in range(like.epochs):
-        run.check()
+            features.append(inputs.features(model, rows_B))
+        raise_if_stopped(parts.control)
+        if parts.clock.due():
+            yield Progress(STAGE, len(drawn) + len(features), 2 * len(drawn))
+    parts.freezer.training_mode(phase.lr)
+    features_ND, rows_N = torch.cat(features), np.concatenate(drawn)
+    weights = parts.rows.class_weights(parts.job.plan.loss.class_weights, rows_N)
+    model.head.standardise(features_ND)
+    data = Solvable(features_ND, parts.rows.labels_of(rows_N), weights)
+    solver = Solver(model.head, data, solving.weight_decay, fresh=True)
+    for _ in range(solving.epochs):
+        raise_if_stopped(parts.control)
         if solver.iterate()[1]:
             break
 
 
-def _rows(run: Run, phase: Phase) -> np.ndarray:
-    """Return the training items' rows, as they are cached."""
-    return run.space.view(run.rows(phase), 0)
-
-
-def _note(message: str) -> Noted:
-    return Noted(Finding("info", "adapted", message))
+def _cached_rows(parts: RunParts, phase: Phase) -> np.ndarray:
+    """Return the rows of the training items, as they are cached."""
+    return parts.rows.items.view(parts.rows.learned_by(phase), 0)

@@ -1,26 +1,27 @@
-"""What a phase learns: the labels, or something that prepares the backbone for them."""
+"""Objectives: what a phase learns. The labels, or something that prepares the backbone for them. One file each."""
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
 
+from tl_core.plan import Phase, TransferPlan
+from tl_core.registry import Registry
 from tl_core.runs.events import RunEvent
 from tl_core.training.inputs import Inputs, Mix, batches
-
-if TYPE_CHECKING:
-    from tl_core.training.run import Run
+from tl_core.training.item_index import RunRows
+from tl_core.training.model import TransferModel
+from tl_core.training.run_state import RandomState
 
 
 @dataclass(frozen=True)
 class StepOutput:
-    """What a batch `[B]` taught: the loss to descend, and hits, the count of right answers (None: no labels).
+    """What a batch `[B]` gives: the loss to minimise, and hits, the count of right answers (None: no labels).
 
-    `pooled` `[B, D]`, `logits` `[B, K]`, `labels` `[B]` (or targets `[B, K]`) and `mix` are what penalties read; None
-    where they have no place.
+    Penalties read `pooled` `[B, D]`, `logits` `[B, K]`, `labels` `[B]` (or targets `[B, K]`) and `mix`. They are None
+    for an objective that takes no penalties.
     """
 
     loss: torch.Tensor
@@ -32,43 +33,48 @@ class StepOutput:
 
 
 class Objective:
-    """What one phase learns. Random numbers come from `run.shuffle` (batches) and torch's own (inside a step) alone."""
+    """What one phase learns.
+
+    Random numbers come from `random.shuffle` (the batches) and from torch's own generator (inside a step) alone.
+    """
 
     raw = False
     """Whether it reads the items themselves, so that activations at a frozen boundary are of no use."""
     judged = True
-    """Whether accuracy on the validation items judges it; else the last weights are the best."""
-
+    """Whether validation metrics judge it; if not, the last weights count as the best."""
     drops_attention = False
     """Whether attention weights are dropped where the network's recipe says so."""
 
-    def __init__(self, run: "Run", index: int) -> None:
-        self.run, self.index = run, index
-        self.phase = run.plan.phases[index]
+    def __init__(
+        self, phase: Phase, plan: TransferPlan, rows: RunRows, model: TransferModel, random: RandomState
+    ) -> None:
+        self.phase = phase
+        """The phase as it was edited; a run replaces it after an edit."""
+        self._plan, self._rows, self._model, self._random = plan, rows, model, random
 
     def rows(self) -> np.ndarray:
-        """Return the rows of the item space that the phase learns from."""
-        return self.run.rows(self.phase)
+        """Return the rows of the item index that the phase learns from."""
+        return self._rows.learned_by(self.phase)
 
     def prepare(self) -> Generator[RunEvent, None, None]:
-        """Make what the objective needs, before the first step; a resumed run does so too."""
-        self.run.model.backbone.drop_attention(self.drops_attention)
+        """Make what the objective needs before the first step; a resumed run does so too."""
+        self._model.backbone.drop_attention(self.drops_attention)
         yield from ()
 
     def epoch(self, epoch: int, lengths: np.ndarray | None) -> list[np.ndarray]:
         """Return the batches of an epoch, in order."""
         rows, draws = self.rows(), self.phase.draws
         if draws is not None and draws < len(rows):
-            rows = rows[torch.randperm(len(rows), generator=self.run.shuffle)[:draws].numpy()]
-        return batches(self.run.space.view(rows, epoch), self.run.plan.batch_size, lengths, self.run.shuffle)
+            rows = rows[torch.randperm(len(rows), generator=self._random.shuffle)[:draws].numpy()]
+        return batches(self._rows.items.view(rows, epoch), self._plan.batch_size, lengths, self._random.shuffle)
 
     def steps(self) -> int:
         """Return how many steps an epoch takes, without drawing anything."""
         count = len(self.rows()) if self.phase.draws is None else min(self.phase.draws, len(self.rows()))
-        return len(batches(np.arange(count), self.run.plan.batch_size))
+        return len(batches(np.arange(count), self._plan.batch_size))
 
-    def learn(self, inputs: Inputs, rows: np.ndarray) -> StepOutput:
-        """Return what the model makes of a batch."""
+    def forward(self, inputs: Inputs, rows_B: np.ndarray) -> StepOutput:
+        """Run the model on a batch, as training varies it, and return its loss."""
         raise NotImplementedError
 
     def modules(self) -> Sequence[nn.Module]:
@@ -76,18 +82,26 @@ class Objective:
         return ()
 
     def state(self) -> Mapping[str, torch.Tensor]:
-        """Return what a resumed run cannot make anew; helper networks not included."""
+        """Return what a resumed run cannot make again; helper networks not included."""
         return {}
 
     def load(self, state: Mapping[str, torch.Tensor]) -> None:
         """Take back what `state` returned, after `prepare`."""
 
 
-def objective(run: "Run", index: int) -> Objective:
-    """Return the objective of a phase."""
-    from tl_core.training.objectives.contrastive import Contrastive
-    from tl_core.training.objectives.labels import Labels
-    from tl_core.training.objectives.masked import Masked
+@dataclass(frozen=True)
+class ObjectiveKind:
+    """An objective by the name that a phase asks for it by."""
 
-    kinds: dict[str, type[Objective]] = {"labels": Labels, "contrastive": Contrastive, "masked": Masked}
-    return kinds[run.plan.phases[index].objective](run, index)
+    name: str
+    make: type[Objective]
+
+
+OBJECTIVES: Registry[ObjectiveKind] = Registry("objective", "tl_core.training.objectives")
+
+
+def make_objective(
+    phase: Phase, plan: TransferPlan, rows: RunRows, model: TransferModel, random: RandomState
+) -> Objective:
+    """Return the objective of a phase."""
+    return OBJECTIVES[phase.objective].make(phase, plan, rows, model, random)

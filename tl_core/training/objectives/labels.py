@@ -1,43 +1,54 @@
-"""The labels: their loss, with class weights, label smoothing and mixup where the plan asks for them."""
+"""The labels: their loss, with class weights, label smoothing and mixup where the plan asks for them.
 
-from typing import TYPE_CHECKING
+B items, D pooled features, K classes.
+"""
 
 import numpy as np
 import torch
 
+from tl_core.plan import Phase, TransferPlan
 from tl_core.training.inputs import Inputs, Mix
-from tl_core.training.objectives import Objective, StepOutput
+from tl_core.training.item_index import RunRows
+from tl_core.training.model import TransferModel
+from tl_core.training.objectives import OBJECTIVES, Objective, ObjectiveKind, StepOutput
+from tl_core.training.run_state import RandomState
 
-if TYPE_CHECKING:
-    from tl_core.training.run import Run
+MIN_ALPHA = 0.01
+"""The smallest alpha that mixup draws with. Below it torch's draws underflow to one half: strong mixing, not weak."""
 
 
-LEAST = 0.01
-"""The least alpha that mixup draws with: below, torch's draws underflow to a half, the opposite of little mixing."""
+class LabelObjective(Objective):
+    """Mean loss of a batch, by tl_core.label_task: one label an item, or several."""
 
+    def __init__(
+        self, phase: Phase, plan: TransferPlan, rows: RunRows, model: TransferModel, random: RandomState
+    ) -> None:
+        super().__init__(phase, plan, rows, model, random)
+        self._weights = rows.class_weights(plan.loss.class_weights, self.rows())
 
-class Labels(Objective):
-    """Mean loss of a batch, as tl_core.label_task has it for one label an item, or several."""
-
-    def __init__(self, run: "Run", index: int) -> None:
-        super().__init__(run, index)
-        known = run.labels[torch.from_numpy(self.rows())]
-        self._weights = run.label_task.weights(run.plan.loss.class_weights, known, len(run.job.dataset.classes))
-
-    def learn(self, inputs: Inputs, rows: np.ndarray) -> StepOutput:
-        """Return the loss and the hits of a batch; mixed labels count by their larger part."""
-        plan, truth = self.run.plan.loss, self.run.labels[torch.from_numpy(rows % self.run.space.whole)]
-        mix = None
-        if plan.mixup > 0 and len(rows) > 1:
-            alpha = max(plan.mixup, LEAST)
-            share = float(torch.distributions.Beta(alpha, alpha).sample())
-            mix = Mix(torch.randperm(len(rows), device=truth.device), max(share, 1.0 - share))
-        pooled, logits = inputs.learn(self.run.model, rows, mix)
-        loss = self._loss(logits, truth)
+    def forward(self, inputs: Inputs, rows_B: np.ndarray) -> StepOutput:
+        """Return the loss and the hits of a batch; a mixed item is a hit by the larger of its two labels."""
+        labels_B = self._rows.labels_of(rows_B)
+        mix = self._draw_mix(labels_B)
+        pooled_BD, logits_BK = inputs.forward(self._model, rows_B, mix)
+        loss = self._loss(logits_BK, labels_B)
         if mix is not None:
-            loss = mix.share * loss + (1.0 - mix.share) * self._loss(logits, truth[mix.order])
-        return StepOutput(loss, self.run.label_task.count_correct(logits.detach(), truth), pooled, logits, truth, mix)
+            loss = mix.share * loss + (1.0 - mix.share) * self._loss(logits_BK, labels_B[mix.order])
+        hits = self._rows.label_task.count_correct(logits_BK.detach(), labels_B)
+        return StepOutput(loss, hits, pooled_BD, logits_BK, labels_B, mix)
 
-    def _loss(self, logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        smoothing = self.run.plan.loss.label_smoothing
-        return self.run.label_task.loss(logits, truth, self._weights, smoothing)
+    def _draw_mix(self, labels_B: torch.Tensor) -> Mix | None:
+        """Draw which items are mixed and how much; None where the plan mixes nothing, or there is one item only."""
+        alpha = self._plan.loss.mixup
+        if alpha <= 0 or len(labels_B) < 2:
+            return None
+        alpha = max(alpha, MIN_ALPHA)
+        share = float(torch.distributions.Beta(alpha, alpha).sample())
+        return Mix(torch.randperm(len(labels_B), device=labels_B.device), max(share, 1.0 - share))
+
+    def _loss(self, logits_BK: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
+        smoothing = self._plan.loss.label_smoothing
+        return self._rows.label_task.loss(logits_BK, labels_B, self._weights, smoothing)
+
+
+OBJECTIVES.add(ObjectiveKind("labels", LabelObjective))

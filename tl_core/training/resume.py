@@ -1,0 +1,163 @@
+"""A run's whole state between two steps: taken from its parts, and given back to those of another process."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from tl_core.errors import RunError
+from tl_core.plan import Phase
+from tl_core.training.checkpoints import Snapshot
+from tl_core.training.job import identity
+from tl_core.training.parts import RunParts
+from tl_core.training.phase import PhaseState
+from tl_core.types import dump, load
+
+
+def write_checkpoint(parts: RunParts, index: int, state: PhaseState | None = None) -> None:
+    """Write the state of the run to disk, unless the job wants no checkpoints or the run has not begun."""
+    if parts.job.checkpoints and (index or state):
+        parts.checkpoints.write(capture(parts, index, state))
+
+
+def capture(parts: RunParts, index: int, state: PhaseState | None = None) -> Snapshot:
+    """Return the state at the start of phase `index`, or in the middle of it where its `state` is given.
+
+    Backbone tensors that have not changed since the run began are left out, and so are the best weights that equal the
+    present ones. Raises Diverged where an unread loss is not finite.
+    """
+    if state is not None:
+        state.settle_loss()
+    model, best = parts.model.state_dict(), parts.best.state()
+    kinds: dict[str, Mapping[str, torch.Tensor]] = {
+        "model": parts.starting.changed(model),
+        "best": {name: tensor for name, tensor in best.items() if not torch.equal(tensor, model[name])},
+        "phase_start": parts.starting.state(),
+        "penalties": parts.penalties.state(),
+        "random": parts.random.state(),
+    }
+    tensors = {f"{kind}/{name}": tensor for kind, named in kinds.items() for name, tensor in named.items()}
+    if parts.provider.built is not None:
+        tensors["cached/rows"] = torch.from_numpy(parts.provider.built[1])
+    if state is not None:
+        tensors |= state.tensors()
+    facts = {
+        "identity": identity(parts.job),
+        "phase": index,
+        "epoch": state.epoch if state else 0,
+        "step": parts.counter.step,
+        "plan": {
+            "phases": [dump(phase) for phase in parts.edited.plan.phases],
+            "edits_applied": parts.edited.edits_applied,
+        },
+        "counter": parts.counter.state(),
+        "clock": parts.clock.state(),
+        "micro_batches": parts.micro_batches.count,
+        "head_untrained": parts.model.head_untrained,
+        "precision_choices": parts.precision_choices,
+        "best": {"score": parts.best.score, "accuracy": parts.best.accuracy, "names": list(best)},
+        "starting": {"groups": sorted(parts.starting.groups), "phase": list(parts.starting.phase)},
+        "penalties_measured": parts.penalties.measured,
+        "features_stored": parts.provider.stored,
+        "cached_stage": parts.provider.built[0] if parts.provider.built else None,
+        "phase_state": state.state() if state else None,
+    }
+    return Snapshot(tensors, facts)
+
+
+def restore(parts: RunParts, saved: Snapshot) -> None:
+    """Put the parts of a new run where `saved` left off. Raises RunError where it is the state of another run."""
+    facts = saved.facts
+    if facts["identity"] != identity(parts.job):
+        raise RunError(
+            "The checkpoint in this folder belongs to another plan, data set, seed or teacher.",
+            "Start a new run, or resume with the task that this run was started with.",
+        )
+    phases = tuple(load(Phase, phase) for phase in facts["plan"]["phases"])
+    parts.edited.plan = replace(parts.edited.plan, phases=phases)
+    parts.edited.edits_applied = facts["plan"]["edits_applied"]
+    parts.counter.load(facts["counter"])
+    parts.clock.load(facts["clock"])
+    parts.micro_batches.count = facts["micro_batches"]
+    parts.precision_choices.update(facts["precision_choices"])
+    parts.random.load(saved.under("random"))
+    _restore_weights(parts, saved)
+    if facts["penalties_measured"]:
+        parts.penalties.resume(saved.under("penalties"))
+    parts.provider.stored = facts["features_stored"]
+    if "cached/rows" in saved.tensors:
+        parts.provider.built = facts["cached_stage"], saved.tensors["cached/rows"].numpy()
+
+
+def _restore_weights(parts: RunParts, saved: Snapshot) -> None:
+    facts = saved.facts
+    parts.starting.remember(facts["starting"]["groups"])
+    model, changed = parts.model.state_dict(), saved.under("model")
+    for name, tensor in changed.items():
+        model[name].copy_(tensor)
+    parts.starting.load(facts["starting"]["phase"], saved.under("phase_start"), touched=changed)
+    parts.model.head_untrained = facts["head_untrained"]
+    best = saved.under("best")
+    weights = {name: best.get(name, model[name]).to(model[name].device) for name in facts["best"]["names"]}
+    parts.best.load(facts["best"]["score"], facts["best"]["accuracy"], weights)
+
+
+FIRST_KINDS = {
+    "begun": "phase_start",
+    "terms": "penalties",
+    "feed": "cached",
+    "moments": "optimiser",
+    "aim": "objective",
+    "todo": "batches",
+}
+"""What the first format of checkpoints called the kinds of tensors that have another name now."""
+
+
+def of_first_format(saved: Snapshot) -> Snapshot:
+    """Return a checkpoint in the first format (until December 2026) as `capture` would write it today.
+
+    Any other checkpoint is returned as it is.
+    """
+    facts = saved.facts
+    if "run" not in facts:
+        return saved
+    numbers, best = facts["run"], facts["best"]
+    kinds = ((FIRST_KINDS.get(kind, kind), name, t) for (kind, _, name), t in _split_names(saved.tensors))
+    translated = {
+        "identity": facts["of"],
+        "phase": facts["phase"],
+        "epoch": facts["epoch"],
+        "step": facts["step"],
+        "plan": {"phases": facts["phases"], "edits_applied": numbers["obeyed"]},
+        "counter": {"step": numbers["step"], "planned": numbers["planned"]},
+        "clock": {"now": facts["now"], "training_since": numbers["clock"]},
+        "micro_batches": numbers["parts"],
+        "head_untrained": numbers["fresh"],
+        "precision_choices": numbers["choices"],
+        "best": {"score": best["score"], "accuracy": best["accuracy"], "names": best["kept"]},
+        "starting": {"groups": facts["remembered"], "phase": facts["begun"]},
+        "penalties_measured": facts["terms"],
+        "features_stored": facts["stored"],
+        "cached_stage": facts["built"],
+        "phase_state": _first_phase_state(facts["descent"]),
+    }
+    return Snapshot({f"{kind}/{name}": tensor for kind, name, tensor in kinds}, translated)
+
+
+def _split_names(tensors: Mapping[str, torch.Tensor]) -> list[tuple[tuple[str, str, str], torch.Tensor]]:
+    return [(name.partition("/"), tensor) for name, tensor in tensors.items()]
+
+
+def _first_phase_state(descent: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if descent is None:
+        return None
+    names = {
+        "waited": "epochs_without_gain",
+        "cuts": "batch_sizes",
+        "total": "items",
+        "done": "items_done",
+        "began": "epoch_began",
+        "pace": "log",
+    }
+    return {names.get(name, name): value for name, value in descent.items()}
