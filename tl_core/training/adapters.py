@@ -1,10 +1,10 @@
-"""Adapters: small layers beside frozen ones, by peft, for the time of a run. What leaves a run has them merged in.
+"""Adapters (peft): small trainable layers beside frozen ones. They are merged into the model when the run ends.
 
-An adapted group learns through its adapters alone. Its own tensors stay as they were bit for bit, the running
-statistics of its normalisation layers among them (they run in evaluation mode): the statistics belong to the weights
-that do not move, and what is merged must be the network that validation judged. Linear layers and plain
-convolutions take an adapter; a depthwise convolution has 9 to 25 weights a channel, fewer than an adapter would, and
-embeddings and normalisation layers hold no matrix to factor.
+An adapted group learns through its adapters alone. Its own tensors do not change by a single bit. That includes the
+running statistics of its normalisation layers, which stay in evaluation mode: they belong to the frozen weights, and
+the merged network must be the one that validation judged. Linear layers and plain convolutions take an adapter. A
+depthwise convolution does not: it has 9 to 25 weights a channel, fewer than an adapter would have. Embeddings and
+normalisation layers have no matrix to factor.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -23,29 +23,29 @@ from tl_core.plan.transfer_plan import Adapter
 from tl_core.training.model import TransferModel, groups_of
 
 ANY_CONVOLUTION = ("lora", "ia3")
-"""Kinds that run the layer's own class; the others call the plain convolution and would miss a subclass's padding."""
+"""Kinds that call the adapted layer itself. The others compute a plain convolution, without a subclass's padding."""
 
 
 def insert(model: TransferModel, spec: BackboneSpec, plan: TransferPlan, seed: int) -> None:
-    """Put the plan's adapter beside every fitting layer of the backbone groups that some phase names.
+    """Put the plan's adapter beside every fitting layer of the backbone groups that some phase trains.
 
-    At first it changes no score. Its random part follows from `seed`. Nothing happens where the plan has no adapter.
-    Raises PlanError where a named group has no layer that the kind fits: nothing could learn there.
+    A new adapter changes no score. Its random weights follow from `seed`. A plan without an adapter changes nothing.
+    Raises PlanError where a trained group has no layer that fits, because nothing could learn there.
     """
     if plan.adapter is None:
         return
-    named = {group for phase in plan.phases for group in phase.lr} - {HEAD}
-    found = {group: names for group, names in fitting(model, spec, plan.adapter.kind).items() if group in named}
-    if without := [group for group, names in found.items() if not names]:
+    trained = {group for phase in plan.phases for group in phase.lr} - {HEAD}
+    layers_of = {group: names for group, names in fitting(model, spec, plan.adapter.kind).items() if group in trained}
+    if without := [group for group, names in layers_of.items() if not names]:
         raise PlanError(
             f"The adapter {plan.adapter.kind!r} fits no layer of {', '.join(without)}, so nothing could learn there.",
             "Freeze these groups (leave them out of the phases), or choose another kind of adapter.",
         )
-    if layers := [name for names in found.values() for name in names]:
+    if layers := [name for names in layers_of.values() for name in names]:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             _inject(model.backbone, plan.adapter, layers)
-        # torch's fused encoder layer reads the weights beneath its adapters; one that has a hook is not fused
+        # torch's fused encoder layer would bypass its adapters; a layer with a hook is not fused
         for module in model.backbone.modules():
             if isinstance(module, nn.TransformerEncoderLayer):
                 module.register_forward_pre_hook(lambda module, inputs: None)
@@ -55,26 +55,27 @@ def insert(model: TransferModel, spec: BackboneSpec, plan: TransferPlan, seed: i
 def fitting(model: TransferModel, spec: BackboneSpec, kind: str) -> dict[str, list[str]]:
     """Return the names, inside the backbone, of the layers of each group that take this kind of adapter."""
     modules = dict(model.backbone.named_modules())
-    unread = {
-        f"{name}.{below}"
+    never_called = {
+        f"{name}.{inner}"
         for name, module in modules.items()
-        if isinstance(module, nn.MultiheadAttention)  # it reads the weights of its layers and never calls them
-        for below, _ in module.named_modules()
+        if isinstance(module, nn.MultiheadAttention)  # it only reads the weights of its layers
+        for inner, _ in module.named_modules()
     }
-    found: dict[str, list[str]] = {}
+    layers: dict[str, list[str]] = {}
     for group, tensors in groups_of(model, spec).items():
         owners = {tensor.removeprefix("backbone.").rpartition(".")[0]: None for tensor in tensors}
-        found[group] = [name for name in owners if group != HEAD and name not in unread and _fits(modules[name], kind)]
-    return found
+        candidates = [name for name in owners if group != HEAD and name not in never_called]
+        layers[group] = [name for name in candidates if _fits(modules[name], kind)]
+    return layers
 
 
 def may_learn(plan: TransferPlan) -> Callable[[str], bool]:
-    """Return which tensors may move in a run: with an adapter, its own and the head's alone."""
+    """Return which tensors may learn in a run: with an adapter, only its own and the head's."""
     return lambda name: plan.adapter is None or not name.startswith("backbone.") or is_adapter(name)
 
 
 def merge(model: TransferModel, plan: TransferPlan) -> None:
-    """Add every adapter to the layer that it stands beside, and take it away: a plain model with the same scores."""
+    """Add every adapter to its layer and remove it, which leaves a plain model with the same scores."""
     if plan.adapter is None:
         return
     for name, layer in list(_adapted(model.backbone)):

@@ -1,10 +1,10 @@
-"""Augmentation: prepared pictures varied in ways that should not change their label, by torchvision's transforms.
+"""Augmentation by torchvision: prepared pictures are varied in ways that should not change their label.
 
-Every random number is torch's own, so a step that is seeded varies its pictures the same way again.
+All random numbers are torch's own, so that a step with the same seed varies its pictures in the same way.
 
 light   a shift of up to 5 %, a size of 90 to 110 %, brightness and contrast of 90 to 110 %, half of them mirrored
-strong  a random crop of half to all of the area (Szegedy et al. 2015, arXiv:1409.4842, with less of a crop than their
-        8 %, which suits large data), half of them mirrored, colour jitter, then one operation of any strength
+strong  a random crop of half to all of the area (Szegedy et al. 2015, arXiv:1409.4842; their crops of down to 8 %
+        suit large data sets), half of them mirrored, colour jitter, then one random operation of random strength
         (TrivialAugment, Mueller & Hutter 2021, arXiv:2103.10158)
 """
 
@@ -25,9 +25,11 @@ from tl_core.plan import TransferPlan
 from tl_core.types import Finding, Modality
 
 Policy = Callable[[torch.Tensor], torch.Tensor]
-"""Turns a prepared picture uint8 `[3, S, S]` into another, by torch's own random numbers."""
+"""Turns a prepared picture uint8 `[3, S, S]` into a varied one, by torch's own random numbers."""
 CROP = (0.5, 1.0)
+"""Smallest and largest share of the area that a strong crop keeps."""
 MIRRORED = 0.5
+"""Share of the pictures that are mirrored."""
 
 
 def policy(name: str, size: int) -> Policy:
@@ -38,7 +40,7 @@ def policy(name: str, size: int) -> Policy:
 
 
 def augmentation(plan: TransferPlan, spec: BackboneSpec) -> Policy | None:
-    """Return how a plan varies pictures, None where it does not. Raises PlanError where the items are no pictures."""
+    """Return how a plan varies pictures, None where it does not. Raises PlanError where the items are not pictures."""
     require_pictures(plan, spec.modality)
     if plan.augment.policy == "none" or not isinstance(spec.input, ImageInput):
         return None
@@ -55,16 +57,17 @@ def require_pictures(plan: TransferPlan, modality: Modality) -> None:
 
 
 def caveats(plan: TransferPlan, dataset: Dataset) -> tuple[Finding, ...]:
-    """Return what speaks against the plan's augmentation on this data."""
-    why = why_not_augment(dataset) if plan.augment.policy != "none" else ""
-    if not why:
+    """Return the reasons against the plan's augmentation on this data."""
+    reason = why_not_augment(dataset) if plan.augment.policy != "none" else ""
+    if not reason:
         return ()
-    message = f"The pictures of {dataset.name} are mirrored and cut, which may spoil labels: {why}."
-    return (Finding("warn", "augment-labels", message, "Set the augmentation to none, or compare with a run without."),)
+    message = f"The pictures of {dataset.name} are mirrored and cropped, which may make labels wrong: {reason}."
+    hint = "Set the augmentation to none, or compare with a run without it."
+    return (Finding("warn", "augment-labels", message, hint),)
 
 
 def view(vary: Policy) -> Callable[[torch.Tensor, int], torch.Tensor]:
-    """Return a policy whose variation follows from a seed alone; the caller's random numbers stay as they are."""
+    """Return a policy that depends on a seed alone; the caller's random numbers stay as they are."""
 
     def varied(item: torch.Tensor, seed: int) -> torch.Tensor:
         with torch.random.fork_rng(devices=[]):
@@ -77,18 +80,18 @@ def view(vary: Policy) -> Callable[[torch.Tensor, int], torch.Tensor]:
 def preview(
     dataset: Dataset, spec: BackboneSpec, name: str, rows: Sequence[int], count: int, seed: int = 0
 ) -> list[list[np.ndarray]]:
-    """Return for each of `rows` the prepared picture and `count` variations of it, each uint8 `[S, S, 3]`.
+    """Return the prepared picture of each row and `count` variations of it, each uint8 `[S, S, 3]`.
 
     Raises PlanError where the backbone takes no pictures.
     """
     if not isinstance(spec.input, ImageInput):
         raise PlanError(f"{spec.title} takes no pictures, so there is nothing to vary.", "Choose an image backbone.")
     pictures, vary = PreparedImages(dataset, ImagePreprocessor(spec.input), None), view(policy(name, spec.input.size))
-    shown = []
+    previews = []
     for row in rows:
         item = pictures[row]
-        shown.append([_array(item), *(_array(vary(item, seed * 1_000_003 + row * 101 + n)) for n in range(count))])
-    return shown
+        previews.append([_array(item), *(_array(vary(item, seed * 1_000_003 + row * 101 + n)) for n in range(count))])
+    return previews
 
 
 def _array(item: torch.Tensor) -> np.ndarray:

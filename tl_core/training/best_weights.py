@@ -1,4 +1,4 @@
-"""The best weights so far: in memory at every improvement, on disk at most every few seconds and at the end."""
+"""The best weights so far: copied in memory at every improvement, written to disk at intervals and at the end."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -17,56 +17,56 @@ from tl_core.workspace import write_bytes
 
 FILE = "best.safetensors"
 SECONDS = 10.0
-"""Shortest time between two writes; what a crash can cost."""
+"""Shortest time between two writes, and so the most that a crash can lose."""
 
 Metrics = Mapping[str, float]
 
 
 class BestWeights:
-    """Keeps a copy of the tensors that may change, with the score that they reached."""
+    """A copy of the tensors that may change, with the best score that they reached."""
 
     def __init__(self, model: TransferModel, folder: Path, label_task: LabelTask) -> None:
         self.score: Score | None = None
         self._label_task = label_task
         self.accuracy = 0.0
-        """Validation accuracy of the best; the training accuracy where no validation items judge it."""
+        """Validation accuracy of the best weights; training accuracy where no validation items judge them."""
         self._model = model
         self._folder = folder
-        self._kept: dict[str, torch.Tensor] = {}
+        self._weights: dict[str, torch.Tensor] = {}
         self._written = monotonic()
         self._dirty = True
 
     def watch(self, names: Collection[str]) -> None:
-        """Start a phase that may change the tensors `names`: their present values are the ones to beat."""
-        self._kept = {name: tensor.clone() for name, tensor in self._model.state_dict().items() if name in names}
+        """Start a phase that may change the tensors `names`; their present values are the ones to beat."""
+        self._weights = {name: tensor.clone() for name, tensor in self._model.state_dict().items() if name in names}
 
     def extend(self, names: Collection[str]) -> None:
-        """Let the phase change more tensors: what it changes already keeps its best values."""
+        """Let the phase change more tensors; those that it may change already keep their best values."""
         state = self._model.state_dict()
-        self._kept |= {name: state[name].clone() for name in names if name in state and name not in self._kept}
+        self._weights |= {name: state[name].clone() for name in names if name in state and name not in self._weights}
 
     def state(self) -> Mapping[str, torch.Tensor]:
         """Return the best values of the tensors that the phase may change."""
-        return self._kept
+        return self._weights
 
-    def load(self, score: Sequence[float] | None, accuracy: float, kept: Mapping[str, torch.Tensor]) -> None:
-        """Take back the best of a checkpoint."""
+    def load(self, score: Sequence[float] | None, accuracy: float, weights: Mapping[str, torch.Tensor]) -> None:
+        """Take back the best weights of a checkpoint."""
         self.score = (score[0], score[1]) if score is not None else None
         self.accuracy, self._dirty = accuracy, True
-        self._kept = {name: tensor.clone() for name, tensor in kept.items()}
+        self._weights = {name: tensor.clone() for name, tensor in weights.items()}
 
     def take(self, validation: Metrics, train: Metrics) -> bool:
-        """Make the model's present values the best, whatever they score; returns whether validation judged them."""
+        """Make the model's present values the best, whatever they score; return whether validation judged them."""
         self.score = self._label_task.score(validation) if validation else None
         self.accuracy = (validation or train).get("accuracy", 0.0)
         self._dirty = True
         state = self._model.state_dict()
-        for name, tensor in self._kept.items():
+        for name, tensor in self._weights.items():
             tensor.copy_(state[name])
         return self.score is not None
 
     def offer(self, validation: Metrics, train: Metrics) -> bool:
-        """Take the present values if they beat the best, or if nothing judges them; returns whether they beat it."""
+        """Take the present values if they beat the best, or if nothing judges them; return whether they beat it."""
         if validation and self.score is not None and self._label_task.score(validation) <= self.score:
             return False
         return self.take(validation, train)
@@ -74,17 +74,18 @@ class BestWeights:
     def restore(self) -> None:
         """Put the best values back into the model, bit for bit."""
         state = self._model.state_dict()
-        for name, tensor in self._kept.items():
+        for name, tensor in self._weights.items():
             state[name].copy_(tensor)
 
     def write(self, now: bool = False) -> bool:
-        """Write the best weights; returns False where nothing is new or, unless `now`, the last write is recent.
+        """Write the best weights; return whether anything was written.
 
-        Raises WorkspaceError where the disk is full.
+        Nothing is written where nothing is new, or where the last write was SECONDS ago or less (unless `now`). Raises
+        WorkspaceError where the disk is full.
         """
         if not self._dirty or (not now and monotonic() - self._written < SECONDS):
             return False
-        state = {name: tensor.contiguous().cpu() for name, tensor in (self._model.state_dict() | self._kept).items()}
+        state = {name: tensor.contiguous().cpu() for name, tensor in (self._model.state_dict() | self._weights).items()}
         write_bytes(self._folder / FILE, safetensors.torch.save(state))
         self._written, self._dirty = monotonic(), False
         return True
@@ -93,7 +94,7 @@ class BestWeights:
 def load_best(folder: Path, spec: BackboneSpec, plan: TransferPlan, n_classes: int) -> TransferModel:
     """Return the model with the best weights of the run in `folder`, adapters merged, in evaluation mode on the CPU.
 
-    Raises RunError where the run has left none, or they do not fit the plan.
+    Raises RunError where the run has left none, or where they do not fit the plan.
     """
     model = build_model(spec, plan, n_classes, seed=0)
     adapters.insert(model, spec, plan, seed=0)

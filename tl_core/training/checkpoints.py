@@ -1,7 +1,7 @@
-"""Checkpoints on disk: everything that a run needs to go on as if nothing had happened, whole or not at all.
+"""Checkpoints on disk: all that a run needs to resume as if nothing had happened. Each is complete or not there.
 
-Each is a folder <number>/ below checkpoints/ with state.safetensors (tensors) and state.json (the rest, and the
-digest of the tensors' file). Two are kept, so that a damaged one does not lose the run.
+A checkpoint is a folder <number>/ in checkpoints/ with state.safetensors (tensors) and state.json (everything else, and
+the digest of the tensors' file). The last two are kept, so that a damaged one does not lose the run.
 """
 
 import errno
@@ -22,6 +22,7 @@ from tl_core.workspace import new_folder
 
 FOLDER = "checkpoints"
 KEPT = 2
+"""Checkpoints that are kept."""
 TENSORS, FACTS = "state.safetensors", "state.json"
 
 
@@ -34,39 +35,42 @@ class Snapshot:
 
     def under(self, kind: str) -> dict[str, torch.Tensor]:
         """Return the tensors of one kind, by name."""
-        start = f"{kind}/"
-        return {name[len(start) :]: tensor for name, tensor in self.tensors.items() if name.startswith(start)}
+        prefix = f"{kind}/"
+        return {name[len(prefix) :]: tensor for name, tensor in self.tensors.items() if name.startswith(prefix)}
 
 
 class Checkpoints:
-    """The checkpoints of the run in `folder`; one process at a time writes them."""
+    """The checkpoints of the run in `folder`. Only one process at a time may write them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / FOLDER
 
     def write(self, snapshot: Snapshot) -> None:
-        """Write a checkpoint and drop all but the last two. Raises WorkspaceError; the ones before are still there."""
+        """Write a checkpoint and remove all but the last two.
+
+        Raises WorkspaceError where the disk is full; the earlier checkpoints then stay.
+        """
         try:
-            if not self._folder.parent.is_dir():  # somebody deleted the run, and it shall not come back in pieces
+            if not self._folder.parent.is_dir():  # somebody deleted the run; do not recreate parts of it
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
             self._folder.mkdir(exist_ok=True)
-            for part in self._folder.glob(".*.part"):  # of a process that was killed while it wrote
+            for part in self._folder.glob(".*.part"):  # left by a process that was killed while it wrote
                 shutil.rmtree(part, ignore_errors=True)
             number = max((int(path.name) for path in self._all()), default=0) + 1
             with new_folder(self._folder / f"{number:08d}") as part:
                 _fill(part, snapshot)
             _sync(self._folder)
         except (OSError, safetensors.SafetensorError) as error:
-            told = getattr(error, "strerror", None) or str(error)
+            cause = getattr(error, "strerror", None) or str(error)
             raise WorkspaceError(
-                f"The run's state could not be written to disk ({told}).",
-                "Free some space in the workspace folder; then the run can go on from its last checkpoint.",
+                f"The run's state could not be written to disk ({cause}).",
+                "Free some space in the workspace folder; then you can resume the run from its last checkpoint.",
             ) from error
         for old in self._all()[:-KEPT]:
             shutil.rmtree(old, ignore_errors=True)
 
     def latest(self) -> Snapshot | None:
-        """Return the newest checkpoint that is whole, and remove damaged ones after it; None where there is none."""
+        """Return the newest undamaged checkpoint and remove newer, damaged ones; None where there is none."""
         for path in reversed(self._all()):
             try:
                 return _read(path)
@@ -85,7 +89,7 @@ class Checkpoints:
 
 
 def _fill(folder: Path, snapshot: Snapshot) -> None:
-    safetensors.torch.save_file(_apart(snapshot.tensors), folder / TENSORS)
+    safetensors.torch.save_file(_savable(snapshot.tensors), folder / TENSORS)
     _sync(folder / TENSORS)
     facts = {"digest": _digest(folder / TENSORS), **snapshot.facts}
     with open(folder / FACTS, "w", encoding="utf-8") as file:
@@ -96,23 +100,23 @@ def _fill(folder: Path, snapshot: Snapshot) -> None:
 
 
 def _read(folder: Path) -> Snapshot:
-    """Read a checkpoint. Raises ValueError where the tensors are not those that were written."""
+    """Read a checkpoint. Raises ValueError where the tensors' file differs from what was written."""
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
     if facts.pop("digest") != _digest(folder / TENSORS):
         raise ValueError("The checkpoint is damaged.")
     return Snapshot(safetensors.torch.load_file(folder / TENSORS), facts)
 
 
-def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return contiguous tensors on the CPU, no two in the same memory, which safetensors would refuse."""
-    found: dict[str, torch.Tensor] = {}
-    seen: set[int] = set()
+def _savable(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return contiguous tensors on the CPU that share no memory; safetensors refuses tensors that do."""
+    savable: dict[str, torch.Tensor] = {}
+    addresses: set[int] = set()
     for name, tensor in tensors.items():
         plain = tensor.detach().contiguous().cpu()
-        place = plain.untyped_storage().data_ptr()
-        found[name] = plain.clone() if place in seen else plain
-        seen.add(place)
-    return found
+        address = plain.untyped_storage().data_ptr()
+        savable[name] = plain.clone() if address in addresses else plain
+        addresses.add(address)
+    return savable
 
 
 def _digest(path: Path) -> str:
@@ -121,7 +125,7 @@ def _digest(path: Path) -> str:
 
 
 def _sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk itself."""
+    """Wait until a file, or the list of files of a folder, is on the disk itself."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

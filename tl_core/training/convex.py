@@ -1,4 +1,4 @@
-"""The head over frozen features, solved as the convex problem it is."""
+"""The linear head over frozen features: a convex problem, solved exactly."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from tl_core.training.optimisers import one_thread
 ITERATIONS = 20
 """L-BFGS iterations that make up one epoch of the phase."""
 SMALL = 5e7
-"""Multiplications of a forward pass below which a second thread costs more than it does."""
+"""Multiplications of a forward pass below which a second thread costs more time than it saves."""
 TOLERANCE = 1e-6
 """Largest entry of the gradient of the mean loss at which the solution counts as found; scikit-learn stops at 1e-4."""
 
 
 @dataclass(frozen=True)
 class Solvable:
-    """Raw features `[N, D]`, labels `[N]` or targets `[N, K]`, and what the answers weigh (None: all alike)."""
+    """Raw features `[N, D]`, labels `[N]` or targets `[N, K]`, and class weights (None: all equal)."""
 
     features: torch.Tensor
     labels: torch.Tensor
@@ -40,7 +40,7 @@ class Solver:
     """
 
     def __init__(self, head: HeadLayers, data: Solvable, l2: float, fresh: bool) -> None:
-        """Take what to learn from; a `fresh` head starts from zero instead of its weights."""
+        """Take the data; a `fresh` head starts from zero instead of from its weights."""
         self._out = head.out
         self._features = (data.features.double() - head.mean) / head.std
         self._labels, self._label_task = data.labels, label_task_of(data.labels)
@@ -60,7 +60,7 @@ class Solver:
         )
 
     def iterate(self) -> tuple[float, bool]:
-        """Iterate up to ITERATIONS times, write the weights to the head; returns the objective, and if it is found."""
+        """Iterate up to ITERATIONS times and write the head's weights; return the objective and if it is solved."""
         before = self._closure().item()
         with one_thread() if self._features.numel() * len(self._bias) < SMALL else nullcontext():
             self._optimiser.step(self._closure)

@@ -17,10 +17,6 @@ from tl_core.plan import Head, TransferPlan
 from tl_core.training.precision import Precision, autocast, lay_out
 from tl_core.types import Modality
 
-NORM_MOMENTUM = 0.1
-"""Share of a new batch in the running statistics: torch's default. Ported weights bring 0.01, with which the
-tens of steps of a small data set leave statistics that describe neither the source nor the target."""
-
 
 class HeadLayers(nn.Module):
     """Class scores `[B, K]` from pooled features `[B, D]`.
@@ -126,9 +122,6 @@ def build_model(spec: BackboneSpec, plan: TransferPlan, n_classes: int, seed: in
         torch.manual_seed(seed)
         backbone = spec.load(plan.init == "pretrained")
         stages = cut(backbone, spec.groups, plan.head.tap)
-        for module in backbone.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.momentum = NORM_MOMENTUM
         deviation = plan.head.pool == "mean_std"
         whole = spec.features and stages == len(spec.groups)
         width = spec.features if whole else _width(backbone.eval(), spec, stages)

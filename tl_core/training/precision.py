@@ -1,10 +1,9 @@
-"""In which numbers and which memory layout a phase computes: measured once, at its start, and then kept.
+"""The number format and memory layout that a phase computes in: measured once, at its start, and then kept.
 
-bfloat16 has the range of float32 with 8 bits of significand; training under autocast, with the weights and the
-optimiser in float32, reaches float32's accuracy without another recipe and without scaling the loss (Kalamkar et al.
-2019, arXiv:1905.12322; Micikevicius et al. 2018, arXiv:1710.03740 for the float32 master weights). Whether it is
-faster depends on the processor, the layers and the sizes at hand, so it is tried; and whether it computes the same
-is looked at on the very batch.
+bfloat16 has the range of float32 with a significand of 8 bits. Training under autocast, with weights and optimiser in
+float32, reaches the accuracy of float32 without another recipe and without scaling the loss (Kalamkar et al. 2019,
+arXiv:1905.12322; Micikevicius et al. 2018, arXiv:1710.03740 for the float32 master weights). Whether it is faster
+depends on processor, layers and sizes, so that is measured. Whether it computes the same is checked on the same batch.
 """
 
 import math
@@ -24,14 +23,14 @@ from torch.overrides import TorchFunctionMode
 from tl_core.layers import is_adapter
 
 SHARE = 0.06
-"""Largest part of a phase's time that the measurement may take. The choice is kept, so later runs do not pay it; and
-where it pays, it saves a quarter or more of every step (docs/LOG.md, 2026-11-21)."""
+"""Largest share of a phase's time that the measurement may take. Later runs reuse the choice and do not measure. A
+faster way saves a quarter or more of every step (docs/LOG.md, 2026-11-21)."""
 ROUNDS = (3, 9)
-"""The smallest and the largest number of timed rounds."""
-WORTH = 1.05
-"""How many times as fast another way must be, in the median round, before it is taken."""
+"""Smallest and largest number of timed rounds."""
+MIN_SPEEDUP = 1.05
+"""The speed over float32, in the median round, that another way needs to be chosen."""
 HOPELESS = 3.0
-"""A way whose first pass takes so many times as long as float32 is not timed any further."""
+"""A way whose first pass takes this many times as long as float32 is not timed any further."""
 LOSS_ERROR, COSINE = 0.02, 0.99
 """Agreement with float32 on one batch: the losses differ by at most 2 % (or by 0.02, where the loss is below 1), and
 the gradients of all parameters that learn, as one vector, have a cosine of at least 0.99. bfloat16 rounds to 1 part in
@@ -40,11 +39,11 @@ the gradients of all parameters that learn, as one vector, have a cosine of at l
 
 @dataclass(frozen=True)
 class Precision:
-    """How a phase computes. The default is what holds where nothing was measured.
+    """How a phase computes. The defaults hold where nothing was measured.
 
-    `depthwise_float32` leaves convolutions of one channel each in float32, whose gradient in bfloat16 is slow on CPUs.
-    `speedup` is over float32 in the layout the model came in: the median of `rounds` rounds, each of which timed
-    forward and backward in every way. `loss_error` and `cosine` are the agreement, as LOSS_ERROR defines it.
+    `depthwise_float32` computes depthwise convolutions in float32, because their gradient in bfloat16 is slow on CPUs.
+    `speedup` is over float32 in the model's original layout: the median of `rounds` rounds, each of which times forward
+    and backward in every way. `loss_error` and `cosine` measure the agreement with float32 (see LOSS_ERROR).
     """
 
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -58,18 +57,18 @@ class Precision:
 
     @property
     def title(self) -> str:
-        """Return what is computed in, in words."""
+        """Return the format and the layout in words."""
         parts = [self.dtype, "channels last" * self.channels_last, "depthwise in float32" * self.depthwise_float32]
         return ", ".join(part for part in parts if part)
 
     @property
     def agrees(self) -> bool:
-        """Whether it computes what float32 computes; no number agrees with nothing."""
+        """Return whether it agrees with float32; NaN agrees with nothing."""
         return self.loss_error <= LOSS_ERROR and self.cosine >= COSINE
 
 
 class _DepthwiseInFloat32(TorchFunctionMode):
-    """Keeps autocast away from depthwise convolutions."""
+    """Turns autocast off for depthwise convolutions."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -81,9 +80,9 @@ class _DepthwiseInFloat32(TorchFunctionMode):
 
 @contextmanager
 def autocast(precision: Precision, device: torch.device) -> Iterator[None]:
-    """Compute forward passes as the choice says; the backward pass follows by itself.
+    """Compute forward passes in the chosen precision; the backward pass follows by itself.
 
-    bfloat16 has the range of float32, so that no gradient has to be scaled against underflow.
+    bfloat16 has the range of float32, so gradients do not underflow and need no scaling.
     """
     with ExitStack() as stack:
         if precision.dtype == "bfloat16":
@@ -94,9 +93,9 @@ def autocast(precision: Precision, device: torch.device) -> Iterator[None]:
 
 
 def lay_out(model: nn.Module, precision: Precision) -> None:
-    """Lay the weights of convolutions out as the choice says; every value stays what it is.
+    """Put the weights of convolutions into the chosen memory layout; no value changes.
 
-    Those of adapters stay plain: peft looks at them as matrices.
+    The weights of adapters keep the plain layout, because peft views them as matrices.
     """
     layout = torch.channels_last if precision.channels_last else torch.contiguous_format
     for name, parameter in model.named_parameters():
@@ -109,10 +108,10 @@ def choose(
 ) -> Precision:
     """Time the ways to compute on one real batch, and return the fastest that agrees with float32.
 
-    `forward(way)` returns the loss of that batch, computed that way, with the model in its present training modes;
-    gradients are taken for what learns. `steps` is how many steps of this very batch size the phase may take: where
-    the measurement would take more than SHARE of them, float32 is kept unseen. The model, its gradients and
-    statistics, and all random states are afterwards as they were, bit for bit.
+    `forward(way)` returns the loss of that batch, computed that way, with the model in its present training modes. The
+    parameters that learn get gradients. `steps` is how many steps of this batch size the phase takes: if the
+    measurement would cost more than SHARE of them, float32 is chosen without measuring. Afterwards the model, its
+    gradients and statistics, and all random states are as they were, bit for bit.
     """
     first, *others = _ways(model, device)
     if not pays(model, device, steps):
@@ -123,12 +122,12 @@ def choose(
 
 
 def pays(model: nn.Module, device: torch.device, steps: int) -> bool:
-    """Whether a phase of so many steps is long enough for `choose` to measure."""
+    """Return whether a phase of this many steps is long enough for `choose` to measure."""
     return SHARE * steps >= 1 + (1 + ROUNDS[0]) * len(_ways(model, device))
 
 
 def _ways(model: nn.Module, device: torch.device) -> list[Precision]:
-    """Return what is tried, the reference first: float32 in the present layout. bfloat16 goes channels last."""
+    """Return the ways to try, first the reference: float32 in the present layout. bfloat16 uses channels last."""
     kernels = [p for name, p in model.named_parameters() if p.ndim == 4 and not is_adapter(name)]
     if not kernels:
         return [Precision(), Precision("bfloat16")]
@@ -141,42 +140,43 @@ def _ways(model: nn.Module, device: torch.device) -> list[Precision]:
 
 @dataclass(frozen=True)
 class _Trial:
-    """One measurement of ways to compute."""
+    """A measurement of ways to compute."""
 
     forward: Callable[[Precision], torch.Tensor]
     model: nn.Module
     device: torch.device
 
     def run(self, first: Precision, others: list[Precision], passes: float) -> Precision:
-        """Return the fastest way that agrees with `first`, after at most about so many passes as long as its own."""
+        """Return the fastest way that agrees with `first`, in about the time of `passes` passes of it."""
         loss, gradients, _ = self._look(first)
         seconds = self._time(first)
         end = time.perf_counter() + (passes - 2) * seconds
-        seen, hopeful = [], []
+        checked, candidates = [], []
         for way in others:
-            found, own, took = self._look(way)
-            error = abs(found - loss) / max(abs(loss), 1.0)
-            seen.append(replace(way, loss_error=error, cosine=_cosine(gradients, own)))
-            if seen[-1].agrees and took <= HOPELESS * seconds:
-                hopeful.append(seen[-1])
-        times = self._race([first, *hopeful], end) if hopeful else [[seconds]]
-        return _best(first, [_judged(way, times[0], own) for way, own in zip(hopeful, times[1:], strict=True)], seen)
+            own_loss, own_gradients, duration = self._look(way)
+            error = abs(own_loss - loss) / max(abs(loss), 1.0)
+            checked.append(replace(way, loss_error=error, cosine=_cosine(gradients, own_gradients)))
+            if checked[-1].agrees and duration <= HOPELESS * seconds:
+                candidates.append(checked[-1])
+        times = self._race([first, *candidates], end) if candidates else [[seconds]]
+        timed = [_with_speed(way, times[0], own) for way, own in zip(candidates, times[1:], strict=True)]
+        return _best(first, timed, checked)
 
     def _look(self, way: Precision) -> tuple[float, list[torch.Tensor], float]:
-        """Return loss, gradients and seconds without any chance in them: only normalisation stays in training mode."""
+        """Return loss, gradients and seconds of a pass without randomness: only normalisation is in training mode."""
         modes = [(module, module.training) for module in self.model.modules()]
         for module, training in modes:
             module.training = training and isinstance(module, nn.modules.batchnorm._NormBase)
         started = time.perf_counter()
         loss = self._pass(way)
         gradients = [p.grad.float() for p in self.model.parameters() if p.grad is not None]
-        took = time.perf_counter() - started
+        duration = time.perf_counter() - started
         for module, training in modes:
             module.training = training
-        return loss, gradients, took
+        return loss, gradients, duration
 
     def _race(self, ways: list[Precision], end: float) -> list[list[float]]:
-        """Return the seconds of every way in every round; all in turn, so that a busy machine is busy for each."""
+        """Return the seconds of every way in every round. They take turns, so that a busy machine slows all down."""
         times: list[list[float]] = [[] for _ in ways]
         while len(times[0]) < ROUNDS[0] or (len(times[0]) < ROUNDS[1] and time.perf_counter() < end):
             for way, own in zip(ways, times, strict=True):
@@ -190,7 +190,7 @@ class _Trial:
         return time.perf_counter() - started
 
     def _pass(self, way: Precision) -> float:
-        """Run forward and backward; the gradients are then the parameters'."""
+        """Run forward and backward; the gradients are left in the parameters."""
         lay_out(self.model, way)
         self.model.zero_grad(set_to_none=True)
         loss = self.forward(way)
@@ -199,7 +199,7 @@ class _Trial:
 
 
 def _cosine(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> float:
-    """Return the cosine between two lists of gradients, each taken as one vector; not a number where one is zero."""
+    """Return the cosine between two lists of gradients, each taken as one vector; NaN where one is zero."""
 
     def dot(a: list[torch.Tensor], b: list[torch.Tensor]) -> float:
         return sum(torch.sum(x.double() * y.double()).item() for x, y in zip(a, b, strict=True))
@@ -208,39 +208,39 @@ def _cosine(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> float:
     return dot(ours, theirs) / size if size else math.nan
 
 
-def _judged(way: Precision, reference: list[float], own: list[float]) -> Precision:
-    """Return the way with its speed; 0 where a single round saw it slower, which is no speed to rely on."""
+def _with_speed(way: Precision, reference: list[float], own: list[float]) -> Precision:
+    """Return the way with its speedup; 0 where it was slower in any round, because that is not reliable."""
     ratios = [theirs / ours for theirs, ours in zip(reference, own, strict=True)]
     return replace(way, speedup=median(ratios) if min(ratios) > 1 else 0.0, rounds=len(ratios))
 
 
-def _best(first: Precision, timed: list[Precision], seen: list[Precision]) -> Precision:
-    """Return the choice, and its reason in words."""
+def _best(first: Precision, timed: list[Precision], checked: list[Precision]) -> Precision:
+    """Return the choice, with its reason in words."""
     best = max(timed, key=lambda way: way.speedup, default=first)
-    if best.speedup >= WORTH and best is not first:
+    if best.speedup >= MIN_SPEEDUP and best is not first:
         agreement = f"the loss within {best.loss_error:.1%}, the gradients' cosine {best.cosine:.4f}"
         return replace(best, why=f"{best.title}: {best.speedup:.2f} times as fast as {first.title}, {agreement}")
     wrong = [
-        f"{way.title} (loss off by {way.loss_error:.1%}, cosine {way.cosine:.3f})" for way in seen if not way.agrees
+        f"{way.title} (loss off by {way.loss_error:.1%}, cosine {way.cosine:.3f})" for way in checked if not way.agrees
     ]
-    told = f"; {' and '.join(wrong)} did not agree" if wrong else ""
+    disagreement = f"; {' and '.join(wrong)} did not agree" if wrong else ""
     rounds = timed[0].rounds if timed else 0
-    return replace(first, rounds=rounds, why=f"{first.title}: no other way was reliably faster{told}")
+    return replace(first, rounds=rounds, why=f"{first.title}: no other way was reliably faster{disagreement}")
 
 
 @contextmanager
 def _untouched(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Put back weights, layouts, gradients, statistics, training modes and random states, whatever happens."""
+    """Restore weights, layouts, gradients, statistics, training modes and random states, even after an error."""
     weights = [(parameter, parameter.data, parameter.grad) for parameter in model.parameters()]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     modes = [(module, module.training) for module in model.modules()]
-    mine, numpys = random.getstate(), np.random.get_state()
+    python_state, numpy_state = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             yield
     finally:
-        random.setstate(mine)
-        np.random.set_state(numpys)
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
         for parameter, data, gradient in weights:
             parameter.data, parameter.grad = data, gradient
         for buffer, before in buffers:
