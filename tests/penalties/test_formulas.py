@@ -121,7 +121,7 @@ def test_ewc_is_the_true_fisher_times_the_squared_distance(job, with_source):
     job = with_penalty(job if with_source else dataclasses.replace(job, source=None), "ewc", 1.0, items=2000)
     parts, inputs = prepared(job)
     rows = parts.rows.items.source.rows if with_source else parts.rows.learned_by(TUNE)
-    names = [n for n in parts.first if n in dict(parts.model.named_parameters())]
+    names = [n for n in parts.starting.run if n in dict(parts.model.named_parameters())]
     weights = [dict(parts.model.named_parameters())[n].requires_grad_() for n in names]
     exact = [torch.zeros_like(w, dtype=torch.float64) for w in weights]
     # the expectation over labels, summed over the classes instead of drawn

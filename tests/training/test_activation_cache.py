@@ -171,7 +171,7 @@ def test_no_memory_means_no_file_either(tmp_path):
 
 def test_what_an_earlier_cache_still_takes_counts(tiny_images, monkeypatch):
     (job,) = tasks(tiny_images, "run", cache=1)
-    rooms, made = [], activation_cache.keep
+    rooms, made = [], activation_cache.make_cache
 
     def keeping(room, *args):
         rooms.append(room.disk)
@@ -233,7 +233,7 @@ def test_the_space_is_free_again_however_the_run_ends(way, tiny_images, workspac
     (job,) = tasks(tiny_images, "run", cache=1)
     control, events, mapped = MemoryControl(), [], []
     if way == "failed":
-        take = CachedInputs.learn
+        take = CachedInputs.forward
         fail = iter([False] * 5 + [True] * 99)
 
         def learn(*args):
@@ -242,7 +242,7 @@ def test_the_space_is_free_again_however_the_run_ends(way, tiny_images, workspac
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
             return take(*args)
 
-        monkeypatch.setattr(CachedInputs, "learn", learn)
+        monkeypatch.setattr(CachedInputs, "forward", learn)
     running = train(job, control)
     for event in running:
         events.append(event)

@@ -120,10 +120,10 @@ def test_the_smallest_alpha_mixes_next_to_nothing(tiny_images):
 
 def test_validation_is_neither_mixed_nor_smoothed(tiny_images, monkeypatch):
     mixed = []
-    learn = PreparedInputs.learn
+    learn = PreparedInputs.forward
     monkeypatch.setattr(
         PreparedInputs,
-        "learn",
+        "forward",
         lambda self, model, rows, mix=None: (mixed.append(mix), learn(self, model, rows, mix))[1],
     )
     job = job_of(tiny_images, Loss("balanced", 0.3, 0.5), [descent(WHOLE["image"], 1)])

@@ -132,7 +132,7 @@ def test_a_penalty_for_one_label_is_refused_in_a_sentence(tiny_multilabel, tiny_
     end = list(train(job, MemoryControl()))[-1]
     assert isinstance(end, RunEnded)
     assert end.status == "failed"
-    assert "one label each" in end.reason
+    assert "one label per item" in end.reason
     assert end.hint
 
 

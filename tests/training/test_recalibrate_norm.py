@@ -112,7 +112,7 @@ def test_learning_begins_with_the_features_that_the_head_was_solved_on(faint):
 
 
 def test_the_model_before_stays_the_one_to_beat(faint, monkeypatch):
-    real = adapting.estimate
+    real = adapting.estimate_statistics
 
     def spoilt(run, phase, inputs, norms):
         real(run, phase, inputs, norms)
@@ -120,7 +120,7 @@ def test_the_model_before_stays_the_one_to_beat(faint, monkeypatch):
             norm.running_mean += 1e3
             norm.running_var += 1e9
 
-    monkeypatch.setattr(adapting, "estimate", spoilt)
+    monkeypatch.setattr(adapting, "estimate_statistics", spoilt)
     job = make_job(faint, [SOLVED, descent(TOP, 1, 0.5, recalibrate_norm=True)])
     events = run(job)
     solved = epochs(events, 0)[-1].validation
@@ -173,13 +173,13 @@ def test_cached_views_serve(faint):
 
 
 def test_a_stop_while_it_fits_is_obeyed_and_the_solved_head_is_kept(faint, monkeypatch):
-    control, real = MemoryControl(), adapting.estimate
+    control, real = MemoryControl(), adapting.estimate_statistics
 
     def stopping(*args):
         control.stop()
         real(*args)
 
-    monkeypatch.setattr(adapting, "estimate", stopping)
+    monkeypatch.setattr(adapting, "estimate_statistics", stopping)
     job = make_job(faint, [SOLVED, descent(TOP, recalibrate_norm=True)])
     end = list(train(job, control))[-1]
     assert end.status == "stopped"
@@ -195,7 +195,7 @@ def test_a_run_that_is_killed_while_it_fits_or_right_after_ends_with_the_same_bi
     run(plain)
     for place, last in enumerate(
         (
-            lambda event: isinstance(event, Progress) and event.stage == adapting.TOLD,
+            lambda event: isinstance(event, Progress) and event.stage == adapting.STAGE,
             lambda event: isinstance(event, Noted) and event.finding.code == "adapted",
             lambda event: isinstance(event, PhaseStarted) and event.index == 1,
         )
