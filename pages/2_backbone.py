@@ -16,7 +16,10 @@ FOCUS = "backbone_focus"
 def choose() -> None:
     modality = session.dataset().modality
     st.title("Choose what to build on", anchor=False)
-    st.write(f"{glossary.TERMS['backbone']} The more similar its training data are to yours, the less it has to learn.")
+    st.write(
+        f"**Backbone**: {glossary.TERMS['backbone']} The more similar its training data are to yours, the less it "
+        "has to learn."
+    )
     chosen = session.current().backbone
     focus = st.session_state.get(FOCUS, "")
     if focus not in BACKBONES:

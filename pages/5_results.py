@@ -41,6 +41,6 @@ if empty.need_run() and run:
     if report:
         draw(run, report)
     else:
-        rail.block("First, train a model.")
+        rail.block("This needs a finished training.")
         text = "The training is still running." if run.active else f"{run.reason} {run.hint}".strip()
         empty.empty("hourglass_top", "No results yet", text or "This run was not measured.", "Go to training", "train")

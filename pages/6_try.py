@@ -26,6 +26,6 @@ if empty.need_run() and run:
             st.markdown("Your model is kept under Runs. Do you have another task?", width="content")
             projects.begin_button("try_new")
     else:
-        rail.block("First, train a model.")
+        rail.block("This needs a finished training.")
         text = "The training is still running." if run.active else "This run has no finished model."
         empty.empty("deployed_code", "No model to try yet", text, "Go to training", "train")

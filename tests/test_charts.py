@@ -16,10 +16,10 @@ from ui.words import layer_names
 
 @pytest.fixture
 def live():
-    made = LiveRun()
+    live = LiveRun()
     for event in scripted.script(scripted.PLAN):
-        made.take(event)
-    return made
+        live.take(event)
+    return live
 
 
 def test_loss_has_a_point_for_each_reported_step_and_each_epoch(live):

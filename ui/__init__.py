@@ -1,1 +1,1 @@
-"""What pages share: the shell, the session, forms, the rail, the theme."""
+"""The app behind the pages: a folder for each page, drawings in `components`, and what several pages share here."""

@@ -27,7 +27,8 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "The network": {
         "backbone": "A network that has already learned from millions of pictures or texts. Your model builds on it.",
-        "head": "The last layer, which turns the backbone's features into your classes. It always starts new.",
+        "head": "The last layer, which turns the backbone's features into your classes. It is always trained from "
+                "scratch.",
         "transfer learning": "Using what a network learned on one task for another task, instead of starting from "
                              "nothing.",
         "layer group": "Neighbouring layers of the network that are frozen or trained together.",
@@ -37,7 +38,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "normalisation statistics": "Averages and spreads that some layers keep of what passes through them. They "
                                     "shift "
         "when the items look unlike those of pre-training.",
-        "adapter": "A small trainable layer beside frozen ones. Training adapters changes few parameters.",
+        "adapter": "A small trainable layer added to frozen ones. Few parameters have to be trained.",
     },
     "The plan": {
         "phase": "A stage of the training in which certain layer groups learn and the others are frozen.",
@@ -52,7 +53,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "learning rate": "How large each training step is. Too large, and the network forgets or diverges; too small, "
         "and it hardly learns.",
         "schedule": "How the learning rate changes during a phase.",
-        "warm-up": "The first part of a phase, in which the learning rate rises slowly from zero.",
+        "warm-up": "The first part of a phase, in which the learning rate rises slowly to its full value.",
         "patience": "How many epochs without a better validation result are allowed before a phase ends (early "
                     "stopping).",
         "weight decay": "A pull of all trained weights towards zero. It makes overfitting less likely.",
@@ -63,7 +64,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "The training": {
         "loss": "How wrong the network is on the items that it learns from. Training makes it smaller.",
-        "gradient": "The direction and size of the change that would reduce the loss most.",
+        "gradient": "How the loss changes with the weights. Each training step follows it downhill.",
         "drift": "How far weights have moved since the run began, relative to their size.",
         "probe": "One pass of all items through the frozen backbone. The recommendation is based on it.",
         "learning-rate range test": "A short trial that raises the learning rate step by step until training breaks.",

@@ -1,4 +1,4 @@
-"""Bringing data in with a real browser: what is dropped, sent in a stream, corrected, cancelled and found again."""
+"""Importing data in a real browser: upload, correction, cancelling, the receipt."""
 
 import base64
 import io
@@ -175,11 +175,11 @@ def test_an_import_goes_on_through_a_reload_and_can_be_cancelled(tab, browser, s
     tab.get_by_role("tab", name="A path on this computer").click()
     tab.get_by_role("textbox", name="Folder or file").fill(str(source))
     tab.locator(".st-key-data_path_open button").click()
-    told = tab.get_by_text(re.compile(r"Reading pictures: [\d,]+ of"))
-    expect(told).to_be_visible(timeout=MINUTES)
+    progress = tab.get_by_text(re.compile(r"Reading pictures: [\d,]+ of"))
+    expect(progress).to_be_visible(timeout=MINUTES)
     shot(tab, "intake-5-progress")
     tab.reload()
-    expect(told).to_be_visible(timeout=MINUTES)
+    expect(progress).to_be_visible(timeout=MINUTES)
     second = browser.new_context().new_page()
     second.goto(tab.url)
     expect(second.get_by_text(re.compile(r"Reading pictures: [\d,]+ of"))).to_be_visible(timeout=MINUTES)

@@ -79,10 +79,10 @@ def script(plan: TransferPlan, until: int = 10_000, start: float = 1_790_000_000
             yield CheckpointSaved("best.safetensors", checked["accuracy"], at=at)
 
 
-def write_run(store: RunStore, asked: Task, events: Sequence[RunEvent], alive: bool = False) -> str:
+def write_run(store: RunStore, run_task: Task, events: Sequence[RunEvent], alive: bool = False) -> str:
     """Write a run with the given events; `alive` makes this process its worker, else its worker is gone."""
     owner = process.identify(process.os.getpid()) if alive else process.Owner(0, "", "")
-    run_id = store.create(asked, owner)
+    run_id = store.create(run_task, owner)
     for event in events:
         event_log.append(store.folder(run_id) / EVENTS_FILE, event)
     return run_id
@@ -90,10 +90,10 @@ def write_run(store: RunStore, asked: Task, events: Sequence[RunEvent], alive: b
 
 def finished(store: RunStore, dataset: Dataset, skill: float = 0.9, seed: int = 0, **fields: object) -> str:
     """Write a run that went well, with its report; `skill` is about its accuracy."""
-    asked = task(dataset, **fields)
-    assert asked.plan
-    run_id = write_run(store, asked, [*script(asked.plan), RunEnded("done", "All phases are complete.")])
-    report = make_report(run_id, dataset, asked.plan, skill, seed)
+    run_task = task(dataset, **fields)
+    assert run_task.plan
+    run_id = write_run(store, run_task, [*script(run_task.plan), RunEnded("done", "All phases are complete.")])
+    report = make_report(run_id, dataset, run_task.plan, skill, seed)
     write_json(store.folder(run_id) / "report.json", dump(report))
     values = {"accuracy": report.accuracy, "macro_f1": report.macro_f1}
     store.summarise(run_id, {name: value.value for name, value in values.items()})

@@ -18,12 +18,12 @@ def cells(image: Image.Image, side: int) -> np.ndarray:
 
 
 def test_each_line_shows_a_training_picture_and_variations_of_it(tiny_images, tiny_backbones):
-    found = cells(sheet(tiny_images, tiny_backbones[0], "light"), 32)
-    assert found.shape == (LINES, VARIATIONS + 1, 32, 32, 4)
-    for line in found:
+    pictures = cells(sheet(tiny_images, tiny_backbones[0], "light"), 32)
+    assert pictures.shape == (LINES, VARIATIONS + 1, 32, 32, 4)
+    for line in pictures:
         assert len({picture.tobytes() for picture in line}) == VARIATIONS + 1
     plain = cells(sheet(tiny_images, tiny_backbones[0], "none"), 32)
-    assert (plain == found[:, :1]).all()
+    assert (plain == pictures[:, :1]).all()
 
 
 def test_texts_cannot_be_shown(tiny_texts, tiny_backbones):

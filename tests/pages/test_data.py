@@ -206,8 +206,8 @@ def test_other_data_and_back(app: AppTest) -> None:
 
 def test_reload_restores_the_project(app: AppTest) -> None:
     upload(app, "flowers.zip", zip_bytes())
-    fresh = AppTest.from_file(app._script_path, default_timeout=60).run()
-    assert metrics(fresh)["Images"] == "24"
+    reloaded = AppTest.from_file(app._script_path, default_timeout=60).run()
+    assert metrics(reloaded)["Images"] == "24"
 
 
 def test_earlier_import_can_be_opened_again(app: AppTest) -> None:
@@ -328,12 +328,12 @@ def test_a_sheet_of_a_spreadsheet_is_chosen(app: AppTest) -> None:
 
 def test_a_table_preview_survives_a_reload_and_can_be_cancelled(app: AppTest, workspace: Workspace) -> None:
     upload(app, "letters.csv", csv_bytes())
-    fresh = AppTest.from_file(app._script_path, default_timeout=60)
-    fresh.query_params["project"] = app.query_params["project"][0]
-    fresh.run()
-    assert box(fresh, "text").value == "text"
-    fresh.button(key="data_cancel").click().run()
-    assert fresh.title[0].value == "Bring your data"
+    reloaded = AppTest.from_file(app._script_path, default_timeout=60)
+    reloaded.query_params["project"] = app.query_params["project"][0]
+    reloaded.run()
+    assert box(reloaded, "text").value == "text"
+    reloaded.button(key="data_cancel").click().run()
+    assert reloaded.title[0].value == "Bring your data"
     assert list(workspace.folder("imports").iterdir()) == []
 
 
@@ -378,11 +378,11 @@ def test_a_gallery_shows_every_item_of_a_class_once(workspace: Workspace, tiny_i
 def test_an_import_in_progress_is_shown_and_cancelled(
     app: AppTest, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def begun(folder: Path) -> None:
+    def start_process(folder: Path) -> None:
         import_jobs.write_owner(folder, os.getpid())
         import_jobs.write_state(folder, import_jobs.ImportState("working", "Reading pictures", 3, 12))
 
-    monkeypatch.setattr(import_jobs, "start_process", begun)
+    monkeypatch.setattr(import_jobs, "start_process", start_process)
     monkeypatch.setattr(import_progress, "AT_ONCE", 0.0)
     upload(app, "flowers.zip", zip_bytes())
     assert app.get("progress")[0].proto.text == "Reading pictures: 3 of 12"
@@ -479,10 +479,10 @@ def session_of(workspace: Workspace) -> session.Session:
 def test_the_hub_is_asked_by_name_and_configuration(
     app: AppTest, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
+    calls: list[str] = []
 
     def refuse(source: str, *more: object) -> None:
-        asked.append(source)
+        calls.append(source)
         raise DataError("The hub cannot be reached.", "Check the connection.")
 
     monkeypatch.setattr(import_worker, "preview_table", lambda source, *more: None)
@@ -492,17 +492,17 @@ def test_the_hub_is_asked_by_name_and_configuration(
     app.text_input(key="data_hub").input("owner/flowers")
     app.text_input(key="data_hub_part").input("small")
     app.button(key="data_hub_open").click().run()
-    assert asked == ["hub:owner/flowers:small"]
+    assert calls == ["hub:owner/flowers:small"]
     assert "cannot be reached" in app.error[0].value
 
 
 def test_the_columns_of_a_hub_data_set_are_chosen_before_the_import(
     app: AppTest, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[ImportOptions] = []
+    calls: list[ImportOptions] = []
 
     def refuse(source: str, workspace: Workspace, options: ImportOptions, progress: object) -> None:
-        asked.append(options)
+        calls.append(options)
         raise DataError("The hub cannot be reached.", "Check the connection.")
 
     def look(source: str, options: ImportOptions, limits: object) -> TablePreview:
@@ -522,5 +522,5 @@ def test_the_columns_of_a_hub_data_set_are_chosen_before_the_import(
     )
     app.selectbox[1].select("place").run()
     app.button(key="data_import").click().run()
-    assert [(options.path_column, options.label_column) for options in asked] == [("photo", "place")]
+    assert [(options.path_column, options.label_column) for options in calls] == [("photo", "place")]
     assert "cannot be reached" in app.error[0].value

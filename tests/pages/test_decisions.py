@@ -45,8 +45,8 @@ def suspicion(data, rows, code="label-suspect", **more) -> Suspicion:
     return Suspicion(Finding("warn", code, f"{len(rows)} pictures seem wrong.", "Look at them."), rows, **fields)
 
 
-def checked(workspace, data, *found) -> None:
-    report = QualityReport(data.fingerprint, data.version, "tiny_image", found, ("labels",))
+def checked(workspace, data, *suspicions) -> None:
+    report = QualityReport(data.fingerprint, data.version, "tiny_image", suspicions, ("labels",))
     write_quality(workspace, data, report)
 
 

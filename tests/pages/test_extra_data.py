@@ -176,32 +176,32 @@ def test_the_users_of_a_teacher_include_strategies(
 def test_a_teacher_that_learned_test_items_gives_a_warning_and_may_teach(
     app: AppTest, workspace: Workspace, tiny_images: Dataset, store: RunStore
 ) -> None:
-    theirs = tiny_images.with_split(SplitSpec(seed=5))
-    honest, knowing = (scripted.finished(store, each) for each in (tiny_images, theirs))
+    other_split = tiny_images.with_split(SplitSpec(seed=5))
+    independent, leaking = (scripted.finished(store, data) for data in (tiny_images, other_split))
     open_page(app, "plan", workspace, tiny_images)
     app.button(key="plan_choose_distil").click().run()
     assert len(set(box(app, "teacher", tiny_images).options)) == 3, "runs of one name can be told apart"
-    box(app, "teacher", tiny_images).set_value(honest).run()
+    box(app, "teacher", tiny_images).set_value(independent).run()
     assert not any("The teacher learned" in line.value for line in app.warning)
-    box(app, "teacher", tiny_images).set_value(knowing).run()
+    box(app, "teacher", tiny_images).set_value(leaking).run()
     (warning,) = (line.value for line in app.warning if "The teacher learned" in line.value)
     tested = tiny_images.rows("test")
-    known = len(set(tested) & set(theirs.rows("train")))
-    assert known
-    assert f"from {known} of the {len(tested)} test items" in warning
+    leaked = len(set(tested) & set(other_split.rows("train")))
+    assert leaked
+    assert f"from {leaked} of the {len(tested)} test items" in warning
     assert not app.button(key="rail_next").disabled
 
 
 def test_start_again_keeps_the_extra_data(
     app: AppTest, workspace: Workspace, tiny_images: Dataset, second: Dataset, store: RunStore
 ) -> None:
-    asked = scripted.task(tiny_images, target=second.fingerprint)
-    run = scripted.write_run(store, asked, [RunEnded("failed", "The memory was not enough.")])
+    run_task = scripted.task(tiny_images, target=second.fingerprint)
+    run = scripted.write_run(store, run_task, [RunEnded("failed", "The memory was not enough.")])
     app.query_params["project"] = scripted.project(workspace, tiny_images, run=run)
     app.run()
     app.switch_page(PAGES["train"]).run()
     app.button(key="train_again").click().run()
-    assert store.list()[0].task == asked
+    assert store.list()[0].task == run_task
 
 
 def test_another_data_set_starts_without_extra_data(

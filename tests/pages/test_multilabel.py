@@ -37,13 +37,13 @@ def data(workspace):
 
 def finished(store, dataset):
     """A run that went well: probabilities near the truth, worse for short texts."""
-    asked = scripted.task(dataset, scripted.TEXT_PLAN)
-    run = scripted.write_run(store, asked, [*scripted.script(asked.plan), RunEnded("done", "Done.")])
+    run_task = scripted.task(dataset, scripted.TEXT_PLAN)
+    run = scripted.write_run(store, run_task, [*scripted.script(run_task.plan), RunEnded("done", "Done.")])
     rows = dataset.rows("test")
     truth, short = dataset.targets[rows], (dataset.items["subgroup"] == "short").to_numpy()[rows]
     noise = np.random.default_rng(0).normal(0, 0.25, truth.shape)
     probabilities = np.clip(0.3 + np.where(short, 0.1, 0.5)[:, None] * truth + noise, 0.01, 0.99)
-    report = make_report(run, dataset, asked.plan, probabilities, {"accuracy": 0.9, "loss": 0.3})
+    report = make_report(run, dataset, run_task.plan, probabilities, {"accuracy": 0.9, "loss": 0.3})
     other = np.clip(probabilities[:, ::-1], 0, 1)
     write_report(
         store.folder(run),

@@ -213,8 +213,8 @@ def test_the_probe_changes_the_recommendation_and_is_drawn(planned: AppTest, wor
     assert "block 5 of 7" in next(text.proto.help for text in planned.markdown if "Expected to" in text.value)
 
 
-def probed(planned: AppTest, workspace: Workspace, last: float, cut: float, honest: float) -> AppTest:
-    """Return the plan page after a probe that cuts below the last layer; `honest` counts the choice of the depth."""
+def probed(planned: AppTest, workspace: Workspace, last: float, cut: float, corrected: float) -> AppTest:
+    """Return the plan page after a probe that cuts below the last layer; `corrected` allows for choosing the depth."""
     now = draft(workspace)
     dataset = Dataset.open(workspace.root / "datasets" / now.dataset)
     depth = tuple(
@@ -223,14 +223,14 @@ def probed(planned: AppTest, workspace: Workspace, last: float, cut: float, hone
     )
     report = ProbeReport(
         now.dataset, "efficientnet_lite0", split_key(dataset), 20, 2, 5, depth, "blocks.4", "mean", 0.1, 0.1,
-        Estimate(honest, honest - 0.1, honest + 0.1, 20, "folds; Wilson interval"), 0.5, {"stem": 0.6},
+        Estimate(corrected, corrected - 0.1, corrected + 0.1, 20, "folds; Wilson interval"), 0.5, {"stem": 0.6},
     )  # fmt: skip
     write_probe(workspace, report)
     return planned.run()
 
 
 def test_a_card_with_a_higher_figure_than_the_recommendation_is_explained(planned, workspace) -> None:
-    text = page_text(probed(planned, workspace, last=0.69, cut=0.72, honest=0.62))
+    text = page_text(probed(planned, workspace, last=0.69, cut=0.72, corrected=0.62))
     assert "Expected to be right about **62%** of the time" in text
     assert "Feature extraction scored 69% (59% to 79%), measured in the same way. The two ranges overlap" in text
     assert "about 69% (59% to 79%)" in text
@@ -245,7 +245,7 @@ def test_a_card_with_a_higher_figure_than_the_recommendation_is_explained(planne
 
 
 def test_nothing_is_said_twice(planned, workspace) -> None:
-    text = page_text(probed(planned, workspace, last=0.6, cut=0.8, honest=0.75))
+    text = page_text(probed(planned, workspace, last=0.6, cut=0.8, corrected=0.75))
     assert text.count("Inside the backbone your items are 0.60 away") == 1
     assert text.count("75%") == 1
     assert "Wilson" not in text

@@ -107,8 +107,8 @@ def test_without_a_baseline_the_page_offers_to_start_it(app, workspace, data, st
 
 def test_a_running_baseline_is_shown_with_its_budget(app, workspace, data, store):
     run = scripted.finished(store, data)
-    asked = scripted.task(data, compare_to=run, budget=45.0)
-    scripted.write_run(store, asked, [*scripted.script(scripted.PLAN, 20)], alive=True)
+    baseline = scripted.task(data, compare_to=run, budget=45.0)
+    scripted.write_run(store, baseline, [*scripted.script(scripted.PLAN, 20)], alive=True)
     open_results(app, workspace, data, run)
     assert any("At most 45 s" in bar.text for bar in app.get("progress"))
     assert not [button for button in app.button if button.key == "results_baseline"]

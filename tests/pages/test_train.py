@@ -338,8 +338,8 @@ def test_a_layer_group_is_changed_while_it_runs(app, workspace, tiny_images, sto
     app.selectbox(key="train_group").set_value("top").run()
     app.button(key="train_edit").click().run()
     app.button(key="train_skip").click().run()
-    asked = [(edit.action, edit.group, edit.rate) for edit in store.control(run).edits(0)]
-    assert asked == [("rate", "middle", 5e-4), ("freeze", "top", None), ("skip", "", None)]
+    edits_sent = [(edit.action, edit.group, edit.rate) for edit in store.control(run).edits(0)]
+    assert edits_sent == [("rate", "middle", 5e-4), ("freeze", "top", None), ("skip", "", None)]
     assert "Phase 2, top layers: ends after this step, as requested" in page_text(app)
     assert app.button(key="train_skip").disabled
     event_log.append(store.folder(run) / EVENTS_FILE, PlanEdited(1, 35, 1, "rate", "middle", 5e-4))

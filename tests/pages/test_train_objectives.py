@@ -29,9 +29,9 @@ def plan(objective: str) -> TransferPlan:
     return TransferPlan("tiny_image", "by hand", (first, HEAD), batch_size=8)
 
 
-def events(made: TransferPlan, heads: bool) -> Iterator[RunEvent]:
-    """Yield two epochs without accuracy, and the head's where asked."""
-    yield RunStarted("train", made, scripted.GROUPS, "cpu", 0, {"train": 18, "validation": 3, "test": 3})
+def events(transfer_plan: TransferPlan, heads: bool) -> Iterator[RunEvent]:
+    """Yield two epochs without accuracy; with `heads` also the epoch of the head."""
+    yield RunStarted("train", transfer_plan, scripted.GROUPS, "cpu", 0, {"train": 18, "validation": 3, "test": 3})
     yield PhaseStarted(0, "first", 2, {"top": 1e-3}, 4)
     for epoch in range(2):
         for step in (1, 2):
@@ -44,21 +44,21 @@ def events(made: TransferPlan, heads: bool) -> Iterator[RunEvent]:
 
 
 def test_the_current_stage_is_shown_in_words(workspace: Workspace, tiny_images: Dataset) -> None:
-    made, store = plan("labels"), RunStore(workspace)
-    state = store.state(scripted.write_run(store, scripted.task(tiny_images, made), [], alive=True))
-    seen = LiveRun()
-    for event in events(made, True):
-        seen.take(event)
-    seen.take(StepDone(1, 6, 7, 0.5, {"head": 1.0}, 20.0, 0.4))
-    assert progress(seen, state)[1].endswith("· under a second left")
-    seen.take(StepDone(1, 6, 7, 0.5, {"head": 1.0}, 20.0, 8.0))
-    assert progress(seen, state)[1].endswith("· about 8 s left")
-    seen.take(Progress("frozen layers", 18, 34))
-    assert progress(seen, state)[1] == "Passing every item through the frozen layers once: 18 of 34"
+    transfer_plan, store = plan("labels"), RunStore(workspace)
+    state = store.state(scripted.write_run(store, scripted.task(tiny_images, transfer_plan), [], alive=True))
+    live = LiveRun()
+    for event in events(transfer_plan, True):
+        live.take(event)
+    live.take(StepDone(1, 6, 7, 0.5, {"head": 1.0}, 20.0, 0.4))
+    assert progress(live, state)[1].endswith("· under a second left")
+    live.take(StepDone(1, 6, 7, 0.5, {"head": 1.0}, 20.0, 8.0))
+    assert progress(live, state)[1].endswith("· about 8 s left")
+    live.take(Progress("frozen layers", 18, 34))
+    assert progress(live, state)[1] == "Passing every item through the frozen layers once: 18 of 34"
 
 
-def open_train(app: AppTest, workspace: Workspace, dataset: Dataset, run: str, made: TransferPlan) -> AppTest:
-    app.query_params["project"] = scripted.project(workspace, dataset, made, run)
+def open_train(app: AppTest, workspace: Workspace, dataset: Dataset, run: str, transfer_plan: TransferPlan) -> AppTest:
+    app.query_params["project"] = scripted.project(workspace, dataset, transfer_plan, run)
     app.run()
     app.switch_page(PAGES["train"]).run()
     assert not app.exception
@@ -69,16 +69,18 @@ def open_train(app: AppTest, workspace: Workspace, dataset: Dataset, run: str, m
 def test_a_phase_without_accuracy_shows_its_loss(
     app: AppTest, workspace: Workspace, tiny_images: Dataset, objective: str
 ) -> None:
-    made, store = plan(objective), RunStore(workspace)
-    run = scripted.write_run(store, scripted.task(tiny_images, made), [*events(made, False)], alive=True)
-    open_train(app, workspace, tiny_images, run, made)
+    transfer_plan, store = plan(objective), RunStore(workspace)
+    run = scripted.write_run(
+        store, scripted.task(tiny_images, transfer_plan), [*events(transfer_plan, False)], alive=True
+    )
+    open_train(app, workspace, tiny_images, run, transfer_plan)
     shown = {metric.label: metric.value for metric in app.metric}
     assert shown["Loss"] == "5.500"
     assert "Training accuracy" not in shown
     assert "Accuracy starts with the phase that learns the labels" in page_text(app)
     assert len(app.get("echarts_chart")) == 1
     assert (
-        curves.accuracy_words(watch_of(events(made, False)))
+        curves.accuracy_words(watch_of(events(transfer_plan, False)))
         == "Accuracy after 2 epochs: none yet, because the labels are not learned in this phase"
     )
 
@@ -87,12 +89,12 @@ def test_a_phase_without_accuracy_shows_its_loss(
 def test_the_head_phase_has_accuracy_and_no_line_joins_the_two_losses(
     app: AppTest, workspace: Workspace, tiny_images: Dataset, objective: str
 ) -> None:
-    made, store = plan(objective), RunStore(workspace)
-    told = [*events(made, True), RunEnded("done", "All phases are complete.")]
-    run = scripted.write_run(store, scripted.task(tiny_images, made), told)
-    open_train(app, workspace, tiny_images, run, made)
+    transfer_plan, store = plan(objective), RunStore(workspace)
+    run_events = [*events(transfer_plan, True), RunEnded("done", "All phases are complete.")]
+    run = scripted.write_run(store, scripted.task(tiny_images, transfer_plan), run_events)
+    open_train(app, workspace, tiny_images, run, transfer_plan)
     assert {metric.label: metric.value for metric in app.metric}["Best validation"] == "75.0%"
-    live = watch_of(told)
+    live = watch_of(run_events)
     line = curves.loss(live)["series"][0]["data"]
     assert line == [[1, 6.5], [2, 6.5], [3, 5.5], [4, 5.5], [4.5, None], [5, 0.5]]
     accuracy = curves.accuracy(live)["series"]
@@ -100,10 +102,10 @@ def test_the_head_phase_has_accuracy_and_no_line_joins_the_two_losses(
 
 
 def test_a_stop_before_the_head_shows_no_accuracy(app: AppTest, workspace: Workspace, tiny_images: Dataset) -> None:
-    made, store = plan("contrastive"), RunStore(workspace)
+    transfer_plan, store = plan("contrastive"), RunStore(workspace)
     ended = RunEnded("stopped", "Stopped on request before the head was done; the weights were kept as they were.")
-    run = scripted.write_run(store, scripted.task(tiny_images, made), [*events(made, False), ended])
-    open_train(app, workspace, tiny_images, run, made)
+    run = scripted.write_run(store, scripted.task(tiny_images, transfer_plan), [*events(transfer_plan, False), ended])
+    open_train(app, workspace, tiny_images, run, transfer_plan)
     assert {metric.label: metric.value for metric in app.metric}["Training accuracy"] == "–"
     assert "Stopped. The best weights are kept." in page_text(app)
 
@@ -118,11 +120,11 @@ def test_one_loss_alone_is_drawn_in_one_line() -> None:
     ("objective", "words"), [("masked", "fills in hidden parts"), ("contrastive", "groups items by label")]
 )
 def test_grid_and_timeline_name_what_the_phase_learns(objective: str, words: str) -> None:
-    made = plan(objective)
-    shown = grid_data(made, ["stem", "middle", "top"])["phases"]
+    transfer_plan = plan(objective)
+    shown = grid_data(transfer_plan, ["stem", "middle", "top"])["phases"]
     assert words in shown[0]["notes"]
     assert words not in shown[1]["notes"]
-    assert [part.filled for part in segments(made.phases, 0, 0.5)] == [0.5, 0.0]
+    assert [part.filled for part in segments(transfer_plan.phases, 0, 0.5)] == [0.5, 0.0]
 
 
 @pytest.mark.parametrize("objective", ["masked", "contrastive"])
@@ -131,10 +133,10 @@ def test_a_real_run_of_the_worker_reads_well(
 ) -> None:
     from tl_core.jobs import execute
 
-    made, store = plan(objective), RunStore(workspace)
-    run = supervisor.start(store, scripted.task(tiny_images, made))
+    transfer_plan, store = plan(objective), RunStore(workspace)
+    run = supervisor.start(store, scripted.task(tiny_images, transfer_plan))
     assert work(store.folder(run), execute) == 0
-    open_train(app, workspace, tiny_images, run, made)
+    open_train(app, workspace, tiny_images, run, transfer_plan)
     live = watch_of(store.events(run)[0])
     first = [epoch for _, epoch in live.epochs if epoch.phase == 0]
     assert len(first) == 2
@@ -146,7 +148,7 @@ def test_a_real_run_of_the_worker_reads_well(
 
 
 def watch_of(events) -> LiveRun:  # type: ignore[no-untyped-def]
-    made = LiveRun()
+    live = LiveRun()
     for event in events:
-        made.take(event)
-    return made
+        live.take(event)
+    return live

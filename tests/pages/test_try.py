@@ -48,29 +48,29 @@ def test_without_a_model_the_page_leads_to_training(app, workspace, tiny_images,
 
 
 def test_a_test_item_is_classified_beside_its_label(app, workspace, tiny_images, store, monkeypatch):
-    asked = []
-    monkeypatch.setattr(predictor, "predict", lambda bundle, source, on_progress: asked.append(source) or ANSWER)
+    calls = []
+    monkeypatch.setattr(predictor, "predict", lambda bundle, source, on_progress: calls.append(source) or ANSWER)
     run = with_bundle(store, tiny_images)
     open_try(app, workspace, tiny_images, run)
     app.button(key="try_pick").click().run()
     assert not app.exception
-    assert asked[0].is_relative_to(tiny_images.folder)
+    assert calls[0].is_relative_to(tiny_images.folder)
     words = page_text(app)
     assert ":material/close:] b" in words
     assert "70% confident; the true label is" in words
     app.run()
-    assert len(asked) == 1
+    assert len(calls) == 1
 
 
 def test_a_text_is_classified(app, workspace, tiny_texts, store, monkeypatch):
-    asked = []
-    monkeypatch.setattr(predictor, "predict_text", lambda bundle, text, on_progress: asked.append(text) or ANSWER)
+    calls = []
+    monkeypatch.setattr(predictor, "predict_text", lambda bundle, text, on_progress: calls.append(text) or ANSWER)
     run = with_bundle(store, tiny_texts, text=True)
     open_try(app, workspace, tiny_texts, run)
     assert app.button(key="try_go").disabled
     app.text_area(key="try_text").set_value("rain and fog").run()
     app.button(key="try_go").click().run()
-    assert asked == ["rain and fog"]
+    assert calls == ["rain and fog"]
     assert "### b" in page_text(app)
 
 
@@ -116,14 +116,14 @@ def test_the_ensemble_can_be_downloaded_once_the_baseline_was_measured(app, work
 @pytest.fixture
 def helper(monkeypatch, tmp_path):
     """Replace the helper process by a script of the test; return the list of its starts."""
-    begun = []
+    started = []
 
     def use(body):
         path = tmp_path / "child.py"
         path.write_text(f"import json, sys, time\ndef say(**answer): print(json.dumps(answer), flush=True)\n{body}")
         monkeypatch.setattr(predictor, "_helpers", {})
-        monkeypatch.setattr(predictor, "command", lambda bundle: begun.append(bundle) or [sys.executable, str(path)])
-        return begun
+        monkeypatch.setattr(predictor, "command", lambda bundle: started.append(bundle) or [sys.executable, str(path)])
+        return started
 
     yield use
     for process in predictor._helpers.values():
@@ -149,10 +149,10 @@ def test_a_helper_is_reused_and_reports_its_progress(helper, tmp_path):
 
 
 def test_a_helper_that_ended_is_started_again(helper, tmp_path):
-    begun = helper(ANSWERING + "    break")
+    started = helper(ANSWERING + "    break")
     for _ in range(2):
         predictor.predict(tmp_path, tmp_path / "x", lambda done, text: None)
-    assert len(begun) == 2
+    assert len(started) == 2
 
 
 def test_another_bundle_ends_the_helper(helper, tmp_path):
@@ -209,17 +209,17 @@ def test_a_batch_of_texts_shows_how_each_begins(app, workspace, tiny_texts, stor
 
 @pytest.mark.parametrize("name", ["letters.xlsx", "letters.jsonl", "letters.parquet"])
 def test_a_batch_may_be_any_table_that_can_be_imported(app, workspace, tiny_texts, store, monkeypatch, name):
-    asked = []
+    calls = []
 
     def fake(bundle, source, on_progress):
-        asked.append(source.name)
+        calls.append(source.name)
         return ANSWER
 
     monkeypatch.setattr(predictor, "predict", fake)
     open_try(app, workspace, tiny_texts, with_bundle(store, tiny_texts, text=True))
     app.file_uploader[-1].upload(name, b"x", "application/octet-stream").run()
     assert not app.exception
-    assert asked == [name]
+    assert calls == [name]
 
 
 def test_probabilities_are_sorted():

@@ -16,7 +16,7 @@ _component = st.components.v2.component(
 
 
 def step_rail(steps: Sequence[Mapping[str, Any]], *, key: str) -> str | None:
-    """Draw the rail; return the name of the step that was clicked, for one run.
+    """Draw the rail; return the name of the step that was clicked, for one rerun.
 
     `steps` hold {name, title, state, choice, here}; the states are those of `ui.rail.Step`.
     """

@@ -76,6 +76,7 @@ def _depth(report: ProbeReport, titles: Mapping[str, str]) -> None:
             best[score.tap] = score.accuracy.value
             low[score.tap], high[score.tap] = score.accuracy.low, score.accuracy.high
     names = list(best)
+    cut = report.tap or names[-1]
     brand, muted = theme.shade(theme.BRAND), theme.shade(theme.MUTED)
     figure = go.Figure(
         go.Scatter(
@@ -91,7 +92,7 @@ def _depth(report: ProbeReport, titles: Mapping[str, str]) -> None:
             },
             mode="lines+markers",
             line={"color": muted, "width": 1.5},
-            marker={"size": [13 if name == report.tap else 8 for name in names], "color": brand},
+            marker={"size": [13 if name == cut else 8 for name in names], "color": brand},
             hovertemplate="%{x}: %{y:.1%}<extra></extra>",
         )
     )
@@ -99,6 +100,8 @@ def _depth(report: ProbeReport, titles: Mapping[str, str]) -> None:
         height=300, margin={"l": 0, "r": 10, "t": 10, "b": 0}, dragmode=False, showlegend=False,
         yaxis={"tickformat": ".0%"}, xaxis={"type": "category"},
     )  # fmt: skip
-    cut = titles.get(report.tap or names[-1], names[-1])
-    alt = f"{words.capitalise(report.metric)} by depth: best {max(best.values()):.0%} after {cut}."
+    alt = (
+        f"{words.capitalise(report.metric)} by depth: at best {max(best.values()):.0%}; cut after "
+        f"{titles.get(cut, cut)}."
+    )
     st.plotly_chart(figure, key="plan_depth", config={"displayModeBar": False}, alt=alt)

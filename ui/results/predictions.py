@@ -16,8 +16,8 @@ PAGE = 12
 
 def cell_items(report: Report, truth: int, predicted: int) -> list[Prediction]:
     """Return the test items of one cell of the confusion matrix, the most confident first."""
-    found = [item for item in report.predictions if item.truth == truth and item.predicted == predicted]
-    return sorted(found, key=lambda item: -item.probabilities[predicted])
+    items = [item for item in report.predictions if item.truth == truth and item.predicted == predicted]
+    return sorted(items, key=lambda item: -item.probabilities[predicted])
 
 
 def names(report: Report, labels: Sequence[int]) -> str:

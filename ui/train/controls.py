@@ -37,7 +37,7 @@ def change(live: LiveRun, state: RunState) -> None:
         return
     with st.popover("Change while it runs", icon=":material/tune:", key="train_change"):
         if plan.phases[phase.index].optimizer == "lbfgs":
-            st.caption("This phase solves for the best head in one step. You can change the phase after it.")
+            st.caption("This phase solves for the best head in one step. You can change the next phase once it runs.")
             return
         _change_group(live, state)
         last = phase.index + 1 == len(plan.phases)
