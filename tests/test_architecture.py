@@ -79,6 +79,39 @@ def test_an_import_points_only_to_what_stands_before(path):
             assert layer(name) <= mine, f"{relative(path)} imports {name}, which stands after it"
 
 
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def cycles(imports: dict[str, set[str]]) -> list[list[str]]:
+    """Return the groups of modules that reach each other: the strongly connected components of two or more."""
+    reach = {name: set(targets) for name, targets in imports.items()}
+    for middle in reach:  # Warshall 1962, A theorem on Boolean matrices, doi:10.1145/321105.321107
+        for name in reach:
+            if middle in reach[name]:
+                reach[name] |= reach[middle]
+    groups = {tuple(sorted(b for b in reach[a] if a in reach[b])) for a in reach if a in reach[a]}
+    return [list(group) for group in sorted(groups)]
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    """Inside a package too: `TYPE_CHECKING` and imports inside functions are arrows like any other."""
+    modules = {module_name(path): path for path in CORE + FRONT}
+    imports: dict[str, set[str]] = {name: set() for name in modules}
+    for name, path in modules.items():
+        for imported_name in imported(path):
+            # `from a import b` names the module a.b where there is one, else something that a holds
+            target = imported_name if imported_name in modules else imported_name.rpartition(".")[0]
+            if target in modules and target != name:
+                imports[name].add(target)
+    assert cycles(imports) == []
+
+
+def test_a_cycle_is_found():
+    assert cycles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}, "e": set()}) == [["a", "b", "c"]]
+
+
 @pytest.mark.parametrize("path", FRONT, ids=relative)
 def test_the_app_imports_no_machine_learning(path):
     heavy = {name for name in imported(path) if name.split(".")[0] in HEAVY}
