@@ -16,7 +16,7 @@ if empty.need_run() and run:
         dataset = session.open_dataset(report.fingerprint)
         one, many = st.tabs(["One at a time", "Many at once"], key="try_tabs")
         with one:
-            (single.one_text if take_away.is_text(bundle) else single.one_image)(bundle, report, dataset)
+            (single.one_text if predictor.reads_text(bundle) else single.one_image)(bundle, report, dataset)
         with many:
             batch.batch(bundle, report)
         st.header("Take it away", anchor=False)

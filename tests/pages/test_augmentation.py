@@ -34,6 +34,7 @@ def test_texts_cannot_be_shown(tiny_texts, tiny_backbones):
 def test_the_app_gets_the_picture_from_another_process(tmp_path, monkeypatch):
     def run(line, **kwargs):
         assert line[:3] == [sys.executable, "-m", "tl_core.jobs.preview"]
+        assert (kwargs["cwd"] / "tl_core" / "jobs" / "preview.py").is_file()
         if line[4] == "broken":
             raise CalledProcessError(1, line)
         Image.new("RGB", (2, 2)).save(line[-1])

@@ -189,6 +189,12 @@ def test_a_helpers_failure_becomes_a_sentence(helper, tmp_path, body, kind):
         predictor.predict(tmp_path, tmp_path / "x", lambda done, text: None)
 
 
+def test_the_real_helper_starts_and_answers(monkeypatch, tmp_path):
+    monkeypatch.setattr(predictor, "_helpers", {})
+    with pytest.raises(RunError, match="not a complete bundle"):
+        predictor.predict(tmp_path, tmp_path / "x", lambda done, text: None)
+
+
 def test_what_a_batch_leaves_out_is_listed(app, workspace, tiny_images, store, monkeypatch):
     run = with_bundle(store, tiny_images)
     app.session_state["try_table"] = ("batch", predictor.Predictions(TABLE, (("notes.txt", "not a picture"),)))

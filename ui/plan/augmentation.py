@@ -13,7 +13,7 @@ from tl_core.threads import THREAD_SETTINGS
 from ui import glossary
 from ui.plan.context import PlanContext
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 120
 
 

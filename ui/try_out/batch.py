@@ -45,7 +45,7 @@ def _first_rows(predictions: predictor.Predictions) -> pd.DataFrame:
 
 def batch(bundle: Path, report: Report) -> None:
     """Classify many items at once, and offer the table of predictions for download."""
-    text = (bundle / "tokenizer.json").is_file()
+    text = predictor.reads_text(bundle)
     kind = "texts: a table (CSV, XLSX, JSON lines or Parquet) or a zip" if text else "pictures in a zip"
     st.write(f"Upload many {kind}. You get a table with the predicted class and a probability for each class.")
     uploaded = uploader("A batch", TABLES if text else ["zip"], "try_batch")

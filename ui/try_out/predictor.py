@@ -19,7 +19,7 @@ from tl_core.errors import DataError, RunError
 from tl_core.evaluation.results import HALF
 from tl_core.threads import THREAD_SETTINGS
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 OnProgress = Callable[[float, str], None]
 
 
@@ -79,6 +79,11 @@ class Helper:
 
 _helpers: dict[tuple[Path, int], Helper] = {}
 _helpers_lock = Lock()
+
+
+def reads_text(bundle: Path) -> bool:
+    """Return whether a bundle's model reads texts; else it reads pictures."""
+    return (bundle / "tokenizer.json").is_file()
 
 
 def warm(bundle: Path) -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 from tl_core.evaluation.results import Report
 from tl_core.export.archive import zip_bundle
 from ui import words
-from ui.try_out import ensemble
+from ui.try_out import ensemble, predictor
 
 CONTENTS = {
     "weights.safetensors": "the weights: what the network has learned",
@@ -46,7 +46,8 @@ def draw(bundle: Path, report: Report) -> None:
             key="try_download",
         )
         st.markdown("**Use it on another computer**")
-        sample = "pictures/" if (bundle / "preprocessing.json").is_file() and not is_text(bundle) else "texts.csv"
+        of_pictures = (bundle / "preprocessing.json").is_file() and not predictor.reads_text(bundle)
+        sample = "pictures/" if of_pictures else "texts.csv"
         st.code(
             f"unzip {slug}-model.zip && cd {slug}-model\npip install -r requirements.txt\n"
             f"python predict.py {sample} --out predictions.csv",
@@ -66,8 +67,3 @@ def draw(bundle: Path, report: Report) -> None:
         with st.expander("Model card", icon=":material/description:", key="try_card"):
             text = card.read_text(encoding="utf-8")
             st.markdown(re.sub(r"^(#{1,3}) ", r"##\1 ", re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.S), flags=re.M))
-
-
-def is_text(bundle: Path) -> bool:
-    """Return whether the model reads texts; else it reads pictures."""
-    return (bundle / "tokenizer.json").is_file()
