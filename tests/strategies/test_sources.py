@@ -18,7 +18,15 @@ NUMERIC = [
     for field in fields(STRATEGIES[name].options)
     if isinstance(field.default, (int, float))
 ]
-RATES = ("backbone_rate", "scratch_rate", "growth", "batch_size", "tuning_epochs", "scratch_epochs", "layerwise_decay")
+RATES = (
+    "backbone_rate",
+    "scratch_rate",
+    "batch_growth",
+    "batch_size",
+    "tuning_epochs",
+    "scratch_epochs",
+    "layerwise_decay",
+)
 
 
 def constants(path):

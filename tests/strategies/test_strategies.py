@@ -3,7 +3,7 @@ import pytest
 from tl_core.errors import PlanError
 from tl_core.plan import Head
 from tl_core.strategies import STRATEGIES, TaskInfo
-from tl_core.strategies.recipes import batch_size, layerwise_decay, top
+from tl_core.strategies.recipes import batch_size, layerwise_decay, top_groups
 
 GROUPS = ("stem", "b0", "b1", "b2", "b3", "top")
 
@@ -112,8 +112,8 @@ def test_batches_grow_with_the_data(n, size):
 
 
 def test_helpers():
-    assert top(("a", "b", "c"), "half") == ("b", "c")
-    assert top(("a",), "two") == ("a",)
+    assert top_groups(("a", "b", "c"), "half") == ("b", "c")
+    assert top_groups(("a",), "two") == ("a",)
     assert layerwise_decay(("a", "b"), 1e-4, 0.4, head=1e-3) == {"a": 4e-5, "b": 1e-4, "head": 1e-3}
 
 

@@ -25,7 +25,7 @@ from tl_core.runs.control import RunControl
 from tl_core.runs.events import EpochDone, Progress, RunEnded
 from tl_core.statistics.intervals import wilson
 from tl_core.strategies import TaskInfo
-from tl_core.strategies.recipes import HEAD_RATE, backbone_rate, solve_head
+from tl_core.strategies.recipes import HEAD_RATE, backbone_rate, solved_head_phase
 from tl_core.training.loop import TrainJob, train
 
 STEPS = 40
@@ -45,7 +45,7 @@ def sweep_layers(job: TrainJob, control: RunControl, steps: int = STEPS) -> Iter
     size = job.plan.batch_size
     epochs = math.ceil(steps / max(1, task_info.n_train // size))
     per_epoch = math.ceil(steps / epochs)
-    probe = solve_head(task_info.l2, final=False)
+    probe = solved_head_phase(task_info.l2, final=False)
     groups = _kept_groups(job)
     rate = backbone_rate(task_info)
     baseline = yield from _score(job, (probe,), "", control)

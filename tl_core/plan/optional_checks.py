@@ -26,12 +26,12 @@ def check_optional(plan: TransferPlan, modality: Modality | None = None) -> Iter
     for index, penalty in enumerate(plan.penalties):
         where = f"penalties/{index}"
         if names[penalty.name] > 1:
-            yield stop("penalty-twice", where, f"The guard {penalty.name} appears twice.", "Keep one of the two.")
+            yield stop("penalty-twice", where, f"The penalty {penalty.name} appears twice.", "Keep one of the two.")
         if not 0 <= penalty.strength <= MAX_STRENGTH:
-            message = f"The strength of a guard is {penalty.strength:g}; it must lie between 0 and {MAX_STRENGTH:g}."
+            message = f"The strength of a penalty is {penalty.strength:g}; it must lie between 0 and {MAX_STRENGTH:g}."
             yield stop("penalty-strength", f"{where}/strength", message)
     if plan.penalties and not any(set(phase.lr) - {HEAD} for phase in plan.phases):
-        message = "The guards have no effect: they guard a backbone that learns, and here all of it is frozen."
+        message = "The penalties have no effect: they act on a backbone that learns, and here all of it is frozen."
         yield finding("warn", "penalty-idle", "penalties", message, "Leave them out, or thaw some layers.")
     if plan.adapter is not None and any(phase.interpolate_weights for phase in plan.phases):
         message = "The plan mixes weights before and after a phase, but its adapters are products, which do not mix."

@@ -1,4 +1,4 @@
-"""Strategies: pure functions from a setting and options to a plan. The trainer executes plans and knows none."""
+"""Strategies: pure functions from task info and options to a plan. The trainer executes plans and knows no strategy."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -16,14 +16,14 @@ class TaskInfo:
 
     `groups` are the backbone's layer groups, input side first, without the head. `n_train` counts training items
     and `per_class_min` those of the smallest class. `tap`, `pool` and `l2` are the depth, pooling and L2 strength
-    per item that served a linear head best (the probe's, or the defaults before a probe); `last_l2` is the L2
+    per item that are best for a linear head (by the probe, or the defaults before a probe); `last_l2` is the L2
     strength for the last group, where it differs.
 
-    The rest is known to advice alone, and the defaults say that it is not known: `n_validation` items that judge;
-    how near the data is to what the backbone has seen; whether the last group's features served it better than
-    lower ones; the kind of processor that trains; the backbone's `parameters` (0: not known); whether there is a second
-    data set, unlabelled (`has_target`) or labelled (`has_source`); and whether an item may have `several` labels, and
-    how many `labels` these items have in all (0: one each).
+    Only the advice knows the rest; the defaults mean not known. `n_validation` counts validation items; `similarity`
+    is how similar the data is to what the backbone has seen; `last_is_best` is whether the last group's features did
+    better than lower ones; `device` trains; `parameters` are the backbone's (0: not known). `has_target` and
+    `has_source` are whether there is a second data set, unlabelled or labelled. `multilabel` is whether an item may
+    have several labels, and `labels` is how many labels the items have in all (0: one each).
     """
 
     backbone: str
@@ -48,7 +48,7 @@ class TaskInfo:
 
     @property
     def total(self) -> int:
-        """Labelled items to learn from: training and validation together, as the published tables count."""
+        """Labelled items to learn from: training and validation items together, as the published tables count them."""
         return self.n_train + self.n_validation
 
     @property
@@ -58,13 +58,13 @@ class TaskInfo:
 
 
 def no_caveats(task_info: TaskInfo, options: Any) -> tuple[Finding, ...]:
-    """Return nothing: a strategy that makes sense everywhere."""
+    """Return no finding: the strategy makes sense everywhere."""
     return ()
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """A recipe. `options` is a dataclass whose fields carry what a form needs (see `option`).
+    """A fine-tuning recipe. `options` is a dataclass whose fields carry what a form needs (see `option`).
 
     `caveats_for` returns where the strategy makes little sense for a task, as findings that never block it.
     """
@@ -79,16 +79,16 @@ class Strategy:
     caveats_for: Callable[[TaskInfo, Any], tuple[Finding, ...]] = no_caveats
 
     def defaults(self, task_info: TaskInfo) -> Any:
-        """Return the options that suit `setting`: the plain defaults, with those that depend on the data set."""
+        """Return the default options for a task; some of them depend on its data."""
         usual = {f.name: f.metadata["usual"](task_info) for f in fields(self.options) if f.metadata.get("usual")}
         return replace(self.options(), **usual)
 
     def make(self, task_info: TaskInfo, options: Mapping[str, Any] | None = None) -> TransferPlan:
-        """Return the plan for `setting`, with some options changed by name. Raises PlanError for a bad option."""
+        """Return the plan for a task, with some options changed by name. Raises PlanError for a bad option."""
         return self.plan(task_info, self._chosen(task_info, options))
 
     def caveats(self, task_info: TaskInfo, options: Mapping[str, Any] | None = None) -> tuple[Finding, ...]:
-        """Return why the strategy makes little sense for `setting`, if it does not. Raises PlanError as `make`."""
+        """Return why the strategy makes little sense for a task, if so. Raises PlanError for a bad option."""
         return self.caveats_for(task_info, self._chosen(task_info, options))
 
     def _chosen(self, task_info: TaskInfo, options: Mapping[str, Any] | None) -> Any:
@@ -96,12 +96,12 @@ class Strategy:
         known = {f.name: f for f in fields(self.options)}
         for name, value in (options or {}).items():
             if name not in known:
-                there_are = ", ".join(known) or "none"
-                raise PlanError(f"The strategy {self.name!r} has no option {name!r}.", f"There are: {there_are}.")
+                names = ", ".join(known) or "none"
+                raise PlanError(f"The strategy {self.name!r} has no option {name!r}.", f"There are: {names}.")
             _check(known[name].metadata, value)
             only = known[name].metadata["modality"]
             if only not in (None, task_info.modality) and value != known[name].default:
-                message = f"{known[name].metadata['label']}: {value!r} is made for {only}s, and these are not."
+                message = f"{known[name].metadata['label']}: {value!r} is made for {only}s, and these items are not."
                 raise PlanError(message, f"Leave it at {known[name].default!r}.")
         return replace(chosen, **(options or {}))
 
@@ -116,15 +116,15 @@ def option(
 ) -> Any:
     """Return a dataclass field for a form: label, help, min and max or choices.
 
-    `more`: `source`, where the default comes from, which the help then names; `usual`, a function that suits the
-    value to a setting; `modality`, where the option is for one alone; `last`, where a form shows it after the others.
+    `more` may hold `source`, where the default comes from (the help names it); `usual`, a function from the task info
+    to the default; `modality`, if the option is for one alone; `last`, if a form shows the option after the others.
     """
     low, high = bounds or (None, None)
     if source := more.get("source"):
         help = f"{help} Source of the usual value: {source}."
     metadata = {"label": label, "help": help, "min": low, "max": high, "choices": choices}
-    unsaid = {"source": "", "usual": None, "modality": None, "last": False}
-    return field(default=default, metadata=unsaid | metadata | more)
+    defaults = {"source": "", "usual": None, "modality": None, "last": False}
+    return field(default=default, metadata=defaults | metadata | more)
 
 
 def _check(metadata: Mapping[str, Any], value: Any) -> None:

@@ -1,4 +1,4 @@
-"""Where a strategy makes little sense: the rules that several of them share. None of them ever blocks a plan."""
+"""Caveats that several strategies share: where a strategy makes little sense. A caveat never blocks a plan."""
 
 from tl_core.statistics.intervals import normal_half_width
 from tl_core.strategies import TaskInfo
@@ -12,7 +12,7 @@ FEW_PER_CLASS = 100
 """Items a class below which only a head should learn (BloomWiki, Transfer Learning, strategy selection guide)."""
 FEW = 1000
 """Items below which fine-tuning tends to memorise: small data in the production guide's table, and the size at which
-Zhang et al. 2021 (arXiv:2006.05987) find the fine-tuning of a BERT to change from run to run."""
+the result of fine-tuning a BERT changes from run to run (Zhang et al. 2021, arXiv:2006.05987)."""
 MUCH = 10_000
 """Items from which the published tables fine-tune everything (He et al. 2019, arXiv:1811.08883, train from 10,000)."""
 FEW_TO_JUDGE = 100
@@ -21,40 +21,40 @@ approximation to the binomial, Wilson 1927)."""
 
 
 def caveat(code: str, message: str, hint: str, source: str, level: Level = "warn") -> Finding:
-    """Return a finding about a strategy that names its source."""
+    """Return a finding about a strategy, with its source in the hint."""
     return Finding(level, f"fit-{code}", message, f"{hint} Source: {source}.")
 
 
 def without_none(*found: Finding | None) -> tuple[Finding, ...]:
-    """Return the findings that there are."""
+    """Return the findings that are not None."""
     return tuple(finding for finding in found if finding)
 
 
 def too_few(task_info: TaskInfo) -> Finding | None:
-    """Return a warning where there are too few items to change pretrained layers with."""
+    """Return a warning where there are too few items to change pretrained layers."""
     if task_info.per_class >= FEW_PER_CLASS or task_info.total >= FEW:
         return None
     message = (
         f"{task_info.total} items without the test items, about {task_info.per_class:.0f} a class, are few for "
-        "changing pretrained layers: they are soon learned by heart, and the result changes from run to run."
+        "changing pretrained layers: the network soon learns them by heart, and the result changes from run to run."
     )
     hint = "A head alone is safer below 100 items a class."
     return caveat("few-items", message, hint, FEW_SAMPLE if task_info.modality == "text" else CS231N)
 
 
 def hard_to_judge(task_info: TaskInfo) -> Finding | None:
-    """Return a note where the validation items cannot tell whether fine-tuning helps."""
+    """Return a note where the validation items are too few to tell whether fine-tuning helps."""
     n = task_info.n_validation
     if not 0 < n < FEW_TO_JUDGE:
         return None
     points = 100 * normal_half_width(0.8, n)
     message = (
-        f"With {n} validation items an accuracy of 80 % is only known to about {points:.0f} points to either side, so "
+        f"With {n} validation items, an accuracy of 80 % is known only to about {points:.0f} points to either side, so "
         "they can hardly tell when to stop."
     )
     return caveat("few-to-judge", message, "Trust the result on the test items.", BINOMIAL, "info")
 
 
 def fine_tuning_caveats(task_info: TaskInfo) -> tuple[Finding, ...]:
-    """Return what can speak against any fine-tuning."""
+    """Return the caveats of any fine-tuning."""
     return without_none(too_few(task_info), hard_to_judge(task_info))

@@ -19,8 +19,8 @@ from tl_core.strategies.recipes import (
     rate_reason,
     scale_option,
     scaled,
-    top,
-    usable,
+    top_groups,
+    usable_patience,
 )
 from tl_core.types import Finding
 
@@ -45,14 +45,14 @@ class Discriminative(CommonOptions):
 def plan(task_info: TaskInfo, options: Discriminative) -> TransferPlan:
     """Return a head phase and a phase whose rates fall towards the input."""
     base = scaled(backbone_rate(task_info), options.scale)
-    lr = layerwise_decay(top(task_info.groups, options.reach), base, options.decay, head=base)
+    lr = layerwise_decay(top_groups(task_info.groups, options.reach), base, options.decay, head=base)
     tuning = Phase(
         "falling rates",
         options.epochs,
         lr,
         schedule="slanted",
         weight_decay=DECAY,
-        patience=usable(options.patience, options.epochs),
+        patience=usable_patience(options.patience, options.epochs),
         recalibrate_norm=task_info.modality == "image",
     )
     why = (
@@ -66,11 +66,11 @@ def plan(task_info: TaskInfo, options: Discriminative) -> TransferPlan:
 
 
 def caveats(task_info: TaskInfo, options: Discriminative) -> tuple[Finding, ...]:
-    """Return where there is too little data, or where the rates cannot fall."""
+    """Return where there is too little data, or where the rates do not fall."""
     found = None
-    if options.decay == 1 or len(top(task_info.groups, options.reach)) == 1:
-        message = "With these choices every block that learns has the same rate, so nothing falls."
-        hint = "It is the same as fine-tuning at one rate."
+    if options.decay == 1 or len(top_groups(task_info.groups, options.reach)) == 1:
+        message = "With these choices every block that learns has the same rate, so the rates do not fall."
+        hint = "This is the same as fine-tuning at one rate."
         found = caveat("no-fall", message, hint, ULMFIT, "info")
     return (*fine_tuning_caveats(task_info), *without_none(found))
 

@@ -1,4 +1,4 @@
-"""Distillation: a smaller network learns the labels and what a trained, larger one makes of every item."""
+"""Distillation: a smaller network learns the labels, and the class scores that a trained, larger network gives."""
 
 from dataclasses import dataclass
 
@@ -6,15 +6,15 @@ from tl_core.plan import Penalty, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
 from tl_core.strategies.caveats import fine_tuning_caveats
 from tl_core.strategies.recipes import (
-    OWN,
+    RULE_OF_THUMB,
     CommonOptions,
-    everywhere,
     from_solved_head,
     patience_option,
     rate_reason,
     scale_option,
-    tune,
     tuning_epochs,
+    tuning_phase,
+    uniform_rates,
 )
 from tl_core.types import Finding
 
@@ -27,25 +27,29 @@ class Distil(CommonOptions):
     """What can be chosen."""
 
     epochs: int = option(
-        16, "Epochs at most", "A student gains from more epochs than labels alone would pay.", (1, 500),
+        16, "Epochs at most", "A student keeps improving for more epochs than with labels alone.", (1, 500),
         usual=lambda task_info: 2 * tuning_epochs(task_info),
-        source=f"twice those of fine-tuning, {OWN}, after {BEYER}",
+        source=f"twice those of fine-tuning, {RULE_OF_THUMB}, after {BEYER}",
     )  # fmt: skip
     strength: float = option(
-        1.0, "Weight of the teacher", "Times the loss on the labels.", (0.01, 100.0), source=f"{OWN}, after {HINTON}"
+        1.0,
+        "Weight of the teacher",
+        "Times the loss on the labels.",
+        (0.01, 100.0),
+        source=f"{RULE_OF_THUMB}, after {HINTON}",
     )
     scale: float = scale_option()
     patience: int = patience_option(5)
 
 
 def plan(task_info: TaskInfo, options: Distil) -> TransferPlan:
-    """Return the solved head, then every group with the teacher's scores beside the labels."""
-    lr = everywhere(task_info.groups, task_info, options.scale)
-    tuning = tune("learn from the teacher", options.epochs, lr, task_info, options.patience)
+    """Return the solved head, then a phase over every group that learns the labels and the teacher's scores."""
+    lr = uniform_rates(task_info.groups, task_info, options.scale)
+    tuning = tuning_phase("learn from the teacher", options.epochs, lr, task_info, options.patience)
     why = (
-        Reason("A teacher's scores tell how like the classes are, which labels do not; the plan needs such a run.",
-               HINTON),
-        Reason("A student gains from more epochs than labels alone would pay.", BEYER),
+        Reason("A teacher's scores show how similar the classes are, which labels do not. The plan needs a finished "
+               "run.", HINTON),
+        Reason("A student keeps improving for more epochs than with labels alone.", BEYER),
         rate_reason(task_info),
     )  # fmt: skip
     teaching = (Penalty("distill", options.strength),)
@@ -53,7 +57,7 @@ def plan(task_info: TaskInfo, options: Distil) -> TransferPlan:
 
 
 def caveats(task_info: TaskInfo, options: Distil) -> tuple[Finding, ...]:
-    """Return where there is too little data to teach with."""
+    """Return where there is too little data to fine-tune on."""
     return fine_tuning_caveats(task_info)
 
 
@@ -61,8 +65,8 @@ STRATEGIES.add(
     Strategy(
         name="distil",
         title="Learn from a trained model (distillation)",
-        summary="Fine-tune this network on the labels and on what a finished run, the teacher, makes of each item.",
-        when="When a larger trained model is too slow to use, and a smaller one is to stand in for it.",
+        summary="Fine-tune this network on the labels and on the class scores of a finished run, the teacher.",
+        when="When a larger trained model is too slow to use, and a smaller one is to replace it.",
         options=Distil,
         plan=plan,
         sources=(HINTON, BEYER),

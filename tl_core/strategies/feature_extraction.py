@@ -13,14 +13,14 @@ from tl_core.strategies.recipes import (
     CS231N,
     DECAY,
     HEAD_RATE,
-    OWN,
     PRECHELT,
     RAZAVIAN,
+    RULE_OF_THUMB,
     SOLVER_ITERATIONS,
     batch_size,
-    last_l2,
-    solve_head,
-    usable,
+    l2_of_last_group,
+    solved_head_phase,
+    usable_patience,
 )
 from tl_core.types import Finding
 
@@ -36,18 +36,22 @@ class FeatureExtraction:
     head: str = option(
         "linear",
         "Head",
-        "A linear layer is solved exactly; a small network (mlp) can bend its borders, and needs more items.",
+        "A linear layer is solved exactly; a small network (mlp) can learn curved borders, and needs more items.",
         choices=HEADS,
     )
     hidden: int = option(
-        256, "Hidden units", "The width of the small network. A linear head has none.", (8, 4096), source=OWN
+        256, "Hidden units", "The width of the small network. A linear head has none.", (8, 4096), source=RULE_OF_THUMB
     )
     dropout: float = option(
         0.2, "Dropout", "Share of hidden units left out at each step (mlp only).", (0.0, 0.9),
         source=f"the lower end of {SRIVASTAVA}",
     )  # fmt: skip
     iterations: int = option(
-        SOLVER_ITERATIONS, "Epochs", "Passes over the stored features; they cost next to nothing.", (1, 500), source=OWN
+        SOLVER_ITERATIONS,
+        "Epochs",
+        "Passes over the stored features; they cost next to nothing.",
+        (1, 500),
+        source=RULE_OF_THUMB,
     )
     patience: int = option(
         10, "Patience", "Stop after so many epochs without a better validation (mlp).", (1, 100),
@@ -59,7 +63,7 @@ def plan(task_info: TaskInfo, options: FeatureExtraction) -> TransferPlan:
     """Return one phase that trains the head alone."""
     frozen = Reason("The backbone stays as it was trained, so few items cannot spoil it.", RAZAVIAN)
     if options.head == "linear":
-        phase = solve_head(last_l2(task_info), final=True, iterations=options.iterations)
+        phase = solved_head_phase(l2_of_last_group(task_info), final=True, iterations=options.iterations)
         head = Head()
         why = Reason(
             f"A linear head over fixed features has one best solution; L2 strength {phase.weight_decay:g} per item "
@@ -68,7 +72,9 @@ def plan(task_info: TaskInfo, options: FeatureExtraction) -> TransferPlan:
         )
     else:
         epochs = options.iterations
-        phase = Phase("head", epochs, {HEAD: HEAD_RATE}, weight_decay=DECAY, patience=usable(options.patience, epochs))
+        phase = Phase(
+            "head", epochs, {HEAD: HEAD_RATE}, weight_decay=DECAY, patience=usable_patience(options.patience, epochs)
+        )
         head = Head("mlp", options.hidden, options.dropout)
         why = Reason(f"A new layer learns well at {HEAD_RATE:g} with decoupled weight decay.", ADAMW)
     return TransferPlan(
@@ -82,12 +88,12 @@ def plan(task_info: TaskInfo, options: FeatureExtraction) -> TransferPlan:
 
 
 def caveats(task_info: TaskInfo, options: FeatureExtraction) -> tuple[Finding, ...]:
-    """Return where frozen features leave much behind, and where the small network has too few items."""
+    """Return where fine-tuning or lower layers would do better, and where the small network has too few items."""
     far = deep = small = None
     if task_info.total > MUCH and task_info.similarity in ("different", "very different"):
         message = (
             f"{task_info.total:,} items of a domain {task_info.similarity} from what the backbone has seen are enough "
-            "for it to adapt; frozen, it cannot."
+            "for it to adapt. Frozen, it cannot."
         )
         hint = "Fine-tuning usually reaches further here, and takes longer."
         far = caveat("adapt", message, hint, CS231N, "info")
@@ -96,7 +102,7 @@ def caveats(task_info: TaskInfo, options: FeatureExtraction) -> tuple[Finding, .
         deep = caveat("lower", message, "“Features from lower layers” uses them.", ALAIN, "info")
     if options.head == "mlp" and task_info.per_class < FEW_PER_CLASS:
         message = (
-            f"A small network as a head is soon too free for about {task_info.per_class:.0f} items a class: it can "
+            f"A small network as a head is too flexible for about {task_info.per_class:.0f} items a class: it can "
             "learn them by heart."
         )
         small = caveat("free-head", message, "The linear head is safer.", ESL_NETWORKS)

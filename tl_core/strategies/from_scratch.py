@@ -14,23 +14,23 @@ from tl_core.strategies.recipes import (
     DEIT,
     HE,
     KINGMA,
-    OWN,
     PRECHELT,
+    RULE_OF_THUMB,
     SMITH,
     CommonOptions,
     batch_size,
+    batch_size_reason,
     scale_option,
     scaled,
     scratch_epochs,
     scratch_rate,
-    size_reason,
-    usable,
+    usable_patience,
 )
 from tl_core.types import Finding
 
 CHARACTERS = "Zhang, Zhao & LeCun 2015, Character-level Convolutional Networks, arXiv:1509.01626"
 ENOUGH = {"image": 100_000, "text": 1_000_000}
-"""Items from which a network of its own can be worth it: 100,000 (BloomWiki, Transfer Learning, strategy selection
+"""Items from which training from scratch can be worth it: 100,000 (BloomWiki, Transfer Learning, strategy selection
 guide); for texts several millions in Zhang, Zhao & LeCun 2015 (arXiv:1509.01626)."""
 
 
@@ -40,10 +40,10 @@ class FromScratch(CommonOptions):
 
     epochs: int = option(
         30, "Epochs at most", "Random weights need many.", (1, 500), usual=scratch_epochs,
-        source=f"about 2,000 steps, {OWN}; one cycle needs few, {SMITH}",
+        source=f"about 2,000 steps, {RULE_OF_THUMB}; one cycle needs few, {SMITH}",
     )  # fmt: skip
-    scale: float = scale_option(source=f"for pictures the default of {KINGMA}; for texts {OWN}")
-    decay: float = option(0.05, "Weight decay", "Pulls the weights towards nought.", (0.0, 1.0), source=DEIT)
+    scale: float = scale_option(source=f"for pictures the default of {KINGMA}; for texts {RULE_OF_THUMB}")
+    decay: float = option(0.05, "Weight decay", "Pulls the weights towards zero.", (0.0, 1.0), source=DEIT)
     patience: int = option(
         20, "Patience", "Stop after so many epochs without a better validation.", (1, 500),
         source=f"above the 3 to 6 of {PRECHELT}, as the score falls before it rises within one cycle",
@@ -51,7 +51,7 @@ class FromScratch(CommonOptions):
 
 
 def scratch_plan(dataset: Dataset, spec: BackboneSpec, rows: np.ndarray) -> TransferPlan:
-    """Return the plan that trains a backbone's network, whole, from random weights on the items at `rows`."""
+    """Return the plan that trains the whole network of a backbone from random weights on the items at `rows`."""
     counts = dataset.targets[rows].sum(axis=0)
     task_info = TaskInfo(
         backbone=spec.name,
@@ -74,12 +74,12 @@ def plan(task_info: TaskInfo, options: FromScratch) -> TransferPlan:
         dict.fromkeys([*task_info.groups, HEAD], rate),
         schedule="one_cycle",
         weight_decay=options.decay,
-        patience=usable(options.patience, options.epochs),
+        patience=usable_patience(options.patience, options.epochs),
     )
     why = (
-        Reason("With very much data of its own, a network needs no transfer; with less, this is the baseline.", HE),
+        Reason("With very much data, a network needs no transfer; with less, this is the baseline.", HE),
         Reason("One cycle of the rate, up and down, trains random weights in few epochs.", SMITH),
-        size_reason(task_info),
+        batch_size_reason(task_info),
     )
     return TransferPlan(
         task_info.backbone,
@@ -98,13 +98,13 @@ def caveats(task_info: TaskInfo, options: FromScratch) -> tuple[Finding, ...]:
     source = CHARACTERS if task_info.modality == "text" else GUIDE
     if task_info.total < MUCH:
         message = (
-            f"{task_info.total:,} labelled items are too few to learn everything from nothing; a pretrained backbone "
-            "will nearly always be ahead."
+            f"{task_info.total:,} labelled items are too few to learn everything from scratch; a pretrained backbone "
+            "is nearly always better."
         )
         short = caveat("scratch", message, "It is still a fair baseline to compare with.", HE)
     elif task_info.total < ENOUGH[task_info.modality]:
         kind = "texts" if task_info.modality == "text" else "pictures"
-        message = f"Networks that start from nothing usually want {ENOUGH[task_info.modality]:,} {kind} or more."
+        message = f"Networks that start from random weights usually need {ENOUGH[task_info.modality]:,} {kind} or more."
         short = caveat("scratch", message, "It is still a fair baseline to compare with.", source, "info")
     return without_none(short, hard_to_judge(task_info))
 

@@ -11,12 +11,12 @@ from tl_core.strategies.recipes import (
     KUMAR,
     CommonOptions,
     epochs_option,
-    everywhere,
     from_solved_head,
     patience_option,
     rate_reason,
     scale_option,
-    tune,
+    tuning_phase,
+    uniform_rates,
 )
 from tl_core.types import Finding
 
@@ -32,10 +32,14 @@ class Full(CommonOptions):
 
 def plan(task_info: TaskInfo, options: Full) -> TransferPlan:
     """Return a head phase and a phase over every group at one rate."""
-    lr = everywhere(task_info.groups, task_info, options.scale)
+    lr = uniform_rates(task_info.groups, task_info, options.scale)
     why = (Reason("Enough data lets every layer adapt, which reaches furthest.", KORNBLITH), rate_reason(task_info))
     return from_solved_head(
-        task_info, options, "full", tune("everything", options.epochs, lr, task_info, options.patience), why
+        task_info,
+        options,
+        "full",
+        tuning_phase("everything", options.epochs, lr, task_info, options.patience),
+        why,
     )
 
 

@@ -14,16 +14,16 @@ from tl_core.strategies.recipes import (
     CommonOptions,
     backbone_rate,
     batch_size,
-    fit_reason,
-    last_l2,
+    batch_size_reason,
+    l2_of_last_group,
     layerwise_decay,
     rate_reason,
+    recalibration_reason,
     scale_option,
     scaled,
-    size_reason,
-    solve_head,
+    solved_head_phase,
     solved_head_reason,
-    usable,
+    usable_patience,
 )
 from tl_core.types import Finding
 
@@ -53,7 +53,7 @@ class Gradual(CommonOptions):
     )
     scale: float = scale_option()
     patience: int = option(
-        2, "Patience", "A plateau: so many epochs without a better validation.", (1, 50),
+        2, "Patience", "A plateau: this many epochs without a better validation score.", (1, 50),
         source=f"below the 3 to 6 of {PRECHELT}, as the next phase goes on",
     )  # fmt: skip
 
@@ -61,7 +61,7 @@ class Gradual(CommonOptions):
 def plan(task_info: TaskInfo, options: Gradual) -> TransferPlan:
     """Return a head phase, then phases over the last block, the last two, and so on."""
     base = scaled(backbone_rate(task_info), options.scale)
-    phases = [solve_head(last_l2(task_info), final=False)]
+    phases = [solved_head_phase(l2_of_last_group(task_info), final=False)]
     for count in range(1, min(options.steps, len(task_info.groups)) + 1):
         thawed = task_info.groups[-count:]
         phases.append(
@@ -71,16 +71,16 @@ def plan(task_info: TaskInfo, options: Gradual) -> TransferPlan:
                 layerwise_decay(thawed, base, options.decay, head=base),
                 schedule="slanted",
                 weight_decay=DECAY,
-                patience=usable(options.patience, options.epochs),
+                patience=usable_patience(options.patience, options.epochs),
                 recalibrate_norm=task_info.modality == "image",
             )
         )
     why = (
         Reason("Thawing from the top down lets the upper layers settle before the lower ones move.", ULMFIT),
         solved_head_reason(),
-        *fit_reason(phases[-1]),
+        *recalibration_reason(phases[-1]),
         rate_reason(task_info),
-        size_reason(task_info),
+        batch_size_reason(task_info),
     )
     return TransferPlan(
         task_info.backbone, "gradual", tuple(phases), batch_size=batch_size(task_info), why=why, **options.plan_fields()
@@ -94,7 +94,7 @@ def caveats(task_info: TaskInfo, options: Gradual) -> tuple[Finding, ...]:
         message = f"This backbone has only {len(task_info.groups)} blocks, too few to thaw one after another."
         found = caveat("few-blocks", message, "Partial or full fine-tuning does the same in less time.", ULMFIT)
     elif options.steps == 1:
-        message = "One block thaws, at once: this is partial fine-tuning."
+        message = "Only one block thaws: this is partial fine-tuning."
         found = caveat("one-step", message, "Thaw more blocks to make it gradual.", ULMFIT, "info")
     return (*fine_tuning_caveats(task_info), *without_none(found))
 
@@ -104,7 +104,7 @@ STRATEGIES.add(
         name="gradual",
         title="Gradual unfreezing",
         summary="Learn the head, then thaw one more block in each phase until it stops helping.",
-        when="Some data, and a fear that the network forgets what it knows.",
+        when="Some data, and a risk that the network forgets what it knows.",
         options=Gradual,
         plan=plan,
         sources=(ULMFIT, KUMAR),

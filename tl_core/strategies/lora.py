@@ -1,4 +1,4 @@
-"""Adapters (LoRA and its kin): the backbone stays, small layers beside it learn, and are merged in at the end."""
+"""Adapters (LoRA and similar): the backbone stays frozen, small layers beside it learn and are merged in at the end."""
 
 from dataclasses import dataclass, replace
 
@@ -10,11 +10,11 @@ from tl_core.strategies.recipes import (
     KUMAR,
     CommonOptions,
     epochs_option,
-    everywhere,
     from_solved_head,
     patience_option,
     scale_option,
-    tune,
+    tuning_phase,
+    uniform_rates,
 )
 from tl_core.types import Finding
 
@@ -24,14 +24,14 @@ LOHA = "Hyeon-Woo et al. 2021, FedPara (LoHa), arXiv:2108.06098"
 LOKR = "Yeh et al. 2023, LyCORIS (LoKr), arXiv:2309.14859"
 IA3 = "Liu et al. 2022, Few-Shot Parameter-Efficient Fine-Tuning (IA3), arXiv:2205.05638"
 RATE = 10.0
-"""Rate of an adapter over that of full fine-tuning. It makes 3e-4 for texts, beside the 4e-4 and 5e-4 of Hu et al. 2021
-(arXiv:2106.09685, table 9, RoBERTa base with rank 8), where full fine-tuning of BERT and its kin takes 1e-5 to 5e-5."""
+"""Rate of an adapter, times that of full fine-tuning. For texts this makes 3e-4; Hu et al. 2021 take 4e-4 and 5e-4
+(arXiv:2106.09685, table 9, RoBERTa base with rank 8), where full fine-tuning of such models takes 1e-5 to 5e-5."""
 SMALL = 50_000_000
-"""Parameters below which a whole network is cheap to fine-tune; those of Hu et al. 2021 (arXiv:2106.09685) have more
-than 100 million (a rule of thumb)."""
+"""Parameters below which a whole network is cheap to fine-tune (a rule of thumb); the networks of Hu et al. 2021
+(arXiv:2106.09685) have more than 100 million."""
 ALPHA = 2.0
-"""alpha over rank: how strongly an adapter counts, whatever its rank (a rule of thumb; Hu et al. 2021,
-arXiv:2106.09685, take 1 or 2 for RoBERTa)."""
+"""alpha / rank: the weight of an adapter, whatever its rank (a rule of thumb; Hu et al. 2021, arXiv:2106.09685, take
+1 or 2 for RoBERTa)."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,14 @@ class Lora(CommonOptions):
 
 def plan(task_info: TaskInfo, options: Lora) -> TransferPlan:
     """Return the solved head, then adapters in every group but the first, with the head."""
-    # the first group is the embeddings, which no adapter fits, or a picture's edges, which serve everywhere
-    lr = everywhere(task_info.groups[1:] or task_info.groups, task_info, RATE * options.scale)
+    # the first group holds the embeddings, which take no adapter, or edge detectors, which suit any picture
+    lr = uniform_rates(task_info.groups[1:] or task_info.groups, task_info, RATE * options.scale)
     tuning = replace(
-        tune("adapters", options.epochs, lr, task_info, options.patience), recalibrate_norm=False
-    )  # norms stay there
+        tuning_phase("adapters", options.epochs, lr, task_info, options.patience), recalibrate_norm=False
+    )  # adapted groups keep their statistics
     why = (
-        Reason("The backbone's own weights stay; what is learned is a small change to each layer.", HU),
-        Reason(f"Adapters start at no change and learn at {RATE:g} times the rate of full fine-tuning.", HU),
+        Reason("The backbone's own weights stay; a small change to each layer is learned.", HU),
+        Reason(f"Adapters start without any change and learn at {RATE:g} times the rate of full fine-tuning.", HU),
     )
     adapter = Adapter(options.kind, options.rank, ALPHA * options.rank, options.dropout)  # type: ignore[arg-type]
     return from_solved_head(task_info, options, "lora", tuning, why, adapter=adapter)
@@ -74,7 +74,7 @@ def caveats(task_info: TaskInfo, options: Lora) -> tuple[Finding, ...]:
         picture = task_info.modality == "image"
         message = (
             f"Adapters save memory on large networks; this one has {task_info.parameters / 1e6:.0f} million parameters"
-            + (", and its thin convolutions leave them little to add." if picture else ".")
+            + (", and its thin convolutions leave adapters little to add." if picture else ".")
         )
         hint = "Fine-tuning its last blocks, or all of it, is cheap too."
         small = caveat("small-network", message, hint, HU, "warn" if picture else "info")
@@ -86,7 +86,7 @@ STRATEGIES.add(
         name="lora",
         title="Adapters (LoRA)",
         summary="Keep the backbone and learn small layers beside it, which are merged in at the end.",
-        when="Some data and little memory, or a fear that the network forgets what it knows.",
+        when="Some data and little memory, or a risk that the network forgets what it knows.",
         options=Lora,
         plan=plan,
         sources=(HU, DORA, LOHA, LOKR, IA3, KUMAR),

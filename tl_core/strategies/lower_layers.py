@@ -1,4 +1,4 @@
-"""Features from lower layers: the backbone is cut where its features still fit a distant domain."""
+"""Features from lower layers: the backbone is cut where its features still suit a distant domain."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,15 @@ from tl_core.layers import plain_titles
 from tl_core.plan import Head, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
 from tl_core.strategies.caveats import MUCH, caveat, without_none
-from tl_core.strategies.recipes import ALAIN, CS231N, OWN, SOLVER_ITERATIONS, YOSINSKI, batch_size, solve_head
+from tl_core.strategies.recipes import (
+    ALAIN,
+    CS231N,
+    RULE_OF_THUMB,
+    SOLVER_ITERATIONS,
+    YOSINSKI,
+    batch_size,
+    solved_head_phase,
+)
 from tl_core.types import Finding
 
 
@@ -18,37 +26,41 @@ class LowerLayers:
     tap: str = option(
         "",
         "Cut after",
-        "The layer group that the head sits on. Empty: the depth that the probe found best, else the middle.",
+        "The layer group that the head sits on. Empty: the best depth by the probe, or the middle if it has not run.",
     )
     pool: str = option(
         "mean_std",
         "Summary over positions",
-        "The mean alone, or the mean and the spread; lower layers say much by their spread (texture).",
+        "The mean alone, or the mean and the spread; the spread of lower layers shows texture.",
         choices=("mean", "mean_std"),
     )
     iterations: int = option(
-        SOLVER_ITERATIONS, "Epochs", "Passes over the stored features; they cost next to nothing.", (1, 500), source=OWN
+        SOLVER_ITERATIONS,
+        "Epochs",
+        "Passes over the stored features; they cost next to nothing.",
+        (1, 500),
+        source=RULE_OF_THUMB,
     )
 
 
 def plan(task_info: TaskInfo, options: LowerLayers) -> TransferPlan:
     """Return one phase that solves a head at a lower tap. Raises PlanError for a tap that does not exist."""
     if options.tap and options.tap not in task_info.groups:
-        known = ", ".join(task_info.groups)
-        raise PlanError(f"There is no layer group {options.tap!r} to cut after.", f"There are: {known}.")
+        names = ", ".join(task_info.groups)
+        raise PlanError(f"There is no layer group {options.tap!r} to cut after.", f"There are: {names}.")
     probed = task_info.tap if task_info.tap in task_info.groups[:-1] else None
     tap = options.tap or probed or task_info.groups[max(0, (len(task_info.groups) - 1) // 2)]
-    told = plain_titles(task_info.groups)[tap]
+    depth = plain_titles(task_info.groups)[tap]
     if probed == tap:
-        why = Reason(f"Of the lower layers, {told} serves a linear head best on this data, by cross-validation.", ALAIN)
+        why = Reason(f"Of the lower layers, {depth} is best for a linear head here, by cross-validation.", ALAIN)
     else:
         why = Reason(
-            f"The head sits after {told}: upper layers are tied to what the backbone was trained on.", YOSINSKI
+            f"The head sits after {depth}: upper layers are tied to what the backbone was trained on.", YOSINSKI
         )
     return TransferPlan(
         task_info.backbone,
         "lower_layers",
-        (solve_head(task_info.l2, final=True, iterations=options.iterations),),
+        (solved_head_phase(task_info.l2, final=True, iterations=options.iterations),),
         head=Head(tap=tap, pool="mean_std" if options.pool == "mean_std" else "mean"),
         batch_size=batch_size(task_info),
         why=(why, Reason("The layers above the cut are left out, so the model is smaller and faster.", YOSINSKI)),
@@ -56,12 +68,12 @@ def plan(task_info: TaskInfo, options: LowerLayers) -> TransferPlan:
 
 
 def caveats(task_info: TaskInfo, options: LowerLayers) -> tuple[Finding, ...]:
-    """Return where the last layer serves as well, or where the data could carry more than a head."""
+    """Return where the last layer does as well, or where there is enough data for fine-tuning."""
     return without_none(_near(task_info, options), _much(task_info))
 
 
 def _near(task_info: TaskInfo, options: LowerLayers) -> Finding | None:
-    """Return what speaks for the last layer: the cut itself, the measurement, or else the domain."""
+    """Return what speaks for the last layer: the cut itself, else the measurement, else the domain."""
     if options.tap == task_info.groups[-1] or len(task_info.groups) == 1:
         message = "The cut is after the last layers, so nothing is cut off."
         return caveat("no-cut", message, "This is the same as feature extraction.", YOSINSKI, "info")
@@ -69,7 +81,7 @@ def _near(task_info: TaskInfo, options: LowerLayers) -> Finding | None:
         message = "On your data the last layer's features did better than any lower ones."
         return caveat("last-is-best", message, "“Feature extraction” uses them.", ALAIN)
     if task_info.last_is_best is None and task_info.similarity == "similar":
-        message = "Your data is like what the backbone has seen, and there its last layers serve best."
+        message = "Your data is similar to what the backbone has seen, where its last layers do best."
         return caveat("near", message, "“Feature extraction” uses them.", YOSINSKI)
     return None
 

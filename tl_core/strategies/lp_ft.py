@@ -1,4 +1,4 @@
-"""Probe, then fine-tune (LP-FT): the best linear head first, then everything, gently."""
+"""Probe, then fine-tune (LP-FT): solve the linear head first, then fine-tune everything at a small rate."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
 from tl_core.strategies.caveats import caveat, fine_tuning_caveats, without_none
 from tl_core.strategies.recipes import (
     KUMAR,
-    OWN,
+    RULE_OF_THUMB,
     CommonOptions,
     epochs_option,
-    everywhere,
     from_solved_head,
     patience_option,
     rate_reason,
-    tune,
+    tuning_phase,
+    uniform_rates,
 )
 from tl_core.types import Finding
 
@@ -26,29 +26,29 @@ class LpFt(CommonOptions):
     epochs: int = epochs_option(8)
     scale: float = option(
         0.3, "Learning rate, times the usual", "After a solved head a smaller rate is enough.", (0.01, 10.0),
-        source=f"{OWN}, after {KUMAR}",
+        source=f"{RULE_OF_THUMB}, after {KUMAR}",
     )  # fmt: skip
     patience: int = patience_option(3)
 
 
 def plan(task_info: TaskInfo, options: LpFt) -> TransferPlan:
     """Return the solved head, then every group at a rate below that of full fine-tuning."""
-    lr = everywhere(task_info.groups, task_info, options.scale)
-    tuning = tune("everything, gently", options.epochs, lr, task_info, options.patience)
+    lr = uniform_rates(task_info.groups, task_info, options.scale)
+    tuning = tuning_phase("everything, gently", options.epochs, lr, task_info, options.patience)
     why = (
-        Reason("It keeps more of what was learned before than plain fine-tuning, most of all on shifted data.", KUMAR),
+        Reason("It keeps more of the pretrained features than plain fine-tuning, most of all on shifted data.", KUMAR),
         rate_reason(task_info),
     )
     return from_solved_head(task_info, options, "lp_ft", tuning, why)
 
 
 def caveats(task_info: TaskInfo, options: LpFt) -> tuple[Finding, ...]:
-    """Return where there is too little data, or where the features are no good start."""
+    """Return where there is too little data, or where the pretrained features are a poor start."""
     found = None
     if task_info.similarity == "very different":
         message = (
-            "Your data is very different from what the backbone has seen. Keeping its features, which is what this "
-            "is good at, pays where they are good."
+            "Your data is very different from what the backbone has seen. This strategy keeps the backbone's features, "
+            "which pays only where they are good."
         )
         found = caveat("poor-features", message, "Full fine-tuning moves further from them.", KUMAR, "info")
     return (*fine_tuning_caveats(task_info), *without_none(found))

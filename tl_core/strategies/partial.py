@@ -10,13 +10,13 @@ from tl_core.strategies.recipes import (
     YOSINSKI,
     CommonOptions,
     epochs_option,
-    everywhere,
     from_solved_head,
     patience_option,
     rate_reason,
     scale_option,
-    top,
-    tune,
+    top_groups,
+    tuning_phase,
+    uniform_rates,
 )
 from tl_core.types import Finding
 
@@ -35,10 +35,10 @@ class Partial(CommonOptions):
 
 def plan(task_info: TaskInfo, options: Partial) -> TransferPlan:
     """Return a head phase and a phase over the last blocks."""
-    lr = everywhere(top(task_info.groups, options.reach), task_info, options.scale)
-    tuning = tune("last blocks", options.epochs, lr, task_info, options.patience)
+    lr = uniform_rates(top_groups(task_info.groups, options.reach), task_info, options.scale)
+    tuning = tuning_phase("last blocks", options.epochs, lr, task_info, options.patience)
     why = (
-        Reason("Lower layers are general and stay; the upper, task-specific ones adapt.", YOSINSKI),
+        Reason("Lower layers are general and stay frozen; the upper ones, specific to the task, adapt.", YOSINSKI),
         rate_reason(task_info),
     )
     return from_solved_head(task_info, options, "partial", tuning, why)
@@ -47,12 +47,12 @@ def plan(task_info: TaskInfo, options: Partial) -> TransferPlan:
 def caveats(task_info: TaskInfo, options: Partial) -> tuple[Finding, ...]:
     """Return where there is too little data, or where the last blocks are not enough or are already everything."""
     found = None
-    if len(top(task_info.groups, options.reach)) == len(task_info.groups):
-        message = f"This backbone has only {len(task_info.groups)} blocks, so all of it learns: nothing is partial."
+    if len(top_groups(task_info.groups, options.reach)) == len(task_info.groups):
+        message = f"This backbone has only {len(task_info.groups)} blocks, so all of it learns, none is frozen."
         found = caveat("all-of-it", message, "Choose fewer blocks to keep some frozen.", YOSINSKI)
     elif task_info.similarity == "very different":
         message = "Your data is very different from what the backbone has seen; its frozen layers may fit badly too."
-        hint = "Fine-tuning all layers can follow further, if there is data enough."
+        hint = "Fine-tuning all layers can adapt further, if there is enough data."
         found = caveat("far", message, hint, YOSINSKI, "info")
     return (*fine_tuning_caveats(task_info), *without_none(found))
 

@@ -1,4 +1,4 @@
-"""What several strategies share: usual rates, batch sizes and epochs, and the two kinds of phase."""
+"""What several strategies share: usual rates, batch sizes and epochs, and the two usual phases."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -29,20 +29,20 @@ MOSBACH = "Mosbach et al. 2021, On the Stability of Fine-tuning BERT, arXiv:2006
 SZEGEDY = "Szegedy et al. 2016, Rethinking the Inception Architecture, arXiv:1512.00567"
 MIXUP = "Zhang et al. 2018, mixup: Beyond Empirical Risk Minimization, arXiv:1710.09412"
 ADABN = "Li et al. 2016, Revisiting Batch Normalization For Practical Domain Adaptation, arXiv:1603.04779"
-OWN = "a rule of thumb of this program"
+RULE_OF_THUMB = "a rule of thumb of this program"
 
 HEAD_RATE = 1e-3
 """Rate of a new head: Adam's own default (Kingma & Ba 2015, arXiv:1412.6980)."""
 SOLVER_ITERATIONS = 30
-"""Epochs of a head's solution at most; it ends sooner where it has converged (a rule of thumb of this program)."""
+"""Most epochs of solving a head; it ends sooner where it has converged (a rule of thumb of this program)."""
 DECAY = 0.01
 """Weight decay of fine-tuning (Devlin et al. 2019, arXiv:1810.04805, A.2)."""
 WARMUP = 0.1
-"""Share of the steps in which the rate rises (Mosbach et al. 2021, arXiv:2006.04884)."""
+"""Share of the steps during which the rate rises (Mosbach et al. 2021, arXiv:2006.04884)."""
 LARGE = 2000
-"""Items from which a GPU gets larger batches: below, they would leave too few steps (a rule of thumb)."""
+"""Items from which a GPU gets larger batches; with fewer items they would leave too few steps (a rule of thumb)."""
 GPU_BATCH = 2
-"""How many times larger they are; the rate grows by the square root of it (Malladi et al. 2022, arXiv:2205.10287)."""
+"""How many times larger these are; the rate grows by its square root (Malladi et al. 2022, arXiv:2205.10287)."""
 _BACKBONE_RATE = {"image": 1e-4, "text": 3e-5}
 """Devlin et al. 2019 (arXiv:1810.04805, A.3) for texts; see `backbone_rate`."""
 _SCRATCH_RATE = {"image": 1e-3, "text": 3e-4}
@@ -51,13 +51,13 @@ _SCRATCH_RATE = {"image": 1e-3, "text": 3e-4}
 
 @dataclass(frozen=True)
 class CommonOptions:
-    """Options that every strategy has whose backbone learns; a form shows them last."""
+    """Options of every strategy in which the backbone learns; a form shows them last."""
 
     augment: str = option(
         "none",
         "Vary the pictures",
-        "light: shifted, resized, lighter or darker, mirrored. strong: cut out and recoloured as well. Not where a "
-        "mirrored picture is another class (digits, letters, left and right).",
+        "light: shifted, resized, lighter or darker, mirrored. strong: also cut out and recoloured. Leave it off where "
+        "a mirrored picture is another class (digits, letters, left and right).",
         choices=("none", "light", "strong"),
         modality="image",
         last=True,
@@ -65,15 +65,15 @@ class CommonOptions:
     class_weights: str = option(
         "none",
         "Weigh rare classes up",
-        "balanced: each class counts as much as any other, however few its items. Rare classes are found more often, "
-        "frequent ones a little less.",
+        "balanced: each class counts as much as any other, however few its items. Rare classes are recognised more "
+        "often, frequent ones a little less.",
         choices=("none", "balanced"),
         last=True,
     )
     label_smoothing: float = option(
         0.0,
         "Label smoothing",
-        "Share of each label that is spread over all classes: less overconfident; 0.1 is usual.",
+        "Share of each label that is spread over all classes. Makes the model less overconfident; 0.1 is usual.",
         (0.0, 0.5),
         last=True,
         source=f"off, as in {BERT} and {BIT}; 0.1 is from {SZEGEDY}",
@@ -88,7 +88,7 @@ class CommonOptions:
     )
 
     def plan_fields(self) -> dict[str, Any]:
-        """Return the parts of a plan that these options make."""
+        """Return the fields of a plan that these options set."""
         policy: Any = self.augment
         weights: Any = self.class_weights
         return {"augment": Augment(policy), "loss": Loss(weights, self.label_smoothing, self.mixup)}
@@ -107,7 +107,7 @@ def scale_option(source: str = "") -> Any:
     return option(1.0, "Learning rate, times the usual", help, (0.05, 20.0), source=source)
 
 
-def patience_option(default: int, help: str = "Stop after so many epochs without a better validation.") -> Any:
+def patience_option(default: int, help: str = "Stop after this many epochs without a better validation score.") -> Any:
     """Return the option for the patience (Prechelt 1998, doi:10.1007/3-540-49430-8_3)."""
     source = f"{PRECHELT}, where 3 to 6 are the best bargain"
     return option(default, "Patience", help, (1, 50), source=source)
@@ -118,13 +118,13 @@ def backbone_rate(task_info: TaskInfo) -> float:
 
     The text rate is the middle one of the three that Devlin et al. 2019 (arXiv:1810.04805, A.3) search: 2e-5,
     3e-5 and 5e-5. The image rate is ten times below the usual 1e-3 for a new layer. Both grow with larger batches
-    (see `growth`).
+    (see `batch_growth`).
     """
-    return scaled(_BACKBONE_RATE[task_info.modality], math.sqrt(growth(task_info)))
+    return scaled(_BACKBONE_RATE[task_info.modality], math.sqrt(batch_growth(task_info)))
 
 
 def scaled(rate: float, factor: float) -> float:
-    """Return rate * factor to six digits, so that a plan stays readable."""
+    """Return rate * factor, rounded to six digits so that a plan stays readable."""
     return float(f"{rate * factor:.6g}")
 
 
@@ -134,35 +134,35 @@ def scratch_rate(task_info: TaskInfo) -> float:
     1e-3 is Adam's default (Kingma & Ba 2015, arXiv:1412.6980); a transformer needs less (1e-4 in Devlin et al. 2019,
     arXiv:1810.04805, A.2, at twelve layers; 3e-4 is a rule of thumb for smaller ones).
     """
-    return scaled(_SCRATCH_RATE[task_info.modality], math.sqrt(growth(task_info)))
+    return scaled(_SCRATCH_RATE[task_info.modality], math.sqrt(batch_growth(task_info)))
 
 
-def growth(task_info: TaskInfo) -> int:
-    """Return how many times larger batches are than on two processor cores: GPU_BATCH on a GPU with data enough.
+def batch_growth(task_info: TaskInfo) -> int:
+    """Return how many times larger batches are than on a CPU: GPU_BATCH on a GPU with enough data.
 
-    A GPU is idle in small batches. The rate of Adam and its kin grows by the square root of the batch size (Malladi
-    et al. 2022, arXiv:2205.10287), which for texts stays inside the 2e-5 to 5e-5 that Devlin et al. 2019
+    Small batches leave a GPU idle. The rate of Adam and similar optimisers grows by the square root of the batch size
+    (Malladi et al. 2022, arXiv:2205.10287). For texts it stays within the 2e-5 to 5e-5 that Devlin et al. 2019
     (arXiv:1810.04805, A.3) search.
     """
     return GPU_BATCH if task_info.device == "cuda" and task_info.n_train >= LARGE else 1
 
 
 def batch_size(task_info: TaskInfo) -> int:
-    """Return a batch size that leaves small data enough steps an epoch: 8 below 64 items, up to 64 above 20,000.
+    """Return a batch size that gives small data enough steps an epoch: 8 below 64 items, up to 64 from 20,000 on.
 
-    Devlin et al. 2019 (arXiv:1810.04805, A.3) use 16 or 32. On a GPU twice as many (see `growth`).
+    Devlin et al. 2019 (arXiv:1810.04805, A.3) use 16 or 32. On a GPU twice as many (see `batch_growth`).
     """
     for below, size in ((64, 8), (2000, 16), (20000, 32)):
         if task_info.n_train < below:
-            return size * growth(task_info)
-    return 64 * growth(task_info)
+            return size * batch_growth(task_info)
+    return 64 * batch_growth(task_info)
 
 
 def tuning_epochs(task_info: TaskInfo) -> int:
-    """Return how many epochs of fine-tuning are worth planning for; early stopping may end them sooner.
+    """Return how many epochs of fine-tuning to plan; early stopping may end them sooner.
 
     Texts need 2 to 4 (Devlin et al. 2019, arXiv:1810.04805, A.3), images more: about 500 steps, as Kolesnikov et al.
-    2020 (arXiv:1912.11370) take below 20,000 items. Little data means few steps an epoch, so more of them.
+    2020 (arXiv:1912.11370) take below 20,000 items. Little data means few steps an epoch, so it gets more epochs.
     """
     few = task_info.n_train < 1000
     if task_info.modality == "text":
@@ -179,10 +179,10 @@ def scratch_epochs(task_info: TaskInfo) -> int:
     return min(40, max(10, round(2000 / steps)))
 
 
-def solve_head(l2: float, final: bool, iterations: int = SOLVER_ITERATIONS) -> Phase:
-    """Return the phase that solves a linear head over frozen features as the convex problem it is.
+def solved_head_phase(l2: float, final: bool, iterations: int = SOLVER_ITERATIONS) -> Phase:
+    """Return the phase that solves a linear head over frozen features as a convex problem.
 
-    `final` lets it learn from the validation items too, which is fair when nothing is left to be chosen by them.
+    `final` lets it learn from the validation items too, which is fair when they have nothing left to choose.
     """
     return Phase(
         "head",
@@ -195,10 +195,10 @@ def solve_head(l2: float, final: bool, iterations: int = SOLVER_ITERATIONS) -> P
     )
 
 
-def tune(name: str, epochs: int, lr: Mapping[str, float], task_info: TaskInfo, patience: int) -> Phase:
-    """Return a fine-tuning phase: AdamW, a tenth of warm-up, then a fall along a cosine (texts: a line).
+def tuning_phase(name: str, epochs: int, lr: Mapping[str, float], task_info: TaskInfo, patience: int) -> Phase:
+    """Return a fine-tuning phase: AdamW, a tenth of warm-up, then cosine decay (texts: linear decay).
 
-    Picture backbones normalise by running statistics, which are estimated on the items first
+    Picture backbones normalise by running statistics, which are first estimated on the items
     (tl_core.training.recalibrate_norm).
     """
     pictures = task_info.modality == "image"
@@ -209,25 +209,25 @@ def tune(name: str, epochs: int, lr: Mapping[str, float], task_info: TaskInfo, p
         schedule="cosine" if pictures else "linear",
         warmup=WARMUP,
         weight_decay=DECAY,
-        patience=usable(patience, epochs),
+        patience=usable_patience(patience, epochs),
         recalibrate_norm=pictures,
     )
 
 
-def everywhere(groups: Sequence[str], task_info: TaskInfo, factor: float) -> dict[str, float]:
-    """Return one rate for the named groups and the head: `factor` times the backbone's usual one."""
+def uniform_rates(groups: Sequence[str], task_info: TaskInfo, factor: float) -> dict[str, float]:
+    """Return the same rate for the named groups and the head: `factor` times the backbone's usual rate."""
     return dict.fromkeys([*groups, HEAD], scaled(backbone_rate(task_info), factor))
 
 
 def from_solved_head(
     task_info: TaskInfo, options: "CommonOptions", strategy: str, tuning: Phase, why: Sequence[Reason], **more: Any
 ) -> TransferPlan:
-    """Return the plan of a solved head and a phase that fine-tunes from there, with `why` and the usual reasons.
+    """Return the plan of a solved head followed by the phase `tuning`, with the reasons `why` and the usual ones.
 
-    `more` are further fields of the plan.
+    `more` holds further fields of the plan.
     """
-    reasons = (*why, solved_head_reason(), *fit_reason(tuning), size_reason(task_info))
-    phases = (solve_head(last_l2(task_info), final=False), tuning)
+    reasons = (*why, solved_head_reason(), *recalibration_reason(tuning), batch_size_reason(task_info))
+    phases = (solved_head_phase(l2_of_last_group(task_info), final=False), tuning)
     return TransferPlan(
         task_info.backbone,
         strategy,
@@ -239,8 +239,8 @@ def from_solved_head(
     )
 
 
-def usable(patience: int, epochs: int) -> int | None:
-    """Return `patience`, or None where it could not end a phase of so many epochs."""
+def usable_patience(patience: int, epochs: int) -> int | None:
+    """Return `patience`, or None where it could never end a phase of `epochs` epochs."""
     return patience if patience < epochs else None
 
 
@@ -253,21 +253,21 @@ def layerwise_decay(groups: Sequence[str], base: float, decay: float, head: floa
     return {group: scaled(base, decay ** (last - index)) for index, group in enumerate(groups)} | {HEAD: head}
 
 
-def last_l2(task_info: TaskInfo) -> float:
+def l2_of_last_group(task_info: TaskInfo) -> float:
     """Return the L2 strength for a head on the last group."""
     return task_info.l2 if task_info.last_l2 is None else task_info.last_l2
 
 
-def top(groups: Sequence[str], reach: Literal["one", "two", "half", "all"] | str) -> tuple[str, ...]:
-    """Return the groups nearest the head: the last one, the last two, the last half (rounded up), or all."""
+def top_groups(groups: Sequence[str], reach: Literal["one", "two", "half", "all"] | str) -> tuple[str, ...]:
+    """Return the groups nearest the head: the last one, the last two, the upper half (rounded up), or all."""
     count = {"one": 1, "two": 2, "half": (len(groups) + 1) // 2, "all": len(groups)}[reach]
     return tuple(groups[-count:])
 
 
-def size_reason(task_info: TaskInfo) -> Reason:
+def batch_size_reason(task_info: TaskInfo) -> Reason:
     """Return the reason for the batch size."""
-    text = f"{task_info.n_train} training items: batches of {batch_size(task_info)} leave enough steps an epoch."
-    if growth(task_info) > 1:
+    text = f"{task_info.n_train} training items: batches of {batch_size(task_info)} give enough steps an epoch."
+    if batch_growth(task_info) > 1:
         text = f"{text[:-1]}, and keep the GPU busy."
     return Reason(text, BERT)
 
@@ -275,7 +275,7 @@ def size_reason(task_info: TaskInfo) -> Reason:
 def rate_reason(task_info: TaskInfo) -> Reason:
     """Return the reason for the backbone's rate."""
     rate = backbone_rate(task_info)
-    if (times := growth(task_info)) > 1:
+    if (times := batch_growth(task_info)) > 1:
         text = f"{rate:.2g} is the usual rate times the square root of {times}, as batches are {times} times larger."
         return Reason(text, MALLADI)
     if task_info.modality == "text":
@@ -289,12 +289,12 @@ def solved_head_reason() -> Reason:
     return Reason(text, KUMAR)
 
 
-def fit_reason(tuning: Phase) -> tuple[Reason, ...]:
-    """Return the reason for a phase that begins with a fit to the items; nothing for one that does not."""
+def recalibration_reason(tuning: Phase) -> tuple[Reason, ...]:
+    """Return the reason for recalibrating the normalisation layers; nothing for a phase that does not."""
     if not tuning.recalibrate_norm:
         return ()
     text = (
-        "What learns is fitted to your pictures first, and the head solved again: without it the first steps of "
-        "fine-tuning throw away much of what the head knew."
+        "The normalisation layers that learn are first recalibrated on your pictures, and the head is solved again. "
+        "Otherwise the first steps of fine-tuning would undo much of what the head has learned."
     )
     return (Reason(text, ADABN),)

@@ -9,12 +9,12 @@ from tl_core.strategies.recipes import (
     KUMAR,
     CommonOptions,
     epochs_option,
-    everywhere,
     from_solved_head,
     patience_option,
     rate_reason,
     scale_option,
-    tune,
+    tuning_phase,
+    uniform_rates,
 )
 from tl_core.types import Finding
 
@@ -32,22 +32,23 @@ class WiseFt(CommonOptions):
 
 
 def plan(task_info: TaskInfo, options: WiseFt) -> TransferPlan:
-    """Return the solved head, then a phase over every group that ends in the best mix."""
-    lr = everywhere(task_info.groups, task_info, options.scale)
+    """Return the solved head, then a phase over every group that ends in the best mix of weights."""
+    lr = uniform_rates(task_info.groups, task_info, options.scale)
     tuning = replace(
-        tune("everything, then mixed", options.epochs, lr, task_info, options.patience), interpolate_weights=True
+        tuning_phase("everything, then mixed", options.epochs, lr, task_info, options.patience),
+        interpolate_weights=True,
     )
     why = (
-        Reason("Weights between the probed and the tuned model often do better than either, most of all on new kinds "
-               "of items; validation chooses how far between.", WORTSMAN),
-        Reason("Normalisation statistics are estimated anew for each mix, because neither end's fit it.", IZMAILOV),
+        Reason("Weights between those before and after fine-tuning often do better than either, most of all on new "
+               "kinds of items. The validation items choose the mix.", WORTSMAN),
+        Reason("Normalisation statistics are estimated anew for each mix, as those of neither end suit it.", IZMAILOV),
         rate_reason(task_info),
     )  # fmt: skip
     return from_solved_head(task_info, options, "wise_ft", tuning, why)
 
 
 def caveats(task_info: TaskInfo, options: WiseFt) -> tuple[Finding, ...]:
-    """Return where there is too little data, or where the start is not worth mixing in."""
+    """Return where there is too little data, or where the weights before fine-tuning add nothing."""
     poor = None
     if task_info.similarity == "very different":
         message = (
