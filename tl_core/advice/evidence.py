@@ -13,7 +13,7 @@ from tl_core.advice.probe_report import Pool, ProbeReport, TapScore, split_key
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.statistics.intervals import wilson
-from tl_core.statistics.roc import mean_area
+from tl_core.statistics.roc import mean_auc
 from tl_core.types import Estimate, Finding, metric
 
 RANK_ROWS = 1500
@@ -197,7 +197,7 @@ def _nested_auc(results: Sequence[OutOfFold], fold_N: np.ndarray, method: str) -
         assert predicted is not None
         probabilities[fold_N == fold] = predicted[choice.l2[choice.tap], fold_N == fold]
     kept = fold_N >= 0
-    area = mean_area(targets[kept], probabilities[kept])
+    area = mean_auc(targets[kept], probabilities[kept])
     if area is None:
         return Estimate(0.5, 0.0, 1.0, int(kept.sum()), f"{method}; no label can be measured")
     return replace(area, method=f"{method}; mean AUC over the labels, {area.method} interval")

@@ -17,7 +17,7 @@ import numpy as np
 from tl_core.evaluation.metrics import accuracy
 from tl_core.evaluation.results import Comparison
 from tl_core.statistics.bootstrap import paired_difference
-from tl_core.statistics.roc import mean_area, mean_gain
+from tl_core.statistics.roc import mean_auc, mean_auc_difference
 from tl_core.types import Estimate
 
 MIN_ITEMS = 10
@@ -70,8 +70,8 @@ def _compare_areas(
     probabilities_NK: np.ndarray,
     others_NK: np.ndarray,
 ) -> Comparison:
-    transfer, other = (mean_area(truth_NK, probabilities) for probabilities in (probabilities_NK, others_NK))
-    gain = mean_gain(truth_NK, probabilities_NK, others_NK)
+    transfer, other = (mean_auc(truth_NK, probabilities) for probabilities in (probabilities_NK, others_NK))
+    gain = mean_auc_difference(truth_NK, probabilities_NK, others_NK)
     if transfer is None or other is None or gain is None:
         raise ValueError("no label is present on some items and absent from others")
     return Comparison(baseline, TITLES[baseline], budget, transfer, other, gain, verdict(gain), "mean AUC")

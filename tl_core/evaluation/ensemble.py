@@ -11,7 +11,7 @@ from tl_core.evaluation.metrics import accuracy
 from tl_core.evaluation.report import IN_TRAIN, environment, figures, rounded, true_and_predicted
 from tl_core.evaluation.results import Report
 from tl_core.statistics.bootstrap import paired_difference
-from tl_core.statistics.roc import mean_area, mean_gain
+from tl_core.statistics.roc import mean_auc, mean_auc_difference
 from tl_core.types import Estimate, Finding
 
 CODE = "ensemble"
@@ -90,7 +90,7 @@ def _worth(gain: Estimate) -> str:
 
 def _areas(truth_NK: np.ndarray, alone_NK: np.ndarray, both_NK: np.ndarray) -> Finding:
     """Return the finding for multilabel data, by the mean AUC."""
-    gain, together = mean_gain(truth_NK, both_NK, alone_NK), mean_area(truth_NK, both_NK)
+    gain, together = mean_auc_difference(truth_NK, both_NK, alone_NK), mean_auc(truth_NK, both_NK)
     message = "Averaging the probabilities of this model and the one from scratch: no label can be measured."
     if gain is not None and together is not None:
         message = (

@@ -20,8 +20,7 @@ import numpy as np
 from tl_core.evaluation.results import ClassScore
 from tl_core.statistics.bootstrap import confusion_estimate, mean_estimate
 from tl_core.statistics.intervals import wilson
-from tl_core.statistics.roc import area
-from tl_core.statistics.roc import interval as auc_interval
+from tl_core.statistics.roc import auc_interval, binary_auc
 from tl_core.types import Estimate
 
 
@@ -89,7 +88,7 @@ def auc(truth_N: np.ndarray, probabilities_NC: np.ndarray) -> Estimate | None:
     for index in range(probabilities_NC.shape[1]):
         member = truth_N == index
         if 0 < member.sum() < len(truth_N):
-            value = area(probabilities_NC[:, index], member)
+            value = binary_auc(probabilities_NC[:, index], member)
             parts.append((value, *auc_interval(value, int(member.sum()), int((~member).sum()))))
     if not parts:
         return None

@@ -16,7 +16,7 @@ from tl_core.evaluation.metrics import class_score
 from tl_core.evaluation.results import HALF, ClassScore
 from tl_core.statistics.bootstrap import DRAWS, mean_estimate, percentile_estimate
 from tl_core.statistics.intervals import wilson
-from tl_core.statistics.roc import areas
+from tl_core.statistics.roc import label_aucs
 from tl_core.types import Estimate
 
 
@@ -38,7 +38,7 @@ def per_label(truth_NK: np.ndarray, probabilities_NK: np.ndarray, classes: Seque
     scores = [class_score(*row) for row in counts]
     return tuple(
         ClassScore(score.name, score.precision, score.recall, score.f1, area)
-        for score, area in zip(scores, areas(truth_NK, probabilities_NK), strict=True)
+        for score, area in zip(scores, label_aucs(truth_NK, probabilities_NK), strict=True)
     )
 
 

@@ -13,7 +13,7 @@ from tl_core.evaluation import metrics, multilabel
 from tl_core.evaluation.results import HALF, Comparison, Prediction, Report
 from tl_core.evaluation.slices import measure_slices, slice_findings
 from tl_core.plan import TransferPlan
-from tl_core.statistics.roc import mean_area
+from tl_core.statistics.roc import mean_auc
 from tl_core.types import Estimate, Finding
 
 SMALL_TEST = 30
@@ -135,7 +135,7 @@ def _multilabel(
         "macro_f1": macro,
         "per_class": multilabel.per_label(truth_NK, probabilities_NK, classes),
         "confusion": (),
-        "auc": mean_area(truth_NK, probabilities_NK),
+        "auc": mean_auc(truth_NK, probabilities_NK),
         "log_loss": multilabel.log_loss(truth_NK, probabilities_NK),
         "micro_f1": micro,
         "exact": multilabel.exact(truth_NK, probabilities_NK),
@@ -207,7 +207,7 @@ def single_label_findings(confusion: np.ndarray, classes: Sequence[str], accurac
 
 def multilabel_findings(classes: Sequence[str], truth_NK: np.ndarray, probabilities_NK: np.ndarray) -> list[Finding]:
     """Return what a person should know before trusting multilabel metrics."""
-    area = mean_area(truth_NK, probabilities_NK)
+    area = mean_auc(truth_NK, probabilities_NK)
     true_K, predicted_K = (truth_NK > HALF).sum(axis=0), (probabilities_NK > HALF).sum(axis=0)
     warnings = _small(multilabel.accuracy(truth_NK, probabilities_NK), "share of right answers")
     unmeasurable = {"No test item has": true_K == 0, "Every test item has": true_K == len(truth_NK)}

@@ -8,7 +8,7 @@ import numpy as np
 from tl_core.data.dataset import Dataset
 from tl_core.evaluation.results import Slice, Slices
 from tl_core.statistics.intervals import Z, difference, wilson
-from tl_core.statistics.roc import defined, mean_area
+from tl_core.statistics.roc import labels_with_auc, mean_auc
 from tl_core.types import Estimate, Finding, metric
 
 MIN_ITEMS = 10
@@ -18,7 +18,7 @@ MIN_ITEMS = 10
 def score(truth: np.ndarray, predicted: np.ndarray, z: float = Z) -> Estimate | None:
     """Return the accuracy of classes `[N]`, or the mean AUC of probabilities `[N, K]` (None if undefined)."""
     if truth.ndim == 2:
-        return mean_area(truth, predicted, z)
+        return mean_auc(truth, predicted, z)
     return wilson(int((truth == predicted).sum()), len(truth), z)
 
 
@@ -53,7 +53,7 @@ def _gap(truth: np.ndarray, predicted: np.ndarray, mask: np.ndarray, z: float) -
     if min(mask.sum(), (~mask).sum()) < MIN_ITEMS:
         return None
     if truth.ndim == 2:
-        shared = np.intersect1d(defined(truth[mask]), defined(truth[~mask]))
+        shared = np.intersect1d(labels_with_auc(truth[mask]), labels_with_auc(truth[~mask]))
         truth, predicted = truth[:, shared], predicted[:, shared]
     a, b = score(truth[mask], predicted[mask], z), score(truth[~mask], predicted[~mask], z)
     return None if a is None or b is None else difference(a, b)

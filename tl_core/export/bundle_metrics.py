@@ -13,7 +13,7 @@ from tl_core.evaluation.holdout import EVALUATE
 from tl_core.evaluation.slices import measure_slices, slice_findings
 from tl_core.export.bundle import dataset_items
 from tl_core.export.ensemble import Predictor
-from tl_core.statistics.roc import mean_area
+from tl_core.statistics.roc import mean_auc
 from tl_core.types import Estimate, dump
 
 
@@ -93,7 +93,7 @@ def _multilabel(truth_NK: np.ndarray, probabilities_NK: np.ndarray, classes: tup
         "exact": dump(multilabel.exact(truth_NK, probabilities_NK)),
         "macro_f1": dump(macro),
         "micro_f1": dump(micro),
-        "auc": _dumped(mean_area(truth_NK, probabilities_NK)),
+        "auc": _dumped(mean_auc(truth_NK, probabilities_NK)),
         "log_loss": dump(multilabel.log_loss(truth_NK, probabilities_NK)),
         "per_class": [dump(score) for score in multilabel.per_label(truth_NK, probabilities_NK, classes)],
         "confusion": [],
