@@ -1,4 +1,4 @@
-"""One label an item, or several: losses and weights against torch and scikit-learn, formulas by hand."""
+"""One label an item, or several: losses and weights against torch and scikit-learn, and formulas by hand."""
 
 import numpy as np
 import pytest
@@ -46,15 +46,15 @@ def test_balanced_weights_are_scikit_learns_for_each_label_and_torchs_pos_weight
 
 
 def test_smoothing_takes_half_of_it_from_a_yes_and_gives_half_to_a_no():
-    found = MULTI.loss(SCORES, TARGETS, smoothing=0.2)
+    loss = MULTI.loss(SCORES, TARGETS, smoothing=0.2)
     target = torch.where(TARGETS > 0.5, 0.9, 0.1)
     expected = -(target * SCORES.sigmoid().log() + (1 - target) * (1 - SCORES.sigmoid()).log()).mean()
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(loss, expected)
 
 
 def test_outcomes_are_probabilities():
-    for answers, sums in ((SINGLE, 1.0), (MULTI, 3.0)):
-        torch.testing.assert_close(answers.log_outcomes(SCORES).exp().sum(dim=1), torch.full((40,), sums))
+    for task, sums in ((SINGLE, 1.0), (MULTI, 3.0)):
+        torch.testing.assert_close(task.log_outcomes(SCORES).exp().sum(dim=1), torch.full((40,), sums))
     torch.testing.assert_close(MULTI.log_outcomes(SCORES)[:, :3].exp(), MULTI.probabilities(SCORES))
 
 

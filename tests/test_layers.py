@@ -30,10 +30,10 @@ def test_the_result_is_a_partition_or_the_error_names_what_is_not(parameters: li
             partition(parameters, groups)
         assert all(name in caught.value.message for name in (wrong or idle))
         return
-    found = partition(parameters, groups)
-    assert list(found) == [group.name for group in groups]
-    assert sorted(name for members in found.values() for name in members) == sorted(parameters)
-    assert all(found.values())
+    members = partition(parameters, groups)
+    assert list(members) == [group.name for group in groups]
+    assert sorted(name for names in members.values() for name in names) == sorted(parameters)
+    assert all(members.values())
 
 
 def _claims(pattern: str, name: str) -> bool:
@@ -41,8 +41,8 @@ def _claims(pattern: str, name: str) -> bool:
 
 
 def test_the_order_of_the_parameters_is_kept():
-    found = partition(["blocks.10.w", "conv.b", "blocks.1.w", "conv.a"], GROUPS)
-    assert found == {"stem": ["conv.b", "conv.a"], "blocks.1": ["blocks.1.w"], "blocks.10": ["blocks.10.w"]}
+    members = partition(["blocks.10.w", "conv.b", "blocks.1.w", "conv.a"], GROUPS)
+    assert members == {"stem": ["conv.b", "conv.a"], "blocks.1": ["blocks.1.w"], "blocks.10": ["blocks.10.w"]}
 
 
 @pytest.mark.parametrize(
@@ -62,13 +62,13 @@ def test_two_claims_are_both_named():
         partition(["conv.w"], [LayerGroup("stem", "conv"), LayerGroup("all", "")])
 
 
-def test_groups_are_told_by_their_place_with_the_name_in_brackets():
-    told = titles(["stem", "blocks.0", "blocks.1", "top", "head"])
-    assert list(told.values()) == [
+def test_titles_give_the_place_with_the_name_in_brackets():
+    titled = titles(["stem", "blocks.0", "blocks.1", "top", "head"])
+    assert list(titled.values()) == [
         "first layers (stem)", "block 1 of 2 (blocks.0)", "block 2 of 2 (blocks.1)", "last layers (top)",
         "new head (head)",
     ]  # fmt: skip
-    assert list(plain_titles(told).values()) == [
+    assert list(plain_titles(titled).values()) == [
         "first layers", "block 1 of 2", "block 2 of 2", "last layers", "new head"
     ]  # fmt: skip
     assert titles(f"layer.{i}" for i in range(6))["layer.4"] == "layer 5 of 6 (layer.4)"
@@ -78,6 +78,6 @@ def test_groups_are_told_by_their_place_with_the_name_in_brackets():
 def test_every_ready_backbones_groups_have_a_title_of_their_own():
     for spec in BACKBONES.values():
         names = [group.name for group in spec.groups]
-        told = titles(names)
-        assert len(set(told.values())) == len(names)
-        assert all(title.endswith(f" ({name})") for name, title in told.items()), spec.name
+        titled = titles(names)
+        assert len(set(titled.values())) == len(names)
+        assert all(title.endswith(f" ({name})") for name, title in titled.items()), spec.name

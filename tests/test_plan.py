@@ -109,15 +109,16 @@ def test_each_mistake_is_named_where_it_is(plan, code, place):
         (plan_of(augment=Augment("none", 3)), "views-idle"),
     ],
 )
-def test_what_is_odd_is_said_and_does_not_block(plan, code):
+def test_what_is_odd_makes_a_finding_that_does_not_block(plan, code):
     assert [(finding.code, finding.level != "stop") for finding in check(plan, GROUPS)] == [(code, True)]
 
 
 @pytest.mark.parametrize(
-    "extras", [{"loss": Loss(class_weights="balanced")}, {"loss": Loss("none", 0.0, 0.0)}, {"augment": Augment("none")}]
+    "optional",
+    [{"loss": Loss(class_weights="balanced")}, {"loss": Loss("none", 0.0, 0.0)}, {"augment": Augment("none")}],
 )
-def test_a_solved_head_uses_class_weights_and_what_is_off_is_not_idle(extras):
-    assert check(plan_of(phase(optimizer="lbfgs"), **extras), GROUPS) == ()
+def test_a_solved_head_uses_class_weights_and_what_is_off_is_not_idle(optional):
+    assert check(plan_of(phase(optimizer="lbfgs"), **optional), GROUPS) == ()
 
 
 def test_texts_are_not_varied():
@@ -131,11 +132,11 @@ def test_texts_are_not_varied():
 
 
 def test_a_near_miss_is_suggested():
-    found = check(plan_of(phase(lr={"head": 1e-3, "block.1": 1e-4})), GROUPS)
-    assert "'blocks.1'" in found[0].hint
+    findings = check(plan_of(phase(lr={"head": 1e-3, "block.1": 1e-4})), GROUPS)
+    assert "'blocks.1'" in findings[0].hint
 
 
-def test_one_cell_is_edited():
+def test_one_rate_is_edited():
     plan = plan_of(phase(), phase(name="two"))
     thawed = with_rate(plan, 1, "top", 1e-4)
     assert thawed.phases[0] == plan.phases[0]
@@ -236,7 +237,7 @@ def test_every_error_names_its_line(change, line, says):
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=200) | st.builds(lambda plan, n: to_yaml(plan)[:n], plans, st.integers(0, 900)))
-def test_no_text_makes_it_stumble(text):
+def test_any_other_text_raises_plan_error_alone(text):
     with suppress(PlanError):
         from_yaml(text, GROUPS)
 
@@ -244,7 +245,7 @@ def test_no_text_makes_it_stumble(text):
 @pytest.mark.parametrize(
     "text", ["", "# nothing", "[" * 20_000, "a: b\n" * 300_000, "\x00", "- 1", "{? [a] : b}", "---\na: 1\n---\nb: 2"]
 )
-def test_what_is_no_plan_is_told(text):
+def test_what_is_no_plan_is_refused_with_a_line(text):
     with pytest.raises(PlanError, match=r"^Line"):
         from_yaml(text)
 
@@ -253,12 +254,12 @@ def torch_rates(make, steps):
     weight = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([weight], lr=1.0)
     schedule = make(optimizer)
-    found = []
+    rates = []
     for _ in range(steps):
-        found.append(optimizer.param_groups[0]["lr"])
+        rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         schedule.step()
-    return found
+    return rates
 
 
 @pytest.mark.parametrize(
@@ -294,19 +295,19 @@ def test_slanted_is_the_papers_formula():
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(("constant", "linear", "cosine", "slanted", "one_cycle")), st.floats(0, 0.9), st.floats(0, 1))
-def test_a_multiplier_lies_between_nought_and_one_and_peaks_after_the_warmup(name, warmup, position):
+def test_a_multiplier_lies_between_zero_and_one_and_peaks_after_the_warmup(name, warmup, position):
     assert 0.0 <= rate_at(name, warmup, position) <= 1.0
     if warmup > 0.01:
         assert rate_at(name, warmup, warmup) == pytest.approx(1.0)
         assert rate_at(name, warmup, warmup / 2) < 1.0
 
 
-def test_layers_are_told_as_people_know_them():
+def test_findings_name_layers_by_their_titles():
     groups = ("stem", "blocks.0", "blocks.1", "top")
     phase = Phase("tune", 2, {"blocks.0": 0.5, "top": 1e-3, "head": 1e-3})
-    said = " ".join(found.message for found in check(TransferPlan("net", "by hand", (phase,)), groups))
-    assert "gives block 1 of 2 (blocks.0) the learning rate 0.5" in said
-    assert "freezes block 2 of 2 (blocks.1) above" in said
+    messages = " ".join(finding.message for finding in check(TransferPlan("net", "by hand", (phase,)), groups))
+    assert "gives block 1 of 2 (blocks.0) the learning rate 0.5" in messages
+    assert "freezes block 2 of 2 (blocks.1) above" in messages
     low = TransferPlan("net", "by hand", (phase,), head=Head(tap="blocks.0"))
-    said = " ".join(found.message for found in check(low, groups))
-    assert "trains last layers (top), but the head sits below, on block 1 of 2 (blocks.0)" in said
+    messages = " ".join(finding.message for finding in check(low, groups))
+    assert "trains last layers (top), but the head sits below, on block 1 of 2 (blocks.0)" in messages

@@ -26,7 +26,7 @@ TUNED = TransferPlan("tiny_text", "by hand", (SOLVED, UPPER))
 PAIRS = dataclasses.replace(descent(["layer.1"]), name="pairs", objective="contrastive")
 
 
-def guarded(name: str) -> TransferPlan:
+def with_penalty(name: str) -> TransferPlan:
     return dataclasses.replace(TUNED, penalties=(Penalty(name, 1.0),))
 
 
@@ -41,9 +41,9 @@ STOPPED = {
         True,
         "several-contrastive",
     ),
-    "ewc with several labels": (guarded("ewc"), True, "several-penalty"),
-    "a missing teacher": (guarded("distill"), False, "penalty-needs"),
-    "an unknown penalty": (guarded("l2sp"), False, "penalty"),
+    "ewc with several labels": (with_penalty("ewc"), True, "several-penalty"),
+    "a missing teacher": (with_penalty("distill"), False, "penalty-needs"),
+    "an unknown penalty": (with_penalty("l2sp"), False, "penalty"),
     "varied texts": (dataclasses.replace(TUNED, augment=Augment("light")), False, "augment-texts"),
     "a group that is not there": (
         dataclasses.replace(TUNED, phases=(SOLVED, descent(["layer.9", "head"]))),
@@ -54,20 +54,20 @@ STOPPED = {
 FINE = {
     "a solved head": dataclasses.replace(TUNED, phases=(SOLVED,)),
     "fine-tuning": TUNED,
-    "a penalty": guarded("l2_sp"),
+    "a penalty": with_penalty("l2_sp"),
     "an adapter": dataclasses.replace(TUNED, adapter=Adapter(rank=2)),
 }
 
 
 def run_says(dataset, plan) -> str:
-    """How the run ends that is told to execute the plan; empty where it ends well."""
+    """Why a run of the plan fails; empty where it ends well."""
     job = dataclasses.replace(make_job(dataset, plan.phases), plan=dataclasses.replace(plan, batch_size=4))
     ended = list(train(job, MemoryControl()))[-1]
     return "" if ended.status == "done" else ended.reason
 
 
 def command_says(dataset, plan) -> str:
-    """What the command line says of the plan; empty where it has nothing against it."""
+    """Why the command line refuses the plan; empty where it does not."""
     arguments = argparse.Namespace(source=None, target=None, teacher=None)
     try:
         check_plan(plan, arguments, Console(io.StringIO(), io.StringIO()), dataset)

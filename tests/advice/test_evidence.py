@@ -16,7 +16,7 @@ from tl_core.types import dump, load
 
 
 class MemoryStore:
-    """Features as they are given; notes which rows anybody could have learned from."""
+    """A store that returns the features it was given."""
 
     def __init__(self, features, shift=None):
         self._features, self._shift = features, shift or {}
@@ -41,18 +41,18 @@ def test_folds_keep_units_whole_and_every_training_part_knows_every_held_class(p
     label_of = np.array([pair[0] for pair in pairs])
     label = np.unique(np.array([label_of[np.flatnonzero(unit == u)[0]] for u in unit]), return_inverse=True)[1]
     fold = make_folds(label, unit)
-    for each in range(unit.max() + 1):
-        assert len(set(fold[unit == each])) == 1
-    for each in set(fold[fold >= 0]):
-        assert set(label[fold == each]) <= set(label[fold != each])
+    for number in range(unit.max() + 1):
+        assert len(set(fold[unit == number])) == 1
+    for number in set(fold[fold >= 0]):
+        assert set(label[fold == number]) <= set(label[fold != number])
     assert (fold == make_folds(label, unit)).all()
 
 
 def test_folds_are_stratified():
     labels = np.repeat([0, 1, 2], [200, 100, 50])
     fold = make_folds(labels, np.arange(350))
-    for each in range(5):
-        assert np.bincount(labels[fold == each]).tolist() == [40, 20, 10]
+    for number in range(5):
+        assert np.bincount(labels[fold == number]).tolist() == [40, 20, 10]
 
 
 def test_a_class_with_one_item_is_never_held_out():
@@ -61,8 +61,8 @@ def test_a_class_with_one_item_is_never_held_out():
     assert make_folds(labels, np.arange(6))[5] == -1
 
 
-def held(*accuracies, n=100):
-    """One strength; the first items are right."""
+def results_of(*accuracies, n=100):
+    """One result a depth, for one strength: the given share of the items is right, the same items first."""
     fold = np.arange(n) % 5
     order = np.argsort(fold, kind="stable").argsort()
     return [OutOfFold((0.1,), (order < a * n)[None], np.ones((1, n)), fold) for a in accuracies]
@@ -70,10 +70,10 @@ def held(*accuracies, n=100):
 
 def test_the_deepest_depth_within_one_standard_error_is_chosen():
     everyone = np.ones(100, bool)
-    assert choose(held(0.5, 0.9, 0.9), everyone).tap == 2
-    assert choose(held(0.5, 0.91, 0.9), everyone).tap == 2
-    assert choose(held(0.5, 0.95, 0.6), everyone).tap == 1
-    assert choose(held(0.95, 0.6, 0.6), everyone).tap == 0
+    assert choose(results_of(0.5, 0.9, 0.9), everyone).tap == 2
+    assert choose(results_of(0.5, 0.91, 0.9), everyone).tap == 2
+    assert choose(results_of(0.5, 0.95, 0.6), everyone).tap == 1
+    assert choose(results_of(0.95, 0.6, 0.6), everyone).tap == 0
 
 
 def test_between_equal_strengths_the_lower_cross_entropy_then_the_stronger():
@@ -87,13 +87,13 @@ def test_the_depth_that_holds_the_signal_is_found():
     labels = np.arange(240) % 4
     signals = {"stem": 0.1, "middle": 2.0, "top": 0.4}
     depths = [Depth(tap, "mean", features_of(labels, s, seed=i)) for i, (tap, s) in enumerate(signals.items())]
-    found = compare_depths(depths, labels, np.arange(240))
-    assert found.tap == "middle"
-    assert found.accuracy.low < found.accuracy.value < found.accuracy.high <= 1
-    assert [score.tap for score in found.scores] == list(signals)
+    comparison = compare_depths(depths, labels, np.arange(240))
+    assert comparison.tap == "middle"
+    assert comparison.accuracy.low < comparison.accuracy.value < comparison.accuracy.high <= 1
+    assert [score.tap for score in comparison.scores] == list(signals)
 
 
-def test_pure_noise_promises_nothing():
+def test_on_pure_noise_the_accuracy_is_that_of_guessing():
     """Choosing among depths and strengths must not look like skill."""
     values = []
     for seed in range(8):
@@ -104,14 +104,14 @@ def test_pure_noise_promises_nothing():
     assert 0.4 < np.mean(values) < 0.6
 
 
-def test_many_rows_are_ranked_on_fewer_and_weighed_on_all(monkeypatch):
+def test_many_rows_are_ranked_on_fewer_and_compared_on_all(monkeypatch):
     monkeypatch.setattr("tl_core.advice.evidence.RANK_ROWS", 100)
     labels = np.arange(400) % 4
     depths = [Depth(tap, "mean", features_of(labels, s)) for tap, s in (("a", 0.3), ("b", 1.5), ("c", 0.5))]
-    found = compare_depths(depths, labels, np.arange(400))
-    assert found.tap == "b"
-    assert [score.accuracy.n for score in found.scores] == [100, 400, 400]
-    assert found.accuracy.n == 400
+    comparison = compare_depths(depths, labels, np.arange(400))
+    assert comparison.tap == "b"
+    assert [score.accuracy.n for score in comparison.scores] == [100, 400, 400]
+    assert comparison.accuracy.n == 400
 
 
 def test_identical_items_and_groups_are_one_unit(tiny_images: Dataset):
@@ -120,12 +120,12 @@ def test_identical_items_and_groups_are_one_unit(tiny_images: Dataset):
     items.loc[[1, 2], "group"] = "patient 7"
     tiny_images.__dict__["items"] = items
     rows = np.arange(len(items))
-    found = units(tiny_images, rows)
-    assert found[0] == found[1] == found[2]
-    assert len(set(found)) == len(items) - 2
-    found = units(replace(tiny_images, decisions=(Decision("together", (3, 5)), Decision("drop", (6, 7)))), rows)
-    assert found[3] == found[5]
-    assert len(set(found)) == len(items) - 1
+    numbers = units(tiny_images, rows)
+    assert numbers[0] == numbers[1] == numbers[2]
+    assert len(set(numbers)) == len(items) - 2
+    numbers = units(replace(tiny_images, decisions=(Decision("together", (3, 5)), Decision("drop", (6, 7)))), rows)
+    assert numbers[3] == numbers[5]
+    assert len(set(numbers)) == len(items) - 1
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def test_test_items_are_never_read(tiny_images, spec):
     assert replace(after, seconds=0.0) == replace(before, seconds=0.0)
 
 
-def test_too_little_to_check_is_said(tiny_images, spec):
+def test_too_few_items_to_compare_on_make_a_finding(tiny_images, spec):
     labels = np.arange(len(tiny_images.items)) % len(tiny_images.items)
     tiny_images.__dict__["labels"] = labels
     report = probe_report(tiny_images, spec, store_for(tiny_images, spec))

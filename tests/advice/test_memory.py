@@ -1,4 +1,4 @@
-"""The memory that is told before a run, against the peak of real runs in processes of their own."""
+"""The memory that is estimated before a run, against the peak of real runs in processes of their own."""
 
 import dataclasses
 import json
@@ -47,24 +47,24 @@ def test_the_estimate_is_within_30_percent_of_the_peak(backbone, tmp_path):
     assert reaches[-1][0] == len(spec.groups)
     peaks = []
     for reach, batch in reaches:
-        seen = json.loads(child(tmp_path, sample, backbone, reach, count, batch))
-        plan = load(TransferPlan, seen["plan"])
-        told = estimate(plan, spec, speed, seen["train"], seen["classes"], seen["tokens"])[1]
-        assert 0.7 <= told.value / seen["peak"] <= 1.3, (
-            f"{told.value / MIB:.0f} told, {seen['peak'] / MIB:.0f} MiB seen"
+        measured = json.loads(child(tmp_path, sample, backbone, reach, count, batch))
+        plan = load(TransferPlan, measured["plan"])
+        estimated = estimate(plan, spec, speed, measured["train"], measured["classes"], measured["tokens"])[1]
+        assert 0.7 <= estimated.value / measured["peak"] <= 1.3, (
+            f"{estimated.value / MIB:.0f} estimated, {measured['peak'] / MIB:.0f} MiB measured"
         )
-        assert told.low < told.value < told.high
-        peaks.append(seen["peak"])
+        assert estimated.low < estimated.value < estimated.high
+        peaks.append(measured["peak"])
     assert peaks[-1] > 1.3 * peaks[0]  # so that one number could not pass for all
 
 
-def footprint_of(spec, **fields) -> Speed:
+def speed_with_footprint(spec, **fields) -> Speed:
     names = [group.name for group in spec.groups]
     per_group = {name: dict.fromkeys(names, value) for name, value in fields.items() if name != "passing"}
     return dataclasses.replace(speed_of(spec), footprint=Footprint(**per_group, passing=fields.get("passing", 0.0)))
 
 
-def told(spec, speed, groups, n_train=100, batch=8, tokens=0.0):
+def estimated(spec, speed, groups, n_train=100, batch=8, tokens=0.0):
     plan = TransferPlan(spec.name, "x", (Phase("p", 1, dict.fromkeys([*groups, "head"], 1e-4)),), batch_size=batch)
     return estimate(plan, spec, speed, n_train, 3, tokens)[1].value
 
@@ -73,11 +73,11 @@ def test_the_parts_by_hand():
     names = [group.name for group in IMAGE.groups]
     head = 1281 * 3
     states = 4 * (IMAGE.parameters + head) + RUN_BYTES
-    speed = footprint_of(IMAGE, kept=float(MIB), output=1000.0)
-    whole = told(IMAGE, speed, names)
+    speed = speed_with_footprint(IMAGE, kept=float(MIB), output=1000.0)
+    whole = estimated(IMAGE, speed, names)
     learning = 4 * (IMAGE.parameters + head) * (1 + 2 + 2)
     assert whole == pytest.approx(states + learning + 1.15 * 8 * len(names) * MIB)
-    top = told(IMAGE, speed, names[-2:])
+    top = estimated(IMAGE, speed, names[-2:])
     learning = 4 * (605_440 + 412_160 + head) * (1 + 2 + 2)
     assert top == pytest.approx(
         states + learning + 100 * 1.2 * 1000 + max(1.15 * 8 * 2 * MIB, states - RUN_BYTES + 2 * learning / 5)
@@ -86,25 +86,25 @@ def test_the_parts_by_hand():
 
 def test_a_prefix_that_is_too_large_to_keep_takes_no_memory():
     names = [group.name for group in IMAGE.groups]
-    speed = footprint_of(IMAGE, output=float(MIB))
-    fits = told(IMAGE, speed, names[-1:], n_train=1000)
-    assert fits - told(IMAGE, footprint_of(IMAGE), names[-1:], n_train=1000) == pytest.approx(1200 * MIB)
-    assert told(IMAGE, speed, names[-1:], n_train=10_000) < CACHE_LIMIT
+    speed = speed_with_footprint(IMAGE, output=float(MIB))
+    fits = estimated(IMAGE, speed, names[-1:], n_train=1000)
+    assert fits - estimated(IMAGE, speed_with_footprint(IMAGE), names[-1:], n_train=1000) == pytest.approx(1200 * MIB)
+    assert estimated(IMAGE, speed, names[-1:], n_train=10_000) < CACHE_LIMIT
 
 
 def test_texts_count_their_longest_batch_with_its_square():
     names = [group.name for group in TEXT.groups]
-    speed = footprint_of(TEXT, kept=1000.0, kept_square=100.0)
+    speed = speed_with_footprint(TEXT, kept=1000.0, kept_square=100.0)
     tokens = TEXT.input.max_tokens
-    more = told(TEXT, speed, names, batch=64, tokens=5) - told(TEXT, speed, names, batch=32, tokens=5)
+    more = estimated(TEXT, speed, names, batch=64, tokens=5) - estimated(TEXT, speed, names, batch=32, tokens=5)
     assert more == pytest.approx(1.15 * 32 * len(names) * tokens * (1000 + 100 * tokens))
 
 
 def test_a_batch_holds_no_more_items_than_there_are():
     names = [group.name for group in IMAGE.groups]
-    speed = footprint_of(IMAGE, kept=float(MIB))
-    assert told(IMAGE, speed, names, n_train=10, batch=64) == told(IMAGE, speed, names, n_train=10, batch=12)
-    assert told(IMAGE, speed, names, n_train=10, batch=12) > told(IMAGE, speed, names, n_train=10, batch=8)
+    speed = speed_with_footprint(IMAGE, kept=float(MIB))
+    assert estimated(IMAGE, speed, names, n_train=10, batch=64) == estimated(IMAGE, speed, names, n_train=10, batch=12)
+    assert estimated(IMAGE, speed, names, n_train=10, batch=12) > estimated(IMAGE, speed, names, n_train=10, batch=8)
 
 
 def test_the_peak_is_that_of_this_process_and_not_of_the_one_that_started_it():

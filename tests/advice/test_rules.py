@@ -44,8 +44,8 @@ def probe_of(spec, accuracy=0.8, tap=None, shift=None):
 def speed_of(spec, seconds=0.02):
     names = [group.name for group in spec.groups]
     tokens = 128 if spec.modality == "text" else 0
-    each = {name: seconds / len(names) for name in names}
-    return Speed(spec.name, each, seconds * 0.9, seconds * 1.2, 3.0, 10, tokens, "cpu", 2)
+    per_item = {name: seconds / len(names) for name in names}
+    return Speed(spec.name, per_item, seconds * 0.9, seconds * 1.2, 3.0, 10, tokens, "cpu", 2)
 
 
 def domain(similarity):
@@ -62,13 +62,13 @@ def test_items_a_class_at_every_threshold(items, strategy):
 
 
 def test_an_item_of_several_labels_counts_for_each_of_them(tiny_multilabel):
-    """What a class is learned from are its own items, whatever else they are of."""
-    found = profile(tiny_multilabel)
+    """A class is learned from all its items, whatever other labels they have."""
+    multilabel = profile(tiny_multilabel)
     rows = tiny_multilabel.rows("train", "validation")
-    sizes = Sizes.of(found)
+    sizes = Sizes.of(multilabel)
     assert sizes.total == len(rows)
     assert sizes.per_class == tiny_multilabel.targets[rows].sum() / 3 > sizes.total / 3
-    assert task_info_for(found, TEXT).per_class == sizes.per_class
+    assert task_info_for(multilabel, TEXT).per_class == sizes.per_class
     single = profile_of(80, 4)
     assert Sizes.of(single).per_class == Sizes.of(single).total / 4 == 80
 
@@ -101,8 +101,8 @@ def test_the_rule_by_size_and_domain(total, classes, similarity, strategy):
     [(0.20, "similar"), (0.26, "similar"), (0.39, "different"), (0.60, "different"), (1.5, "very different")],
 )
 def test_the_domain_from_the_shift(shift, similarity):
-    found = domain_of(IMAGE, probe_of(IMAGE, shift=shift))
-    assert (found.similarity, found.measured) == (similarity, shift)
+    domain = domain_of(IMAGE, probe_of(IMAGE, shift=shift))
+    assert (domain.similarity, domain.measured) == (similarity, shift)
 
 
 def test_the_domain_of_texts_comes_from_the_depth_and_a_person_may_overrule():
@@ -113,14 +113,14 @@ def test_the_domain_of_texts_comes_from_the_depth_and_a_person_may_overrule():
     assert domain_of(IMAGE, probe_of(IMAGE, shift=0.9), "similar").similarity == "similar"
 
 
-def test_before_the_probe_the_rule_alone_speaks():
+def test_before_the_probe_the_rule_decides():
     advice = advise(profile_of(300, 3), IMAGE)
     assert advice.strategy == advice.rule == "partial"
     assert all(card.seconds is None and "not measured yet" in card.note for card in advice.cards)
     assert advice.domain.similarity == "not measured"
 
 
-def test_evidence_moves_the_head_and_says_so():
+def test_the_probe_moves_the_head_and_a_finding_says_so():
     advice = advise(profile_of(50, 3), IMAGE, probe_of(IMAGE, tap="blocks.4", shift=0.2))
     assert (advice.rule, advice.strategy) == ("feature_extraction", "lower_layers")
     assert advice.plan.head.tap == "blocks.4"
@@ -138,7 +138,7 @@ def test_evidence_moves_the_head_and_says_so():
         (900, 0.80, 0.5, "minutes"),
     ],
 )
-def test_fine_tuning_is_not_the_default_where_evidence_or_time_speak_against_it(per_class, accuracy, seconds, says):
+def test_fine_tuning_is_not_recommended_where_measurement_or_time_speak_against_it(per_class, accuracy, seconds, says):
     speed = speed_of(IMAGE, seconds) if seconds else None
     advice = advise(profile_of(per_class, 3), IMAGE, probe_of(IMAGE, accuracy, shift=0.2), speed)
     assert (advice.rule, advice.strategy) == ("partial", "feature_extraction")
@@ -147,7 +147,7 @@ def test_fine_tuning_is_not_the_default_where_evidence_or_time_speak_against_it(
     assert advice.card("partial").options["reach"] == "two"
 
 
-def test_fine_tuning_is_the_default_where_it_can_gain_be_judged_and_fits_the_time():
+def test_fine_tuning_is_recommended_where_it_can_gain_be_judged_and_fits_the_time():
     advice = advise(profile_of(900, 3), IMAGE, probe_of(IMAGE, 0.8, shift=0.2), speed_of(IMAGE, 0.002))
     assert advice.strategy == "partial"
     assert any("fits the time" in reason.text for reason in advice.reasons)
@@ -167,12 +167,14 @@ def test_all_layers_learn_from_texts_where_time_allows_and_the_upper_ones_where_
     assert between.card("partial").options["reach"] == "two"
     assert advised(0.002, time_budget=partial / 2).strategy == "feature_extraction"
     assert advised(0.002, IMAGE).strategy == "partial"
-    told = [next(f.message for f in one.findings if f.code == "sources-text-all-layers") for one in (quick, between)]
-    assert "which is so here" in told[0]
-    assert "which is not known here" in told[1]
+    messages = [
+        next(f.message for f in advice.findings if f.code == "sources-text-all-layers") for advice in (quick, between)
+    ]
+    assert "which is so here" in messages[0]
+    assert "which is not known here" in messages[1]
 
 
-def test_few_texts_learn_as_pairs_where_there_is_room_and_time():
+def test_few_texts_get_contrastive_tuning_where_it_can_gain_and_time_allows():
     def chosen(per_class=50, spec=TEXT, accuracy=0.7, seconds=0.02):
         speed = speed_of(spec, seconds) if seconds else None
         return advise(profile_of(per_class, 3, spec.modality), spec, probe_of(spec, accuracy, shift=None), speed)
@@ -182,12 +184,12 @@ def test_few_texts_learn_as_pairs_where_there_is_room_and_time():
     assert any("LOG.md" in reason.source and "MiniLM" in reason.text for reason in advice.reasons)
     assert "few-texts" in [finding.code for finding in advice.findings]
     against = ({"accuracy": 0.96}, {"seconds": None}, {"seconds": 5.0}, {"spec": IMAGE}, {"per_class": 5})
-    assert {chosen(**one).strategy for one in against} == {"feature_extraction"}
+    assert {chosen(**case).strategy for case in against} == {"feature_extraction"}
     assert chosen(per_class=150, seconds=0.005).strategy == "contrastive"
     assert chosen(per_class=400).strategy != "contrastive"
 
 
-def test_where_the_sources_disagree_it_is_said():
+def test_disagreeing_sources_make_findings():
     codes = {f.code for f in advise(profile_of(150, 3, "text"), TEXT, probe_of(TEXT)).findings}
     assert {"sources-total-or-class", "sources-freeze-share", "sources-text-all-layers"} <= codes
     assert "sources-rate-decay" in {f.code for f in advise(profile_of(2000, 3), IMAGE, probe_of(IMAGE)).findings}
@@ -202,14 +204,14 @@ def test_where_the_sources_disagree_it_is_said():
     st.none() | st.tuples(st.sampled_from((0.6, 0.99)), st.none() | st.integers(0, 5), st.floats(0.05, 2)),
     st.booleans(),
 )
-def test_all_advice_is_whole(per_class, classes, spec, said, probed, timed):
+def test_all_advice_is_whole(per_class, classes, spec, similarity, probed, timed):
     profile = profile_of(per_class, classes, spec.modality)
     probe = None
     if probed:
         accuracy, cut, shift = probed
         tap = None if cut is None else spec.groups[cut].name
         probe = probe_of(spec, accuracy, tap, shift if spec.modality == "image" else None)
-    advice = advise(profile, spec, probe, speed_of(spec) if timed else None, said)
+    advice = advise(profile, spec, probe, speed_of(spec) if timed else None, similarity)
     groups = [group.name for group in spec.groups]
     assert {card.strategy for card in advice.cards} == set(STRATEGIES)
     assert advice.cards[0].strategy == advice.strategy
@@ -217,7 +219,7 @@ def test_all_advice_is_whole(per_class, classes, spec, said, probed, timed):
     for card in advice.cards:
         assert check(card.plan, groups, list(BACKBONES)) == ()
         assert (card.seconds is None) == (not timed)
-    task_info = task_info_for(profile, spec, probe, similarity=said)
+    task_info = task_info_for(profile, spec, probe, similarity=similarity)
     caveats = STRATEGIES[advice.strategy].caveats(task_info, advice.options)
     assert [finding for finding in caveats if finding.level != "info"] == [], "advised in spite of a caveat"
     assert all(reason.text and reason.source for reason in advice.reasons)
@@ -233,7 +235,7 @@ def seconds_of(name, spec=IMAGE, n=700, options=None, tokens=0.0):
     return estimate(plan, spec, speed_of(spec), n, 3, tokens)[0]
 
 
-def test_the_card_and_whoever_asks_for_the_plans_cost_name_the_same_figure():
+def test_the_card_costs_what_the_plan_costs():
     texts = dataclasses.replace(profile_of(120, 3, "text"), typical_tokens=56.0)
     speed = speed_of(TEXT)
     for card in advise(texts, TEXT, probe_of(TEXT), speed).cards:

@@ -77,20 +77,20 @@ def test_every_plan_passes_its_own_check_and_round_trips(name, data):
 @pytest.mark.parametrize("name", NAMES)
 @examples(max_examples=30, deadline=None)
 @given(task_info=settings())
-def test_the_usual_plan_has_nothing_odd(name, task_info):
+def test_the_default_plan_has_no_finding(name, task_info):
     assert check(STRATEGIES[name].make(task_info), task_info.groups) == ()
 
 
 @pytest.mark.parametrize("name", NAMES)
 @examples(max_examples=25, deadline=None)
 @given(data=st.data())
-def test_caveats_are_told_with_their_source_and_never_block(name, data):
+def test_caveats_name_their_source_and_never_block(name, data):
     task_info, strategy = data.draw(settings()), STRATEGIES[name]
     some = data.draw(st.lists(st.sampled_from(fields(strategy.options)), unique=True))
     options = {field.name: data.draw(values(field, task_info)) for field in some}
-    found = strategy.caveats(task_info, options)
-    assert len({finding.code for finding in found}) == len(found)
-    for finding in found:
+    findings = strategy.caveats(task_info, options)
+    assert len({finding.code for finding in findings}) == len(findings)
+    for finding in findings:
         assert finding.level in ("info", "warn")
         assert finding.message[0].isupper() or finding.message[0].isdigit()
         assert finding.message.endswith(".")
@@ -113,7 +113,7 @@ def test_every_card_is_whole(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_bad_option_is_told(name):
+def test_a_bad_option_raises(name):
     task_info = TaskInfo("net", "image", ("a", "b"), 100, 2, 50)
     with pytest.raises(PlanError, match="no option"):
         STRATEGIES[name].make(task_info, {"colour": 1})

@@ -1,4 +1,4 @@
-"""One test for each rule that says where a strategy makes little sense: on one side of its border and on the other."""
+"""One test for each caveat: on one side of its border and on the other."""
 
 import math
 
@@ -29,7 +29,7 @@ def test_every_strategy_is_covered_here():
 
 
 @pytest.mark.parametrize("name", FINE_TUNING)
-def test_fine_tuning_on_twenty_items_has_a_caveat_and_still_planned(name):
+def test_fine_tuning_on_twenty_items_has_a_caveat_and_is_still_planned(name):
     few = {"n_train": 16, "n_validation": 4, "n_classes": 2}
     assert codes(name, **few)["few-items"] == "warn"
     assert STRATEGIES[name].make(task_info(**few)).phases
@@ -47,14 +47,14 @@ def test_few_means_both_in_all_and_a_class():
 
 @pytest.mark.parametrize("n", [1, 16, 99])
 def test_validation_items_too_few_to_judge_state_the_interval(n):
-    found = hard_to_judge(task_info(n_validation=n))
-    assert found.level == "info"
-    assert f"about {196 * math.sqrt(0.16 / n):.0f} points" in found.message
+    finding = hard_to_judge(task_info(n_validation=n))
+    assert finding.level == "info"
+    assert f"about {196 * math.sqrt(0.16 / n):.0f} points" in finding.message
     assert not hard_to_judge(task_info(n_validation=100))
     assert not hard_to_judge(task_info(n_validation=0)), "not known"
 
 
-def test_partial_of_everything_and_far_away():
+def test_partial_fine_tuning_of_all_blocks_or_on_a_distant_domain():
     assert codes("partial", {"reach": "two"}, groups=("a", "b")) == {"all-of-it": "warn"}
     assert codes("partial", {"reach": "one"}, groups=("a", "b")) == {}
     assert codes("partial", similarity="very different") == {"far": "info"}
@@ -79,7 +79,7 @@ def test_keeping_features_that_do_not_fit(name, code):
     assert codes(name, similarity="similar") == {}
 
 
-def test_frozen_features_of_much_data_far_away():
+def test_frozen_features_for_much_data_of_a_distant_domain():
     assert codes("feature_extraction", n_train=100_000, similarity="different") == {"adapt": "info"}
     assert codes("feature_extraction", n_train=100_000, similarity="similar") == {}
     assert codes("feature_extraction", n_train=9_400, similarity="different") == {}
@@ -88,7 +88,7 @@ def test_frozen_features_of_much_data_far_away():
     assert codes("feature_extraction", {"head": "mlp"}, n_classes=36) == {}
 
 
-def test_lower_layers_of_a_near_domain_unless_measured():
+def test_lower_layers_on_a_similar_domain_unless_measured():
     assert codes("lower_layers", similarity="similar") == {"near": "warn"}
     assert codes("lower_layers", similarity="similar", last_is_best=False) == {}
     assert codes("lower_layers", similarity="different", last_is_best=True) == {"last-is-best": "warn"}
@@ -97,7 +97,7 @@ def test_lower_layers_of_a_near_domain_unless_measured():
     assert codes("lower_layers", n_train=10_000, similarity="different") == {"adapt": "info"}
 
 
-def test_from_scratch_wants_data():
+def test_from_scratch_needs_data():
     assert codes("from_scratch", n_train=9_399) == {"scratch": "warn"}
     assert codes("from_scratch", n_train=9_400) == {"scratch": "info"}
     assert codes("from_scratch", n_train=100_000) == {}
@@ -105,7 +105,7 @@ def test_from_scratch_wants_data():
     assert codes("from_scratch", n_train=2_000_000, modality="text") == {}
 
 
-def test_filling_in_wants_a_second_data_set_of_another_domain():
+def test_masked_pretraining_needs_a_second_data_set_of_another_domain():
     text = {"modality": "text"}
     assert codes("domain_adaptive", **text) == {"no-target": "warn"}
     assert codes("domain_adaptive", has_target=True, **text) == {}

@@ -35,8 +35,8 @@ def constants(path):
     for statement, after in zip(body, [*body[1:], None], strict=True):
         if not isinstance(statement, ast.Assign):
             continue
-        held = statement.value.values if isinstance(statement.value, ast.Dict) else [statement.value]
-        if all(isinstance(one, ast.Constant) and isinstance(one.value, (int, float)) for one in held):
+        values = statement.value.values if isinstance(statement.value, ast.Dict) else [statement.value]
+        if all(isinstance(value, ast.Constant) and isinstance(value.value, (int, float)) for value in values):
             below = after.value.value if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) else ""
             yield statement.targets[0].id, str(below)
 
@@ -50,8 +50,8 @@ def test_the_help_of_a_number_names_the_source_of_its_usual_value(strategy, opti
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_constant_names_its_source_below_it(path):
-    unsaid = [name for name, below in constants(path) if not SOURCED.search(" ".join(below.split()))]
-    assert unsaid == []
+    unsourced = [name for name, below in constants(path) if not SOURCED.search(" ".join(below.split()))]
+    assert unsourced == []
 
 
 def test_the_constants_are_found():
@@ -70,15 +70,15 @@ def test_a_function_that_sets_numbers_names_its_source(name):
 @pytest.mark.parametrize("modality", ["image", "text"])
 @pytest.mark.parametrize("n", [20, 1999, 2000, 30_000])
 def test_a_gpu_gets_larger_batches_where_data_allows_and_the_rate_follows_by_the_square_root(name, modality, n):
-    made = [
+    plans = [
         STRATEGIES[name].make(TaskInfo("net", modality, ("a", "b", "c"), n, 2, n // 2, device=device))
         for device in ("cpu", "cuda")
     ]
-    here, there = made
-    times = there.batch_size / here.batch_size
+    on_cpu, on_gpu = plans
+    times = on_gpu.batch_size / on_cpu.batch_size
     assert times in ((1,) if n < 2000 else (1, 2))
-    for phase, larger in zip(here.phases, there.phases, strict=True):
+    for phase, larger in zip(on_cpu.phases, on_gpu.phases, strict=True):
         fixed = phase.optimizer == "lbfgs" or phase.objective != "labels"
         for group, rate in phase.lr.items():
             assert larger.lr[group] == pytest.approx(rate if fixed else rate * times**0.5, rel=1e-5)
-    assert any("square root" in reason.text for reason in there.why) <= (times == 2)
+    assert any("square root" in reason.text for reason in on_gpu.why) <= (times == 2)

@@ -79,7 +79,7 @@ def test_from_scratch_starts_at_random_and_trains_everything():
     assert plan.phases[0].schedule == "one_cycle"
 
 
-def test_contrastive_learns_pairs_before_its_head_from_all_that_is_labelled():
+def test_contrastive_learns_pairs_before_its_head_from_all_labelled_items():
     pairs, head = make("contrastive", {"batches": 60, "reach": "half"}).phases
     assert (pairs.objective, head.objective, head.optimizer) == ("contrastive", "labels", "lbfgs")
     assert list(pairs.lr) == ["b2", "b3", "top"], "the head has no part in it"
@@ -118,7 +118,7 @@ def test_helpers():
 
 
 @pytest.mark.parametrize("name", ["partial", "full", "gradual", "lp_ft", "discriminative", "wise_ft"])
-def test_fine_tuning_of_pictures_begins_with_a_fit_and_that_of_texts_does_not(name):
+def test_fine_tuning_recalibrates_normalisation_for_pictures_and_not_for_texts(name):
     for modality in ("image", "text"):
         tuning = STRATEGIES[name].make(task_info(modality=modality)).phases[1:]
         assert tuning
