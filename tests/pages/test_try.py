@@ -193,6 +193,8 @@ def test_the_real_helper_starts_and_answers(monkeypatch, tmp_path):
     monkeypatch.setattr(predictor, "_helpers", {})
     with pytest.raises(RunError, match="not a complete bundle"):
         predictor.predict(tmp_path, tmp_path / "x", lambda done, text: None)
+    for process in predictor._helpers.values():
+        process.end()
 
 
 def test_what_a_batch_leaves_out_is_listed(app, workspace, tiny_images, store, monkeypatch):
