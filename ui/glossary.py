@@ -14,53 +14,41 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "multi-label": "An item may have several labels at once, or none. Each label is a yes or no of its own.",
         "split": "The division of the items into three parts: training, validation and test.",
         "training items": "The items that the model learns from.",
-        "validation items": "Items that the model does not learn from. They decide when to stop and which weights to "
-                            "keep.",
-        "test items": "Items that are used for nothing but the final measurement. They show how good the model is on "
-        "items that it has never seen.",
-        "near-duplicates": "Items that are almost the same. Split between training and test, they make a model look "
-        "better than it is.",
-        "subgroup": "A part of the items that you want results for, such as one region. It can hide behind a good "
-                    "average.",
-        "token": "A word or a piece of a word. A text backbone reads tokens: a common word is one, a rare word "
-                 "several.",
+        "validation items": (
+            "Items that the model does not learn from. They decide when to stop and which weights to keep."
+        ),
+        "test items": (
+            "Items that are used for nothing but the final measurement. They show how good the model is on items that "
+            "it has never seen."
+        ),
+        "near-duplicates": (
+            "Items that are almost the same. Split between training and test, they make a model look better than it is."
+        ),
+        "subgroup": (
+            "A part of the items that you want results for, such as one region. It can hide behind a good average."
+        ),
+        "token": (
+            "A word or a piece of a word. A text backbone reads tokens: a common word is one, a rare word several."
+        ),
     },
     "The network": {
         "backbone": "A network that has already learned from millions of pictures or texts. Your model builds on it.",
-        "head": "The last layer, which turns the backbone's features into your classes. It is always trained from "
-                "scratch.",
-        "transfer learning": "Using what a network learned on one task for another task, instead of starting from "
-                             "nothing.",
+        "head": (
+            "The last layer, which turns the backbone's features into your classes. It is always trained from scratch."
+        ),
+        "transfer learning": (
+            "Using what a network learned on one task for another task, instead of starting from nothing."
+        ),
         "layer group": "Neighbouring layers of the network that are frozen or trained together.",
         "parameter": "A number inside the network that training can change. All of them together are its weights.",
-        "embedding": "The list of numbers (features) that a backbone makes of an item. Similar items get similar "
-                     "numbers.",
-        "normalisation statistics": "Averages and spreads that some layers keep of what passes through them. They "
-                                    "shift "
-        "when the items look unlike those of pre-training.",
+        "embedding": (
+            "The list of numbers (features) that a backbone makes of an item. Similar items get similar numbers."
+        ),
+        "normalisation statistics": (
+            "Averages and spreads that some layers keep of what passes through them. They shift when the items look "
+            "unlike those of pre-training."
+        ),
         "adapter": "A small trainable layer added to frozen ones. Few parameters have to be trained.",
-    },
-    "The plan": {
-        "phase": "A stage of the training in which certain layer groups learn and the others are frozen.",
-        "freeze": "To keep a layer group exactly as it is. A frozen group does not learn.",
-        "feature extraction": "The whole backbone stays frozen and only a new head learns. Fast, and safe with few "
-                              "items.",
-        "fine-tuning": "Training the backbone, or part of it, together with the new head.",
-        "LP-FT": "Linear probing, then fine-tuning: first the head learns alone, then the backbone learns too.",
-        "discriminative learning rates": "Layers near the input learn more slowly than layers near the head, because "
-        "their features are more general.",
-        "epoch": "One pass over all training items.",
-        "learning rate": "How large each training step is. Too large, and the network forgets or diverges; too small, "
-        "and it hardly learns.",
-        "schedule": "How the learning rate changes during a phase.",
-        "warm-up": "The first part of a phase, in which the learning rate rises slowly to its full value.",
-        "patience": "How many epochs without a better validation result are allowed before a phase ends (early "
-                    "stopping).",
-        "weight decay": "A pull of all trained weights towards zero. It makes overfitting less likely.",
-        "penalty": "A term added to the loss, for example to keep the weights near the pre-trained ones.",
-        "augmentation": "Random changes to training pictures, such as flips and crops. The network sees more variety.",
-        "teacher": "A finished model whose predictions the new model learns to imitate (distillation).",
-        "seed": "The number that random choices start from. The same seed on the same computer gives the same result.",
     },
     "The training": {
         "loss": "How wrong the network is on the items that it learns from. Training makes it smaller.",
@@ -69,6 +57,34 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "probe": "One pass of all items through the frozen backbone. The recommendation is based on it.",
         "learning-rate range test": "A short trial that raises the learning rate step by step until training breaks.",
         "from scratch": "The same network, trained on your data without any earlier knowledge.",
+    },
+    "The plan": {
+        "phase": "A stage of the training in which certain layer groups learn and the others are frozen.",
+        "freeze": "To keep a layer group exactly as it is. A frozen group does not learn.",
+        "feature extraction": (
+            "The whole backbone stays frozen and only a new head learns. Fast, and safe with few items."
+        ),
+        "fine-tuning": "Training the backbone, or part of it, together with the new head.",
+        "LP-FT": "Linear probing, then fine-tuning: first the head learns alone, then the backbone learns too.",
+        "discriminative learning rates": (
+            "Layers near the input learn more slowly than layers near the head, because their features are more "
+            "general."
+        ),
+        "epoch": "One pass over all training items.",
+        "learning rate": (
+            "How large each training step is. Too large, and the network forgets or diverges; too small, and it "
+            "hardly learns."
+        ),
+        "schedule": "How the learning rate changes during a phase.",
+        "warm-up": "The first part of a phase, in which the learning rate rises slowly to its full value.",
+        "patience": (
+            "How many epochs without a better validation result are allowed before a phase ends (early stopping)."
+        ),
+        "weight decay": "A pull of all trained weights towards zero. It makes overfitting less likely.",
+        "penalty": "A term added to the loss, for example to keep the weights near the pre-trained ones.",
+        "augmentation": "Random changes to training pictures, such as flips and crops. The network sees more variety.",
+        "teacher": "A finished model whose predictions the new model learns to imitate (distillation).",
+        "seed": "The number that random choices start from. The same seed on the same computer gives the same result.",
     },
     "The results": {
         "accuracy": "The share of right answers.",
@@ -79,21 +95,25 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "micro-F1": "F1 over all answers together, so frequent labels count more.",
         "AUC": "How often an item with the label gets a higher probability than an item without it. 50% is guessing.",
         "baseline": "A simpler model, measured on the same items, to compare with.",
-        "confusion matrix": "A table of true class against predicted class. It shows which classes are mistaken for "
-                            "which.",
-        "confidence interval": "The range that holds the true value in 95 of 100 such measurements. More items make it "
-        "narrower.",
+        "confusion matrix": (
+            "A table of true class against predicted class. It shows which classes are mistaken for which."
+        ),
+        "confidence interval": (
+            "The range that holds the true value in 95 of 100 such measurements. More items make it narrower."
+        ),
         "confidence": "The probability that the model gives to its own answer.",
-        "calibration": "How well these probabilities match reality: of answers given with 80%, about 80% should be "
-                       "right.",
-        "transfer gain": "How much better the model is than the same network trained from scratch, on the same test "
-                         "items.",
-        "data-efficiency curve": "The score for different numbers of labelled training items. It shows what more "
-                                 "labels "
-        "would bring.",
+        "calibration": (
+            "How well these probabilities match reality: of answers given with 80%, about 80% should be right."
+        ),
+        "transfer gain": (
+            "How much better the model is than the same network trained from scratch, on the same test items."
+        ),
+        "data-efficiency curve": (
+            "The score for different numbers of labelled training items. It shows what more labels would bring."
+        ),
         "cross-validation": "Each item is judged by a model that did not learn from it: the items take turns.",
     },
-}  # fmt: skip
+}
 TERMS: Mapping[str, str] = {term: text for terms in SECTIONS.values() for term, text in terms.items()}
 
 
@@ -120,8 +140,8 @@ def tip_for(label: str, note: str | None = None) -> str | None:
 def draw() -> None:
     """Draw the whole glossary."""
     columns = st.columns(2, gap="large")
-    for number, (title, terms) in enumerate(SECTIONS.items()):
-        with columns[number % 2]:
+    for title, terms in SECTIONS.items():
+        with columns[title in ("The plan", "The results")]:  # about as many terms as the others
             st.subheader(title, anchor=False)
             for term in sorted(terms, key=str.lower):
                 st.markdown(f"**{name(term)}**  \n{terms[term]}")

@@ -142,7 +142,7 @@ def _load(content: bytes, context: PlanContext) -> bool:
 def costs(plan: TransferPlan, context: PlanContext) -> None:
     """Draw the costs of the plan: trainable parameters, phases, expected time and memory."""
     trainable = trainable_parameters(plan, context.spec, len(context.dataset.classes))
-    with st.grid(4, min_column_width=150, key="plan_costs"):
+    with st.grid(4, min_column_width=180, key="plan_costs"):
         share = trainable / max(1, context.spec.parameters)
         st.metric(
             "Trainable parameters", count_text(trainable), border=True,
