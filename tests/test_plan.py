@@ -55,6 +55,7 @@ def test_a_sound_plan_has_no_finding():
         (plan_of(phase(), phase()), "phase-name", "phases/1/name"),
         (plan_of(phase(name=" ")), "phase-name", "phases/0/name"),
         (plan_of(phase(optimizer="lbfgs", recalibrate_norm=True)), "recalibrate_norm", "phases/0/recalibrate_norm"),
+        (plan_of(phase(only_if_better=True)), "only-if-better", "phases/0/only_if_better"),
         (plan_of(head=Head(tap="blocks.9")), "tap", "head/tap"),
         (plan_of(phase(lr={"head": 1e-3, "top": 1e-4}), head=Head(tap="blocks.1")), "above-tap", "phases/0/lr/top"),
         (plan_of(phase(lr={"head": 1.0, "top": 1e-4}, optimizer="lbfgs")), "lbfgs-groups", "phases/0/optimizer"),
@@ -98,6 +99,12 @@ def test_each_mistake_is_named_where_it_is(plan, code, place):
         (plan_of(phase(optimizer="lbfgs", weight_decay=0.0)), "lbfgs-decay"),
         (plan_of(phase(optimizer="lbfgs", warmup=0.1)), "lbfgs-warmup"),
         (plan_of(phase(), phase(name="two", recalibrate_norm=True)), "recalibrate-idle"),
+        (
+            plan_of(
+                phase(fit_on="train+validation"), phase(name="two", fit_on="train+validation", only_if_better=True)
+            ),
+            "only-if-better",
+        ),
         (
             plan_of(phase(optimizer="lbfgs"), phase(name="two", lr={"top": 1e-4}, recalibrate_norm=True)),
             "recalibrate-idle",

@@ -55,6 +55,7 @@ def test_gradual_thaws_one_more_block_each_phase():
     phases = make("gradual", {"steps": 3}).phases[1:]
     assert [set(phase.lr) - {"head"} for phase in phases] == [{"top"}, {"b3", "top"}, {"b2", "b3", "top"}]
     assert all(phase.patience == 2 for phase in phases)
+    assert [phase.only_if_better for phase in phases] == [False, True, True]
     assert len(make("gradual", {"steps": 14}).phases) == 1 + len(GROUPS)
 
 

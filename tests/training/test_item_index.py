@@ -61,6 +61,7 @@ def test_the_identity_of_a_run_without_decisions_is_what_it_was_before_there_wer
     plan = dump(job.plan)
     for phase in plan["phases"]:
         assert phase.pop("recalibrate_norm") is False  # came later too
+        assert phase.pop("only_if_better") is False
         phase["blend"] = phase.pop("interpolate_weights")  # what it was called then
     about = [plan, job.seed, tiny_texts.fingerprint, dump(tiny_texts.split), None, others, ""]
     assert identity(job) == hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()

@@ -117,9 +117,11 @@ class _PhaseCost:
         return phase.draws if phase.objective == "contrastive" else min(phase.draws, self.n_train)
 
     def plan_seconds(self, early: bool) -> float:
-        """Return the seconds of the plan; with `early`, each phase stops as soon as its patience allows."""
+        """Return the seconds of the plan; with `early`, each phase stops as soon as it may, or is skipped if it may."""
         seconds, changed = 0.0, False
         for phase in self.plan.phases:
+            if early and phase.only_if_better:
+                continue
             epochs = min(phase.epochs, phase.patience + 1) if early and phase.patience else phase.epochs
             seconds += self.phase_seconds(phase, epochs, changed)
             changed = changed or any(group in phase.lr for group in self.groups)
@@ -138,8 +140,10 @@ def estimate(
     """Return the seconds of training (the probe has run already) and the bytes of memory.
 
     Layers below the lowest one that learns run once in a phase. The rest runs in every epoch: forward for validation,
-    forward and backward for training. `value` supposes that no phase stops early, `low` that each stops as soon as its
-    patience allows. `tokens` is the typical length of a text (Profile.typical_tokens); 0 takes the longest that the
+    forward and backward for training. `value` supposes that no phase stops early or is skipped, `low` that each stops
+    as soon as its patience allows, and that phases with `only_if_better` are skipped.
+
+    `tokens` is the typical length of a text (Profile.typical_tokens); 0 takes the longest that the
     backbone reads. The memory of a step always follows from that longest text, as the longest batch holds it.
     """
     if isinstance(spec.input, TextInput):
@@ -153,6 +157,8 @@ def estimate(
     low = (START_SECONDS + cost.plan_seconds(early=True)) * min(1.0, speed.low / usual)
     high = full * OVERHEAD * max(1.0, speed.high / usual)
     method = f"from the speed measured on this machine ({speed.rounds} rounds), if no phase stops early"
+    if any(phase.only_if_better for phase in plan.phases):
+        method += " or is skipped: at most"
     return Estimate(full, low, high, speed.rounds, method), _memory(cost, spec, speed.footprint, n_classes, tokens)
 
 

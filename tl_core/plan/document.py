@@ -28,6 +28,7 @@ RARE = {
     "draws",
     "interpolate_weights",
     "recalibrate_norm",
+    "only_if_better",
     "penalties",
     "adapter",
     "augment",

@@ -22,6 +22,8 @@ def check_optional(plan: TransferPlan, modality: Modality | None = None) -> Iter
             yield from _recalibration(
                 plan, index, f"phases/{index}/recalibrate_norm", f"Phase {index + 1} ({phase.name!r})"
             )
+        if phase.only_if_better:
+            yield from _only_if_better(plan, index)
     names = Counter(penalty.name for penalty in plan.penalties)
     for index, penalty in enumerate(plan.penalties):
         where = f"penalties/{index}"
@@ -79,6 +81,18 @@ def _recalibration(plan: TransferPlan, index: int, where: str, phase_title: str)
     elif HEAD not in phase.lr or not any(before.optimizer == "lbfgs" for before in plan.phases[:index]):
         message = f"{phase_title} cannot begin by recalibrating: the head is frozen there, or was not solved before."
         yield finding("warn", "recalibrate-idle", where, message, "Let the head learn in it, and solve the head first.")
+
+
+def _only_if_better(plan: TransferPlan, index: int) -> Iterator[Finding]:
+    where, phase_title = f"phases/{index}/only_if_better", f"Phase {index + 1} ({plan.phases[index].name!r})"
+    if index == 0:
+        message = f"{phase_title} is the first, so there is no phase before it that could have brought a better score."
+        yield stop("only-if-better", where, message, "Leave only_if_better out of the first phase.")
+        return
+    before = plan.phases[index - 1]
+    if before.fit_on != "train" or before.objective != "labels":
+        message = f"{phase_title} asks whether {before.name!r} did better, but the validation items do not judge that."
+        yield finding("info", "only-if-better", where, message, "It is trained in any case.")
 
 
 def _adapter(plan: TransferPlan) -> Iterator[Finding]:

@@ -25,7 +25,8 @@ class Phase:
     an epoch, drawn anew each time (contrastive learning may draw an item twice); None takes each item once.
     `interpolate_weights` ends the phase with the mix of its first and its best weights that does best on validation
     (WiSE-FT). `recalibrate_norm` begins the phase by estimating the running statistics of its normalisation layers on
-    the training items (AdaBN), and by solving the head again on the resulting features.
+    the training items (AdaBN), and by solving the head again on the resulting features. `only_if_better` skips the
+    phase if the one trained before it brought no better validation score than there was before that one.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Phase:
     draws: int | None = None
     interpolate_weights: Annotated[bool, also_called("interpolate_weights", "blend")] = False
     recalibrate_norm: Annotated[bool, also_called("recalibrate_norm", "adapt")] = False
+    only_if_better: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Gradual unfreezing: each phase thaws one more block, until a plateau."""
+"""Gradual unfreezing: each phase thaws one more block, until a block brings nothing."""
 
 from dataclasses import dataclass
 
@@ -33,7 +33,8 @@ class Gradual(CommonOptions):
     """What can be chosen."""
 
     steps: int = option(
-        3, "Blocks to thaw", "One more block thaws in each phase, from the head downwards.", (1, 14),
+        3, "Blocks to thaw at most", "One more thaws in each phase, from the head downwards, until one brings nothing.",
+        (1, 14),
         source=f"as many as the network of {ULMFIT} has",
     )  # fmt: skip
     epochs: int = option(
@@ -59,7 +60,10 @@ class Gradual(CommonOptions):
 
 
 def plan(task_info: TaskInfo, options: Gradual) -> TransferPlan:
-    """Return a head phase, then phases over the last block, the last two, and so on."""
+    """Return a head phase, then phases over the last block, the last two, and so on.
+
+    A phase is only trained if the one before brought a better validation score.
+    """
     base = scaled(backbone_rate(task_info), options.scale)
     phases = [solved_head_phase(l2_of_last_group(task_info), final=False)]
     for count in range(1, min(options.steps, len(task_info.groups)) + 1):
@@ -73,6 +77,7 @@ def plan(task_info: TaskInfo, options: Gradual) -> TransferPlan:
                 weight_decay=DECAY,
                 patience=usable_patience(options.patience, options.epochs),
                 recalibrate_norm=task_info.modality == "image",
+                only_if_better=count > 1,
             )
         )
     why = (
@@ -103,7 +108,7 @@ STRATEGIES.add(
     Strategy(
         name="gradual",
         title="Gradual unfreezing",
-        summary="Learn the head, then thaw one more block in each phase until it stops helping.",
+        summary="Learn the head, then thaw one more block in each phase, until one brings no better validation score.",
         when="Some data, and a risk that the network forgets what it knows.",
         options=Gradual,
         plan=plan,

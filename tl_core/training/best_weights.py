@@ -1,8 +1,9 @@
 """The best weights so far: copied in memory at every improvement, written to disk at intervals and at the end."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -27,6 +28,9 @@ class BestWeights:
 
     def __init__(self, model: TransferModel, folder: Path, label_task: LabelTask) -> None:
         self.score: Score | None = None
+        """Score of the best weights; None where no validation items judge them."""
+        self.score_before: Score | None = None
+        """Score of the best weights when the phase began; None where nothing had a score."""
         self._label_task = label_task
         self.accuracy = 0.0
         """Validation accuracy of the best weights; training accuracy where no validation items judge them."""
@@ -38,6 +42,7 @@ class BestWeights:
 
     def watch(self, names: Collection[str]) -> None:
         """Start a phase that may change the tensors `names`; their present values are the ones to beat."""
+        self.score_before = self.score
         self._weights = {name: tensor.clone() for name, tensor in self._model.state_dict().items() if name in names}
 
     def extend(self, names: Collection[str]) -> None:
@@ -49,10 +54,28 @@ class BestWeights:
         """Return the best values of the tensors that the phase may change."""
         return self._weights
 
-    def load(self, score: Sequence[float] | None, accuracy: float, weights: Mapping[str, torch.Tensor]) -> None:
-        """Take back the best weights of a checkpoint."""
+    @property
+    def gained(self) -> bool | None:
+        """Whether the phase has brought a better score than there was before; None where nothing judges it."""
+        if self.score is None:
+            return None
+        return self.score_before is None or self.score > self.score_before
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps as JSON."""
+        return {
+            "score": self.score,
+            "score_before": self.score_before,
+            "accuracy": self.accuracy,
+            "names": list(self._weights),
+        }
+
+    def load(self, facts: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> None:
+        """Take back what `facts` and `state` returned."""
+        score, before = facts["score"], facts.get("score_before")
         self.score = (score[0], score[1]) if score is not None else None
-        self.accuracy, self._dirty = accuracy, True
+        self.score_before = (before[0], before[1]) if before is not None else None
+        self.accuracy, self._dirty = facts["accuracy"], True
         self._weights = {name: tensor.clone() for name, tensor in weights.items()}
 
     def take(self, validation: Metrics, train: Metrics) -> bool:

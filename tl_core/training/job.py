@@ -66,6 +66,8 @@ class TrainJob:
 
 DIGESTED = {"recalibrate_norm": "adapt", "interpolate_weights": "blend"}
 """Fields of a phase that the digest names as the first checkpoints did."""
+LATER = ("adapt", "only_if_better")
+"""Fields of a phase, by their name in the digest, that the first checkpoints did not have."""
 
 
 def identity(job: TrainJob) -> str:
@@ -88,4 +90,4 @@ def _digested_plan(job: TrainJob) -> Any:
     """
     plan = dump(job.plan)
     phases = [{DIGESTED.get(name, name): value for name, value in phase.items()} for phase in plan["phases"]]
-    return {**plan, "phases": [{k: v for k, v in phase.items() if k != "adapt" or v} for phase in phases]}
+    return {**plan, "phases": [{k: v for k, v in phase.items() if k not in LATER or v} for phase in phases]}

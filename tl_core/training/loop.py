@@ -86,9 +86,12 @@ def train(job: TrainJob, control: RunControl) -> Iterator[RunEvent]:
 def _execute(parts: RunParts) -> Events:
     """Resume or start, train every phase, and keep the best weights."""
     first, saved = yield from _start(parts)
-    end, stopped = RunEnded("done", "Every phase of the plan was trained."), False
+    stopped = False
     try:
         for index in range(first, len(parts.edited.plan.phases)):
+            resumed = index == first and parts.counter.step > 0  # checkpoints are only of phases that are trained
+            if not resumed and (yield from _skipped(parts, index)):
+                continue
             if parts.edited.plan.phases[index].optimizer == "lbfgs":
                 yield from _solve(parts, index)
             else:
@@ -98,6 +101,8 @@ def _execute(parts: RunParts) -> Events:
                 yield _note("budget", budget)
                 end = RunEnded("done", "The time budget was used up; the best weights so far were kept.")
                 break
+        else:
+            end = _done(parts)
     except Stopped:
         end, stopped = _stopped(parts), True
     except Diverged as error:
@@ -126,6 +131,22 @@ def _start(parts: RunParts) -> Generator[RunEvent, None, tuple[int, Snapshot | N
     phase = int(saved.facts["phase"])
     yield RunResumed(parts.counter.step, phase, saved.facts["epoch"], restarted=True)
     return phase, saved if saved.facts["phase_state"] else None
+
+
+def _skipped(parts: RunParts, index: int) -> Generator[RunEvent, None, bool]:
+    """Return whether a phase with `only_if_better` is skipped: the phase trained before it brought nothing better."""
+    phase = parts.edited.plan.phases[index]
+    if not phase.only_if_better:
+        return False
+    if parts.best.gained is None:
+        message = f"{phase.name}: no validation items show whether the phase before helped, so this one is trained too."
+        yield _note("only-if-better", message)
+    if parts.best.gained is not False:
+        return False
+    parts.counter.planned[index] = 0
+    message = f"{phase.name}: skipped, because the last trained phase brought no better score on validation."
+    yield _note("only-if-better", message)
+    return True
 
 
 def _run_started(parts: RunParts) -> RunStarted:
@@ -283,6 +304,13 @@ def _end_phase(parts: RunParts, index: int, steps: int, lowest: int | None = Non
         parts.provider.changed(lowest)
     if not parts.model.head_untrained:
         yield from _save_best(parts)
+
+
+def _done(parts: RunParts) -> RunEnded:
+    phases = zip(parts.edited.plan.phases, parts.counter.planned, strict=True)
+    if any(phase.only_if_better and not steps for phase, steps in phases):
+        return RunEnded("done", "The plan was carried out; phases that could not help any more were skipped.")
+    return RunEnded("done", "Every phase of the plan was trained.")
 
 
 def _stopped(parts: RunParts) -> RunEnded:

@@ -114,6 +114,7 @@ class PhaseState:
             self._load(saved)
         elif not parts.model.head_untrained and parts.best.score is None and judged:
             parts.best.take((yield from validate(parts, self.phase, inputs)), {})
+            parts.best.score_before = parts.best.score
         if saved is None and self.phase.recalibrate_norm:
             yield from recalibrate_norm(parts, self.index, inputs)
         yield from decide_precision(parts, self.index, self.objective, inputs)

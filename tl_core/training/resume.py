@@ -56,7 +56,7 @@ def capture(parts: RunParts, index: int, state: PhaseState | None = None) -> Sna
         "micro_batches": parts.micro_batches.count,
         "head_untrained": parts.model.head_untrained,
         "precision_choices": parts.precision_choices,
-        "best": {"score": parts.best.score, "accuracy": parts.best.accuracy, "names": list(best)},
+        "best": parts.best.facts(),
         "starting": {"groups": sorted(parts.starting.groups), "phase": list(parts.starting.phase)},
         "penalties_measured": parts.penalties.measured,
         "features_stored": parts.provider.stored,
@@ -100,7 +100,7 @@ def _restore_weights(parts: RunParts, saved: Snapshot) -> None:
     parts.model.head_untrained = facts["head_untrained"]
     best = saved.under("best")
     weights = {name: best.get(name, model[name]).to(model[name].device) for name in facts["best"]["names"]}
-    parts.best.load(facts["best"]["score"], facts["best"]["accuracy"], weights)
+    parts.best.load(facts["best"], weights)
 
 
 FIRST_KINDS = {

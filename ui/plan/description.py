@@ -41,6 +41,8 @@ def lines(plan: TransferPlan) -> Iterator[str]:
                 "and "
                 "the head is solved again on top."
             )
+        if phase.only_if_better:
+            yield f"{title}: trained only if the phase before it brought a better validation result, else skipped."
         if phase.interpolate_weights:
             yield (
                 f"{title}: afterwards the weights before and after the phase are averaged, in the proportion with the "
