@@ -126,7 +126,7 @@ def test_the_way_from_data_to_predictions(capsys, workspace, folder, plan, tmp_p
 
     code, _, err = call(capsys, "predict", out, table, "--out", table)
     assert code == 2
-    assert "is what is to be classified" in err
+    assert "is the input file" in err
     assert table.read_text(encoding="utf-8").startswith("item,predicted"), "what was there is not lost"
 
     code, text, _ = call(capsys, "train", folder, "--out", out, "--plan", plan)  # an older model gives way

@@ -118,7 +118,7 @@ def test_models_of_other_data_or_classes_are_refused(made, tmp_path):
     with pytest.raises(DataError, match="different test items"):
         write_ensemble(folder, (bundles[0], apart))
     renamed = write_bundle(tmp_path / "renamed", trained_model(replace(dataset, classes=("x", "y")), "tiny_text")).path
-    with pytest.raises(DataError, match="same classes"):
+    with pytest.raises(DataError, match="different classes"):
         write_ensemble(folder, (bundles[0], renamed))
     with pytest.raises(ExportError, match="at least two models"):
         write_ensemble(folder, bundles[:1])
@@ -128,7 +128,7 @@ def test_models_of_other_data_or_classes_are_refused(made, tmp_path):
 
 def test_one_model_is_asked_for_where_only_one_will_do(made, tmp_path):
     write_ensemble(tmp_path / "both", made[1])
-    with pytest.raises(ExportError, match="a single one is needed") as caught:
+    with pytest.raises(ExportError, match="a single model is needed") as caught:
         load_bundle(tmp_path / "both")
     assert "1-feature_extraction" in caught.value.hint
 
@@ -191,7 +191,7 @@ def without_the_app(first: TrainedModel, source, tmp_path, workspace) -> None:
 def test_a_member_is_never_written_over_or_into(made, place):
     _, bundles = made
     before = {path: path.read_bytes() for path in bundles[0].rglob("*")}
-    with pytest.raises(ExportError, match="a model that is to be averaged"):
+    with pytest.raises(ExportError, match="a model of the ensemble"):
         write_ensemble(bundles[0] / place, bundles)
     assert {path: path.read_bytes() for path in bundles[0].rglob("*")} == before
 

@@ -92,9 +92,9 @@ def test_the_script_says_every_label_above_one_half():
     spec.loader.exec_module(script)
     model = object.__new__(script.Model)
     model.classes, model.multilabel = ["a", "b", "c"], True
-    assert [model.said(np.array(row)) for row in ([0.6, 0.2, 0.9], [0.5, 0.1, 0.2])] == ["a|c", ""]
+    assert [model.predicted(np.array(row)) for row in ([0.6, 0.2, 0.9], [0.5, 0.1, 0.2])] == ["a|c", ""]
     model.multilabel = False
-    assert model.said(np.array([0.3, 0.4, 0.3])) == "b"
+    assert model.predicted(np.array([0.3, 0.4, 0.3])) == "b"
 
 
 @pytest.mark.slow

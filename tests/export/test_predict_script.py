@@ -132,7 +132,7 @@ def test_what_a_person_gets_wrong(workspace, tmp_path):
     table.write_text("text\nrain and fog over the hills\n")
     done = run(folder, table, "--out", table)
     assert done.returncode == 1
-    assert "is what is to be classified" in done.stderr
+    assert "is the input file" in done.stderr
     assert table.read_text() == "text\nrain and fog over the hills\n", "what was there is not lost"
 
 

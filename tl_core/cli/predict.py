@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     if out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
         raise UsageError(f"{out} cannot be written.", "Name a file in a folder that exists.")
     if out.resolve() == Path(arguments.input).expanduser().resolve():
-        raise UsageError(f"{out} is what is to be classified.", "Name another file for --out.")
+        raise UsageError(f"{out} is the input file.", "Name another file for --out.")
     from tl_core.export.ensemble import open_bundle
 
     bundle = open_bundle(arguments.bundle.expanduser())

@@ -2,16 +2,16 @@
 
     python predict.py INPUT --out predictions.csv
 
-INPUT is one image or text file, a folder or zip of them, or (texts) a CSV or TSV table. The result has the columns
-item, predicted, and one probability for each class. Where the model gives an item several labels, or none, each label
-has a probability of its own, and predicted names all above one half, with "|" between them. It needs what
-requirements.txt lists, and no network.
+INPUT is an image or text file, a folder or zip of such files, or (for texts) a CSV or TSV table. The output table has
+the columns item, predicted, and one probability for each class. A multilabel model gives each label an independent
+probability; the predicted labels are all those above 0.5, separated by "|". The script needs only the packages in
+requirements.txt, and no internet.
 
 From Python, with this folder on the path:
 
     from predict import Model
     model = Model()
-    model(["a text", "another"])    # texts, or paths of images -> probabilities [N, C]; model.classes names them
+    model(["a text", "another"])    # texts, or image paths -> probabilities [N, C], in the order of model.classes
 """
 
 import argparse
@@ -31,26 +31,26 @@ from PIL import Image, ImageOps
 from safetensors.torch import load_file
 from torch import nn
 
-HERE = Path(__file__).resolve().parent
-IMAGES = set(".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .ppm .pgm .pbm .pnm .avif".split())  # noqa: SIM905
-TABLES = {".csv", ".tsv"}
+MODEL_FOLDER = Path(__file__).resolve().parent
+IMAGE_SUFFIXES = set(".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .ppm .pgm .pbm .pnm .avif".split())  # noqa: SIM905
+TABLE_SUFFIXES = {".csv", ".tsv"}
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF")
 LOSSY = ("JPEG", "MPO", "WEBP", "AVIF")
 MAX_SIDE, MAX_ASPECT, MAX_PIXELS = 2048, 16, 120_000_000
 
 
-class Problem(Exception):
-    """Something that the person at the keyboard can put right."""
+class InputError(Exception):
+    """A mistake that the user can correct."""
 
 
 # ---------------------------------------------------------------- the network
 
 
 def import_torchvision() -> None:
-    """Import torchvision, which timm and transformers want, also where its build does not match torch's.
+    """Import torchvision, which timm and transformers need, even if its build does not match that of torch.
 
-    A CUDA build of torchvision beside a CPU build of torch misses two operators that it names while it is imported and
-    that nothing here calls; declaring them is enough.
+    With a CPU build of torch, a CUDA build of torchvision fails to import because two operators are missing. Nothing
+    here calls them, so declaring them is enough.
     """
     try:
         import torchvision  # noqa: F401
@@ -71,7 +71,7 @@ KEEP_ALIVE: list[object] = []
 
 
 class ImageBackbone(nn.Module):
-    """A timm EfficientNet up to the layer group `tap`; gives maps `[B, C, H, W]`."""
+    """A timm EfficientNet, cut after the layer group `tap`."""
 
     def __init__(self, architecture: str, tap: str) -> None:
         super().__init__()
@@ -80,13 +80,13 @@ class ImageBackbone(nn.Module):
         net: Any = timm.create_model(architecture, pretrained=False, num_classes=0)
         self.whole = tap == "top"
         if not self.whole:
-            kept = 0 if tap == "stem" else int(tap.removeprefix("blocks.")) + 1
-            net.blocks = net.blocks[:kept]
+            n_blocks = 0 if tap == "stem" else int(tap.removeprefix("blocks.")) + 1
+            net.blocks = net.blocks[:n_blocks]
             net.conv_head = net.bn2 = nn.Identity()
         self.net = net
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean and standard deviation `[B, C]` over the positions of the last maps."""
+        """Return the mean and standard deviation `[B, C]` of the last feature maps over their positions."""
         maps = self.net.blocks(self.net.bn1(self.net.conv_stem(images)))
         if self.whole:
             maps = self.net.bn2(self.net.conv_head(maps))
@@ -96,7 +96,7 @@ class ImageBackbone(nn.Module):
 
 
 class TextBackbone(nn.Module):
-    """A BERT up to the layer group `tap`; gives hidden states `[B, T, D]`."""
+    """A BERT encoder, cut after the layer group `tap`."""
 
     def __init__(self, config: dict, tap: str) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class TextBackbone(nn.Module):
         self.net = BertModel(BertConfig.from_dict(config | {"num_hidden_layers": layers}), add_pooling_layer=False)
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean and standard deviation `[B, D]` over the tokens that are there."""
+        """Return the mean and standard deviation `[B, D]` of the hidden states over the tokens, padding excluded."""
         hidden = self.net(input_ids=ids, attention_mask=mask).last_hidden_state
         weight = mask.to(hidden.dtype)
         weight = (weight / weight.sum(dim=1, keepdim=True)).unsqueeze(-1)
@@ -116,7 +116,7 @@ class TextBackbone(nn.Module):
 
 
 class Head(nn.Module):
-    """Standardises the pooled features `[B, D]` and gives class scores `[B, C]`."""
+    """Standardise the pooled features `[B, D]`, then map them to logits `[B, C]`."""
 
     mean: torch.Tensor
     std: torch.Tensor
@@ -130,12 +130,12 @@ class Head(nn.Module):
         self.out = nn.Linear(hidden if mlp else width, classes)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Return class scores."""
+        """Return logits `[B, C]`."""
         return self.out(self.hidden((features - self.mean) / self.std))
 
 
 class Network(nn.Module):
-    """Backbone, pooling, head: the tensors have the names that weights.safetensors gives them."""
+    """Backbone, pooling and head; the tensors are named as in weights.safetensors."""
 
     def __init__(self, config: dict, classes: int) -> None:
         super().__init__()
@@ -145,20 +145,20 @@ class Network(nn.Module):
         elif recipe["library"] == "transformers":
             self.backbone = TextBackbone(recipe["config"], config["tap"])
         else:
-            raise Problem(f"{config['backbone']} can only be run by Graft itself: python -m tl_core predict.")
+            raise InputError(f"{config['backbone']} runs only in Graft: python -m tl_core predict.")
         self.head = Head(head["kind"], head["width"], head["hidden"], classes)
-        self.deviation = config["pool"] == "mean_std"
+        self.use_std = config["pool"] == "mean_std"
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        """Return class scores `[B, C]`."""
-        mean, deviation = self.backbone(*inputs)
-        return self.head(torch.cat((mean, deviation), dim=1) if self.deviation else mean)
+        """Return logits `[B, C]`."""
+        mean, std = self.backbone(*inputs)
+        return self.head(torch.cat((mean, std), dim=1) if self.use_std else mean)
 
 
 class Model:
-    """The model of a bundle's folder, ready to classify; several that the folder names are averaged."""
+    """The model in a folder, ready to classify. For an ensemble, the members' probabilities are averaged."""
 
-    def __init__(self, folder: Path = HERE) -> None:
+    def __init__(self, folder: Path = MODEL_FOLDER) -> None:
         import_torchvision()
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         self.classes: list[str] = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
@@ -166,7 +166,7 @@ class Model:
         self.text_column: str = config.get("text_column", "")
         self.members: list[Model] = [Model(folder / name) for name in config.get("members", ())] or [self]
         if any(member.classes != self.classes for member in self.members):
-            raise Problem(f"The models in {folder} do not tell the same classes apart. Make it again.")
+            raise InputError(f"The models in {folder} have different classes. Make the ensemble again.")
         if self.members != [self]:
             return
         self.input = json.loads((folder / "preprocessing.json").read_text(encoding="utf-8"))
@@ -182,32 +182,32 @@ class Model:
     @torch.inference_mode()
     def __call__(self, items: Iterable, batch_size: int = 32) -> np.ndarray:
         """Return probabilities `[N, C]` of texts, or of images (paths, file objects or PIL images)."""
-        found = [np.empty((0, len(self.classes)), np.float32)]
+        chunks = [np.empty((0, len(self.classes)), np.float32)]
         text = self.modality == "text"
-        drawn = (item if text or isinstance(item, Image.Image) else open_image(item) for item in items)
-        while prepared := [[member.prepare(item) for member in self.members] for item in islice(drawn, 1024)]:
-            theirs = zip(self.members, zip(*prepared, strict=True), strict=True)
-            found.append(np.mean([member.classify(its, batch_size) for member, its in theirs], axis=0))
-        return np.concatenate(found)
+        opened = (item if text or isinstance(item, Image.Image) else open_image(item) for item in items)
+        while prepared := [[member.prepare(item) for member in self.members] for item in islice(opened, 1024)]:
+            inputs = zip(self.members, zip(*prepared, strict=True), strict=True)
+            chunks.append(np.mean([member.classify(rows, batch_size) for member, rows in inputs], axis=0))
+        return np.concatenate(chunks)
 
     def classify(self, prepared: Sequence[torch.Tensor], batch_size: int) -> np.ndarray:
-        """Return this one network's probabilities `[N, C]`."""
-        rows = np.empty((len(prepared), len(self.classes)), np.float32)
-        order = np.argsort([len(item) for item in prepared], kind="stable")  # texts of like length pad little
+        """Return the probabilities `[N, C]` of this network alone."""
+        probabilities = np.empty((len(prepared), len(self.classes)), np.float32)
+        order = np.argsort([len(item) for item in prepared], kind="stable")  # similar lengths need little padding
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
-            scores = self.network(*self.collate([prepared[i] for i in batch]))
-            rows[batch] = (torch.sigmoid(scores) if self.multilabel else torch.softmax(scores, dim=1)).numpy()
-        return rows
+            logits = self.network(*self.collate([prepared[i] for i in batch]))
+            probabilities[batch] = (torch.sigmoid(logits) if self.multilabel else torch.softmax(logits, dim=1)).numpy()
+        return probabilities
 
-    def said(self, row: np.ndarray) -> str:
-        """Return the class of an item, or all its labels, from its probabilities `[C]`."""
+    def predicted(self, probabilities: np.ndarray) -> str:
+        """Return the predicted class of one item, or its predicted labels, from its probabilities `[C]`."""
         if not self.multilabel:
-            return self.classes[int(row.argmax())]
-        return "|".join(name for name, chance in zip(self.classes, row, strict=True) if chance > 0.5)
+            return self.classes[int(probabilities.argmax())]
+        return "|".join(name for name, p in zip(self.classes, probabilities, strict=True) if p > 0.5)
 
     def prepare(self, item: Any) -> torch.Tensor:
-        """Turn a text into token ids `[T]`, an image into uint8 `[3, S, S]`: short side resized, middle cut out."""
+        """Turn a text into token ids `[T]`; resize and centre-crop an image to uint8 `[3, S, S]`."""
         if self.modality == "text":
             return torch.tensor(self.tokenizer.encode(item).ids)
         size, short = self.input["size"], min(item.size)
@@ -218,7 +218,7 @@ class Model:
         return torch.from_numpy(pixels).permute(2, 0, 1)
 
     def collate(self, prepared: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
-        """Return what the network takes: images `[B, 3, S, S]`, or ids and mask `[B, T]`, padded with 0."""
+        """Return a batch for the network: images `[B, 3, S, S]`, or token ids and mask `[B, T]`, padded with 0."""
         if self.modality == "text":
             mask = nn.utils.rnn.pad_sequence([torch.ones_like(row) for row in prepared], batch_first=True)
             return nn.utils.rnn.pad_sequence(prepared, batch_first=True), mask
@@ -231,22 +231,22 @@ class Model:
 
 
 def open_image(source: object) -> Image.Image:
-    """Return an image as the model was trained on images: RGB, upright, first frame, transparency on white."""
+    """Open an image as in training: RGB, upright, first frame, transparency on white."""
     Image.init()
     formats = [name for name in FORMATS if name in Image.OPEN]
     with Image.open(source, formats=formats) as image:  # type: ignore[arg-type]
         kind, size = image.format, image.size
         if size[0] * size[1] > MAX_PIXELS:
-            raise Problem(f"it has {size[0]:,} by {size[1]:,} pixels")
-        turned = image.getexif().get(0x0112) in range(2, 9)
-        changed = turned or image.mode not in ("RGB", "L", "1", "P") or "transparency" in image.info
+            raise InputError(f"it has {size[0]:,} by {size[1]:,} pixels")
+        rotated = image.getexif().get(0x0112) in range(2, 9)
+        changed = rotated or image.mode not in ("RGB", "L", "1", "P") or "transparency" in image.info
         changed = changed or (kind != "MPO" and getattr(image, "n_frames", 1) > 1) or max(size) > MAX_SIDE
         if max(size) > 2 * MAX_SIDE:
             image.draft(None, (MAX_SIDE, MAX_SIDE))
         image.load()
-        rgb = to_rgb(ImageOps.exif_transpose(image) if turned else image)
+        rgb = to_rgb(ImageOps.exif_transpose(image) if rotated else image)
     fitted = fit(rgb)
-    if kind in LOSSY and (changed or fitted.size != rgb.size):  # the training images were stored again in this way
+    if kind in LOSSY and (changed or fitted.size != rgb.size):  # changed training images were saved again like this
         stored = io.BytesIO()
         fitted.save(stored, "JPEG", quality=95, subsampling=0)
         fitted = Image.open(stored)
@@ -276,7 +276,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def fit(image: Image.Image) -> Image.Image:
-    """Crop a thin strip to its middle, and shrink what is very large."""
+    """Crop very elongated images to their centre, and shrink very large ones."""
     width, height = image.size
     if max(width, height) > MAX_ASPECT * min(width, height):
         keep_w, keep_h = min(width, MAX_ASPECT * height), min(height, MAX_ASPECT * width)
@@ -298,26 +298,26 @@ def read_items(source: Path, modality: str, column: str) -> Iterator[tuple[str, 
             yield from read_one(short, files[name].read_bytes(), modality, column)
     elif source.is_file() and zipfile.is_zipfile(source):
         with zipfile.ZipFile(source) as archive:
-            first = {m.filename: m for m in reversed(archive.infolist()) if not m.is_dir()}  # of equal names
-            for name, short in wanted(first, modality):
-                yield from read_one(short, archive.read(first[name]), modality, column)
+            members = {m.filename: m for m in reversed(archive.infolist()) if not m.is_dir()}  # first of equal names
+            for name, short in wanted(members, modality):
+                yield from read_one(short, archive.read(members[name]), modality, column)
     elif source.is_file():
         yield from read_one(source.name, source.read_bytes(), modality, column)
     else:
-        raise Problem(f"There is no file or folder {source}.")
+        raise InputError(f"There is no file or folder {source}.")
 
 
 def wanted(names: Iterable[str], modality: str) -> Iterator[tuple[str, str]]:
-    """Yield (name, name without the folder that encloses all) of what is of the model's kind and no system junk."""
-    suffixes = IMAGES if modality == "image" else {".txt"} | TABLES
+    """Yield (name, shown name) of the files the model can read. A folder that encloses all files is not shown."""
+    suffixes = IMAGE_SUFFIXES if modality == "image" else {".txt"} | TABLE_SUFFIXES
     paths = {name: PurePosixPath(name) for name in sorted(names)}
-    kept = [
+    readable = [
         (name, path)
         for name, path in paths.items()
         if path.suffix.lower() in suffixes and not any(part.startswith((".", "__MACOSX")) for part in path.parts)
     ]
-    enclosed = len({path.parts[0] for _, path in kept}) == 1 and all(len(path.parts) > 1 for _, path in kept)
-    for name, path in kept:
+    enclosed = len({path.parts[0] for _, path in readable}) == 1 and all(len(path.parts) > 1 for _, path in readable)
+    for name, path in readable:
         yield name, PurePosixPath(*path.parts[1:]).as_posix() if enclosed else name
 
 
@@ -326,17 +326,17 @@ def read_one(name: str, data: bytes, modality: str, column: str) -> Iterator[tup
     if modality == "image":
         try:
             yield name, open_image(io.BytesIO(data))
-        except Exception as error:  # Pillow's own words are not for people
-            why = error if isinstance(error, Problem) else "it is not a picture, or it is damaged"
-            print(f"skipped {name}: {why}", file=sys.stderr)
-    elif PurePosixPath(name).suffix.lower() in TABLES:
+        except Exception as error:  # Pillow's own messages are too technical
+            reason = error if isinstance(error, InputError) else "it is not a picture, or it is damaged"
+            print(f"skipped {name}: {reason}", file=sys.stderr)
+    elif PurePosixPath(name).suffix.lower() in TABLE_SUFFIXES:
         yield from read_table(decode(data), column)
     elif text := decode(data).replace("\0", "").strip():
         yield name, text
 
 
 def decode(data: bytes) -> str:
-    """Return text from UTF-16 with a mark at the start, from UTF-8, else from Windows' western encoding."""
+    """Decode UTF-16 if it starts with a byte order mark, else UTF-8, else Windows-1252."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16")
     try:
@@ -346,7 +346,7 @@ def decode(data: bytes) -> str:
 
 
 def read_table(text: str, column: str) -> Iterator[tuple[str, object]]:
-    """Yield (row number, text) of the named column, or else of the one with the longest texts."""
+    """Yield (row number, text) of the named column, or else of the column with the longest texts."""
     csv.field_size_limit(2**31 - 1)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t|", key=text.split("\n", 1)[0].count))
     rows = [(number, cells) for number, cells in enumerate(reader, start=1) if any(cell.strip() for cell in cells)]
@@ -354,25 +354,25 @@ def read_table(text: str, column: str) -> Iterator[tuple[str, object]]:
         return
     header = rows[0][1]
     if column in header:
-        at, rows = header.index(column), rows[1:]
+        index, rows = header.index(column), rows[1:]
     else:
         if not any(len(cell) > 80 or cell.replace(".", "").isdigit() for cell in header) and len(rows) > 1:
             rows = rows[1:]
-        at = max(range(len(header)), key=lambda i: sum(len(cells[i]) for _, cells in rows if i < len(cells)))
+        index = max(range(len(header)), key=lambda i: sum(len(cells[i]) for _, cells in rows if i < len(cells)))
     for number, cells in rows:
-        if at < len(cells) and (cell := cells[at].replace("\0", "").strip()):
+        if index < len(cells) and (cell := cells[index].replace("\0", "").strip()):
             yield f"row {number}", cell
 
 
 def main() -> None:
-    """Read the command line, classify, write the table."""
+    """Read the command line, classify the items, write the table."""
     parser = argparse.ArgumentParser(description="Classify images or texts with the model in this folder.")
     parser.add_argument("input", type=Path, help="an image or text file, a folder or zip of them, or a CSV of texts")
     parser.add_argument("--out", type=Path, default=Path("predictions.csv"), help="the table to write")
-    parser.add_argument("--text-column", default="", help="the column with the texts, where INPUT is a table")
+    parser.add_argument("--text-column", default="", help="the column with the texts, if INPUT is a table")
     options = parser.parse_args()
     if options.out.resolve() == options.input.resolve():
-        raise Problem(f"{options.out} is what is to be classified. Name another file for --out.")
+        raise InputError(f"{options.out} is the input file. Name another file for --out.")
     model, names = Model(), list[str]()
 
     def items() -> Iterator[object]:
@@ -382,18 +382,18 @@ def main() -> None:
 
     probabilities = model(items())
     if not names:
-        raise Problem(f"There is no {model.modality} to classify in {options.input}.")
+        raise InputError(f"There is no {model.modality} to classify in {options.input}.")
     with open(options.out, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["item", "predicted", *model.classes])
         for name, row in zip(names, probabilities, strict=True):
-            writer.writerow([name, model.said(row), *(f"{p:.6f}" for p in row)])
-    one = f"{names[0]}: {model.said(probabilities[0]) or 'no label'}"
-    print(f"{one if len(names) == 1 else f'{len(names)} classified'}, written to {options.out}", file=sys.stderr)
+            writer.writerow([name, model.predicted(row), *(f"{p:.6f}" for p in row)])
+    single = f"{names[0]}: {model.predicted(probabilities[0]) or 'no label'}"
+    print(f"{single if len(names) == 1 else f'{len(names)} classified'}, written to {options.out}", file=sys.stderr)
 
 
 if __name__ == "__main__":
     try:
         main()
-    except (Problem, OSError, zipfile.BadZipFile) as problem:
-        sys.exit(str(problem))
+    except (InputError, OSError, zipfile.BadZipFile) as error:
+        sys.exit(str(error))
