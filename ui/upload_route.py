@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tl_core.data.sources.archive import is_junk
+from tl_core.data.sources.file_tree import is_junk
 from tl_core.workspace import Workspace
 
 ROUTE = "/api/upload"

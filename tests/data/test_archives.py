@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests.data.files import TWO_CLASSES, encoded, picture, pictures, see_through
 from tl_core.data.sources import import_data, list_datasets, open_dataset
-from tl_core.data.sources.archive import open_tree
+from tl_core.data.sources.folder_source import open_tree
 from tl_core.errors import DataError
 from tl_core.workspace import Limits, Workspace
 

@@ -81,7 +81,7 @@ def test_the_sample_is_of_the_whole_table_and_counts_all_of_it(tmp_path):
 
 
 def test_a_preview_of_a_large_table_leaves_its_end_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr("tl_core.data.sources.table_source.PREVIEW_LOOK", 20_000)
+    monkeypatch.setattr("tl_core.data.sources.table_items.PREVIEW_LOOK", 20_000)
     path = tmp_path / "x.csv"
     path.write_text("text,label\n" + "".join(f"some words {i},{'ab'[i % 2]}\n" for i in range(5000)))
     found = preview_table(path)
@@ -89,7 +89,7 @@ def test_a_preview_of_a_large_table_leaves_its_end_alone(tmp_path, monkeypatch):
 
 
 def test_receipts_of_many_bad_rows_are_bounded(make_table, workspace, monkeypatch):
-    monkeypatch.setattr("tl_core.data.sources.table_source._MOST_LINES", 5)
+    monkeypatch.setattr("tl_core.data.sources.table_items._MOST_LINES", 5)
     dataset = import_data(make_table(PLAIN + "no label,\n" * 40), workspace)
     assert [line.item for line in dataset.receipt.lines] == [f"row {n}" for n in range(5, 10)] + ["35 more rows"]
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.data.files import TWO_CLASSES, picture, pictures
 from tl_core.data.prediction_items import read_inputs
 from tl_core.data.sources import import_data, preview_table
-from tl_core.data.sources.kinds import plain_name
+from tl_core.data.sources.local_files import display_name
 from tl_core.data.unlabelled import import_unlabelled
 from tl_core.errors import DataError, GraftError, ImportCancelled
 from tl_core.workspace import Limits, Workspace
@@ -83,12 +83,12 @@ def test_a_tar_in_any_order_is_the_same_data_set_as_the_zip(suffix, kind, make_t
 def test_a_source_is_called_by_its_name_without_its_packing(tmp_path, name):
     path = tmp_path / name
     path.mkdir() if name.endswith("/") else path.touch()
-    assert plain_name(path) == "cloth"
+    assert display_name(path) == "cloth"
 
 
 def test_a_folder_keeps_what_looks_like_a_suffix(tmp_path):
     (tmp_path / "garden 2024.05").mkdir()
-    assert plain_name(tmp_path / "garden 2024.05") == "garden 2024.05"
+    assert display_name(tmp_path / "garden 2024.05") == "garden 2024.05"
 
 
 @pytest.mark.parametrize("name", ["data", "data.zip", "data.tar"])

@@ -12,7 +12,7 @@ from tl_core.data.profile import profile_sentences
 from tl_core.data.profile.data_profile import Profile, Quantiles
 from tl_core.data.quality.phrasing import NOUNS, count
 from tl_core.data.samples import SAMPLES, Sample
-from tl_core.data.sources import SAMPLE_PREFIX
+from tl_core.data.sources.sample_source import SAMPLE_PREFIX
 from tl_core.data.split import rule
 
 _CLASSES = 200  # rows of a table

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from tl_core.data.dataset import Receipt, ReceiptLine
 from tl_core.data.images import IMAGE_SUFFIXES, normalise
-from tl_core.data.sources import SAMPLE_PREFIX, import_data, is_table, only_table, source_path
-from tl_core.data.sources.archive import ArchiveEntry, open_tree, without_enclosing
-from tl_core.data.sources.folders import TEXT_SUFFIXES
+from tl_core.data.sources import SAMPLE_PREFIX, import_data
+from tl_core.data.sources.file_tree import ArchiveEntry, without_enclosing
+from tl_core.data.sources.folder_source import TEXT_SUFFIXES, only_table, open_tree
+from tl_core.data.sources.local_files import is_table, source_path
 from tl_core.data.sources.store import stored_name
 from tl_core.data.sources.tables import TableFile, file_table, open_table, take_sample
 from tl_core.data.sources.tables.column_guesses import find_text_column

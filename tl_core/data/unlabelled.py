@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from tl_core.data.dataset import Dataset
 from tl_core.data.images import IMAGE_SUFFIXES
 from tl_core.data.options import OnProgress, RawItem, no_progress
-from tl_core.data.sources import SAMPLE_PREFIX, import_data, is_table, only_table, source_path
-from tl_core.data.sources.archive import open_tree, without_enclosing
-from tl_core.data.sources.folders import TEXT_SUFFIXES
+from tl_core.data.sources import SAMPLE_PREFIX, import_data
+from tl_core.data.sources.file_tree import without_enclosing
+from tl_core.data.sources.folder_source import TEXT_SUFFIXES, only_table, open_tree
 from tl_core.data.sources.hub_source import is_hub
-from tl_core.data.sources.kinds import plain_name
+from tl_core.data.sources.local_files import display_name, is_table, source_path
 from tl_core.data.sources.store import Draft, store
 from tl_core.data.sources.tables import TableFile, file_table, open_table, take_sample
 from tl_core.data.sources.tables.column_guesses import find_text_column
@@ -33,7 +33,7 @@ def import_unlabelled(
     if source.startswith(SAMPLE_PREFIX) or is_hub(source):
         return import_data(source, workspace, progress=progress)
     path = source_path(source)
-    draft = Draft(plain_name(path), path.name, modality)
+    draft = Draft(display_name(path), path.name, modality)
     if is_table(path):
         return store(_of_table(file_table(path, workspace.limits), draft), draft, workspace, progress)
     with open_tree(path, workspace.limits, workspace.folder("cache"), progress) as tree:

@@ -101,7 +101,7 @@ def import_teacher(workspace: Workspace, given: str) -> str:
     The model of a folder is copied into the workspace, so that a run can still go on where the folder is gone.
     Raises ExportError where the folder holds none.
     """
-    from tl_core.data.sources import source_path
+    from tl_core.data.sources.local_files import source_path
 
     store = RunStore(workspace)
     if given in (state.id for state in store.list()):

@@ -8,7 +8,7 @@ import streamlit as st
 from tl_core import import_jobs
 from tl_core.data.options import AUTO_DETECT, ImportOptions
 from tl_core.data.samples import SAMPLES
-from tl_core.data.sources import SAMPLE_PREFIX
+from tl_core.data.sources.sample_source import SAMPLE_PREFIX
 from tl_core.import_jobs import ImportJob, ImportRequest, Role
 from tl_core.types import Modality
 from ui import session

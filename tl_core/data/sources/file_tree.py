@@ -1,12 +1,15 @@
-"""The files of a source as one list, whatever they lie in."""
+"""The files of a source as one list: of a folder on disk, a zip or a tar archive alike."""
 
+import os
+import stat
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from tl_core.data.dataset import ReceiptLine
 from tl_core.errors import DataError
+from tl_core.workspace import Limits
 
 MAX_FILE = 512 * 2**20
 """Bytes of one file that are read into memory."""
@@ -17,6 +20,7 @@ ARCHIVE_SUFFIXES = frozenset(
 )
 LEFT_BEHIND = "a file that the operating system left behind, not data"
 """The reason why junk is skipped."""
+_DEEPEST = 200  # folders within folders; os.walk calls itself for each
 _JUNK = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx"})
 
 
@@ -136,3 +140,79 @@ def without_enclosing(tree: Tree, entries: list[ArchiveEntry], depth: int) -> li
     prefix = "/".join(PurePosixPath(entries[0].name).parts[:shared]) + "/"
     tree.folders = {f.removeprefix(prefix) for f in tree.folders if f.startswith(prefix)}
     return [replace(e, name=e.name[len(prefix) :]) for e in entries]
+
+
+def list_folder(root: Path, limits: Limits) -> Tree:
+    """List the files of a folder on disk. Raises DataError where there are more than the limits allow."""
+    tree = Tree()
+
+    def unreadable(error: OSError) -> None:
+        tree.skip(_relative(root, error.filename or ""), f"the folder cannot be opened ({error.strerror})")
+
+    for here, folders, files in os.walk(root, onerror=unreadable):
+        for name in list(folders):
+            path = Path(here, name)
+            relative = _relative(root, path)
+            if is_junk(relative):
+                tree.junk.append(relative)
+                folders.remove(name)
+            elif path.is_symlink():
+                tree.skip(relative, "a link, not a folder")
+                folders.remove(name)
+            elif relative.count("/") >= _DEEPEST:
+                tree.skip(relative, f"the folder lies more than {_DEEPEST} folders deep")
+                folders.remove(name)
+            else:
+                tree.folders.add(relative)
+        for name in files:
+            _add_file(tree, root, Path(here, name))
+        if len(tree.entries) > limits.members:
+            raise DataError(
+                f"{root.name} holds more than {limits.members:,} files.", "Name the folder that holds the data alone."
+            )
+    return tree.finish()
+
+
+def _add_file(tree: Tree, root: Path, path: Path) -> None:
+    relative = _relative(root, path)
+    if is_junk(relative):
+        tree.junk.append(relative)
+        return
+    try:
+        info = path.lstat()
+    except OSError as error:
+        tree.skip(relative, f"it cannot be opened ({error.strerror})")
+        return
+    if stat.S_ISLNK(info.st_mode):
+        tree.skip(relative, "a link, not a file")
+    elif not stat.S_ISREG(info.st_mode):
+        tree.skip(relative, "not an ordinary file")
+    elif tree.is_new(relative):  # two ways to write one accent are one name here
+        tree.entries.append(ArchiveEntry(relative, info.st_size, file_reader(path)))
+
+
+def _relative(root: Path, path: str | Path) -> str:
+    name = os.path.relpath(os.fsdecode(path), root).replace(os.sep, "/")
+    return readable(os.fsencode(name))
+
+
+def file_reader(path: Path) -> Callable[[], bytes]:
+    """Return what reads a file; reading raises DataError, with the reason alone as its message, where it cannot."""
+
+    def read() -> bytes:
+        try:
+            check_size(path.stat().st_size)
+            return path.read_bytes()
+        except OSError as error:
+            raise DataError(f"it cannot be opened ({error.strerror})") from error
+
+    return read
+
+
+def read_whole(entry: ArchiveEntry) -> bytes:
+    """Return the bytes of a file that everything depends on. Raises DataError, in a whole sentence."""
+    try:
+        return entry.read()
+    except DataError as error:
+        hint = error.hint or "Make the file or its archive again, or leave it out."
+        raise DataError(f"{entry.name} cannot be read: {error.message}.", hint) from error

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from tl_core.data.options import NONE, ImportOptions
-from tl_core.data.sources.table_source import PREVIEW_CELL, TablePreview
+from tl_core.data.sources.table_preview import PREVIEW_CELL, TablePreview
 from tl_core.data.sources.tables.cell_text import cell
 from tl_core.data.sources.tables.column_guesses import GROUP_NAMES
 from tl_core.data.sources.tables.label_reader import says_yes, split_labels

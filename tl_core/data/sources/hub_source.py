@@ -12,17 +12,23 @@ from typing import Any
 from tl_core.data.dataset import Dataset
 from tl_core.data.options import ImportOptions, OnProgress, RawItem
 from tl_core.data.sources.file_tree import MAX_FILE
-from tl_core.data.sources.folders import SPLIT_NAMES
 from tl_core.data.sources.hub_columns import HubColumns, Row, choose, preview
-from tl_core.data.sources.hub_errors import explain
+from tl_core.data.sources.source import Source
+from tl_core.data.sources.split_names import guess_split_of_part
 from tl_core.data.sources.store import Draft, store
-from tl_core.data.sources.table_source import TablePreview
+from tl_core.data.sources.table_preview import TablePreview
 from tl_core.errors import DataError, GraftError
 from tl_core.workspace import Limits, Workspace, sweep
 
 HUB_PREFIX = "hub:"
 _PAGE = re.compile(r"https://huggingface\.co/datasets/([^/?#]+/[^/?#]+)/?(?:viewer/([^/?#]+).*)?$")
 _NAME = re.compile(r"(?P<repo>[\w-][\w.-]*/[\w-][\w.-]*)(?::(?P<config>[^@:]+))?(?:@(?P<revision>[\w./-]+))?$")
+_OFFLINE = {
+    *("OfflineModeIsEnabled", "LocalEntryNotFoundError", "ConnectionError", "ConnectError", "TimeoutException"),
+    *("TransportError", "NetworkError", "ReadTimeout", "RemoteProtocolError"),
+}
+_NO_FILES = {"EmptyDatasetError", "DataFilesNotFoundError"}
+_NOT_FOUND = {"RepositoryNotFoundError", "DatasetNotFoundError"}
 _SAMPLE = 20  # rows that columns are chosen by
 
 
@@ -73,7 +79,7 @@ def import_hub(source: str, workspace: Workspace, options: ImportOptions, progre
         draft = Draft(options.name or name.repo.split("/")[1], source.strip(), columns.modality)
         draft.text_column = columns.item if columns.modality == "text" else ""
         draft.subgroup_column = columns.subgroup
-        stream = _Stream(name, columns, draft, workspace.limits)
+        stream = _HubRows(name, columns, draft, workspace.limits)
         return store(stream.items(parts), draft, workspace, progress, total)
 
 
@@ -124,7 +130,7 @@ def _check_size(name: HubName, builder: Any, limits: Limits) -> None:
         )
 
 
-class _Stream:
+class _HubRows:
     """Makes items of rows as they come."""
 
     def __init__(self, name: HubName, columns: HubColumns, draft: Draft, limits: Limits) -> None:
@@ -135,7 +141,7 @@ class _Stream:
 
     def items(self, parts: dict[str, Any]) -> Iterator[RawItem]:
         """Yield the items of all parts; write down rows without a label and parts that are no split."""
-        known = {part: _split_of(part) for part in parts}
+        known = {part: guess_split_of_part(part) for part in parts}
         several = len(set(known.values()) - {""}) > 1
         for part, rows in parts.items():
             if any(known.values()) and not known[part]:
@@ -216,10 +222,6 @@ def _picture(value: Any, name: HubName) -> bytes:
     return data
 
 
-def _split_of(part: str) -> str:
-    return SPLIT_NAMES.get(part.lower(), "") or SPLIT_NAMES.get(re.split(r"[_.-]", part.lower())[0], "")
-
-
 @contextmanager
 def _in_words(name: HubName) -> Iterator[None]:
     """Turn whatever the hub's client raises (it has a dozen types for it) into a DataError."""
@@ -228,4 +230,60 @@ def _in_words(name: HubName) -> Iterator[None]:
     except GraftError:
         raise
     except Exception as error:
-        raise explain(error, name.repo, name.config, name.revision) from error
+        raise _explain(error, name.repo, name.config, name.revision) from error
+
+
+def _explain(error: Exception, repo: str, config: str, revision: str) -> DataError:
+    """Return one sentence and a hint for an exception that the hub's client raised."""
+    chain = _chain(error)
+    kinds = {kind.__name__ for each in chain for kind in type(each).__mro__}
+    text = str(error)
+    if "GatedRepoError" in kinds or "gated dataset" in text:
+        hint = "Ask for access on its page at huggingface.co, and log in on this machine with `hf auth login`."
+        return DataError(f"{repo} is only given to people whom its owner has let in.", hint)
+    if text.startswith("Config name is missing") or (text.startswith("BuilderConfig") and "not found" in text):
+        return _configurations(repo, config, revision)
+    if "scripts are no longer supported" in text:
+        return DataError(
+            f"{repo} comes with a program that must be run to read it, and programs from the hub are never run.",
+            f"Many have a copy without one: try hub:{repo}@refs/convert/parquet.",
+        )
+    if "RevisionNotFoundError" in kinds or text.startswith("Revision '"):
+        return DataError(f"{repo} has no revision {revision}.", "Leave it out to have the newest one.")
+    if kinds & _NO_FILES:
+        return DataError(f"{repo} holds no files that can be read as pictures or a table.", "Look at its page.")
+    if kinds & _OFFLINE:
+        hint = "Check the connection to the internet, and try again; or give a file or a folder of this machine."
+        return DataError(f"The hub could not be reached to read {repo}.", hint)
+    if kinds & _NOT_FOUND:
+        hint = "Check how it is written on its page, as owner/name; a private one needs `hf auth login`."
+        return DataError(f"There is no data set {repo} on the hub, or it is private.", hint)
+    said = " ".join(text.split())[:200] or type(error).__name__
+    return DataError(f"{repo} could not be read from the hub.", f"The hub's client said: {said}")
+
+
+def _configurations(repo: str, config: str, revision: str) -> DataError:
+    from datasets import get_dataset_config_names
+
+    try:
+        names = get_dataset_config_names(f"hf://datasets/{repo}", revision=revision or None)
+    except Exception:  # the hub is gone since a moment ago
+        names = []
+    shown = ", ".join(names[:10]) + (f" and {len(names) - 10:,} more" if len(names) > 10 else "")
+    message = f"{repo} has no configuration {config}" if config else f"{repo} has several configurations"
+    example = f", for example hub:{repo}:{names[0]}" if names else ""
+    return DataError(f"{message}{': ' if names and not config else ''}{shown if not config else ''}.",
+                     f"Choose one of {shown or 'those on its page'}{example}.")  # fmt: skip
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return an exception, what it was raised from, and what that was."""
+    found: list[BaseException] = []
+    rest: BaseException | None = error
+    while rest is not None and rest not in found:
+        found.append(rest)
+        rest = rest.__cause__ or rest.__context__
+    return found
+
+
+HUB = Source("a data set of the Hugging Face hub", is_hub, preview_hub, import_hub)

@@ -11,13 +11,12 @@ from pathlib import Path, PurePosixPath
 
 from tl_core.data.images import IMAGE_SUFFIXES
 from tl_core.data.options import ImportOptions, OnProgress, RawItem, no_progress
-from tl_core.data.sources.archive import ArchiveEntry, Tree, file_reader
-from tl_core.data.sources.file_tree import MAX_PATH, climbs
-from tl_core.data.sources.kinds import table_name
+from tl_core.data.sources.file_tree import MAX_PATH, ArchiveEntry, Tree, climbs, file_reader
 from tl_core.data.sources.store import Draft
-from tl_core.data.sources.table_source import Find, table_items
+from tl_core.data.sources.table_items import FindPicture, table_items
 from tl_core.data.sources.tables import TableFile, TableSample, entry_table, open_table, split_tables, take_sample
 from tl_core.data.sources.tables.column_guesses import choose_columns, find_text_column
+from tl_core.data.sources.tables.table_file import has_table_name
 from tl_core.data.sources.tables.table_rows import MISSING
 from tl_core.errors import DataError
 from tl_core.workspace import Limits
@@ -37,10 +36,10 @@ class Listing:
 
     file: TableFile
     column: str
-    find: Find
+    find: FindPicture
     pictures: tuple[ArchiveEntry, ...] | None = None
 
-    def tell_others(self, tree: Tree) -> None:
+    def skip_others(self, tree: Tree) -> None:
         """Write down the files of a tree that are neither the table nor pictures."""
         for entry in tree.entries:
             if entry.name not in self.file.names and entry.suffix not in IMAGE_SUFFIXES:
@@ -72,7 +71,7 @@ def listing_of(tree: Tree, options: ImportOptions, limits: Limits) -> Listing | 
     Raises DataError where several tables do, and where the column that the options name does not.
     """
     pictures = [entry for entry in tree.entries if entry.suffix in IMAGE_SUFFIXES]
-    tables = [entry for entry in tree.entries if table_name(entry.name)]
+    tables = [entry for entry in tree.entries if has_table_name(entry.name)]
     if not pictures or not tables:
         return None
     in_folders = len({PurePosixPath(picture.name).parent for picture in pictures}) > 1

@@ -15,8 +15,8 @@ from typing import IO, Any, Protocol, Self
 
 from tl_core.data.options import OnProgress
 from tl_core.data.sources.file_tree import MAX_FILE, ArchiveEntry, Tree, check_size, readable
-from tl_core.data.sources.kinds import table_name
 from tl_core.data.sources.manifest import disk_errors
+from tl_core.data.sources.tables.table_file import has_table_name
 from tl_core.errors import DataError
 from tl_core.workspace import Limits
 
@@ -151,7 +151,7 @@ class _Listing:
         if not self._tree.wants(path, _problem(info)):
             return
         entry = ArchiveEntry(path, info.size, _never)
-        kept = info.size <= MAX_FILE and not (self._only_tables and not table_name(path))
+        kept = info.size <= MAX_FILE and not (self._only_tables and not has_table_name(path))
         if not packed and not info.issparse():
             entry = ArchiveEntry(path, info.size, _reader(self._file, info.offset_data, info.size))
         elif kept:

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from tl_core.data.options import NONE, ImportOptions
-from tl_core.data.sources.folders import SPLIT_NAMES
+from tl_core.data.sources.split_names import SPLIT_NAMES
 from tl_core.data.sources.tables.table_rows import MISSING, TableSample, is_number
 from tl_core.types import Finding
 

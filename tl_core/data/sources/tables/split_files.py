@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
-from tl_core.data.sources.archive import ArchiveEntry
-from tl_core.data.sources.folders import SPLIT_NAMES
+from tl_core.data.sources.file_tree import ArchiveEntry
+from tl_core.data.sources.split_names import SPLIT_NAMES
 from tl_core.data.sources.tables.table_file import TableFile, best_tables, entry_table
 from tl_core.data.sources.tables.table_rows import PART_ROWS, Record, Table, unique_names
 from tl_core.data.split import SPLITS

@@ -6,12 +6,21 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, cast
+from typing import BinaryIO, Literal, cast
 
-from tl_core.data.sources.archive import ArchiveEntry, read_whole
-from tl_core.data.sources.kinds import KINDS, Kind, kind_of_name
+from tl_core.data.sources.file_tree import ArchiveEntry, read_whole
 from tl_core.errors import DataError
 from tl_core.workspace import Limits
+
+Kind = Literal["delimited", "jsonl", "json", "parquet", "xlsx"]
+KINDS: dict[str, Kind] = {
+    **dict.fromkeys((".csv", ".tsv", ".tab"), "delimited"),
+    **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
+    ".parquet": "parquet",
+    ".xlsx": "xlsx",
+    ".json": "json",
+}
+"""The kind that each suffix means. Among several kinds in one source, the earlier is likelier to hold the data."""
 
 _RATIO_MATTERS = 32 * 2**20  # bytes; a small file of one repeated line is no harm, however well it packs
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -44,6 +53,17 @@ class TableFile:
         """Return the first bytes."""
         with self.open() as stream:
             return stream.read(size)
+
+
+def kind_of_name(name: str) -> Kind | None:
+    """Return the kind of table that a file name means, gzipped or not; None for other names, `.txt` among them."""
+    path = PurePosixPath(name.lower())
+    return KINDS.get(PurePosixPath(path.stem).suffix if path.suffix == ".gz" else path.suffix)
+
+
+def has_table_name(name: str) -> bool:
+    """Return whether a file name is that of a table."""
+    return kind_of_name(name) is not None
 
 
 def best_tables(entries: list[ArchiveEntry]) -> list[ArchiveEntry]:

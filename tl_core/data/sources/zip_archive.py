@@ -1,4 +1,4 @@
-"""A zip, a tar archive or a folder as one list of files, read one at a time and never unpacked to disk."""
+"""A zip archive as one list of files, read one at a time and never unpacked to disk."""
 
 import lzma
 import os
@@ -12,47 +12,20 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from tl_core.data.options import OnProgress, no_progress
-from tl_core.data.sources.file_tree import (
-    ArchiveEntry,
-    Tree,
-    check_size,
-    is_junk,
-    readable,
-    strip_enclosing,
-    without_enclosing,
-)
-from tl_core.data.sources.tar_archive import is_tar, open_tar
+from tl_core.data.sources.file_tree import ArchiveEntry, Tree, check_size
 from tl_core.errors import DataError
 from tl_core.workspace import Limits
-
-__all__ = ["ArchiveEntry", "Tree", "is_junk", "open_tree", "read_whole", "strip_enclosing", "without_enclosing"]
 
 _RATIO_MATTERS = 32 * 2**20  # below this many unpacked bytes no ratio hurts: blank pictures pack 1000 to 1
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)
 _REALLY = "If this is really your data, unpack it and give the folder itself."
-_DEEPEST = 200  # folders within folders; os.walk calls itself for each
 _ENCRYPTED = 0x1
 _UTF8 = 0x800
 
 
 @contextmanager
-def open_tree(
-    path: Path, limits: Limits, aside: Path | None = None, progress: OnProgress = no_progress
-) -> Iterator[Tree]:
-    """List a zip, a tar archive or a folder; entries can be read inside the block.
-
-    A packed tar cannot be read out of order, so its files are put in one nameless file in the folder `aside`; without
-    that folder only its tables can be read.
-    Raises DataError where the archive is damaged, empty, protected by a password, or larger than the limits.
-    """
-    if path.is_dir():
-        yield _list_folder(path, limits)
-        return
-    if is_tar(path):
-        with open_tar(path, limits, aside, progress) as tree:
-            yield tree
-        return
+def open_zip(path: Path, limits: Limits) -> Iterator[Tree]:
+    """List a zip archive; its entries can be read inside the block. See `open_tree`."""
     with path.open("rb") as file:
         _check_count(_members(file, limits.members), path.name, limits)
     try:
@@ -183,78 +156,3 @@ def _zip_reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[],
             raise DataError("it is damaged inside the zip file") from error
 
     return read
-
-
-def _list_folder(root: Path, limits: Limits) -> Tree:
-    tree = Tree()
-
-    def unreadable(error: OSError) -> None:
-        tree.skip(_relative(root, error.filename or ""), f"the folder cannot be opened ({error.strerror})")
-
-    for here, folders, files in os.walk(root, onerror=unreadable):
-        for name in list(folders):
-            path = Path(here, name)
-            relative = _relative(root, path)
-            if is_junk(relative):
-                tree.junk.append(relative)
-                folders.remove(name)
-            elif path.is_symlink():
-                tree.skip(relative, "a link, not a folder")
-                folders.remove(name)
-            elif relative.count("/") >= _DEEPEST:
-                tree.skip(relative, f"the folder lies more than {_DEEPEST} folders deep")
-                folders.remove(name)
-            else:
-                tree.folders.add(relative)
-        for name in files:
-            _add_file(tree, root, Path(here, name))
-        if len(tree.entries) > limits.members:
-            raise DataError(
-                f"{root.name} holds more than {limits.members:,} files.", "Name the folder that holds the data alone."
-            )
-    return tree.finish()
-
-
-def _add_file(tree: Tree, root: Path, path: Path) -> None:
-    relative = _relative(root, path)
-    if is_junk(relative):
-        tree.junk.append(relative)
-        return
-    try:
-        info = path.lstat()
-    except OSError as error:
-        tree.skip(relative, f"it cannot be opened ({error.strerror})")
-        return
-    if stat.S_ISLNK(info.st_mode):
-        tree.skip(relative, "a link, not a file")
-    elif not stat.S_ISREG(info.st_mode):
-        tree.skip(relative, "not an ordinary file")
-    elif tree.is_new(relative):  # two ways to write one accent are one name here
-        tree.entries.append(ArchiveEntry(relative, info.st_size, file_reader(path)))
-
-
-def _relative(root: Path, path: str | Path) -> str:
-    name = os.path.relpath(os.fsdecode(path), root).replace(os.sep, "/")
-    return readable(os.fsencode(name))
-
-
-def file_reader(path: Path) -> Callable[[], bytes]:
-    """Return what reads a file; reading raises DataError, with the reason alone as its message, where it cannot."""
-
-    def read() -> bytes:
-        try:
-            check_size(path.stat().st_size)
-            return path.read_bytes()
-        except OSError as error:
-            raise DataError(f"it cannot be opened ({error.strerror})") from error
-
-    return read
-
-
-def read_whole(entry: ArchiveEntry) -> bytes:
-    """Return the bytes of a file that everything depends on. Raises DataError, in a whole sentence."""
-    try:
-        return entry.read()
-    except DataError as error:
-        hint = error.hint or "Make the file or its archive again, or leave it out."
-        raise DataError(f"{entry.name} cannot be read: {error.message}.", hint) from error

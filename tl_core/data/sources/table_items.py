@@ -1,0 +1,202 @@
+"""A table as what a person checks before it is imported, and as the items that it becomes."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from math import isnan, nan
+
+from tl_core.data.options import NONE, ImportOptions, OnProgress, RawItem, no_progress
+from tl_core.data.sources.file_tree import ArchiveEntry
+from tl_core.data.sources.split_names import guess_split
+from tl_core.data.sources.store import Draft
+from tl_core.data.sources.table_preview import PREVIEW_CELL, TablePreview
+from tl_core.data.sources.tables import Table, TableFile, TableSample, open_table, take_sample
+from tl_core.data.sources.tables.column_guesses import TableColumns, choose_columns
+from tl_core.data.sources.tables.label_reader import Labels, label_reader
+from tl_core.data.sources.tables.table_findings import leak_findings, propose, reading_findings
+from tl_core.data.sources.tables.table_rows import MISSING, Record
+from tl_core.data.sources.tables.timestamps import time_reader
+from tl_core.errors import DataError
+
+PREVIEW_ROWS = 50
+PREVIEW_LOOK = 8 * 2**20
+"""Characters of a table that a preview looks at."""
+_CHUNK_ROWS = 1000
+_CHUNK_CHARS = 4_000_000
+_MOST_LINES = 10_000  # of a receipt, about single rows
+
+FindPicture = Callable[[str], ArchiveEntry]
+"""Returns the picture that a cell names. Raises DataError, with the reason alone as its message, where none is."""
+
+
+def preview_file(file: TableFile, options: ImportOptions, path: str = "") -> TablePreview:
+    """Return what a person checks before a table is imported, from a part of it where it is large.
+
+    `path` is the column that names pictures. Raises DataError where it cannot be read.
+    """
+    sample = take_sample(open_table(file, options, PREVIEW_LOOK), PREVIEW_LOOK)
+    columns, choices = choose_columns(sample, options, path)
+    proposed, proposals = propose(sample, columns)
+    table = sample.table
+    return TablePreview(
+        table.columns,
+        tuple(tuple(cell[:PREVIEW_CELL] for cell in row) for row in sample.rows[:PREVIEW_ROWS]),
+        table.delimiter,
+        table.encoding,
+        table.header,
+        columns.text,
+        columns.label,
+        findings=(*reading_findings(sample, columns), *choices, *proposals, *leak_findings(sample, columns)),
+        n_rows=sample.n_rows if sample.whole else table.n_rows,
+        split_column=NONE if options.split_column == NONE else columns.split,
+        group_column=NONE if options.group_column == NONE else columns.group,
+        path_column=columns.path,
+        separator=columns.separator,
+        label_columns=columns.label_columns,
+        subgroup_column=columns.subgroup,
+        time_column=columns.time,
+        sheet=table.sheet,
+        sheets=table.sheets,
+        proposed=proposed,
+    )
+
+
+def table_items(
+    file: TableFile,
+    options: ImportOptions,
+    draft: Draft,
+    path: str = "",
+    find: FindPicture | None = None,
+    progress: OnProgress = no_progress,
+) -> tuple[Iterator[RawItem], int]:
+    """Return the items of a table, one after the other, and how many rows it has.
+
+    What is left out is written to the draft on the way. With `find`, items are the pictures that the column `path`
+    names. Raises DataError where no text or no label column is found; the iterator does where no row has a label.
+    """
+    sample = take_sample(open_table(file, options), progress=progress)
+    columns, findings = choose_columns(sample, options, path)
+    for finding in findings:
+        if finding.level == "stop" and finding.code != "label-like-id":
+            raise DataError(finding.message, finding.hint)
+    draft.text_column, draft.subgroup_column = columns.text, columns.subgroup
+    _tell_reading(sample, columns, draft)
+    return _Items(sample, columns, draft, label_reader(sample, columns), find).all(), sample.n_rows
+
+
+def _tell_reading(sample: TableSample, columns: TableColumns, draft: Draft) -> None:
+    table = sample.table
+    for name, split in table.parts:
+        said = f"; its rows are the {split} items" if columns.split == table.joined else ""
+        draft.read(name, f"read as one table with {_others(table, name)}{said}")
+    if table.loose:
+        draft.read(table.name, "a quotation mark is never closed, so all of them were read as ordinary characters")
+    if table.mixed:
+        draft.read(table.name, "some letters are not in UTF-8 like the others; they were read as Windows-1252")
+    for finding in leak_findings(sample, columns):
+        draft.skip(f"column {finding.items[0]!r}", "it tells the label of nearly every row, and is not learned from")
+
+
+def _others(table: Table, name: str) -> str:
+    return " and ".join(other for other, _ in table.parts if other != name)
+
+
+@dataclass
+class _Items:
+    """The rows of a table on their way to items."""
+
+    sample: TableSample
+    columns: TableColumns
+    draft: Draft
+    labels: Labels
+    find: FindPicture | None
+    told: int = 0
+    untold: int = 0
+    labelled: bool = False
+    named: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
+
+    def all(self) -> Iterator[RawItem]:
+        """Yield the items. Raises DataError where no row has a label."""
+        table = self.sample.table
+        at = table.columns.index(self.columns.time) if self.columns.time else None
+        times = time_reader(self.sample.column(self.columns.time)) if self.columns.time else None
+        for chunk in _chunks(table.records()):
+            seconds = [nan] * len(chunk)
+            if times is not None and at is not None:
+                seconds = times.read([cells[at] if not isinstance(cells, str) else "" for _, cells in chunk]).tolist()
+            for (number, cells), second in zip(chunk, seconds, strict=True):
+                if isinstance(cells, str):
+                    self._skip(number, cells)
+                    continue
+                item = self._item(number, cells, second)
+                if item is None:
+                    continue
+                if at is not None and isnan(second) and cells[at].strip() not in MISSING:
+                    self._tell(
+                        self.draft.convert, number, f"the time {cells[at][:40]!r} cannot be read, so it has none"
+                    )
+                yield item
+        if self.untold:
+            self.draft.skip(f"{self.untold:,} more rows", "for reasons like those of the rows above")
+        if not self.labelled:
+            where = f" in the column {self.columns.label!r}" if self.columns.label else ""
+            raise DataError(f"No row of {table.name} has a label{where}.", "Choose the column that holds it.")
+
+    def _item(self, number: int, cells: list[str], seconds: float) -> RawItem | None:
+        columns = self.columns
+        try:
+            labels = self.labels(cells)
+            entry = self.find(self._cell(cells, columns.path)) if self.find else None
+        except ValueError as error:
+            self._skip(number, str(error))
+            return None
+        except DataError as error:
+            self._skip(number, error.message)
+            return None
+        if entry and entry.name in self.named:
+            other = "" if self.named[entry.name] == labels else ", with another label"
+            self._skip(number, f"the picture {entry.name} is named by a row above{other}")
+            return None
+        if entry:
+            self.named[entry.name] = labels
+        self.labelled = self.labelled or bool(labels)
+        return RawItem(
+            entry.name if entry else self.sample.table.row(number),
+            labels if isinstance(labels, str) else "",
+            guess_split(self._cell(cells, columns.split)),
+            self._cell(cells, columns.group),
+            "" if entry else self._cell(cells, columns.text, tidy=False),
+            entry.read if entry else None,
+            None if isinstance(labels, str) else labels,
+            self._cell(cells, columns.subgroup),
+            seconds,
+        )
+
+    def _cell(self, cells: list[str], column: str, tidy: bool = True) -> str:
+        if not column:
+            return ""
+        cell = cells[self.sample.table.places[column]]
+        return cell.strip() if tidy else cell
+
+    def _skip(self, number: int, reason: str) -> None:
+        self._tell(self.draft.skip, number, reason)
+
+    def _tell(self, tell: Callable[[str, str], None], number: int, reason: str) -> None:
+        if self.told < _MOST_LINES:
+            self.told += 1
+            tell(self.sample.table.row(number), reason)
+        else:
+            self.untold += 1
+
+
+def _chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """Yield some rows at a time, fewer where they are long."""
+    chunk: list[Record] = []
+    chars = 0
+    for record in records:
+        chunk.append(record)
+        chars += sum(map(len, record[1]))
+        if len(chunk) >= _CHUNK_ROWS or chars > _CHUNK_CHARS:
+            yield chunk
+            chunk, chars = [], 0
+    if chunk:
+        yield chunk

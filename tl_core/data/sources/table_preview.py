@@ -1,0 +1,43 @@
+"""What a person checks before a table is imported."""
+
+from dataclasses import dataclass
+
+from tl_core.data.options import AUTO_DETECT, ImportOptions
+from tl_core.types import Finding
+
+PREVIEW_CELL = 500
+"""Characters of a cell that a preview shows."""
+
+
+@dataclass(frozen=True)
+class TablePreview:
+    """The first rows of a table, how it was read, and which columns are proposed; everything can be corrected.
+
+    `delimiter`, `encoding` and `sheet` are "" where the format has none. `n_rows` is None where there are more rows
+    than were looked at. `path_column` names the pictures of a table that lists them. `separator`, `label_columns`,
+    `subgroup_column` and `time_column` are those that the options name; `proposed` holds those that the table seems to
+    have, and that are used only if a person says so. `split_column` and
+    `group_column` are NONE where the options say so. `declared` says that the source itself tells how it is read and
+    split, so that only columns are chosen; what `path_column` names then are the pictures themselves.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    delimiter: str
+    encoding: str
+    header: bool
+    text_column: str
+    label_column: str
+    findings: tuple[Finding, ...]
+    n_rows: int | None = 0
+    split_column: str = ""
+    group_column: str = ""
+    path_column: str = ""
+    separator: str = ""
+    label_columns: tuple[str, ...] = ()
+    subgroup_column: str = ""
+    time_column: str = ""
+    sheet: str = ""
+    sheets: tuple[str, ...] = ()
+    proposed: ImportOptions = AUTO_DETECT
+    declared: bool = False
