@@ -17,7 +17,7 @@ import pytest
 from tests.data.files import picture
 from tests.hub_server import Repo, serve
 from tl_core.data.options import ImportOptions
-from tl_core.data.sources.hub_columns import choose
+from tl_core.data.sources.hub_columns import choose_hub_columns
 from tl_core.data.sources.hub_source import HubName, _picture, is_hub, parse_hub
 from tl_core.data.sources.tables.cell_text import cell
 from tl_core.errors import DataError
@@ -242,7 +242,7 @@ def test_the_columns_are_shown_before_the_import(run, tmp_path):
 
 
 def columns_of(rows, **options):
-    return choose(None, lambda: rows, ImportOptions(text_column="text", **options), "lab/rows")
+    return choose_hub_columns(None, lambda: rows, ImportOptions(text_column="text", **options), "lab/rows")
 
 
 @pytest.mark.parametrize(

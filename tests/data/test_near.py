@@ -17,7 +17,7 @@ from tl_core.data.near import find_near_groups, near_groups_file, picture_pairs
 from tl_core.data.near.hamming import Bands
 from tl_core.data.near.picture_pairs import ALIKE as SAME
 from tl_core.data.near.picture_pairs import BITS, near_pictures
-from tl_core.data.near.text_pairs import ALIKE, RUN, near_texts, similarities, words
+from tl_core.data.near.text_pairs import ALIKE, NGRAM, near_texts, similarities, words
 from tl_core.data.sources import import_data
 
 WORDS = [a + b for a in string.ascii_lowercase for b in string.ascii_lowercase]
@@ -29,7 +29,7 @@ def groups_of(texts: list[str]) -> list[int]:
 
 def runs(text: str) -> set[tuple[str, ...]]:
     found = words(text)
-    return {tuple(found[i : i + RUN]) for i in range(max(1, len(found) - RUN + 1))}
+    return {tuple(found[i : i + NGRAM]) for i in range(max(1, len(found) - NGRAM + 1))}
 
 
 def jaccard(one: str, other: str) -> float:
@@ -171,7 +171,7 @@ def test_all_codes_that_differ_in_few_bits_are_found_once(codes, bits):
     found = [tuple(pair) for _, pairs in Bands(codes, bits).pairs() for pair in pairs.tolist()]
     assert sorted(found) == apart
     reached = np.bincount(np.array(found, dtype=np.int64).ravel(), minlength=len(codes))
-    assert (Bands(codes, bits).crowd() > reached).all(), "it counts itself and whom it is compared with"
+    assert (Bands(codes, bits).count_comparisons() > reached).all(), "it counts itself and whom it is compared with"
 
 
 @given(codes=alike_codes(), few=st.sampled_from([0, 3000, 99_999]), seed=st.integers(0, 99))

@@ -8,7 +8,7 @@ from tl_core.data.picture_stats import (
     SIDE,
     STAT_NAMES,
     PictureStats,
-    measure,
+    measure_picture,
     measure_picture_file,
     measure_picture_files,
 )
@@ -21,7 +21,7 @@ def noise(seed=0, shape=(40, 50, 3), low=0, high=255):
 
 def test_the_numbers_are_those_of_their_definitions():
     pixels = noise()
-    found = measure(Image.fromarray(pixels))
+    found = measure_picture(Image.fromarray(pixels))
     red, green, blue = pixels.astype(float).transpose(2, 0, 1)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
     assert found.brightness == pytest.approx(luma.mean() / 255, rel=1e-5)
@@ -34,7 +34,7 @@ def test_the_numbers_are_those_of_their_definitions():
 
 @pytest.mark.parametrize(("shade", "brightness"), [(0, 0.0), (51, 0.2), (255, 1.0)])
 def test_one_shade_has_its_brightness_and_nothing_else(shade, brightness):
-    found = measure(Image.new("L", (30, 20), shade))
+    found = measure_picture(Image.new("L", (30, 20), shade))
     assert found.brightness == pytest.approx(brightness, abs=1e-4)
     assert (found.contrast, found.sharpness, found.colour) == pytest.approx((0, 0, 0), abs=1e-3)
     assert found.grey
@@ -43,12 +43,12 @@ def test_one_shade_has_its_brightness_and_nothing_else(shade, brightness):
 def test_half_black_half_white_has_the_largest_contrast():
     pixels = np.zeros((20, 20), np.uint8)
     pixels[:, 10:] = 255
-    assert measure(Image.fromarray(pixels)).contrast == pytest.approx(0.5, abs=1e-4)
+    assert measure_picture(Image.fromarray(pixels)).contrast == pytest.approx(0.5, abs=1e-4)
 
 
 def test_blur_takes_sharpness_away_and_little_else():
     sharp = Image.fromarray(noise(3, (200, 200, 3))).resize((400, 400), Image.Resampling.BICUBIC)
-    looks = [measure(sharp.filter(ImageFilter.GaussianBlur(radius))) for radius in (0, 1, 2, 4)]
+    looks = [measure_picture(sharp.filter(ImageFilter.GaussianBlur(radius))) for radius in (0, 1, 2, 4)]
     values = [look.sharpness for look in looks]
     assert values == sorted(values, reverse=True)
     assert values[0] > 50 * values[-1]
@@ -61,7 +61,7 @@ def test_a_grey_photograph_saved_as_jpeg_is_grey_and_a_spot_of_colour_is_not(tmp
         (tmp_path / "grey.jpg").write_bytes(encoded(Image.fromarray(shades), "JPEG", quality=quality))
         assert measure_picture_file(tmp_path / "grey.jpg").grey
     shades[:6, :6] = (220, 20, 20)
-    assert not measure(Image.fromarray(shades)).grey
+    assert not measure_picture(Image.fromarray(shades)).grey
 
 
 def test_a_large_jpeg_decoded_small_measures_as_the_whole_of_it(tmp_path):
@@ -76,8 +76,8 @@ def test_a_large_jpeg_decoded_small_measures_as_the_whole_of_it(tmp_path):
 def test_pictures_smaller_than_the_copy_are_measured_as_they_are():
     pixels = noise(2, (SIDE, 7, 3))
     luma = pixels.astype(float) @ [0.299, 0.587, 0.114]
-    assert measure(Image.fromarray(pixels)).contrast == pytest.approx(luma.std() / 255, rel=1e-4)
-    assert measure(Image.new("RGB", (2, 90))).sharpness == 0
+    assert measure_picture(Image.fromarray(pixels)).contrast == pytest.approx(luma.std() / 255, rel=1e-4)
+    assert measure_picture(Image.new("RGB", (2, 90))).sharpness == 0
 
 
 def test_all_of_them_in_order_and_an_unreadable_one_is_not_a_number(tmp_path):

@@ -39,8 +39,8 @@ def texts_of(workspace, rows, classes=2):
     return write_dataset(workspace, "texts", "text", table, classes)
 
 
-def found_in(material):
-    return {one.code: one for one in run_checks(material)}
+def found_in(check_input):
+    return {one.code: one for one in run_checks(check_input)}
 
 
 def test_copies_are_dropped_to_one_and_never_from_the_test_set(workspace):
@@ -241,10 +241,10 @@ FAULTS = {
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_planted_pictures_are_found_and_no_others(workspace, seed):
-    material, planted = cloth(workspace, seed, FAULTS)
-    found = {one.code: one for one in CHECKS["pictures"].find(material)}
+    check_input, planted = cloth(workspace, seed, FAULTS)
+    found = {one.code: one for one in CHECKS["pictures"].find(check_input)}
     assert {code: set(one.rows) for code, one in found.items()} == planted
-    in_test = set(material.dataset.rows("test").tolist())
+    in_test = set(check_input.dataset.rows("test").tolist())
     for kind, one in found.items():
         dropped = {row for decision in one.proposed for row in decision.rows}
         assert dropped == (set() if kind in ("odd-shape", "tiny") else planted[kind] - in_test)
@@ -260,15 +260,15 @@ def test_where_every_picture_is_so_none_is_odd(workspace, kind):
     changed = [png(FAULTS[kind](image)) for image in images]
     raw = [RawItem(f"{i}.png", "ab"[i % 2], read=lambda data=data: data) for i, data in enumerate(changed)]
     dataset = store(raw, Draft("cloth", "cloth", "image"), workspace, no_progress)
-    material = CheckInput(dataset, picture_stats=picture_stats_of(dataset, np.arange(len(dataset.items))))
-    assert CHECKS["pictures"].find(material) == []
+    check_input = CheckInput(dataset, picture_stats=picture_stats_of(dataset, np.arange(len(dataset.items))))
+    assert CHECKS["pictures"].find(check_input) == []
 
 
 def test_a_picture_that_cannot_be_read_any_more_is_passed_over(workspace):
-    material, planted = cloth(workspace, 0, {"dark": FAULTS["dark"]})
-    looks = material.picture_stats.copy()
+    check_input, planted = cloth(workspace, 0, {"dark": FAULTS["dark"]})
+    looks = check_input.picture_stats.copy()
     looks[0] = np.nan
-    assert set(found_in(replace(material, picture_stats=looks))["dark"].rows) == planted["dark"] - {0}
+    assert set(found_in(replace(check_input, picture_stats=looks))["dark"].rows) == planted["dark"] - {0}
     assert looks.shape[1] == len(STAT_NAMES)
 
 
@@ -282,8 +282,8 @@ def test_robust_z_is_that_of_its_definition():
 
 
 def test_every_finding_reads_well_and_goes_to_json_and_back(workspace):
-    material, _ = cloth(workspace, 0, FAULTS)
-    found = run_checks(material)
+    check_input, _ = cloth(workspace, 0, FAULTS)
+    found = run_checks(check_input)
     assert len(found) >= 5
     for one in found:
         assert load(type(one), dump(one)) == one

@@ -17,7 +17,7 @@ from tl_core.data.quality import CheckInput, nearest_neighbours
 from tl_core.data.quality.feature_copies import alike_groups
 from tl_core.data.quality.feature_copies import find as find_alike
 from tl_core.data.quality.label_errors import find as find_labels
-from tl_core.data.quality.nearest_neighbours import Search, points
+from tl_core.data.quality.nearest_neighbours import NearestSearch, points
 from tl_core.data.quality.outliers import class_distance
 from tl_core.data.quality.outliers import find as find_outliers
 
@@ -42,11 +42,11 @@ def dataset_of(workspace, labels, given=None):
 
 
 def searched(features, dataset):
-    material = CheckInput(dataset)
-    placed = points(features, material.inside)
-    search = Search(placed, np.arange(len(placed)), material.inside)
+    check_input = CheckInput(dataset)
+    placed = points(features, check_input.inside)
+    search = NearestSearch(placed, np.arange(len(placed)), check_input.inside)
     list(search.steps())
-    return replace(material, features=placed, nearest=search.found)
+    return replace(check_input, features=placed, nearest=search.nearest)
 
 
 def held_out(features, dataset):
@@ -194,14 +194,14 @@ def test_neighbours_are_those_of_a_brute_force_and_identical_items_are_none():
     inside = np.ones(305, bool)
     inside[50:60] = False
     placed = points(features, inside)
-    search = Search(placed, same, inside)
+    search = NearestSearch(placed, same, inside)
     assert list(search.steps())[-1] == (290, 290)
     distinct = np.flatnonzero(inside[:300])
     distances, places = NearestNeighbors(n_neighbors=11).fit(placed[distinct]).kneighbors(placed[distinct])
-    np.testing.assert_allclose(search.found.distance[distinct], distances[:, 1:], atol=1e-5)
-    assert (search.found.row[distinct] == distinct[places[:, 1:]]).mean() > 0.97
-    np.testing.assert_array_equal(search.found.row[300:], search.found.row[:5])
-    assert (search.found.row[50:60] == -1).all()
+    np.testing.assert_allclose(search.nearest.distance[distinct], distances[:, 1:], atol=1e-5)
+    assert (search.nearest.row[distinct] == distinct[places[:, 1:]]).mean() > 0.97
+    np.testing.assert_array_equal(search.nearest.row[300:], search.found.row[:5])
+    assert (search.nearest.row[50:60] == -1).all()
 
 
 def test_among_very_many_items_near_copies_are_found_without_comparing_all(monkeypatch):
@@ -211,16 +211,16 @@ def test_among_very_many_items_near_copies_are_found_without_comparing_all(monke
     inside = np.ones(len(features), bool)
     placed = points(features, inside)
     assert placed.shape[1] == 32
-    search = Search(placed, np.arange(len(placed)), inside)
+    search = NearestSearch(placed, np.arange(len(placed)), inside)
     list(search.steps())
     assert not search.exact
-    assert (search.found.row[len(PIXELS) :, 0] == np.arange(200)).mean() > 0.97
+    assert (search.nearest.row[len(PIXELS) :, 0] == np.arange(200)).mean() > 0.97
     exact = NearestNeighbors(n_neighbors=2).fit(placed).kneighbors(placed)[1][:, 1]
-    assert (search.found.row[:, 0] == exact).mean() > 0.9
+    assert (search.nearest.row[:, 0] == exact).mean() > 0.9
 
 
 def test_nothing_to_compare_is_no_error(workspace):
     dataset = dataset_of(workspace, [0, 1])
-    material = searched(PIXELS[:2], dataset)
-    assert find_outliers(material) == find_alike(material) == []
-    assert (alike_groups(material.nearest, material.inside) == -1).all()
+    check_input = searched(PIXELS[:2], dataset)
+    assert find_outliers(check_input) == find_alike(check_input) == []
+    assert (alike_groups(check_input.nearest, check_input.inside) == -1).all()

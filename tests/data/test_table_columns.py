@@ -14,7 +14,7 @@ import pytest
 from tl_core.data.options import ImportOptions
 from tl_core.data.sources import import_data, preview_table
 from tl_core.data.sources.tables.label_reader import LIST, split_labels
-from tl_core.data.sources.tables.timestamps import holds_times, time_reader
+from tl_core.data.sources.tables.timestamps import guess_time_reader, holds_times
 from tl_core.errors import DataError
 
 SETS = [("a", "b"), (), ("c",), ("b", "c"), ("a",), ("c", "a", "b"), ("b",), ("a", "b")]
@@ -219,18 +219,18 @@ MOMENT = datetime(2024, 3, 25, tzinfo=UTC)
     ],
 )
 def test_times_as_people_write_them(cells, moment):
-    assert time_reader(cells).read(cells)[0] == moment.timestamp()
+    assert guess_time_reader(cells).read(cells)[0] == moment.timestamp()
     assert holds_times(cells)
 
 
 def test_days_and_months_are_read_in_one_order():
     cells = ["01/02/2023", "25/03/2024"]
-    assert time_reader(cells).read(cells)[0] == datetime(2023, 2, 1, tzinfo=UTC).timestamp()
+    assert guess_time_reader(cells).read(cells)[0] == datetime(2023, 2, 1, tzinfo=UTC).timestamp()
 
 
 @pytest.mark.parametrize("cells", [["soon", "later"], [], [""], ["9" * 400, "1e400"], ["99999-01-01", "2024-13-45"]])
 def test_what_is_no_time_is_nan(cells):
-    assert np.isnan(time_reader(cells).read(cells)).all()
+    assert np.isnan(guess_time_reader(cells).read(cells)).all()
     assert not holds_times(cells)
 
 

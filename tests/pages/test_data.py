@@ -17,7 +17,7 @@ from tl_core.data.dataset import Dataset
 from tl_core.data.holdout_log import record_holdout_use
 from tl_core.data.options import NONE, ImportOptions
 from tl_core.data.sources import TablePreview, list_datasets
-from tl_core.data.sources.hub_columns import preview
+from tl_core.data.sources.hub_columns import preview_hub_rows
 from tl_core.errors import DataError
 from tl_core.evaluation.leakage import LeakageBias, write_leakage
 from tl_core.types import Estimate, load
@@ -508,7 +508,7 @@ def test_the_columns_of_a_hub_data_set_are_chosen_before_the_import(
     def look(source: str, options: ImportOptions, limits: object) -> TablePreview:
         features = {"photo": Image(), "kind": ClassLabel(names=["a", "b"]), "place": Value("string")}
         rows = [{"photo": {"bytes": b"", "path": "x/1.png"}, "kind": 1, "place": "here"}]
-        return preview(features, rows, options, "owner/flowers", 1)
+        return preview_hub_rows(features, rows, options, "owner/flowers", 1)
 
     monkeypatch.setattr(import_worker, "preview_table", look)
     monkeypatch.setattr(import_worker, "import_data", refuse)

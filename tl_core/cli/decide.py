@@ -82,7 +82,7 @@ def _numbers(words: list[str]) -> list[int]:
 
 def _proposed(codes: list[str], dataset: "Dataset", workspace: Workspace) -> list["Decision"]:
     """Return what the last check proposed under some codes, as far as it is still open."""
-    from tl_core.data.quality.open_suspicions import unanswered
+    from tl_core.data.quality.open_suspicions import open_part
     from tl_core.data.quality.quality_report import latest_quality
 
     backbone = choose_backbone("", dataset.modality).name
@@ -92,7 +92,7 @@ def _proposed(codes: list[str], dataset: "Dataset", workspace: Workspace) -> lis
     found: list[Decision] = []
     for code in codes:
         suspicion = report.suspicion(code)
-        left = unanswered(suspicion, dataset) if suspicion else None
+        left = open_part(suspicion, dataset) if suspicion else None
         if left is None or not left.proposed:
             known = ", ".join(s.code for s in report.suspicions if s.proposed) or "none"
             raise DataError(f"Nothing is proposed under {code!r}.", f"There are proposals under: {known}.")

@@ -1,1 +1,1 @@
-"""Data: from a source to labelled items under a fingerprint, their split and their profile."""
+"""Data: import a source as labelled items under a fingerprint, split them, profile them, check their quality."""

@@ -1,4 +1,4 @@
-"""Decisions on disk: a log that is only ever added to, and the states that it went through, each under its digest."""
+"""Decisions on disk: an append-only log, and states of it that runs were made under, each stored by its digest."""
 
 import json
 import os
@@ -23,7 +23,7 @@ STATES = "decisions"
 
 @dataclass(frozen=True)
 class DecisionEntry:
-    """What was decided at one time, under the number that takes it back; `undone` says when that was, 0 if never."""
+    """The decisions of one moment, with the number that undoes them; `undone` is when they were undone, 0 if never."""
 
     number: int
     decisions: tuple[Decision, ...]
@@ -31,7 +31,7 @@ class DecisionEntry:
 
 
 def history(folder: Path) -> tuple[DecisionEntry, ...]:
-    """Return everything that was ever decided about the data set in `folder`, the first first."""
+    """Return every entry of the log of the data set in `folder`, oldest first."""
     try:
         about = (folder / LOG).stat()
     except OSError:
@@ -41,72 +41,72 @@ def history(folder: Path) -> tuple[DecisionEntry, ...]:
 
 @lru_cache(maxsize=16)
 def _history(folder: Path, size: int, time_ns: int) -> tuple[DecisionEntry, ...]:
-    """Read the log once for each state of its file: a page asks for it at every turn."""
+    """Read the log once per state of its file, because a page asks for it on every rerun."""
     entries: dict[int, DecisionEntry] = {}
     for number, line in enumerate(_lines(folder / LOG)):
         if "undo" in line:
-            for gone in entries.keys() & set(line["undo"]):
-                entries[gone] = DecisionEntry(gone, entries[gone].decisions, line["when"])
+            for undone in entries.keys() & set(line["undo"]):
+                entries[undone] = DecisionEntry(undone, entries[undone].decisions, line["when"])
         elif line:
             entries[number] = DecisionEntry(number, load(tuple[Decision, ...], line["decide"]))
     return tuple(entries.values())
 
 
 def current(folder: Path, without: Collection[int] = ()) -> tuple[Decision, ...]:
-    """Return the decisions that hold: all but those that were taken back, and those of the numbers in `without`."""
-    standing = (entry for entry in history(folder) if not entry.undone and entry.number not in without)
-    return tuple(decision for entry in standing for decision in entry.decisions)
+    """Return the decisions in effect: all except those undone, and those of the entries `without`."""
+    in_effect = (entry for entry in history(folder) if not entry.undone and entry.number not in without)
+    return tuple(decision for entry in in_effect for decision in entry.decisions)
 
 
 def decide(folder: Path, decisions: Iterable[Decision]) -> None:
-    """Add decisions as one entry, under the present time. Raises WorkspaceError where they cannot be written."""
+    """Append decisions as one entry with the present time. Raises WorkspaceError where they cannot be written."""
     now = time.time()
-    _append(folder / LOG, {"decide": [dump(each) | {"when": now} for each in decisions]})
+    _append(folder / LOG, {"decide": [dump(decision) | {"when": now} for decision in decisions]})
 
 
 def undo(folder: Path, numbers: Iterable[int]) -> None:
-    """Take entries back; the log keeps them. Raises DataError where there is no such, or it was taken back already."""
-    numbers, standing = sorted(set(numbers)), {entry.number for entry in history(folder) if not entry.undone}
+    """Undo entries; the log keeps them. Raises DataError where an entry does not exist or was undone before."""
+    numbers, in_effect = sorted(set(numbers)), {entry.number for entry in history(folder) if not entry.undone}
     for number in numbers:
-        if number not in standing:
-            raise DataError(f"There is no decision number {number} to take back.", "List the decisions that hold.")
+        if number not in in_effect:
+            raise DataError(f"There is no decision number {number} to undo.", "List the decisions in effect.")
     if numbers:
         _append(folder / LOG, {"undo": numbers, "when": time.time()})
 
 
 def save_state(folder: Path, name: str, decisions: Iterable[Decision], splits: np.ndarray) -> None:
-    """Write down what decisions do under `splits`, with the digest `name`, once. Raises WorkspaceError."""
+    """Store the effect of decisions under `splits` by its digest `name`, once. Raises WorkspaceError if it cannot."""
     path = folder / STATES / f"{name}.json"
     if path.is_file():
         return
     try:
         path.parent.mkdir(exist_ok=True)
     except OSError as error:
-        raise _unwritten(error) from error
-    write_json(path, [dump(each) for each in effective_decisions(decisions, splits)])
+        raise _write_error(error) from error
+    write_json(path, [dump(decision) for decision in effective_decisions(decisions, splits)])
 
 
 def read_state(folder: Path, name: str) -> tuple[Decision, ...]:
-    """Return the decisions of a state. Raises DataError where it is gone."""
+    """Return the decisions of a stored state; "" has none. Raises DataError where the state cannot be read."""
     if not name:
         return ()
     try:
         return load(tuple[Decision, ...], read_json(folder / STATES / f"{Path(name).name}.json"))
     except (OSError, ValueError, ValidationError) as error:
         raise DataError(
-            "The decisions about items that this was made with can no longer be read.", "Start it anew."
+            "The decisions about items that this was made with can no longer be read.", "Start it again."
         ) from error
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    """Read the log; a line that a crash cut off counts as an empty one, so that the numbers of the others stay."""
-    found: list[dict[str, Any]] = []
+    """Read the log. A line that a crash cut off counts as empty, so that the others keep their numbers."""
+    lines: list[dict[str, Any]] = []
     for line in path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]:
         try:
-            found.append(json.loads(line))
+            lines.append(json.loads(line))
         except ValueError:
-            found.append({})
-    return found
+            lines.append({})
+    return lines
 
 
 def _append(path: Path, value: dict[str, Any]) -> None:
@@ -119,10 +119,10 @@ def _append(path: Path, value: dict[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise _unwritten(error) from error
+        raise _write_error(error) from error
 
 
-def _unwritten(error: OSError) -> WorkspaceError:
+def _write_error(error: OSError) -> WorkspaceError:
     return WorkspaceError(
         f"The decision could not be written ({error.strerror}).", "Check the free space of the workspace folder."
     )

@@ -1,4 +1,4 @@
-"""How often a test set was looked at: each time makes what is chosen by it look a little better than it is."""
+"""How often a test set was used. With each use, the model chosen by it looks a little better than it is."""
 
 import hashlib
 import json
@@ -15,16 +15,16 @@ from tl_core.types import Finding, dump, load
 
 FILE = "looks.jsonl"
 MANY_USES = 5
-"""Looks from which a person is told that they add up.
+"""Uses from which a person is warned.
 
-The best of five equally good models is 1.16 standard errors above what they are worth, of ten 1.54, if their errors
-were independent (expected largest of n normal values: Harter 1961, https://doi.org/10.1093/biomet/48.1-2.151).
+Of five equally good models, the best score lies 1.16 standard errors above their true score, of ten 1.54, if their
+errors were independent (expected largest of n normal values: Harter 1961, https://doi.org/10.1093/biomet/48.1-2.151).
 """
 
 
 @dataclass(frozen=True)
 class HoldoutUse:
-    """One look: the model's `run` or "" for none, `why`, when in seconds since 1970, and the key of the test set."""
+    """One use of a test set, by its key: the model's `run` ("" for none), `why`, and `when` in seconds since 1970."""
 
     test: str
     run: str
@@ -33,7 +33,7 @@ class HoldoutUse:
 
 
 def record_holdout_use(dataset: Dataset, run: str, why: str) -> None:
-    """Count a look at the test items of a data set under its split, each run and reason once.
+    """Record a use of the test items of a data set under its split, each run and reason once.
 
     Raises WorkspaceError where it cannot be written.
     """
@@ -43,46 +43,46 @@ def record_holdout_use(dataset: Dataset, run: str, why: str) -> None:
     line = json.dumps(dump(HoldoutUse(key, run, why, time.time())))
     try:
         with open(dataset.folder / FILE, "ab") as file:
-            file.write(f"\n{line}".encode())  # first, so that a line that was cut off spoils no other
+            file.write(f"\n{line}".encode())  # the newline first, so that a line that was cut off spoils no other
     except OSError as error:
         raise WorkspaceError(
-            f"The look at the test items could not be written down ({error.strerror}).",
+            f"The use of the test items could not be recorded ({error.strerror}).",
             "Check the free space of the workspace folder.",
         ) from error
 
 
 def holdout_uses(dataset: Dataset) -> tuple[HoldoutUse, ...]:
-    """Return the looks at the present test set, the first first; another split's test set has its own."""
+    """Return the uses of the present test set, oldest first. The test set of another split has its own."""
     key = test_set_key(dataset)
     return tuple(use for use in _read(dataset.folder / FILE) if use.test == key)
 
 
 def count_holdout_uses(dataset: Dataset) -> tuple[int, Finding | None]:
-    """Return how often the test set was looked at, and what to say of it once that is often."""
+    """Return how often the test set was used, and a warning once that is often."""
     n = len(holdout_uses(dataset))
     if n < MANY_USES:
         return n, None
-    message = f"This test set has been looked at {n:,} times: what you choose by it will look a little too good."
-    hint = "Choose by the validation score, and keep some new items aside for a last check."
+    message = f"This test set has been used {n:,} times: the model you choose by it will look a little too good."
+    hint = "Choose by the validation score, and keep some new items for a final check."
     return n, Finding("info", "test-looked-at", message, hint)
 
 
 def test_set_key(dataset: Dataset) -> str:
-    """Return a short key of the test items as the split sets them aside, whatever was decided about items since."""
+    """Return a short key of the test items that the split sets aside, before any decisions about items."""
     rows = np.flatnonzero(dataset.source_splits == "test")
     return hashlib.sha256(rows.astype(np.int64).tobytes()).hexdigest()[:12]
 
 
 def _read(path: Path) -> list[HoldoutUse]:
-    """Read every whole line; one that was cut off as the power went is passed over."""
-    found = []
+    """Read every complete line, skipping one that a crash cut off."""
+    uses = []
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError:
         return []
     for line in lines:
         try:
-            found.append(load(HoldoutUse, json.loads(line)))
+            uses.append(load(HoldoutUse, json.loads(line)))
         except (ValueError, ValidationError):
             continue
-    return found
+    return uses

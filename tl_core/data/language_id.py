@@ -1,4 +1,4 @@
-"""Which language a text is in, by py3langid (Lui and Baldwin 2012, https://aclanthology.org/P12-3005)."""
+"""Language identification, by py3langid (Lui and Baldwin 2012, https://aclanthology.org/P12-3005)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +11,14 @@ from tl_core.data.dataset import Dataset
 from tl_core.data.measurement_cache import Measure, MeasurementCache
 from tl_core.data.options import OnProgress, no_progress
 
-ENOUGH = 20
-"""Letters from which a text's language is told. Of 1,000 pieces of 20 characters from BBC news, 3 were then said to be
-in another language than English, 369 in English, and of the others it was said that one cannot tell."""
+MIN_LETTERS = 20
+"""Fewest letters of a text whose language is identified. Of 1,000 pieces of 20 characters from BBC news, 369 were then
+identified as English and 3 as another language; the others were left unknown."""
 SURE = 0.5
-"""The probability from which it is told."""
+"""Smallest probability of a language that is reported."""
 _READ = 400  # characters of a text
 _CHUNK = 1000
-_OPEN = 255  # not told yet; languages are kept as their places in a list, a byte each
+_UNSEEN = 255  # not identified yet; a language is stored as its index in a list, in one byte
 _NAMES = """ace Acehnese,af Afrikaans,am Amharic,an Aragonese,ar Arabic,ary Moroccan Arabic,arz Egyptian Arabic,
 as Assamese,az Azerbaijani,ba Bashkir,bcl Bikol,be Belarusian,bg Bulgarian,bn Bengali,br Breton,bs Bosnian,ca Catalan,
 crh Crimean Tatar,cs Czech,cy Welsh,da Danish,de German,dz Dzongkha,el Greek,en English,eo Esperanto,es Spanish,
@@ -35,7 +35,7 @@ so Somali,sq Albanian,sr Serbian,st Sotho,sv Swedish,sw Swahili,ta Tamil,te Telu
 tl Tagalog,tr Turkish,tt Tatar,ug Uyghur,uk Ukrainian,ur Urdu,uz Uzbek,uzs Southern Uzbek,vec Venetian,vi Vietnamese,
 vo Volapuk,wa Walloon,wuu Wu Chinese,xh Xhosa,yo Yoruba,yue Cantonese,zh Chinese,zu Zulu,zxx no language"""
 LANGUAGES = {code: name for code, _, name in (entry.strip().partition(" ") for entry in _NAMES.split(","))}
-"""English names of the languages that are told apart, by code."""
+"""English names of the languages that can be identified, by code."""
 
 
 @cache
@@ -46,39 +46,39 @@ def _identifier() -> Any:
 
 
 def detect_language(text: str) -> str:
-    """Return the code of a text's language, "" where it is too short or too mixed to tell."""
+    """Return the code of a text's language, "" where the text is too short or too mixed to tell."""
     text = text[:_READ]
-    if sum(map(str.isalpha, text)) < ENOUGH:
+    if sum(map(str.isalpha, text)) < MIN_LETTERS:
         return ""
     code, sure = _identifier().classify(text)
     return str(code) if sure >= SURE and code != "zxx" and code in LANGUAGES else ""
 
 
 def languages_of(dataset: Dataset, rows: np.ndarray, progress: OnProgress = no_progress) -> np.ndarray:
-    """Return the code of the language of each text in `rows` `[len(rows)]`, "" where it cannot be told.
+    """Return the language code of each text in `rows` `[len(rows)]`, "" where it is unknown.
 
-    What was told once is kept beside the manifest, also where `progress` ends the work by raising.
+    Codes are stored beside the manifest, also where `progress` ends the work by raising.
     """
-    with language_cache(dataset) as tell:
-        return tell(rows, progress)
+    with language_cache(dataset) as identify:
+        return identify(rows, progress)
 
 
 @contextmanager
 def language_cache(dataset: Dataset) -> Iterator[Measure]:
-    """Yield what does as `languages_of` does, for many calls: what they tell is written down as the block ends."""
+    """Yield a function like `languages_of` for many calls, which stores its results when the block ends."""
     texts = dataset.items["text"]
-    blank = {"order": np.array(["", *LANGUAGES]), "known": np.full(len(texts), _OPEN, dtype=np.uint8)}
-    with MeasurementCache(dataset.folder / "languages.npz", **blank) as kept:
-        order, known = kept["order"], kept["known"]
+    blank = {"order": np.array(["", *LANGUAGES]), "known": np.full(len(texts), _UNSEEN, dtype=np.uint8)}
+    with MeasurementCache(dataset.folder / "languages.npz", **blank) as cache:
+        order, codes = cache["order"], cache["known"]
         place = {code: i for i, code in enumerate(order.tolist())}
 
-        def tell(rows: np.ndarray, progress: OnProgress = no_progress) -> np.ndarray:
-            missing = rows[known[rows] == _OPEN]
+        def identify(rows: np.ndarray, progress: OnProgress = no_progress) -> np.ndarray:
+            missing = rows[codes[rows] == _UNSEEN]
             for start in range(0, len(missing), _CHUNK):
-                progress("Telling languages", start, len(missing))
-                here = missing[start : start + _CHUNK]
-                known[here] = [place[detect_language(text)] for text in texts.iloc[here]]
-                kept.filled()
-            return order[known[rows]]
+                progress("Identifying languages", start, len(missing))
+                batch = missing[start : start + _CHUNK]
+                codes[batch] = [place[detect_language(text)] for text in texts.iloc[batch]]
+                cache.mark_changed()
+            return order[codes[rows]]
 
-        yield tell
+        yield identify

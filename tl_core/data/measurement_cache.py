@@ -1,4 +1,4 @@
-"""Arrays that are filled in little by little and kept in a file, so that nothing is measured twice."""
+"""Arrays that are filled in step by step and stored in a file, so that nothing is measured twice."""
 
 import io
 import time
@@ -15,28 +15,27 @@ from tl_core.errors import WorkspaceError
 from tl_core.workspace import write_bytes
 
 EVERY = 30.0
-"""Seconds after which a file is written in between: a process that is killed loses no more of its work."""
+"""Seconds between two writes while work goes on: a killed process loses no more than that."""
 
 _DAMAGE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
 Measure = Callable[[np.ndarray, OnProgress], np.ndarray]
-"""What is known of rows `[R]` of a data set, `[R, ...]`: looked up, or measured now while a Progress is told."""
+"""Returns the measurements of rows `[R]` of a data set, `[R, ...]`: stored ones, or made now with progress reported."""
 
 
 class MeasurementCache:
-    """Named arrays: those in the file at `path`, or `blank` where none of the same shapes can be read there.
+    """Named arrays from the file `path`, or `blank` arrays where it holds none of the same shapes.
 
-    Fill them in inside a `with` block and call `filled`. The file is written as the block ends, however it ends, and
-    at most every EVERY seconds before, so that its growing costs no more than its writing; a full disk costs the time
-    again, no more.
+    Fill them inside a `with` block and call `mark_changed`. The file is written when the block ends, also by an
+    exception, and at most every EVERY seconds before. A full disk only means measuring again next time.
     """
 
     def __init__(self, path: Path, **blank: np.ndarray) -> None:
         self._path, self._arrays = path, blank
-        self._dirty, self._written = False, time.monotonic()
+        self._changed, self._written = False, time.monotonic()
         with suppress(*_DAMAGE), open(path, "rb") as file, np.load(file) as stored:
-            found = {name: stored[name] for name in blank}
-            if all(found[name].shape == blank[name].shape for name in blank):
-                self._arrays = found
+            arrays = {name: stored[name] for name in blank}
+            if all(arrays[name].shape == blank[name].shape for name in blank):
+                self._arrays = arrays
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self._arrays[name]
@@ -45,12 +44,12 @@ class MeasurementCache:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._dirty:
+        if self._changed:
             self._write()
 
-    def filled(self) -> None:
-        """Say that something was filled in."""
-        self._dirty = True
+    def mark_changed(self) -> None:
+        """Note that values were filled in, and write the file if it is time."""
+        self._changed = True
         if time.monotonic() - self._written > EVERY:
             self._write()
 
@@ -59,4 +58,4 @@ class MeasurementCache:
         np.savez(buffer, allow_pickle=False, **self._arrays)
         with suppress(WorkspaceError):
             write_bytes(self._path, buffer.getvalue())
-        self._dirty, self._written = False, time.monotonic()
+        self._changed, self._written = False, time.monotonic()

@@ -1,25 +1,24 @@
-"""What a person may say about a source, and one item on its way into the workspace."""
+"""Options of an import, and one item on its way into the workspace."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import nan
 
 OnProgress = Callable[[str, int, int], None]
-"""Called with the stage in words, how many are done, and how many there are."""
-
+"""Called with the stage in words, how many are done, and how many there are (0 where unknown)."""
 
 NONE = "(none)"
-"""In place of a column's name: there is none, and none is to be found."""
+"""In place of a column name: there is no such column, and none is guessed."""
 
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """Corrections to what is found in a source; "" (and None for `header`) means: find it.
+    """What a person says about a source. "" (and None for `header`) means: guess it.
 
-    `group_column` and `split_column` may be NONE.
-    Several labels of one item stand in one cell, parted by `separator`, or in `label_columns`, one column a label.
-    `path_column` names the pictures of a table that lists them; `subgroup_column` says whom an item is about, for
-    measurements by slice; `time_column` when it was made, for a split by time.
+    `group_column` and `split_column` may be NONE. Several labels per item are in one cell, separated by `separator`,
+    or in `label_columns`, one column per label. `path_column` names the pictures of a table that lists them.
+    `subgroup_column` says whom an item is about, for scores by subgroup; `time_column` when it was made, for a split
+    by time.
     """
 
     name: str = ""
@@ -43,11 +42,11 @@ AUTO_DETECT = ImportOptions()
 
 @dataclass(frozen=True)
 class RawItem:
-    """One item of a source. `read` gives the bytes of an image or text file; without it `text` is the item.
+    """One item of a source. `read` returns the bytes of an image or text file; without it, `text` is the item.
 
-    `labels` are those of an item that may have several, or none: then `label` is "". `time` is in seconds since 1970,
-    nan where nothing says when.
-    `read` raises DataError, with the reason alone as its message, where the bytes cannot be had.
+    `labels` is set for an item that may have several labels, possibly none; then `label` is "". `time` is in seconds
+    since 1970, nan where it is unknown.
+    `read` raises DataError, with only the reason as its message, where the bytes cannot be read.
     """
 
     id: str
@@ -62,4 +61,4 @@ class RawItem:
 
 
 def no_progress(stage: str, done: int, total: int) -> None:
-    """Report progress to nobody."""
+    """Ignore progress."""

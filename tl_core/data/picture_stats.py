@@ -15,17 +15,18 @@ from tl_core.data.options import OnProgress, no_progress
 from tl_core.errors import DataError
 
 SIDE = 512
-"""Longest side, in pixels, of the copy that is measured: more than a backbone looks at, and alike for all pictures."""
+"""Longest side, in pixels, of the copy that is measured: the same for all pictures, and more than a backbone sees."""
 GREY = 4.0
-"""Colourfulness up to which a picture counts as grey: what is left of colour in a grey photograph saved as JPEG."""
+"""Colourfulness up to which a picture counts as grey: a grey photograph saved as JPEG has about that much."""
 _CHUNK = 64
+_FILE = "looks.npz"  # the name that older versions gave it
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as Pillow's mode L
-_DAMAGE = (OSError, ValueError, SyntaxError, IndexError, TypeError)  # what Pillow's decoders raise for a broken file
+_DAMAGE = (OSError, ValueError, SyntaxError, IndexError, TypeError)  # raised by Pillow's decoders for a broken file
 
 
 @dataclass(frozen=True)
 class PictureStats:
-    """Four measurements of one picture, made on a copy of at most SIDE pixels a side.
+    """Four measurements of one picture, on a copy of at most SIDE pixels per side.
 
     `brightness` is the mean luma, 0 (black) to 1 (white). `contrast` is its standard deviation, 0 (one shade) to 0.5
     (RMS contrast; Peli 1990, doi:10.1364/JOSAA.7.002032). `sharpness` is the variance of the luma's Laplacian
@@ -42,16 +43,16 @@ class PictureStats:
 
     @property
     def grey(self) -> bool:
-        """Return whether there is no colour to speak of."""
+        """Return whether the picture counts as grey."""
         return self.colour <= GREY
 
 
 STAT_NAMES = ("brightness", "contrast", "sharpness", "colour")
-"""The columns of `measure_all`, in order."""
+"""The columns of `measure_picture_files`, in order."""
 
 
-def measure(image: Image.Image) -> PictureStats:
-    """Return how a picture looks."""
+def measure_picture(image: Image.Image) -> PictureStats:
+    """Measure a picture."""
     image = image.convert("RGB")
     image.thumbnail((SIDE, SIDE), Image.Resampling.HAMMING)
     pixels = np.asarray(image, dtype=np.float32)
@@ -70,26 +71,26 @@ def _sharpness(luma: np.ndarray) -> float:
 
 
 def measure_picture_file(path: Path) -> PictureStats:
-    """Return how a picture of the workspace looks. Raises DataError where it cannot be read."""
+    """Measure a picture file. Raises DataError where it cannot be read."""
     try:
         with Image.open(path) as image:
-            image.draft("RGB", (SIDE, SIDE))  # a JPEG is then decoded no larger than is needed
-            return measure(image)
+            image.draft("RGB", (SIDE, SIDE))  # decodes a JPEG no larger than needed
+            return measure_picture(image)
     except _DAMAGE as error:
         raise DataError("the picture is damaged or cut off") from error
 
 
 def measure_picture_files(paths: Iterable[Path]) -> np.ndarray:
-    """Return the measurements of pictures, float32 `[N, 4]` in the order of LOOKS; nan where one cannot be read."""
+    """Return the measurements of pictures, float32 `[N, 4]` in the order of STAT_NAMES; nan where one is unreadable."""
     with ThreadPoolExecutor() as pool:
         rows = list(pool.map(_row, paths))
     return np.array(rows, dtype=np.float32).reshape(-1, len(STAT_NAMES))
 
 
 def picture_stats_of(dataset: Dataset, rows: np.ndarray, progress: OnProgress = no_progress) -> np.ndarray:
-    """Return the measurements of the pictures in `rows`, float32 `[len(rows), 4]`, as `measure_all` does.
+    """Return the measurements of the pictures in `rows`, float32 `[len(rows), 4]`, as `measure_picture_files` does.
 
-    What was measured once is kept beside the manifest, also where `progress` ends the work by raising.
+    Measurements are stored beside the manifest, also where `progress` ends the work by raising.
     """
     with picture_stats_cache(dataset) as measure:
         return measure(rows, progress)
@@ -97,20 +98,20 @@ def picture_stats_of(dataset: Dataset, rows: np.ndarray, progress: OnProgress = 
 
 @contextmanager
 def picture_stats_cache(dataset: Dataset) -> Iterator[Measure]:
-    """Yield what does as `looks_of` does, for many calls: what they measure is written down as the block ends."""
+    """Yield a function like `picture_stats_of` for many calls, which stores its measurements when the block ends."""
     n, paths = len(dataset.items), dataset.items["path"]
     blank = {"values": np.full((n, len(STAT_NAMES)), np.nan, dtype=np.float32), "known": np.zeros(n, dtype=bool)}
-    with MeasurementCache(dataset.folder / "looks.npz", **blank) as kept:
-        values, known = kept["values"], kept["known"]
+    with MeasurementCache(dataset.folder / _FILE, **blank) as cache:
+        values, measured = cache["values"], cache["known"]
 
         def measure(rows: np.ndarray, progress: OnProgress = no_progress) -> np.ndarray:
-            missing = rows[~known[rows]]
+            missing = rows[~measured[rows]]
             for start in range(0, len(missing), _CHUNK):
-                progress("Looking at pictures", start, len(missing))
-                here = missing[start : start + _CHUNK]
-                values[here] = measure_picture_files(dataset.folder / path for path in paths.iloc[here])
-                known[here] = True
-                kept.filled()
+                progress("Measuring pictures", start, len(missing))
+                batch = missing[start : start + _CHUNK]
+                values[batch] = measure_picture_files(dataset.folder / path for path in paths.iloc[batch])
+                measured[batch] = True
+                cache.mark_changed()
             return values[rows]
 
         yield measure

@@ -13,7 +13,7 @@ from tl_core.data.sources.folder_source import TEXT_SUFFIXES, only_table, open_t
 from tl_core.data.sources.local_files import is_table, source_path
 from tl_core.data.sources.store import stored_name
 from tl_core.data.sources.tables import TableFile, file_table, open_table, take_sample
-from tl_core.data.sources.tables.column_guesses import find_text_column
+from tl_core.data.sources.tables.column_guesses import guess_text_column
 from tl_core.data.sources.text_encoding import decode, tidy
 from tl_core.errors import DataError
 from tl_core.types import Modality
@@ -104,7 +104,7 @@ class _Reader:
             raise DataError(f"{self.source} is a table, and this model looks at pictures.", "Give a picture or a zip.")
         table = open_table(file)
         self.text_column = column = (
-            text_column if text_column in table.columns else find_text_column(take_sample(table))
+            text_column if text_column in table.columns else guess_text_column(take_sample(table))
         )
         if not column:
             raise DataError(f"No column of {self.source} holds texts.", "Name the column that does.")

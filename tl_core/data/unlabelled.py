@@ -12,7 +12,7 @@ from tl_core.data.sources.hub_source import is_hub
 from tl_core.data.sources.local_files import display_name, is_table, source_path
 from tl_core.data.sources.store import Draft, store
 from tl_core.data.sources.tables import TableFile, file_table, open_table, take_sample
-from tl_core.data.sources.tables.column_guesses import find_text_column
+from tl_core.data.sources.tables.column_guesses import guess_text_column
 from tl_core.errors import DataError
 from tl_core.types import Modality
 from tl_core.workspace import Workspace
@@ -54,7 +54,7 @@ def import_unlabelled(
 
 def _of_table(file: TableFile, draft: Draft) -> Iterator[RawItem]:
     table = open_table(file)
-    draft.text_column = column = find_text_column(take_sample(table))
+    draft.text_column = column = guess_text_column(take_sample(table))
     if draft.modality == "image" or not column:
         raise DataError(f"No column of {draft.source} holds {draft.modality}s.", "Give a folder or a zip of them.")
     place = table.place(column)

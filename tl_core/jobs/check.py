@@ -15,7 +15,7 @@ from tl_core.data.options import no_progress
 from tl_core.data.picture_stats import picture_stats_cache
 from tl_core.data.quality.checks import CHECKS, CheckInput, run_checks
 from tl_core.data.quality.feature_copies import alike_groups
-from tl_core.data.quality.nearest_neighbours import Search, points
+from tl_core.data.quality.nearest_neighbours import NearestSearch, points
 from tl_core.data.quality.quality_report import QualityReport, write_quality
 from tl_core.data.split import unite
 from tl_core.jobs.cleaning import measure_cleaning_effect
@@ -99,12 +99,12 @@ def _features(job: Job, material: CheckInput, notes: list[str]) -> Part:
     features = store.features(dataset, spec, report.tap, report.pool)
     placed = points(features, material.inside)
     del features
-    search = Search(placed, pd.factorize(dataset.items["digest"])[0], material.inside)
+    search = NearestSearch(placed, pd.factorize(dataset.items["digest"])[0], material.inside)
     if not (yield from follow_steps(job, "comparing items", search.steps())):
         return None
     if not search.exact:
         notes.append("There are many items, so each was compared with those most like it, not with all others.")
-    return replace(material, features=placed, nearest=search.found)
+    return replace(material, features=placed, nearest=search.nearest)
 
 
 def _evidence(job: Job, dataset: Dataset) -> Generator[RunEvent, None, "ProbeReport"]:

@@ -10,7 +10,7 @@ from tl_core.data.dataset import Dataset
 from tl_core.data.decision_log import DecisionEntry, history
 from tl_core.data.decisions import Decision
 from tl_core.data.quality import CheckInput, Suspicion, run_checks
-from tl_core.data.quality.open_suspicions import unanswered
+from tl_core.data.quality.open_suspicions import open_part
 from tl_core.data.quality.quality_report import QualityReport, latest_quality, read_quality
 from tl_core.errors import GraftError
 from tl_core.evaluation.cleaning_effect import read_cleaning_effect

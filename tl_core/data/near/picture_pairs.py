@@ -1,9 +1,9 @@
-"""Pictures that are nearly the same: close in their 64-bit hashes, then in their pixels.
+"""Near-duplicate pictures: their perceptual hashes are close, and so are their pixels.
 
-Measured on the packaged samples (digits 1,797, cloth 600) and on photographs cut into 208 patches, with pictures saved
-as JPEG of quality 50 and 75, sized to a half, nine tenths and double, and brightened: hashes within 8 bits hold 65 to
-100 % of what a person calls the same picture, but alone also 1,514 pairs of different digits (0.09 % of all pairs).
-With the pixels to agree, 10 pairs of digits are left (6 in a million), and of cloth and photographs none.
+Measured on the packaged samples (1,797 digits, 600 pictures of cloth) and on photographs cut into 208 patches. Pictures
+were saved as JPEG of quality 50 and 75, resized to a half, nine tenths and double, and brightened. Hashes within 8 bits
+find 65 to 100 % of these copies, but also 1,514 pairs of different digits (0.09 % of all pairs). When the pixels must
+agree too, 10 wrong pairs of digits remain (6 in a million), and none of cloth or photographs.
 """
 
 from collections.abc import Sequence
@@ -23,78 +23,76 @@ from tl_core.data.sampling import sample_rows
 from tl_core.errors import DataError
 
 BITS = 8
-"""Bits of 64 in which the hashes of two pictures may differ."""
+"""Largest Hamming distance of the hashes of near duplicates, of 64 bits."""
 ALIKE = 0.98
-"""Correlation of their 16 x 16 grey values from which two pictures are nearly the same."""
+"""Correlation of 16 x 16 grey values from which two pictures are near duplicates."""
 _SIDE = 16
-_FOUND, _CHECKED = (
-    8,
-    250,
-)  # costs of looking up a picture, and of comparing its pixels, in costs of comparing two hashes
+_LOOKUP_COST, _PIXEL_COST = 8, 250  # of one lookup, and one comparison of pixels; comparing two hashes costs 1
 _SAMPLE, _FEW = 512, 5000
-_BLOCK = 256  # pictures of a crowd that are compared with all others at a time
-_STRIP = 8192  # and how many of those at a time: the distances then fit a processor's cache
-_PAIRS = 1024  # that are compared at a time, where looking up found them
+_BLOCK = 256  # crowded pictures that are compared with all others at a time
+_STRIP = 8192  # of the others at a time, so that the distances fit a processor's cache
+_PAIRS = 1024  # pairs from the lookup that are compared at a time
 _KEPT_EDGES = 1_000_000
 
 
 def near_pictures(
     paths: Sequence[Path], hashes: Sequence[str] | None, progress: OnProgress = no_progress
 ) -> np.ndarray:
-    """Return pairs `[E, 2]` of nearly equal pictures, enough to connect all that belong together.
+    """Return pairs `[E, 2]` of near-duplicate pictures, enough to connect every group of them.
 
-    `hashes` are 16 hex digits, or "" for what is too plain to be compared; None: they are made here. Pictures are
-    opened again only where hashes are close.
+    `hashes` are 16 hex digits, or "" for a picture that is too plain to compare; None computes them. Pictures are
+    opened only where hashes are close.
     """
     if hashes is None:
         hashes = _read_hashes(paths, progress)
-    rows = [row for row, each in enumerate(hashes) if each]
+    rows = [row for row, code in enumerate(hashes) if code]
     codes = np.array([int(hashes[row], 16) for row in rows], dtype=np.uint64)
-    near = _PictureComparer(codes, _Thumbnails([paths[row] for row in rows]), progress)
+    comparer = _PictureComparer(codes, _Thumbnails([paths[row] for row in rows]), progress)
     crowded = _crowded(codes)
     crowd, others = np.flatnonzero(crowded), np.flatnonzero(~crowded)
-    near.compare_crowd(crowd, others)
+    comparer.compare_crowd(crowd, others)
     for done, pairs in Bands(codes[others], BITS).pairs():
-        near.tell(len(crowd) + done)
-        near.compare(others[pairs])
-    near.tell(len(codes))
-    return np.array(rows, dtype=np.int64)[near.edges()]
+        comparer.report(len(crowd) + done)
+        comparer.compare(others[pairs])
+    comparer.report(len(codes))
+    return np.array(rows, dtype=np.int64)[comparer.edges()]
 
 
 def _crowded(codes_N: np.ndarray) -> np.ndarray:
-    """Return for which pictures it costs less to compare them with all others than to look up which are close."""
+    """Return for which pictures comparing them with all others is cheaper than the lookup: bool `[N]`."""
     n, sample = len(codes_N), sample_rows(len(codes_N), _SAMPLE)
     close = np.zeros(n)
     for row in sample.tolist():
         close += np.bitwise_count(codes_N ^ codes_N[row]) <= BITS
-    return _FOUND * Bands(codes_N, BITS).crowd() + _CHECKED * n / max(1, len(sample)) * close > max(n, _FEW)
+    lookup = _LOOKUP_COST * Bands(codes_N, BITS).count_comparisons()
+    return lookup + _PIXEL_COST * n / max(1, len(sample)) * close > max(n, _FEW)
 
 
 class _PictureComparer:
-    """Pictures `[N]` and which of them are known to belong together."""
+    """Compares pictures `[N]` and collects pairs that connect near duplicates."""
 
     def __init__(self, codes: np.ndarray, thumbs: "_Thumbnails", progress: OnProgress) -> None:
         self._codes, self._thumbs, self._progress, self._done = codes, thumbs, progress, 0
         self._component = np.arange(len(codes))
-        self._parts, self._waiting = [np.empty((0, 2), dtype=np.int64)], 0
+        self._parts, self._pending = [np.empty((0, 2), dtype=np.int64)], 0
 
     def edges(self) -> np.ndarray:
-        """Return fewer than N pairs that connect what belongs together."""
-        if self._waiting:
-            self._parts, self._waiting = [spanning_edges(len(self._codes), np.concatenate(self._parts))], 0
+        """Return fewer than N pairs that connect the near duplicates found so far."""
+        if self._pending:
+            self._parts, self._pending = [spanning_edges(len(self._codes), np.concatenate(self._parts))], 0
             self._component = components(len(self._codes), self._parts[0])
         return self._parts[0]
 
-    def tell(self, done: int | None = None) -> None:
-        """Tell how many pictures are done, None: as many as before, as a chance to be cancelled."""
+    def report(self, done: int | None = None) -> None:
+        """Report progress, so that the caller can cancel; `done` None repeats the last number of pictures."""
         self._done = self._done if done is None else done
         self._progress("Looking for pictures that are nearly the same", self._done, len(self._codes))
 
     def compare(self, pairs_E2: np.ndarray) -> None:
-        """Join those of the pairs whose pixels agree."""
+        """Connect those pairs whose pixels agree."""
         pairs_E2 = pairs_E2[self._component[pairs_E2[:, 0]] != self._component[pairs_E2[:, 1]]]
         for start in range(0, len(pairs_E2), _PAIRS):
-            self.tell()
+            self.report()
             pairs = pairs_E2[start : start + _PAIRS]
             left, i = np.unique(pairs[:, 0], return_inverse=True)
             right, j = np.unique(pairs[:, 1], return_inverse=True)
@@ -102,20 +100,20 @@ class _PictureComparer:
             self._add(pairs[agreement >= ALIKE])
 
     def compare_crowd(self, crowd: np.ndarray, others: np.ndarray) -> None:
-        """Join each picture of a crowd with all of the crowd and of the others that are close and agree.
+        """Connect each crowded picture with all pictures whose hash is close and whose pixels agree.
 
-        What is known to belong together is not compared again, so that many versions of one picture take no longer
-        than as many different ones.
+        Pictures that are connected already are not compared again, so that many versions of one picture take no longer
+        than as many different pictures.
         """
         for done in range(0, len(crowd), _BLOCK):
-            self.tell(done)
+            self.report(done)
             crowd[done:] = crowd[done:][np.argsort(self._component[crowd[done:]], kind="stable")]
             block, right = crowd[done : done + _BLOCK], np.concatenate([crowd[done:], others])
-            known = np.unique(self._component[block])
-            if len(known) == 1:
-                right = right[self._component[right] != known[0]]
+            connected = np.unique(self._component[block])
+            if len(connected) == 1:
+                right = right[self._component[right] != connected[0]]
             for start in range(0, len(right), _STRIP):
-                self.tell()
+                self.report()
                 self._compare_all(block, right[start : start + _STRIP])
             self.edges()
 
@@ -130,13 +128,13 @@ class _PictureComparer:
 
     def _add(self, edges_E2: np.ndarray) -> None:
         self._parts.append(edges_E2)
-        self._waiting += len(edges_E2)
-        if self._waiting > _KEPT_EDGES:
+        self._pending += len(edges_E2)
+        if self._pending > _KEPT_EDGES:
             self.edges()
 
 
 class _Thumbnails:
-    """Grey values of pictures in 16 x 16, centred and of length 1, read when first asked for; 0 for unreadable ones."""
+    """Grey values of pictures at 16 x 16, centred and of length 1; read when first needed, 0 where unreadable."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
@@ -166,12 +164,12 @@ def _thumbnail(path: Path) -> np.ndarray:
 
 
 def _read_hashes(paths: Sequence[Path], progress: OnProgress) -> list[str]:
-    found = []
+    hashes = []
     with ThreadPoolExecutor(cpu_count()) as pool:
-        for done, each in enumerate(pool.map(_hash_of, paths)):
+        for done, code in enumerate(pool.map(_hash_of, paths)):
             progress("Reading pictures", done, len(paths))
-            found.append(each)
-    return found
+            hashes.append(code)
+    return hashes
 
 
 def _hash_of(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What is wrong with a data set: findings in plain words, each check a file of its own, found by a registry."""
+"""Data quality: what may be wrong with a data set, as findings. Each check is a file that CHECKS finds."""
 
 from tl_core.data.quality.basic_problems import FEW, SKEW, find_problems
 from tl_core.data.quality.checks import CHECKS, Check, CheckInput, Suspicion, run_checks

@@ -1,4 +1,4 @@
-"""What the profile says is wrong with a data set: labels, class sizes, copies, splits, what was left out."""
+"""The problems that a profile reports without a model: labels, class sizes, copies, splits, skipped items."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -14,21 +14,23 @@ from tl_core.data.split import SPLITS, assign, given_findings, time_findings
 from tl_core.types import Finding, Level
 
 FEW = 10
-"""Items of a class in train below which its accuracy is mostly luck."""
+"""Training items of a class below which its accuracy is mostly luck."""
 SKEW = 10.0
-"""Largest class over smallest, from which accuracy alone misleads."""
+"""Ratio of the largest class to the smallest from which accuracy alone misleads."""
 _TOGETHER = "identical ones are kept on one side of the split"
-_MANY_CLASSES = 10  # classes from which labels may be an id
+_MANY_CLASSES = 10  # classes from which the label may be an id
 
 
 def find_problems(dataset: Dataset, counts: Sequence[Sequence[int]]) -> list[Finding]:
-    """Return the findings on labels, class sizes, copies and what was left out, the gravest first.
+    """Return the findings on labels, class sizes, copies and skipped items, most severe first.
 
     `counts` holds the items of each class in train, validation and test `[C, 3]`.
     """
     table = np.asarray(counts, dtype=np.int64).reshape(-1, len(SPLITS))
     findings = _label_findings(dataset, table) or _size_findings(dataset, table)
-    findings += [found.finding for check in (class_names, exact_copies) for found in check.find(CheckInput(dataset))]
+    findings += [
+        suspicion.finding for check in (class_names, exact_copies) for suspicion in check.find(CheckInput(dataset))
+    ]
     findings += _split_findings(dataset, table) + given_findings(dataset.items, dataset.split)
     findings += time_findings(dataset.items, dataset.split) + _receipt_findings(dataset)
     order = {"stop": 0, "warn": 1, "info": 2}
@@ -57,8 +59,8 @@ def _label_findings(dataset: Dataset, table: np.ndarray) -> list[Finding]:
                 tuple(trained),
             )
         ]
-    few = 3 if dataset.text_column else 2  # a person who makes folders means them as classes, even with two items each
-    if kinds >= _MANY_CLASSES and kinds > n / few:
+    per_class = 3 if dataset.text_column else 2  # folders are meant as classes even with two items each
+    if kinds >= _MANY_CLASSES and kinds > n / per_class:
         return [
             Finding(
                 "stop",
@@ -81,7 +83,7 @@ def _size_findings(dataset: Dataset, table: np.ndarray) -> list[Finding]:
                 "warn",
                 "class-not-in-train",
                 f"{these(absent)} no training item, so a model cannot learn {'it' if len(absent) == 1 else 'them'}.",
-                "Correct it if it is misspelt; if it is right, add items of it to train, or let Graft make the split.",
+                "Correct the name if it is misspelt; otherwise add items of it to train, or let Graft make the split.",
                 tuple(absent),
             )
         )
@@ -92,7 +94,7 @@ def _size_findings(dataset: Dataset, table: np.ndarray) -> list[Finding]:
                 "warn",
                 "class-too-small",
                 f"{these(few)} fewer than {FEW} training items.",
-                "Add items if you can; what is measured on so few is mostly luck.",
+                "Add items if you can; scores on so few are mostly luck.",
                 tuple(few),
             )
         )
@@ -118,8 +120,8 @@ def _split_findings(dataset: Dataset, table: np.ndarray) -> list[Finding]:
             Finding(
                 "stop",
                 "no-test",
-                f"{'The only item is not' if n == 1 else f'None of the {n:,} items is'} left to test with, so nothing "
-                "could be said of how good a model is.",
+                f"{'The only item is not' if n == 1 else f'None of the {n:,} items is'} left to test with, so a model "
+                "could not be scored.",
                 _group_hint(dataset) or f"Add more different items, four of a class at least: {_TOGETHER}.",
             )
         )
@@ -128,7 +130,7 @@ def _split_findings(dataset: Dataset, table: np.ndarray) -> list[Finding]:
             Finding(
                 "warn",
                 "no-validation",
-                "No item is left for validation, so there is nothing to choose between settings with.",
+                "No item is left for validation, so settings cannot be compared.",
                 "Add items, or give that split a larger share.",
             )
         )
@@ -136,14 +138,14 @@ def _split_findings(dataset: Dataset, table: np.ndarray) -> list[Finding]:
 
 
 def _group_hint(dataset: Dataset) -> str:
-    """Return what to do where groups, and nothing else, are why no item is left to test with; "" elsewhere."""
+    """Return what to do if only groups keep items out of the test set; "" otherwise."""
     items = dataset.items
-    apart = items.assign(group="")
-    if (items["group"] == "").all() or not (assign(apart, dataset.split, dataset.near_ties) == "test").any():
+    ungrouped = items.assign(group="")
+    if (items["group"] == "").all() or not (assign(ungrouped, dataset.split, dataset.near_ties) == "test").any():
         return ""
     n = items["group"][items["group"] != ""].nunique()
-    one = (items.groupby("label")["group"].nunique() == 1).all()
-    why = "all items of a class are in one group" if one else f"there are only {n:,}"
+    one_per_class = (items.groupby("label")["group"].nunique() == 1).all()
+    why = "all items of a class are in one group" if one_per_class else f"there are only {n:,}"
     return f"A group is kept on one side of the split, and {why}: import the data with another group column, or none."
 
 
@@ -151,19 +153,19 @@ def _receipt_findings(dataset: Dataset) -> list[Finding]:
     left_out, changed = dataset.receipt.skipped, dataset.receipt.converted
     findings = []
     if left_out:
-        skipped = _first(dataset, "skipped")
+        skipped = _first_lines(dataset, "skipped")
         level: Level = "warn" if left_out > dataset.receipt.taken / 20 else "info"
-        named = next((line for line in skipped if line.reason != LEFT_BEHIND), skipped[0])
+        example = next((line for line in skipped if line.reason != LEFT_BEHIND), skipped[0])
         one, many = (
             ("file", "files") if dataset.modality == "image" else ("entry of the source", "entries of the source")
         )
-        first = f" {'One' if left_out > 1 else 'It'} is {named.item}: {named.reason}."
+        first = f" {'One' if left_out > 1 else 'It'} is {example.item}: {example.reason}."
         findings.append(
             Finding(
                 level,
                 "skipped",
                 f"{count(left_out, f'{one} was', f'{many} were')} left out.{first}",
-                "The receipt names each with its reason.",
+                "The receipt lists each with its reason.",
                 tuple(line.item for line in skipped),
             )
         )
@@ -172,14 +174,14 @@ def _receipt_findings(dataset: Dataset) -> list[Finding]:
             Finding(
                 "info",
                 "converted",
-                f"{count(changed, 'item was', 'items were')} changed to be usable.",
-                "The receipt names each with what was changed.",
-                tuple(dict.fromkeys(line.item for line in _first(dataset, "converted"))),
+                f"{count(changed, 'item was', 'items were')} converted to be usable.",
+                "The receipt lists each with its change.",
+                tuple(dict.fromkeys(line.item for line in _first_lines(dataset, "converted"))),
             )
         )
     return findings
 
 
-def _first(dataset: Dataset, action: str) -> list[ReceiptLine]:
-    """Return the first lines of the receipt about what was done to items, also where a thousand others come before."""
+def _first_lines(dataset: Dataset, action: str) -> list[ReceiptLine]:
+    """Return the first receipt lines with an action, also where a thousand other lines come before them."""
     return list(islice((line for line in dataset.receipt_lines() if line.action == action), NAMED))

@@ -1,4 +1,4 @@
-"""What a check looks at, and what it returns: findings with the items behind them. Legend: N items, D features."""
+"""The input and the output of a quality check. Legend: N items, D features, K classes."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from tl_core.types import Finding, Modality
 
 NeededInput = Literal["picture_stats", "languages", "features", "probabilities"]
 NAMED = 20
-"""Items that a finding names; the suspicion has them all."""
-_GRAVITY = {"stop": 0, "warn": 1, "info": 2}
+"""Most items that a finding names; the suspicion holds all of them."""
+_SEVERITY = {"stop": 0, "warn": 1, "info": 2}
 
 
 @dataclass(frozen=True)
 class Suspicion:
-    """One finding, the items behind it, and what is proposed for them; nothing is done before a person says so.
+    """One finding, the items behind it, and the decisions proposed for them, which only a person can take.
 
-    `rows` are row numbers of the manifest, the gravest first where there are `scores` (one a row, falling), else
-    ascending. `groups` says which rows belong together, where the finding is about more than single items.
-    `suggested` is what each row's label may be instead: a class, or several where items may have several.
+    `rows` are row numbers of the manifest: with `scores` (one per row, falling) the worst first, else ascending.
+    `groups` holds rows that belong together, where the finding is about more than single items.
+    `suggested` holds a possible label for each row: a class, or a tuple of classes in a multilabel data set.
     """
 
     finding: Finding
@@ -42,10 +42,10 @@ class Suspicion:
 
 @dataclass(frozen=True)
 class Nearest:
-    """The nearest other items of each by Euclidean distance, nearest first.
+    """The nearest other items of each item by Euclidean distance, nearest first.
 
-    `distance` and `row` are `[N, k]`; identical items are never neighbours of each other, and a place that nothing
-    fills has distance inf and row -1.
+    `distance` and `row` are `[N, k]`. Identical items are never neighbours of each other. An unfilled place has
+    distance inf and row -1.
     """
 
     distance: np.ndarray
@@ -54,12 +54,12 @@ class Nearest:
 
 @dataclass(frozen=True)
 class CheckInput:
-    """What the checks read. What is None was not made, and the checks that need it are left out.
+    """What the checks read. An input that was not made is None, and the checks that need it are skipped.
 
-    `picture_stats` is `[N, 4]` in the order of STAT_NAMES; `languages` names the language of each text `[N]`,
-    "" where it cannot be told; `features` are points `[N, D]` as tl_core.data.quality.nearest_neighbours makes them,
-    and `nearest` follows from them; `probabilities` `[N, K]` holds
-    what a model said about items that it had not seen, nan for items that it said nothing about.
+    `picture_stats` is `[N, 4]` in the order of `picture_stats.STAT_NAMES`. `languages` holds the language code of each
+    text `[N]`, "" where it is unknown. `features` are points `[N, D]` from `nearest_neighbours.points`, and `nearest`
+    is computed from them. `probabilities` `[N, K]` are predicted by models that had not seen the item; nan where there
+    is no prediction.
     """
 
     dataset: Dataset
@@ -70,38 +70,38 @@ class CheckInput:
     probabilities: np.ndarray | None = None
 
     def has(self, need: NeededInput) -> bool:
-        """Return whether something was made."""
+        """Return whether an input is there."""
         return getattr(self, need) is not None and (need != "features" or self.nearest is not None)
 
     @cached_property
     def inside(self) -> np.ndarray:
-        """Which items take part: bool `[N]`; those that were dropped do not."""
+        """Which items take part: bool `[N]`. Dropped items do not."""
         return self.dataset.included
 
     def open(self, code: str) -> np.ndarray:
-        """Return which items take part and were not decided about as an answer to the finding `code`: bool `[N]`."""
-        found = self.inside.copy()
-        found[list(answered_rows(self.dataset.decisions, code))] = False
-        return found
+        """Return which items take part and have no decision that answers the finding `code`: bool `[N]`."""
+        is_open = self.inside.copy()
+        is_open[list(answered_rows(self.dataset.decisions, code))] = False
+        return is_open
 
     def undecided(self, groups: list[np.ndarray], code: str) -> list[np.ndarray]:
-        """Return the groups of rows of which at least one was not decided about as an answer to `code`."""
-        waiting = self.open(code)
-        return [group for group in groups if waiting[group].any()]
+        """Return the groups of rows in which at least one row is open for the finding `code`."""
+        is_open = self.open(code)
+        return [group for group in groups if is_open[group].any()]
 
     @cached_property
     def tested(self) -> np.ndarray:
         """Which items are in the test set: bool `[N]`."""
         return self.dataset.splits == "test"
 
-    def name(self, rows: Iterable[int]) -> tuple[str, ...]:
-        """Return the ids of the first of some rows, for a finding."""
+    def ids(self, rows: Iterable[int]) -> tuple[str, ...]:
+        """Return the ids of the first NAMED of some rows."""
         return tuple(self.dataset.items["id"].iloc[list(rows)[:NAMED]])
 
 
 @dataclass(frozen=True)
 class Check:
-    """One kind of thing to look for. `rank` orders findings of one level: the smaller, the graver."""
+    """One kind of problem to look for. `rank` orders findings of the same level, the smaller the more severe."""
 
     name: str
     title: str
@@ -111,17 +111,17 @@ class Check:
     modality: Modality | None = None
 
     def fits(self, dataset: Dataset) -> bool:
-        """Return whether there is anything to look for in such data."""
+        """Return whether the check applies to data of this modality."""
         return self.modality in (None, dataset.modality)
 
 
 CHECKS: Registry[Check] = Registry("check", "tl_core.data.quality")
 
 
-def run_checks(material: CheckInput) -> tuple[Suspicion, ...]:
-    """Return what every check finds that has what it needs, the gravest first."""
-    found = []
+def run_checks(check_input: CheckInput) -> tuple[Suspicion, ...]:
+    """Run every check whose inputs are there, and return the suspicions, the most severe first."""
+    ranked = []
     for check in CHECKS.values():
-        if check.fits(material.dataset) and all(material.has(need) for need in check.needs):
-            found += [(_GRAVITY[s.finding.level], check.rank, s) for s in check.find(material)]
-    return tuple(s for _, _, s in sorted(found, key=lambda each: each[:2]))
+        if check.fits(check_input.dataset) and all(check_input.has(need) for need in check.needs):
+            ranked += [(_SEVERITY[s.finding.level], check.rank, s) for s in check.find(check_input)]
+    return tuple(s for _, _, s in sorted(ranked, key=lambda entry: entry[:2]))

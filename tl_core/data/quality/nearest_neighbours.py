@@ -1,4 +1,4 @@
-"""The nearest other items of every item, by a backbone's features. Legend: N items, D features, M distinct items."""
+"""Nearest neighbours of every item by a backbone's features. Legend: N items, D features."""
 
 from collections.abc import Iterator
 
@@ -8,20 +8,20 @@ from tl_core.data.quality.checks import Nearest
 from tl_core.data.sampling import sample_rows
 
 EXACT = 20_000
-"""Distinct items up to which each is compared with every other; above, with those of the nearest cells only."""
+"""Distinct items up to which the search is exact. Above, each is compared only with those of the nearest cells."""
 NEIGHBOURS = 10
-_CELLS = 4  # how many cells of the nearest are searched
-_WIDTH = 256  # directions on which the features of very many items are projected
-_SAMPLE = 10_000  # items that the mean and the cells are found on
+_CELLS = 4  # nearest cells that are searched
+_WIDTH = 256  # random directions that wide features are projected on
+_SAMPLE = 10_000  # items that mean and cells are estimated from
 _CHUNK = 1024
-_MOST_PAIRS = 2**25  # whose distances are held at a time
+_MOST_PAIRS = 2**25  # whose distances are in memory at a time
 
 
 def points(features_ND: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Return features float32 `[N, d]` about their mean, in units of the root mean square distance to it.
+    """Return features float32 `[N, d]` minus their mean, in units of the root mean square distance to it.
 
-    Up to EXACT items d is D. Above, wide features are projected on 256 random directions, which keeps distances to a
-    few percent (Johnson and Lindenstrauss 1984) and memory small. Mean and unit are of the items where `inside` holds.
+    Up to EXACT items d is D. Above, wide features are projected on 256 random directions, which preserves distances to
+    a few percent (Johnson and Lindenstrauss 1984) and saves memory. Mean and unit come from items with `inside`.
     """
     rows = np.flatnonzero(inside)
     sample = features_ND[rows[sample_rows(len(rows), _SAMPLE)]]
@@ -39,35 +39,35 @@ def points(features_ND: np.ndarray, inside: np.ndarray) -> np.ndarray:
 
 
 def distances(some_AD: np.ndarray, others_BD: np.ndarray) -> np.ndarray:
-    """Return Euclidean distances `[A, B]`, to about 0.001 of the points' lengths."""
+    """Return Euclidean distances `[A, B]`, precise to about 0.001 of the points' lengths."""
     squared = np.square(some_AD).sum(axis=1)[:, None] + np.square(others_BD).sum(axis=1)[None]
     squared -= 2 * (some_AD @ others_BD.T)
     found: np.ndarray = np.sqrt(np.maximum(squared, 0, out=squared), out=squared)
     return found
 
 
-class Search:
-    """Finds the nearest items; `found` is whole once `steps` has run to its end."""
+class NearestSearch:
+    """Finds the nearest items in steps. `nearest` is complete once `steps` has run to its end."""
 
     def __init__(self, points_ND: np.ndarray, same_N: np.ndarray, inside: np.ndarray) -> None:
-        """Take points, a number that identical items share, and which items take part."""
+        """Take points, a number per item that identical items share, and which items take part."""
         n = len(points_ND)
         self._same, self._inside = same_N, inside
         rows = np.flatnonzero(inside)
         self._first = rows[np.unique(same_N[rows], return_index=True)[1]]
         self._points = points_ND[self._first]
         self._k = max(0, min(NEIGHBOURS, len(self._first) - 1))
-        self.found = Nearest(
+        self.nearest = Nearest(
             np.full((n, NEIGHBOURS), np.inf, dtype=np.float32), np.full((n, NEIGHBOURS), -1, dtype=np.int64)
         )
 
     @property
     def exact(self) -> bool:
-        """Return whether every pair is looked at."""
+        """Return whether every pair of distinct items is compared."""
         return len(self._first) <= EXACT
 
     def steps(self) -> Iterator[tuple[int, int]]:
-        """Search; yields (done, total) distinct items."""
+        """Search, yielding (done, total) distinct items."""
         total, done = len(self._first), 0
         if not self._k:
             return
@@ -78,14 +78,14 @@ class Search:
                 self._compare(part, among)
                 done += len(part)
                 yield done, total
-        home = np.zeros(int(self._same.max()) + 1, dtype=np.int64)
-        home[self._same[self._first]] = self._first
+        first_of = np.zeros(int(self._same.max()) + 1, dtype=np.int64)
+        first_of[self._same[self._first]] = self._first
         copies = np.flatnonzero(self._inside)
-        self.found.distance[copies] = self.found.distance[home[self._same[copies]]]
-        self.found.row[copies] = self.found.row[home[self._same[copies]]]
+        self.nearest.distance[copies] = self.nearest.distance[first_of[self._same[copies]]]
+        self.nearest.row[copies] = self.nearest.row[first_of[self._same[copies]]]
 
     def _parts(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield what to compare with what: places in the distinct items."""
+        """Yield which distinct items to compare with which, as indices."""
         every = np.arange(len(self._first))
         if self.exact:
             yield every, every
@@ -93,19 +93,19 @@ class Search:
         from sklearn.cluster import MiniBatchKMeans
 
         cells = int(np.sqrt(len(every)))
-        made = MiniBatchKMeans(cells, random_state=0, n_init=1, batch_size=4096).fit(
+        kmeans = MiniBatchKMeans(cells, random_state=0, n_init=1, batch_size=4096).fit(
             self._points[sample_rows(len(every), _SAMPLE)]
         )
         cell = np.concatenate(
-            [made.predict(self._points[start : start + 8192]) for start in range(0, len(every), 8192)]
+            [kmeans.predict(self._points[start : start + 8192]) for start in range(0, len(every), 8192)]
         )
-        centres = made.cluster_centers_
-        apart = distances(centres, centres)
-        inside = [np.flatnonzero(cell == number) for number in range(cells)]
+        centres = kmeans.cluster_centers_
+        gaps = distances(centres, centres)
+        members = [np.flatnonzero(cell == number) for number in range(cells)]
         for number in range(cells):
-            if len(inside[number]):
-                near = np.argsort(apart[number], kind="stable")[:_CELLS]
-                yield inside[number], np.concatenate([inside[other] for other in near])
+            if len(members[number]):
+                near = np.argsort(gaps[number], kind="stable")[:_CELLS]
+                yield members[number], np.concatenate([members[other] for other in near])
 
     def _compare(self, rows: np.ndarray, among: np.ndarray) -> None:
         distance = distances(self._points[rows], self._points[among])
@@ -117,5 +117,5 @@ class Search:
         values = np.take_along_axis(distance, near, axis=1)
         order = np.argsort(values, axis=1, kind="stable")
         places = self._first[rows]
-        self.found.distance[places, :k] = np.take_along_axis(values, order, axis=1)
-        self.found.row[places, :k] = self._first[among[np.take_along_axis(near, order, axis=1)]]
+        self.nearest.distance[places, :k] = np.take_along_axis(values, order, axis=1)
+        self.nearest.row[places, :k] = self._first[among[np.take_along_axis(near, order, axis=1)]]

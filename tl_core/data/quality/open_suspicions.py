@@ -1,4 +1,4 @@
-"""What is left to decide of a suspicion, after some of its items were decided about."""
+"""The part of a suspicion that is still open once some of its items have been decided about."""
 
 from dataclasses import replace
 
@@ -9,23 +9,23 @@ from tl_core.data.decisions import answered_rows
 from tl_core.data.quality.checks import Suspicion
 
 
-def unanswered(suspicion: Suspicion, dataset: Dataset) -> Suspicion | None:
-    """Return a suspicion without the items that were left out or decided about; None where nothing is left.
+def open_part(suspicion: Suspicion, dataset: Dataset) -> Suspicion | None:
+    """Return a suspicion without the items that were left out or decided about; None where none remains.
 
-    Of items that belong together, all stay for as long as one of them is open and another one is there.
+    A group stays whole while one of its items is open and it has at least two items.
     """
     present = dataset.included
-    waits = present.copy()
-    waits[list(answered_rows(dataset.decisions, suspicion.code))] = False
+    is_open = present.copy()
+    is_open[list(answered_rows(dataset.decisions, suspicion.code))] = False
     groups = [[row for row in group if present[row]] for group in suspicion.groups]
-    groups = [group for group in groups if len(group) > 1 and waits[group].any()]
+    groups = [group for group in groups if len(group) > 1 and is_open[group].any()]
     if suspicion.groups:
-        waits = np.zeros(len(present), dtype=bool)
-        waits[[row for group in groups for row in group]] = True
-    places = [place for place, row in enumerate(suspicion.rows) if waits[row]]
+        is_open = np.zeros(len(present), dtype=bool)
+        is_open[[row for group in groups for row in group]] = True
+    places = [place for place, row in enumerate(suspicion.rows) if is_open[row]]
     if not places:
         return None
-    proposed = [replace(d, rows=tuple(row for row in d.rows if waits[row])) for d in suspicion.proposed]
+    proposed = [replace(d, rows=tuple(row for row in d.rows if is_open[row])) for d in suspicion.proposed]
     return replace(
         suspicion,
         rows=tuple(suspicion.rows[place] for place in places),

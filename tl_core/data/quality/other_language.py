@@ -8,32 +8,32 @@ from tl_core.data.quality.phrasing import count
 from tl_core.types import Finding
 
 MAJORITY = 0.7
-"""Share of the texts in one language from which the others are told."""
+"""Share of texts in the main language from which texts in other languages are reported."""
 
 
-def find(material: CheckInput) -> list[Suspicion]:
-    """Return the texts in another language than most of the data set, where it has one main language."""
-    assert material.languages is not None
-    told = np.flatnonzero(material.inside & (material.languages != ""))
-    names, index, times = np.unique(material.languages[told], return_inverse=True, return_counts=True)
-    if not len(told) or times.max() < MAJORITY * len(told) or len(names) == 1:
+def find(check_input: CheckInput) -> list[Suspicion]:
+    """Return the texts in another language than the main one, where the data set has a main language."""
+    assert check_input.languages is not None
+    known = np.flatnonzero(check_input.inside & (check_input.languages != ""))
+    languages, index, counts = np.unique(check_input.languages[known], return_inverse=True, return_counts=True)
+    if not len(known) or counts.max() < MAJORITY * len(known) or len(languages) == 1:
         return []
-    main = int(times.argmax())
-    rows = told[(index != main) & material.open("other-language")[told]]
+    main = int(counts.argmax())
+    rows = known[(index != main) & check_input.open("other-language")[known]]
     if not len(rows):
         return []
-    others = sorted((i for i in range(len(names)) if i != main), key=lambda i: -int(times[i]))
-    shown = ", ".join(f"{LANGUAGES.get(str(names[i]), str(names[i]))} {times[i]:,}" for i in others[:5])
+    others = sorted((i for i in range(len(languages)) if i != main), key=lambda i: -int(counts[i]))
+    shown = ", ".join(f"{LANGUAGES.get(str(languages[i]), str(languages[i]))} {counts[i]:,}" for i in others[:5])
     finding = Finding(
         "info",
         "other-language",
         f"{count(len(rows), 'text seems', 'texts seem')} to be in another language than "
-        f"{LANGUAGES.get(str(names[main]), str(names[main]))} ({shown}). For short texts, names and lists that guess "
-        "is often wrong.",
-        "Have a look. If the model is to serve one language only, drop what is in another.",
-        material.name(rows),
+        f"{LANGUAGES.get(str(languages[main]), str(languages[main]))} ({shown}). For short texts, names and lists "
+        "this guess is often wrong.",
+        "Look at them. If the model should serve one language only, drop the texts in other languages.",
+        check_input.ids(rows),
     )
-    groups = tuple(tuple(told[index == i].tolist()) for i in others)
+    groups = tuple(tuple(known[index == i].tolist()) for i in others)
     return [Suspicion(finding, tuple(rows.tolist()), groups)]
 
 

@@ -1,4 +1,4 @@
-"""What the checks found, as it lies in the workspace: values for pages, read without torch or sklearn."""
+"""The saved outcome of the quality checks. Reading it needs neither torch nor sklearn."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,8 @@ from tl_core.workspace import Workspace, read_json, write_json
 class QualityReport:
     """The outcome of one run of the checks over one version of a data set.
 
-    `backbone` is the model that looked at the items, "" where none did. `made` names the checks that were made (as in
-    CHECKS), `notes` say in plain words what was not made, or only on a sample. `seconds` is what it took.
+    `backbone` is the model whose features were used, "" for none. `made` names the checks that ran (as in CHECKS);
+    `notes` say in words which did not, or ran on a sample only. `seconds` is the time it took.
     """
 
     fingerprint: str
@@ -28,7 +28,7 @@ class QualityReport:
     seconds: float = 0.0
 
     def suspicion(self, code: str) -> Suspicion | None:
-        """Return the suspicion with a code, None where nothing of the kind was found."""
+        """Return the suspicion with a code, None where there is none."""
         return next((s for s in self.suspicions if s.code == code), None)
 
 
@@ -37,26 +37,26 @@ def _path(workspace: Workspace, dataset: Dataset, backbone: str) -> Path:
 
 
 def write_quality(workspace: Workspace, dataset: Dataset, report: QualityReport) -> None:
-    """Save what was found. Raises WorkspaceError where it cannot be written."""
+    """Save a report. Raises WorkspaceError where it cannot be written."""
     write_json(_path(workspace, dataset, report.backbone), dump(report))
 
 
 def read_quality(workspace: Workspace, dataset: Dataset, backbone: str = "") -> QualityReport | None:
-    """Return what was found in this version of a data set, None where the checks have not been made (yet).
+    """Return the report on this version of a data set, None where the checks have not run.
 
-    `backbone` names the model that looked at the items; "" is the outcome of the checks that need none.
+    `backbone` names the model whose features were used; "" is the report of the checks that need none.
     """
     return _read(_path(workspace, dataset, backbone))
 
 
 def latest_quality(workspace: Workspace, dataset: Dataset, backbone: str = "") -> QualityReport | None:
-    """Return what was found last in any version of a data set: before the latest decisions, or under another split.
+    """Return the latest report on any version of a data set: also before the latest decisions or under another split.
 
-    A report whose `version` is not the data set's tells of items as they were then.
+    A report whose `version` differs from the data set's describes the items as they were then.
     """
     pattern = f"{dataset.fingerprint}-*-{backbone or 'plain'}.json"
     paths = sorted(workspace.folder("quality").glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True)
-    return next((found for found in map(_read, paths) if found), None)
+    return next((report for report in map(_read, paths) if report), None)
 
 
 def _read(path: Path) -> QualityReport | None:

@@ -1,4 +1,4 @@
-"""How far a number is from the rest, in a way that the odd ones themselves do not change."""
+"""Robust z-scores: how far a value is from the rest, hardly influenced by outliers."""
 
 import numpy as np
 
@@ -6,15 +6,15 @@ _NORMAL = 1.4826  # median absolute deviation to standard deviation, for a norma
 
 
 def robust_z(values: np.ndarray, among: np.ndarray, least: float) -> np.ndarray:
-    """Return (value - median) / (1.4826 * median absolute deviation) `[N]`, both of the values where `among` holds.
+    """Return (value - median) / (1.4826 * median absolute deviation) `[N]`, with both taken over the rows `among`.
 
-    The modified z-score of Iglewicz and Hoaglin (1993). `least` bounds the divisor from below, for values that hardly
-    differ. 0 everywhere where `among` holds nowhere; nan where a value is.
+    The modified z-score of Iglewicz and Hoaglin (1993). `least` is the smallest divisor, for values that hardly differ.
+    All zeros if `among` selects no finite value; nan where the value is nan.
     """
-    known = values[among & np.isfinite(values)]
-    if not len(known):
+    finite = values[among & np.isfinite(values)]
+    if not len(finite):
         return np.zeros(len(values))
-    middle = np.median(known)
-    deviation = _NORMAL * np.median(np.abs(known - middle))
-    z: np.ndarray = (values - middle) / max(float(deviation), least)
+    median = np.median(finite)
+    deviation = _NORMAL * np.median(np.abs(finite - median))
+    z: np.ndarray = (values - median) / max(float(deviation), least)
     return z

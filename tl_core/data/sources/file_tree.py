@@ -12,9 +12,9 @@ from tl_core.errors import DataError
 from tl_core.workspace import Limits
 
 MAX_FILE = 512 * 2**20
-"""Bytes of one file that are read into memory."""
+"""Most bytes of one file that are read into memory."""
 MAX_PATH = 4096
-"""Characters of a path that is read, as many as a system lets one have: names of parts of it cost their square."""
+"""Most characters of a path, the limit of operating systems: matching parts of a path takes quadratic time."""
 ARCHIVE_SUFFIXES = frozenset(
     [".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar"]
 )
@@ -26,7 +26,7 @@ _JUNK = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macos
 
 @dataclass(frozen=True)
 class ArchiveEntry:
-    """One file: its path as the source names it (POSIX, NFC), its size in bytes, and how to get its bytes."""
+    """One file: its path in the source (POSIX, NFC), its size in bytes, and a function that reads it."""
 
     name: str
     size: int
@@ -40,7 +40,7 @@ class ArchiveEntry:
 
 @dataclass
 class Tree:
-    """The files of a source, its folders (empty ones included), and what was left out while listing them."""
+    """The files of a source, its folders (empty ones too), and receipt lines of what was skipped while listing."""
 
     entries: list[ArchiveEntry] = field(default_factory=list)
     folders: set[str] = field(default_factory=set)
@@ -49,16 +49,16 @@ class Tree:
     _seen: set[str] = field(default_factory=set, repr=False)
 
     def skip(self, item: str, reason: str) -> None:
-        """Write down that `item` was left out."""
+        """Add a receipt line that `item` was skipped."""
         self.lines.append(ReceiptLine(item, "skipped", reason))
 
     def add_folder(self, path: str) -> None:
-        """Remember a folder, also where it is empty."""
+        """Add a folder, which may be empty."""
         if len(path) <= MAX_PATH and not climbs(path) and not is_junk(path):
             self.folders.add(path.rstrip("/"))
 
     def wants(self, path: str, problem: str = "") -> bool:
-        """Return whether a file is to be listed; where not, because of its path or its `problem`, write down why."""
+        """Return whether a file should be listed. If not, because of its path or `problem`, add a receipt line."""
         if len(path) > MAX_PATH:
             self.skip(f"{path[:100]}...", "its path is too long")
         elif climbs(path):
@@ -72,7 +72,7 @@ class Tree:
         return False
 
     def is_new(self, path: str) -> bool:
-        """Return whether no file of that path is listed yet; where one is, write it down."""
+        """Return whether no file of that path was listed before. If one was, add a receipt line."""
         if path in self._seen:
             self.skip(path, "a second file of the same name")
             return False
@@ -80,7 +80,7 @@ class Tree:
         return True
 
     def finish(self) -> "Tree":
-        """Put the files in order, and the junk in one line."""
+        """Sort the files, and report the junk in one receipt line."""
         self.entries.sort(key=lambda e: e.name)
         if self.junk:
             more = f" and {len(self.junk) - 1:,} more" if len(self.junk) > 1 else ""
@@ -89,24 +89,24 @@ class Tree:
 
 
 def is_junk(name: str) -> bool:
-    """Return whether a path is what systems and editors leave behind: hidden files, __MACOSX, Thumbs.db."""
+    """Return whether a path is a leftover of systems and editors: hidden files, __MACOSX, Thumbs.db."""
     return any(part.lower() in _JUNK or part.startswith(".") for part in PurePosixPath(name).parts)
 
 
 def climbs(path: str) -> bool:
-    """Return whether a path leads out of the folder that it is to lie in."""
+    """Return whether a path leads out of its own folder (zip slip)."""
     parts = PurePosixPath(path).parts
     return path.startswith("/") or ".." in parts or (len(path) > 1 and path[1] == ":" and path[0].isalpha())
 
 
 def check_size(size: int) -> None:
-    """Raise DataError, with the reason alone as its message, where a file is too large to be read."""
+    """Raise DataError, with the reason alone as its message, where a file is too large to read."""
     if size > MAX_FILE:
         raise DataError(f"it is larger than {MAX_FILE // 2**20:,} MB")
 
 
 def readable(name: bytes) -> str:
-    """Return a path in whatever encoding it is written, different ones for different bytes, each part for itself."""
+    """Decode a path, each part by itself. Different bytes always give different paths."""
     parts = [_decoded(part) for part in name.replace(b"\\", b"/").split(b"/")]
     return unicodedata.normalize("NFC", "/".join(parts))
 
@@ -121,7 +121,7 @@ def _decoded(part: bytes) -> str:
 
 
 def strip_enclosing(names: list[str], depth: int) -> int:
-    """Return how many leading folders all names share, leaving at least `depth` parts to each.
+    """Return how many leading folders all names share, leaving at least `depth` parts of each.
 
     `depth` 2 keeps a class folder and a file name.
     """
@@ -133,7 +133,7 @@ def strip_enclosing(names: list[str], depth: int) -> int:
 
 
 def without_enclosing(tree: Tree, entries: list[ArchiveEntry], depth: int) -> list[ArchiveEntry]:
-    """Return the entries with the folders that enclose them all taken off their names."""
+    """Return the entries without the leading folders that all of their names share."""
     shared = strip_enclosing([e.name for e in entries], depth)
     if not shared:
         return entries
@@ -149,9 +149,9 @@ def list_folder(root: Path, limits: Limits) -> Tree:
     def unreadable(error: OSError) -> None:
         tree.skip(_relative(root, error.filename or ""), f"the folder cannot be opened ({error.strerror})")
 
-    for here, folders, files in os.walk(root, onerror=unreadable):
+    for parent, folders, files in os.walk(root, onerror=unreadable):
         for name in list(folders):
-            path = Path(here, name)
+            path = Path(parent, name)
             relative = _relative(root, path)
             if is_junk(relative):
                 tree.junk.append(relative)
@@ -165,10 +165,10 @@ def list_folder(root: Path, limits: Limits) -> Tree:
             else:
                 tree.folders.add(relative)
         for name in files:
-            _add_file(tree, root, Path(here, name))
+            _add_file(tree, root, Path(parent, name))
         if len(tree.entries) > limits.members:
             raise DataError(
-                f"{root.name} holds more than {limits.members:,} files.", "Name the folder that holds the data alone."
+                f"{root.name} holds more than {limits.members:,} files.", "Give the folder that holds only the data."
             )
     return tree.finish()
 
@@ -187,7 +187,7 @@ def _add_file(tree: Tree, root: Path, path: Path) -> None:
         tree.skip(relative, "a link, not a file")
     elif not stat.S_ISREG(info.st_mode):
         tree.skip(relative, "not an ordinary file")
-    elif tree.is_new(relative):  # two ways to write one accent are one name here
+    elif tree.is_new(relative):  # NFC makes two spellings of an accent one name
         tree.entries.append(ArchiveEntry(relative, info.st_size, file_reader(path)))
 
 
@@ -197,7 +197,7 @@ def _relative(root: Path, path: str | Path) -> str:
 
 
 def file_reader(path: Path) -> Callable[[], bytes]:
-    """Return what reads a file; reading raises DataError, with the reason alone as its message, where it cannot."""
+    """Return a function that reads a file. It raises DataError, with the bare reason as message."""
 
     def read() -> bytes:
         try:
@@ -210,7 +210,7 @@ def file_reader(path: Path) -> Callable[[], bytes]:
 
 
 def read_whole(entry: ArchiveEntry) -> bytes:
-    """Return the bytes of a file that everything depends on. Raises DataError, in a whole sentence."""
+    """Read a file that the import cannot do without. Raises DataError, in a whole sentence."""
     try:
         return entry.read()
     except DataError as error:

@@ -94,9 +94,9 @@ FOLDER = Source("a folder, a zip or a tar archive", _takes, _preview, _load)
 
 
 def only_table(tree: Tree, limits: Limits) -> TableFile | None:
-    """Return the one table of a tree without pictures or class folders of texts, None otherwise.
+    """Return the one table of a tree without pictures and class folders of texts, None otherwise.
 
-    A table for each split (train.csv, test.csv) counts as one.
+    One table per split (train.csv, test.csv) counts as one.
     """
     tables = best_tables(tree.entries)
     texts = [e.name for e in tree.entries if e.suffix in TEXT_SUFFIXES]
@@ -108,7 +108,7 @@ def only_table(tree: Tree, limits: Limits) -> TableFile | None:
 
 
 def modality_of(tree: Tree) -> Modality | None:
-    """Return what most files of a tree are, None where there is neither a picture nor a text file."""
+    """Return whether most files of a tree are pictures or texts; None where there are neither."""
     images = sum(e.suffix in IMAGE_SUFFIXES for e in tree.entries)
     texts = sum(e.suffix in TEXT_SUFFIXES for e in tree.entries)
     if images == texts == 0:
@@ -117,7 +117,7 @@ def modality_of(tree: Tree) -> Modality | None:
 
 
 def class_folders(tree: Tree, modality: Modality, source: str) -> list[RawItem]:
-    """Return the items of a tree of class folders; what lies elsewhere is written to the tree's lines.
+    """Return the items of a tree of class folders. Files elsewhere are skipped, with a line in the tree.
 
     Raises DataError where no file lies in a class folder.
     """
@@ -130,8 +130,8 @@ def class_folders(tree: Tree, modality: Modality, source: str) -> list[RawItem]:
     for entry in shallow:
         tree.skip(entry.name, "it lies in no class folder")
     deep = without_enclosing(tree, deep, depth=2)
-    items = _split_items(tree, deep) if _has_splits(deep) else [_item(e, "", 0) for e in deep]
-    _name_empty_classes(tree, items)
+    items = _items_of_splits(tree, deep) if _has_splits(deep) else [_item(e, "", 0) for e in deep]
+    _skip_empty_classes(tree, items)
     return items
 
 
@@ -150,12 +150,12 @@ def _split_of(entry: ArchiveEntry) -> str:
 
 
 def _has_splits(entries: list[ArchiveEntry]) -> bool:
-    """Return whether the outermost folders are splits: a train with class folders inside, and another one."""
-    named = {_split_of(e) for e in entries} - {""}
-    return len(named) > 1 and any(_split_of(e) == "train" and e.name.count("/") > 1 for e in entries)
+    """Return whether the outermost folders are splits: train with class folders inside, and at least one other."""
+    splits = {_split_of(e) for e in entries} - {""}
+    return len(splits) > 1 and any(_split_of(e) == "train" and e.name.count("/") > 1 for e in entries)
 
 
-def _split_items(tree: Tree, entries: list[ArchiveEntry]) -> list[RawItem]:
+def _items_of_splits(tree: Tree, entries: list[ArchiveEntry]) -> list[RawItem]:
     items = []
     for entry in entries:
         split = _split_of(entry)
@@ -173,8 +173,8 @@ def _item(entry: ArchiveEntry, split: str, depth: int) -> RawItem:
     return RawItem(entry.name, folder.strip() or folder, split, read=entry.read)
 
 
-def _name_empty_classes(tree: Tree, items: list[RawItem]) -> None:
-    """Write down folders at the depth of classes that hold nothing to read."""
+def _skip_empty_classes(tree: Tree, items: list[RawItem]) -> None:
+    """Add a receipt line for each class folder without a readable file."""
     used = {str(parent) for item in items for parent in PurePosixPath(item.id).parents}
     for folder in sorted(tree.folders - used):
         if str(PurePosixPath(folder).parent) in used | {"."}:
@@ -182,16 +182,18 @@ def _name_empty_classes(tree: Tree, items: list[RawItem]) -> None:
 
 
 def _nothing(tree: Tree, source: str) -> DataError:
-    """Return why a tree without pictures and texts is no data set: it holds several tables, or nothing to read."""
+    """Return why a tree without pictures and texts is no data set: several tables, a nested archive, or nothing."""
     tables = [e.name for e in best_tables(tree.entries)]
     if len(tables) > 1:
         named = ", ".join(tables[:3]) + (", ..." if len(tables) > 3 else "")
-        hint = "Give one of them, or name them train, validation and test: tables of the same columns are then joined."
+        hint = (
+            "Give one of them, or name them train, validation and test: tables with the same columns are then joined."
+        )
         return DataError(f"There are {len(tables):,} tables in {source} ({named}), and only one can be read.", hint)
     inner = next((e.name for e in tree.entries if e.suffix in ARCHIVE_SUFFIXES), "")
     if inner:
         return DataError(
-            f"{source} holds another archive, {inner}, and nothing beside it that can be read.",
+            f"{source} holds another archive, {inner}, and nothing else that can be read.",
             f"Unpack {source}, and give {PurePosixPath(inner).name} itself.",
         )
     return DataError(f"There is nothing in {source} that can be read as pictures, texts or a table.", WHAT_TO_GIVE)

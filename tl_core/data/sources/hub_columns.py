@@ -1,4 +1,4 @@
-"""Which column of a data set of the hub is what, by the types that it declares."""
+"""Where the columns of a hub data set are guessed: by the types that it declares, and by their names."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -11,15 +11,15 @@ from typing import Any
 
 from tl_core.data.options import NONE, ImportOptions
 from tl_core.data.sources.table_preview import PREVIEW_CELL, TablePreview
-from tl_core.data.sources.tables.cell_text import cell
+from tl_core.data.sources.tables.cell_text import cell_text
 from tl_core.data.sources.tables.column_guesses import GROUP_NAMES
-from tl_core.data.sources.tables.label_reader import says_yes, split_labels
+from tl_core.data.sources.tables.label_reader import is_yes, split_labels
 from tl_core.data.sources.tables.table_rows import MISSING
-from tl_core.data.sources.tables.timestamps import TimeReader, time_reader
+from tl_core.data.sources.tables.timestamps import TimeReader, guess_time_reader
 from tl_core.errors import DataError
 from tl_core.types import Finding, Modality
 
-_TEXT: tuple[str, ...] = (
+_TEXT_NAMES: tuple[str, ...] = (
     "text",
     "sentence",
     "review",
@@ -31,8 +31,8 @@ _TEXT: tuple[str, ...] = (
     "tweet",
     "utterance",
 )
-_TEXT += ("question", "article")
-_LABEL: tuple[str, ...] = (
+_TEXT_NAMES += ("question", "article")
+_LABEL_NAMES: tuple[str, ...] = (
     "label",
     "labels",
     "class",
@@ -50,13 +50,13 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class HubColumns:
-    """What a row says: `item` is the picture or the text, `label` what it is; "" where there is no such column."""
+    """The columns of a hub data set: `item` holds the picture or text, `label` its label; "" where there is none."""
 
     modality: Modality
     item: str
     label: str
-    several: tuple[str, ...]
-    names: tuple[str, ...] | None
+    label_columns: tuple[str, ...]
+    class_names: tuple[str, ...] | None
     separator: str = ""
     group: str = ""
     subgroup: str = ""
@@ -64,25 +64,25 @@ class HubColumns:
     times: TimeReader | None = None
 
     def labels(self, row: Row) -> str | tuple[str, ...]:
-        """Return the label of a row, or its labels where it may have several. Raises ValueError that says why not."""
-        if self.several:
-            return tuple(name for name in self.several if says_yes(cell(row[name]), name))
+        """Return the label of a row, or its labels where it may have several. Raises ValueError with the reason."""
+        if self.label_columns:
+            return tuple(name for name in self.label_columns if is_yes(cell_text(row[name]), name))
         value = row[self.label]
         if isinstance(value, (list, tuple)):
-            return tuple(word for each in value if (word := self._label(each)))
-        word = self._label(value)
+            return tuple(label for part in value if (label := self._label(part)))
+        label = self._label(value)
         if self.separator:
-            return split_labels(word, self.separator)
-        if not word:
+            return split_labels(label, self.separator)
+        if not label:
             raise ValueError("it has no label")
-        return word
+        return label
 
-    def word(self, row: Row, column: str) -> str:
-        """Return what a column says in a row, as text."""
+    def text(self, row: Row, column: str) -> str:
+        """Return the cell of a row as text; "" where there is no such column."""
         return "" if not column or row[column] is None else str(row[column]).strip()
 
     def seconds(self, row: Row) -> float:
-        """Return when an item was made, in seconds since 1970; nan where nothing says so."""
+        """Return when an item was made, in seconds since 1970; nan where it is unknown."""
         value = row[self.time] if self.time else None
         if value is None or self.times is None:
             return nan
@@ -93,22 +93,22 @@ class HubColumns:
             value = datetime(value.year, value.month, value.day)
         if isinstance(value, datetime):
             return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
-        return _seconds(self.times, cell(value))
+        return _seconds(self.times, cell_text(value))
 
     def _label(self, value: Any) -> str:
-        if self.names is not None and isinstance(value, int):
-            return self.names[value] if 0 <= value < len(self.names) else ""
-        word = cell(value).strip()
+        if self.class_names is not None and isinstance(value, int):
+            return self.class_names[value] if 0 <= value < len(self.class_names) else ""
+        label = cell_text(value).strip()
         if isinstance(value, float):
-            word = word.removesuffix(".0")
-        return "" if word in MISSING else word
+            label = label.removesuffix(".0")
+        return "" if label in MISSING else label
 
 
-def choose(features: Any, sample: Callable[[], list[Row]], options: ImportOptions, repo: str) -> HubColumns:
-    """Return the columns that `options` names, the others by their types and names.
+def choose_hub_columns(features: Any, sample: Callable[[], list[Row]], options: ImportOptions, repo: str) -> HubColumns:
+    """Return the columns that `options` names, and guess the others by type and name.
 
-    `features` are those that the data set declares, None where it declares none; `sample` gives its first rows.
-    Raises DataError where a column is named that is not there, and where nothing can be read or learned.
+    `features` are those that the data set declares, or None; `sample` returns its first rows.
+    Raises DataError where a named column does not exist, and where no item or no label column is columns.
     """
     kinds = _kinds(features, sample)
     group = "" if options.group_column == NONE else options.group_column
@@ -121,10 +121,10 @@ def choose(features: Any, sample: Callable[[], list[Row]], options: ImportOption
     if image and image not in pictures:
         raise DataError(f"The column {image} of {repo} holds no pictures.", f"It has {_listed(kinds)}.")
     taken = {options.label_column, *options.label_columns, options.group_column, options.subgroup_column, image}
-    text = "" if image else options.text_column or _text_column(kinds, sample, taken)
+    text = "" if image else options.text_column or _guess_text_column(kinds, sample, taken)
     if not image and not text:
         raise DataError(f"No column of {repo} holds pictures or texts.", f"It has {_listed(kinds)}.")
-    label = options.label_column or ("" if options.label_columns else _label_column(kinds, {image, text}))
+    label = options.label_column or ("" if options.label_columns else _guess_label_column(kinds, {image, text}))
     if not label and not options.label_columns:
         raise DataError(f"No column of {repo} looks like a label.", f"Choose one: it has {_listed(kinds)}.")
     if label == text and label:
@@ -137,48 +137,60 @@ def choose(features: Any, sample: Callable[[], list[Row]], options: ImportOption
     )  # fmt: skip
 
 
-def preview(features: Any, rows: Sequence[Row], options: ImportOptions, repo: str, total: int) -> TablePreview:
-    """Return the first rows and the columns that are proposed; where none can be, why, for a person to choose."""
+def preview_hub_rows(features: Any, rows: Sequence[Row], options: ImportOptions, repo: str, total: int) -> TablePreview:
+    """Return the first rows and the guessed columns; where the guess fails, a finding with the reason instead."""
     kinds, findings = _kinds(features, lambda: list(rows)), []
     try:
-        found = choose(features, lambda: list(rows), options, repo)
+        columns = choose_hub_columns(features, lambda: list(rows), options, repo)
     except DataError as error:
         findings.append(Finding("stop", "hub-columns", error.message, "Choose the columns."))
         image = "" if options.text_column else next((name for name, kind in kinds.items() if kind == "image"), "")
-        item = options.path_column or image or options.text_column or _text_column(kinds, lambda: list(rows), set())
+        item = (
+            options.path_column or image or options.text_column or _guess_text_column(kinds, lambda: list(rows), set())
+        )
         modality: Modality = "image" if kinds.get(item) == "image" else "text"
-        found = HubColumns(modality, item, options.label_column, options.label_columns, None)
-    image = found.item if found.modality == "image" else ""
+        columns = HubColumns(modality, item, options.label_column, options.label_columns, None)
+    image = columns.item if columns.modality == "image" else ""
     shown = tuple(tuple(_shown(row.get(name), _class_names(features, name)) for name in kinds) for row in rows)
     return TablePreview(
-        *(tuple(kinds), shown, "", "", True, "" if image else found.item, found.label, tuple(findings), total or None),
-        group_column=NONE if options.group_column == NONE else found.group,
+        *(
+            tuple(kinds),
+            shown,
+            "",
+            "",
+            True,
+            "" if image else columns.item,
+            columns.label,
+            tuple(findings),
+            total or None,
+        ),
+        group_column=NONE if options.group_column == NONE else columns.group,
         path_column=image,
-        separator=found.separator,
-        label_columns=found.several,
-        subgroup_column=found.subgroup,
-        time_column=found.time,
+        separator=columns.separator,
+        label_columns=columns.label_columns,
+        subgroup_column=columns.subgroup,
+        time_column=columns.time,
         declared=True,
     )
 
 
 def _shown(value: Any, names: tuple[str, ...] | None) -> str:
-    """Return a value as a person reads it: the name of a class or of a picture's file."""
+    """Return a value as a person reads it: with the name of its class or of its picture file."""
     if isinstance(value, dict) and "bytes" in value:
         return PurePosixPath(value.get("path") or "a picture").name
     if names is not None and isinstance(value, int) and 0 <= value < len(names):
         return names[value]
-    return cell(value)[:PREVIEW_CELL]
+    return cell_text(value)[:PREVIEW_CELL]
 
 
 def _times(column: str, sample: Callable[[], list[Row]]) -> TimeReader | None:
-    """Return how the times of a column are written, as a sample shows; None where no column is named."""
-    return time_reader([cell(row.get(column)) for row in sample()]) if column else None
+    """Return a reader for the time format of a column, from a sample; None where no column is named."""
+    return guess_time_reader([cell_text(row.get(column)) for row in sample()]) if column else None
 
 
 @lru_cache(maxsize=2**16)
-def _seconds(times: TimeReader, word: str) -> float:
-    return float(times.read([word])[0])
+def _seconds(times: TimeReader, text: str) -> float:
+    return float(times.read([text])[0])
 
 
 def _kinds(features: Any, sample: Callable[[], list[Row]]) -> dict[str, str]:
@@ -213,7 +225,7 @@ def _kind_of_values(values: list[Any]) -> str:
     values = [value for value in values if value is not None]
     if values and all(isinstance(value, str) for value in values):
         return "text"
-    if values and all(isinstance(value, list) and all(isinstance(each, str) for each in value) for value in values):
+    if values and all(isinstance(value, list) and all(isinstance(part, str) for part in value) for value in values):
         return "classes"
     return "number" if values and all(isinstance(value, (int, float)) for value in values) else ""
 
@@ -224,27 +236,30 @@ def _class_names(features: Any, label: str) -> tuple[str, ...] | None:
     return tuple(names) if names else None
 
 
-def _text_column(kinds: dict[str, str], sample: Callable[[], list[Row]], taken: set[str]) -> str:
-    """Return the column of texts: by its name, else the one with the longest in the sample."""
+def _guess_text_column(kinds: dict[str, str], sample: Callable[[], list[Row]], taken: set[str]) -> str:
+    """Guess the text column: by its name, else the string column with the longest texts in the sample."""
     texts = [name for name, kind in kinds.items() if kind == "text" and name not in taken]
-    named = [name for name in texts if name.lower() in _TEXT]
+    named = [name for name in texts if name.lower() in _TEXT_NAMES]
     if named:
-        return min(named, key=lambda name: _TEXT.index(name.lower()))
-    unlike = [name for name in texts if name.lower() not in _LABEL] or texts
-    if len(unlike) < 2:
-        return unlike[0] if unlike else ""
+        return min(named, key=lambda name: _TEXT_NAMES.index(name.lower()))
+    candidates = [name for name in texts if name.lower() not in _LABEL_NAMES] or texts
+    if len(candidates) < 2:
+        return candidates[0] if candidates else ""
     rows = sample()
-    return max(unlike, key=lambda name: sum(len(row.get(name) or "") for row in rows))
+    return max(candidates, key=lambda name: sum(len(row.get(name) or "") for row in rows))
 
 
-def _label_column(kinds: dict[str, str], taken: set[str]) -> str:
-    """Return the column of labels: a declared class, else one that is named so."""
+def _guess_label_column(kinds: dict[str, str], taken: set[str]) -> str:
+    """Guess the label column: one declared as a class label, else one with a name for labels."""
     free = {name: kind for name, kind in kinds.items() if name not in taken}
     for kind in ("class", "classes"):
         declared = [name for name in free if free[name] == kind]
         if declared:
-            return min(declared, key=lambda n: _LABEL.index(n.lower()) if n.lower() in _LABEL else len(_LABEL))
-    return next((name for wanted in _LABEL for name in free if name.lower() == wanted and free[name]), "")
+            return min(
+                declared,
+                key=lambda n: _LABEL_NAMES.index(n.lower()) if n.lower() in _LABEL_NAMES else len(_LABEL_NAMES),
+            )
+    return next((name for wanted in _LABEL_NAMES for name in free if name.lower() == wanted and free[name]), "")
 
 
 def _listed(kinds: dict[str, str]) -> str:

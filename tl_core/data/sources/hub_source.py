@@ -1,4 +1,4 @@
-"""A data set of the Hugging Face hub, by name, read as a stream and never by a program that comes with it."""
+"""A data set of the Hugging Face hub, by name. It is streamed, and no code that comes with it is run."""
 
 import re
 import tempfile
@@ -12,7 +12,7 @@ from typing import Any
 from tl_core.data.dataset import Dataset
 from tl_core.data.options import ImportOptions, OnProgress, RawItem
 from tl_core.data.sources.file_tree import MAX_FILE
-from tl_core.data.sources.hub_columns import HubColumns, Row, choose, preview
+from tl_core.data.sources.hub_columns import HubColumns, Row, choose_hub_columns, preview_hub_rows
 from tl_core.data.sources.source import Source
 from tl_core.data.sources.split_names import guess_split_of_part
 from tl_core.data.sources.store import Draft, store
@@ -29,12 +29,12 @@ _OFFLINE = {
 }
 _NO_FILES = {"EmptyDatasetError", "DataFilesNotFoundError"}
 _NOT_FOUND = {"RepositoryNotFoundError", "DatasetNotFoundError"}
-_SAMPLE = 20  # rows that columns are chosen by
+_SAMPLE = 20  # rows that columns are guessed from
 
 
 @dataclass(frozen=True)
 class HubName:
-    """Which data set, which of its configurations ("" for the only or usual one), and which revision of it."""
+    """A data set, its configuration ("" for the default) and its revision ("" for the newest)."""
 
     repo: str
     config: str = ""
@@ -47,24 +47,24 @@ def is_hub(source: str) -> bool:
 
 
 def parse_hub(source: str) -> HubName:
-    """Read `hub:owner/name[:configuration][@revision]`. Raises DataError where it is not written so."""
+    """Parse `hub:owner/name[:configuration][@revision]` or the address of a page. Raises DataError for other forms."""
     source = source.strip()
     page = _PAGE.match(source)
     if page:
         return HubName(page[1], page[2] or "")
-    found = _NAME.match(source.removeprefix(HUB_PREFIX).strip())
-    if not found:
+    match = _NAME.match(source.removeprefix(HUB_PREFIX).strip())
+    if not match:
         raise DataError(
             f"{source} does not name a data set of the hub.",
             "Write hub:owner/name, and where it has several configurations hub:owner/name:configuration.",
         )
-    return HubName(found["repo"], found["config"] or "", found["revision"] or "")
+    return HubName(match["repo"], match["config"] or "", match["revision"] or "")
 
 
 def import_hub(source: str, workspace: Workspace, options: ImportOptions, progress: OnProgress) -> Dataset:
-    """Import a data set of the hub: pictures or texts, with the labels and splits that it has.
+    """Import a data set of the hub: pictures or texts, with its labels and splits.
 
-    Columns are found by their types and names; `options` corrects them (`path_column` names the pictures).
+    Columns are guessed by type and name, and `options` overrides the guesses (`path_column` names the pictures).
     Raises DataError where the hub or the data set cannot be reached or read, and where it is too large.
     """
     name = parse_hub(source)
@@ -72,10 +72,10 @@ def import_hub(source: str, workspace: Workspace, options: ImportOptions, progre
     cache = workspace.folder("cache")
     sweep(cache, "hub-*")
     with tempfile.TemporaryDirectory(prefix="hub-", dir=cache, ignore_cleanup_errors=True) as folder:
-        with _in_words(name):
+        with _as_data_error(name):
             parts, total = _open(name, folder, workspace.limits)
             first = next(iter(parts.values()))
-            columns = choose(first.features, partial(_first_rows, first), options, name.repo)
+            columns = choose_hub_columns(first.features, partial(_first_rows, first), options, name.repo)
         draft = Draft(options.name or name.repo.split("/")[1], source.strip(), columns.modality)
         draft.text_column = columns.item if columns.modality == "text" else ""
         draft.subgroup_column = columns.subgroup
@@ -84,16 +84,16 @@ def import_hub(source: str, workspace: Workspace, options: ImportOptions, progre
 
 
 def preview_hub(source: str, options: ImportOptions, limits: Limits) -> TablePreview:
-    """Return the first rows of a data set of the hub, and which columns would be read. Raises as `import_hub` does."""
+    """Return the first rows of a data set of the hub and the guessed columns. Raises as `import_hub` does."""
     name = parse_hub(source)
-    with tempfile.TemporaryDirectory(prefix="hub-", ignore_cleanup_errors=True) as folder, _in_words(name):
+    with tempfile.TemporaryDirectory(prefix="hub-", ignore_cleanup_errors=True) as folder, _as_data_error(name):
         parts, total = _open(name, folder, limits)
         first = next(iter(parts.values()))
-        return preview(first.features, _first_rows(first), options, name.repo, total)
+        return preview_hub_rows(first.features, _first_rows(first), options, name.repo, total)
 
 
 def _open(name: HubName, folder: str, limits: Limits) -> tuple[dict[str, Any], int]:
-    """Return the parts of a data set as streams, and how many rows they have together (0 where nobody says)."""
+    """Return the parts of a data set as streams, and the number of rows in all parts (0 where it is unknown)."""
     import datasets
 
     datasets.disable_progress_bars()
@@ -105,7 +105,7 @@ def _open(name: HubName, folder: str, limits: Limits) -> tuple[dict[str, Any], i
     streams = builder.as_streaming_dataset()
     parts = {part: rows.decode(False) if rows.features else rows for part, rows in streams.items()}
     counts = builder.info.splits or {}
-    return parts, sum(counts[each].num_examples or 0 for each in parts if each in counts)
+    return parts, sum(counts[part].num_examples or 0 for part in parts if part in counts)
 
 
 def _first_rows(rows: Any) -> list[Row]:
@@ -113,14 +113,14 @@ def _first_rows(rows: Any) -> list[Row]:
 
 
 def _check_size(name: HubName, builder: Any, limits: Limits) -> None:
-    """Raise DataError where the files of a configuration are too large, before any of them is read."""
+    """Raise DataError where the files of a configuration are too large, before reading any."""
     from huggingface_hub import HfApi
 
     wanted = {str(url) for urls in (builder.config.data_files or {}).values() for url in urls}
     commit = builder.hash
-    found = HfApi().dataset_info(name.repo, revision=commit, files_metadata=True)
+    info = HfApi().dataset_info(name.repo, revision=commit, files_metadata=True)
     base = f"hf://datasets/{name.repo}@{commit}/"
-    size = sum(each.size or 0 for each in found.siblings or () if base + each.rfilename in wanted)
+    size = sum(file.size or 0 for file in info.siblings or () if base + file.rfilename in wanted)
     if size > limits.download:
         config = f" in its configuration {builder.config.name}" if builder.config.name != "default" else ""
         most = f"at most {limits.download / 2**30:.1f} GB are read"
@@ -131,7 +131,7 @@ def _check_size(name: HubName, builder: Any, limits: Limits) -> None:
 
 
 class _HubRows:
-    """Makes items of rows as they come."""
+    """Turns the rows of a hub data set into items as they arrive."""
 
     def __init__(self, name: HubName, columns: HubColumns, draft: Draft, limits: Limits) -> None:
         self._name = name
@@ -140,11 +140,11 @@ class _HubRows:
         self._left = limits.unpacked
 
     def items(self, parts: dict[str, Any]) -> Iterator[RawItem]:
-        """Yield the items of all parts; write down rows without a label and parts that are no split."""
-        known = {part: guess_split_of_part(part) for part in parts}
-        several = len(set(known.values()) - {""}) > 1
+        """Yield the items of all parts. Rows without a label and parts that are no split are skipped in the draft."""
+        splits = {part: guess_split_of_part(part) for part in parts}
+        several = len(set(splits.values()) - {""}) > 1
         for part, rows in parts.items():
-            if any(known.values()) and not known[part]:
+            if any(splits.values()) and not splits[part]:
                 self._draft.skip(part, "a part with another name than train, validation and test")
                 continue
             for number, row in enumerate(self._rows(rows), start=1):
@@ -154,50 +154,50 @@ class _HubRows:
                 except ValueError as error:
                     self._draft.skip(item, str(error))
                     continue
-                yield self._item(item, row, labels, known[part] if several else "")
+                yield self._item(item, row, labels, splits[part] if several else "")
 
     def _rows(self, rows: Any) -> Iterator[dict[str, Any]]:
-        with _in_words(self._name):
-            coming = iter(rows)
+        with _as_data_error(self._name):
+            stream = iter(rows)
         while True:
-            with _in_words(self._name):
-                row = next(coming, None)
+            with _as_data_error(self._name):
+                row = next(stream, None)
             if row is None:
                 return
             yield row
 
     def _item(self, item: str, row: dict[str, Any], labels: tuple[str, ...] | str, given: str) -> RawItem:
         columns, value = self._columns, row[self._columns.item]
-        one, several = (labels, None) if isinstance(labels, str) else ("", labels)
-        group, subgroup = columns.word(row, columns.group), columns.word(row, columns.subgroup)
+        label, several = (labels, None) if isinstance(labels, str) else ("", labels)
+        group, subgroup = columns.text(row, columns.group), columns.text(row, columns.subgroup)
         more: dict[str, Any] = {"labels": several, "subgroup": subgroup, "time": columns.seconds(row)}
         if columns.modality == "text":
             text = value if isinstance(value, str) else ""
             self._count(len(text))
-            return RawItem(item, one, given, group, text, **more)
+            return RawItem(item, label, given, group, text, **more)
 
         def read() -> bytes:
             data = _picture(value, self._name)
             self._count(len(data))
             return data
 
-        return RawItem(item, one, given, group, read=read, **more)
+        return RawItem(item, label, given, group, read=read, **more)
 
     def _count(self, size: int) -> None:
         self._left -= size
         if self._left < 0:
-            raise _TooMuch(
+            raise _TooLarge(
                 f"{self._name.repo} unpacks to more than can be kept safely.",
                 "Choose a smaller configuration or data set.",
             )
 
 
-class _TooMuch(GraftError):
-    """Ends an import, where a DataError would only skip an item."""
+class _TooLarge(GraftError):
+    """Ends the import, where a DataError would only skip an item."""
 
 
 def _picture(value: Any, name: HubName) -> bytes:
-    """Return the bytes of a picture: those in the row, or a file of the same data set, never any other file."""
+    """Return the bytes of a picture, from the row or from a file of the same data set. No other file is ever read."""
     value = value if isinstance(value, dict) else {}
     if value.get("bytes"):
         return value["bytes"]
@@ -223,8 +223,8 @@ def _picture(value: Any, name: HubName) -> bytes:
 
 
 @contextmanager
-def _in_words(name: HubName) -> Iterator[None]:
-    """Turn whatever the hub's client raises (it has a dozen types for it) into a DataError."""
+def _as_data_error(name: HubName) -> Iterator[None]:
+    """Turn any exception of the hub's client, which has a dozen types, into a DataError."""
     try:
         yield
     except GraftError:
@@ -234,22 +234,22 @@ def _in_words(name: HubName) -> Iterator[None]:
 
 
 def _explain(error: Exception, repo: str, config: str, revision: str) -> DataError:
-    """Return one sentence and a hint for an exception that the hub's client raised."""
+    """Return a DataError that explains an exception of the hub's client."""
     chain = _chain(error)
-    kinds = {kind.__name__ for each in chain for kind in type(each).__mro__}
+    kinds = {kind.__name__ for link in chain for kind in type(link).__mro__}
     text = str(error)
     if "GatedRepoError" in kinds or "gated dataset" in text:
         hint = "Ask for access on its page at huggingface.co, and log in on this machine with `hf auth login`."
-        return DataError(f"{repo} is only given to people whom its owner has let in.", hint)
+        return DataError(f"{repo} is restricted to people whom its owner has approved.", hint)
     if text.startswith("Config name is missing") or (text.startswith("BuilderConfig") and "not found" in text):
         return _configurations(repo, config, revision)
     if "scripts are no longer supported" in text:
         return DataError(
-            f"{repo} comes with a program that must be run to read it, and programs from the hub are never run.",
+            f"{repo} can only be read by running its own code, and code from the hub is never run.",
             f"Many have a copy without one: try hub:{repo}@refs/convert/parquet.",
         )
     if "RevisionNotFoundError" in kinds or text.startswith("Revision '"):
-        return DataError(f"{repo} has no revision {revision}.", "Leave it out to have the newest one.")
+        return DataError(f"{repo} has no revision {revision}.", "Leave the revision out to get the newest one.")
     if kinds & _NO_FILES:
         return DataError(f"{repo} holds no files that can be read as pictures or a table.", "Look at its page.")
     if kinds & _OFFLINE:
@@ -258,8 +258,8 @@ def _explain(error: Exception, repo: str, config: str, revision: str) -> DataErr
     if kinds & _NOT_FOUND:
         hint = "Check how it is written on its page, as owner/name; a private one needs `hf auth login`."
         return DataError(f"There is no data set {repo} on the hub, or it is private.", hint)
-    said = " ".join(text.split())[:200] or type(error).__name__
-    return DataError(f"{repo} could not be read from the hub.", f"The hub's client said: {said}")
+    reason = " ".join(text.split())[:200] or type(error).__name__
+    return DataError(f"{repo} could not be read from the hub.", f"The hub's client says: {reason}")
 
 
 def _configurations(repo: str, config: str, revision: str) -> DataError:
@@ -267,7 +267,7 @@ def _configurations(repo: str, config: str, revision: str) -> DataError:
 
     try:
         names = get_dataset_config_names(f"hf://datasets/{repo}", revision=revision or None)
-    except Exception:  # the hub is gone since a moment ago
+    except Exception:  # the hub became unreachable in the meantime
         names = []
     shown = ", ".join(names[:10]) + (f" and {len(names) - 10:,} more" if len(names) > 10 else "")
     message = f"{repo} has no configuration {config}" if config else f"{repo} has several configurations"
@@ -277,13 +277,13 @@ def _configurations(repo: str, config: str, revision: str) -> DataError:
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """Return an exception, what it was raised from, and what that was."""
-    found: list[BaseException] = []
-    rest: BaseException | None = error
-    while rest is not None and rest not in found:
-        found.append(rest)
-        rest = rest.__cause__ or rest.__context__
-    return found
+    """Return an exception followed by its causes."""
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in chain:
+        chain.append(link)
+        link = link.__cause__ or link.__context__
+    return chain
 
 
 HUB = Source("a data set of the Hugging Face hub", is_hub, preview_hub, import_hub)

@@ -1,7 +1,7 @@
-"""Tables that list pictures: which table of a source does, by which of its columns, and the picture that a cell names.
+"""Tables that list pictures: where it is guessed which table and column do, and which picture a cell names.
 
-A cell names a picture by its path from the top of the source or from the table's own folder, by the end of that path,
-or by its file name alone where only one picture has it; at last without regard to capitals, or to the suffix.
+A cell names a picture by its path from the top of the source or from the table's folder, by the end of that path, or by
+its file name if only one picture has it. As a last resort, case and suffix are ignored.
 """
 
 import unicodedata
@@ -15,24 +15,24 @@ from tl_core.data.sources.file_tree import MAX_PATH, ArchiveEntry, Tree, climbs,
 from tl_core.data.sources.store import Draft
 from tl_core.data.sources.table_items import FindPicture, table_items
 from tl_core.data.sources.tables import TableFile, TableSample, entry_table, open_table, split_tables, take_sample
-from tl_core.data.sources.tables.column_guesses import choose_columns, find_text_column
+from tl_core.data.sources.tables.column_guesses import choose_columns, guess_text_column
 from tl_core.data.sources.tables.table_file import has_table_name
 from tl_core.data.sources.tables.table_rows import MISSING
 from tl_core.errors import DataError
 from tl_core.workspace import Limits
 
-_LOOK = 2**20  # characters of a table from which is told whether it lists pictures
-_CELLS = 500
+_SAMPLE_CHARS = 2**20  # characters of a table from which it is guessed whether it lists pictures
+_CELLS = 500  # most different values of a column that are tried
 _MOST_TABLES = 20
-_ENOUGH = 0.2  # share of the cells of a column that name pictures, from which it lists them
-_MANY = 0.5  # share of the pictures that a column names, from which names without a suffix are taken for theirs
-_LONG = "it names no picture: the path is too long"
-_OUT = "its path leads out of the folder of the data"
+_MIN_SHARE = 0.2  # smallest share of a column's cells that name pictures, if it lists them
+_MANY = 0.5  # share of the pictures that a column must name, if its cells have no suffix
+_TOO_LONG = "it names no picture: the path is too long"
+_OUTSIDE = "its path leads out of the folder of the data"
 
 
 @dataclass(frozen=True)
 class Listing:
-    """A table, the column that names pictures, how they are found, and all there are (None where nobody knows)."""
+    """A table, its column that names pictures, how they are found, and all pictures (None where unknown)."""
 
     file: TableFile
     column: str
@@ -40,7 +40,7 @@ class Listing:
     pictures: tuple[ArchiveEntry, ...] | None = None
 
     def skip_others(self, tree: Tree) -> None:
-        """Write down the files of a tree that are neither the table nor pictures."""
+        """Skip the files of a tree that are neither the table nor pictures, with a receipt line each."""
         for entry in tree.entries:
             if entry.name not in self.file.names and entry.suffix not in IMAGE_SUFFIXES:
                 tree.skip(entry.name, "not a picture that can be read")
@@ -48,14 +48,14 @@ class Listing:
     def items(
         self, options: ImportOptions, draft: Draft, progress: OnProgress = no_progress
     ) -> tuple[Iterator[RawItem], int]:
-        """Return the pictures with what the table says of them, and how many rows it has.
+        """Return an iterator over the listed pictures, and the number of rows.
 
-        Pictures that no row names are written to the draft at the end. Raises DataError as `table_items` does.
+        Pictures that no row names are skipped in the draft at the end. Raises DataError as `table_items` does.
         """
         items, total = table_items(self.file, options, draft, self.column, self.find, progress)
-        return self._and_rest(items, draft), total
+        return self._and_unlisted(items, draft), total
 
-    def _and_rest(self, items: Iterable[RawItem], draft: Draft) -> Iterator[RawItem]:
+    def _and_unlisted(self, items: Iterable[RawItem], draft: Draft) -> Iterator[RawItem]:
         named = set()
         for item in items:
             named.add(item.id)
@@ -66,7 +66,7 @@ class Listing:
 
 
 def listing_of(tree: Tree, options: ImportOptions, limits: Limits) -> Listing | None:
-    """Return the table of a tree that lists its pictures, None where none does, or where folders say the classes.
+    """Return the table of a tree that lists its pictures; None where none does, or where folders name the classes.
 
     Raises DataError where several tables do, and where the column that the options name does not.
     """
@@ -75,48 +75,52 @@ def listing_of(tree: Tree, options: ImportOptions, limits: Limits) -> Listing | 
     if not pictures or not tables:
         return None
     in_folders = len({PurePosixPath(picture.name).parent for picture in pictures}) > 1
-    names = _Names(pictures)
-    found = []
+    names = _PictureNames(pictures)
+    listings = []
     for table in tables[:_MOST_TABLES]:
         listing = _listing(entry_table(table, limits), names, options, in_folders)
         if listing:
-            found.append(listing)
-    if len(found) > 1 and (joined := split_tables(tables, limits)):
-        found = [listing] if (listing := _listing(joined, names, options, in_folders)) else found
-    if len(found) == 1:
-        return found[0]
-    if found and not in_folders:
-        named = ", ".join(listing.file.name for listing in found[:3])
-        hint = "Join them, or name them train, validation and test: tables of the same columns are then joined."
-        raise DataError(f"{len(found):,} tables list the pictures ({named}), and only one can be read.", hint)
+            listings.append(listing)
+    if len(listings) > 1 and (joined := split_tables(tables, limits)):
+        listings = [listing] if (listing := _listing(joined, names, options, in_folders)) else listings
+    if len(listings) == 1:
+        return listings[0]
+    if listings and not in_folders:
+        named = ", ".join(listing.file.name for listing in listings[:3])
+        hint = "Join them, or name them train, validation and test: tables with the same columns are then joined."
+        raise DataError(f"{len(listings):,} tables list the pictures ({named}), and only one can be read.", hint)
     if options.path_column:
         raise DataError(
-            f"No cell of the column {options.path_column!r} names a picture that is there.",
+            f"No cell of the column {options.path_column!r} names an existing picture.",
             "Choose the column that holds the file names.",
         )
     return None
 
 
 def listing_beside(file: TableFile, folder: Path, options: ImportOptions) -> Listing | None:
-    """Return a table that lists pictures which lie in its folder or below it, None where it lists none.
+    """Return the listing of a table whose pictures lie in its folder or below; None where it lists none.
 
-    Raises DataError where it holds nothing else, and the pictures lie elsewhere.
+    Raises DataError where a column names pictures that lie elsewhere and the table has no texts.
     """
     if options.text_column and not options.path_column:
         return None
-    sample = _look(file, options)
+    sample = _take_sample(file, options)
     if options.path_column:
         sample.table.place(options.path_column)
     root = folder.resolve()
     columns = [(name, _cells(cells)) for name, cells in sample.by_column()]
-    looks = [(n, c) for n, c in columns if (c and sum(map(_is_picture, c)) >= len(c) / 2) or n == options.path_column]
-    for name, cells in looks:
+    candidates = [
+        (n, c) for n, c in columns if (c and sum(map(_is_picture, c)) >= len(c) / 2) or n == options.path_column
+    ]
+    for name, cells in candidates:
         if options.path_column in ("", name) and any(_beside(root, cell) for cell in cells):
             return Listing(file, name, lambda cell: _find_beside(root, cell))
-    for name, cells in looks:
-        if name == (options.path_column or find_text_column(sample, options.label_column)):
-            out = next((cell for cell in cells if climbs(_tidy(cell))), "")
-            where = f"outside the table's folder, for example {out!r}" if out else "that are not beside the table"
+    for name, cells in candidates:
+        if name == (options.path_column or guess_text_column(sample, options.label_column)):
+            outside = next((cell for cell in cells if climbs(_tidy(cell))), "")
+            where = (
+                f"outside the table's folder, for example {outside!r}" if outside else "that are not beside the table"
+            )
             raise DataError(
                 f"The column {name!r} of {file.name} names pictures {where}.",
                 "Put the table and the pictures into one folder or zip, with paths as they are from the table.",
@@ -124,38 +128,38 @@ def listing_beside(file: TableFile, folder: Path, options: ImportOptions) -> Lis
     return None
 
 
-def _listing(file: TableFile, names: "_Names", options: ImportOptions, in_folders: bool) -> Listing | None:
+def _listing(file: TableFile, names: "_PictureNames", options: ImportOptions, in_folders: bool) -> Listing | None:
     try:
-        sample = _look(file, options)
+        sample = _take_sample(file, options)
     except DataError:
-        return None  # another table may be the one; what is wrong with this one matters only if none is
+        return None  # another table may list the pictures; what is wrong with this one matters only if none does
     folder = PurePosixPath(file.names[0]).parent.as_posix()
-    best, best_share, alone = "", 0.0, False
+    best, best_share, best_by_file_name = "", 0.0, False
     for name, column in sample.by_column():
         cells = _cells(column)
         if not cells or options.path_column not in ("", name):
             continue
         names.by_file_name = _all_different(cells)
-        met = {picture.name for cell in cells if (picture := names.look(cell, folder))}
-        share = len(met) / len(cells)
-        sure = any(map(_is_picture, cells)) or len(met) >= _MANY * min(len(names.pictures), _CELLS)
-        if met and share > best_share and (options.path_column or (share >= _ENOUGH and sure)):
-            best, best_share, alone = name, share, names.by_file_name
+        matched = {picture.name for cell in cells if (picture := names.find_or_none(cell, folder))}
+        share = len(matched) / len(cells)
+        sure = any(map(_is_picture, cells)) or len(matched) >= _MANY * min(len(names.pictures), _CELLS)
+        if matched and share > best_share and (options.path_column or (share >= _MIN_SHARE and sure)):
+            best, best_share, best_by_file_name = name, share, names.by_file_name
     if not best:
         return None
     codes = {finding.code for finding in choose_columns(sample, options, best)[1]}
     if not options.path_column and (codes & {"no-label"} or (in_folders and codes & {"label-guessed"})):
         return None
-    names.by_file_name = alone
+    names.by_file_name = best_by_file_name
     return Listing(file, best, lambda cell: names.find(cell, folder), tuple(names.pictures))
 
 
-def _look(file: TableFile, options: ImportOptions) -> TableSample:
-    return take_sample(open_table(file, options, _LOOK), _LOOK)
+def _take_sample(file: TableFile, options: ImportOptions) -> TableSample:
+    return take_sample(open_table(file, options, _SAMPLE_CHARS), _SAMPLE_CHARS)
 
 
 def _cells(column: Iterable[str]) -> list[str]:
-    """Return some of the different values of a column."""
+    """Return the first different values of a column."""
     filled = dict.fromkeys(cell for cell in column if cell.strip() not in MISSING)
     return list(filled)[:_CELLS]
 
@@ -170,10 +174,10 @@ def _is_picture(cell: str) -> bool:
 
 
 @dataclass
-class _Names:
-    """The pictures of a tree by all that a cell may call them; None where two are called the same.
+class _PictureNames:
+    """The pictures of a tree, by every name that a cell may use; None where a name fits two.
 
-    `by_file_name` says that a path counts by its file name alone, where its folders are not those of the tree.
+    `by_file_name` says that only the file name of a path counts, where its folders are not those of the tree.
     """
 
     pictures: list[ArchiveEntry]
@@ -191,8 +195,8 @@ class _Names:
             stem = PurePosixPath(folded).stem
             self.stems[stem] = None if stem in self.stems else picture
 
-    def look(self, cell: str, folder: str) -> ArchiveEntry | None:
-        """Return the picture that a cell names, None where it names none or more than one."""
+    def find_or_none(self, cell: str, folder: str) -> ArchiveEntry | None:
+        """Return the picture that a cell names; None where it names none, or more than one."""
         name = _tidy(cell)
         if not name or len(name) > MAX_PATH or climbs(name):
             return None
@@ -202,7 +206,7 @@ class _Names:
         folded = name.casefold()
         if picture := self.ends.get(folded):
             return picture
-        for end in _ends(folded):  # the table's paths may begin further up than those of the archive
+        for end in _ends(folded):  # the table's paths may start at a higher folder than the archive's
             if "/" in folded and (picture := self.ends.get(end)) and picture.name.casefold() == end:
                 return picture
         if self.by_file_name and (picture := self.ends.get(PurePosixPath(folded).name)):
@@ -210,28 +214,28 @@ class _Names:
         return None if _is_picture(name) or "/" in name else self.stems.get(folded)
 
     def find(self, cell: str, folder: str) -> ArchiveEntry:
-        """Return the picture that a cell names. Raises DataError, with the reason alone, where there is none."""
-        picture = self.look(cell, folder)
+        """Return the picture that a cell names. Raises DataError, with the bare reason as message, if none."""
+        picture = self.find_or_none(cell, folder)
         if picture:
             return picture
         name = _tidy(cell)
         if not name:
             raise DataError("it names no picture")
         if len(name) > MAX_PATH:
-            raise DataError(_LONG)
+            raise DataError(_TOO_LONG)
         if climbs(name):
-            raise DataError(_OUT)
+            raise DataError(_OUTSIDE)
         several = name.casefold() in self.ends or name.casefold() in self.stems
-        raise DataError(f"several pictures are called {name}" if several else f"there is no picture {name}")
+        raise DataError(f"several pictures have the name {name}" if several else f"there is no picture {name}")
 
 
 def _all_different(cells: list[str]) -> bool:
-    """Return whether no two cells end in the same file name: train/1.png and test/1.png are told by their folders."""
+    """Return whether all cells end in different file names: train/1.png and test/1.png do not."""
     return len({PurePosixPath(_tidy(cell)).name.casefold() for cell in cells}) == len(cells)
 
 
 def _ends(path: str) -> Iterator[str]:
-    """Yield a path, and what is left of it without its first folder, its first two, and so on."""
+    """Yield a path, then the path without its first folder, without its first two, and so on."""
     yield path
     while "/" in path:
         path = path.split("/", 1)[1]
@@ -239,14 +243,14 @@ def _ends(path: str) -> Iterator[str]:
 
 
 def _beside(root: Path, cell: str) -> Path | None:
-    """Return the file that a cell names, None where there is none below the root."""
+    """Return the file below the root that a cell names, None where there is none."""
     name = _tidy(cell)
     if not name or len(name) > MAX_PATH or climbs(name):
         return None
     try:
         path = (root / name).resolve()
         return path if path.is_relative_to(root) and path.is_file() else None
-    except (OSError, ValueError, RuntimeError):  # a character that no path has, a link to itself
+    except (OSError, ValueError, RuntimeError):  # an invalid character, or a link to itself
         return None
 
 
@@ -258,6 +262,6 @@ def _find_beside(root: Path, cell: str) -> ArchiveEntry:
     if not name:
         raise DataError("it names no picture")
     if len(name) > MAX_PATH:
-        raise DataError(_LONG)
+        raise DataError(_TOO_LONG)
     linked = (root / name).is_symlink() if not climbs(name) and "\0" not in name else False
-    raise DataError(_OUT if climbs(name) or linked else f"there is no picture {name} beside the table")
+    raise DataError(_OUTSIDE if climbs(name) or linked else f"there is no picture {name} beside the table")

@@ -8,8 +8,8 @@ from tl_core.data.sources.tar_archive import is_tar
 from tl_core.errors import DataError
 
 _OTHER = {
-    **dict.fromkeys((".xls", ".ods", ".numbers"), "is a spreadsheet of another kind; save it as XLSX or CSV"),
-    **dict.fromkeys((".7z", ".rar", ".zst"), "is an archive of another kind than zip and tar"),
+    **dict.fromkeys((".xls", ".ods", ".numbers"), "is a spreadsheet in another format; save it as XLSX or CSV"),
+    **dict.fromkeys((".7z", ".rar", ".zst"), "is an archive, but neither zip nor tar"),
     **dict.fromkeys((".pdf", ".doc", ".docx", ".odt"), "is a document, not a collection of examples"),
     **dict.fromkeys((".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"), "is a single picture"),
 }
@@ -21,7 +21,7 @@ WHAT_TO_GIVE = (
 
 
 def source_path(source: str) -> Path:
-    """Return the path of a source that a person named. Raises DataError where nothing can be read there."""
+    """Return the path that a person gave. Raises DataError where nothing can be read there."""
     try:
         path = Path(source.strip().strip("'\"")).expanduser()
         if not source.strip() or not path.exists():
@@ -31,19 +31,19 @@ def source_path(source: str) -> Path:
         path = path.resolve()
         if path.is_dir():
             next(path.iterdir(), None)
-        elif not path.is_file():  # opening a pipe would wait for somebody to write
+        elif not path.is_file():  # opening a pipe would block
             raise DataError(f"{source.strip()} is neither a file nor a folder.", "Check the path. " + WHAT_TO_GIVE)
         else:
             path.open("rb").close()
     except OSError as error:
         raise DataError(f"{source} cannot be opened ({error.strerror}).", "Check who may read it.") from error
-    except (ValueError, RuntimeError) as error:  # a character that no path has, or the home of nobody
+    except (ValueError, RuntimeError) as error:  # an invalid character, or the home of an unknown user
         raise DataError(f"{source!r} is not a path.", "Check the path. " + WHAT_TO_GIVE) from error
     return path
 
 
 def is_table(path: Path) -> bool:
-    """Return whether a file is to be read as a table, False for a zip or a folder. Raises DataError for others."""
+    """Return whether a path is a table; False for an archive or a folder. Raises DataError for anything else."""
     suffix = path.suffix.lower()
     if path.is_dir():
         return False

@@ -1,4 +1,4 @@
-"""The list of a data set's items, and of what became of the others, on the way to disk: a part at a time."""
+"""Writes the manifest (the items of a data set) and the receipt (what became of the others), part by part."""
 
 import csv
 import hashlib
@@ -17,15 +17,15 @@ from tl_core.data.options import OnProgress, RawItem
 from tl_core.errors import WorkspaceError
 from tl_core.types import Modality
 
-_ROWS = 8192  # of one part
-_CHARACTERS = 2**24  # of the texts of one part
+_ROWS = 8192  # most rows of one part
+_CHARACTERS = 2**24  # most characters of the texts of one part
 _TEXT = pa.large_string()
-_FIXED = dict.fromkeys(("id", "path", "text", "label", "given", "group", "digest"), _TEXT)
-_WHERE_THERE = {
+_REQUIRED = dict.fromkeys(("id", "path", "text", "label", "given", "group", "digest"), _TEXT)
+_OPTIONAL = {
     **{"width": pa.int64(), "height": pa.int64(), "perceptual_hash": _TEXT},
     **{"labels": pa.list_(_TEXT), "subgroup": _TEXT, "time": pa.float64()},
 }
-"""Columns that a manifest has only where an item has them."""
+"""Columns that a manifest has only where at least one item has a value."""
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def disk_errors() -> Iterator[None]:
 
 
 def utf8(text: str) -> str:
-    """Return a text that can be stored: half characters, which no encoding knows, become question marks."""
+    """Return a text that UTF-8 can encode: lone surrogates become question marks."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -50,9 +50,10 @@ def utf8(text: str) -> str:
 
 
 class ManifestWriter:
-    """Takes one item after the other, and then knows classes and fingerprint; memory holds one part of the rows.
+    """Writes a manifest in two passes, with one part of the rows in memory.
 
-    The first pass writes rows with the names of their labels, the second puts class indices in their place.
+    The first pass writes rows with label names. Then all classes are known, and the second pass replaces the names by
+    class indices and computes the fingerprint.
     """
 
     def __init__(self, first_pass: Path) -> None:
@@ -62,10 +63,10 @@ class ManifestWriter:
         self._rows: list[dict[str, Any]] = []
         self._characters = 0
         self._counts: Counter[str] = Counter()
-        self._there: set[str] = set()
+        self._present: set[str] = set()
 
     def add(self, item: RawItem, values: dict[str, Any]) -> None:
-        """Take an item, with what reading it gave: text or path, digest, and sizes."""
+        """Add an item with the `values` that reading it gave: text or path, digest, and sizes."""
         row: dict[str, Any] = {"id": item.id, "path": "", "text": "", "label": item.label}
         row |= {"given": item.given, "group": item.group}
         row = {name: utf8(value) for name, value in row.items()} | values
@@ -75,7 +76,7 @@ class ManifestWriter:
             row["subgroup"] = utf8(item.subgroup)
         if not isnan(item.time):
             row["time"] = float(item.time)
-        self._there.update(row.keys() & _WHERE_THERE.keys())
+        self._present.update(row.keys() & _OPTIONAL.keys())
         self._counts.update(row["labels"] if "labels" in row else [row["label"]])
         self._rows.append(row)
         self._characters += len(row["text"])
@@ -86,7 +87,7 @@ class ManifestWriter:
     @property
     def multilabel(self) -> bool:
         """Return whether any item so far may have several labels."""
-        return "labels" in self._there
+        return "labels" in self._present
 
     def close(self) -> None:
         """Close the file of the first pass."""
@@ -95,13 +96,13 @@ class ManifestWriter:
             self._writer = None
 
     def finish(self, path: Path, modality: Modality, progress: OnProgress) -> tuple[tuple[str, ...], str]:
-        """Write the manifest, and return the classes and the fingerprint."""
+        """Run the second pass, and return the classes and the fingerprint."""
         if self._rows:
             self._flush()
         self.close()
         classes = sort_classes(self._counts)
         index = {name: i for i, name in enumerate(classes)}
-        schema = _schema(self._there, numbered=True)
+        schema = _schema(self._present, numbered=True)
         hasher = hashlib.sha256(repr((modality, classes)).encode())
         done = 0
         with disk_errors(), pq.ParquetFile(self._file) as parts, pq.ParquetWriter(path, schema) as writer:
@@ -117,32 +118,33 @@ class ManifestWriter:
         return classes, hasher.hexdigest()[:20]
 
     def _flush(self) -> None:
-        table = pa.Table.from_pylist(self._rows, _schema(_WHERE_THERE.keys(), numbered=False))
+        table = pa.Table.from_pylist(self._rows, _schema(_OPTIONAL.keys(), numbered=False))
         with disk_errors():
             self._writer = self._writer or pq.ParquetWriter(self._file, table.schema)
             self._writer.write_table(table)
         self._rows, self._characters = [], 0
 
     def _numbered(self, table: pa.Table, index: dict[str, int]) -> pa.Table:
-        """Put class indices in the place of names.
+        """Replace label names by class indices.
 
-        Where items may have several labels, `label` becomes the rarest of them, or the number of classes.
+        In a multilabel data set, `label` becomes the rarest label of the item, or the number of classes if it has none.
         """
         names = table["label"].to_pylist()
         if not self.multilabel:
             return _with(table, "label", pa.array([index[name] for name in names], pa.int64()))
         several = [
-            [name] if many is None else many for name, many in zip(names, table["labels"].to_pylist(), strict=True)
+            [name] if labels is None else labels
+            for name, labels in zip(names, table["labels"].to_pylist(), strict=True)
         ]
         none = len(index)
-        rarest = [min(many, key=lambda n: (self._counts[n], index[n]), default=None) for many in several]
+        rarest = [min(labels, key=lambda n: (self._counts[n], index[n]), default=None) for labels in several]
         table = _with(table, "label", pa.array([none if n is None else index[n] for n in rarest], pa.int64()))
-        numbers = [sorted(index[name] for name in many) for many in several]
+        numbers = [sorted(index[name] for name in labels) for labels in several]
         return _with(table, "labels", pa.array(numbers, pa.list_(pa.int64())))
 
 
 class ReceiptWriter:
-    """Takes what became of items that were not simply taken; the first stay in memory, all go to a file if many."""
+    """Collects receipt lines. The first FIRST_LINES stay in memory; if there are more, all go to a file."""
 
     def __init__(self, folder: Path) -> None:
         self.first: list[ReceiptLine] = []
@@ -151,7 +153,7 @@ class ReceiptWriter:
         self._last = ""
 
     def take(self, lines: list[ReceiptLine]) -> None:
-        """Take all lines of a list, and empty it."""
+        """Move all lines out of a list."""
         room = FIRST_LINES - len(self.first)
         new, rest = lines[:room], lines[room:]
         self.first += new
@@ -161,8 +163,8 @@ class ReceiptWriter:
                 self._write(self.first, "w")
             self._write(rest, "a")
             for line in rest:
-                again = line.action == "converted" and line.item == self._last
-                self._more[line.action] += not again
+                same_item = line.action == "converted" and line.item == self._last
+                self._more[line.action] += not same_item
                 self._last = line.item
         lines.clear()
 
@@ -176,19 +178,19 @@ class ReceiptWriter:
 
 
 def sort_classes(names: Iterable[str]) -> tuple[str, ...]:
-    """Return class names in the order that a person expects: numbers by value, words by the alphabet."""
+    """Return class names in natural order: numbers by value, words alphabetically."""
     names = list(names)
     with suppress(ValueError):
-        if all(isfinite(float(name)) for name in names):  # a class called "nan" is before and after every number
+        if all(isfinite(float(name)) for name in names):  # "nan" has no place in an order
             return tuple(sorted(names, key=lambda n: (float(n), n)))
     return tuple(sorted(names, key=lambda n: (n.casefold(), n)))
 
 
-def _schema(there: Iterable[str], numbered: bool) -> pa.Schema:
-    found = set(there)
-    columns = _FIXED | {name: kind for name, kind in _WHERE_THERE.items() if name in found}
+def _schema(present: Iterable[str], numbered: bool) -> pa.Schema:
+    optional = set(present)
+    columns = _REQUIRED | {name: kind for name, kind in _OPTIONAL.items() if name in optional}
     if numbered:
-        columns |= {"label": pa.int64()} | ({"labels": pa.list_(pa.int64())} if "labels" in found else {})
+        columns |= {"label": pa.int64()} | ({"labels": pa.list_(pa.int64())} if "labels" in optional else {})
     return pa.schema(list(columns.items()))
 
 
@@ -197,9 +199,9 @@ def _with(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
 
 
 def _hashed(table: pa.Table) -> Iterator[bytes]:
-    """Yield everything that a split or a feature can depend on, item after item."""
-    fixed = zip(*(table[name].to_pylist() for name in ("digest", "label", "given", "group")), strict=True)
-    more = [table[name].to_pylist() for name in ("labels", "subgroup", "time") if name in table.column_names]
-    others: Iterable[tuple] = zip(*more, strict=True) if more else ((),) * len(table)
-    for row, rest in zip(fixed, others, strict=True):
+    """Yield, item by item, everything that a split or a feature can depend on."""
+    required = zip(*(table[name].to_pylist() for name in ("digest", "label", "given", "group")), strict=True)
+    optional = [table[name].to_pylist() for name in ("labels", "subgroup", "time") if name in table.column_names]
+    others: Iterable[tuple] = zip(*optional, strict=True) if optional else ((),) * len(table)
+    for row, rest in zip(required, others, strict=True):
         yield repr((*row, *(value for value in rest if value is not None))).encode()

@@ -1,4 +1,4 @@
-"""The one place where items become a data set on disk: whole or not at all, under a fingerprint of their content."""
+"""Stores items as a data set on disk, complete or not at all, under a fingerprint of their content."""
 
 import fcntl
 import hashlib
@@ -23,12 +23,12 @@ from tl_core.workspace import Limits, Workspace, new_folder, sweep
 
 _REPORT_EVERY = 0.1  # seconds
 _STAGING = ".import-"
-_YOUNG = 60  # seconds in which a folder may be made and not yet locked
+_UNLOCKED = 60  # seconds in which a new folder may not be locked yet
 
 
 @dataclass
 class Draft:
-    """What is known of a data set before its items are read."""
+    """What is known of a data set before its items are read, and the receipt lines so far."""
 
     name: str
     source: str
@@ -38,26 +38,26 @@ class Draft:
     subgroup_column: str = ""
 
     def skip(self, item: str, reason: str) -> None:
-        """Write down that `item` was left out."""
+        """Add a receipt line that `item` was skipped."""
         self.lines.append(ReceiptLine(item, "skipped", reason))
 
     def convert(self, item: str, reason: str) -> None:
-        """Write down that `item` was taken in another form."""
+        """Add a receipt line that `item` was converted."""
         self.lines.append(ReceiptLine(item, "converted", reason))
 
     def read(self, file: str, how: str) -> None:
-        """Write down how a whole file was read, which changes no item."""
+        """Add a receipt line on how a whole file was read, which changes no item."""
         self.lines.append(ReceiptLine(file, "read", how))
 
 
 def store(
     items: Iterable[RawItem], draft: Draft, workspace: Workspace, progress: OnProgress, total: int | None = None
 ) -> Dataset:
-    """Read every item, keep what can be read, and return the data set as it lies in the workspace.
+    """Read every item, store those that can be read, and return the data set.
 
-    `total` is how many items come, where `items` has no length and it is known; progress then tells it.
-    The same content gives the same fingerprint, and then the folder that is there already, under the newer name.
-    Raises DataError where nothing can be read, and WorkspaceError where the disk is full.
+    `total` is the number of items, for progress, where `items` has no length and the number is known.
+    The same content has the same fingerprint: then the existing folder is returned, under the newer name.
+    Raises DataError where no item can be read, and WorkspaceError where the disk is full.
     """
     root = workspace.folder("datasets")
     _sweep(root)
@@ -69,7 +69,7 @@ def store(
             receipts.take(draft.lines)
         receipts.take(draft.lines)
         if not manifest.count:
-            raise DataError(f"Nothing in {draft.source} can be read.", _why(receipts.first))
+            raise DataError(f"Nothing in {draft.source} can be read.", _first_reason(receipts.first))
         classes, fingerprint = manifest.finish(part / "manifest.parquet", draft.modality, progress)
         final = root / fingerprint
         dataset = Dataset(
@@ -83,7 +83,7 @@ def store(
 
 
 def _move(part: Path, dataset: Dataset) -> None:
-    """Put what was staged in its place; where the same content is there already, only the newer name and receipt."""
+    """Move the staged folder to its place. Where the same content exists, only name and receipt are updated."""
     final = dataset.folder
     with disk_errors():
         if final.exists():
@@ -99,12 +99,12 @@ def _move(part: Path, dataset: Dataset) -> None:
 
 
 def stored_name(data: bytes, picture: Normalised) -> str:
-    """Return the file name under which a picture is stored: by the content that it had in the source."""
+    """Return the file name of a stored picture: a hash of its content in the source."""
     return hashlib.sha256(data).hexdigest()[:32] + picture.suffix
 
 
 def _counted(items: Iterable[RawItem], total: int | None, draft: Draft, progress: OnProgress) -> Iterator[RawItem]:
-    """Yield the items and report how many have gone by, of how many there are (0 where nobody knows)."""
+    """Yield the items and report progress; the total is 0 where it is unknown."""
     stage = "Reading pictures" if draft.modality == "image" else "Reading texts"
     total = (len(items) if isinstance(items, Sized) else 0) if total is None else total
     reported, done = 0.0, 0
@@ -120,14 +120,14 @@ def _counted(items: Iterable[RawItem], total: int | None, draft: Draft, progress
 def _read(
     items: Iterable[RawItem], draft: Draft, folder: Path, limits: Limits
 ) -> Iterator[tuple[RawItem, dict[str, Any]]]:
-    """Yield each item with what its row of the manifest says, nothing where it cannot be read; store pictures."""
-    make = _image_row if draft.modality == "image" else _text_row
+    """Yield each item with the values of its manifest row, {} where it cannot be read. Pictures are stored."""
+    read_row = _image_row if draft.modality == "image" else _text_row
     if draft.modality == "image":
         with disk_errors():
             (folder / "images").mkdir()
     for item in items:
         try:
-            yield item, make(item, draft, folder, limits)
+            yield item, read_row(item, draft, folder, limits)
         except DataError as error:
             draft.skip(item.id, error.message)
             yield item, {}
@@ -154,7 +154,7 @@ def _text_row(item: RawItem, draft: Draft, folder: Path, limits: Limits) -> dict
     return {"text": text, "digest": hashlib.sha256(text.encode()).hexdigest()}
 
 
-def _why(lines: list[ReceiptLine]) -> str:
+def _first_reason(lines: list[ReceiptLine]) -> str:
     first = next((line for line in lines if line.action == "skipped"), None)
     return f"For example {first.item}: {first.reason}." if first else "Check that the files are where they should be."
 
@@ -163,25 +163,25 @@ def _why(lines: list[ReceiptLine]) -> str:
 def _staging(root: Path) -> Iterator[Path]:
     with disk_errors():
         part = Path(tempfile.mkdtemp(prefix=_STAGING, suffix=".part", dir=root))
-        held = os.open(part, os.O_RDONLY)  # the lock ends with the process, however that ends
+        lock = os.open(part, os.O_RDONLY)  # released when the process ends, however it ends
     try:
         with suppress(OSError):
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield part
     finally:
         shutil.rmtree(part, ignore_errors=True)
-        os.close(held)
+        os.close(lock)
 
 
 def _sweep(root: Path) -> None:
-    """Remove what imports that were killed left behind."""
+    """Remove the staging folders of imports that were killed."""
     sweep(root, ".[0-9a-f]*.part")
     for part in root.glob(f"{_STAGING}*.part"):
-        with suppress(OSError):  # somebody else may be just removing it, or holds it: then it is at work
-            held = os.open(part, os.O_RDONLY)
+        with suppress(OSError):  # another process may be removing it, or holds its lock because it is working
+            lock = os.open(part, os.O_RDONLY)
             try:
-                if time.time() - part.stat().st_mtime > _YOUNG:
-                    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if time.time() - part.stat().st_mtime > _UNLOCKED:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     shutil.rmtree(part)
             finally:
-                os.close(held)
+                os.close(lock)

@@ -1,4 +1,4 @@
-"""A table as what a person checks before it is imported, and as the items that it becomes."""
+"""The rows of a table: as a preview for a person to check, and as the items of a data set."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -11,31 +11,31 @@ from tl_core.data.sources.store import Draft
 from tl_core.data.sources.table_preview import PREVIEW_CELL, TablePreview
 from tl_core.data.sources.tables import Table, TableFile, TableSample, open_table, take_sample
 from tl_core.data.sources.tables.column_guesses import TableColumns, choose_columns
-from tl_core.data.sources.tables.label_reader import Labels, label_reader
-from tl_core.data.sources.tables.table_findings import leak_findings, propose, reading_findings
+from tl_core.data.sources.tables.label_reader import LabelReader, label_reader
+from tl_core.data.sources.tables.table_findings import leak_findings, propose_options, reading_findings
 from tl_core.data.sources.tables.table_rows import MISSING, Record
-from tl_core.data.sources.tables.timestamps import time_reader
+from tl_core.data.sources.tables.timestamps import guess_time_reader
 from tl_core.errors import DataError
 
 PREVIEW_ROWS = 50
 PREVIEW_LOOK = 8 * 2**20
-"""Characters of a table that a preview looks at."""
+"""Characters of a table that a preview reads."""
 _CHUNK_ROWS = 1000
 _CHUNK_CHARS = 4_000_000
-_MOST_LINES = 10_000  # of a receipt, about single rows
+_MOST_LINES = 10_000  # of a receipt about single rows
 
 FindPicture = Callable[[str], ArchiveEntry]
-"""Returns the picture that a cell names. Raises DataError, with the reason alone as its message, where none is."""
+"""Returns the picture that a cell names. Raises DataError, with the bare reason as message, where there is none."""
 
 
 def preview_file(file: TableFile, options: ImportOptions, path: str = "") -> TablePreview:
-    """Return what a person checks before a table is imported, from a part of it where it is large.
+    """Preview a table, from its beginning where it is large.
 
-    `path` is the column that names pictures. Raises DataError where it cannot be read.
+    `path` is the column that names pictures. Raises DataError where the table cannot be read.
     """
     sample = take_sample(open_table(file, options, PREVIEW_LOOK), PREVIEW_LOOK)
     columns, choices = choose_columns(sample, options, path)
-    proposed, proposals = propose(sample, columns)
+    proposed, proposals = propose_options(sample, columns)
     table = sample.table
     return TablePreview(
         table.columns,
@@ -68,10 +68,10 @@ def table_items(
     find: FindPicture | None = None,
     progress: OnProgress = no_progress,
 ) -> tuple[Iterator[RawItem], int]:
-    """Return the items of a table, one after the other, and how many rows it has.
+    """Return an iterator over the items of a table, and its number of rows.
 
-    What is left out is written to the draft on the way. With `find`, items are the pictures that the column `path`
-    names. Raises DataError where no text or no label column is found; the iterator does where no row has a label.
+    Skipped rows are added to the draft along the way. With `find`, items are the pictures named in the column `path`.
+    Raises DataError where no text or label column is found; the iterator raises it where no row has a label.
     """
     sample = take_sample(open_table(file, options), progress=progress)
     columns, findings = choose_columns(sample, options, path)
@@ -79,21 +79,21 @@ def table_items(
         if finding.level == "stop" and finding.code != "label-like-id":
             raise DataError(finding.message, finding.hint)
     draft.text_column, draft.subgroup_column = columns.text, columns.subgroup
-    _tell_reading(sample, columns, draft)
-    return _Items(sample, columns, draft, label_reader(sample, columns), find).all(), sample.n_rows
+    _note_reading(sample, columns, draft)
+    return _RowReader(sample, columns, draft, label_reader(sample, columns), find).all(), sample.n_rows
 
 
-def _tell_reading(sample: TableSample, columns: TableColumns, draft: Draft) -> None:
+def _note_reading(sample: TableSample, columns: TableColumns, draft: Draft) -> None:
     table = sample.table
     for name, split in table.parts:
-        said = f"; its rows are the {split} items" if columns.split == table.joined else ""
-        draft.read(name, f"read as one table with {_others(table, name)}{said}")
+        split_note = f"; its rows are the {split} items" if columns.split == table.joined else ""
+        draft.read(name, f"read as one table with {_others(table, name)}{split_note}")
     if table.loose:
         draft.read(table.name, "a quotation mark is never closed, so all of them were read as ordinary characters")
     if table.mixed:
         draft.read(table.name, "some letters are not in UTF-8 like the others; they were read as Windows-1252")
     for finding in leak_findings(sample, columns):
-        draft.skip(f"column {finding.items[0]!r}", "it tells the label of nearly every row, and is not learned from")
+        draft.skip(f"column {finding.items[0]!r}", "it reveals the label of nearly every row, and is not learned from")
 
 
 def _others(table: Table, name: str) -> str:
@@ -101,16 +101,16 @@ def _others(table: Table, name: str) -> str:
 
 
 @dataclass
-class _Items:
-    """The rows of a table on their way to items."""
+class _RowReader:
+    """Turns the rows of a table into items."""
 
     sample: TableSample
     columns: TableColumns
     draft: Draft
-    labels: Labels
+    labels: LabelReader
     find: FindPicture | None
-    told: int = 0
-    untold: int = 0
+    reported: int = 0
+    unreported: int = 0
     labelled: bool = False
     named: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
 
@@ -118,7 +118,7 @@ class _Items:
         """Yield the items. Raises DataError where no row has a label."""
         table = self.sample.table
         at = table.columns.index(self.columns.time) if self.columns.time else None
-        times = time_reader(self.sample.column(self.columns.time)) if self.columns.time else None
+        times = guess_time_reader(self.sample.column(self.columns.time)) if self.columns.time else None
         for chunk in _chunks(table.records()):
             seconds = [nan] * len(chunk)
             if times is not None and at is not None:
@@ -131,15 +131,15 @@ class _Items:
                 if item is None:
                     continue
                 if at is not None and isnan(second) and cells[at].strip() not in MISSING:
-                    self._tell(
-                        self.draft.convert, number, f"the time {cells[at][:40]!r} cannot be read, so it has none"
+                    self._report(
+                        self.draft.convert, number, f"the time {cells[at][:40]!r} cannot be read, so it is left out"
                     )
                 yield item
-        if self.untold:
-            self.draft.skip(f"{self.untold:,} more rows", "for reasons like those of the rows above")
+        if self.unreported:
+            self.draft.skip(f"{self.unreported:,} more rows", "for reasons like those above")
         if not self.labelled:
             where = f" in the column {self.columns.label!r}" if self.columns.label else ""
-            raise DataError(f"No row of {table.name} has a label{where}.", "Choose the column that holds it.")
+            raise DataError(f"No row of {table.name} has a label{where}.", "Choose the column that holds the labels.")
 
     def _item(self, number: int, cells: list[str], seconds: float) -> RawItem | None:
         columns = self.columns
@@ -153,8 +153,8 @@ class _Items:
             self._skip(number, error.message)
             return None
         if entry and entry.name in self.named:
-            other = "" if self.named[entry.name] == labels else ", with another label"
-            self._skip(number, f"the picture {entry.name} is named by a row above{other}")
+            conflict = "" if self.named[entry.name] == labels else ", with another label"
+            self._skip(number, f"the picture {entry.name} is named by an earlier row{conflict}")
             return None
         if entry:
             self.named[entry.name] = labels
@@ -178,18 +178,18 @@ class _Items:
         return cell.strip() if tidy else cell
 
     def _skip(self, number: int, reason: str) -> None:
-        self._tell(self.draft.skip, number, reason)
+        self._report(self.draft.skip, number, reason)
 
-    def _tell(self, tell: Callable[[str, str], None], number: int, reason: str) -> None:
-        if self.told < _MOST_LINES:
-            self.told += 1
-            tell(self.sample.table.row(number), reason)
+    def _report(self, add: Callable[[str, str], None], number: int, reason: str) -> None:
+        if self.reported < _MOST_LINES:
+            self.reported += 1
+            add(self.sample.table.row(number), reason)
         else:
-            self.untold += 1
+            self.unreported += 1
 
 
 def _chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
-    """Yield some rows at a time, fewer where they are long."""
+    """Yield rows in chunks, with fewer rows where they are long."""
     chunk: list[Record] = []
     chars = 0
     for record in records:

@@ -11,14 +11,13 @@ PREVIEW_CELL = 500
 
 @dataclass(frozen=True)
 class TablePreview:
-    """The first rows of a table, how it was read, and which columns are proposed; everything can be corrected.
+    """The first rows of a table, how it was read, and the guessed columns. A person can correct all of it.
 
-    `delimiter`, `encoding` and `sheet` are "" where the format has none. `n_rows` is None where there are more rows
-    than were looked at. `path_column` names the pictures of a table that lists them. `separator`, `label_columns`,
-    `subgroup_column` and `time_column` are those that the options name; `proposed` holds those that the table seems to
-    have, and that are used only if a person says so. `split_column` and
-    `group_column` are NONE where the options say so. `declared` says that the source itself tells how it is read and
-    split, so that only columns are chosen; what `path_column` names then are the pictures themselves.
+    `delimiter`, `encoding` and `sheet` are "" where the format has none. `n_rows` is None where not all rows were read.
+    `path_column` names the pictures of a table that lists them. `separator`, `label_columns`, `subgroup_column` and
+    `time_column` are those of the options; what the table seems to have beyond them is in `proposed`, and is used only
+    if a person says so. `split_column` and `group_column` are NONE where the options say so. `declared` says that the
+    source itself declares format and split, so that only columns can be chosen; `path_column` then holds the pictures.
     """
 
     columns: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""A tar archive, packed or not, as one list of files: read forward once, in bounded memory."""
+"""A tar archive, compressed or not, as one list of files, read once from start to end in bounded memory."""
 
 import bz2
 import lzma
@@ -21,18 +21,20 @@ from tl_core.errors import DataError
 from tl_core.workspace import Limits
 
 _CHUNK = 2**20
-_IN_MEMORY = 64 * _CHUNK  # of tables that are only looked at
+_IN_MEMORY = 64 * _CHUNK  # for tables that are only previewed
 _RATIO_MATTERS = 32 * _CHUNK
-_HEADER = 2**20  # bytes of a header that only names what follows
+_HEADER = 2**20  # most bytes of a header that only gives a long name
 _XZ_MEMORY = 256 * _CHUNK
 _DAMAGE = (tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, ValueError, RecursionError)
 _NO_HEADER = (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError, tarfile.EmptyHeaderError)  # type: ignore[attr-defined]
-_REALLY = "If this is really your data, unpack it and give the folder itself."
+_UNPACK_HINT = "If this is really your data, unpack it and give the folder itself."
 _NAMES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tbz2", ".tar.xz", ".txz")
 _LONG = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 
 
-class _Unpacker(Protocol):
+class _Decompressor(Protocol):
+    """The interface that the decompressors of bz2 and lzma share."""
+
     @property
     def eof(self) -> bool: ...
     @property
@@ -42,8 +44,8 @@ class _Unpacker(Protocol):
     def decompress(self, data: bytes, most: int, /) -> bytes: ...
 
 
-class _Gunzip:
-    """zlib's way to unpack gzip under the names that bz2 and lzma have."""
+class _GzipDecompressor:
+    """zlib's gzip decompressor with the interface of those of bz2 and lzma."""
 
     def __init__(self) -> None:
         self._inner = zlib.decompressobj(31)
@@ -64,34 +66,38 @@ class _Gunzip:
         return self._inner.unused_data
 
 
-def _unxz() -> _Unpacker:
+def _xz_decompressor() -> _Decompressor:
     return lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
 
 
-_PACKINGS: dict[bytes, Callable[[], Any]] = {b"\x1f\x8b": _Gunzip, b"BZh": bz2.BZ2Decompressor, b"\xfd7zXZ": _unxz}
+_COMPRESSIONS: dict[bytes, Callable[[], Any]] = {
+    b"\x1f\x8b": _GzipDecompressor,
+    b"BZh": bz2.BZ2Decompressor,
+    b"\xfd7zXZ": _xz_decompressor,
+}
 
 
 def is_tar(path: Path) -> bool:
-    """Return whether a file is a tar archive or packed as one, by its first bytes, else by its name."""
+    """Return whether a file is a tar archive, compressed or not, by its first bytes or else by its name."""
     with path.open("rb") as file:
         head = file.read(512)
     if head.startswith(b"PK"):
         return False
-    return head.startswith(tuple(_PACKINGS)) or head[257:262] == b"ustar" or path.name.lower().endswith(_NAMES)
+    return head.startswith(tuple(_COMPRESSIONS)) or head[257:262] == b"ustar" or path.name.lower().endswith(_NAMES)
 
 
 @contextmanager
-def open_tar(path: Path, limits: Limits, aside: Path | None, progress: OnProgress) -> Iterator[Tree]:
-    """List a tar archive; entries can be read inside the block. See `open_tree`."""
-    with path.open("rb") as file, _put_aside(aside) as spool:
+def open_tar(path: Path, limits: Limits, cache: Path | None, progress: OnProgress) -> Iterator[Tree]:
+    """List a tar archive; its entries can be read inside the block. See `open_tree`."""
+    with path.open("rb") as file, _temporary_file(cache) as spool:
         tree = Tree()
-        listing = _Listing(path.name, tree, file, spool, aside is None)
+        reader = _TarReader(path.name, tree, file, spool, cache is None)
         head = file.read(8)
         file.seek(0)
-        make = next((make for magic, make in _PACKINGS.items() if head.startswith(magic)), None)
-        stream = _Stream(_unpacked(file, make) if make else _plain(file), path, limits, progress)
+        make = next((make for magic, make in _COMPRESSIONS.items() if head.startswith(magic)), None)
+        stream = _CountedStream(_decompressed(file, make) if make else _chunks(file), path, limits, progress)
         try:
-            listing.read(stream, packed=make is not None, most=limits.members)
+            reader.read(stream, packed=make is not None, most=limits.members)
         except _DAMAGE as error:
             if not tree.entries:
                 raise _unusable(path, stream.count) from error
@@ -104,20 +110,22 @@ def open_tar(path: Path, limits: Limits, aside: Path | None, progress: OnProgres
 
 def _unusable(path: Path, unpacked: int) -> DataError:
     if unpacked and PurePosixPath(path.stem).suffix.lower() != ".tar" and path.suffix.lower() in (".gz", ".bz2", ".xz"):
-        return DataError(f"{path.name} is a packed file without a tar archive inside.", "Unpack it, and give the file.")
+        return DataError(
+            f"{path.name} is a compressed file without a tar archive inside.", "Decompress it, and give the file."
+        )
     return DataError(
         f"{path.name} is not a tar archive, or it is damaged.", "Make the archive again, or give the folder itself."
     )
 
 
-def _put_aside(folder: Path | None) -> IO[bytes]:
-    """Return a file without a name, which is gone when the process is."""
+def _temporary_file(folder: Path | None) -> IO[bytes]:
+    """Return an unnamed file that disappears with the process."""
     with disk_errors():
         return tempfile.TemporaryFile(dir=folder) if folder else tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)
 
 
-class _Listing:
-    """Goes through an archive member by member and puts aside what can only be read on the way."""
+class _TarReader:
+    """Reads an archive member by member, and copies to `spool` what cannot be read again later."""
 
     def __init__(self, name: str, tree: Tree, file: IO[bytes], spool: IO[bytes], only_tables: bool) -> None:
         self._name = name
@@ -126,19 +134,21 @@ class _Listing:
         self._spool = spool
         self._only_tables = only_tables
 
-    def read(self, stream: "_Stream", packed: bool, most: int) -> None:
-        """Fill the tree. Raises one of _DAMAGE where the archive ends before its end mark."""
+    def read(self, stream: "_CountedStream", packed: bool, most: int) -> None:
+        """Fill the tree. Raises one of _DAMAGE where the archive breaks off."""
         options: dict[str, Any] = {"fileobj": stream, "mode": "r|", "bufsize": _CHUNK, "tarinfo": _Info}
         with tarfile.open(**options, encoding="utf-8", errors="surrogateescape") as archive:
             count = 0
             while (info := archive.next()) is not None:
-                archive.members.clear()  # type: ignore[attr-defined]  # else they pile up
-                stream.check(archive.offset)  # where the next header is said to be
+                archive.members.clear()  # type: ignore[attr-defined]  # else they accumulate
+                stream.check(archive.offset)  # the claimed place of the next header
                 count += 1
                 if count > most:
-                    raise DataError(f"{self._name} holds more than {most:,} files, the most that are read.", _REALLY)
+                    raise DataError(
+                        f"{self._name} holds more than {most:,} files, the most that are read.", _UNPACK_HINT
+                    )
                 if info.issparse():
-                    stream.spend(info.size)  # a header alone can ask for any number of zeros
+                    stream.spend(info.size)  # a header alone can claim any number of zeros
                 self._take(archive, info, packed)
 
     def _take(self, archive: tarfile.TarFile, info: tarfile.TarInfo, packed: bool) -> None:
@@ -151,10 +161,10 @@ class _Listing:
         if not self._tree.wants(path, _problem(info)):
             return
         entry = ArchiveEntry(path, info.size, _never)
-        kept = info.size <= MAX_FILE and not (self._only_tables and not has_table_name(path))
+        readable_later = info.size <= MAX_FILE and not (self._only_tables and not has_table_name(path))
         if not packed and not info.issparse():
             entry = ArchiveEntry(path, info.size, _reader(self._file, info.offset_data, info.size))
-        elif kept:
+        elif readable_later:
             start = self._spool.seek(0, 2)
             content = archive.extractfile(info)
             while content and (data := content.read(_CHUNK)):
@@ -167,11 +177,11 @@ class _Listing:
 
 
 class _Info(tarfile.TarInfo):
-    """A header that never ends an archive silently, and never asks for much memory."""
+    """A header that never ends an archive silently and never takes much memory."""
 
     @classmethod
     def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
-        """Return the next header. Raises ReadError for a damaged one and for a missing end mark."""
+        """Return the next header. Raises ReadError for a damaged header and a missing end mark."""
         try:
             return super().fromtarfile(tarfile)
         except _NO_HEADER as error:
@@ -179,15 +189,15 @@ class _Info(tarfile.TarInfo):
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        """Return a header. Raises ReadError where it names a size that cannot be."""
+        """Return a header. Raises ReadError where it claims an impossible size."""
         info = super().frombuf(buf, encoding, errors)
         if info.size < 0 or (info.type in _LONG and info.size > _HEADER):
             raise ReadError("damaged")
         return info
 
 
-class _Stream:
-    """What an archive unpacks to, counted: it ends early where it is too much."""
+class _CountedStream:
+    """The decompressed archive, with its bytes counted. Reading raises DataError beyond the limits."""
 
     def __init__(self, chunks: Iterator[bytes], path: Path, limits: Limits, progress: OnProgress) -> None:
         self.count = 0
@@ -196,56 +206,56 @@ class _Stream:
         self._limits = limits
         self._progress = progress
         self._packed = path.stat().st_size
-        self._told = 0.0
+        self._reported = 0.0
 
     def read(self, size: int) -> bytes:
-        """Return the next bytes, at most `size` >= 1 MB; none at the end. Raises DataError where they are too many."""
+        """Return the next bytes, at most `size` >= 1 MB, or none at the end. Raises DataError beyond the limits."""
         data = next(self._chunks, b"")
         self.spend(len(data))
-        if time.monotonic() - self._told > 0.1:
-            self._told = time.monotonic()
+        if time.monotonic() - self._reported > 0.1:
+            self._reported = time.monotonic()
             self._progress("Unpacking, in MB", self.count // _CHUNK, 0)
         return data
 
     def spend(self, size: int) -> None:
-        """Count bytes that the archive unpacks to. Raises DataError where they are too many."""
+        """Count decompressed bytes. Raises DataError beyond the limits."""
         self.count += size
         self.check(self.count)
         if self.count > max(_RATIO_MATTERS, self._limits.ratio * self._packed):
             ratio = f"{self._limits.ratio:,.0f}"
             raise DataError(
-                f"{self._path.name} unpacks to more than {ratio} times its size, as archives made to do harm do.",
-                _REALLY,
+                f"{self._path.name} unpacks to more than {ratio} times its size, as harmful archives do.",
+                _UNPACK_HINT,
             )
 
     def check(self, size: int) -> None:
-        """Raise DataError where it unpacks to so many bytes, or claims to, that they are too many."""
+        """Raise DataError where the archive unpacks, or claims to unpack, to more bytes than the limit."""
         if not 0 <= size <= self._limits.unpacked:
             most = f"{self._limits.unpacked / 2**30:.1f}"
-            raise DataError(f"{self._path.name} unpacks to more than {most} GB, the most that is read.", _REALLY)
+            raise DataError(f"{self._path.name} unpacks to more than {most} GB, the most that is read.", _UNPACK_HINT)
 
 
-def _plain(file: IO[bytes]) -> Iterator[bytes]:
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
     while data := file.read(_CHUNK):
         yield data
 
 
-def _unpacked(file: IO[bytes], make: Callable[[], _Unpacker]) -> Iterator[bytes]:
-    """Yield what a packed file, or several one after the other, unpacks to. Raises EOFError where it is cut off."""
+def _decompressed(file: IO[bytes], make: Callable[[], _Decompressor]) -> Iterator[bytes]:
+    """Decompress a file of one or more compressed streams. Raises EOFError where it is cut off."""
     data = file.read(_CHUNK)
     magic = data[:2]
     while data.startswith(magic):
-        unpacker = make()
-        while not unpacker.eof:
-            found = unpacker.decompress(data, _CHUNK)
-            if found:
-                yield found
+        decompressor = make()
+        while not decompressor.eof:
+            unpacked = decompressor.decompress(data, _CHUNK)
+            if unpacked:
+                yield unpacked
             data = b""
-            if unpacker.needs_input and not unpacker.eof:
+            if decompressor.needs_input and not decompressor.eof:
                 data = file.read(_CHUNK)
-                if not (data or found):
+                if not (data or unpacked):
                     raise EOFError
-        data = unpacker.unused_data or file.read(_CHUNK)
+        data = decompressor.unused_data or file.read(_CHUNK)
         while data and not (data := data.lstrip(b"\0")):  # padding
             data = file.read(_CHUNK)
 
@@ -269,4 +279,4 @@ def _reader(file: IO[bytes], start: int, size: int) -> Callable[[], bytes]:
 
 
 def _never() -> bytes:
-    raise DataError("it was not put aside")
+    raise DataError("it was not copied")

@@ -1,4 +1,4 @@
-"""Bytes to text, whatever wrote them."""
+"""Decoding bytes as text, with the encoding guessed."""
 
 import codecs
 
@@ -14,18 +14,18 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 SAMPLE = 200_000
-"""Bytes from which an encoding is guessed."""
-_BINARY = 0.05  # share of control characters from which a file is not text
+"""Bytes that an encoding is guessed from."""
+_BINARY = 0.05  # share of control characters above which a file is not text
 _LEGACY = ["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "koi8_r"]
 _LEGACY += ["shift_jis", "euc_jp", "gb18030", "big5", "euc_kr"]
 
 
 def decode(data: bytes, encoding: str = "") -> tuple[str, str]:
-    """Return the text and the encoding it was read with; `encoding` "" finds it.
+    """Return the text and its encoding; `encoding` "" guesses it.
 
-    Raises DataError, with the reason alone as its message, where the bytes are not text in that encoding.
+    Raises DataError, with the bare reason as message, where the bytes are not text in that encoding.
     """
-    name = encoding or find_encoding(data)
+    name = encoding or guess_encoding(data)
     try:
         text = data.decode(name)
     except LookupError as error:
@@ -40,15 +40,15 @@ def decode(data: bytes, encoding: str = "") -> tuple[str, str]:
 
 
 def require_text(sample: str) -> None:
-    """Raise DataError, with the reason alone as its message, where control characters say that this is no text."""
+    """Raise DataError, with the bare reason as message, where control characters show that this is not text."""
     if sum(c < " " and c not in "\t\n\r\f\v" for c in sample) > _BINARY * len(sample):
         raise DataError("it is not text")
 
 
 def tidy(text: str, most: int) -> tuple[str, str]:
-    """Return a text without outer blanks, at most `most` characters of it, and what was changed ("" for nothing).
+    """Return a text stripped and cut to `most` characters, and what was changed ("" for nothing).
 
-    Raises DataError, with the reason alone as its message, where nothing is left.
+    Raises DataError, with the bare reason as message, where nothing is left.
     """
     text = text.replace("\0", "").strip()
     if not text:
@@ -58,19 +58,19 @@ def tidy(text: str, most: int) -> tuple[str, str]:
     return text[:most].rstrip(), f"the text was cut from {len(text):,} to {most:,} characters"
 
 
-def find_encoding(data: bytes) -> str:
-    """Return the encoding of some bytes: by their byte-order mark, as UTF-8, by UTF-16's zeros, else by statistics."""
-    if found := marked_encoding(data):
-        return found
+def guess_encoding(data: bytes) -> str:
+    """Guess an encoding: by byte-order mark, by the zeros of UTF-16, by valid UTF-8, else by statistics."""
+    if marked := marked_encoding(data):
+        return marked
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
-        return legacy_encoding(data[:SAMPLE])
+        return guess_legacy_encoding(data[:SAMPLE])
     return "utf-8"
 
 
 def marked_encoding(data: bytes) -> str:
-    """Return the encoding that a byte-order mark or the zeros of UTF-16 tell, "" where neither does."""
+    """Return the encoding that a byte-order mark or the zeros of UTF-16 show, "" where neither does."""
     for bom, name in _BOMS:
         if data.startswith(bom):
             return name
@@ -81,18 +81,18 @@ def marked_encoding(data: bytes) -> str:
     return ""
 
 
-def legacy_encoding(sample: bytes) -> str:
-    """Return which of the encodings older than Unicode some bytes are most likely in."""
-    return "cp1252" if _looks_western(sample) else _guess(sample)
+def guess_legacy_encoding(sample: bytes) -> str:
+    """Guess an encoding older than Unicode, by statistics."""
+    return "cp1252" if _looks_western(sample) else _most_likely(sample)
 
 
 def _looks_western(sample: bytes) -> bool:
-    """Return whether bytes above ASCII are rare and read, as Windows-1252, as the accents of Western Europe."""
+    """Return whether non-ASCII bytes are rare and, as Windows-1252, mostly Western European letters."""
     common = set("äöüßÄÖÜéèêëàâçîïôùûœæáíóúñ¿¡ãõåøÅØÆÉÈÀÇÑ«»„“”‘’–—…€£§°·•´©®™")
     high = [c for c in sample.decode("cp1252", "replace") if c > "\x7f"]
     return len(high) < len(sample) / 5 and sum(c in common for c in high) >= 0.9 * len(high)
 
 
-def _guess(sample: bytes) -> str:
+def _most_likely(sample: bytes) -> str:
     best = from_bytes(sample, cp_isolation=_LEGACY).best()
     return best.encoding if best else "cp1252"

@@ -16,9 +16,9 @@ from tl_core.data.sources.file_tree import ArchiveEntry, Tree, check_size
 from tl_core.errors import DataError
 from tl_core.workspace import Limits
 
-_RATIO_MATTERS = 32 * 2**20  # below this many unpacked bytes no ratio hurts: blank pictures pack 1000 to 1
+_RATIO_MATTERS = 32 * 2**20  # unpacked bytes below which any ratio is harmless: blank pictures compress 1000 to 1
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)
-_REALLY = "If this is really your data, unpack it and give the folder itself."
+_UNPACK_HINT = "If this is really your data, unpack it and give the folder itself."
 _ENCRYPTED = 0x1
 _UTF8 = 0x800
 
@@ -39,7 +39,7 @@ def open_zip(path: Path, limits: Limits) -> Iterator[Tree]:
 
 
 def _members(file: IO[bytes], most: int) -> int:
-    """Count what the directory at the end of a zip lists, up to `most` + 1, without keeping any of it."""
+    """Count the members in the directory at the end of a zip, up to `most` + 1, without keeping any of them."""
     end = file.seek(0, os.SEEK_END)
     start = file.seek(max(0, end - 2**16 - 100))
     tail = file.read()
@@ -60,7 +60,7 @@ def _members(file: IO[bytes], most: int) -> int:
 def _list_zip(archive: zipfile.ZipFile, name: str, limits: Limits) -> Tree:
     infos = archive.infolist()
     _check_bomb(infos, name, limits)
-    tree, encoding = Tree(), _old_encoding(infos)
+    tree, encoding = Tree(), _legacy_name_encoding(infos)
     locked = 0
     for info in infos:
         path = _clean_name(info, encoding)
@@ -87,7 +87,7 @@ def _problem(info: zipfile.ZipInfo) -> str:
 
 def _check_count(members: int, name: str, limits: Limits) -> None:
     if members > limits.members:
-        raise DataError(f"{name} holds more than {limits.members:,} files, the most that are read.", _REALLY)
+        raise DataError(f"{name} holds more than {limits.members:,} files, the most that are read.", _UNPACK_HINT)
 
 
 def _check_bomb(infos: list[zipfile.ZipInfo], name: str, limits: Limits) -> None:
@@ -96,30 +96,30 @@ def _check_bomb(infos: list[zipfile.ZipInfo], name: str, limits: Limits) -> None
     if unpacked > limits.unpacked:
         raise DataError(
             f"{name} would unpack to {unpacked / 2**30:.1f} GB; at most {limits.unpacked / 2**30:.1f} GB are read.",
-            _REALLY,
+            _UNPACK_HINT,
         )
     packed = max(1, sum(info.compress_size for info in infos))
     if unpacked > _RATIO_MATTERS and unpacked / packed > limits.ratio:
         raise DataError(
-            f"{name} would unpack to {unpacked / packed:,.0f} times its size, as archives made to do harm do.", _REALLY
+            f"{name} would unpack to {unpacked / packed:,.0f} times its size, as harmful archives do.", _UNPACK_HINT
         )
 
 
-def _old_encoding(infos: list[zipfile.ZipInfo]) -> str:
-    """Return in what the names are that are not UTF-8: Shift-JIS, as of Japanese Windows, or the zip's own cp437.
+def _legacy_name_encoding(infos: list[zipfile.ZipInfo]) -> str:
+    """Return the encoding of names that are not UTF-8: Shift-JIS, as from Japanese Windows, or the zip's own cp437.
 
-    European names can often be read as Shift-JIS too; then most of the second halves of its characters are letters.
+    European names can often be decoded as Shift-JIS too, but then most second bytes of its characters are letters.
     """
     try:
-        signs = [sign.encode("cp932") for info in infos for sign in _unsaid(info).decode("cp932")]
+        characters = [char.encode("cp932") for info in infos for char in _undeclared_name(info).decode("cp932")]
     except UnicodeError:
         return "cp437"
-    wide = [sign for sign in signs if len(sign) == 2]
-    return "cp932" if wide and 2 * sum(not sign[1:].isalpha() for sign in wide) >= len(wide) else "cp437"
+    wide = [char for char in characters if len(char) == 2]
+    return "cp932" if wide and 2 * sum(not char[1:].isalpha() for char in wide) >= len(wide) else "cp437"
 
 
-def _unsaid(info: zipfile.ZipInfo) -> bytes:
-    """Return the bytes of a name of which neither the zip nor they themselves say that it is UTF-8, b"" elsewhere."""
+def _undeclared_name(info: zipfile.ZipInfo) -> bytes:
+    """Return the bytes of a name that is neither declared as UTF-8 nor valid UTF-8; b"" for other names."""
     if info.flag_bits & _UTF8:
         return b""
     try:
@@ -134,10 +134,10 @@ def _unsaid(info: zipfile.ZipInfo) -> bytes:
 
 
 def _clean_name(info: zipfile.ZipInfo, encoding: str) -> str:
-    """Return the member's path with forward slashes; `encoding` is that of names of which nothing says it."""
-    name, unsaid = info.filename, _unsaid(info)
-    if unsaid:
-        name = unsaid.decode(encoding)
+    """Return the member's path with forward slashes; `encoding` is that of names with an undeclared one."""
+    name, undeclared = info.filename, _undeclared_name(info)
+    if undeclared:
+        name = undeclared.decode(encoding)
     elif not info.flag_bits & _UTF8:
         with suppress(UnicodeError):
             name = name.encode("cp437").decode("utf-8")

@@ -1,8 +1,16 @@
-"""Tables of every format as one kind of value: columns, and rows as a stream."""
+"""Tables of every format, opened as a Table: columns, and a stream of rows.
+
+table_file         a table's bytes, and its format: delimited, json_records, xlsx or parquet opens it
+table_rows         Table and TableSample, which every format becomes
+split_files        train.csv and test.csv as one table
+column_guesses     where text, label, group and split column are guessed
+label_reader       how a cell holds one or several labels; timestamps: how it holds a time
+table_findings     what a person is told about a table
+"""
 
 from tl_core.data.options import AUTO_DETECT, ImportOptions
 from tl_core.data.sources.tables.delimited import open_delimited
-from tl_core.data.sources.tables.json_records import open_objects
+from tl_core.data.sources.tables.json_records import open_json
 from tl_core.data.sources.tables.split_files import join, split_tables
 from tl_core.data.sources.tables.table_file import TableFile, best_tables, entry_table, file_table, kind_of
 from tl_core.data.sources.tables.table_rows import Table, TableSample, take_sample
@@ -21,7 +29,7 @@ __all__ = [
 
 
 def open_table(file: TableFile, options: ImportOptions = AUTO_DETECT, most_chars: int | None = None) -> Table:
-    """Open a table of any format; what a look at every row would tell is told of the first `most_chars` characters.
+    """Open a table of any format. With `most_chars`, only that many characters are searched for its columns and quotes.
 
     Raises DataError where it is damaged, protected, empty, or of another format.
     """
@@ -31,9 +39,9 @@ def open_table(file: TableFile, options: ImportOptions = AUTO_DETECT, most_chars
     if kind == "delimited":
         return open_delimited(file, options, most_chars)
     if kind in ("json", "jsonl"):
-        return open_objects(file, options, most_chars)
+        return open_json(file, options, most_chars)
     if kind == "parquet":
-        from tl_core.data.sources.tables.parquet import open_parquet  # with pyarrow.parquet, on the first of its kind
+        from tl_core.data.sources.tables.parquet import open_parquet  # slow to import, and few need it
 
         return open_parquet(file)
     from tl_core.data.sources.tables.xlsx import open_sheet

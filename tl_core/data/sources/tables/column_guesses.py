@@ -1,4 +1,4 @@
-"""Which column of a table is what: found by names and values, corrected by a person."""
+"""Where the columns of a table are guessed, by name and values: text, label, group and split column."""
 
 import statistics
 from collections import Counter
@@ -15,16 +15,16 @@ _LABEL_NAMES = "label class category target sentiment topic intent genre emotion
 _LABEL_NAMES += "labels classes code polarity tags categories topics"
 _NEVER_TEXT = frozenset({"label", "labels", "class", "category", "target"})
 GROUP_NAMES = ("group", "group_id", "patient_id", "subject_id", "author_id", "user_id", "document_id")
-"""Columns that say which items belong together, whatever kind of table they stand in."""
+"""Names of columns that say which items belong together."""
 _SPLIT_COLUMNS = ("split", "subset", "partition", "set")
-_MANY = 10  # label values from which a column may be an id
+_MANY = 10  # different values from which a label column may be an id
 
 
 @dataclass(frozen=True)
 class TableColumns:
-    """Which column is what; "" where there is none.
+    """The column of each role; "" where there is none.
 
-    Several labels an item stand in `label`, parted by `separator`, or in `label_columns`. `path` names pictures.
+    Several labels per item are in `label`, separated by `separator`, or in `label_columns`. `path` names pictures.
     """
 
     text: str = ""
@@ -44,49 +44,49 @@ class TableColumns:
 
     @property
     def used(self) -> set[str]:
-        """Return the names of all columns that something is read from."""
+        """Return the names of all columns that are read."""
         single = {self.text, self.label, self.group, self.split, self.path, self.subgroup, self.time}
         return (single | set(self.label_columns)) - {""}
 
 
 def choose_columns(sample: TableSample, options: ImportOptions, path: str = "") -> tuple[TableColumns, list[Finding]]:
-    """Return the columns named in the options, found where they are not, and what a person should know of that.
+    """Return the columns that the options name, guess the others, and return findings about the choice.
 
-    `path` is the column that names pictures: then no text is looked for. Raises DataError where a column that the
-    options name is not there.
+    `path` is the column that names pictures; then no text column is guessed. Raises DataError where a column that the
+    options name does not exist.
     """
     _check_names(sample, options)
     given = {options.subgroup_column, options.time_column, path, *options.label_columns} - {""}
-    text = options.text_column if path or options.text_column else find_text_column(sample, options.label_column)
+    text = options.text_column if path or options.text_column else guess_text_column(sample, options.label_column)
     text = "" if path else text
     joined = sample.table.joined
-    split = options.split_column or _find_split_column(sample, {text, options.label_column} | given) or joined
+    split = options.split_column or guess_split_column(sample, {text, options.label_column} | given) or joined
     split = "" if split == NONE else split
     taken = {text, options.label_column} | given
-    group = options.group_column or next((c for c in sample.columns if c.lower() in GROUP_NAMES and c not in taken), "")
+    group = options.group_column or guess_group_column(sample, taken)
     group = "" if group == NONE else group
-    label, sure = options.label_column, True
+    label, certain = options.label_column, True
     if not label and not options.label_columns:
-        label, sure = _find_label_column(sample, {text, split, group, joined} | given)
+        label, certain = guess_label_column(sample, {text, split, group, joined} | given)
         if not label and not options.group_column:
-            label, sure = _find_label_column(sample, {text, split, joined} | given)
+            label, certain = guess_label_column(sample, {text, split, joined} | given)
             group = ""
     columns = TableColumns(
         *(text, "" if options.label_columns else label, group, split, path),
         *(options.subgroup_column, options.time_column, options.separator, options.label_columns),
     )
-    return columns, _choice_findings(sample, columns, sure)
+    return columns, _choice_findings(sample, columns, certain)
 
 
 def _check_names(sample: TableSample, options: ImportOptions) -> None:
-    found = [name for name in (options.group_column, options.split_column) if name != NONE]
-    named = (options.text_column, options.label_column, options.path_column, *options.label_columns, *found)
+    optional = [name for name in (options.group_column, options.split_column) if name != NONE]
+    named = (options.text_column, options.label_column, options.path_column, *options.label_columns, *optional)
     for name in (*named, options.subgroup_column, options.time_column):
         if name:
             sample.table.place(name)
 
 
-def _choice_findings(sample: TableSample, columns: TableColumns, sure: bool) -> list[Finding]:
+def _choice_findings(sample: TableSample, columns: TableColumns, certain: bool) -> list[Finding]:
     text, label = columns.text, columns.label
     findings = []
     if not text and not columns.path:
@@ -100,12 +100,12 @@ def _choice_findings(sample: TableSample, columns: TableColumns, sure: bool) -> 
                 "Add a column with the class of each text, or choose the column that holds it.",
             )
         )
-    elif not sure:
+    elif not certain:
         findings.append(
             Finding(
                 "warn",
                 "label-guessed",
-                f"The column {label!r} was taken as the label by the look of its name and values.",
+                f"The column {label!r} was guessed to be the label from its name and values.",
                 "Check it, and choose another one if it is wrong.",
             )
         )
@@ -125,23 +125,23 @@ def _choice_findings(sample: TableSample, columns: TableColumns, sure: bool) -> 
 
 
 def label_counts(sample: TableSample, column: str) -> Counter[str]:
-    """Return how often each label stands in a column, over every row that the sample is of."""
+    """Count each label of a column, over every row that was read for the sample."""
     counts = sample.counts(column)
     if not written_as_decimals(counts):
         return counts
-    tidy: Counter[str] = Counter()
+    merged: Counter[str] = Counter()
     for value, count in counts.items():
-        tidy[value.removesuffix(".0")] += count
-    return tidy
+        merged[value.removesuffix(".0")] += count
+    return merged
 
 
 def written_as_decimals(values: Counter[str]) -> bool:
-    """Return whether labels are whole numbers written as 1.0."""
+    """Return whether all labels are whole numbers written as 1.0."""
     return bool(values) and all(v.endswith(".0") and v[:-2].lstrip("-").isdigit() for v in values)
 
 
 def label_findings(counts: Counter[str], column: str = "") -> list[Finding]:
-    """Return a stop where label values are as many as an id's, or a quantity's."""
+    """Return a blocking finding where there are so many different labels that they must be ids or quantities."""
     n, kinds = sum(counts.values()), len(counts)
     if kinds < _MANY or kinds <= n / 3:
         return []
@@ -157,8 +157,8 @@ def label_findings(counts: Counter[str], column: str = "") -> list[Finding]:
     ]
 
 
-def find_text_column(sample: TableSample, taken: str = "") -> str:
-    """Return the column that most looks like running text: by its name, else by its longest and most varied cells."""
+def guess_text_column(sample: TableSample, taken: str = "") -> str:
+    """Guess the text column: its cells are long, varied and of several words, and its name may say so."""
     best, best_score = "", 0.0
     for name, column in sample.by_column():
         filled = [cell for cell in column if cell.strip()]
@@ -181,8 +181,8 @@ def find_text_column(sample: TableSample, taken: str = "") -> str:
     return best
 
 
-def _find_label_column(sample: TableSample, taken: set[str]) -> tuple[str, bool]:
-    """Return the column that most looks like classes, and whether its name says so too, or nothing else could be it."""
+def guess_label_column(sample: TableSample, taken: set[str]) -> tuple[str, bool]:
+    """Guess the label column, and return whether the guess is certain: by its name, or as the only candidate."""
     named, guessed = [], []
     for name, column in sample.by_column():
         if name in taken:
@@ -190,10 +190,10 @@ def _find_label_column(sample: TableSample, taken: set[str]) -> tuple[str, bool]
         values = Counter(v for v in (cell.strip() for cell in column) if v not in MISSING)
         if not values:
             continue
-        looks = not label_findings(values) and statistics.median(map(len, values)) <= 60
+        class_like = not label_findings(values) and statistics.median(map(len, values)) <= 60
         if _named(name, _LABEL_NAMES):
-            named.append((not looks, name.lower() not in _LABEL_NAMES.split(), _rank(name, _LABEL_NAMES), name))
-        elif looks and 1 < len(values) <= max(2, sum(values.values()) / 2):
+            named.append((not class_like, name.lower() not in _LABEL_NAMES.split(), _rank(name, _LABEL_NAMES), name))
+        elif class_like and 1 < len(values) <= max(2, sum(values.values()) / 2):
             guessed.append((len(values) / sum(values.values()), name))
     if named and (not min(named)[0] or not guessed):
         _, in_part, _, name = min(named)
@@ -201,7 +201,13 @@ def _find_label_column(sample: TableSample, taken: set[str]) -> tuple[str, bool]
     return (min(guessed)[1], False) if guessed else ("", False)
 
 
-def _find_split_column(sample: TableSample, taken: set[str]) -> str:
+def guess_group_column(sample: TableSample, taken: set[str]) -> str:
+    """Guess the group column by its name; "" where none has such a name."""
+    return next((name for name in sample.columns if name.lower() in GROUP_NAMES and name not in taken), "")
+
+
+def guess_split_column(sample: TableSample, taken: set[str]) -> str:
+    """Guess the split column: it has a name for splits, and only names of splits as values; "" where there is none."""
     for name, column in sample.by_column():
         if name.lower() in _SPLIT_COLUMNS and name not in taken:
             values = {cell.strip().lower() for cell in column} - {""}
@@ -215,7 +221,7 @@ def _named(column: str, names: str) -> bool:
 
 
 def _rank(column: str, names: str) -> int:
-    """Return how early a column's name, or a word of it, stands in `names`; their number where it does not."""
+    """Return the place of a column's name, or of a word of it, in `names`; their number where it is not among them."""
     order = names.split()
     words = {column.lower(), *column.lower().replace("-", "_").replace(" ", "_").split("_")}
     return min((order.index(word) for word in words if word in order), default=len(order))

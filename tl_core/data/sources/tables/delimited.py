@@ -1,4 +1,4 @@
-"""CSV, TSV and their like: encoding, delimiter, quotes and header found, rows read as a stream."""
+"""CSV, TSV and other delimited text: encoding, delimiter, quotes and header are guessed, rows are streamed."""
 
 import csv
 import io
@@ -9,27 +9,27 @@ from functools import partial
 from itertools import islice
 
 from tl_core.data.options import ImportOptions
-from tl_core.data.sources.tables.header_row import with_header
-from tl_core.data.sources.tables.stream_encoding import Encoding, check_text, find_stream_encoding
+from tl_core.data.sources.tables.header_row import read_header
+from tl_core.data.sources.tables.stream_encoding import Encoding, check_text, guess_stream_encoding
 from tl_core.data.sources.tables.table_file import TableFile
 from tl_core.data.sources.tables.table_rows import Table
 from tl_core.errors import DataError
 
-DELIMITERS = ("\t", ";", "|", ",")  # the likelier a mark is part of a text, the later
-_EXCEL = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # a first line by which Excel is told the delimiter
+DELIMITERS = ("\t", ";", "|", ",")  # the likelier a mark occurs inside texts, the later
+_EXCEL = re.compile(r"sep=(.)\s*", re.IGNORECASE)  # a first line that tells Excel the delimiter
 _SAMPLE_ROWS = 200
 _SAMPLE_CHARS = 500_000
 LONGEST = 128 * 2**20
-"""Characters of one line, and of one cell; the csv module's own limit is 128 KB a cell."""
+"""Most characters of a line or a cell. The csv module's default is 128 KB per cell."""
 
 
 def open_delimited(file: TableFile, options: ImportOptions, most_chars: int | None = None) -> Table:
-    """Return a delimited table; whether all quotes are closed is looked up in the first `most_chars` only.
+    """Open a delimited table. Unclosed quotes are searched for in the first `most_chars` characters only.
 
-    Raises DataError where there is no text, or no row.
+    Raises DataError where the file is not text, or has no row.
     """
     try:
-        encoding = find_stream_encoding(file, options.encoding)
+        encoding = guess_stream_encoding(file, options.encoding)
         check_text(file, encoding)
     except DataError as error:
         if error.hint:
@@ -37,19 +37,19 @@ def open_delimited(file: TableFile, options: ImportOptions, most_chars: int | No
         raise DataError(
             f"{file.name} cannot be read as a table: {error.message}.", "Save it as CSV, in UTF-8."
         ) from error
-    delimiter = options.delimiter or find_delimiter(file, encoding)
-    quoting = _find_quoting(file, encoding, delimiter, most_chars)
-    rows = partial(_filled, file, encoding, delimiter, quoting)
-    columns, records, header = with_header(rows, file.name, options.header)
+    delimiter = options.delimiter or guess_delimiter(file, encoding)
+    quoting = _guess_quoting(file, encoding, delimiter, most_chars)
+    rows = partial(_filled_rows, file, encoding, delimiter, quoting)
+    columns, records, header = read_header(rows, file.name, options.header)
     loose = quoting == csv.QUOTE_NONE
     return Table(file.name, columns, records, delimiter, encoding.name, header, loose, encoding.mixed)
 
 
-def find_delimiter(file: TableFile, encoding: Encoding) -> str:
-    """Return the delimiter that the first line tells Excel, else under which most rows have the first one's width."""
+def guess_delimiter(file: TableFile, encoding: Encoding) -> str:
+    """Guess the delimiter: the one in a line for Excel, else the one that gives most rows the width of the first."""
     sample = list(_head_lines(file, encoding))
-    if sample and (told := _EXCEL.fullmatch(sample[0])):
-        return told[1]
+    if sample and (excel := _EXCEL.fullmatch(sample[0])):
+        return excel[1]
     tabs = file.suffix in (".tsv", ".tab")
     scores: dict[str, tuple[bool, float]] = {}
     for delimiter in DELIMITERS:
@@ -76,10 +76,10 @@ def _head_lines(file: TableFile, encoding: Encoding) -> Iterator[str]:
             return
 
 
-def _find_quoting(file: TableFile, encoding: Encoding, delimiter: str, most_chars: int | None) -> int:
-    """Return how quotes are read: literally, where one is never closed.
+def _guess_quoting(file: TableFile, encoding: Encoding, delimiter: str, most_chars: int | None) -> int:
+    """Guess how quotes are meant: literally if one is never closed.
 
-    The row in which `most_chars` are reached is read to its end, for a quote may be open there.
+    The row that reaches `most_chars` is read to its end, because a quote may be open there.
     """
     reader = _reader(_lines(file, encoding), delimiter, strict=True)
     chars = 0
@@ -93,8 +93,8 @@ def _find_quoting(file: TableFile, encoding: Encoding, delimiter: str, most_char
     return csv.QUOTE_MINIMAL
 
 
-def _filled(file: TableFile, encoding: Encoding, delimiter: str, quoting: int) -> Iterator[tuple[int, list[str]]]:
-    """Yield the numbered rows that hold anything."""
+def _filled_rows(file: TableFile, encoding: Encoding, delimiter: str, quoting: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number and the cells of each row that is not blank."""
     reader = _reader(_lines(file, encoding), delimiter, quoting=quoting)
     try:
         for number, cells in enumerate(reader, start=1):
@@ -105,7 +105,7 @@ def _filled(file: TableFile, encoding: Encoding, delimiter: str, quoting: int) -
     except csv.Error as error:
         raise DataError(
             f"{file.name} cannot be read as a table: a cell has more than {LONGEST / 1e6:,.0f} million characters.",
-            "Check that its lines end, and that its quotation marks are closed.",
+            "Check that its quotation marks are closed and that it has line breaks.",
         ) from error
 
 
@@ -117,7 +117,7 @@ def _reader(
 
 
 def _lines(file: TableFile, encoding: Encoding) -> Iterator[str]:
-    """Yield the lines of a text with their ends, without a byte-order mark and NUL characters."""
+    """Yield the lines of a text with their line ends, but without byte-order mark and NUL characters."""
     with io.TextIOWrapper(file.open(), encoding=encoding.name, errors=encoding.errors, newline="") as text:
         first = True
         for line in iter(partial(text.readline, LONGEST), ""):

@@ -1,4 +1,4 @@
-"""The first row of a table: whether it names the columns, and the rows below it."""
+"""Where it is guessed whether the first row of a table is a header."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,57 +21,57 @@ _HEADER_WORDS = frozenset(_WORDS.split())
 Rows = Callable[[], Iterator[tuple[int, list[str]]]]
 
 
-def with_header(
+def read_header(
     rows: Rows, name: str, header: bool | None, wide: bool = False
 ) -> tuple[tuple[str, ...], Callable[[], Iterator[Record]], bool]:
-    """Return the names of the columns, the records below them, and whether the first row names them.
+    """Return the column names, the records below the header, and whether there is a header.
 
-    `rows` gives numbered rows that are not blank, `header` what a person says of the first one. A title above the
-    names of the columns is left out. With `wide`, cells beyond the header make columns of their own.
+    `rows` yields numbered rows that are not blank. `header` is what a person says about the first row, None to guess. A
+    title above the header is skipped. With `wide`, cells beyond the header become further columns.
     Raises DataError where there is no row.
     """
     first = [cells for _, cells in islice(rows(), _SAMPLE_ROWS + 1)]
-    titles = _titles(first) if header is not False else 0
+    titles = _count_title_rows(first) if header is not False else 0
     first = first[titles:]
     if not first:
         raise DataError(f"{name} is empty.", "Give a table with one row per text, and a column with its label.")
-    named = _has_header(first) if header is None else header
-    width = len(first[0]) if named else Counter(map(len, first[:_SAMPLE_ROWS])).most_common(1)[0][0]
+    has_header = _guess_has_header(first) if header is None else header
+    width = len(first[0]) if has_header else Counter(map(len, first[:_SAMPLE_ROWS])).most_common(1)[0][0]
     if wide:
         width = max(map(len, first))
     check_width(name, width)
-    names = first[0] if named else []
+    names = first[0] if has_header else []
     columns = unique_names(names + [""] * (width - len(names)))
-    if named and len(first) == 1:
+    if has_header and len(first) == 1:
         raise DataError(f"{name} holds a header and no rows.", "Add one row per text.")
 
     def records() -> Iterator[Record]:
         for number, _ in islice(rows(), titles):
-            yield number, "it stands above the names of the columns"
-        for number, cells in islice(rows(), titles + named, None):
+            yield number, "it is above the column names"
+        for number, cells in islice(rows(), titles + has_header, None):
             if len(cells) > width:
                 yield number, f"it has {len(cells)} cells, more than there are columns"
             else:
                 yield number, cells + [""] * (width - len(cells))
 
-    return columns, records, named
+    return columns, records, has_header
 
 
-def _titles(records: list[list[str]]) -> int:
-    """Return how many rows of one cell each stand above a row that surely names the columns."""
+def _count_title_rows(records: list[list[str]]) -> int:
+    """Count the title rows, of one cell each, above a row that is certainly a header."""
     for place, cells in enumerate(records[: _MOST_TITLES + 1]):
         filled = [cell.strip() for cell in cells if cell.strip()]
         if len(filled) > 1:
-            sure = any(cell.lower() in _HEADER_WORDS for cell in filled) and _has_header(records[place:])
-            return place if sure else 0
+            certain = any(cell.lower() in _HEADER_WORDS for cell in filled) and _guess_has_header(records[place:])
+            return place if certain else 0
     return 0
 
 
-def _has_header(records: list[list[str]]) -> bool:
-    """Return whether the first row names the columns rather than being one of the rows.
+def _guess_has_header(records: list[list[str]]) -> bool:
+    """Guess whether the first row is a header.
 
-    It does not where a cell is a value that its column repeats further down. It does where a cell is a word that
-    headers use, and else where no cell is long, a number or there twice.
+    It is none if one of its cells occurs again in the same column. Otherwise it is one if a cell is a typical header
+    word, or if no cell is long, a number, or repeated.
     """
     first, rest = [cell.strip() for cell in records[0]], records[1:_SAMPLE_ROWS]
     for place, cell in enumerate(first):

@@ -1,4 +1,4 @@
-"""The label of a row, or its several labels: how cells hold them, and what a table seems to hold."""
+"""How cells hold the label of a row, or several labels; and where it is guessed that they hold several."""
 
 import ast
 import json
@@ -9,20 +9,20 @@ from tl_core.data.sources.tables.column_guesses import TableColumns, written_as_
 from tl_core.data.sources.tables.table_rows import MISSING, TableSample
 
 LIST = "[]"
-"""The separator of labels that stand in a list, as JSON or Python write it: ["a", "b"]."""
+"""The separator of labels in a JSON or Python list: ["a", "b"]."""
 SEPARATORS = (LIST, "|", ";", ",")
-"""What may part several labels in one cell, the surest first."""
+"""Possible separators of several labels in one cell, the most reliable first."""
 _YES = frozenset({"1", "1.0", "true", "yes", "y", "x"})
 _NO = frozenset({"0", "0.0", "false", "no", "n"})
 _LONGEST = 60  # characters of a label
 _LONGEST_LIST = 100_000  # characters
 
-Labels = Callable[[Sequence[str]], "str | tuple[str, ...]"]
-"""Returns the label of a row's cells, or its several labels. Raises ValueError that says why there is none."""
+LabelReader = Callable[[Sequence[str]], "str | tuple[str, ...]"]
+"""Returns the label in the cells of a row, or a tuple of labels. Raises ValueError with the reason if there is none."""
 
 
-def label_reader(sample: TableSample, columns: TableColumns) -> Labels:
-    """Return how the label of a row is read."""
+def label_reader(sample: TableSample, columns: TableColumns) -> LabelReader:
+    """Return a function that reads the label of a row."""
     if columns.label_columns:
         return _of_columns(sample, columns.label_columns)
     place = sample.table.place(columns.label)
@@ -40,44 +40,48 @@ def label_reader(sample: TableSample, columns: TableColumns) -> Labels:
 
 
 def split_labels(cell: str, separator: str) -> tuple[str, ...]:
-    """Return the labels of one cell, in its order, each once; none where it is empty."""
-    parts = _listed(cell) if separator == LIST else cell.split(separator)
+    """Split a cell into labels, in order and each once; () for an empty cell."""
+    parts = _parse_list(cell) if separator == LIST else cell.split(separator)
     if parts is None:
         parts = [cell]
-    tidy = (part.strip() for part in parts)
-    return tuple(dict.fromkeys(part for part in tidy if part not in MISSING))
+    stripped = (part.strip() for part in parts)
+    return tuple(dict.fromkeys(part for part in stripped if part not in MISSING))
 
 
-def propose_separator(sample: TableSample, column: str) -> str:
-    """Return what seems to part several labels in the cells of a column, "" where nothing does."""
-    return find_separator(sample.column(column))
+def guess_label_separator(sample: TableSample, column: str) -> str:
+    """Guess the separator of several labels in the cells of a column, "" where they hold one label."""
+    return guess_separator(sample.column(column))
 
 
-def find_separator(cells: Iterable[str]) -> str:
-    """Return what seems to part several labels in some cells, "" where nothing does.
+def guess_separator(cells: Iterable[str]) -> str:
+    """Guess the separator of several labels in some cells, "" where they hold one label.
 
-    A mark does where labels are short and most of them come back in other combinations: "New York, NY" is one label.
+    A separator gives short labels, most of which recur in other cells: "New York, NY" is one label.
     """
     values = [v for v in dict.fromkeys(cell.strip() for cell in cells) if v not in MISSING]
     for separator in SEPARATORS:
         if separator == LIST:
-            lists = [_listed(value) for value in values]
-            if values and all(each is not None for each in lists) and any(len(each or ()) > 1 for each in lists):
+            lists = [_parse_list(value) for value in values]
+            if (
+                values
+                and all(labels is not None for labels in lists)
+                and any(len(labels or ()) > 1 for labels in lists)
+            ):
                 return LIST
             continue
-        met: dict[str, int] = defaultdict(int)
+        counts: dict[str, int] = defaultdict(int)
         joined = [value for value in values if separator in value]
         for value in values:
             for part in split_labels(value, separator):
-                met[part] += 1
-        again = sum(count > 1 for count in met.values())
-        if len(joined) > 1 and again >= len(met) / 2 and max(map(len, met)) <= _LONGEST:
+                counts[part] += 1
+        recurring = sum(count > 1 for count in counts.values())
+        if len(joined) > 1 and recurring >= len(counts) / 2 and max(map(len, counts)) <= _LONGEST:
             return separator
     return ""
 
 
-def propose_label_columns(sample: TableSample, taken: set[str]) -> tuple[str, ...]:
-    """Return the longest run of two or more neighbouring columns of 0 and 1, each with both, () where there is none."""
+def guess_label_columns(sample: TableSample, taken: set[str]) -> tuple[str, ...]:
+    """Guess label columns: the longest run of at least two adjacent columns of 0 and 1, each with both; else ()."""
     best: list[str] = []
     run: list[str] = []
     for name, column in sample.by_column():
@@ -88,8 +92,8 @@ def propose_label_columns(sample: TableSample, taken: set[str]) -> tuple[str, ..
     return tuple(best) if len(best) > 1 else ()
 
 
-def says_yes(cell: str, column: str) -> bool:
-    """Return what a cell of a column of 0 and 1 says; nothing is 0. Raises ValueError where it says neither."""
+def is_yes(cell: str, column: str) -> bool:
+    """Return whether a cell means yes (1, true, x); an empty cell means no. Raises ValueError for other cells."""
     value = cell.strip()
     if value.lower() in _YES:
         return True
@@ -98,21 +102,17 @@ def says_yes(cell: str, column: str) -> bool:
     raise ValueError(f"{value[:40]!r} in the column {column!r} is neither 0 nor 1")
 
 
-def _of_columns(sample: TableSample, names: tuple[str, ...]) -> Labels:
+def _of_columns(sample: TableSample, names: tuple[str, ...]) -> LabelReader:
     places = [(name, sample.table.place(name)) for name in names]
 
     def several(cells: Sequence[str]) -> tuple[str, ...]:
-        found = []
-        for name, place in places:
-            if says_yes(cells[place], name):
-                found.append(name)
-        return tuple(found)
+        return tuple(name for name, place in places if is_yes(cells[place], name))
 
     return several
 
 
-def _listed(cell: str) -> list[str] | None:
-    """Return the elements of a list that a cell holds, None where it holds none."""
+def _parse_list(cell: str) -> list[str] | None:
+    """Return the elements of a list in a cell, None where it holds no list."""
     cell = cell.strip()
     if not (cell.startswith("[") and cell.endswith("]")) or len(cell) > _LONGEST_LIST:
         return None
@@ -121,6 +121,6 @@ def _listed(cell: str) -> list[str] | None:
             value = parse(cell)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
-        if isinstance(value, list) and all(isinstance(each, str | int | float) for each in value):
-            return [str(each) for each in value]
+        if isinstance(value, list) and all(isinstance(label, str | int | float) for label in value):
+            return [str(label) for label in value]
     return None

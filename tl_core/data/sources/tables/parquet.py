@@ -1,4 +1,4 @@
-"""Parquet: row groups read as a stream of batches."""
+"""Parquet tables, streamed in batches of rows."""
 
 import json
 from collections.abc import Iterator
@@ -9,21 +9,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tl_core.data.sources.tables.cell_text import cell
+from tl_core.data.sources.tables.cell_text import cell_text
 from tl_core.data.sources.tables.table_file import TableFile
 from tl_core.data.sources.tables.table_rows import Record, Table, check_width, unique_names
 from tl_core.errors import DataError
 
 _BATCH = 1000
-_WIDE = 100_000  # cells of a batch
-_PROBE = 16  # rows whose size tells how many make a batch: a long text that repeats is stored once
-_SMALL = 2**20  # bytes of a row group that needs no probe
+_BATCH_CELLS = 100_000
+_PROBE = 16  # rows whose size sets the batch size: a repeated long text is stored only once in the file
+_SMALL = 2**20  # bytes up to which a row group needs no such probe
 _BATCH_BYTES = 32 * 2**20
 _DAMAGE = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError)
 
 
 def open_parquet(file: TableFile) -> Table:
-    """Return a Parquet table. Raises DataError where it is damaged, protected or empty."""
+    """Open a Parquet table. Raises DataError where it is damaged, protected or empty."""
     with _opened(file) as parquet:
         names = list(parquet.schema_arrow.names)
         rows = parquet.metadata.num_rows
@@ -32,14 +32,14 @@ def open_parquet(file: TableFile) -> Table:
     check_width(file.name, len(names))
     if not names or not rows:
         raise DataError(f"{file.name} is empty.", "Give a table with one row per text, and a column with its label.")
-    batch = max(1, min(_BATCH, _WIDE // len(names)))
+    batch = max(1, min(_BATCH, _BATCH_CELLS // len(names)))
 
     def records() -> Iterator[Record]:
         number, left = 0, file.limits.unpacked
         with _opened(file) as parquet:
             for columns in _batches(parquet, batch, classes, file.name):
                 left -= sum(len(cells) + sum(map(len, cells)) for cells in columns)
-                if left < 0:  # what repeats is stored once, so a small file can hold any number of rows
+                if left < 0:  # repeated values are stored once, so a small file can hold any number of rows
                     raise DataError(
                         f"{file.name} would unpack to more than {file.limits.unpacked / 2**30:.1f} GB.",
                         "Give a part of it.",
@@ -52,7 +52,7 @@ def open_parquet(file: TableFile) -> Table:
 
 
 def _check_texts(schema: pa.Schema, name: str) -> None:
-    """Raise DataError where a table holds pictures or sounds, and no texts beside them."""
+    """Raise DataError where a table holds pictures or sounds, and no texts."""
     packed = [f.name for f in schema if pa.types.is_struct(f.type) and any(_is_bytes(part.type) for part in f.type)]
     words = sum(pa.types.is_string(f.type) or pa.types.is_large_string(f.type) for f in schema)
     classes = any(pa.types.is_integer(f.type) or pa.types.is_dictionary(f.type) for f in schema)
@@ -94,7 +94,7 @@ def _batches(parquet: pq.ParquetFile, size: int, classes: dict[str, list[str]], 
 
 
 def _fitting_rows(parquet: pq.ParquetFile, group: int) -> int:
-    """Return how many rows of a row group are held in memory at once, by the size of its first ones."""
+    """Return how many rows of a row group fit in memory at once, from the size of its first rows."""
     if parquet.metadata.row_group(group).total_byte_size < _SMALL:
         return _BATCH
     first = next(parquet.iter_batches(batch_size=_PROBE, row_groups=[group]), None)
@@ -108,11 +108,11 @@ def _cells(column: pa.Array, names: list[str] | None) -> list[str]:
         column = column.dictionary_decode()
     try:
         values = column.to_pylist()
-    except _DAMAGE:  # a date that no calendar has, a text that is no UTF-8
+    except _DAMAGE:  # an impossible date, or a text that is not UTF-8
         values = _one_by_one(column)
     if names:
-        return [names[v] if isinstance(v, int) and 0 <= v < len(names) else cell(v) for v in values]
-    return [cell(value) for value in values]
+        return [names[v] if isinstance(v, int) and 0 <= v < len(names) else cell_text(v) for v in values]
+    return [cell_text(value) for value in values]
 
 
 def _one_by_one(column: pa.Array) -> list[Any]:
@@ -125,7 +125,7 @@ def _one_by_one(column: pa.Array) -> list[Any]:
 
 
 def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
-    """Return the names of classes that the `datasets` library writes beside a column of class numbers."""
+    """Return the class names that the `datasets` library stores for a column of class numbers."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
         return {

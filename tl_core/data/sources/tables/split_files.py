@@ -1,11 +1,11 @@
-"""Tables named train, validation and test, read as one whose last column says which of them a row is from."""
+"""Tables named after splits (train.csv, test.csv), joined as one table with a split column."""
 
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from tl_core.data.sources.file_tree import ArchiveEntry
-from tl_core.data.sources.split_names import SPLIT_NAMES
+from tl_core.data.sources.split_names import guess_split
 from tl_core.data.sources.tables.table_file import TableFile, best_tables, entry_table
 from tl_core.data.sources.tables.table_rows import PART_ROWS, Record, Table, unique_names
 from tl_core.data.split import SPLITS
@@ -13,36 +13,36 @@ from tl_core.errors import DataError
 from tl_core.workspace import Limits
 
 COLUMN = "split"
-"""The column that is added; one that the tables have under that name comes before it."""
+"""The column that is added. If the tables have one of that name, it gets another name."""
 
 
 def split_tables(entries: list[ArchiveEntry], limits: Limits) -> TableFile | None:
-    """Return the tables among files as one, where their names tell of a split each, train among them; else None.
+    """Return the tables among files as one if each name means a different split, train among them; else None.
 
-    A name tells it as a whole, or by its last or first word where the rest is the same for all: train.csv and
-    test.csv, reviews_train.csv and reviews_test.csv, train-00000-of-00001.parquet and test-00000-of-00001.parquet.
+    The split is guessed from the whole name, or from its first or last word if the rest is the same for all: train.csv
+    and test.csv, reviews_train.csv and reviews_test.csv, train-00000-of-00001.parquet and test-00000-of-00001.parquet.
     """
     tables = best_tables(entries)
     words = [re.split(r"[-_ ]+", PurePosixPath(table.name).name.lower().split(".")[0]) for table in tables]
     for place in (0, -1):
-        rests = {tuple(each[1:] if place == 0 else each[:-1]) for each in words}
-        found = {SPLIT_NAMES.get(each[place], ""): table for each, table in zip(words, tables, strict=True)}
-        if len(rests) == 1 and len(found) == len(tables) > 1 and "train" in found and "" not in found:
-            parts = {split: entry_table(found[split], limits) for split in SPLITS if split in found}
+        rests = {tuple(name[1:] if place == 0 else name[:-1]) for name in words}
+        by_split = {guess_split(name[place]): table for name, table in zip(words, tables, strict=True)}
+        if len(rests) == 1 and len(by_split) == len(tables) > 1 and "train" in by_split and "" not in by_split:
+            parts = {split: entry_table(by_split[split], limits) for split in SPLITS if split in by_split}
             name = ", ".join(file.name for file in parts.values())
             return TableFile(name, parts["train"].open, limits, tuple(parts.items()))
     return None
 
 
 def join(name: str, parts: Sequence[tuple[str, Table]]) -> Table:
-    """Return tables of the same columns, each under the split that its rows are in, as one. Raises DataError else."""
+    """Join tables with the same columns, each with its split. Raises DataError where their columns differ."""
     first = parts[0][1]
     for _, table in parts[1:]:
         for one, other in ((first, table), (table, first)):
-            lacking = [column for column in one.columns if column not in other.columns]
-            if lacking:
+            missing = [column for column in one.columns if column not in other.columns]
+            if missing:
                 raise DataError(
-                    f"{one.name} has the column {lacking[0]!r} and {other.name} has not, so they are not read as one.",
+                    f"{one.name} has the column {missing[0]!r} and {other.name} has not, so they are not joined.",
                     f"Give {first.name} alone to learn from it, or give all of them the same columns.",
                 )
 

@@ -1,4 +1,4 @@
-"""The bytes of a table: of a file or of an archive's member, packed by gzip or not, and what kind of table they are."""
+"""A table as bytes: of a file or an archive member, gzipped or not; and which format they are in."""
 
 import gzip
 import io
@@ -22,16 +22,16 @@ KINDS: dict[str, Kind] = {
 }
 """The kind that each suffix means. Among several kinds in one source, the earlier is likelier to hold the data."""
 
-_RATIO_MATTERS = 32 * 2**20  # bytes; a small file of one repeated line is no harm, however well it packs
+_RATIO_MATTERS = 32 * 2**20  # bytes; a smaller file is harmless at any compression ratio
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _DAMAGE = (OSError, EOFError, zlib.error)
 
 
 @dataclass(frozen=True)
 class TableFile:
-    """A table's name, as a person knows it, its bytes, opened as often as they are needed, and its limits.
+    """A table's name, a function that opens its bytes, and the limits for reading it.
 
-    `parts` are the tables, each under the split that its name tells, which are read as this one.
+    `parts` are the (split, table) pairs that are read as one table.
     """
 
     name: str
@@ -41,7 +41,7 @@ class TableFile:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return the names of all files that it is read from."""
+        """Return the names of all files that the table is read from."""
         return tuple(file.name for _, file in self.parts) or (self.name,)
 
     @property
@@ -67,41 +67,41 @@ def has_table_name(name: str) -> bool:
 
 
 def best_tables(entries: list[ArchiveEntry]) -> list[ArchiveEntry]:
-    """Return the tables among files; where there are several formats, those of the one that data mostly come in."""
-    named = [(entry, kind_of_name(entry.name)) for entry in entries]
+    """Return the tables among files. If there are several formats, only those of the format most common for data."""
+    with_kind = [(entry, kind_of_name(entry.name)) for entry in entries]
     kinds = tuple(dict.fromkeys(KINDS.values()))
-    best = min((kinds.index(kind) for _, kind in named if kind), default=None)
-    return [] if best is None else [entry for entry, kind in named if kind == kinds[best]]
+    best = min((kinds.index(kind) for _, kind in with_kind if kind), default=None)
+    return [] if best is None else [entry for entry, kind in with_kind if kind == kinds[best]]
 
 
 def file_table(path: Path, limits: Limits) -> TableFile:
-    """Return a table that lies on disk."""
+    """Return the table in a file on disk."""
 
-    def opened() -> BinaryIO:
+    def open_bytes() -> BinaryIO:
         try:
             return path.open("rb")
         except OSError as error:
             raise DataError(f"{path.name} cannot be read: it cannot be opened ({error.strerror}).") from error
 
-    return _unpacked(TableFile(path.name, opened, limits))
+    return _decompressed(TableFile(path.name, open_bytes, limits))
 
 
 def entry_table(entry: ArchiveEntry, limits: Limits) -> TableFile:
-    """Return a table that is a member of an archive; its bytes are read once."""
-    held: list[bytes] = []
+    """Return the table in an archive member. Its bytes are read once."""
+    content: list[bytes] = []
 
-    def opened() -> BinaryIO:
-        if not held:
-            held.append(read_whole(entry))
-        return io.BytesIO(held[0])
+    def open_bytes() -> BinaryIO:
+        if not content:
+            content.append(read_whole(entry))
+        return io.BytesIO(content[0])
 
-    return _unpacked(TableFile(entry.name, opened, limits))
+    return _decompressed(TableFile(entry.name, open_bytes, limits))
 
 
 def kind_of(file: TableFile) -> Kind:
-    """Return what kind of table a file is: by its first bytes, where they tell, else by its name.
+    """Return the format of a table: by its first bytes if they show it, else by its name.
 
-    Raises DataError for a spreadsheet that is protected or of the older kind.
+    Raises DataError for a spreadsheet that is protected or in the old format.
     """
     head = file.head(8)
     if head == _OLD_OFFICE:
@@ -109,7 +109,7 @@ def kind_of(file: TableFile) -> Kind:
             locked = "EncryptedPackage".encode("utf-16-le") in stream.read(64 * 2**20)
         if locked:
             raise DataError(f"{file.name} is protected by a password.", "Save it without a password.")
-        raise DataError(f"{file.name} is a spreadsheet of an older kind.", "Save it as .xlsx or as CSV.")
+        raise DataError(f"{file.name} is a spreadsheet in the old XLS format.", "Save it as .xlsx or as CSV.")
     if head.startswith(b"PAR1"):
         return "parquet"
     if head.startswith(b"PK\x03\x04"):
@@ -117,18 +117,18 @@ def kind_of(file: TableFile) -> Kind:
     return kind_of_name(file.name) or "delimited"
 
 
-def _unpacked(file: TableFile) -> TableFile:
-    """Return the table inside a gzip, or the file itself where it is none."""
+def _decompressed(file: TableFile) -> TableFile:
+    """Return the table inside a gzip file, or the file itself if it is not gzipped."""
     if file.suffix != ".gz" and file.head(2) != b"\x1f\x8b":
         return file
     name = file.name[:-3] if file.suffix == ".gz" else file.name
     if KINDS.get(PurePosixPath(name).suffix.lower()) in ("parquet", "xlsx"):
-        raise DataError(f"{file.name} is packed twice.", "Unpack it with gzip, and give the file inside.")
-    return replace(file, name=name, open=lambda: cast(BinaryIO, io.BufferedReader(_Gunzip(file), 1 << 20)))
+        raise DataError(f"{file.name} is compressed twice.", "Decompress it with gzip, and give the file inside.")
+    return replace(file, name=name, open=lambda: cast(BinaryIO, io.BufferedReader(_LimitedGzip(file), 1 << 20)))
 
 
-class _Gunzip(io.RawIOBase):
-    """The bytes inside a gzip, read up to the limits. Reading raises DataError past them, and where it is damaged."""
+class _LimitedGzip(io.RawIOBase):
+    """The bytes inside a gzip file. Reading raises DataError beyond the limits, and where the file is damaged."""
 
     def __init__(self, file: TableFile) -> None:
         self._file = file
@@ -137,11 +137,11 @@ class _Gunzip(io.RawIOBase):
         self._done = 0
 
     def readable(self) -> bool:
-        """Return that it can be read."""
+        """Return True: the stream can be read."""
         return True
 
     def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
-        """Read the next bytes into a buffer, and return how many."""
+        """Read the next bytes into a buffer, and return their number."""
         try:
             data = self._stream.read(len(buffer))
         except _DAMAGE as error:
@@ -155,15 +155,14 @@ class _Gunzip(io.RawIOBase):
             )
         if self._done > _RATIO_MATTERS and self._done > limits.ratio * max(1, self._packed.tell()):
             raise DataError(
-                f"{self._file.name} would unpack to more than {limits.ratio:,.0f} times its size, as files made to do "
-                "harm do.",
+                f"{self._file.name} would unpack to more than {limits.ratio:,.0f} times its size, as harmful files do.",
                 "If this is really your data, unpack it first.",
             )
         buffer[: len(data)] = data
         return len(data)
 
     def close(self) -> None:
-        """Close the gzip and the file below it."""
+        """Close the gzip stream and the file below it."""
         self._stream.close()
         self._packed.close()
         super().close()

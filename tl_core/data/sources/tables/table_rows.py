@@ -1,4 +1,4 @@
-"""A table of any format: its columns, and its rows from the first to the last as often as they are needed."""
+"""Table, which every format becomes: columns, and rows that can be read repeatedly; and a sample of its rows."""
 
 import random
 from collections import Counter
@@ -11,30 +11,30 @@ from tl_core.data.options import OnProgress, no_progress
 from tl_core.errors import DataError
 
 Record = tuple[int, list[str] | str]
-"""The number of a row as a person would count it, and its cells; or, in their place, why it cannot be read."""
+"""The number of a row as a person counts, and its cells; or, instead of cells, the reason why it cannot be read."""
 
 MISSING = frozenset({"", "nan", "NaN", "null", "NULL", "#N/A", "<NA>"})
-"""What a cell without a value holds."""
+"""Cells that count as empty."""
 MOST_COLUMNS = 10_000
 PART_ROWS = 10**12
-"""What the rows of each table further are counted from, where several are read as one."""
+"""Offset of the row numbers of each further table, where several are read as one."""
 SAMPLE_ROWS = 10_000
 HEAD_ROWS = 200
 SAMPLE_CELLS = 2_000_000
 SAMPLE_CELL = 5000  # characters
-_NAMED = 20  # rows that a finding names
+_NAMED = 20  # most rows that a finding names
 _REPORT_EVERY = 5000  # rows
-_KEY = 200  # characters of a value that tell it from others
+_KEY = 200  # characters by which values are told apart
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table as it can be read; `delimiter`, `encoding` and `sheet` are "" where the format has none.
+    """An opened table. `delimiter`, `encoding` and `sheet` are "" where the format has none.
 
-    `records` starts anew at each call, and gives rows as wide as the header. It raises DataError, in a whole
-    sentence, where the file turns out to be damaged. `loose` says that quotes are taken literally, `mixed` that some
-    bytes are in another encoding; `sheets` names those of a spreadsheet. `n_rows` is there where the file says it.
-    `parts` names the files that were joined, each with the split that its rows are in.
+    Each call of `records` starts at the first row, and yields rows as wide as the header. Reading raises DataError, in
+    a whole sentence, where the file is damaged. `loose` says that quotes are read literally, `mixed` that some bytes are in
+    another encoding. `sheets` names those of a spreadsheet. `n_rows` is None where the file does not state it. `parts`
+    names the files that were joined, each with the split of its rows.
     """
 
     name: str
@@ -52,16 +52,16 @@ class Table:
 
     @property
     def joined(self) -> str:
-        """Return the column that says which file a row is from; "" where there is one file."""
+        """Return the column that holds the split of a joined table; "" for a table of one file."""
         return self.columns[-1] if self.parts else ""
 
     def row(self, number: int) -> str:
-        """Return what a person calls a row: "row 5", or "row 5 of test.csv" where several tables are read as one."""
+        """Return the name of a row: "row 5", or "row 5 of test.csv" in a joined table."""
         part, row = divmod(number, PART_ROWS)
         return f"row {row} of {self.parts[part][0]}" if self.parts else f"row {number}"
 
     def place(self, name: str) -> int:
-        """Return where a column stands. Raises DataError where there is none of that name."""
+        """Return the index of a column. Raises DataError where there is none of that name."""
         if name not in self.columns:
             named = ", ".join(self.columns[:_NAMED]) + (", ..." if len(self.columns) > _NAMED else "")
             raise DataError(f"There is no column named {name!r}.", f"There are: {named}.")
@@ -69,7 +69,7 @@ class Table:
 
     @cached_property
     def places(self) -> dict[str, int]:
-        """Where each column stands, by its name."""
+        """The index of each column, by its name."""
         return {name: place for place, name in enumerate(self.columns)}
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
@@ -81,10 +81,10 @@ class Table:
 
 @dataclass
 class TableSample:
-    """Rows of a table to find columns by: the first ones, and, where there are many, some of the others at random.
+    """Rows of a table to guess columns from: the first ones, and a random sample of the others.
 
-    Long cells are cut. `n_rows` are the readable rows that were met, and `bad` those that cannot be read; `whole` says
-    that no row was left unseen.
+    Long cells are cut. `n_rows` counts the readable rows that were read, `n_bad` the unreadable ones, of which `bad`
+    holds the first numbers. `whole` says that the table was read to its end.
     """
 
     table: Table
@@ -106,7 +106,7 @@ class TableSample:
         return [row[place] for row in self.rows]
 
     def counts(self, name: str) -> Counter[str]:
-        """Return how often each value stands in a column, without outer blanks, over every row that was met.
+        """Count each stripped value of a column, over every row that was read for the sample.
 
         Raises DataError where there is no column of that name.
         """
@@ -116,8 +116,8 @@ class TableSample:
             else:
                 place = self.table.place(name)
                 cells = (row[place] for _, row in islice(self.table.rows(), self.n_rows))
-            tidy = (cell[:_KEY].strip() for cell in cells)
-            self._counts[name] = Counter(value for value in tidy if value not in MISSING)
+            stripped = (cell[:_KEY].strip() for cell in cells)
+            self._counts[name] = Counter(value for value in stripped if value not in MISSING)
         return self._counts[name]
 
     def by_column(self) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -126,24 +126,26 @@ class TableSample:
 
 
 def take_sample(table: Table, most_chars: int | None = None, progress: OnProgress = no_progress) -> TableSample:
-    """Read a table once, or the first `most_chars` characters of it, and return some of its rows.
+    """Read a table once, or its first `most_chars` characters, and return a sample of its rows.
 
     Raises DataError where no row can be read.
     """
     room = max(HEAD_ROWS, min(SAMPLE_ROWS, SAMPLE_CELLS // max(1, len(table.columns))))
-    draw = random.Random(0)
-    sample, why, chars = TableSample(table), "", 0
+    generator = random.Random(0)
+    sample, first_reason, chars = TableSample(table), "", 0
     for number, cells in table.records():
         if isinstance(cells, str):
-            sample.n_bad, why = sample.n_bad + 1, why or f"R{table.row(number)[1:]}: {cells}."
+            sample.n_bad, first_reason = sample.n_bad + 1, first_reason or f"R{table.row(number)[1:]}: {cells}."
             sample.bad += [number] if len(sample.bad) < _NAMED else []
             continue
         if sample.n_rows % _REPORT_EVERY == 0:
-            progress("Looking at the rows", sample.n_rows, table.n_rows or 0)
+            progress("Reading rows", sample.n_rows, table.n_rows or 0)
         sample.n_rows += 1
         if len(sample.rows) < room:
             sample.rows.append([cell[:SAMPLE_CELL] for cell in cells])
-        elif (place := draw.randrange(sample.n_rows)) < room - HEAD_ROWS:  # every row is as likely to stay
+        elif (
+            place := generator.randrange(sample.n_rows)
+        ) < room - HEAD_ROWS:  # reservoir sampling: each row is equally likely to stay
             sample.rows[HEAD_ROWS + place] = [cell[:SAMPLE_CELL] for cell in cells]
         if most_chars is not None:
             chars += sum(map(len, cells))
@@ -151,12 +153,12 @@ def take_sample(table: Table, most_chars: int | None = None, progress: OnProgres
                 sample.whole = False
                 break
     if not sample.rows:
-        raise DataError(f"No row of {table.name} can be read.", why or "Check that it holds what it should.")
+        raise DataError(f"No row of {table.name} can be read.", first_reason or "Check that it holds what it should.")
     return sample
 
 
 def unique_names(cells: list[str]) -> tuple[str, ...]:
-    """Return unique column names, made up where the header has none or repeats one."""
+    """Return unique column names; an empty or repeated one is replaced by a made-up name."""
     names: dict[str, None] = {}
     for i, cell in enumerate(cells):
         name = " ".join(cell.split()) or f"column {i + 1}"
@@ -171,11 +173,11 @@ def _numbered(name: str, number: int, names: dict[str, None]) -> str:
 
 
 def check_width(name: str, width: int) -> None:
-    """Raise DataError where a table has more columns than any that a person made."""
+    """Raise DataError where a table has more columns than can be read."""
     if width > MOST_COLUMNS:
         raise DataError(
             f"{name} has {width:,} columns; at most {MOST_COLUMNS:,} are read.",
-            "Check what parts the columns, and leave out those that hold neither texts nor labels.",
+            "Check the delimiter, and leave out columns that hold neither texts nor labels.",
         )
 
 

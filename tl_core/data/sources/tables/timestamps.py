@@ -1,4 +1,4 @@
-"""When an item was made: dates, years and counted seconds, as seconds since 1970."""
+"""Times in cells (dates, years, Unix timestamps) as seconds since 1970, with the format guessed."""
 
 import re
 import warnings
@@ -13,7 +13,7 @@ from tl_core.data.sources.tables.table_rows import MISSING
 
 _DAY_OR_MONTH = re.compile(r"\s*(\d{1,2})[./-](\d{1,2})[./-]\d{2,4}")
 _NUMBER = re.compile(r"\s*[-+]?\d+(\.\d*)?\s*")
-_ENOUGH = 0.9  # share of cells that read as times, from which a column holds times
+_ENOUGH = 0.9  # share of cells that must be readable as times, if a column holds times
 _EPOCH = pd.Timestamp(0, tz="UTC").as_unit("us")
 
 Times = Callable[[Sequence[str]], np.ndarray]
@@ -22,9 +22,9 @@ Times = Callable[[Sequence[str]], np.ndarray]
 
 @dataclass(frozen=True)
 class TimeReader:
-    """Reads the cells of one column, all in the way that some of them show: numbers, or dates in one order."""
+    """Reads the cells of one column in one format: numbers, or dates in one order of day and month."""
 
-    numbers: str = ""  # "year", "date" (20240131), "seconds" or "milliseconds"; "" for dates in words and marks
+    numbers: str = ""  # "year", "date" (20240131), "seconds" or "milliseconds"; "" for written dates
     day_first: bool = False
     format: str = ""
 
@@ -41,14 +41,14 @@ class TimeReader:
             return _seconds(_parsed(series, "%Y" if self.numbers == "year" else "%Y%m%d"))
         times = _parsed(series, "ISO8601")
         for form in (self.format, "mixed"):
-            left = times.isna() & series.notna()
-            if form and left.any():
-                times = times.where(~left, _parsed(series.where(left, None), form, self.day_first))
+            unread = times.isna() & series.notna()
+            if form and unread.any():
+                times = times.where(~unread, _parsed(series.where(unread, None), form, self.day_first))
         return _seconds(times)
 
 
-def time_reader(cells: Sequence[str]) -> TimeReader:
-    """Return how the cells of a column are read, by some of them."""
+def guess_time_reader(cells: Sequence[str]) -> TimeReader:
+    """Guess how the cells of a column hold times, from some of them."""
     filled = [cell.strip() for cell in cells if cell.strip() not in MISSING]
     if filled and all(_NUMBER.fullmatch(cell) for cell in filled):
         return TimeReader(_number_kind(np.array([float(cell) for cell in filled])))
@@ -58,7 +58,7 @@ def time_reader(cells: Sequence[str]) -> TimeReader:
     elif any(int(match[2]) > 12 for match in pairs):
         day_first = False
     else:
-        day_first = any("." in match[0] for match in pairs)  # dates with dots begin with the day wherever they are used
+        day_first = any("." in match[0] for match in pairs)  # dates with dots start with the day everywhere
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         guessed = guess_datetime_format(filled[0], dayfirst=day_first) if filled else ""
@@ -66,9 +66,9 @@ def time_reader(cells: Sequence[str]) -> TimeReader:
 
 
 def holds_times(cells: Sequence[str]) -> bool:
-    """Return whether nearly all cells that are filled can be read as times."""
+    """Return whether nearly all filled cells can be read as times."""
     filled = [cell for cell in cells if cell.strip() not in MISSING]
-    return bool(filled) and bool(np.isfinite(time_reader(filled).read(filled)).mean() >= _ENOUGH)
+    return bool(filled) and bool(np.isfinite(guess_time_reader(filled).read(filled)).mean() >= _ENOUGH)
 
 
 def _number_kind(values: np.ndarray) -> str:

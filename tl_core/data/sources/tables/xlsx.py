@@ -1,4 +1,4 @@
-"""XLSX: one sheet of a workbook, read as a stream; of formulas, the values that were stored with them."""
+"""XLSX tables: one sheet of a workbook, streamed. A formula counts as the value stored with it."""
 
 import warnings
 import zipfile
@@ -9,44 +9,44 @@ from itertools import islice
 from typing import Any
 
 from tl_core.data.options import ImportOptions
-from tl_core.data.sources.tables.cell_text import cell
-from tl_core.data.sources.tables.header_row import with_header
+from tl_core.data.sources.tables.cell_text import cell_text
+from tl_core.data.sources.tables.header_row import read_header
 from tl_core.data.sources.tables.table_file import TableFile
 from tl_core.data.sources.tables.table_rows import Table
 from tl_core.errors import DataError
 
-_MOST_ROWS = 1_048_576  # of a sheet, by Excel's own limit
-_BLANK_ROWS = 10_000  # after which an empty beginning counts as an empty sheet
-_TABLE_ROWS = 3  # of several cells, from which a sheet holds a table
+_MOST_ROWS = 1_048_576  # Excel's own limit
+_BLANK_ROWS = 10_000  # blank rows at the start after which a sheet counts as empty
+_TABLE_ROWS = 3  # rows of several cells, from which a sheet counts as a table
 _BATCH = 500
-_MOST_SHARED = 512 * 2**20  # bytes of the texts that cells share, which are held in memory
+_MOST_SHARED = 512 * 2**20  # bytes of the shared strings, which are all in memory
 _RATIO_MATTERS = 32 * 2**20
 
 
 def open_sheet(file: TableFile, options: ImportOptions) -> Table:
-    """Return a sheet of a workbook: the one that is named, else the first that holds a table, else the first not empty.
+    """Open a sheet of a workbook: the one that is named, else the first with a table, else the first that is not empty.
 
-    Raises DataError where the workbook is damaged, protected or made to do harm, and where there is no such sheet.
+    Raises DataError where the workbook is damaged, protected or harmful, and where there is no such sheet.
     """
     _check_zip(file)
     with _workbook(file) as book:
         sheets = tuple(sheet.title for sheet in book.worksheets)
         if options.sheet and options.sheet not in sheets:
             raise DataError(f"There is no sheet named {options.sheet!r}.", f"There are: {', '.join(sheets[:20])}.")
-        chosen = options.sheet or _likeliest(book, sheets, file.name)
+        chosen = options.sheet or _guess_sheet(book, sheets, file.name)
     if not chosen:
         raise DataError(f"{file.name} is empty.", "Give a table with one row per text, and a column with its label.")
 
     def filled() -> Iterator[tuple[int, list[str]]]:
         with _workbook(file) as book:
             for number, values in enumerate(_rows(book[chosen], file.name), start=1):
-                cells = [cell(value) for value in values]
+                cells = [cell_text(value) for value in values]
                 while cells and not cells[-1].strip():
                     cells.pop()
                 if cells:
                     yield number, cells
 
-    columns, records, header = with_header(filled, file.name, options.header, wide=True)
+    columns, records, header = read_header(filled, file.name, options.header, wide=True)
     return Table(file.name, columns, records, header=header, sheet=chosen, sheets=sheets)
 
 
@@ -80,14 +80,14 @@ def _damaged(name: str) -> DataError:
 
 @contextmanager
 def _workbook(file: TableFile) -> Iterator[Any]:
-    from openpyxl import load_workbook  # half a second, that only a spreadsheet is worth
+    from openpyxl import load_workbook  # takes half a second to import
 
     with file.open() as stream:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 book = load_workbook(stream, read_only=True, data_only=True, keep_links=False)
-        except Exception as error:  # whatever its many parsers meet in a file that is damaged
+        except Exception as error:  # its parsers raise many types for a damaged file
             raise _damaged(file.name) from error
         try:
             yield book
@@ -96,7 +96,7 @@ def _workbook(file: TableFile) -> Iterator[Any]:
 
 
 def _rows(sheet: Any, name: str) -> Iterator[tuple[Any, ...]]:
-    sheet.reset_dimensions()  # the size that a file claims need not be true
+    sheet.reset_dimensions()  # a file may claim a wrong size
     rows = sheet.iter_rows(min_row=1, max_row=_MOST_ROWS, values_only=True)
     while True:
         try:
@@ -110,8 +110,8 @@ def _rows(sheet: Any, name: str) -> Iterator[tuple[Any, ...]]:
             return
 
 
-def _likeliest(book: Any, sheets: tuple[str, ...], name: str) -> str:
-    """Return the first sheet with some rows of several cells: a page with notes may come before the table."""
+def _guess_sheet(book: Any, sheets: tuple[str, ...], name: str) -> str:
+    """Guess the sheet with the table: the first with several rows of several cells, because notes may come first."""
     filled = ""
     for sheet in sheets:
         rows = (sum(_is_filled(cell) for cell in row) for row in islice(_rows(book[sheet], name), _BLANK_ROWS))
