@@ -171,7 +171,7 @@ def test_what_cannot_be_read_ends_in_a_sentence_and_can_be_tried_again(workspace
     assert now.state.hint
     pictures(tmp_path / "none.zip", 6)
     again = import_jobs.wait_for_import(
-        workspace, import_jobs.resume_import(workspace, now, now.ask.options, now.ask.confirmed), SLOW
+        workspace, import_jobs.resume_import(workspace, now, now.request.options, now.request.confirmed), SLOW
     )
     assert again is not None
     assert again.state.status == "done"

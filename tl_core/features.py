@@ -1,4 +1,4 @@
-"""The probe and the feature store: one forward pass of the frozen backbone, and everything else reads its result."""
+"""The probe (one forward pass of the frozen backbone over a data set) and the feature store that keeps its result."""
 
 import os
 import sys
@@ -23,20 +23,20 @@ from tl_core.types import dump, load
 from tl_core.workspace import Workspace, new_folder, read_json, sweep, write_json
 
 BATCH = 16
-"""Pictures of one batch of the probe: larger ones are no faster on a CPU, and stop later."""
+"""Pictures per batch of the probe: larger batches are no faster on a CPU, and can be stopped less often."""
 TOKENS = 4096
-"""Tokens of one batch of texts, padding included."""
+"""Most tokens of a batch of texts, padding included."""
 INPUT_BUDGET = 4 * 2**30
-"""Bytes of disk for the prepared pictures of all data sets together."""
+"""Bytes of disk for the prepared pictures of all data sets."""
 STATE_BUDGET = 8 * 2**30
-"""Bytes of disk for the activations that a run keeps at its frozen boundary, where memory is too short for them."""
+"""Bytes of disk for a run's activations at its frozen boundary, where memory is too small for them."""
 VERSION = 1
-"""Counts up when what the probe stores changes, so that old features are not taken for new ones."""
+"""Counts up when the stored features change, so that older ones are not used."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What one pass left besides the features: widths C of the taps, shift per group, and what it took."""
+    """What one probe stores besides features: width C of each tap, shift per layer group, item counts and seconds."""
 
     widths: Mapping[str, int]
     shift: Mapping[str, float]
@@ -46,9 +46,9 @@ class Probe:
 
 
 class FeatureStore:
-    """Pooled features of every layer group of a frozen backbone, by data set, below `workspace`/features.
+    """Pooled features of every layer group of a frozen backbone, per data set, in `workspace`/features.
 
-    Keyed by the data set's fingerprint, the backbone's name and the hash of its preprocessing.
+    The key is the data set's fingerprint, the backbone's name and the hash of its preprocessing.
     """
 
     def __init__(self, workspace: Workspace, input_budget: int = INPUT_BUDGET) -> None:
@@ -57,14 +57,14 @@ class FeatureStore:
         self._texts: dict[tuple[str, str], PreparedTexts] = {}
 
     def has(self, dataset: Dataset, spec: BackboneSpec) -> bool:
-        """Return whether the probe has been run."""
+        """Return whether the probe has run."""
         return (self._folder(dataset, spec) / "probe.json").exists()
 
     def probe(self, dataset: Dataset, spec: BackboneSpec) -> Iterator[tuple[int, int]]:
-        """Run the backbone once over the data, with a tap at the end of every layer group; yields (done, total) items.
+        """Run the backbone once over the data, with a tap after every layer group; yields (done, total) items.
 
-        Identical items run once. Does nothing where the result is there. Closing the generator between two batches
-        leaves nothing behind. Raises BackboneError where the backbone is not ready, DataError where an item cannot
+        Identical items run once. Does nothing if the result exists. Closing the generator early leaves nothing behind.
+        Raises BackboneError where the backbone is not ready, DataError where an item cannot
         be read, WorkspaceError where the disk is full.
         """
         if self.has(dataset, spec):
@@ -83,7 +83,7 @@ class FeatureStore:
     def features(
         self, dataset: Dataset, spec: BackboneSpec, tap: str | None = None, pool: Literal["mean", "mean_std"] = "mean"
     ) -> np.ndarray:
-        """Return float32 features `[N, C]`, or `[N, 2C]` with the deviations behind the means.
+        """Return float32 features `[N, C]`, or `[N, 2C]` with the means followed by the standard deviations.
 
         `tap` None is the last layer group. Raises DataError where the probe has not been run.
         """
@@ -99,7 +99,7 @@ class FeatureStore:
         return dict(self.read(dataset, spec).shift)
 
     def read(self, dataset: Dataset, spec: BackboneSpec) -> Probe:
-        """Return what the probe left. Raises DataError where it has not been run."""
+        """Return the stored probe. Raises DataError where it has not run."""
         if not self.has(dataset, spec):
             raise DataError(
                 f"The features of {dataset.name} by {spec.title} are not there yet.",
@@ -108,7 +108,7 @@ class FeatureStore:
         return load(Probe, read_json(self._folder(dataset, spec) / "probe.json"))
 
     def prepared(self, dataset: Dataset, spec: BackboneSpec) -> Sequence[torch.Tensor]:
-        """Return every item ready to collate, by row: made when first asked for, and kept where there is room."""
+        """Return every preprocessed item, by row: made when first read, and cached where there is room."""
         prepare = preprocessor(spec)
         if not isinstance(prepare, ImagePreprocessor):
             name = (dataset.fingerprint, prepare.key)
@@ -128,7 +128,7 @@ class FeatureStore:
 
     @torch.inference_mode()
     def _pass(self, dataset: Dataset, spec: BackboneSpec, folder: Path) -> Iterator[int]:
-        """Fill `folder`; yields the number of items that are done."""
+        """Fill `folder`, yielding the number of items done."""
         assert spec.load is not None
         started = time.perf_counter()
         device = default_device()
@@ -141,17 +141,17 @@ class FeatureStore:
         with ShiftMeter(network) as meter, ThreadPoolExecutor(os.cpu_count()) as pool:
             for batch in _batches(items, first):
                 state = prepare.collate(list(pool.map(items.__getitem__, first[batch])), device)
-                found = network.taps(state, range(len(network.names)))
-                for stage, values in found.items():
+                pooled = network.taps(state, range(len(network.names)))
+                for stage, values in pooled.items():
                     if stage not in taps:
                         shape = (len(index), values.shape[1])
                         taps[stage] = _new_array(folder / f"{network.names[stage]}.npy", shape)
                     taps[stage][first[batch]] = values.cpu().numpy()
                 done += int(copies[batch].sum())
                 yield done
-        again = np.setdiff1d(np.arange(len(index)), first)
+        repeated = np.setdiff1d(np.arange(len(index)), first)
         for stored in taps.values():
-            stored[again] = stored[first[index[again]]]
+            stored[repeated] = stored[first[index[repeated]]]
             stored.flush()  # type: ignore[attr-defined]
         widths = {network.names[stage]: stored.shape[1] // 2 for stage, stored in taps.items()}
         seconds = time.perf_counter() - started
@@ -160,7 +160,7 @@ class FeatureStore:
 
 
 def _batches(items: Sequence[torch.Tensor], first: np.ndarray) -> Iterator[np.ndarray]:
-    """Cut the distinct items into batches of indices into `first`; texts of like length together, the longest first."""
+    """Yield batches of indices into `first`. Texts of similar length share a batch, the longest first."""
     if not isinstance(items, PreparedTexts):
         yield from np.array_split(np.arange(len(first)), max(1, -(-len(first) // BATCH)))
         return
@@ -177,7 +177,7 @@ def _new_array(path: Path, shape: tuple[int, int]) -> np.ndarray:
     """Make a float32 array on disk with its space reserved. Raises WorkspaceError where the disk is full."""
     try:
         array = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-        if sys.platform == "linux":  # a full disk shows here as an error, and later as a crash
+        if sys.platform == "linux":  # here a full disk raises an error; later it would crash the process
             with open(path, "r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     except OSError as error:

@@ -1,7 +1,7 @@
-"""Imports at work, each in a process of its own and known by its folder `imports/<id>/`.
+"""Import jobs: each import runs in a process of its own and keeps its state in the folder `imports/<id>/`.
 
-The folder is the truth: a page that is loaded again, another tab or a restarted server finds the import where it is.
-An import does not wait for trainings, and what is cancelled leaves nothing behind.
+The folder is the truth: a reloaded page, another tab or a restarted server finds the import there. An import does not
+wait for trainings, and a cancelled one leaves nothing behind.
 """
 
 import contextlib
@@ -30,18 +30,18 @@ from tl_core.workspace import Workspace, read_json, sweep, write_json
 
 Status = Literal["working", "asking", "done", "failed"]
 Role = Literal["data", "target", "source"]
-"""What a source is imported as: a project's data, a second set whose labels are not read, a second set with labels."""
+"""What a source is for: the project's data, unlabelled extra data ("target"), or labelled extra data ("source")."""
 
-ASK, STATE, PREVIEW, OWNER, LOG = "ask.json", "state.json", "preview.json", "owner.json", "log.txt"
-PATIENCE = 5.0  # seconds in which a process ends by itself before it is killed
-_KEPT = 7 * 24 * 3600.0  # seconds after which an import that nobody looks at is cleared away
-_BORN = 10.0  # seconds in which a process has said who it is
+REQUEST, STATE, PREVIEW, OWNER, LOG = "ask.json", "state.json", "preview.json", "owner.json", "log.txt"
+PATIENCE = 5.0  # seconds that a process has to end before it is killed
+_MAX_AGE = 7 * 24 * 3600.0  # seconds after which an unused import folder is removed
+_STARTUP = 10.0  # seconds that a new process has to write its owner file
 _SOURCE = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
 class ImportRequest:
-    """What is to be imported, for which project and as what; `confirmed` says that a table's columns were looked at."""
+    """What to import, for which project and role; `confirmed` says that a person has checked the columns of a table."""
 
     source: str
     options: ImportOptions = AUTO_DETECT
@@ -53,9 +53,9 @@ class ImportRequest:
 
 @dataclass(frozen=True)
 class ImportState:
-    """How far an import is. `asking` waits for a person to look at `preview`; `done` has a `fingerprint`.
+    """The state of an import. `asking` waits for a person to check the preview; `done` has a `fingerprint`.
 
-    `message` and `hint` say why one `failed`; `total` is 0 where nobody knows how many there are.
+    `message` and `hint` say why an import `failed`. `total` is 0 where the number of items is unknown.
     """
 
     status: Status = "working"
@@ -69,74 +69,74 @@ class ImportState:
 
 @dataclass(frozen=True)
 class ImportJob:
-    """One import: its id, what was asked, how far it is, and the table that it asks about."""
+    """An import: its id, request and state, and the table preview that it asks about."""
 
     id: str
-    ask: ImportRequest
+    request: ImportRequest
     state: ImportState
     preview: TablePreview | None = None
 
 
-def start_import(workspace: Workspace, ask: ImportRequest) -> ImportJob:
-    """Start to import a source, in a process of its own; whatever else the project imports as the same is given up."""
-    sweep(workspace.folder("imports"), "*", _KEPT)
-    for earlier in _of(workspace, ask.project, ask.role):
-        cancel_import(workspace, earlier.id, keep=ask.source)
+def start_import(workspace: Workspace, request: ImportRequest) -> ImportJob:
+    """Start an import in a process of its own. Earlier imports of the project in the same role are cancelled."""
+    sweep(workspace.folder("imports"), "*", _MAX_AGE)
+    for earlier in _imports(workspace, request.project, request.role):
+        cancel_import(workspace, earlier.id, keep=request.source)
     folder = workspace.folder("imports", f"{time.time_ns():x}-{uuid.uuid4().hex[:6]}")
-    write_json(folder / ASK, dump(ask))
+    write_json(folder / REQUEST, dump(request))
     return _start(workspace, folder)
 
 
-def resume_import(workspace: Workspace, intake: ImportJob, options: ImportOptions, confirmed: bool = True) -> ImportJob:
-    """Go on with other options: import what asked, or look at its table anew where that is not `confirmed`."""
-    folder = workspace.root / "imports" / intake.id
-    write_json(folder / ASK, dump(replace(intake.ask, options=options, confirmed=confirmed)))
+def resume_import(workspace: Workspace, job: ImportJob, options: ImportOptions, confirmed: bool = True) -> ImportJob:
+    """Continue with other options: import if `confirmed`, else preview the table again."""
+    folder = workspace.root / "imports" / job.id
+    write_json(folder / REQUEST, dump(replace(job.request, options=options, confirmed=confirmed)))
     return _start(workspace, folder)
 
 
 def latest_import(workspace: Workspace, project: str, role: Role = "data") -> ImportJob | None:
     """Return the latest import of a project, None where there is none."""
-    return next(_of(workspace, project, role), None)
+    return next(_imports(workspace, project, role), None)
 
 
 def read_import(workspace: Workspace, name: str) -> ImportJob | None:
-    """Return an import by its id as it stands now, None where there is no such."""
+    """Return the present state of an import by its id, None where there is none."""
     folder = workspace.root / "imports" / name
     try:
-        ask, state = load(ImportRequest, read_json(folder / ASK)), _state(folder)
+        request, state = load(ImportRequest, read_json(folder / REQUEST)), _state(folder)
         if state.status == "working" and not _alive(folder):
-            state = _state(folder)  # its last word may have come between the two looks
+            state = _state(folder)  # it may have ended between the two reads
             if state.status == "working":
                 state = replace(state, status="failed", message=_DIED[0], hint=_DIED[1])
-        shown = load(TablePreview, read_json(folder / PREVIEW)) if state.status == "asking" else None
+        preview = load(TablePreview, read_json(folder / PREVIEW)) if state.status == "asking" else None
     except (OSError, ValueError, ValidationError):
         return None
-    return ImportJob(name, ask, state, shown)
+    return ImportJob(name, request, state, preview)
 
 
-def wait_for_import(workspace: Workspace, intake: ImportJob, seconds: float) -> ImportJob | None:
-    """Wait for an import to get somewhere, so that what takes no time shows no progress; return how it stands."""
+def wait_for_import(workspace: Workspace, job: ImportJob, seconds: float) -> ImportJob | None:
+    """Wait until an import stops working or the time is up, and return its state. Quick imports show no progress."""
     deadline = time.monotonic() + seconds
-    now = read_import(workspace, intake.id)
+    now = read_import(workspace, job.id)
     while now and now.state.status == "working" and time.monotonic() < deadline:
         time.sleep(0.05)
-        now = read_import(workspace, intake.id)
+        now = read_import(workspace, job.id)
     return now
 
 
 def cancel_import(workspace: Workspace, name: str, keep: str = "") -> bool:
-    """Give an import up: its process ends, and its folder and its upload go, unless the upload is `keep`.
+    """Cancel an import: end its process, and delete its folder and its upload, unless the upload is `keep`.
 
-    Returns whether it was done before it could end: its data set is whole, and stays.
+    Returns whether the import was done already. Its data set then stays.
     """
     folder, done = workspace.root / "imports" / Path(name).name, False
-    if not (folder / ASK).is_file():
+    if not (folder / REQUEST).is_file():
         return done
     _end(folder)
     with contextlib.suppress(OSError, ValueError):
         done = _state(folder).status == "done"
     with contextlib.suppress(OSError, ValueError):
-        source = load(ImportRequest, read_json(folder / ASK)).source
+        source = load(ImportRequest, read_json(folder / REQUEST)).source
         if source != keep:
             delete_upload(source, workspace)
     shutil.rmtree(folder, ignore_errors=True)
@@ -144,7 +144,7 @@ def cancel_import(workspace: Workspace, name: str, keep: str = "") -> bool:
 
 
 def stop_all(workspace: Workspace) -> None:
-    """At shutdown: end what is at work; it says so where it is looked at again, and can be started anew."""
+    """End all running imports at shutdown. They are shown as failed afterwards and can be started again."""
     for folder in workspace.folder("imports").iterdir():
         with contextlib.suppress(OSError, ValueError):
             if _state(folder).status == "working":
@@ -152,7 +152,7 @@ def stop_all(workspace: Workspace) -> None:
 
 
 def delete_upload(source: Path | str, workspace: Workspace) -> None:
-    """Delete an upload that was imported or is not wanted; anything outside the uploads folder is left alone."""
+    """Delete an upload that is no longer needed. A path outside the uploads folder is left alone."""
     uploads = workspace.folder("uploads").resolve()
     with contextlib.suppress(OSError, ValueError):
         parts = Path(source).resolve().relative_to(uploads).parts
@@ -161,17 +161,17 @@ def delete_upload(source: Path | str, workspace: Workspace) -> None:
 
 
 def write_state(folder: Path, state: ImportState) -> None:
-    """Write down how an import stands."""
+    """Write the state of an import."""
     write_json(folder / STATE, dump(state))
 
 
 def start_process(folder: Path) -> None:
-    """Start the process of an import, in a session of its own, so that Ctrl-C reaches only the server."""
+    """Start the process of an import, in a process group of its own, so that Ctrl-C reaches only the server."""
     paths = [str(_SOURCE), os.environ.get("PYTHONPATH", "")]
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path for path in paths if path),
-        "TMPDIR": str(folder),  # what a library puts down goes with the folder
+        "TMPDIR": str(folder),  # temporary files of libraries go with the folder
         **THREAD_SETTINGS,
     }
     with open(folder / LOG, "ab") as output:
@@ -189,22 +189,22 @@ def start_process(folder: Path) -> None:
 
 
 def write_owner(folder: Path, pid: int) -> None:
-    """Write down which process works on an import."""
+    """Write which process works on an import."""
     write_json(folder / OWNER, dump(process.identify(pid) or process.Owner(pid, "gone", "")))
 
 
 _DIED = (
-    "The import ended without a word, as happens where the computer's memory or disk is full.",
-    "Try it again, with less data or with other programs closed.",
+    "The import ended unexpectedly, as happens when memory or disk is full.",
+    "Try again, with less data or with other programs closed.",
 )
 
 
-def _of(workspace: Workspace, project: str, role: Role) -> Iterator[ImportJob]:
-    """Yield the imports of a project, the latest first."""
+def _imports(workspace: Workspace, project: str, role: Role) -> Iterator[ImportJob]:
+    """Yield the imports of a project in a role, latest first."""
     for folder in sorted(workspace.folder("imports").iterdir(), key=lambda folder: folder.name, reverse=True):
-        found = read_import(workspace, folder.name)
-        if found and (found.ask.project, found.ask.role) == (project, role):
-            yield found
+        job = read_import(workspace, folder.name)
+        if job and (job.request.project, job.request.role) == (project, role):
+            yield job
 
 
 def _start(workspace: Workspace, folder: Path) -> ImportJob:
@@ -216,10 +216,10 @@ def _start(workspace: Workspace, folder: Path) -> ImportJob:
         write_state(
             folder, ImportState("failed", message=f"The import could not be started ({error.strerror}).", hint=_DIED[1])
         )
-    found = read_import(workspace, folder.name)
-    if found is None:
+    job = read_import(workspace, folder.name)
+    if job is None:
         raise GraftError("The import could not be started.", "Check the free space of the workspace folder.")
-    return found
+    return job
 
 
 def _state(folder: Path) -> ImportState:
@@ -227,15 +227,15 @@ def _state(folder: Path) -> ImportState:
 
 
 def _alive(folder: Path) -> bool:
-    """Whether the process of an import lives, or is about to say who it is."""
+    """Return whether the process of an import is alive, or has just been started."""
     try:
         return process.alive(load(process.Owner, read_json(folder / OWNER)))
     except (OSError, ValueError, ValidationError):
-        return time.time() - (folder / STATE).stat().st_mtime < _BORN
+        return time.time() - (folder / STATE).stat().st_mtime < _STARTUP
 
 
 def _end(folder: Path) -> None:
-    """End the process of an import; it clears up after itself, and is killed where it does not in time."""
+    """End the process of an import, which cleans up after itself; kill it if that takes too long."""
     try:
         owner = load(process.Owner, read_json(folder / OWNER))
     except (OSError, ValueError, ValidationError):

@@ -22,26 +22,26 @@ from tl_core.runs import process
 from tl_core.types import dump, load
 from tl_core.workspace import Workspace, read_json, write_json
 
-_WHOLE = threading.Event()
-"""Set once the data set is whole: from then on it is told as done, whoever asks to end."""
-_EVERY = 0.25  # seconds between two words about progress
+_COMPLETE = threading.Event()
+"""Set once the data set is complete: from then on the import counts as done, even if it is asked to end."""
+_EVERY = 0.25  # seconds between two progress reports
 _CLOSED = ("The app was closed before the import was done.", "Start it again.")
 _FULL = ("There is not enough memory to read this.", "Close other programs, or give the data in parts.")
-_UNKNOWN = ("This could not be read, for a reason that nobody foresaw.", "Try another form: a zip, a folder or a CSV.")
+_UNKNOWN = ("This could not be read because of an unexpected error.", "Try another format: a zip, a folder or a CSV.")
 
 
 def work(folder: Path) -> None:
-    """Import what `folder` asks for; a table that nobody has looked at is shown first. It always ends in a word."""
-    ask = load(ImportRequest, read_json(folder / import_jobs.ASK))
+    """Do the import that `folder` requests. An unconfirmed table is previewed first. It always writes a final state."""
+    request = load(ImportRequest, read_json(folder / import_jobs.REQUEST))
     workspace = Workspace(folder.parent.parent)
-    _WHOLE.clear()
+    _COMPLETE.clear()
     try:
         import_jobs.write_state(folder, ImportState(stage="Opening the source"))
-        if _asks(ask, workspace, folder):
+        if _needs_confirmation(request, workspace, folder):
             state = ImportState("asking")
         else:
-            dataset = _import(ask, workspace, _teller(folder))
-            import_jobs.delete_upload(ask.source, workspace)
+            dataset = _import(request, workspace, _progress_writer(folder))
+            import_jobs.delete_upload(request.source, workspace)
             state = ImportState("done", fingerprint=dataset.fingerprint)
     except GraftError as error:
         state = ImportState("failed", message=error.message, hint=error.hint)
@@ -55,58 +55,58 @@ def work(folder: Path) -> None:
     import_jobs.write_state(folder, state)
 
 
-def _asks(ask: ImportRequest, workspace: Workspace, folder: Path) -> bool:
-    """Write the first rows of a table down, where there is one that was not looked at; return whether there is."""
-    if ask.confirmed or ask.role == "target":
+def _needs_confirmation(request: ImportRequest, workspace: Workspace, folder: Path) -> bool:
+    """Write the preview of a table that nobody has confirmed, and return whether there is one."""
+    if request.confirmed or request.role == "target":
         return False
-    found = preview_table(ask.source, ask.options, workspace.limits)
-    if found is not None:
-        write_json(folder / import_jobs.PREVIEW, dump(found))
-    return found is not None
+    preview = preview_table(request.source, request.options, workspace.limits)
+    if preview is not None:
+        write_json(folder / import_jobs.PREVIEW, dump(preview))
+    return preview is not None
 
 
-def _import(ask: ImportRequest, workspace: Workspace, progress: OnProgress) -> Dataset:
-    if ask.role == "target":
-        return import_unlabelled(ask.source, ask.modality, workspace, progress)
-    known, dataset = {folder.name for folder in workspace.folder("datasets").iterdir()}, None
+def _import(request: ImportRequest, workspace: Workspace, progress: OnProgress) -> Dataset:
+    if request.role == "target":
+        return import_unlabelled(request.source, request.modality, workspace, progress)
+    existing, dataset = {folder.name for folder in workspace.folder("datasets").iterdir()}, None
     try:
-        dataset = import_data(ask.source, workspace, ask.options, progress)
-        _look(dataset, progress)
-        _WHOLE.set()
+        dataset = import_data(request.source, workspace, request.options, progress)
+        _make_profile(dataset, progress)
+        _COMPLETE.set()
     except SystemExit:
-        if dataset is not None and dataset.fingerprint not in known:
+        if dataset is not None and dataset.fingerprint not in existing:
             shutil.rmtree(dataset.folder, ignore_errors=True)
         raise
     return dataset
 
 
-def _look(dataset: Dataset, progress: OnProgress) -> None:
-    """Make the profile, which is kept, so that the page that shows it does not wait."""
+def _make_profile(dataset: Dataset, progress: OnProgress) -> None:
+    """Make and store the profile, so that the page that shows it need not wait."""
     try:
         profile_for(dataset, progress=progress)
     except Exception:
         traceback.print_exc()
 
 
-def _teller(folder: Path) -> OnProgress:
-    """Return what tells the folder about progress, not too often."""
-    told: tuple[str, float] = ("", 0.0)
+def _progress_writer(folder: Path) -> OnProgress:
+    """Return a function that writes progress to the folder, at most every _EVERY seconds per stage."""
+    reported: tuple[str, float] = ("", 0.0)
 
     def progress(stage: str, done: int, total: int) -> None:
-        nonlocal told
-        if stage != told[0] or time.monotonic() - told[1] > _EVERY:
-            told = (stage, time.monotonic())
+        nonlocal reported
+        if stage != reported[0] or time.monotonic() - reported[1] > _EVERY:
+            reported = (stage, time.monotonic())
             import_jobs.write_state(folder, ImportState("working", stage, done, total))
 
     return progress
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    """Leave through every `finally` on the way out, so that nothing half-made stays; a second signal changes nothing.
+    """End by SystemExit, so that every `finally` runs and nothing incomplete stays. A second signal changes nothing.
 
-    SystemExit, because a picture's decoder turns every mere Exception into a picture that is damaged.
+    An Exception would not do: the picture decoder takes any Exception for a damaged picture.
     """
-    if _WHOLE.is_set():
+    if _COMPLETE.is_set():
         return
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise SystemExit

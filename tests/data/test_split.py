@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.data import split_oracle
-from tl_core.data.split import SPLITS, SplitSpec, assign, rule, time_findings, unite
+from tl_core.data.split import SPLITS, SplitSpec, assign, split_rule, time_findings, unite
 from tl_core.runs.task import Task
 from tl_core.types import dump, load
 
@@ -312,7 +312,7 @@ NAMED = ["train"] * 20 + ["validation"] * 10 + ["test"] * 10
 )
 def test_the_rule_that_is_told_is_the_one_that_is_followed(times, givens, spec, expected):
     items = dated(times, givens=givens)
-    assert rule(items, spec) == expected
+    assert split_rule(items, spec) == expected
     splits = assign(items, spec)
     assert (splits != assign(items, replace(spec, seed=1))).any() == (expected == "random"), "a seed moves only a draw"
     if expected == "given":

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tests.data.files import picture
 from tl_core.data.options import NONE, ImportOptions
-from tl_core.data.prediction_items import read_inputs
+from tl_core.data.prediction_items import read_prediction_items
 from tl_core.data.sources import import_data, preview_table
 from tl_core.data.unlabelled import import_unlabelled
 from tl_core.errors import DataError
@@ -106,7 +106,7 @@ def test_a_table_of_any_format_is_the_same_items(name, within, make_table, make_
     assert (found.n_rows, found.rows[3][0]) == (4, ROWS[3][0])
     assert bool(found.delimiter) == (".csv" in name or ".tsv" in name)
     assert found.sheet == ("Sheet" if "xlsx" in name else "")
-    assert read_inputs(path, "text", workspace).texts == tuple(row[0] for row in ROWS)
+    assert read_prediction_items(path, "text", workspace).texts == tuple(row[0] for row in ROWS)
     assert import_unlabelled(path, "text", workspace).items["text"].tolist() == [row[0] for row in ROWS]
 
 
@@ -430,7 +430,7 @@ def test_pictures_that_a_table_for_each_split_lists(make_zip, workspace):
 def test_texts_without_labels_of_a_table_for_each_split(make_zip, workspace):
     path = make_zip({f"{part}.csv": text.encode() for part, text in PARTS.items()})
     assert len(import_unlabelled(path, "text", workspace).items) == 29
-    inputs = read_inputs(path, "text", workspace)
+    inputs = read_prediction_items(path, "text", workspace)
     assert "row 2 of test.csv" in inputs.ids
 
 

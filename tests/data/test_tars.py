@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.data.files import TWO_CLASSES, picture, pictures
-from tl_core.data.prediction_items import read_inputs
+from tl_core.data.prediction_items import read_prediction_items
 from tl_core.data.sources import import_data, preview_table
 from tl_core.data.sources.local_files import display_name
 from tl_core.data.unlabelled import import_unlabelled
@@ -289,7 +289,7 @@ def test_a_table_in_a_tar_is_shown_and_imported(make_tar, workspace):
 def test_a_tar_is_a_pool_and_something_to_predict(make_tar, workspace):
     source = make_tar(TWO_CLASSES)
     assert len(import_unlabelled(source, "image", workspace).items) == 4
-    assert read_inputs(source, "image", workspace).ids == tuple(TWO_CLASSES)
+    assert read_prediction_items(source, "image", workspace).ids == tuple(TWO_CLASSES)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

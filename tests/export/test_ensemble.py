@@ -14,7 +14,7 @@ from tests.export.test_predict_script import pictures, run, table
 from tests.tiny import make_images, make_multilabel, make_texts
 from tl_core.backbones.preprocess import preprocessor
 from tl_core.cli import main
-from tl_core.data.prediction_items import read_inputs
+from tl_core.data.prediction_items import read_prediction_items
 from tl_core.errors import DataError, ExportError
 from tl_core.evaluation.predict import PreparedItems, predict
 from tl_core.evaluation.report import make_report
@@ -171,7 +171,7 @@ def without_the_app(first: TrainedModel, source, tmp_path, workspace) -> None:
     done = run(folder, source, "--out", tmp_path / "out.csv")
     assert done.returncode == 0, done.stderr
     header, items, predicted, values = table(tmp_path / "out.csv")
-    inputs = read_inputs(str(source), first.spec.modality, workspace, "text")
+    inputs = read_prediction_items(str(source), first.spec.modality, workspace, "text")
     expected = averaged(both, inputs.paths or inputs.texts)
     classes = np.array(first.dataset.classes)
     assert header == ["item", "predicted", *classes]

@@ -16,7 +16,7 @@ from PIL import Image
 from tests.export.made import trained_model
 from tests.tiny import make_images, make_texts
 from tl_core.data.images import open_image
-from tl_core.data.prediction_items import read_inputs
+from tl_core.data.prediction_items import read_prediction_items
 from tl_core.export.bundle import TEMPLATE, load_bundle, write_bundle
 from tl_core.plan import Head
 
@@ -47,7 +47,7 @@ def agrees(folder: Path, source: Path, out: Path, workspace) -> list[str]:
     assert done.returncode == 0, done.stderr
     header, items, predicted, values = table(out)
     bundle = load_bundle(folder)
-    inputs = read_inputs(str(source), bundle.spec.modality, workspace, bundle.text_column)
+    inputs = read_prediction_items(str(source), bundle.spec.modality, workspace, bundle.text_column)
     expected = bundle.predict(inputs.paths or inputs.texts)
     assert header == ["item", "predicted", *bundle.classes]
     assert items == list(inputs.ids)
@@ -161,6 +161,6 @@ def test_of_two_files_of_one_name_in_a_zip_the_first_is_read_as_the_app_does(tmp
     spec = importlib.util.spec_from_file_location("bundle_predict", TEMPLATE)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    told = read_inputs(str(archive), "text", workspace)
+    told = read_prediction_items(str(archive), "text", workspace)
     assert list(script.read_items(archive, "text", "")) == list(zip(told.ids, told.texts, strict=True))
     assert "the first" in told.texts

@@ -44,10 +44,10 @@ def classify(bundle: "Predictor", source: str, out: Path, told: Callable[[int, i
     """
     import numpy as np
 
-    from tl_core.data.prediction_items import read_inputs
+    from tl_core.data.prediction_items import read_prediction_items
     from tl_core.evaluation.prediction_table import write_predictions
 
-    inputs = read_inputs(source, bundle.spec.modality, Workspace.default(), bundle.text_column)
+    inputs = read_prediction_items(source, bundle.spec.modality, Workspace.default(), bundle.text_column)
     items = inputs.paths or inputs.texts
     found = []
     for start in range(0, len(items), CHUNK):

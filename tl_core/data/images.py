@@ -1,4 +1,4 @@
-"""Pictures as they come, made one thing: 8-bit RGB, upright, of sane size."""
+"""Reading pictures of any format as 8-bit RGB, upright and of reasonable size."""
 
 import io
 import warnings
@@ -17,22 +17,22 @@ from tl_core.workspace import Limits
 _SUFFIXES = ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .ppm .pgm .pbm .pnm .avif"
 IMAGE_SUFFIXES = frozenset(_SUFFIXES.split())
 MAX_SIDE = 2048
-"""Longest side of a stored copy, in pixels: several times what any backbone looks at, and still quick to decode."""
+"""Longest side of a stored copy, in pixels: several times the input of any backbone, and still quick to decode."""
 MAX_ASPECT = 16
-"""Thinnest strip that is kept: a resize of its short side to 256 would otherwise make a picture of many megapixels."""
+"""Largest aspect ratio of a stored copy: resizing the short side of a strip to 256 would give many megapixels."""
 
 DEFAULT_LIMITS = Limits()
 
-# Only formats that Pillow decodes itself; others (EPS, for one) start outside programs.
+# Only formats that Pillow decodes itself: others, such as EPS, start external programs.
 Image.init()
 _FORMATS = tuple(f for f in ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF") if f in Image.OPEN)
 _LOSSY = ("JPEG", "MPO", "WEBP", "AVIF")
-_EXIF_ORIENTATION = 0x0112  # 2 to 8 ask for a turn or a flip, 5 to 8 swap width and height
+_EXIF_ORIENTATION = 0x0112  # 2 to 8 mean a rotation or flip, and 5 to 8 swap width and height
 
 
 @dataclass(frozen=True)
-class Normalised:
-    """A picture ready to store: its bytes and suffix, its size as the source has it, what was changed, its look."""
+class NormalisedPicture:
+    """A picture ready to store: bytes, suffix, size in the source, changes that were made, and perceptual hash."""
 
     data: bytes
     suffix: str
@@ -45,7 +45,7 @@ class Normalised:
 def open_image(path: Path, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
     """Return a picture as 8-bit RGB `[H, W, 3]`: upright, first frame, transparency on white.
 
-    Raises DataError, with the reason alone as its message, where the file cannot be decoded.
+    Raises DataError, with the bare reason as message, where the file cannot be decoded.
     """
     try:
         data = Path(path).read_bytes()
@@ -54,21 +54,23 @@ def open_image(path: Path, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
     return _decode(data, limits)[0]
 
 
-def normalise(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Normalised:
-    """Decode a picture fully and return what to store: the bytes as they are where they are plain, else a copy.
+def normalise(data: bytes, limits: Limits = DEFAULT_LIMITS) -> NormalisedPicture:
+    """Decode a picture fully, and return what to store: the original bytes if nothing must change, else a copy.
 
-    Raises DataError, with the reason alone as its message, where they cannot be decoded.
+    Raises DataError, with the bare reason as message, where they cannot be decoded.
     """
     image, kind, size, changes = _decode(data, limits)
     if not changes:
-        return Normalised(data, _suffix(kind), *size, perceptual_hash=perceptual_hash(image))
+        return NormalisedPicture(data, _suffix(kind), *size, perceptual_hash=perceptual_hash(image))
     buffer = io.BytesIO()
     lossy = kind in _LOSSY
     if lossy:
         image.save(buffer, "JPEG", quality=95, subsampling=0)
     else:
         image.save(buffer, "PNG")
-    return Normalised(buffer.getvalue(), ".jpg" if lossy else ".png", *size, tuple(changes), perceptual_hash(image))
+    return NormalisedPicture(
+        buffer.getvalue(), ".jpg" if lossy else ".png", *size, tuple(changes), perceptual_hash(image)
+    )
 
 
 def _suffix(kind: str) -> str:
@@ -76,33 +78,33 @@ def _suffix(kind: str) -> str:
 
 
 def _decode(data: bytes, limits: Limits) -> tuple[Image.Image, str, tuple[int, int], list[str]]:
-    """Return the RGB picture, its format, its upright size in the source, and what had to be changed."""
+    """Return the RGB picture, its format, its upright size in the source, and the changes that were made."""
     if not data:
         raise DataError("the file is empty")
     with _as_data_error(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # among them Pillow's own pixel limit, which is lower than ours
+        warnings.simplefilter("ignore")  # Pillow warns at its own pixel limit, which is lower than ours
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             width, height = image.size
             if width * height > limits.pixels:
                 raise DataError(f"it has {width:,} by {height:,} pixels, more than can be read safely")
             kind = image.format or ""
             orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-            turned = orientation in range(2, 9)
+            rotated = orientation in range(2, 9)
             changes = ["only the first frame was kept"] if kind != "MPO" and getattr(image, "n_frames", 1) > 1 else []
             if max(width, height) > 2 * MAX_SIDE:
                 image.draft(None, (MAX_SIDE, MAX_SIDE))
             image.load()
-            upright = ImageOps.exif_transpose(image) if turned else image
-            changes += ["turned upright as its camera noted"] if turned else []
-            rgb, how = _to_rgb(upright)
+            upright = ImageOps.exif_transpose(image) if rotated else image
+            changes += ["turned upright as its camera noted"] if rotated else []
+            rgb, conversions = _to_rgb(upright)
             size = (height, width) if orientation in range(5, 9) else (width, height)
             rgb, fitted = _fit(rgb, size)
-            return rgb, kind, size, changes + how + fitted
+            return rgb, kind, size, changes + conversions + fitted
 
 
 @contextmanager
 def _as_data_error() -> Iterator[None]:
-    """Turn whatever a decoder raises (Pillow's plugins raise a dozen types) into a DataError with a plain reason."""
+    """Turn any exception of a decoder (Pillow's plugins raise a dozen types) into a DataError with a plain reason."""
     try:
         yield
     except DataError:
@@ -116,10 +118,10 @@ def _as_data_error() -> Iterator[None]:
 
 
 def _to_rgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
-    """Return the picture as RGB, and what was done where that is more than repeating grey three times."""
+    """Return the picture as RGB, and the changes, except for plain grey values that were repeated three times."""
     mode = image.mode
     if mode.startswith("I") or mode == "F":
-        return _eight_bits(np.asarray(image))
+        return _to_eight_bits(np.asarray(image))
     if mode == "RGB" and "transparency" not in image.info:
         return image.copy(), []
     if mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
@@ -133,8 +135,8 @@ def _to_rgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
     return image.convert("RGB"), [f"converted from {mode} to RGB colours"]
 
 
-def _eight_bits(values: np.ndarray) -> tuple[Image.Image, list[str]]:
-    """Scale deep grey values `[H, W]` to 8 bits by the depth they use, the same for every picture of one depth."""
+def _to_eight_bits(values: np.ndarray) -> tuple[Image.Image, list[str]]:
+    """Scale grey values of more than 8 bits `[H, W]` to 8 bits, by the bit depth that they use (8, 12 or 16)."""
     fractions = values.dtype.kind == "f"
     values = np.nan_to_num(values.astype(np.float64))
     low, high = float(values.min()), float(values.max())
@@ -145,11 +147,11 @@ def _eight_bits(values: np.ndarray) -> tuple[Image.Image, list[str]]:
     else:
         full = next(f for f in (255.0, 4095.0, 65535.0) if high <= f)
     grey = np.round(np.clip(values / full, 0, 1) * 255).astype(np.uint8)
-    return Image.fromarray(grey).convert("RGB"), ["scaled from deep grey values to 8 bits"]
+    return Image.fromarray(grey).convert("RGB"), ["scaled to 8 bits from deeper grey values"]
 
 
 def _fit(image: Image.Image, size: tuple[int, int]) -> tuple[Image.Image, list[str]]:
-    """Crop a strip to its central part and shrink what is larger than MAX_SIDE; `size` is the source's."""
+    """Crop a strip to its centre, and shrink a picture larger than MAX_SIDE; `size` is that in the source."""
     changes = []
     width, height = image.size
     if max(width, height) > MAX_ASPECT * min(width, height):

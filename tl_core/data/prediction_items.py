@@ -1,4 +1,4 @@
-"""What a person wants predicted: one picture or text, or many in a zip, a folder or a table; no labels needed."""
+"""Items to predict, without labels: one picture or text, or many in an archive, a folder or a table."""
 
 import os
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ from tl_core.workspace import Workspace, sweep, write_bytes
 
 @dataclass(frozen=True)
 class PredictionItems:
-    """Items to predict: `ids` a person recognises, with as many `paths` (pictures) or `texts` (texts)."""
+    """Items to predict: recognisable `ids`, with as many `paths` (pictures) or `texts` (texts)."""
 
     ids: tuple[str, ...]
     paths: tuple[Path, ...] = ()
@@ -32,16 +32,18 @@ class PredictionItems:
 
     @property
     def skipped(self) -> list[tuple[str, str]]:
-        """Return each item that was left out, with the reason."""
+        """Return each skipped item, with the reason."""
         return [(line.item, line.reason) for line in self.receipt.lines if line.action == "skipped"]
 
 
-def read_inputs(source: str, modality: Modality, workspace: Workspace, text_column: str = "") -> PredictionItems:
-    """Read what is to be predicted from a file, zip, folder or table, or from `sample:NAME`.
+def read_prediction_items(
+    source: str, modality: Modality, workspace: Workspace, text_column: str = ""
+) -> PredictionItems:
+    """Read items to predict from a file, archive, folder or table, or from `sample:NAME`.
 
-    The texts of a table are in `text_column`; where it has no such column, in the one that most looks like texts.
-    Pictures are put in the workspace's uploads, in the same form that an import stores them. Raises DataError
-    where nothing of the modality can be read.
+    The texts of a table are read from `text_column`; if it has no such column, the text column is guessed. Pictures are
+    stored in the uploads of the workspace, in the form in which an import stores them.
+    Raises DataError where nothing of the modality can be read.
     """
     if source.startswith(SAMPLE_PREFIX):
         return _of_sample(source, modality, workspace)
@@ -66,7 +68,7 @@ def read_inputs(source: str, modality: Modality, workspace: Workspace, text_colu
 
 @dataclass
 class _Reader:
-    """Collects items of one modality and writes down the others."""
+    """Collects items of one modality, and receipt lines about the others."""
 
     source: str
     modality: Modality
@@ -79,15 +81,15 @@ class _Reader:
 
     @cached_property
     def _folder(self) -> Path:
-        """Where pictures lie for a day after they were last read."""
+        """The folder where pictures are kept for a day after their last use."""
         folder = self.workspace.folder("uploads", "inputs")
         sweep(folder, "*")
         return folder
 
     def add(self, entry: ArchiveEntry) -> None:
-        """Take one file, or write down why not."""
-        wanted, noun = (IMAGE_SUFFIXES, "picture") if self.modality == "image" else (TEXT_SUFFIXES, "text file")
-        if entry.suffix not in wanted:
+        """Add one file, or a receipt line why not."""
+        suffixes, noun = (IMAGE_SUFFIXES, "picture") if self.modality == "image" else (TEXT_SUFFIXES, "text file")
+        if entry.suffix not in suffixes:
             self._skip(entry.name, f"not a {noun} that can be read")
             return
         try:
@@ -99,9 +101,9 @@ class _Reader:
             self._skip(entry.name, error.message)
 
     def add_table(self, file: TableFile, text_column: str) -> None:
-        """Take every row that has a text. Raises DataError for pictures, or where no column holds texts."""
+        """Add every row with a text. Raises DataError if the model takes pictures, or no column holds texts."""
         if self.modality == "image":
-            raise DataError(f"{self.source} is a table, and this model looks at pictures.", "Give a picture or a zip.")
+            raise DataError(f"{self.source} is a table, but this model takes pictures.", "Give a picture or a zip.")
         table = open_table(file)
         self.text_column = column = (
             text_column if text_column in table.columns else guess_text_column(take_sample(table))
@@ -119,11 +121,11 @@ class _Reader:
                 self._skip(table.row(number), error.message)
 
     def result(self) -> PredictionItems:
-        """Return what was taken. Raises DataError where that is nothing."""
+        """Return the collected items. Raises DataError where there are none."""
         if not self.ids:
-            why = f" {self.lines[0].item}: {self.lines[0].reason}." if self.lines else ""
+            reason = f" {self.lines[0].item}: {self.lines[0].reason}." if self.lines else ""
             noun = "picture" if self.modality == "image" else "text"
-            raise DataError(f"There is no {noun} to read in {self.source}.{why}", f"This model takes {noun}s.")
+            raise DataError(f"There is no {noun} to read in {self.source}.{reason}", f"This model takes {noun}s.")
         receipt = Receipt(self.source, len(self.ids), tuple(self.lines))
         return PredictionItems(tuple(self.ids), tuple(self.paths), tuple(self.texts), receipt, self.text_column)
 

@@ -1,4 +1,4 @@
-"""A data set whose test items come from a source of their own."""
+"""A data set whose test items come from a second source."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +15,7 @@ from tl_core.data.sources.store import Draft, store
 from tl_core.errors import DataError
 from tl_core.workspace import Workspace
 
-_AT_ONCE = 10_000  # rows of a manifest in memory
+_BATCH_ROWS = 10_000  # of a manifest, in memory at a time
 
 
 def import_with_test(
@@ -25,82 +25,83 @@ def import_with_test(
     options: ImportOptions = AUTO_DETECT,
     progress: OnProgress = no_progress,
 ) -> Dataset:
-    """Import two sources as one data set: the items of `test` are its test items, those of `source` all the others.
+    """Import two sources as one data set: `test` gives the test items, `source` all others.
 
-    What `source` says of train and validation holds. A test item is skipped that has a label which `source` has not,
-    or that is among the items of `source` itself.
-    Raises DataError where one of them cannot be read, the two do not fit, `source` names test items of its own, or no
+    Train and validation splits that `source` names are kept. A test item is skipped if `source` lacks its label, or
+    contains the same item.
+    Raises DataError where one of the two cannot be read, they do not match, `source` names test items of its own, or no
     test item is left.
     """
-    learned = import_data(source, workspace, options, progress)
-    asked = import_data(test, workspace, options, progress)
-    given = set(_column(learned, "given"))
-    _check(learned, asked, given)
+    main = import_data(source, workspace, options, progress)
+    test_data = import_data(test, workspace, options, progress)
+    given = set(_column(main, "given"))
+    _check(main, test_data, given)
     draft = Draft(
-        options.name or learned.name,
-        f"{learned.receipt.source} and {asked.receipt.source}",
-        learned.modality,
-        list(learned.receipt_lines()),
-        learned.text_column,
-        learned.subgroup_column or asked.subgroup_column,
+        options.name or main.name,
+        f"{main.receipt.source} and {test_data.receipt.source}",
+        main.modality,
+        list(main.receipt_lines()),
+        main.text_column,
+        main.subgroup_column or test_data.subgroup_column,
     )
-    draft.lines += [replace(line, item=_named(line.item)) for line in asked.receipt_lines()]
-    items = _items(learned, asked, draft, "train" in given or "" in given)
-    return store(items, draft, workspace, progress, learned.receipt.taken + asked.receipt.taken)
+    draft.lines += [replace(line, item=_test_name(line.item)) for line in test_data.receipt_lines()]
+    items = _items(main, test_data, draft, "train" in given or "" in given)
+    return store(items, draft, workspace, progress, main.receipt.taken + test_data.receipt.taken)
 
 
-def _check(learned: Dataset, asked: Dataset, given: set[str]) -> None:
-    one, other = learned.receipt.source, asked.receipt.source
-    if learned.modality != asked.modality:
+def _check(main: Dataset, test_data: Dataset, given: set[str]) -> None:
+    one, other = main.receipt.source, test_data.receipt.source
+    if main.modality != test_data.modality:
         raise DataError(
-            f"{one} holds {learned.modality}s and {other} holds {asked.modality}s, so the one cannot test the other.",
+            f"{one} holds {main.modality}s and {other} holds {test_data.modality}s, so one cannot test the other.",
             "Give test items of the same kind.",
         )
-    if learned.multilabel != asked.multilabel:
-        many, few = (one, other) if learned.multilabel else (other, one)
+    if main.multilabel != test_data.multilabel:
+        many, few = (one, other) if main.multilabel else (other, one)
         raise DataError(
-            f"The items of {many} may have several labels, and those of {few} have one each.",
+            f"The items of {many} may have several labels, but those of {few} have one each.",
             "Write the labels of both the same way.",
         )
     if "test" in given:
-        raise DataError(f"{one} names test items of its own.", "Leave one of the two test sets out.")
-    if not set(learned.classes) & set(asked.classes):
+        raise DataError(f"{one} names test items of its own.", "Leave out one of the two test sets.")
+    if not set(main.classes) & set(test_data.classes):
         raise DataError(
-            f"{other} has none of the labels of {one}: they are {_some(learned)} there and {_some(asked)} here.",
+            f"{other} has none of the labels of {one}: {one} has {_first_classes(main)}, "
+            f"and {other} has {_first_classes(test_data)}.",
             "Check which column holds the labels, and how they are written.",
         )
 
 
-def _items(learned: Dataset, asked: Dataset, draft: Draft, parted: bool) -> Iterator[RawItem]:
-    """Yield the items of both; where `source` is not `parted`, so that no item is for train, all of its are."""
-    tests, copies = set(_column(asked, "digest")), set()
-    for item, digest in _raw(learned):
+def _items(main: Dataset, test_data: Dataset, draft: Draft, has_train: bool) -> Iterator[RawItem]:
+    """Yield the items of both. Where the main source names no train items (`has_train`), all of its items are."""
+    tests, copies = set(_column(test_data, "digest")), set()
+    for item, digest in _raw(main):
         if digest in tests:
             copies.add(digest)
-        yield replace(item, given=(item.given if parted else "") or "train")
-    left = 0
-    for item, digest in _raw(asked):
-        name = _named(item.id)
-        strange = set(item.labels or (item.label,)) - set(learned.classes) - {""}
-        if strange:
-            draft.skip(name, _unknown(min(strange), learned))
+        yield replace(item, given=(item.given if has_train else "") or "train")
+    kept = 0
+    for item, digest in _raw(test_data):
+        name = _test_name(item.id)
+        unknown = set(item.labels or (item.label,)) - set(main.classes) - {""}
+        if unknown:
+            draft.skip(name, _unknown_label(min(unknown), main))
         elif digest in copies:
-            draft.skip(name, f"it is in {learned.receipt.source} too, so it is learned from and cannot test")
+            draft.skip(name, f"it is in {main.receipt.source} too, so it is learned from and cannot test")
         else:
-            left += 1
+            kept += 1
             yield replace(item, id=name, given="test")
-    if not left:
+    if not kept:
         raise DataError(
-            f"No item of {asked.receipt.source} can test: each is in {learned.receipt.source} too, or has a label "
+            f"No item of {test_data.receipt.source} can test: each is in {main.receipt.source} too, or has a label "
             "that is not there.",
-            "Give other items than those that are learned from, under the same labels.",
+            "Give items that are not learned from, with the same labels.",
         )
 
 
 def _raw(dataset: Dataset) -> Iterator[tuple[RawItem, str]]:
-    """Yield the items of a data set as they came, pictures as they are stored, each with its digest."""
+    """Yield the items of a data set as raw items, each with its digest. Pictures are the stored copies."""
     names = dataset.classes
-    for batch in ParquetFile(dataset.folder / "manifest.parquet").iter_batches(_AT_ONCE):
+    for batch in ParquetFile(dataset.folder / "manifest.parquet").iter_batches(_BATCH_ROWS):
         for row in batch.to_pylist():
             time = row.get("time")
             item = RawItem(
@@ -118,16 +119,16 @@ def _column(dataset: Dataset, name: str) -> pd.Series:
     return pd.read_parquet(dataset.folder / "manifest.parquet", columns=[name])[name]
 
 
-def _unknown(label: str, learned: Dataset) -> str:
-    plain = {name.casefold(): name for name in learned.classes}
+def _unknown_label(label: str, main: Dataset) -> str:
+    plain = {name.casefold(): name for name in main.classes}
     near = get_close_matches(label.casefold(), plain, n=1)
-    meant = f"; perhaps {plain[near[0]]!r} is meant" if near else ""
-    return f"its label {label!r} does not occur in {learned.receipt.source}{meant}"
+    suggestion = f"; perhaps {plain[near[0]]!r} is meant" if near else ""
+    return f"its label {label!r} does not occur in {main.receipt.source}{suggestion}"
 
 
-def _named(item: str) -> str:
+def _test_name(item: str) -> str:
     return f"test: {item}"
 
 
-def _some(dataset: Dataset) -> str:
+def _first_classes(dataset: Dataset) -> str:
     return ", ".join(repr(name) for name in dataset.classes[:3]) + (", ..." if len(dataset.classes) > 3 else "")

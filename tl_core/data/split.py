@@ -1,6 +1,6 @@
-"""Train, validation and test: stratified and seeded, or by time, with what is alike kept together.
+"""Train, validation and test splits: stratified and random, or by time. Similar items stay in one split.
 
-Legend: N rows, U units (rows that stay together), in arrays of which a split is named by its place in SPLITS.
+Legend: N rows, U units (sets of rows that stay together). In arrays a split is its index in SPLITS.
 """
 
 from collections.abc import Sequence
@@ -18,16 +18,16 @@ from tl_core.types import Finding
 
 SPLITS = ("train", "validation", "test")
 _TRAIN, _VALIDATION, _TEST, _OPEN = 0, 1, 2, -1
-_ENOUGH = 4  # units from which a class has one in every split
+_MIN_UNITS = 4  # units from which a class gets one in every split
 
 
 @dataclass(frozen=True)
 class SplitSpec:
-    """How to split: fractions of the whole, a seed, and whether a split that the source names is honoured.
+    """How to split: fractions of the whole, a seed, and whether to use the split that the source names.
 
-    `by` "time" judges by the newest items instead of a random draw. `keep_near` keeps near duplicates on one side;
-    a spec that was saved before there was either goes without, and reads and writes as it did: what was kept under its
-    name is found again.
+    `by` "time" tests on the newest items instead of random ones. `keep_near` keeps near duplicates in one split.
+    A spec saved by a version without these two fields still reads and writes without them, so that results stored under
+    its hash are found again.
     """
 
     validation: float = 0.15
@@ -39,11 +39,11 @@ class SplitSpec:
 
     @pydantic.model_validator(mode="before")
     @classmethod
-    def _saved_before(cls, data: Any) -> Any:
+    def _read_older(cls, data: Any) -> Any:
         return {"keep_near": False} | data if isinstance(data, dict) and data else data
 
     @pydantic.model_serializer(mode="wrap")
-    def _as_before(self, dump: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _write_older(self, dump: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields = dump(self)
         if self.by == "random" and not self.keep_near:
             return {name: value for name, value in fields.items() if name not in ("by", "keep_near")}
@@ -53,15 +53,17 @@ class SplitSpec:
 def assign(items: pd.DataFrame, spec: SplitSpec, ties: Sequence[np.ndarray] = ()) -> np.ndarray:
     """Return the split name of each row `[N]`, a pure function of the manifest, the spec and the ties.
 
-    Items of equal digest, equal group or equal number in one of `ties` (`[N]` each, negative: alone) stay together,
-    chains of all included. Every class keeps at least one item in train. With `honour_given`, rows that the source
-    places stay there, and only a split that the source lacks is carved out of train: validation where there is train
-    and test, test where there is train and validation. A row that it leaves open joins the split of what it is tied
-    to, else train. A source that names no train split at all is split as if it named none.
+    Items with equal digests, equal groups, or equal numbers in one of `ties` (`[N]` each, negative for untied) stay
+    together, transitively. Every class keeps at least one item in train.
 
-    By time, the newest units go to test and the next to validation, a unit being as old as its oldest item and units
-    of one moment staying together; items without a time go to train, and classes are not looked at. Where fewer than
-    two moments are known, the draw is random (see `time_findings`).
+    With `honour_given`, rows that the source assigns stay there. Only a split that the source lacks is taken out of
+    train: validation where it names train and test, test where it names train and validation. A row without a given
+    split joins the split of the rows it is tied to, else train. A source that names no train split is split as if it
+    named none.
+
+    By time, the newest units go to test and the next to validation. A unit is as old as its oldest item, and units of
+    one moment stay together. Items without a time go to train. Classes are ignored. Where fewer than two moments are
+    known, the split is random (see `time_findings`).
     """
     _check(spec)
     if items.empty:
@@ -85,31 +87,31 @@ def assign(items: pd.DataFrame, spec: SplitSpec, ties: Sequence[np.ndarray] = ()
     return _named(result)
 
 
-def rule(items: pd.DataFrame, spec: SplitSpec) -> Literal["given", "time", "random"]:
-    """Return by what assign() shares the items out: the split that the source names, their times, or a draw."""
+def split_rule(items: pd.DataFrame, spec: SplitSpec) -> Literal["given", "time", "random"]:
+    """Return how `assign` splits the items: as the source names, by time, or at random."""
     if spec.honour_given and (items["given"] == "train").any():
         return "given"
     return "time" if spec.by == "time" and _moments(items) > 1 else "random"
 
 
 def time_findings(items: pd.DataFrame, spec: SplitSpec) -> list[Finding]:
-    """Return what a person should know of a split by time: that it was impossible, or what it could not place."""
+    """Return findings on a split by time: that it is impossible, or which items it could not place."""
     if spec.by != "time":
         return []
     if _moments(items) < 2:
-        message = "The data cannot be split by time, because no two items say that they were made at different times."
+        message = "The data cannot be split by time, because no two items have different times."
         return [Finding("warn", "no-time", f"{message} They are split at random.", "Name a column with dates.")]
     n = int((~np.isfinite(items["time"])).sum())
     if not n:
         return []
     message = (
-        f"{n:,} {'item does' if n == 1 else 'items do'} not say when they were made; the training learns from them."
+        f"{n:,} {'item has' if n == 1 else 'items have'} no time and {'is' if n == 1 else 'are'} in the training set."
     )
-    return [Finding("info", "some-without-time", message, "Fill in their dates if you can.")]
+    return [Finding("info", "some-without-time", message, "Fill in the missing dates if you can.")]
 
 
 def given_findings(items: pd.DataFrame, spec: SplitSpec) -> list[Finding]:
-    """Return what a person should know of the split that the source names: that it leaves nothing to learn from."""
+    """Return a finding where the split that the source names leaves nothing to learn from."""
     named = items["given"][items["given"] != ""]
     if named.empty or (named == "train").any() or not spec.honour_given:
         return []
@@ -117,11 +119,11 @@ def given_findings(items: pd.DataFrame, spec: SplitSpec) -> list[Finding]:
     n = "the only item is" if len(items) == 1 else f"{len(named):,} of {len(items):,} items are"
     message = f"The data say that {n} for {which}, and none for train, so there would be nothing to learn from."
     hint = "If they are your test items, import them together with your training items."
-    return [Finding("warn", "given-without-train", f"{message} The split was made anew.", hint)]
+    return [Finding("warn", "given-without-train", f"{message} Graft made a new split instead.", hint)]
 
 
 def _moments(items: pd.DataFrame) -> int:
-    """Return how many different times are known."""
+    """Return the number of different times."""
     return int(items["time"][np.isfinite(items["time"])].nunique()) if "time" in items else 0
 
 
@@ -136,27 +138,27 @@ def _named(codes: np.ndarray) -> np.ndarray:
 
 def _given(items: pd.DataFrame) -> np.ndarray:
     codes, names = pd.factorize(items["given"])
-    known = [SPLITS.index(name) if name in SPLITS else _OPEN for name in names]
-    return np.array([*known, _OPEN], dtype=np.int8)[codes]
+    indices = [SPLITS.index(name) if name in SPLITS else _OPEN for name in names]
+    return np.array([*indices, _OPEN], dtype=np.int8)[codes]
 
 
 def _complete(given: np.ndarray, units: np.ndarray) -> np.ndarray:
-    """Fill rows without a given split: where what they are tied to is (train first), else train."""
-    homes = np.full(units.max() + 1, _TRAIN, dtype=np.int8)
+    """Put rows without a given split where the rows are that they are tied to (train first), else into train."""
+    split_of = np.full(units.max() + 1, _TRAIN, dtype=np.int8)
     for split in (_TEST, _VALIDATION, _TRAIN):
-        homes[units[given == split]] = split
-    return np.where(given == _OPEN, homes[units], given)
+        split_of[units[given == split]] = split
+    return np.where(given == _OPEN, split_of[units], given)
 
 
 def together(items: pd.DataFrame, ties: Sequence[np.ndarray] = ()) -> np.ndarray:
-    """Number the sets of rows `[N]` that must stay together: connected by a digest, a group or a tie."""
+    """Number the units `[N]`: sets of rows that a digest, a group or a tie connects."""
     groups = items["group"].fillna("")
     named = np.where(groups == "", -1, pd.factorize(groups)[0])
     return unite(pd.factorize(items["digest"])[0], named, *ties)
 
 
 def unite(*ties: np.ndarray) -> np.ndarray:
-    """Number the sets of rows `[N]` that equal numbers in any of the arrays `[N]` connect; negative ones tie none."""
+    """Number the sets of rows `[N]` that equal numbers in any of the arrays `[N]` connect; a negative one ties none."""
     n, rows, nodes, offset = len(ties[0]), [], [], len(ties[0])
     for tie in ties:
         tied = np.flatnonzero(tie >= 0)
@@ -169,10 +171,10 @@ def unite(*ties: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Rows:
-    """Rows to split `[N]`, and their units `[U]`: `rank` orders units whatever the order of the manifest.
+    """Rows to split `[N]`, and their units `[U]`. `rank` orders units independently of the order of the manifest.
 
-    `label` of a unit is the most frequent of its rows; `pairs` `[P, 2]` holds each unit with each label in it.
-    Classes in `anchored` have train items elsewhere already. `time` is nan where it is not known.
+    `label` of a unit is the most frequent one of its rows; `pairs` `[P, 2]` holds each unit with each label in it.
+    Classes in `anchored` already have other items in train. `time` is inf where it is unknown.
     """
 
     unit: np.ndarray
@@ -205,65 +207,65 @@ class _Rows:
         return cls(unit, labels, size, rank, label, time, pairs, none if anchored is None else anchored)
 
     def smallest(self, units: np.ndarray) -> int:
-        """Return the smallest of some units; of equals the first in rank."""
+        """Return the smallest of some units, among equals the first in rank."""
         return int(units[np.lexsort((self.rank[units], self.size[units]))[0]])
 
 
 def _carve(rows: _Rows, fractions: dict[int, float], spec: SplitSpec) -> np.ndarray:
-    """Return where each row goes: the given fractions to their splits, the rest to train."""
+    """Return the split of each row: the given fractions in their splits, the rest in train."""
     if spec.by == "time" and len(np.unique(rows.time[np.isfinite(rows.time)])) > 1:
         return _newest(rows, fractions)[rows.unit]
-    home = np.full(len(rows.size), _TRAIN, dtype=np.int8)
+    split_of = np.full(len(rows.size), _TRAIN, dtype=np.int8)
     carry = dict.fromkeys(fractions, 0.0)
     by_label = np.lexsort((rows.rank, rows.label))
-    for mine in np.split(by_label, np.flatnonzero(np.diff(rows.label[by_label])) + 1):
-        order = np.random.default_rng([spec.seed, int(rows.label[mine[0]])]).permutation(len(mine))
-        _fill(mine[order], rows.size, home, fractions, carry)
-    _keep_in_train(rows, home)
-    _none_empty(rows, home, fractions)
-    return home[rows.unit]
+    for members in np.split(by_label, np.flatnonzero(np.diff(rows.label[by_label])) + 1):
+        order = np.random.default_rng([spec.seed, int(rows.label[members[0]])]).permutation(len(members))
+        _fill(members[order], rows.size, split_of, fractions, carry)
+    _keep_in_train(rows, split_of)
+    _fill_empty_splits(rows, split_of, fractions)
+    return split_of[rows.unit]
 
 
 def _newest(rows: _Rows, fractions: dict[int, float]) -> np.ndarray:
-    """Return the homes `[U]` of a split by time; the oldest moment stays in train."""
-    home = np.full(len(rows.size), _TRAIN, dtype=np.int8)
+    """Return the split of each unit `[U]` by time. The oldest moment stays in train."""
+    split_of = np.full(len(rows.size), _TRAIN, dtype=np.int8)
     moments, at = np.unique(rows.time, return_inverse=True)
     counts = np.bincount(at, weights=rows.size)
     counts, last = counts[np.isfinite(moments)], int(np.isfinite(moments).sum())
     wanted = [split for split, fraction in fractions.items() if fraction > 0]
     for left, split in reversed(list(enumerate(reversed(wanted)))):
-        within = np.cumsum(counts[1:last][::-1])[: max(1, last - 1 - left)]  # a moment each for those to come
+        within = np.cumsum(counts[1:last][::-1])[: max(1, last - 1 - left)]  # leaves one moment for each split to come
         if len(within):
             taken = 1 + int(np.abs(within - fractions[split] * len(rows.unit)).argmin())
-            home[(at < last) & (at >= last - taken)] = split
+            split_of[(at < last) & (at >= last - taken)] = split
             last -= taken
-    return home
+    return split_of
 
 
 def _fill(
-    units: np.ndarray, sizes: np.ndarray, home: np.ndarray, fractions: dict[int, float], carry: dict[int, float]
+    units: np.ndarray, sizes: np.ndarray, split_of: np.ndarray, fractions: dict[int, float], carry: dict[int, float]
 ) -> None:
-    """Place one class's units in order; what rounding leaves over is carried to the next class."""
+    """Assign the units of one class in order. `carry` passes rounding errors on to the next class."""
     size = sizes[units]
     n, free = int(size.sum()), len(units) - 1
-    waiting = np.ones(len(units), dtype=bool)
+    unassigned = np.ones(len(units), dtype=bool)
     for split, fraction in fractions.items():
         carry[split] += fraction * n
-        floor = 1 if fraction > 0 and len(units) >= _ENOUGH else 0
+        floor = 1 if fraction > 0 and len(units) >= _MIN_UNITS else 0
         quota = max(floor, int(np.floor(carry[split] + 0.5)))
-        places = np.flatnonzero(waiting)
+        places = np.flatnonzero(unassigned)
         chosen, taken = _up_to(size[places], quota, free)
         if floor and not taken and free > 0:
             chosen = [int(size[places].argmin())]
             taken = int(size[places][chosen[0]])
-        home[units[places[chosen]]] = split
-        waiting[places[chosen]] = False
+        split_of[units[places[chosen]]] = split
+        unassigned[places[chosen]] = False
         free -= len(chosen)
         carry[split] = max(-1.0, min(1.0, carry[split] - taken))
 
 
 def _up_to(sizes: np.ndarray, quota: int, free: int) -> tuple[list[int], int]:
-    """Return the places of the units that are taken in turn, and how many rows they are; large ones are passed over."""
+    """Return the places of units up to a quota, taken in turn but without large ones, and their number of rows."""
     chosen: list[int] = []
     taken = 0
     for place, size in enumerate(sizes.tolist()):
@@ -275,25 +277,25 @@ def _up_to(sizes: np.ndarray, quota: int, free: int) -> tuple[list[int], int]:
     return chosen, taken
 
 
-def _keep_in_train(rows: _Rows, home: np.ndarray) -> None:
-    """Bring back the smallest unit that holds a class which train lacks (units of mixed classes can cause that)."""
+def _keep_in_train(rows: _Rows, split_of: np.ndarray) -> None:
+    """Move units to train until it has every class, smallest first. Units of mixed classes can leave one out."""
     pairs = rows.pairs
-    inside = {*pairs[home[pairs[:, 0]] == _TRAIN, 1].tolist(), *rows.anchored.tolist()}
+    inside = {*pairs[split_of[pairs[:, 0]] == _TRAIN, 1].tolist(), *rows.anchored.tolist()}
     for label in sorted(set(pairs[:, 1].tolist()) - inside):
         if label not in inside:
             back = rows.smallest(pairs[pairs[:, 1] == label, 0])
-            home[back] = _TRAIN
+            split_of[back] = _TRAIN
             inside |= set(pairs[pairs[:, 0] == back, 1].tolist())
 
 
-def _none_empty(rows: _Rows, home: np.ndarray, fractions: dict[int, float]) -> None:
-    """Give a split that came out empty the smallest unit that train can spare."""
+def _fill_empty_splits(rows: _Rows, split_of: np.ndarray, fractions: dict[int, float]) -> None:
+    """Give each empty split the smallest unit that train can spare."""
     for split, fraction in fractions.items():
-        if fraction <= 0 or (home == split).any():
+        if fraction <= 0 or (split_of == split).any():
             continue
-        trained = rows.pairs[home[rows.pairs[:, 0]] == _TRAIN]
+        trained = rows.pairs[split_of[rows.pairs[:, 0]] == _TRAIN]
         holders = np.bincount(np.concatenate([trained[:, 1], rows.anchored]))
         needed = np.unique(trained[holders[trained[:, 1]] < 2, 0])
         spare = np.setdiff1d(trained[:, 0], needed)
         if len(spare):
-            home[rows.smallest(spare)] = split
+            split_of[rows.smallest(spare)] = split

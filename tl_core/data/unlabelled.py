@@ -1,4 +1,4 @@
-"""Items without labels: a pool that a backbone can get used to, or that its features are drawn towards."""
+"""Unlabelled data: for adapting a backbone to a domain, or for aligning its features with it."""
 
 from collections.abc import Iterator
 
@@ -18,16 +18,16 @@ from tl_core.types import Modality
 from tl_core.workspace import Workspace
 
 NO_LABEL = "no label"
-"""The one class of a pool; nothing reads it."""
+"""The single class of unlabelled data. Nothing reads it."""
 
 
 def import_unlabelled(
     source: str, modality: Modality, workspace: Workspace, progress: OnProgress = no_progress
 ) -> Dataset:
-    """Import an archive, a folder or a table without reading labels, as a data set of one class.
+    """Import an archive, a folder or a table without labels, as a data set of one class.
 
-    A sample and a data set of the hub come with their labels. Every picture or text file counts wherever it lies;
-    of a table, each text of the column that most looks like texts.
+    Every picture or text file counts, in any folder; of a table, the guessed text column is read. Samples and hub
+    data sets are imported with their labels.
     Raises DataError where there is nothing of the modality.
     """
     if source.startswith(SAMPLE_PREFIX) or is_hub(source):
@@ -35,24 +35,24 @@ def import_unlabelled(
     path = source_path(source)
     draft = Draft(display_name(path), path.name, modality)
     if is_table(path):
-        return store(_of_table(file_table(path, workspace.limits), draft), draft, workspace, progress)
+        return store(_table_texts(file_table(path, workspace.limits), draft), draft, workspace, progress)
     with open_tree(path, workspace.limits, workspace.folder("cache"), progress) as tree:
         draft.lines += tree.lines
         if modality == "text" and (table := only_table(tree, workspace.limits)):
-            return store(_of_table(table, draft), draft, workspace, progress)
+            return store(_table_texts(table, draft), draft, workspace, progress)
         suffixes = IMAGE_SUFFIXES if modality == "image" else TEXT_SUFFIXES
         entries = without_enclosing(tree, tree.entries, depth=1)
-        items = [RawItem(each.name, NO_LABEL, read=each.read) for each in entries if each.suffix in suffixes]
+        items = [RawItem(entry.name, NO_LABEL, read=entry.read) for entry in entries if entry.suffix in suffixes]
         noun = "picture" if modality == "image" else "text"
-        for each in entries:
-            if each.suffix not in suffixes:
-                draft.skip(each.name, f"not a {noun} that can be read")
+        for entry in entries:
+            if entry.suffix not in suffixes:
+                draft.skip(entry.name, f"not a {noun} that can be read")
         if not items:
             raise DataError(f"There is no {noun} in {path.name}.", f"Give a folder, a zip or a table of {noun}s.")
         return store(items, draft, workspace, progress)
 
 
-def _of_table(file: TableFile, draft: Draft) -> Iterator[RawItem]:
+def _table_texts(file: TableFile, draft: Draft) -> Iterator[RawItem]:
     table = open_table(file)
     draft.text_column = column = guess_text_column(take_sample(table))
     if draft.modality == "image" or not column:

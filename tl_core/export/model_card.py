@@ -8,7 +8,7 @@ import yaml
 
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
-from tl_core.data.split import rule
+from tl_core.data.split import split_rule
 from tl_core.evaluation.holdout import holdout_sentence
 from tl_core.evaluation.report import IN_TRAIN, errors
 from tl_core.evaluation.results import Prediction, Report
@@ -135,7 +135,7 @@ def _data(trained: TrainedModel) -> Iterator[str]:
         "given": "split as the source gives it",
         "time": f"the newest items for the test, {copies}",
         "random": f"stratified, drawn with seed {dataset.split.seed}, {copies}",
-    }[rule(dataset.items, dataset.split)]
+    }[split_rule(dataset.items, dataset.split)]
     items = _count(int(dataset.included.sum()), "item")
     yield f"## Data\n\n{dataset.name} (fingerprint `{dataset.fingerprint}`): {items},"
     noun = "label" if dataset.multilabel else "class"

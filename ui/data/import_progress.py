@@ -45,8 +45,8 @@ def pending(role: Role = "data") -> ImportJob | None:
 
 def title(incoming: ImportJob) -> str:
     """Return the title of the source of an import."""
-    name = incoming.ask.source.removeprefix(SAMPLE_PREFIX)
-    if name != incoming.ask.source:
+    name = incoming.request.source.removeprefix(SAMPLE_PREFIX)
+    if name != incoming.request.source:
         return SAMPLES[name].title if name in SAMPLES else name
     return Path(name).name or name
 
@@ -107,8 +107,8 @@ def _table(incoming: ImportJob, key: str) -> None:
     assert incoming.preview
     with st.container(border=True, key=f"{key}_preview"):
         st.subheader(f":material/table: {escape(title(incoming))}", anchor=False)
-        wanted, complete = table_preview.draw(incoming.preview, incoming.ask.options, key)
-        if wanted not in (incoming.ask.options, table_preview.as_read(incoming.preview)):
+        wanted, complete = table_preview.draw(incoming.preview, incoming.request.options, key)
+        if wanted not in (incoming.request.options, table_preview.as_read(incoming.preview)):
             resume(incoming, wanted, confirmed=False)
         with st.container(horizontal=True):
             if st.button("Import", type="primary", disabled=not complete, key=f"{key}_import"):
@@ -123,6 +123,8 @@ def _failed(incoming: ImportJob, key: str) -> None:
         st.error(f"**{escape(incoming.state.message)}** {escape(incoming.state.hint)}".strip(), icon=":material/error:")
         with st.container(horizontal=True):
             if st.button("Try again", icon=":material/refresh:", key=f"{key}_retry"):
-                resume(incoming, incoming.ask.options if incoming.ask.confirmed else AUTO_DETECT, confirmed=False)
+                resume(
+                    incoming, incoming.request.options if incoming.request.confirmed else AUTO_DETECT, confirmed=False
+                )
             if st.button("Dismiss", key=f"{key}_away", type="tertiary"):
                 cancel(incoming)

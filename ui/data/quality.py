@@ -60,7 +60,7 @@ def suspicions(dataset: Dataset, report: QualityReport | None) -> list[Suspicion
         repeated = {suspicion.code for suspicion in (*instant, *_instant_undecided(dataset))} if report else set()
         all_ = [*instant, *(suspicion for suspicion in all_ if suspicion.code not in repeated)]
         all_.sort(key=lambda suspicion: ("stop", "warn", "info").index(suspicion.finding.level))
-    return [rest for suspicion in all_ if (rest := unanswered(suspicion, dataset)) is not None]
+    return [rest for suspicion in all_ if (rest := open_part(suspicion, dataset)) is not None]
 
 
 def _instant_undecided(dataset: Dataset) -> tuple[Suspicion, ...]:

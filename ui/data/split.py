@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from tl_core.data.dataset import Dataset
-from tl_core.data.split import rule, time_findings
+from tl_core.data.split import split_rule, time_findings
 from tl_core.evaluation.leakage import read_leakage
 from ui import glossary, session
 from ui.data.overview import SPLITS, split_counts
@@ -50,7 +50,7 @@ def _rules(dataset: Dataset) -> list[str]:
         "time": "The latest items are the test items, because the model will be used on later items too.",
         "random": "Each class is split in the same proportion.",
     }
-    sentences.append(rules[rule(dataset.items, spec)])
+    sentences.append(rules[split_rule(dataset.items, spec)])
     return sentences
 
 

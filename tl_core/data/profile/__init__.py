@@ -1,4 +1,4 @@
-"""What a data set is, in numbers and findings; no model needed."""
+"""The profile of a data set: counts, sizes, examples and findings. No model is needed."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from tl_core.data.split import SPLITS
 __all__ = ["ClassCount", "Example", "Profile", "Quantiles", "count_classes", "count_tokens", "profile"]
 
 _EXAMPLES = 6  # items shown of each class
-_LOOKED_AT = 60  # of each class, among which there may be copies
+_CANDIDATES = 60  # of each class, which may include copies
 _EXAMPLE_CHARS = 280
 _LEVELS = ("stop", "warn", "info")
 
@@ -26,18 +26,18 @@ _LEVELS = ("stop", "warn", "info")
 def profile(
     dataset: Dataset, tokenizer: Path | None = None, max_tokens: int = 0, progress: OnProgress = no_progress
 ) -> Profile:
-    """Describe a data set. `tokenizer` is the path of a `tokenizer.json`, `max_tokens` the model's limit (0: none).
+    """Return the profile of a data set. `tokenizer` is a `tokenizer.json`, `max_tokens` the model's limit (0: none).
 
-    It is made once for the same data, split and tokenizer, and kept beside the manifest. `progress` may raise to
-    stop; what was counted by then is not counted again.
+    A profile is made once for the same data, split and tokenizer, and stored beside the manifest. `progress` may raise
+    to stop; what was counted by then is not counted again.
     """
     tokenizer = tokenizer if dataset.modality == "text" else None
-    path = profile_cache.place(dataset, text_stats.tokenizer_key(tokenizer) if tokenizer else "", max_tokens)
-    found = profile_cache.read(path)
-    if found is None:
-        found = _make(dataset, tokenizer, max_tokens, progress)
-        profile_cache.write(path, found)
-    return found
+    path = profile_cache.profile_file(dataset, text_stats.tokenizer_key(tokenizer) if tokenizer else "", max_tokens)
+    cached = profile_cache.read(path)
+    if cached is None:
+        cached = _make(dataset, tokenizer, max_tokens, progress)
+        profile_cache.write(path, cached)
+    return cached
 
 
 def _make(dataset: Dataset, tokenizer: Path | None, max_tokens: int, progress: OnProgress) -> Profile:
@@ -46,7 +46,7 @@ def _make(dataset: Dataset, tokenizer: Path | None, max_tokens: int, progress: O
     image = dataset.modality == "image"
     sizes = size_stats.image_sizes(dataset) if image else text_stats.text_sizes(dataset)
     pictures = size_stats.pictures(dataset, progress) if image else None
-    read = None if image else _read(dataset, tokenizer, progress)
+    text_profile = None if image else _text_profile(dataset, tokenizer, progress)
     truncated, typical_tokens = None, 0.0
     if tokenizer:
         tokens = text_stats.token_counts(dataset, tokenizer, progress)
@@ -54,8 +54,8 @@ def _make(dataset: Dataset, tokenizer: Path | None, max_tokens: int, progress: O
         truncated = round((tokens > max_tokens).mean() * len(dataset.items)) if max_tokens else 0
         typical_tokens = text_stats.padded_length(tokens, max_tokens)
     findings = find_problems(dataset, [[c.train, c.validation, c.test] for c in counts])
-    findings += profile_sentences.picture_findings(pictures) + profile_sentences.text_findings(read)
-    findings += profile_sentences.truncation(truncated, len(dataset.items), max_tokens, text_stats.COUNTED)
+    findings += profile_sentences.picture_findings(pictures) + profile_sentences.text_findings(text_profile)
+    findings += profile_sentences.truncation_findings(truncated, len(dataset.items), max_tokens, text_stats.COUNTED)
     totals = [c.total for c in counts]
     return Profile(
         fingerprint=dataset.fingerprint,
@@ -75,7 +75,7 @@ def _make(dataset: Dataset, tokenizer: Path | None, max_tokens: int, progress: O
         typical_tokens=typical_tokens,
         imbalance=None if dataset.multilabel else class_counts.imbalance(counts),
         pictures=pictures,
-        texts=read,
+        texts=text_profile,
         multilabel=class_counts.multilabel(dataset, inside),
         subgroups=class_counts.subgroups(dataset),
         span=class_counts.span(dataset, inside),
@@ -83,21 +83,21 @@ def _make(dataset: Dataset, tokenizer: Path | None, max_tokens: int, progress: O
     )
 
 
-def _read(dataset: Dataset, tokenizer: Path | None, progress: OnProgress) -> Texts:
-    """Return the languages of a sample of texts, and how well the tokenizer knows their sentences."""
+def _text_profile(dataset: Dataset, tokenizer: Path | None, progress: OnProgress) -> Texts:
+    """Return the languages of a sample of texts, and how well the tokenizer's vocabulary fits them."""
     rows = sample_rows(len(dataset.items), text_stats.SAMPLED)
     languages = text_stats.count_languages(dataset, rows, progress)
-    known = text_stats.vocabulary(dataset.items["text"].iloc[rows].tolist(), tokenizer) if tokenizer else None
-    return Texts(len(rows), languages, known)
+    vocabulary = text_stats.vocabulary(dataset.items["text"].iloc[rows].tolist(), tokenizer) if tokenizer else None
+    return Texts(len(rows), languages, vocabulary)
 
 
 def _examples(dataset: Dataset) -> tuple[Example, ...]:
-    """Return the first training items of each class, and others where it has too few there; no copies."""
+    """Return the first training items of each class, then other items if there are too few, without copies."""
     table = pd.DataFrame({"label": dataset.labels, "later": dataset.splits != "train"})
     table = table[dataset.included & (table["label"] < len(dataset.classes))].sort_values(
         ["label", "later"], kind="stable"
     )
-    first = table.groupby("label", sort=True).head(_LOOKED_AT)
+    first = table.groupby("label", sort=True).head(_CANDIDATES)
     first = first.assign(digest=dataset.items["digest"].iloc[first.index])
     shown = first[~first.duplicated(["digest", "label"])].groupby("label", sort=True).head(_EXAMPLES)
     wanted = dataset.items.iloc[shown.index]

@@ -1,4 +1,4 @@
-"""How many items each class and each subgroup has, what unequal classes do to a score, and labels seen together."""
+"""Items per class and subgroup, the effect of class imbalance on scores, and labels that occur together."""
 
 import numpy as np
 
@@ -7,13 +7,13 @@ from tl_core.data.profile.data_profile import ClassCount, Imbalance, MultilabelS
 from tl_core.data.split import SPLITS
 
 SHOWN_TOGETHER = 12
-"""Labels in the table of labels seen together."""
+"""Labels in the table of labels that occur together."""
 _PAIRS = 20
-_SUBGROUPS = 1000  # the largest, and that many
+_SUBGROUPS = 1000  # the largest ones
 
 
 def count_classes(dataset: Dataset) -> tuple[ClassCount, ...]:
-    """Return the items of each class in each split; an item of several labels counts in each of its classes."""
+    """Count the items of each class in each split. An item with several labels counts in each of its classes."""
     if dataset.multilabel:
         table = [dataset.targets[dataset.splits == split].sum(axis=0, dtype=np.int64).tolist() for split in SPLITS]
     else:
@@ -23,7 +23,7 @@ def count_classes(dataset: Dataset) -> tuple[ClassCount, ...]:
 
 
 def imbalance(counts: tuple[ClassCount, ...]) -> Imbalance | None:
-    """Return what unequal classes do to a score; None where they are equal, or where there is only one."""
+    """Return the effect of class imbalance on scores; None where classes are equal, or there is only one."""
     totals = np.array([c.total for c in counts])
     if len(totals) < 2 or totals.min() == totals.max() or not totals.min():
         return None
@@ -39,26 +39,26 @@ def imbalance(counts: tuple[ClassCount, ...]) -> Imbalance | None:
 
 
 def multilabel(dataset: Dataset, inside: np.ndarray) -> MultilabelStats | None:
-    """Return how labels go together over the rows `inside` (bool `[N]`); None where an item has one label."""
+    """Return how labels occur together in the rows `inside` (bool `[N]`); None unless the data set is multilabel."""
     if not dataset.multilabel:
         return None
     targets = dataset.targets[inside]
-    together = (targets.T @ targets).astype(np.int64)  # exact up to 2^24 items of a pair in float32
+    together = (targets.T @ targets).astype(np.int64)  # float32 is exact up to 2^24 items per pair
     order = np.argsort(-np.diag(together), kind="stable")[:SHOWN_TOGETHER]
     left, right = np.triu_indices(len(together), k=1)
-    found = together[left, right]
-    most = np.argsort(-found, kind="stable")[:_PAIRS]
+    counts = together[left, right]
+    most = np.argsort(-counts, kind="stable")[:_PAIRS]
     names = dataset.classes
     return MultilabelStats(
         tuple(np.bincount(targets.sum(axis=1).astype(np.int64)).tolist()),
         tuple(names[i] for i in order),
         tuple(tuple(row) for row in together[np.ix_(order, order)].tolist()),
-        tuple(Pair(names[left[i]], names[right[i]], int(found[i])) for i in most if found[i]),
+        tuple(Pair(names[left[i]], names[right[i]], int(counts[i])) for i in most if counts[i]),
     )
 
 
 def subgroups(dataset: Dataset) -> tuple[ClassCount, ...]:
-    """Return the items of each subgroup in each split, the largest first; none where there is no such column."""
+    """Count the items of each subgroup in each split, largest first; () where there is no subgroup column."""
     import pandas as pd
 
     number, names = pd.factorize(dataset.items["subgroup"])
@@ -70,7 +70,7 @@ def subgroups(dataset: Dataset) -> tuple[ClassCount, ...]:
 
 
 def span(dataset: Dataset, inside: np.ndarray) -> Span | None:
-    """Return from when to when the items `inside` (bool `[N]`) were made; None where nothing says so."""
+    """Return the first and last date of the items `inside` (bool `[N]`); None where no time is known."""
     times = dataset.items["time"].to_numpy(dtype=float)[inside]
     times = times[np.isfinite(times)]
     if not len(times):

@@ -1,4 +1,4 @@
-"""What a profile says: counts, spreads, languages, examples and findings, as values."""
+"""The values that make up a profile: counts, distributions, languages, examples and findings."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from tl_core.types import Finding, Modality
 
 @dataclass(frozen=True)
 class ClassCount:
-    """One class, or subgroup, and its items in each split; an item of several labels counts in each of its classes."""
+    """Items of a class or subgroup in each split. An item with several labels counts in each of its classes."""
 
     name: str
     train: int
@@ -19,12 +19,12 @@ class ClassCount:
 
     @property
     def total(self) -> int:
-        """Return the items of all splits."""
+        """Return the number of items in all splits."""
         return self.train + self.validation + self.test
 
     @property
     def counts(self) -> tuple[int, int, int, int]:
-        """Return the items of train, validation and test, and of all."""
+        """Return the number of items in train, validation, test, and all of them."""
         return self.train, self.validation, self.test, self.total
 
 
@@ -32,7 +32,7 @@ class ClassCount:
 class Bars:
     """A histogram: `counts[i]` items lie from `edges[i]` up to `edges[i + 1]`, the last edge included.
 
-    What lies above the last edge is counted in the last bar, where a few giants would squeeze the others.
+    Values above the last edge count in the last bar, so that a few extremes do not squeeze the others.
     """
 
     edges: tuple[float, ...]
@@ -41,7 +41,7 @@ class Bars:
 
 @dataclass(frozen=True)
 class Quantiles:
-    """How a size is spread over the items, in `unit`s; `low` and `high` are the 5th and the 95th percentile."""
+    """The distribution of a size over the items, in `unit`s; `low` and `high` are the 5th and 95th percentiles."""
 
     name: str
     unit: str
@@ -54,7 +54,7 @@ class Quantiles:
 
     @property
     def marks(self) -> tuple[int, int, int, int, int]:
-        """Return the least, the 5th percentile, the median, the 95th percentile and the most."""
+        """Return the minimum, 5th percentile, median, 95th percentile and maximum."""
         return self.minimum, self.low, self.median, self.high, self.maximum
 
 
@@ -70,12 +70,12 @@ class Example:
 
 @dataclass(frozen=True)
 class Imbalance:
-    """What unequal classes do to a score, by the items of the profile.
+    """The effect of class imbalance on scores.
 
-    A model that always answers `largest` has the accuracy `always`, and the macro-F1 `macro_f1`: the mean over the
-    K classes of F1, which is 2 p / (1 + p) for the largest class of share p, and 0 for the others. `weight` is how
-    many times as much an item of the smallest class counts as one of the largest, where classes are weighted by
-    n / (K n_k) (King and Zeng 2001, doi:10.1093/oxfordjournals.pan.a004868).
+    A model that always answers `largest` has the accuracy `always` and the macro-F1 `macro_f1`: the mean over the
+    K classes of F1, which is 2 p / (1 + p) for the largest class, of share p, and 0 for the others. With balanced class
+    weights n / (K n_k), an item of the smallest class counts `weight` times as much as one of the largest (King
+    and Zeng 2001, doi:10.1093/oxfordjournals.pan.a004868).
     """
 
     largest: str
@@ -87,9 +87,9 @@ class Imbalance:
 
 @dataclass(frozen=True)
 class Pictures:
-    """How pictures look. `upright`, `square` (sides within 5 %) and `wide` count shapes of all pictures.
+    """Shapes and colours of pictures. `upright`, `square` (sides within 5 %) and `wide` count shapes of all pictures.
 
-    `cut` is the share of the area of the median picture outside its middle square, which is what a model looks at.
+    `cut` is the share of the median picture's area outside its centre square, which is what a model sees.
     Brightness and contrast (percent) and `grey` were measured on `measured` pictures: all, or a sample.
     """
 
@@ -105,7 +105,7 @@ class Pictures:
 
 @dataclass(frozen=True)
 class LanguageCount:
-    """A language, by its code (ISO 639) and its English name, and the texts found in it; the code "" is unknown."""
+    """A language by its code (ISO 639) and English name, and its number of texts; the code "" is unknown."""
 
     code: str
     name: str
@@ -118,8 +118,8 @@ class Vocabulary:
 
     `fertility` is tokens per word, and `continued` the share of words that take two tokens or more, both as Rust et
     al. (2021, doi:10.18653/v1/2021.acl-long.243) define them; `broken` is the share that take four or more, `unknown`
-    the share that are in no part of the vocabulary, or partly. A word is what the tokenizer parts before it looks
-    into its vocabulary, where that holds a letter or a digit. `named` are words broken most often, or unknown.
+    the share with a part outside the vocabulary. A word is what the tokenizer's pre-tokenizer returns, if it holds a
+    letter or a digit. `named` are the most frequent broken or unknown words.
     """
 
     texts: int
@@ -133,7 +133,7 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class Texts:
-    """What is known of the language of texts: counts over `measured` texts, all, or a sample."""
+    """Languages and vocabulary of `measured` texts: all, or a sample."""
 
     measured: int
     languages: tuple[LanguageCount, ...]
@@ -142,7 +142,7 @@ class Texts:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two labels and the items that carry both."""
+    """Two labels, and the number of items with both."""
 
     first: str
     second: str
@@ -151,10 +151,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class MultilabelStats:
-    """A set whose items may have several labels: `per_item[k]` items have k labels.
+    """Label counts of a multilabel data set: `per_item[k]` items have k labels.
 
     `together[i][j]` items have both label i and label j of `names`, the most frequent labels, `[K, K]`; the diagonal
-    counts the label itself. `pairs` are the labels most often seen together, of all labels.
+    counts single labels. `pairs` are the pairs of any labels that occur together most often.
     """
 
     per_item: tuple[int, ...]
@@ -164,13 +164,13 @@ class MultilabelStats:
 
     @property
     def mean(self) -> float:
-        """Return the labels of an average item."""
+        """Return the mean number of labels per item."""
         return sum(k * n for k, n in enumerate(self.per_item)) / max(1, sum(self.per_item))
 
 
 @dataclass(frozen=True)
 class Span:
-    """From when to when items were made, as dates (ISO 8601), and how many say so."""
+    """The first and last date of items (ISO 8601), and the number of items with a date."""
 
     first: str
     last: str
@@ -186,7 +186,7 @@ class Profile:
     width and height in pixels (pictures), or characters and, with a tokenizer, tokens (texts). `parts` are the items
     of each split. `typical_tokens` is the length that costs are estimated with: the tokens of the average text in a
     training batch, its padding included, because a batch costs what its longest text costs for each of its texts; 0 for
-    pictures, or where no tokenizer was given. What a data set has not, several labels or a time, is None.
+    pictures, or where no tokenizer was given. A part that does not apply, such as multilabel counts, is None.
     """
 
     fingerprint: str
@@ -214,27 +214,27 @@ class Profile:
 
     @property
     def splits(self) -> dict[str, int]:
-        """Return the items of each split."""
+        """Return the number of items in each split."""
         if self.parts:
             return dict(zip(SPLITS, self.parts, strict=True))
         return {split: sum(getattr(c, split) for c in self.classes) for split in SPLITS}
 
     @property
     def n_train(self) -> int:
-        """Return the items of train."""
+        """Return the number of items in train."""
         return self.splits["train"]
 
     @property
     def per_class_min(self) -> int:
-        """Return the training items of the smallest class."""
+        """Return the number of training items of the smallest class."""
         return min((c.train for c in self.classes), default=0)
 
     @property
     def blocking(self) -> tuple[Finding, ...]:
-        """Return the findings that must be solved before anything can be trained."""
+        """Return the findings that must be solved before training."""
         return tuple(f for f in self.findings if f.level == "stop")
 
     def require_usable(self) -> None:
-        """Raise DataError with the first finding that blocks training, if there is one."""
+        """Raise DataError with the first finding that blocks training, if any."""
         for finding in self.blocking:
             raise DataError(finding.message, finding.hint)

@@ -1,4 +1,4 @@
-"""A profile is made once: it is kept beside the manifest for as long as what it says can be relied on."""
+"""Profiles stored beside the manifest, for as long as data, split, decisions and code are the same."""
 
 import hashlib
 from functools import cache
@@ -10,34 +10,34 @@ from tl_core.data.profile.data_profile import Profile
 from tl_core.errors import WorkspaceError
 from tl_core.workspace import read_value, write_value
 
-_KEPT = 8  # profiles of one data set: its last splits, decisions and tokenizers
+_MOST = 8  # profiles of one data set: those of its latest splits, decisions and tokenizers
 
 
 @cache
-def _code() -> bytes:
-    """Return a digest of the code that profiles depend on: what other code has made is made again."""
+def _code_digest() -> bytes:
+    """Return a digest of the code that profiles depend on, so that other code makes them again."""
     files = sorted(Path(tl_core.data.__file__).parent.rglob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).digest()
 
 
-def place(dataset: Dataset, tokenizer: str, max_tokens: int) -> Path:
-    """Return where a profile lies: another place for another version, name, receipt, tokenizer or code."""
+def profile_file(dataset: Dataset, tokenizer: str, max_tokens: int) -> Path:
+    """Return the file of a profile. It differs by version, name, receipt, tokenizer and code."""
     about = (dataset.version, dataset.name, dataset.receipt, str(dataset.folder), tokenizer, max_tokens)
-    key = hashlib.sha256(_code() + repr(about).encode()).hexdigest()[:16]
+    key = hashlib.sha256(_code_digest() + repr(about).encode()).hexdigest()[:16]
     return dataset.folder / f"profile-{key}.json"
 
 
 def read(path: Path) -> Profile | None:
-    """Return the profile that is kept, None where there is none that can be read."""
+    """Return the stored profile, None where none can be read."""
     return read_value(Profile, path)
 
 
 def write(path: Path, profile: Profile) -> None:
-    """Keep a profile, and let go of the oldest ones; a workspace that is full keeps none."""
+    """Store a profile, and delete the oldest ones. On a full disk nothing is stored."""
     try:
         write_value(path, profile)
     except WorkspaceError:
         return
-    found = sorted(path.parent.glob("profile-*.json"), key=lambda file: file.stat().st_mtime, reverse=True)
-    for file in found[_KEPT:]:
+    files = sorted(path.parent.glob("profile-*.json"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in files[_MOST:]:
         file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Sizes of items: how they are spread, and in which shapes pictures come."""
+"""Distributions of item sizes, and the shapes and colours of pictures."""
 
 import math
 
@@ -14,26 +14,26 @@ from tl_core.data.sampling import sample_rows
 BARS = 24
 """Bars of a histogram."""
 MEASURED = 2000
-"""Pictures of which the brightness is measured for a profile, at most."""
-_PIXELS = 300_000_000  # decoded for that, at most: a few seconds
-_GIANTS = 4.0  # times the 95th percentile: what is longer goes into the last bar
-_SQUARE = 1.05
+"""Most pictures that are measured for a profile."""
+_PIXELS = 300_000_000  # most pixels decoded for it: a few seconds
+_CLIP = 4.0  # times the 95th percentile: larger values go into the last bar
+_SQUARE = 1.05  # largest ratio of the sides of a square picture
 
 
 def quantiles(name: str, unit: str, values: np.ndarray, top: float | None = None) -> Quantiles:
-    """Return how values `[N]` are spread; bars go from the least, or 0 where `top` is given, to the most, or `top`."""
-    least, low5, middle, high95, most = np.percentile(values, [0, 5, 50, 95, 100]).round().astype(int).tolist()
+    """Return the distribution of values `[N]`. With `top`, bars go from 0 to `top`, else from minimum to maximum."""
+    minimum, low5, median, high95, maximum = np.percentile(values, [0, 5, 50, 95, 100]).round().astype(int).tolist()
     low, high = (0.0, top) if top is not None else (float(values.min()), float(values.max()))
-    high = min(high, _GIANTS * max(1, high95)) if top is None else high
+    high = min(high, _CLIP * max(1, high95)) if top is None else high
     bars = _bars(values, low, high, whole=top is None)
-    return Quantiles(name, unit, least, low5, middle, high95, most, bars)
+    return Quantiles(name, unit, minimum, low5, median, high95, maximum, bars)
 
 
 def _bars(values: np.ndarray, low: float, high: float, whole: bool) -> Bars:
     if high <= low:
         return Bars((low, low + 1), (len(values),))
     step = (high - low) / BARS
-    step = math.ceil(step) if whole else step  # bars of whole pixels or tokens, or some would hold more than others
+    step = math.ceil(step) if whole else step  # whole pixels or tokens per bar, so that bars are comparable
     count = math.ceil((high - low) / step) if whole else BARS
     edges = low + step * np.arange(count + 1)
     counts = np.histogram(np.clip(values, low, edges[-1]), edges)[0]
@@ -41,32 +41,32 @@ def _bars(values: np.ndarray, low: float, high: float, whole: bool) -> Bars:
 
 
 def image_sizes(dataset: Dataset) -> tuple[Quantiles, ...]:
-    """Return the spread of width and height, where the manifest knows them."""
+    """Return the distributions of width and height, where the manifest has them."""
     items = dataset.items
     sides = [side for side in ("width", "height") if side in items]
     return tuple(quantiles(side.capitalize(), "pixels", items[side].to_numpy()) for side in sides)
 
 
 def pictures(dataset: Dataset, progress: OnProgress = no_progress) -> Pictures:
-    """Return in which shapes pictures come, and how bright, rich in contrast and colourful a sample of them is."""
+    """Return the shapes of pictures, and brightness, contrast and colour of a sample."""
     shapes, cut, area = _shapes(dataset)
-    found = picture_stats_of(dataset, _sample(area), progress)
-    found = found[np.isfinite(found).all(axis=1)]
-    if not len(found):
+    stats = picture_stats_of(dataset, _sample(area), progress)
+    stats = stats[np.isfinite(stats).all(axis=1)]
+    if not len(stats):
         return Pictures(*shapes, cut, measured=0, grey=0)
-    look = dict(zip(STAT_NAMES, found.T, strict=True))
+    by_name = dict(zip(STAT_NAMES, stats.T, strict=True))
     return Pictures(
         *shapes,
         cut,
-        measured=len(found),
-        grey=int((look["colour"] <= GREY).sum()),
-        brightness=quantiles("Brightness", "percent", 100 * look["brightness"], top=100),
-        contrast=quantiles("Contrast", "percent", 100 * look["contrast"], top=50),
+        measured=len(stats),
+        grey=int((by_name["colour"] <= GREY).sum()),
+        brightness=quantiles("Brightness", "percent", 100 * by_name["brightness"], top=100),
+        contrast=quantiles("Contrast", "percent", 100 * by_name["contrast"], top=50),
     )
 
 
 def _shapes(dataset: Dataset) -> tuple[tuple[int, int, int], float, np.ndarray]:
-    """Return how many pictures are upright, square and wide, the share cut off the median one, and pixels `[N]`."""
+    """Count upright, square and wide pictures; return also the share cut off the median one, and pixels `[N]`."""
     items = dataset.items
     if "width" not in items:
         return (0, 0, 0), 0.0, np.ones(len(items))
@@ -77,7 +77,7 @@ def _shapes(dataset: Dataset) -> tuple[tuple[int, int, int], float, np.ndarray]:
 
 
 def _sample(area: np.ndarray) -> np.ndarray:
-    """Return the rows to measure: so few that a few seconds are enough."""
+    """Return the rows to measure, few enough for a few seconds."""
     stored = np.minimum(area, MAX_SIDE**2)
     most = max(50, int(_PIXELS / max(1.0, float(stored.mean()))))
     return sample_rows(len(area), min(MEASURED, most))

@@ -1,4 +1,4 @@
-"""Texts: how long they are in a model's own tokens, in which languages, and how well a vocabulary fits their words."""
+"""Text statistics: lengths in characters and tokens, languages, and how well a tokenizer's vocabulary fits."""
 
 import hashlib
 import io
@@ -21,36 +21,36 @@ if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
 COUNTED = 100_000
-"""Texts whose tokens are counted, at most: a share is then right within 0.3 % (95 % interval)."""
+"""Most texts whose tokens are counted: a share is then exact to 0.3 % (95 % interval)."""
 SAMPLED = 2000
-"""Texts whose language is told and whose words are looked up, at most."""
+"""Most texts whose language is identified and whose words are counted."""
 BROKEN = 4
 """Pieces from which a word counts as broken."""
 _BATCH, _STRETCH = 16, 16
-_TOKEN_CHARS = 100_000  # of one text; what is beyond is not counted
+_TOKEN_CHARS = 100_000  # of one text; the rest is not counted
 _TOKEN_BATCH = 1024
 _WORD_CHARS = 1000  # of one text
-_LONGEST = 30.0  # letters of the mean word: beyond, a tokenizer does not part words, and there is nothing to tell
+_LONGEST = 30.0  # mean letters per word above which a tokenizer does not separate words
 _NAMED = 8
 
 
 def text_sizes(dataset: Dataset) -> tuple[Quantiles, ...]:
-    """Return the spread of the lengths in characters."""
+    """Return the distribution of the lengths in characters."""
     return (quantiles("Length", "characters", dataset.items["text"].str.len().to_numpy(dtype=np.int64)),)
 
 
 def token_counts(dataset: Dataset, tokenizer: Path, progress: OnProgress = no_progress) -> np.ndarray:
-    """Return the tokens of each text, int32 `[N]`, or of COUNTED of them drawn at random where there are more.
+    """Return the number of tokens of each text, int32 `[N]`, or of a random sample of COUNTED texts.
 
-    They are counted once for a tokenizer and kept beside the manifest.
+    They are counted once per tokenizer, and stored beside the manifest.
     """
-    kept = dataset.folder / f"tokens-{tokenizer_key(tokenizer)}.npy"
-    if not kept.is_file():
+    stored = dataset.folder / f"tokens-{tokenizer_key(tokenizer)}.npy"
+    if not stored.is_file():
         rows = sample_rows(len(dataset.items), COUNTED)
         buffer = io.BytesIO()
         np.save(buffer, count_tokens(dataset.items["text"].iloc[rows].array, tokenizer, progress))
-        write_bytes(kept, buffer.getvalue())
-    return np.load(kept)
+        write_bytes(stored, buffer.getvalue())
+    return np.load(stored)
 
 
 def padded_length(lengths: np.ndarray, longest: int = 0) -> float:
@@ -76,7 +76,7 @@ def tokenizer_key(tokenizer: Path) -> str:
 
 
 def count_tokens(texts: Sequence[str], tokenizer: Path, progress: OnProgress = no_progress) -> np.ndarray:
-    """Return the tokens of each text, int32 `[N]`, special ones included, by the `tokenizer.json` at `tokenizer`."""
+    """Count the tokens of each text, special ones included, int32 `[N]`; `tokenizer` is a `tokenizer.json`."""
     encoder = _open(tokenizer)
     counts = np.zeros(len(texts), dtype=np.int32)
     for start in range(0, len(texts), _TOKEN_BATCH):
@@ -98,15 +98,15 @@ def _open(tokenizer: Path) -> "Tokenizer":
 def count_languages(
     dataset: Dataset, rows: np.ndarray, progress: OnProgress = no_progress
 ) -> tuple[LanguageCount, ...]:
-    """Return the languages of the texts in `rows`, the most frequent first, and last how many cannot be told."""
+    """Count the languages of the texts in `rows`, most frequent first, unknown ones last."""
     codes: Counter[str] = Counter(languages_of(dataset, rows, progress).tolist())
     unknown = codes.pop("", 0)
-    found = [LanguageCount(code, LANGUAGES[code], n) for code, n in codes.most_common()]
-    return (*found, *([LanguageCount("", "cannot be told", unknown)] if unknown else []))
+    counts = [LanguageCount(code, LANGUAGES[code], n) for code, n in codes.most_common()]
+    return (*counts, *([LanguageCount("", "unknown", unknown)] if unknown else []))
 
 
 def vocabulary(texts: Sequence[str], tokenizer: Path) -> Vocabulary | None:
-    """Return how well a tokenizer knows the words of texts; None where it does not part texts into words."""
+    """Return how well a tokenizer's vocabulary fits texts; None where it does not separate words."""
     encoder = _open(tokenizer)
     unknown_id = encoder.token_to_id(str(getattr(encoder.model, "unk_token", None) or ""))
     seen: Counter[tuple[str, int, bool]] = Counter()
@@ -120,7 +120,7 @@ def vocabulary(texts: Sequence[str], tokenizer: Path) -> Vocabulary | None:
     pieces = Counter[int]()
     for (_, count, _), n in seen.items():
         pieces[count] += n
-    bad = Counter({word: n for (word, count, lost), n in seen.items() if lost or count >= BROKEN})
+    poor = Counter({word: n for (word, count, lost), n in seen.items() if lost or count >= BROKEN})
     return Vocabulary(
         texts=len(texts),
         words=words,
@@ -128,19 +128,19 @@ def vocabulary(texts: Sequence[str], tokenizer: Path) -> Vocabulary | None:
         continued=sum(n for count, n in pieces.items() if count > 1) / words,
         broken=sum(n for count, n in pieces.items() if count >= BROKEN) / words,
         unknown=sum(n for (_, _, lost), n in seen.items() if lost) / words,
-        named=tuple(word for word, _ in bad.most_common(_NAMED)),
+        named=tuple(word for word, _ in poor.most_common(_NAMED)),
     )
 
 
 def _words(text: str, encoding: "Encoding", unknown: int | None) -> list[tuple[str, int, bool]]:
-    """Return each word of a text that holds a letter or a digit, with its pieces and whether one is unknown."""
-    found = []
+    """Return each word of a text with a letter or digit, its number of pieces, and whether a piece is unknown."""
+    words = []
     last, pieces, lost, begin, end = None, 0, False, 0, 0
     rows = zip([*encoding.word_ids, None], [*encoding.ids, -1], [*encoding.offsets, (0, 0)], strict=True)
     for word, token, (left, right) in rows:
         if word != last:
             if last is not None and any(map(str.isalnum, text[begin:end])):
-                found.append((text[begin:end].strip(), pieces, lost))
+                words.append((text[begin:end].strip(), pieces, lost))
             last, pieces, lost, begin = word, 0, False, left
         pieces, lost, end = pieces + 1, lost or token == unknown, right
-    return found
+    return words

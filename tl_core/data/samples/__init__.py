@@ -1,4 +1,4 @@
-"""Ready data sets that need no network: one file each, found by this registry."""
+"""Ready data sets that need no network. Each is a file that registers itself in SAMPLES."""
 
 import importlib.util
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from tl_core.types import Modality
 
 @dataclass(frozen=True)
 class Sample:
-    """A ready data set: what a person reads about it, and how its items are had."""
+    """A ready data set: its description, and a function that returns its items."""
 
     name: str
     title: str
@@ -28,7 +28,7 @@ SAMPLES: Registry[Sample] = Registry("sample", "tl_core.data.samples")
 
 
 def package_folder(package: str, *parts: str) -> Path:
-    """Return a folder inside an installed package, which is not imported. Raises DataError where it is missing."""
+    """Return a folder inside an installed package, without importing it. Raises DataError where it is missing."""
     spec = importlib.util.find_spec(package)
     places = list(spec.submodule_search_locations or []) if spec else []
     folder = Path(places[0], *parts) if places else Path()

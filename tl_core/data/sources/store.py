@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tl_core.data.dataset import RECEIPT, Dataset, ReceiptLine
-from tl_core.data.images import Normalised, normalise
+from tl_core.data.images import NormalisedPicture, normalise
 from tl_core.data.options import OnProgress, RawItem
 from tl_core.data.sources.manifest import ManifestWriter, ReceiptWriter, disk_errors, utf8
 from tl_core.data.sources.text_encoding import decode, tidy
@@ -98,7 +98,7 @@ def _move(part: Path, dataset: Dataset) -> None:
     dataset.save()
 
 
-def stored_name(data: bytes, picture: Normalised) -> str:
+def stored_name(data: bytes, picture: NormalisedPicture) -> str:
     """Return the file name of a stored picture: a hash of its content in the source."""
     return hashlib.sha256(data).hexdigest()[:32] + picture.suffix
 

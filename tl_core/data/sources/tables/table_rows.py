@@ -32,9 +32,9 @@ class Table:
     """An opened table. `delimiter`, `encoding` and `sheet` are "" where the format has none.
 
     Each call of `records` starts at the first row, and yields rows as wide as the header. Reading raises DataError, in
-    a whole sentence, where the file is damaged. `loose` says that quotes are read literally, `mixed` that some bytes are in
-    another encoding. `sheets` names those of a spreadsheet. `n_rows` is None where the file does not state it. `parts`
-    names the files that were joined, each with the split of its rows.
+    a whole sentence, where the file is damaged. `loose` says that quotes are read literally, `mixed` that some bytes
+    are in another encoding. `sheets` names those of a spreadsheet. `n_rows` is None where the file does not state it.
+    `parts` names the files that were joined, each with the split of its rows.
     """
 
     name: str
