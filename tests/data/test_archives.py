@@ -280,7 +280,7 @@ def test_a_bomb_of_count_or_size(limits, match, make_zip, tmp_path):
 
 
 def test_a_bomb_of_ratio(make_zip, workspace):
-    with pytest.raises(DataError, match="times its size, as archives made to do harm do"):
+    with pytest.raises(DataError, match="times its size, as harmful archives do"):
         import_data(make_zip({**TWO_CLASSES, "cats/3.png": bytes(40 * 2**20)}), workspace)
 
 
@@ -358,8 +358,8 @@ def test_no_permission(make_folder, workspace, monkeypatch):
     ("name", "match"),
     [
         ("photo.jpg", "is a single picture"),
-        ("data.ods", "is a spreadsheet of another kind; save it as XLSX or CSV"),
-        ("data.7z", "another kind than zip and tar"),
+        ("data.ods", "is a spreadsheet in another format; save it as XLSX or CSV"),
+        ("data.7z", "neither zip nor tar"),
         ("data.bin", "is neither an archive nor a table"),
     ],
 )

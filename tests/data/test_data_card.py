@@ -58,9 +58,9 @@ def test_what_waits_for_a_second_word_is_not_told_as_decided(make_zip, workspace
     assert [each.rows for each in dataset.unconfirmed] == [(test,)]
     card = data_card(dataset, profile(dataset))
     assert "| left out | blurry | 1 |" in card
-    assert "For 1 item of the test set a decision waits for a second word" in card
+    assert "For 1 item of the test set a decision is not confirmed" in card
     only = dataset.decide(Decision("drop", (test,), code="blurry"))
-    assert "waits for a second word" in data_card(only, profile(only))
+    assert "is not confirmed" in data_card(only, profile(only))
 
 
 @pytest.mark.parametrize("name", ["a|b", "<b>bold</b>", "*star*", "[link](http://x)", "# head"])

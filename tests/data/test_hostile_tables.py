@@ -119,7 +119,7 @@ def test_a_small_file_of_endless_rows_ends_the_import(make_table, workspace):
 
 def test_an_import_can_be_cancelled_before_its_first_item(make_table, workspace):
     def progress(stage, done, total):
-        if stage == "Looking at the rows" and done:
+        if stage == "Reading rows" and done:
             raise KeyboardInterrupt
 
     path = make_table("text,label\n" + "".join(f"words {i},{'ab'[i % 2]}\n" for i in range(6000)))

@@ -69,7 +69,7 @@ def test_what_is_missing_unnamed_twice_or_leads_out_is_told(make_zip, workspace)
         "row 7": out,
         "row 8": out,
         "row 9": out,
-        "row 10": "the picture images/1.png is named by a row above, with another label",
+        "row 10": "the picture images/1.png is named by an earlier row, with another label",
         "row 11": "it names no picture",
         "row 12": "it has no label",
         "images/extra.png": "labels.csv gives it no label",

@@ -107,7 +107,7 @@ def test_the_wrong_kind_is_one_sentence(files, modality, match, make_zip, worksp
 
 
 def test_a_table_for_a_picture_model(make_table, workspace):
-    with pytest.raises(DataError, match="is a table, and this model looks at pictures"):
+    with pytest.raises(DataError, match="is a table, but this model takes pictures"):
         read_prediction_items(make_table("text\nhello you\n"), "image", workspace)
 
 

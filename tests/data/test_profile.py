@@ -89,7 +89,7 @@ def test_copies_conflicts_and_no_leak_of_our_own_split(make_table, workspace):
         assert "leak" not in codes(found)
     conflict = next(f for f in found.findings if f.code == "label-conflict")
     assert conflict.items == ("row 4", "row 45")
-    assert conflict.message == "1 item is there under two different labels."
+    assert conflict.message == "1 item occurs with two different labels."
 
 
 def test_a_copy_across_given_splits_is_a_leak(make_zip, workspace):
@@ -158,7 +158,7 @@ def test_a_given_split_of_test_items_alone_is_told(make_table, workspace):
     told = next(f for f in profile(dataset).findings if f.code == "given-without-train")
     assert told.message == (
         "The data say that 40 of 40 items are for validation or test, and none for train, so there would be nothing to "
-        "learn from. The split was made anew."
+        "learn from. Graft made a new split instead."
     )
     assert set(dataset.splits) == {"train", "validation", "test"}
     assert "given-without-train" not in codes(profile(dataset.with_split(SplitSpec(honour_given=False))))

@@ -92,7 +92,7 @@ def test_near_copies_that_the_split_keeps_together_leave_nothing_to_do(workspace
     found = found_in(CheckInput(replace(dataset, split=replace(dataset.split, keep_near=not apart))))["near-duplicates"]
     assert bool(found.proposed) == apart
     assert found.finding.message.startswith("1 group of texts is nearly the same text (2 in all)")
-    assert found.finding.hint.startswith("Tie them together" if apart else "Nothing has to be done")
+    assert found.finding.hint.startswith("Tie them together" if apart else "You need not do anything")
 
 
 def test_what_was_left_out_is_told_also_after_a_thousand_items_that_were_changed(workspace):

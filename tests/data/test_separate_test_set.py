@@ -119,5 +119,5 @@ def test_what_does_not_fit_is_said(workspace, tmp_path):
     listed = folder(tmp_path / "listed", pictures(*(f"pictures/{n}.png" for n in range(6))))
     rows = "\n".join(f"pictures/{n}.png,{'good;bad' if n % 2 else 'good'}" for n in range(6))
     (tmp_path / "listed" / "labels.csv").write_text(f"file,kind\n{rows}\n")
-    with pytest.raises(DataError, match="items of listed may have several labels, and those of images have one each"):
+    with pytest.raises(DataError, match="items of listed may have several labels, but those of images have one each"):
         import_with_test(images, listed, workspace, ImportOptions(separator=";"))

@@ -194,7 +194,7 @@ def test_whom_and_when_are_proposed_and_read_where_they_are_named(make_table, wo
     wanted[3] = wanted[4] = math.nan
     assert np.array_equal(dataset.items["time"], wanted, equal_nan=True)
     assert [(line.item, line.action, line.reason) for line in dataset.receipt.lines] == [
-        ("row 5", "converted", "the time 'last spring' cannot be read, so it has none")
+        ("row 5", "converted", "the time 'last spring' cannot be read, so it is left out")
     ]
 
 

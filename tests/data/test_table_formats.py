@@ -180,7 +180,7 @@ def test_half_characters_and_huge_numbers_are_no_crash(make_table, workspace):
         ("x.xlsx", as_xlsx(ROWS)[:-500], "as a spreadsheet: it is damaged"),
         ("x.xlsx", as_xlsx([], []), "x.xlsx is empty"),
         ("x.xlsx", as_xlsx([]), "a header and no rows"),
-        ("x.xlsx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"x" * 600, "spreadsheet of an older kind"),
+        ("x.xlsx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"x" * 600, "spreadsheet in the old XLS format"),
         (
             "x.xlsx",
             b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"x" * 600 + "EncryptedPackage".encode("utf-16-le"),
@@ -188,7 +188,7 @@ def test_half_characters_and_huge_numbers_are_no_crash(make_table, workspace):
         ),
         ("x.csv.gz", gzip.compress(as_csv(ROWS))[:-12], "x.csv.gz is damaged"),
         ("x.csv.gz", b"hello", "x.csv.gz is damaged"),
-        ("x.parquet.gz", gzip.compress(as_parquet(ROWS)), "packed twice"),
+        ("x.parquet.gz", gzip.compress(as_parquet(ROWS)), "compressed twice"),
     ],
 )
 def test_what_is_damaged_or_locked_is_one_sentence(name, data, match, make_table, workspace):
@@ -401,7 +401,7 @@ def test_tables_for_splits_can_be_split_anew(make_zip, workspace):
     assert set(dataset.items["given"]) == {""}
     assert not any("its rows are" in line.reason for line in dataset.receipt.lines)
     joined = next(finding for finding in preview_table(path, options).findings if finding.code == "joined")
-    assert "split anew" in joined.message
+    assert "Graft makes a new split" in joined.message
     assert "'split'" in joined.hint
 
 

@@ -297,7 +297,7 @@ def test_a_title_above_the_header_is_no_row(above, make_table, workspace):
     path = make_table(above + PLAIN)
     dataset = import_data(path, workspace)
     check(dataset)
-    assert {reason for _, reason in reasons(dataset).values()} == {"it stands above the names of the columns"}
+    assert {reason for _, reason in reasons(dataset).values()} == {"it is above the column names"}
     assert preview_table(path).columns == ("text", "label")
 
 

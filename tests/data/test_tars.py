@@ -201,9 +201,9 @@ def test_what_is_no_data_is_said_in_one_sentence(content, message, make_tar, wor
 def test_a_packed_file_that_is_no_archive_is_told_apart(tmp_path, workspace):
     path = tmp_path / "reviews.gz"
     path.write_bytes(gzip.compress(b"text,label\n" + b"good,a\n" * 200))
-    with pytest.raises(DataError, match="packed file without a tar archive") as error:
+    with pytest.raises(DataError, match="compressed file without a tar archive") as error:
         import_data(str(path), workspace)
-    assert error.value.hint == "Unpack it, and give the file."
+    assert error.value.hint == "Decompress it, and give the file."
 
 
 class Zeros(io.RawIOBase):

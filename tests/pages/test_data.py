@@ -193,7 +193,7 @@ def test_the_inflation_by_duplicates_and_the_uses_of_the_test_items_are_shown(
     for number in range(6):
         record_holdout_use(dataset, f"another-{number}", "report")
     app.run()
-    assert "This test set has been looked at 7 times" in page_text(app)
+    assert "This test set has been used 7 times" in page_text(app)
 
 
 def test_other_data_and_back(app: AppTest) -> None:

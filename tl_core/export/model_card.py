@@ -131,7 +131,7 @@ def _data(trained: TrainedModel) -> Iterator[str]:
     splits = Counter(dataset.splits.tolist())
     parts = ", ".join(f"{splits[name]} {name}" for name in ("train", "validation", "test") if splits[name])
     copies = f"identical{' and nearly identical' * dataset.split.keep_near} items kept together"
-    split_rule = {
+    split_method = {
         "given": "split as the source gives it",
         "time": f"the newest items for the test, {copies}",
         "random": f"stratified, drawn with seed {dataset.split.seed}, {copies}",
@@ -139,7 +139,7 @@ def _data(trained: TrainedModel) -> Iterator[str]:
     items = _count(int(dataset.included.sum()), "item")
     yield f"## Data\n\n{dataset.name} (fingerprint `{dataset.fingerprint}`): {items},"
     noun = "label" if dataset.multilabel else "class"
-    yield f"{parts} ({split_rule}).{_decisions(dataset)}\n\n| {noun} | items | test |\n|---|---|---|"
+    yield f"{parts} ({split_method}).{_decisions(dataset)}\n\n| {noun} | items | test |\n|---|---|---|"
     counts = (count_labels(dataset, np.flatnonzero(dataset.included)), count_labels(dataset, dataset.rows("test")))
     for name, count, tested in zip(dataset.classes, *counts, strict=True):
         yield f"| {_cell(name)} | {count} | {tested} |"

@@ -123,8 +123,7 @@ def _failed(incoming: ImportJob, key: str) -> None:
         st.error(f"**{escape(incoming.state.message)}** {escape(incoming.state.hint)}".strip(), icon=":material/error:")
         with st.container(horizontal=True):
             if st.button("Try again", icon=":material/refresh:", key=f"{key}_retry"):
-                resume(
-                    incoming, incoming.request.options if incoming.request.confirmed else AUTO_DETECT, confirmed=False
-                )
+                options = incoming.request.options if incoming.request.confirmed else AUTO_DETECT
+                resume(incoming, options, confirmed=False)
             if st.button("Dismiss", key=f"{key}_away", type="tertiary"):
                 cancel(incoming)
