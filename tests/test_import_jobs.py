@@ -212,7 +212,7 @@ def test_a_new_import_of_a_project_takes_the_place_of_the_last(workspace: Worksp
         assert now.state.status == "done"
 
 
-@pytest.mark.parametrize(("number", "said"), [(signal.SIGKILL, "without a word"), (signal.SIGTERM, "was closed")])
+@pytest.mark.parametrize(("number", "said"), [(signal.SIGKILL, "ended unexpectedly"), (signal.SIGTERM, "was closed")])
 def test_an_import_that_is_ended_from_outside_says_so(
     workspace: Workspace, hanging: str, number: signal.Signals, said: str
 ) -> None:

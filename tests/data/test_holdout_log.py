@@ -34,7 +34,7 @@ def test_many_looks_are_told(dataset):
     record_holdout_use(dataset, "one more", "report")
     n, finding = count_holdout_uses(dataset)
     assert n == MANY_USES
-    assert f"looked at {MANY_USES} times" in finding.message
+    assert f"used {MANY_USES} times" in finding.message
 
 
 def test_another_test_set_is_counted_for_itself(dataset):

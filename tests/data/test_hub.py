@@ -19,7 +19,7 @@ from tests.hub_server import Repo, serve
 from tl_core.data.options import ImportOptions
 from tl_core.data.sources.hub_columns import choose_hub_columns
 from tl_core.data.sources.hub_source import HubName, _picture, is_hub, parse_hub
-from tl_core.data.sources.tables.cell_text import cell
+from tl_core.data.sources.tables.cell_text import cell_text
 from tl_core.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -234,7 +234,7 @@ def test_the_columns_are_shown_before_the_import(run, tmp_path):
     assert found["rows"][:2] == [["0.png", "cat"], ["1.png", "dog"]]
     assert found["declared"]
     found = run("hub:lab/notes", tmp_path, {"look": True})
-    assert (found["columns"], found["rows"][0]) == (list(NOTES), [str(cell(NOTES[name][0])) for name in NOTES])
+    assert (found["columns"], found["rows"][0]) == (list(NOTES), [str(cell_text(NOTES[name][0])) for name in NOTES])
     assert [each["code"] for each in found["findings"]] == ["hub-columns"]
     assert (found["text_column"], found["label_column"]) == ("story", "")
     found = run("hub:lab/notes", tmp_path, {"look": True, "label_column": "verdict"})

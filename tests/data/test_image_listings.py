@@ -86,7 +86,7 @@ def test_folders_tell_same_names_apart(make_zip, workspace):
     assert dataset.items["given"].tolist() == ["train", "test", "test"]
     assert reasons(dataset) == {
         "row 5": "there is no picture train/2.png",
-        "row 6": "several pictures are called 1.png",
+        "row 6": "several pictures have the name 1.png",
     }
 
 
@@ -141,7 +141,7 @@ def test_the_column_of_paths_can_be_corrected(make_zip, workspace):
     assert labels_of(import_data(path, workspace)) == ALL
     turned = import_data(path, workspace, ImportOptions(path_column="other"))
     assert labels_of(turned) == {"images/4.png": "a", "images/3.jpg": "b", "images/2.PNG": "a", "images/1.png": "b"}
-    with pytest.raises(DataError, match="No cell of the column 'label' names a picture"):
+    with pytest.raises(DataError, match="No cell of the column 'label' names an existing picture"):
         import_data(path, workspace, ImportOptions(path_column="label", label_column="other"))
 
 

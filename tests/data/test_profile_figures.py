@@ -270,10 +270,10 @@ def test_a_profile_is_made_once_for_one_state_of_the_data(make_table, workspace,
 def test_profiles_of_other_code_are_made_again_and_old_ones_go(make_table, workspace, monkeypatch):
     dataset = table(make_table, workspace, [f"about thing {i},{'ab'[i % 2]}" for i in range(40)])
     profile(dataset)
-    first = profile_cache.place(dataset, "", 0)
+    first = profile_cache.profile_file(dataset, "", 0)
     assert first.is_file()
     for number in range(10):
         profile(replace(dataset, name=f"name {number}"))
     assert len(list(dataset.folder.glob("profile-*.json"))) == 8
-    monkeypatch.setattr(profile_cache, "_code", lambda: b"another")
-    assert profile_cache.place(dataset, "", 0) != first
+    monkeypatch.setattr(profile_cache, "_code_digest", lambda: b"another")
+    assert profile_cache.profile_file(dataset, "", 0) != first

@@ -101,7 +101,7 @@ def test_what_was_left_out_is_told_also_after_a_thousand_items_that_were_changed
     items += [RawItem(f"empty {i}", "a") for i in range(100)]
     dataset = store(items, Draft("texts", "texts.csv", "text"), workspace, no_progress)
     found = {f.code: f for f in find_problems(dataset, [[500, 0, 0], [501, 0, 0]])}
-    assert "1,001 items were changed" in found["converted"].message
+    assert "1,001 items were converted" in found["converted"].message
     assert found["skipped"].level == "warn"
     assert found["skipped"].message == "100 entries of the source were left out. One is empty 0: the text is empty."
 

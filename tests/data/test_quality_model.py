@@ -200,7 +200,7 @@ def test_neighbours_are_those_of_a_brute_force_and_identical_items_are_none():
     distances, places = NearestNeighbors(n_neighbors=11).fit(placed[distinct]).kneighbors(placed[distinct])
     np.testing.assert_allclose(search.nearest.distance[distinct], distances[:, 1:], atol=1e-5)
     assert (search.nearest.row[distinct] == distinct[places[:, 1:]]).mean() > 0.97
-    np.testing.assert_array_equal(search.nearest.row[300:], search.found.row[:5])
+    np.testing.assert_array_equal(search.nearest.row[300:], search.nearest.row[:5])
     assert (search.nearest.row[50:60] == -1).all()
 
 

@@ -239,7 +239,7 @@ def test_a_column_that_tells_the_label_is_told(make_table, workspace):
     path = make_table("text,label,grade,noise,id\n" + rows)
     finding = next(f for f in preview_table(path).findings if f.code == "leaking-column")
     assert finding.items == ("grade",)
-    assert "'grade' tells the label of 100% of the rows" in finding.message
+    assert "'grade' by itself determines the label of 100% of the rows" in finding.message
     assert codes(preview_table(path)).count("leaking-column") == 1
     dataset = import_data(path, workspace)
     assert [line.item for line in dataset.receipt.lines] == ["column 'grade'"]
