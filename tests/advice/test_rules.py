@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from tl_core.advice.advice import Advice, Domain
 from tl_core.advice.cost import estimate, estimate_for, trainable_parameters
 from tl_core.advice.probe_report import ProbeReport, TapScore
-from tl_core.advice.rules import Sizes, advise, default_backbone, domain_of, rule_for, task_info_for
+from tl_core.advice.rules import advise, default_backbone, domain_of, rule_for, task_info_for
 from tl_core.advice.tables import per_class_row
 from tl_core.backbones.spec import BACKBONES
 from tl_core.backbones.speed import Speed
 from tl_core.data.profile import ClassCount, Profile, profile
 from tl_core.data.quality import Duplicates
 from tl_core.plan import Reason, check
-from tl_core.strategies import STRATEGIES
+from tl_core.strategies import STRATEGIES, TaskInfo
 from tl_core.types import Estimate, dump, load
 
 IMAGE, TEXT = BACKBONES["efficientnet_lite0"], BACKBONES[default_backbone("text")[0]]
@@ -65,12 +65,11 @@ def test_an_item_of_several_labels_counts_for_each_of_them(tiny_multilabel):
     """A class is learned from all its items, whatever other labels they have."""
     multilabel = profile(tiny_multilabel)
     rows = tiny_multilabel.rows("train", "validation")
-    sizes = Sizes.of(multilabel)
-    assert sizes.total == len(rows)
-    assert sizes.per_class == tiny_multilabel.targets[rows].sum() / 3 > sizes.total / 3
-    assert task_info_for(multilabel, TEXT).per_class == sizes.per_class
-    single = profile_of(80, 4)
-    assert Sizes.of(single).per_class == Sizes.of(single).total / 4 == 80
+    task_info = task_info_for(multilabel, TEXT)
+    assert task_info.total == len(rows)
+    assert task_info.per_class == tiny_multilabel.targets[rows].sum() / 3 > task_info.total / 3
+    single = task_info_for(profile_of(80, 4), TEXT)
+    assert single.per_class == single.total / 4 == 80
 
 
 @pytest.mark.parametrize(
@@ -93,7 +92,8 @@ def test_an_item_of_several_labels_counts_for_each_of_them(tiny_multilabel):
     ],
 )
 def test_the_rule_by_size_and_domain(total, classes, similarity, strategy):
-    assert rule_for(Sizes(total, 0, classes, total // classes), domain(similarity)).strategy == strategy
+    task_info = TaskInfo("net", "image", (), total, classes, total // classes)
+    assert rule_for(task_info, domain(similarity)).strategy == strategy
 
 
 @pytest.mark.parametrize(

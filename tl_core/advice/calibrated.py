@@ -64,12 +64,12 @@ def temperature_scaled(
     fitted = rows_N & np.isfinite(probabilities_NC).all(axis=1)
     if not fitted.any():
         return probabilities_NC
-    logits, wanted = _logits(probabilities_NC, multilabel), targets_NC[fitted]
+    logits, fitted_targets = _logits(probabilities_NC, multilabel), targets_NC[fitted]
 
     def cross_entropy(temperature: float) -> float:
         likely = _scaled_probabilities(logits[fitted], temperature, multilabel)
-        other = np.log(1 - likely + _TINY) * (1 - wanted) if multilabel else 0.0
-        return float(-(np.log(likely + _TINY) * wanted + other).sum(axis=1).mean())
+        other = np.log(1 - likely + _TINY) * (1 - fitted_targets) if multilabel else 0.0
+        return float(-(np.log(likely + _TINY) * fitted_targets + other).sum(axis=1).mean())
 
     solution = minimize_scalar(cross_entropy, bounds=(0.2, 20.0), method="bounded")
     return _scaled_probabilities(logits, float(solution.x), multilabel).astype(np.float32)

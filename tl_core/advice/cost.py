@@ -23,6 +23,7 @@ SOLVER_STEPS, SOLVER_FLOPS = 150, 4e9
 HEAD_STEP = 5e-6
 """Seconds of a small network's training step for one item whose features are stored."""
 START_SECONDS = 4.0
+"""Seconds until a run's process has loaded its libraries and the backbone."""
 OVERHEAD = 1.25
 """Factor for loading, evaluation and other work on the machine."""
 COPIES = 2
@@ -76,8 +77,8 @@ def _head_parameters(plan: TransferPlan, spec: BackboneSpec, n_classes: int) -> 
 
 
 @dataclass(frozen=True)
-class _PhaseCost:
-    """What the seconds of a phase depend on. `groups` ends at the tap; `seconds` is a forward pass of one item."""
+class _PlanCost:
+    """What the seconds of a plan depend on. `groups` ends at the tap; `seconds` is a forward pass of one item."""
 
     plan: TransferPlan
     groups: tuple[str, ...]
@@ -91,10 +92,10 @@ class _PhaseCost:
         learning = [index for index, group in enumerate(self.groups) if group in phase.lr]
         all_items = self.n_train * (1 + VALIDATION_SHARE)
         if not learning:
-            again = all_items * sum(self.seconds[group] for group in self.groups) if changed else 0.0
+            recomputed = all_items * sum(self.seconds[group] for group in self.groups) if changed else 0.0
             if phase.optimizer == "lbfgs":
-                return again + 6.0 * SOLVER_STEPS * self.n_train * self.head_size / SOLVER_FLOPS
-            return again + epochs * self.n_train * HEAD_STEP
+                return recomputed + 6.0 * SOLVER_STEPS * self.n_train * self.head_size / SOLVER_FLOPS
+            return recomputed + epochs * self.n_train * HEAD_STEP
         prefix = sum(self.seconds[group] for group in self.groups[: learning[0]])
         rest = sum(self.seconds[group] for group in self.groups[learning[0] :])
         items = epochs * self._items_per_epoch(phase)
@@ -152,7 +153,7 @@ def estimate(
     top = names.index(plan.head.tap) + 1 if plan.head.tap in names else len(names)
     seconds = {name: speed.seconds([name], tokens) for name in names}
     size = _head_parameters(plan, spec, n_classes)
-    cost = _PhaseCost(plan, tuple(names[:top]), seconds, speed.train_ratio, n_train, size)
+    cost = _PlanCost(plan, tuple(names[:top]), seconds, speed.train_ratio, n_train, size)
     usual, full = speed.seconds(), START_SECONDS + cost.plan_seconds(early=False)
     low = (START_SECONDS + cost.plan_seconds(early=True)) * min(1.0, speed.low / usual)
     high = full * OVERHEAD * max(1.0, speed.high / usual)
@@ -162,7 +163,7 @@ def estimate(
     return Estimate(full, low, high, speed.rounds, method), _memory(cost, spec, speed.footprint, n_classes, tokens)
 
 
-def _memory(cost: _PhaseCost, spec: BackboneSpec, footprint: Footprint, n_classes: int, tokens: float) -> Estimate:
+def _memory(cost: _PlanCost, spec: BackboneSpec, footprint: Footprint, n_classes: int, tokens: float) -> Estimate:
     """Return the run's peak memory: that of its largest phase."""
     sizes = {**group_parameters(spec), HEAD: _head_parameters(cost.plan, spec, n_classes)}
     weights = 4.0 * (sum(sizes.values()) or spec.parameters)
@@ -174,18 +175,18 @@ def _memory(cost: _PhaseCost, spec: BackboneSpec, footprint: Footprint, n_classe
         learning = [index for index, group in enumerate(cost.groups) if group in phase.lr]
         lowest = min(learning, default=len(cost.groups))
         moving = 4.0 * sum(sizes.get(group, 0) for group in phase.lr)
-        kept = batch * sum(footprint.kept_by(group, longest) for group in cost.groups[lowest:])
+        activations = batch * sum(footprint.kept_by(group, longest) for group in cost.groups[lowest:])
         at_once = max(pass_items, batch if learning else 0)
         passing = at_once * footprint.passing * (longest or 1)
         checkpoint = weights + MOMENTS * moving  # assembled in memory, after the activations are freed
         stored = _stored(cost, footprint, cost.groups[lowest - 1], tokens) if learning and lowest else 0.0
-        peaks.append(moving * (1 + MOMENTS + COPIES) + stored + max(SLACK * max(kept, passing), checkpoint))
+        peaks.append(moving * (1 + MOMENTS + COPIES) + stored + max(SLACK * max(activations, passing), checkpoint))
     value = footprint.base + RUN_BYTES + weights + max(peaks)
     method = "counted on the network: weights, gradients, optimiser, copies, activations kept for the backward pass"
     return Estimate(value, value * (1 - MEMORY_SPREAD), value * (1 + MEMORY_SPREAD), 0, method)
 
 
-def _stored(cost: _PhaseCost, footprint: Footprint, boundary: str, tokens: float) -> float:
+def _stored(cost: _PlanCost, footprint: Footprint, boundary: str, tokens: float) -> float:
     """Return the bytes of the frozen prefix's activations; 0 where they are too many to be kept in memory."""
     items = cost.n_train * (1 + VALIDATION_SHARE)
     size = items * footprint.output.get(boundary, 0.0) * (tokens or 1)

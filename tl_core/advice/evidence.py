@@ -17,9 +17,13 @@ from tl_core.statistics.roc import mean_auc
 from tl_core.types import Estimate, Finding, metric
 
 RANK_ROWS = 1500
+"""Rows that all depths are compared on, at most."""
 FINAL_ROWS = 10_000
+"""Rows that the best depth and the last one are compared on, at most."""
 MIN_ITEMS = 8
+"""Held-out items below which nothing is compared."""
 NO_EVIDENCE_L2 = 0.1
+"""L2 strength of a head where nothing could be compared."""
 
 
 class Store(Protocol):
@@ -172,8 +176,8 @@ def _nested_estimate(results: Sequence[OutOfFold], fold_N: np.ndarray) -> Estima
 
     Where items may have several labels, return the mean AUC of all held-out items instead.
     """
-    what = "depth and strength" if len(results) > 1 else "strength"
-    method = f"{int(fold_N.max()) + 1}-fold cross-validation, {what} chosen on the other folds"
+    chosen = "depth and strength" if len(results) > 1 else "strength"
+    method = f"{int(fold_N.max()) + 1}-fold cross-validation, {chosen} chosen on the other folds"
     if results[0].targets is not None:
         return _nested_auc(results, fold_N, method)
     right = 0
@@ -196,10 +200,10 @@ def _nested_auc(results: Sequence[OutOfFold], fold_N: np.ndarray, method: str) -
         predicted = results[choice.tap].probabilities
         assert predicted is not None
         probabilities[fold_N == fold] = predicted[choice.l2[choice.tap], fold_N == fold]
-    kept = fold_N >= 0
-    area = mean_auc(targets[kept], probabilities[kept])
+    held_out = fold_N >= 0
+    area = mean_auc(targets[held_out], probabilities[held_out])
     if area is None:
-        return Estimate(0.5, 0.0, 1.0, int(kept.sum()), f"{method}; no label can be measured")
+        return Estimate(0.5, 0.0, 1.0, int(held_out.sum()), f"{method}; no label can be measured")
     return replace(area, method=f"{method}; mean AUC over the labels, {area.method} interval")
 
 

@@ -1,4 +1,4 @@
-"""Folds and samples of items that keep together what belongs together. N items; a unit is kept whole."""
+"""Folds and samples of items that keep together what belongs together. N items; a unit is never divided."""
 
 import numpy as np
 
@@ -40,10 +40,10 @@ def sample(y_N: np.ndarray, unit_N: np.ndarray, count: int) -> np.ndarray:
     if len(y_N) <= count:
         return np.arange(len(y_N))
     order = np.random.default_rng(0).permutation(unit_N.max() + 1)[unit_N]
-    kept = []
+    rows = []
     for label in np.unique(y_N):
-        mine = np.flatnonzero(y_N == label)
-        mine = mine[np.argsort(order[mine], kind="stable")]
-        wanted = max(2, round(count * len(mine) / len(y_N)))
-        kept.append(mine[np.isin(unit_N[mine], unit_N[mine[:wanted]])])
-    return np.sort(np.concatenate(kept))
+        members = np.flatnonzero(y_N == label)
+        members = members[np.argsort(order[members], kind="stable")]
+        share = max(2, round(count * len(members) / len(y_N)))
+        rows.append(members[np.isin(unit_N[members], unit_N[members[:share]])])
+    return np.sort(np.concatenate(rows))

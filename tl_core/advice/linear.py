@@ -18,6 +18,7 @@ L2_GRID = tuple(float(f"{10 ** (0.5 - 0.75 * step):.3g}") for step in range(8))
 """From 3.16 down to 0.0000178, strongest first."""
 
 MAX_ITERATIONS = 100
+"""Most iterations of L-BFGS for one head."""
 TOLERANCE = 3e-4
 """Largest entry of the gradient at which a head counts as solved."""
 RELATIVE_DECREASE = 1e-6
@@ -145,8 +146,8 @@ def cross_validate(x_ND: np.ndarray, y_N: np.ndarray, fold_N: np.ndarray, grid: 
         if worse == 3:
             break
     done = slice(index + 1)
-    kept = (None, None) if probabilities is None else (probabilities[done], targets)
-    return OutOfFold(tuple(grid[done]), correct[done], cross_entropy[done], fold_N, *kept)
+    multilabel_fields = (None, None) if probabilities is None else (probabilities[done], targets)
+    return OutOfFold(tuple(grid[done]), correct[done], cross_entropy[done], fold_N, *multilabel_fields)
 
 
 class _Fold:

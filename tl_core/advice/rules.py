@@ -33,8 +33,11 @@ if TYPE_CHECKING:
     from tl_core.backbones.speed import Speed
 
 TIME_BUDGET = 600.0
+"""Seconds that fine-tuning may take to be recommended."""
 HEADROOM = 0.05
+"""Errors of a head below which fine-tuning has too little to gain to be recommended."""
 MIN_VALIDATION = 100
+"""Validation items below which fine-tuning cannot be judged well enough to be recommended."""
 FEW_TEXTS = (8, 250)
 """Contrastive tuning is recommended from this many to below this many labelled texts a class; tried at 10 to 200."""
 CONTRASTIVE_TRIED = Reason(
@@ -44,42 +47,15 @@ CONTRASTIVE_TRIED = Reason(
     "Measured by this project, docs/LOG.md, 2026-11-21; SetFit, arXiv:2209.11055",
 )
 HEAD_ONLY = ("feature_extraction", "lower_layers")
+"""The strategies that train a head over frozen features."""
 DEFAULT_L2 = 0.1
+"""L2 strength of a head before the probe has run."""
 MEASURED_HERE = "Measured on this data by cross-validation"
 ORDER = (
     *("feature_extraction", "lower_layers", "contrastive", "lp_ft", "partial", "discriminative", "gradual", "full"),
     *("wise_ft", "lora", "domain_adaptive", "from_scratch"),
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Counts of labelled items. `total`, the training and validation items, is what can be learned from.
-
-    `labels` counts those items once for each of their labels; 0 means that every item has one.
-    """
-
-    n_train: int
-    n_validation: int
-    n_classes: int
-    per_class_min: int
-    labels: int = 0
-
-    @classmethod
-    def of(cls, profile: Profile) -> "Sizes":
-        """Return the sizes of a profile."""
-        splits, labels = profile.splits, sum(c.train + c.validation for c in profile.classes)
-        return cls(splits["train"], splits["validation"], max(1, len(profile.classes)), profile.per_class_min, labels)
-
-    @property
-    def total(self) -> int:
-        """Training and validation items together."""
-        return self.n_train + self.n_validation
-
-    @property
-    def per_class(self) -> float:
-        """Items of the average class."""
-        return (self.labels or self.total) / self.n_classes
+"""The order in which the cards of the strategies are shown."""
 
 
 def default_backbone(modality: Modality) -> tuple[str, Reason]:
@@ -105,27 +81,26 @@ def advise(
     Where it is fine-tuning, that is recommended only if it can still gain, can be judged, and fits `time_budget`
     seconds. `similarity` is what the person says about the domain, and overrules the measurement.
     """
-    sizes = Sizes.of(profile)
     domain = domain_of(spec, probe, similarity)
     task_info = task_info_for(profile, spec, probe, speed, similarity)
     maker = _CardMaker(spec, speed, profile, probe, task_info)
-    row = rule_for(sizes, domain)
+    row = rule_for(task_info, domain)
     if spec.modality == "text" and trains_upper(row) and _fits_time(maker.card("full", {}), time_budget):
         row = TEXTS
     cards = {name: maker.card(name, row.options if name == row.strategy else {}) for name in _strategy_names()}
-    place = _depth_title(probe.tap if probe else None, spec)
-    strategy, verdict = _recommend(row, sizes, cards, (probe, place), time_budget)
+    depth_title = _depth_title(probe.tap if probe else None, spec)
+    strategy, verdict = _recommend(row, task_info, cards, (probe, depth_title), time_budget)
     if (
         spec.modality == "text"
         and not task_info.multilabel
         and strategy in HEAD_ONLY
-        and _contrastive_pays(sizes, cards["contrastive"], probe, time_budget)
+        and _contrastive_pays(task_info, cards["contrastive"], probe, time_budget)
     ):
         message = f"The rule says {_title(row.strategy)}; for so few texts {_title('contrastive')} is recommended."
         strategy, verdict = "contrastive", [Finding("info", "few-texts", message, CONTRASTIVE_TRIED.text)]
     chosen = cards[strategy]
-    reasons = _reasons(row, domain, sizes, chosen, (probe, place))
-    findings = (*_disagreements(row, sizes, domain, profile.modality), *verdict, *(probe.findings if probe else ()))
+    reasons = _reasons(row, domain, task_info, chosen, (probe, depth_title))
+    findings = (*_disagreements(row, task_info, domain, profile.modality), *verdict, *(probe.findings if probe else ()))
     plan = replace(chosen.plan, why=(*reasons, *chosen.plan.why))
     chosen = replace(chosen, plan=plan)
     others = tuple(card for name, card in cards.items() if name != strategy)
@@ -145,27 +120,27 @@ def task_info_for(
 
     The measured speed tells which kind of processor trains; `similarity` is what the person says about the domain.
     """
-    sizes = Sizes.of(profile)
+    splits = profile.splits
     lower = [score for score in (probe.depth if probe else ()) if score.tap != spec.groups[-1].name]
     best = max(lower, key=lambda score: (score.tap == (probe.tap if probe else ""), score.accuracy.value), default=None)
     return TaskInfo(
         backbone=spec.name,
         modality=spec.modality,
         groups=tuple(group.name for group in spec.groups),
-        n_train=sizes.n_train,
-        n_classes=sizes.n_classes,
-        per_class_min=sizes.per_class_min,
+        n_train=splits["train"],
+        n_classes=max(1, len(profile.classes)),
+        per_class_min=profile.per_class_min,
         tap=best.tap if best else None,
         pool=best.pool if best else "mean",
         l2=best.l2 if best else (probe.last_l2 if probe else DEFAULT_L2),
         last_l2=probe.last_l2 if probe else DEFAULT_L2,
-        n_validation=sizes.n_validation,
+        n_validation=splits["validation"],
         similarity=domain_of(spec, probe, similarity).similarity,
         last_is_best=probe.tap is None if probe and probe.accuracy and probe.depth else None,
         device="cuda" if speed and speed.device.startswith("cuda") else "cpu",
         parameters=spec.parameters,
         multilabel=profile.multilabel is not None,
-        labels=sizes.labels,
+        labels=sum(c.train + c.validation for c in profile.classes),
     )
 
 
@@ -191,26 +166,24 @@ def domain_of(spec: BackboneSpec, probe: ProbeReport | None, similarity: str | N
         text = "There are too few items to measure how similar your data is. It is taken as similar."
         return Domain("not measured", Reason(text, NOT_MEASURED))
     if probe.tap in (None, spec.groups[-1].name):
-        return Domain(
-            "similar",
-            Reason("The features of the last layer do best on your data: the domain is similar.", MEASURED_HERE),
-        )
+        text = "The features of the last layer do best on your data: the domain is similar."
+        return Domain("similar", Reason(text, MEASURED_HERE))
     depth = _depth_title(probe.tap, spec)
     text = f"The features after {depth} do better on your data than those of the last layer: the domain is different."
     return Domain("different", Reason(text, MEASURED_HERE))
 
 
-def rule_for(sizes: Sizes, domain: Domain) -> SizeRow:
+def rule_for(task_info: TaskInfo, domain: Domain) -> SizeRow:
     """Return the table row that decides, by items a class; for a different domain, by total items and domain.
 
     Only the production guide takes the domain into account; its rows for a different domain come before the rows by
     items a class. A very different domain with more than 10,000 items a class means training from scratch.
     """
-    row = per_class_row(sizes.per_class)
+    row = per_class_row(task_info.per_class)
     if domain.similarity == "very different" and row.strategy == "full":
         return SCRATCH
     if domain.similarity in ("different", "very different"):
-        return domain_row(sizes.total, different=True) or row
+        return domain_row(task_info.total, different=True) or row
     return row
 
 
@@ -220,19 +193,19 @@ def _strategy_names() -> tuple[str, ...]:
 
 
 def _recommend(
-    row: SizeRow, sizes: Sizes, cards: Mapping[str, Card], probed: tuple[ProbeReport | None, str], budget: float
+    row: SizeRow, task_info: TaskInfo, cards: Mapping[str, Card], probed: tuple[ProbeReport | None, str], budget: float
 ) -> tuple[str, list[Finding]]:
     """Return the strategy, and findings where measurement or time overrules the rule; `probed`: report, depth title."""
-    probe, place = probed
+    probe, depth_title = probed
     if probe is None or probe.accuracy is None:
         return row.strategy, []
     head = "feature_extraction" if probe.tap is None else "lower_layers"
     if row.strategy in HEAD_ONLY:
         if head == row.strategy:
             return head, []
-        message = f"The rule says {_title(row.strategy)}; on your data a head on {place} did as well or better."
+        message = f"The rule says {_title(row.strategy)}; on your data a head on {depth_title} did as well or better."
         return head, [Finding("info", "evidence-depth", message, "The recommendation follows the measurement.")]
-    objection = _objection(row, sizes, cards[row.strategy], probe, budget)
+    objection = _objection(row, task_info, cards[row.strategy], probe, budget)
     if not objection:
         return row.strategy, []
     message = f"The rule says {_title(row.strategy)}, the recommendation is {_title(head)}: {objection}"
@@ -240,26 +213,26 @@ def _recommend(
     return head, [Finding("info", "evidence-over-rule", message, hint)]
 
 
-def _contrastive_pays(sizes: Sizes, card: Card, probe: ProbeReport | None, budget: float) -> bool:
+def _contrastive_pays(task_info: TaskInfo, card: Card, probe: ProbeReport | None, budget: float) -> bool:
     """Return whether there are as few texts a class as was tried, a gain is possible, and the time allows it."""
-    few = FEW_TEXTS[0] <= sizes.per_class < FEW_TEXTS[1] and sizes.per_class_min >= 2
-    room = probe is not None and probe.accuracy is not None and probe.accuracy.value < 1 - HEADROOM
-    return few and room and _fits_time(card, budget)
+    few = FEW_TEXTS[0] <= task_info.per_class < FEW_TEXTS[1] and task_info.per_class_min >= 2
+    can_gain = probe is not None and probe.accuracy is not None and probe.accuracy.value < 1 - HEADROOM
+    return few and can_gain and _fits_time(card, budget)
 
 
 def _fits_time(card: Card, budget: float) -> bool:
     return card.seconds is not None and card.seconds.value <= budget
 
 
-def _objection(row: SizeRow, sizes: Sizes, card: Card, probe: ProbeReport, budget: float) -> str:
+def _objection(row: SizeRow, task_info: TaskInfo, card: Card, probe: ProbeReport, budget: float) -> str:
     """Return what speaks against the fine-tuning of the rule, or nothing; the probe must have an accuracy."""
     accuracy, metric = probe.accuracy, probe.metric
     assert accuracy is not None
     if accuracy.value >= 1 - HEADROOM:
         already = "is already right about" if metric == "accuracy" else "already ranks right about"
         return f"a head alone {already} {accuracy.value:.1%} of the time, which leaves little to gain."
-    if sizes.n_validation < MIN_VALIDATION:
-        return f"{sizes.n_validation} validation items are too few to tell whether fine-tuning helps."
+    if task_info.n_validation < MIN_VALIDATION:
+        return f"{task_info.n_validation} validation items are too few to tell whether fine-tuning helps."
     if card.seconds is None:
         return f"how long fine-tuning takes here is {NOT_MEASURED}."
     if card.seconds.value > budget:
@@ -273,15 +246,16 @@ def _objection(row: SizeRow, sizes: Sizes, card: Card, probe: ProbeReport, budge
 
 
 def _reasons(
-    row: SizeRow, domain: Domain, sizes: Sizes, card: Card, probed: tuple[ProbeReport | None, str]
+    row: SizeRow, domain: Domain, task_info: TaskInfo, card: Card, probed: tuple[ProbeReport | None, str]
 ) -> tuple[Reason, ...]:
-    probe, place = probed
-    about = f"{sizes.total} items without the test items, {sizes.n_classes} classes, some {sizes.per_class:.0f} each."
-    reasons = [Reason(f"{row.text} Here: {about}", row.source), domain.reason]
+    probe, depth_title = probed
+    counts = f"{task_info.total} items without the test items, {task_info.n_classes} classes"
+    text = f"{row.text} Here: {counts}, some {task_info.per_class:.0f} each."
+    reasons = [Reason(text, row.source), domain.reason]
     if card.strategy in HEAD_ONLY and card.accuracy and probe:
         does, guess = expectation(probe)
         text = (
-            f"A head on {place} is expected to {does} {card.accuracy.value:.1%} of the time "
+            f"A head on {depth_title} is expected to {does} {card.accuracy.value:.1%} of the time "
             f"({card.accuracy.low:.1%} to {card.accuracy.high:.1%}); {guess}, {probe.majority:.1%}."
         )
         reasons.append(Reason(text, card.accuracy.method))
@@ -305,16 +279,16 @@ def _depth_title(tap: str | None, spec: BackboneSpec) -> str:
     return plain_titles(group.name for group in spec.groups).get(tap, tap) if tap else "the last layer"
 
 
-def _disagreements(row: SizeRow, sizes: Sizes, domain: Domain, modality: Modality) -> Iterator[Finding]:
+def _disagreements(row: SizeRow, task_info: TaskInfo, domain: Domain, modality: Modality) -> Iterator[Finding]:
     """Yield where the published sources disagree on this case, and which one is followed."""
-    by_class = per_class_row(sizes.per_class)
-    by_total = domain_row(sizes.total, domain.similarity in ("different", "very different"))
+    by_class = per_class_row(task_info.per_class)
+    by_total = domain_row(task_info.total, domain.similarity in ("different", "very different"))
     if by_total and by_total.strategy != by_class.strategy:
-        kept = "domain" if row is by_total else "number of items a class"
+        table = "domain" if row is by_total else "number of items a class"
         why = "only that table knows the domain" if row is by_total else "a class is learned from its own items"
         message = (
             f"The sources disagree. By items a class: {_title(by_class.strategy)}. By total and domain: "
-            f"{_title(by_total.strategy)}. The rule follows the {kept}, because {why}."
+            f"{_title(by_total.strategy)}. The rule follows the {table}, because {why}."
         )
         yield _disagree("total-or-class", message, f"{by_class.source}; {by_total.source}; {CS231N}")
     if row.strategy == "partial":
@@ -324,17 +298,17 @@ def _disagreements(row: SizeRow, sizes: Sizes, domain: Domain, modality: Modalit
         )
         yield _disagree("freeze-share", message, FUNDAMENTALS)
     if modality == "text" and (row is TEXTS or trains_upper(row)):
-        here = "which is so here" if row is TEXTS else "which is not known here"
+        known = "which is so here" if row is TEXTS else "which is not known here"
         message = "For texts, one source trains the upper layers, another all layers. "
-        message += f"The rule trains all layers where that is known to fit the time, {here}."
+        message += f"The rule trains all layers where that is known to fit the time, {known}."
         yield _disagree("text-all-layers", message, f"{by_class.source}; {FUNDAMENTALS}")
     if row.strategy == "discriminative":
         message = (
-            "The rate of each layer should be 0.3 to 0.5 times that of the layer above it by one source, 1/2.6 (0.38) "
-            "times by the paper. 0.4 agrees with both."
+            "From one layer to the layer below, one source lets the rate fall to 0.3 to 0.5 of it, the paper to 1/2.6 "
+            "(0.38). 0.4 agrees with both."
         )
         yield _disagree("rate-decay", message, f"{PRODUCTION}; Howard & Ruder 2018, arXiv:1801.06146")
-    if row.strategy == "feature_extraction" and sizes.total > LARGE_TOTAL // 10:
+    if row.strategy == "feature_extraction" and task_info.total > LARGE_TOTAL // 10:
         message = (
             "Another source fine-tunes from thousands of items on. The rule goes by items a class, which are few here."
         )

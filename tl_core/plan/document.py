@@ -153,18 +153,18 @@ class _Reader:
 
     def _dataclass(self, node: yaml.Node, cls: Any, where: str) -> Any:
         hints = get_type_hints(cls)
-        pairs = self._pairs(node, where, known=hints, earlier=earlier_names(cls))
+        pairs = self._pairs(node, where, names=hints, earlier=earlier_names(cls))
         optional = {"strategy"} if cls is TransferPlan else set()
         for field in fields(cls):
             needed = field.default is MISSING and field.default_factory is MISSING
             if needed and field.name not in pairs and field.name not in optional:
-                what = "phase" if cls is Phase else KINDS.get(where.rstrip("/0123456789"), where) or "plan"
-                _fail(node, f"the {what} has no {field.name!r}.", f"Add a line that starts with {field.name}:")
+                kind = "phase" if cls is Phase else KINDS.get(where.rstrip("/0123456789"), where) or "plan"
+                _fail(node, f"the {kind} has no {field.name!r}.", f"Add a line that starts with {field.name}:")
         values = {k: self.read(v, hints[k], f"{where}/{k}".lstrip("/")) for k, v in pairs.items()}
         return cls(**({"strategy": "custom"} if optional else {}) | values)
 
     def _pairs(
-        self, node: yaml.Node, where: str, known: Collection[str] | None = None, earlier: Mapping[str, str] = NONE
+        self, node: yaml.Node, where: str, names: Collection[str] | None = None, earlier: Mapping[str, str] = NONE
     ) -> dict[str, yaml.Node]:
         if not isinstance(node, yaml.MappingNode):
             _fail(node, f"{_name(where)} must be lines of the form name: value.")
@@ -175,8 +175,8 @@ class _Reader:
             name = earlier.get(key.value, key.value)
             if name in pairs:
                 _fail(key, f"{name!r} appears twice in {_name(where)}.", "Keep one of the two.")
-            if known is not None and name not in known:
-                _fail(key, f"{_name(where)} has no setting {name!r}.", suggest(name, known))
+            if names is not None and name not in names:
+                _fail(key, f"{_name(where)} has no setting {name!r}.", suggest(name, names))
             pairs[name] = value
             self.lines[f"{where}/{name}".lstrip("/")] = key.start_mark.line + 1
         return pairs
@@ -213,8 +213,8 @@ def _scalar(node: yaml.Node, hint: Any, where: str) -> Any:
         if node.value not in ("true", "false"):
             _fail(node, f"{_name(where)} must be true or false, not {node.value!r}.")
         return node.value == "true"
-    pattern, wanted = NUMBER[hint]
+    pattern, expected = NUMBER[hint]
     convert: Callable[[str], Any] = hint
     if not pattern.fullmatch(node.value) or len(node.value) > 400 or not math.isfinite(float(node.value)):
-        _fail(node, f"{_name(where)} must be {wanted}, not {node.value!r}.")
+        _fail(node, f"{_name(where)} must be {expected}, not {node.value!r}.")
     return convert(node.value)

@@ -78,7 +78,7 @@ def _recalibration(plan: TransferPlan, index: int, where: str, phase_title: str)
     if phase.objective != "labels" or phase.optimizer != "adamw":
         message = f"{phase_title} is to begin by recalibrating normalisation, but it does not fine-tune."
         yield stop("recalibrate_norm", where, message, "Only a fine-tuning phase can begin so.")
-    elif HEAD not in phase.lr or not any(before.optimizer == "lbfgs" for before in plan.phases[:index]):
+    elif HEAD not in phase.lr or not any(earlier.optimizer == "lbfgs" for earlier in plan.phases[:index]):
         message = f"{phase_title} cannot begin by recalibrating: the head is frozen there, or was not solved before."
         yield finding("warn", "recalibrate-idle", where, message, "Let the head learn in it, and solve the head first.")
 

@@ -92,18 +92,18 @@ class Strategy:
         return self.caveats_for(task_info, self._chosen(task_info, options))
 
     def _chosen(self, task_info: TaskInfo, options: Mapping[str, Any] | None) -> Any:
-        chosen = self.defaults(task_info)
-        known = {f.name: f for f in fields(self.options)}
+        options_by_name = {f.name: f for f in fields(self.options)}
         for name, value in (options or {}).items():
-            if name not in known:
-                names = ", ".join(known) or "none"
+            if name not in options_by_name:
+                names = ", ".join(options_by_name) or "none"
                 raise PlanError(f"The strategy {self.name!r} has no option {name!r}.", f"There are: {names}.")
-            _check(known[name].metadata, value)
-            only = known[name].metadata["modality"]
-            if only not in (None, task_info.modality) and value != known[name].default:
-                message = f"{known[name].metadata['label']}: {value!r} is made for {only}s, and these items are not."
-                raise PlanError(message, f"Leave it at {known[name].default!r}.")
-        return replace(chosen, **(options or {}))
+            metadata, default = options_by_name[name].metadata, options_by_name[name].default
+            _check(metadata, value)
+            modality = metadata["modality"]
+            if modality not in (None, task_info.modality) and value != default:
+                message = f"{metadata['label']}: {value!r} is made for {modality}s, and these items are not."
+                raise PlanError(message, f"Leave it at {default!r}.")
+        return replace(self.defaults(task_info), **(options or {}))
 
 
 def option(
@@ -129,8 +129,8 @@ def option(
 
 def _check(metadata: Mapping[str, Any], value: Any) -> None:
     if metadata["choices"] and value not in metadata["choices"]:
-        known = ", ".join(metadata["choices"])
-        raise PlanError(f"{metadata['label']} cannot be {value!r}.", f"There are: {known}.")
+        choices = ", ".join(metadata["choices"])
+        raise PlanError(f"{metadata['label']} cannot be {value!r}.", f"There are: {choices}.")
     if metadata["min"] is not None and not (
         isinstance(value, (int, float)) and metadata["min"] <= value <= metadata["max"]
     ):

@@ -25,9 +25,9 @@ def caveat(code: str, message: str, hint: str, source: str, level: Level = "warn
     return Finding(level, f"fit-{code}", message, f"{hint} Source: {source}.")
 
 
-def without_none(*found: Finding | None) -> tuple[Finding, ...]:
+def without_none(*findings: Finding | None) -> tuple[Finding, ...]:
     """Return the findings that are not None."""
-    return tuple(finding for finding in found if finding)
+    return tuple(finding for finding in findings if finding)
 
 
 def too_few(task_info: TaskInfo) -> Finding | None:

@@ -27,8 +27,8 @@ BATCHES = 40
 BATCH = 16
 """As in Tunstall et al. 2022 (arXiv:2209.11055), counted in items instead of pairs."""
 FEW = 64
-"""Labelled items below which batches hold twice as many items at half the rate: there this is more accurate, with
-about 100 items less accurate (docs/LOG.md, 2026-11-21)."""
+"""Below this many labelled items, batches hold twice as many items and the rate is halved: that is more accurate for so
+few items, and less accurate for about 100 (docs/LOG.md, 2026-11-21)."""
 ENOUGH = 500
 """Items a class from which plain fine-tuning catches up (a rule of thumb, after Tunstall et al. 2022)."""
 ROUNDS = 4

@@ -67,12 +67,12 @@ def plan(task_info: TaskInfo, options: Discriminative) -> TransferPlan:
 
 def caveats(task_info: TaskInfo, options: Discriminative) -> tuple[Finding, ...]:
     """Return where there is too little data, or where the rates do not fall."""
-    found = None
+    finding = None
     if options.decay == 1 or len(top_groups(task_info.groups, options.reach)) == 1:
         message = "With these choices every block that learns has the same rate, so the rates do not fall."
         hint = "This is the same as fine-tuning at one rate."
-        found = caveat("no-fall", message, hint, ULMFIT, "info")
-    return (*fine_tuning_caveats(task_info), *without_none(found))
+        finding = caveat("no-fall", message, hint, ULMFIT, "info")
+    return (*fine_tuning_caveats(task_info), *without_none(finding))
 
 
 STRATEGIES.add(

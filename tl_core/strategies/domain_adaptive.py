@@ -103,8 +103,8 @@ def caveats(task_info: TaskInfo, options: DomainAdaptive) -> tuple[Finding, ...]
             "instead of 53 % (questions, 60 labels), and 69 % instead of 66 % (film snippets, 100 labels)."
         )
         tried = caveat("tried", message, "With so few labels, contrastive tuning gained far more.", MEASURED, "info")
-    after = fine_tuning_caveats(task_info) if options.reach != "none" else ()
-    return (*without_none(alone, near, kind, tried), *after)
+    tuning = fine_tuning_caveats(task_info) if options.reach != "none" else ()
+    return (*without_none(alone, near, kind, tried), *tuning)
 
 
 STRATEGIES.add(

@@ -94,14 +94,14 @@ def plan(task_info: TaskInfo, options: Gradual) -> TransferPlan:
 
 def caveats(task_info: TaskInfo, options: Gradual) -> tuple[Finding, ...]:
     """Return where there is too little data, or too few blocks to thaw one after another."""
-    found = None
+    finding = None
     if len(task_info.groups) <= 2:
         message = f"This backbone has only {len(task_info.groups)} blocks, too few to thaw one after another."
-        found = caveat("few-blocks", message, "Partial or full fine-tuning does the same in less time.", ULMFIT)
+        finding = caveat("few-blocks", message, "Partial or full fine-tuning does the same in less time.", ULMFIT)
     elif options.steps == 1:
         message = "Only one block thaws: this is partial fine-tuning."
-        found = caveat("one-step", message, "Thaw more blocks to make it gradual.", ULMFIT, "info")
-    return (*fine_tuning_caveats(task_info), *without_none(found))
+        finding = caveat("one-step", message, "Thaw more blocks to make it gradual.", ULMFIT, "info")
+    return (*fine_tuning_caveats(task_info), *without_none(finding))
 
 
 STRATEGIES.add(

@@ -44,14 +44,14 @@ def plan(task_info: TaskInfo, options: LpFt) -> TransferPlan:
 
 def caveats(task_info: TaskInfo, options: LpFt) -> tuple[Finding, ...]:
     """Return where there is too little data, or where the pretrained features are a poor start."""
-    found = None
+    finding = None
     if task_info.similarity == "very different":
         message = (
             "Your data is very different from what the backbone has seen. This strategy keeps the backbone's features, "
             "which pays only where they are good."
         )
-        found = caveat("poor-features", message, "Full fine-tuning moves further from them.", KUMAR, "info")
-    return (*fine_tuning_caveats(task_info), *without_none(found))
+        finding = caveat("poor-features", message, "Full fine-tuning moves further from them.", KUMAR, "info")
+    return (*fine_tuning_caveats(task_info), *without_none(finding))
 
 
 STRATEGIES.add(

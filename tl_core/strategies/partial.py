@@ -46,15 +46,15 @@ def plan(task_info: TaskInfo, options: Partial) -> TransferPlan:
 
 def caveats(task_info: TaskInfo, options: Partial) -> tuple[Finding, ...]:
     """Return where there is too little data, or where the last blocks are not enough or are already everything."""
-    found = None
+    finding = None
     if len(top_groups(task_info.groups, options.reach)) == len(task_info.groups):
         message = f"This backbone has only {len(task_info.groups)} blocks, so all of it learns, none is frozen."
-        found = caveat("all-of-it", message, "Choose fewer blocks to keep some frozen.", YOSINSKI)
+        finding = caveat("all-of-it", message, "Choose fewer blocks to keep some frozen.", YOSINSKI)
     elif task_info.similarity == "very different":
         message = "Your data is very different from what the backbone has seen; its frozen layers may fit badly too."
         hint = "Fine-tuning all layers can adapt further, if there is enough data."
-        found = caveat("far", message, hint, YOSINSKI, "info")
-    return (*fine_tuning_caveats(task_info), *without_none(found))
+        finding = caveat("far", message, hint, YOSINSKI, "info")
+    return (*fine_tuning_caveats(task_info), *without_none(finding))
 
 
 STRATEGIES.add(
