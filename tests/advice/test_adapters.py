@@ -1,7 +1,9 @@
+import dataclasses
+
 import pytest
 
 from tests.tiny import TINY_IMAGE, TINY_TEXT
-from tl_core.advice.adapters import adapter_parameters, matrices
+from tl_core.advice.adapters import adapter_parameters, matrices, stated_matrices
 from tl_core.advice.cost import trainable_parameters
 from tl_core.backbones.spec import BACKBONES
 from tl_core.plan import Adapter, Phase, TransferPlan
@@ -13,13 +15,18 @@ SOLVED = Phase("head", 1, {"head": 1.0}, optimizer="lbfgs")
 
 
 @pytest.mark.parametrize("spec", [*READY, TINY_IMAGE, TINY_TEXT], ids=lambda spec: spec.name)
-def test_a_card_lists_the_layers_that_the_network_has(spec):
+def test_a_spec_states_the_layers_that_the_network_has(spec):
     model = build_model(spec, TransferPlan(spec.name, "x", (SOLVED,), init="random"), 2, seed=0)
     modules = dict(model.backbone.named_modules())
     for group, names in fitting(model, spec, "lora").items():
         shapes = [modules[name].weight for name in names]
-        found = [(w.shape[1], w[0, 0].numel(), w.shape[0]) for w in shapes]
-        assert sorted(found) == sorted(matrices(spec).get(group, ())), group
+        sizes = sorted((w.shape[1], w[0, 0].numel(), w.shape[0]) for w in shapes)
+        assert sizes == sorted(matrices(spec).get(group, ())), group
+
+
+@pytest.mark.parametrize("spec", [TINY_IMAGE, TINY_TEXT], ids=lambda spec: spec.name)
+def test_sizes_that_are_not_stated_are_read_from_the_network(spec):
+    assert matrices(dataclasses.replace(spec, group_matrices=())) == stated_matrices(spec)
 
 
 @pytest.mark.parametrize("kind", ["lora", "dora", "loha", "lokr", "ia3"])

@@ -1,4 +1,4 @@
-"""What every backbone of the registry keeps, and every ready one besides."""
+"""What every registered backbone must keep, and what every ready one must keep besides."""
 
 from functools import cache
 
@@ -92,10 +92,10 @@ class TestReady:
         network = pretrained(name)
         last = len(network.names) - 1
         with torch.inference_mode():
-            found = network.taps(items(name), [1, last])
+            taps = network.taps(items(name), [1, last])
             middle = network.run(items(name), stop=2)
-            assert torch.equal(found[1], torch.cat(network.pool(middle), dim=1))
-            assert torch.equal(found[last], torch.cat(network.pool(network.run(middle, start=2)), dim=1))
+            assert torch.equal(taps[1], torch.cat(network.pool(middle), dim=1))
+            assert torch.equal(taps[last], torch.cat(network.pool(network.run(middle, start=2)), dim=1))
 
     def test_the_chain_is_the_native_network(self, name: str):
         network, state = pretrained(name), items(name)

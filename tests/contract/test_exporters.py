@@ -1,4 +1,4 @@
-"""What every exporter owes: what it writes, read back, answers as the model does."""
+"""What every exporter must keep: a model that is written and loaded predicts as before."""
 
 import numpy as np
 import pytest
@@ -14,16 +14,16 @@ from tl_core.export.bundle import dataset_items, preprocessor
 @pytest.mark.parametrize("modality", ["image", "text"])
 def test_write_and_load(exporter, modality, tmp_path, tiny_images, tiny_texts, tiny_backbones):
     dataset = tiny_images if modality == "image" else tiny_texts
-    made = trained_model(dataset, f"tiny_{modality}")
+    trained = trained_model(dataset, f"tiny_{modality}")
     target = tmp_path / f"model{exporter.suffix}"
-    result = exporter.write(target, made)
+    result = exporter.write(target, trained)
     assert result.path == target
     assert result.n_compared > 0
     assert result.max_abs_diff <= 1e-4
     items = dataset_items(dataset, dataset.rows("test"))
     loaded = exporter.load(target)
     assert loaded.classes == dataset.classes
-    expected = predict(made.model, made.spec, PreparedItems(items, preprocessor(made.spec)))
+    expected = predict(trained.model, trained.spec, PreparedItems(items, preprocessor(trained.spec)))
     assert np.abs(loaded.predict(items) - expected).max() <= 1e-4
 
 

@@ -1,4 +1,4 @@
-"""What every way of training owes: what it leaves can be taken away, and answers outside as it was measured here."""
+"""What every strategy must keep: its bundle gives the predictions that were measured."""
 
 import numpy as np
 import pytest
@@ -14,15 +14,15 @@ from tl_core.strategies import STRATEGIES
 
 
 @pytest.fixture
-def ground(request, workspace, tiny_backbones):
+def dataset_and_backbone(request, workspace, tiny_backbones):
     """A tiny data set and the name of a backbone for it."""
     return request.getfixturevalue(request.param), tiny_backbones[request.param != "tiny_images"]
 
 
 def short(strategy: str, dataset, backbone: str) -> TransferPlan:
     """Return the strategy's plan with as few epochs as it allows."""
-    named = {field for field in vars(STRATEGIES[strategy].options()) if field in ("epochs", "passes", "patience")}
-    return plan_of(strategy, dataset, backbone, **dict.fromkeys(named, 1))
+    once = {field for field in vars(STRATEGIES[strategy].options()) if field in ("epochs", "passes", "patience")}
+    return plan_of(strategy, dataset, backbone, **dict.fromkeys(once, 1))
 
 
 def trained(workspace, dataset, plan: TransferPlan, **more) -> str:
@@ -34,23 +34,23 @@ def trained(workspace, dataset, plan: TransferPlan, **more) -> str:
 def answers_as_measured(folder, report, dataset) -> None:
     exported = open_bundle(folder)
     items = dataset_items(dataset, np.array([item.row for item in report.predictions]))
-    told = np.array([item.probabilities for item in report.predictions])
-    assert np.abs(exported.predict(items) - told).max() <= 1e-4
+    measured = np.array([item.probabilities for item in report.predictions])
+    assert np.abs(exported.predict(items) - measured).max() <= 1e-4
     assert exported.classes == report.classes
     assert exported.report == report
 
 
-ONE, SEVERAL = ("tiny_images", "tiny_texts"), "tiny_multilabel"
-GROUNDS = [
-    (name, kind) for place, name in enumerate(STRATEGIES) for kind in (ONE[place % 2], SEVERAL)
-    if (name, kind) != ("contrastive", SEVERAL)
+SINGLE_LABEL, MULTILABEL = ("tiny_images", "tiny_texts"), "tiny_multilabel"
+CASES = [
+    (name, kind) for index, name in enumerate(STRATEGIES) for kind in (SINGLE_LABEL[index % 2], MULTILABEL)
+    if (name, kind) != ("contrastive", MULTILABEL)
 ]  # fmt: skip
 """Each strategy on pictures or texts in turn, and on items with several labels, unless it cannot learn from those."""
 
 
-@pytest.mark.parametrize(("strategy", "ground"), GROUNDS, indirect=["ground"])
-def test_every_strategy_exports(strategy, ground, workspace):
-    dataset, backbone = ground
+@pytest.mark.parametrize(("strategy", "dataset_and_backbone"), CASES, indirect=["dataset_and_backbone"])
+def test_every_strategy_exports(strategy, dataset_and_backbone, workspace):
+    dataset, backbone = dataset_and_backbone
     teacher = (
         trained(workspace, dataset, short("feature_extraction", dataset, backbone)) if strategy == "distil" else ""
     )
@@ -59,15 +59,15 @@ def test_every_strategy_exports(strategy, ground, workspace):
     answers_as_measured(bundle_folder(folder), read_report(folder), dataset)
 
 
-@pytest.mark.parametrize("ground", [*ONE, SEVERAL], indirect=True)
-def test_the_ensemble_exports(ground, workspace):
-    dataset, backbone = ground
+@pytest.mark.parametrize("dataset_and_backbone", [*SINGLE_LABEL, MULTILABEL], indirect=True)
+def test_the_ensemble_exports(dataset_and_backbone, workspace):
+    dataset, backbone = dataset_and_backbone
     first = trained(workspace, dataset, short("feature_extraction", dataset, backbone))
     scratch = trained(workspace, dataset, short("from_scratch", dataset, backbone), compare_to=first, budget=30.0)
     store = RunStore(workspace)
-    both = [read_report(store.folder(name)) for name in (first, scratch)]
+    reports = [read_report(store.folder(name)) for name in (first, scratch)]
     folder = ensemble_folder(store.folder(first))
     report = open_bundle(folder).report
-    mean = np.mean([[item.probabilities for item in one.predictions] for one in both], axis=0)
+    mean = np.mean([[item.probabilities for item in single.predictions] for single in reports], axis=0)
     np.testing.assert_allclose([item.probabilities for item in report.predictions], mean, atol=1e-6)
     answers_as_measured(folder, report, dataset)
