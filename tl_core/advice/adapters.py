@@ -30,10 +30,10 @@ def stated_matrices(spec: BackboneSpec) -> Mapping[str, tuple[Matrix, ...]]:
 
 
 def _count(adapter: Adapter, layer: Matrix) -> int:
-    """Count as peft builds them: rank r, inputs n, kernel area k, outputs m.
+    """Return the parameters of one adapter as peft builds it: rank r, inputs n, kernel area k, outputs m.
 
-    lora r * (n * k + m); dora m more (the length of each row); loha two such products; ia3 a factor for each output;
-    lokr the Kronecker product of a small block with a large one, which is itself of rank r where that is smaller.
+    lora: r * (n * k + m). dora: m more, the length of each row. loha: two such products. ia3: one factor for each
+    output. lokr: the Kronecker product of a small block with a large one; of rank r where that is smaller.
     """
     n, k, m = layer
     thin = adapter.rank * (n * k + m)

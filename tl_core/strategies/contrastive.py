@@ -37,7 +37,7 @@ ROUNDS = 4
 
 @dataclass(frozen=True)
 class Contrastive:
-    """What can be chosen."""
+    """The options of the strategy."""
 
     batches: int = option(
         BATCHES,

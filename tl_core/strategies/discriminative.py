@@ -27,7 +27,7 @@ from tl_core.types import Finding
 
 @dataclass(frozen=True)
 class Discriminative(CommonOptions):
-    """What can be chosen."""
+    """The options of the strategy."""
 
     reach: str = option("all", "Blocks to train", "The last half of the network, or all.", choices=("half", "all"))
     decay: float = option(

@@ -24,7 +24,7 @@ BEYER = "Beyer et al. 2022, Knowledge distillation: A good teacher is patient an
 
 @dataclass(frozen=True)
 class Distil(CommonOptions):
-    """What can be chosen."""
+    """The options of the strategy."""
 
     epochs: int = option(
         16, "Epochs at most", "A student keeps improving for more epochs than with labels alone.", (1, 500),
@@ -47,8 +47,8 @@ def plan(task_info: TaskInfo, options: Distil) -> TransferPlan:
     lr = uniform_rates(task_info.groups, task_info, options.scale)
     tuning = tuning_phase("learn from the teacher", options.epochs, lr, task_info, options.patience)
     why = (
-        Reason("A teacher's scores show how similar the classes are, which labels do not. The plan needs a finished "
-               "run.", HINTON),
+        Reason("A teacher's scores show how similar the classes are; labels do not. The plan needs a finished run.",
+               HINTON),
         Reason("A student keeps improving for more epochs than with labels alone.", BEYER),
         rate_reason(task_info),
     )  # fmt: skip

@@ -36,7 +36,7 @@ MASKED_RATE = 1e-4
 
 @dataclass(frozen=True)
 class DomainAdaptive:
-    """What can be chosen."""
+    """The options of the strategy."""
 
     passes: int = option(
         10, "Passes over the items", "How often each item is masked anew and filled in.", (1, 500),

@@ -31,7 +31,7 @@ HEADS = ("linear", "mlp")
 
 @dataclass(frozen=True)
 class FeatureExtraction:
-    """What can be chosen."""
+    """The options of the strategy."""
 
     head: str = option(
         "linear",

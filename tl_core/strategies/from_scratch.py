@@ -36,7 +36,7 @@ guide); for texts several millions in Zhang, Zhao & LeCun 2015 (arXiv:1509.01626
 
 @dataclass(frozen=True)
 class FromScratch(CommonOptions):
-    """What can be chosen."""
+    """The options of the strategy."""
 
     epochs: int = option(
         30, "Epochs at most", "Random weights need many.", (1, 500), usual=scratch_epochs,

@@ -23,7 +23,7 @@ from tl_core.types import Finding
 
 @dataclass(frozen=True)
 class Full(CommonOptions):
-    """What can be chosen."""
+    """The options of the strategy."""
 
     epochs: int = epochs_option(8)
     scale: float = scale_option()

@@ -30,7 +30,7 @@ from tl_core.types import Finding
 
 @dataclass(frozen=True)
 class Gradual(CommonOptions):
-    """What can be chosen."""
+    """The options of the strategy."""
 
     steps: int = option(
         3, "Blocks to thaw at most", "One more thaws in each phase, from the head downwards, until one brings nothing.",

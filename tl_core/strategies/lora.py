@@ -36,7 +36,7 @@ ALPHA = 2.0
 
 @dataclass(frozen=True)
 class Lora(CommonOptions):
-    """What can be chosen."""
+    """The options of the strategy."""
 
     kind: str = option(
         "lora",

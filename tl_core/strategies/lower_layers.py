@@ -21,7 +21,7 @@ from tl_core.types import Finding
 
 @dataclass(frozen=True)
 class LowerLayers:
-    """What can be chosen."""
+    """The options of the strategy."""
 
     tap: str = option(
         "",

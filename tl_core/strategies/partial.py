@@ -23,7 +23,7 @@ from tl_core.types import Finding
 
 @dataclass(frozen=True)
 class Partial(CommonOptions):
-    """What can be chosen."""
+    """The options of the strategy."""
 
     reach: str = option(
         "two", "Blocks to train", "How many of the last blocks learn with the head.", choices=("one", "two", "half")

@@ -24,7 +24,7 @@ IZMAILOV = "Izmailov et al. 2018, Averaging Weights Leads to Wider Optima and Be
 
 @dataclass(frozen=True)
 class WiseFt(CommonOptions):
-    """What can be chosen."""
+    """The options of the strategy."""
 
     epochs: int = epochs_option(8)
     scale: float = scale_option()
