@@ -3,14 +3,14 @@
 import streamlit as st
 
 from ui import empty, rail, session
-from ui.runs import labels, lookup
+from ui.runs import display, lookup
 from ui.train import live, outcome, setup
 
 state = lookup.project_run()
 if state and state.kind != "train":
     state = None
 if state:
-    st.title("Watch it learn" if state.open else labels.title(state), anchor=False)
+    st.title("Watch it learn" if state.open else display.title(state), anchor=False)
     watched = st.session_state["train_watching"] = live.watched(state)
     if state.status == "paused":
         rail.block("The training is paused. Resume it, or stop it and keep the best weights.")

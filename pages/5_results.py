@@ -6,12 +6,12 @@ from tl_core.evaluation.results import Report
 from tl_core.runs.store import RunState
 from ui import empty, glossary, rail, reports, session, words
 from ui.results import classes, comparison, confusion, data_efficiency, headline, predictions, slices
-from ui.runs import labels, lookup
+from ui.runs import display, lookup
 
 
 def draw(run: RunState, report: Report) -> None:
     """Draw the whole page for a run that was measured."""
-    st.caption(f"{labels.title(run)} · {labels.strategy_title(report.plan.strategy)}")
+    st.caption(f"{display.title(run)} · {display.strategy_title(report.plan.strategy)}")
     (headline.multilabel if report.multilabel else headline.headline)(report)
     if dataset := session.open_dataset(report.fingerprint):
         reports.holdout_caption(dataset, run.task.split)

@@ -90,7 +90,7 @@ def test_a_dropped_zip_becomes_a_data_set_with_a_receipt(tab, server, home, tmp_
     assert len(lines) == 42
     assert lines["What"]["tulip/broken.jpg"] == "skipped"
     assert "CMYK" in lines["Why"]["tulip/print.jpg"]
-    assert lines["What"]["daisy/00000.png"] == "taken as it is"
+    assert lines["What"]["daisy/00000.png"] == "taken unchanged"
 
 
 def test_a_folder_is_sent_file_by_file_without_junk(tab, server, home, tmp_path):

@@ -18,7 +18,7 @@ from tl_core.runs.task import Task
 from tl_core.types import Finding
 from ui import errors, glossary, items, session, words
 from ui.data import suspicion_card
-from ui.runs import labels, launch, lookup
+from ui.runs import display, launch, lookup
 
 INSTANT = 20_000
 """Up to this many items the page itself runs the checks that need no model; beyond it, only the data check does."""
@@ -134,7 +134,7 @@ def _progress(task: Task) -> None:
     state = lookup.find(task)
     if state is None or not state.active:
         st.rerun()
-    share, stage = labels.progress(state)
+    share, stage = display.progress(state)
     st.progress(share, text=words.escape(stage))
     if st.button("Stop", icon=":material/stop:", disabled=state.stopping, key="decide_check_stop"):
         lookup.store().stop(state.id)

@@ -10,7 +10,7 @@ from tl_core.evaluation.result_files import read_curve
 from tl_core.layers import plain_titles
 from ui import charts, glossary, session, theme, words
 from ui.plan.context import PlanContext
-from ui.runs import labels, launch, lookup
+from ui.runs import display, launch, lookup
 
 
 def probe(context: PlanContext) -> bool:
@@ -21,7 +21,7 @@ def probe(context: PlanContext) -> bool:
         return run is not None and run.active
     run = launch.find_or_start(task)
     if run.active:
-        share, stage = labels.progress(run)
+        share, stage = display.progress(run)
         with st.container(border=True, key="plan_probe"):
             st.markdown(
                 f"**Probing your data.** {words.escape(context.spec.title)} looks at every item once. "

@@ -14,7 +14,7 @@ from tl_core.strategies import STRATEGIES, TaskInfo
 from tl_core.types import Finding
 from ui import session, words
 from ui.extra_data import CHOICES, ExtraData, datasets, teachers
-from ui.runs import labels
+from ui.runs import display
 
 BRING = "There is no other data set of {items} here yet. Import one on the Data page, under “A second data set”."
 
@@ -100,6 +100,6 @@ def _numbered(titles: dict[str, str]) -> dict[str, str]:
 
 
 def _run_title(state: RunState) -> str:
-    strategy = labels.strategy_title(state.task.plan.strategy) if state.task.plan else ""
+    strategy = display.strategy_title(state.task.plan.strategy) if state.task.plan else ""
     when = datetime.fromtimestamp(state.created).strftime("%d %b, %H:%M")
     return f"{state.name} · {strategy} · {words.score_text(state.numbers)} · {when}"

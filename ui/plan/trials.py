@@ -15,7 +15,7 @@ from tl_core.training.lr_curve import with_rate_of
 from ui import errors, extra_data, glossary, words
 from ui.plan import draft, trial_charts
 from ui.plan.context import PlanContext
-from ui.runs import labels, launch, lookup
+from ui.runs import display, launch, lookup
 
 Kind = Literal["rates", "layers"]
 BUTTONS: dict[Kind, tuple[str, str]] = {
@@ -107,7 +107,7 @@ def _button_tip(kind: Kind, solved: bool) -> str | None:
 def _show(kind: Kind, state: RunState, plan: TransferPlan) -> None:
     """Show the progress of a trial, or its result."""
     if state.active:
-        share, stage = labels.progress(state)
+        share, stage = display.progress(state)
         st.progress(share, text=f"{BUTTONS[kind][0]}. {stage}")
         if st.button("Stop", icon=":material/stop:", disabled=state.stopping, key=f"plan_stop_{kind}"):
             lookup.store().stop(state.id)

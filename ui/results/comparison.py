@@ -9,7 +9,7 @@ from tl_core.evaluation.results import Comparison, Report
 from tl_core.runs.store import RunState
 from ui import errors, glossary, words
 from ui.reports import interval
-from ui.runs import labels, launch, lookup
+from ui.runs import display, launch, lookup
 from ui.runs.live_run import watch
 
 SECONDS = 120
@@ -42,7 +42,7 @@ def missing_scratch(run: RunState, other: RunState | None) -> None:
     with st.container(border=True, height="stretch"):
         st.markdown("**Against: the same network from scratch**")
         if other and other.active:
-            labels.badge(other)
+            display.badge(other)
             live = watch(lookup.store(), other.id)
             st.progress(live.position, text=f"At most {other.task.budget or 0:.0f} s of training")
             return

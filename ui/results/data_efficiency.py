@@ -14,7 +14,7 @@ from tl_core.runs import supervisor
 from tl_core.runs.store import RunState
 from tl_core.runs.task import Task
 from ui import charts, glossary, session, words
-from ui.runs import labels, lookup
+from ui.runs import display, lookup
 from ui.runs.live_run import watch
 
 SECONDS = 60
@@ -173,7 +173,7 @@ def _show_progress(run_id: str) -> None:
             text = f"{words.humanize(live.progress.stage)}: {live.progress.done:,} of {live.progress.total:,}"
         elif live.step:
             done, text = live.position, f"About {words.seconds(live.step.seconds_left)} left for this training"
-    st.progress(min(1.0, done), text=f"{labels.title(state)}. {text}")
+    st.progress(min(1.0, done), text=f"{display.title(state)}. {text}")
     if st.button("Stop", icon=":material/stop:", disabled=state.stopping, key=f"results_stop_{run_id}"):
         store.stop(run_id)
         st.toast("Stopping…", icon=":material/stop:")

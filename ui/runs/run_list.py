@@ -10,7 +10,7 @@ from tl_core.runs import supervisor
 from tl_core.runs.store import RunState
 from ui import errors, rail, session, words
 from ui.reports import interval, read_report
-from ui.runs import labels, lookup, requests
+from ui.runs import display, lookup, requests
 
 KINDS = {
     "train": "Training",
@@ -27,7 +27,7 @@ PER_PAGE = 12
 @st.dialog("Delete this run?")
 def confirm_delete(state: RunState) -> None:
     """Ask before a run is deleted."""
-    st.write(f"**{labels.title(state)}**: its model, results and curves are deleted for good. The data set stays.")
+    st.write(f"**{display.title(state)}**: its model, results and curves are deleted for good. The data set stays.")
     if st.button("Delete for good", type="primary", icon=":material/delete:", key="runs_delete_yes"):
         try:
             lookup.store().delete(state.id)
@@ -56,9 +56,9 @@ def card(state: RunState) -> None:
         what, number, actions = st.columns([5, 3, 3], vertical_alignment="center")
         with what:
             with st.container(horizontal=True, vertical_alignment="center"):
-                labels.badge(state)
-                st.markdown(f"**{labels.title(state)}**", width="content")
-            strategy = labels.strategy_title(state.task.plan.strategy) if state.task.plan else ""
+                display.badge(state)
+                st.markdown(f"**{display.title(state)}**", width="content")
+            strategy = display.strategy_title(state.task.plan.strategy) if state.task.plan else ""
             parts = [KINDS[state.kind], dataset.name if dataset else "", backbone, strategy]
             when = datetime.fromtimestamp(state.created).strftime("%d %b %Y, %H:%M")
             st.caption(words.escape(" · ".join([*filter(None, parts), when])))

@@ -15,7 +15,7 @@ from tl_core.types import Modality
 from ui import glossary, words
 from ui.components.layer_stack import layer_stack, layers
 from ui.components.phase_timeline import phase_timeline, segments
-from ui.runs import labels, lookup
+from ui.runs import display, lookup
 from ui.runs.live_run import LiveRun, watch
 from ui.train import controls, curves
 from ui.train.freeze_proof import freeze_proof
@@ -56,8 +56,8 @@ def show(run_id: str) -> None:
         st.rerun()
     if state.open:
         with st.container(horizontal=True, vertical_alignment="center", key="train_head"):
-            labels.badge(state)
-            st.markdown(f"**{labels.title(state)}**", width="content")
+            display.badge(state)
+            st.markdown(f"**{display.title(state)}**", width="content")
             st.space("stretch")
             controls.pause_button(state, key="train_pause")
             if st.button("Stop", icon=":material/stop:", disabled=state.stopping, key="train_stop"):
@@ -217,7 +217,7 @@ def baseline_line(state: RunState) -> None:
     """Show the from-scratch baseline of this run in one line."""
     for other in lookup.baselines(state.id)[:1]:
         with st.container(horizontal=True, vertical_alignment="center", key="train_scratch_line"):
-            labels.badge(other)
+            display.badge(other)
             live = watch(lookup.store(), other.id)
             done = f", {live.position:.0%}" if other.status == "running" else ""
             st.caption(f"The same network from scratch, at most {other.task.budget or 0:.0f} s{done}", width="content")

@@ -16,7 +16,7 @@ from ui import extra_data, glossary, session, words
 from ui.components.plan_grid import plan_grid
 from ui.plan import description
 from ui.profiles import profile_of
-from ui.runs import labels, launch, lookup
+from ui.runs import display, launch, lookup
 
 SECONDS = 120
 
@@ -67,7 +67,7 @@ def _facts(plan: TransferPlan, dataset: Dataset, spec: BackboneSpec) -> None:
         st.metric("Data", dataset.name, border=True)
         learns = f"{counts['train']:,} {words.noun(dataset.modality, counts['train'])}"
         st.metric("Learns from", learns, border=True, help=glossary.tip("split", note=others))
-        title = labels.strategy_title(plan.strategy)
+        title = display.strategy_title(plan.strategy)
         st.metric("Strategy", title, border=True, help=f"With the backbone {spec.title}.")
         if expected := _expected(plan, dataset, spec):
             st.metric("Expected time", words.span(expected), border=True, help=expected.method)
