@@ -14,7 +14,7 @@ from tests.training.helpers import SOLVED, descent, make_job
 from tl_core.cli.console import Console
 from tl_core.cli.plan_checks import check_plan
 from tl_core.errors import PlanError, UsageError
-from tl_core.penalties import at_hand
+from tl_core.penalties import available_needs
 from tl_core.plan import Adapter, Augment, Penalty, TransferPlan
 from tl_core.runnable import blocking, require_runnable, runnable
 from tl_core.runs.control import MemoryControl
@@ -86,7 +86,7 @@ def page_says(dataset, plan) -> str:
 def test_run_command_and_page_refuse_a_plan_with_the_same_words(case, workspace, tiny_texts, tiny_backbones):
     plan, several, code = STOPPED[case]
     dataset = make_multilabel(workspace) if several else tiny_texts
-    have = at_hand(plan, TINY_TEXT)
+    have = available_needs(plan, TINY_TEXT)
     first = blocking(runnable(plan, TINY_TEXT, dataset, have))[0]
     assert first.code == code
     assert first.message == page_says(dataset, plan) == command_says(dataset, plan) == run_says(dataset, plan)

@@ -29,8 +29,8 @@ class Items(Protocol):
 def runnable(plan: TransferPlan, spec: BackboneSpec, data: Items, have: Sequence[Need]) -> tuple[Finding, ...]:
     """Return what is wrong or odd in `plan` on this backbone and data; level "stop" blocks the run.
 
-    `have` lists what the run has beside its data set (see `penalties.at_hand`). A finding's first item is its place in
-    the plan, such as "phases/0/lr/blocks.9".
+    `have` lists what the run has beside its data set (see `penalties.available_needs`). A finding's first item is its
+    place in the plan, such as "phases/0/lr/blocks.9".
     """
     return (
         *_modality(spec, data),

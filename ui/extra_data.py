@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from tl_core.backbones.spec import BACKBONES, BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.data.sources import list_datasets
-from tl_core.penalties import Need, at_hand, used
+from tl_core.penalties import Need, available_needs, needs_of
 from tl_core.plan import TransferPlan
 from tl_core.runnable import runnable
 from tl_core.runs.store import RunState
@@ -70,18 +70,18 @@ def _can_teach(state: RunState, dataset: Dataset) -> bool:
 
 def findings(plan: TransferPlan, spec: BackboneSpec, dataset: Dataset, extra: ExtraData) -> tuple[Finding, ...]:
     """Return the findings about a plan, given the data set and the chosen extra data."""
-    return runnable(plan, spec, dataset, at_hand(plan, spec, extra.source, extra.target, extra.teacher))
+    return runnable(plan, spec, dataset, available_needs(plan, spec, extra.source, extra.target, extra.teacher))
 
 
 def is_missing(plan: TransferPlan, extra: ExtraData) -> bool:
     """Return whether a penalty of the plan needs extra data that is not chosen."""
-    needs = used(replace(plan, phases=()))
+    needs = needs_of(replace(plan, phases=()))
     return any(need in needs and not getattr(extra, need) for need in CHOICES)
 
 
 def with_extra_data(task: Task, dataset: Dataset) -> Task:
     """Return the task with the chosen extra data that its plan uses."""
-    extra, needs = chosen(dataset), used(task.plan) if task.plan else set()
+    extra, needs = chosen(dataset), needs_of(task.plan) if task.plan else set()
     return replace(
         task,
         source=extra.source if "source" in needs else "",

@@ -244,6 +244,14 @@ def test_the_card_costs_what_the_plan_costs():
         assert (card.seconds, card.memory) == by_hand, "the typical length, and not the longest"
 
 
+def test_blocks_that_may_be_skipped_cost_at_most_what_they_cost_and_may_cost_nothing():
+    one, three = (seconds_of("gradual", options={"steps": steps}) for steps in (1, 3))
+    assert three.value > one.value
+    assert three.low == one.low, "at best, the second and third block are skipped"
+    assert three.method.endswith("or is skipped: at most")
+    assert "skipped" not in one.method
+
+
 def test_time_follows_what_has_to_run():
     head, partial, full = seconds_of("feature_extraction"), seconds_of("partial"), seconds_of("full")
     assert head.value < partial.value < full.value

@@ -105,8 +105,8 @@ def _forked(work: Callable[[], dict[str, int]]) -> tuple[int, dict[str, int]]:
     if child := os.fork():
         os.close(writable)
         with open(readable, "rb") as file:
-            told = file.read()
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), json.loads(told or "{}")
+            output = file.read()
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), json.loads(output or "{}")
     code = 1
     try:
         os.write(writable, json.dumps(work()).encode())

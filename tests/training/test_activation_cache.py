@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.training.helpers import SOLVED, descent, make_job, same_bits
-from tests.training.test_resume import PausesAt, attempt, told, weights, whole
+from tests.training.test_resume import PausesAt, attempt, epoch_results, weights, whole
 from tl_core.backbones import prepared
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import Progress, RunEnded, RunPaused, RunResumed
@@ -61,9 +61,9 @@ def test_texts_of_any_lengths_come_back_as_they_were(lengths, parts, seed):
         for row in order:
             file.put(row + 100, items[row])
         for row, item in enumerate(items):
-            for found, expected in zip(file.get(row + 100), item, strict=True):
-                assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
-                assert bits(found) == bits(expected)
+            for cached, expected in zip(file.get(row + 100), item, strict=True):
+                assert (cached.dtype, cached.shape) == (expected.dtype, expected.shape)
+                assert bits(cached) == bits(expected)
         assert file.get(99) is None
         taken = sum(tensor.nbytes for item in items for tensor in item)
         assert taken <= file.on_disk < taken + activation_cache.ALIGN * len(parts)
@@ -122,7 +122,7 @@ def test_a_run_ends_with_the_same_bits_from_memory_from_disk_and_gone_on_with(da
     expected = whole(memory)
     assert {kind for kind, _ in seen} == {InMemory}
     seen.clear()
-    found = whole(disk)
+    from_disk = whole(disk)
     assert {kind for kind, _ in seen} == {StateFile}
     seen.clear()
     events = attempt(dropped, PausesAt(9), lambda event, _: isinstance(event, RunPaused))
@@ -131,7 +131,7 @@ def test_a_run_ends_with_the_same_bits_from_memory_from_disk_and_gone_on_with(da
     assert {kind for kind, _ in seen} == {StateFile}
     events += whole(replace(dropped, resume=True))
     assert any(isinstance(event, RunResumed) for event in events)
-    assert told(expected) == told(found) == told(events)
+    assert epoch_results(expected) == epoch_results(from_disk) == epoch_results(events)
     assert weights(memory) == weights(disk) == weights(dropped)
     assert not held(workspace)
 
@@ -205,12 +205,12 @@ def test_a_full_disk_leaves_the_run_without_a_cache(tiny_images, workspace, monk
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "posix_fallocate", refuse, raising=False)
-        found = whole(replace(full, cache=1))
+        events = whole(replace(full, cache=1))
     shutil.rmtree(workspace.root / "cache", ignore_errors=True)
     (workspace.root / "cache").write_text("in the way")
     whole(replace(broken, cache=1))
     assert not seen
-    assert told(found) == told(expected)
+    assert epoch_results(events) == epoch_results(expected)
     assert weights(plain) == weights(full) == weights(broken)
 
 
@@ -222,9 +222,9 @@ def test_where_the_system_reserves_no_space_it_is_written(tmp_path, monkeypatch)
         assert os.fstat(file.fileno()).st_size == 4321
         assert os.fstat(file.fileno()).st_blocks * 512 >= 4321
     like = (torch.randn(3, 50),)
-    found = StateFile(tmp_path, like, 3, texts=False)
-    found.put(0, (like[0][1],))
-    assert same_bits(found.get(0)[0], like[0][1])
+    file = StateFile(tmp_path, like, 3, texts=False)
+    file.put(0, (like[0][1],))
+    assert same_bits(file.get(0)[0], like[0][1])
 
 
 @needs_proc
@@ -263,8 +263,8 @@ def test_the_space_is_free_again_however_the_run_ends(way, tiny_images, workspac
 def test_the_rate_finder_leaves_nothing_behind(tiny_images, workspace, monkeypatch):
     (job,) = tasks(tiny_images, "run", cache=1)
     seen = watch(monkeypatch)
-    *_, found = find_rate(job, MemoryControl(), steps=10)
-    assert not isinstance(found, Progress)
+    *_, curve = find_rate(job, MemoryControl(), steps=10)
+    assert not isinstance(curve, Progress)
     assert {kind for kind, _ in seen} == {StateFile}
     assert not held(workspace)
 

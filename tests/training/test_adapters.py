@@ -174,8 +174,8 @@ def test_the_saved_run_loads_as_a_plain_model_with_the_scores_that_validation_ju
     assert any(event.best for event in epochs(events, 1)), "so the file holds what the adapters learned"
     best = [event for event in [*epochs(events, 0), *epochs(events, 1)] if event.best][-1].validation
     truth = torch.tensor(tiny_images.labels[rows])
-    found = torch.nn.functional.cross_entropy(logits(left, job, rows), truth)
-    assert found == pytest.approx(best["loss"], abs=1e-5)
+    loss = torch.nn.functional.cross_entropy(logits(left, job, rows), truth)
+    assert loss == pytest.approx(best["loss"], abs=1e-5)
     plain = build_model(TINY_IMAGE, job.plan, 3, 0).state_dict()
     changed = [name for name, tensor in left.state_dict().items() if not torch.equal(tensor, plain[name])]
     assert {name for name in changed if name.startswith("backbone")} == {

@@ -44,14 +44,14 @@ def job_of(dataset, policy, views=0, groups=WHOLE, folder="run", **fields):
 @pytest.mark.parametrize("name", ["light", "strong"])
 def test_a_policy_keeps_shape_and_type_and_follows_from_torchs_seed_alone(name):
     vary, item = policy(name, 32), picture()
-    made = []
+    varied = []
     for seed in (1, 1, 2):
-        np.random.seed(len(made))
+        np.random.seed(len(varied))
         torch.manual_seed(seed)
-        made.append(vary(item))
-    assert all(one.shape == item.shape and one.dtype == torch.uint8 for one in made)
-    assert torch.equal(made[0], made[1])
-    assert not torch.equal(made[0], made[2])
+        varied.append(vary(item))
+    assert all(one.shape == item.shape and one.dtype == torch.uint8 for one in varied)
+    assert torch.equal(varied[0], varied[1])
+    assert not torch.equal(varied[0], varied[2])
     assert torch.equal(item, picture()), "the kept picture stays as it is"
 
 
@@ -62,8 +62,8 @@ def test_light_moves_little_mirrors_half_and_strong_moves_more():
     for name in ("light", "strong"):
         vary, distances = view(policy(name, 32)), []
         for seed in range(60):
-            made = vary(item, seed).float()
-            straight, turned = (made - half).abs().mean().item(), (made - mirrored).abs().mean().item()
+            varied = vary(item, seed).float()
+            straight, turned = (varied - half).abs().mean().item(), (varied - mirrored).abs().mean().item()
             flips += name == "light" and turned < straight
             distances.append(min(straight, turned))
         far[name] = np.mean(distances)
@@ -97,9 +97,9 @@ def test_pictures_vary_anew_at_each_step_and_validation_sees_them_plain(tiny_ima
     state = PreparedInputs.state
 
     def watched(self, model, rows, vary=False):
-        found = state(self, model, rows, vary)
-        seen.extend((int(row), vary, found[0][place].clone()) for place, row in enumerate(rows))
-        return found
+        batch_state = state(self, model, rows, vary)
+        seen.extend((int(row), vary, batch_state[0][place].clone()) for place, row in enumerate(rows))
+        return batch_state
 
     monkeypatch.setattr(PreparedInputs, "state", watched)
     job = job_of(tiny_images, "light")
@@ -213,8 +213,8 @@ def test_digits_letters_and_sides_are_told_from_other_classes(tiny_images, works
         ("0", "1", "2"): True, ("digit 3", "digit 4"): True, ("turn left", "turn right"): True,
         ("cat", "dog"): False, ("bright", "leftover"): False, ("one-way", "stop"): False,
     }  # fmt: skip
-    for classes, told in named.items():
-        assert bool(why_not_augment(dataclasses.replace(tiny_images, classes=classes))) == told, classes
+    for classes, refused in named.items():
+        assert bool(why_not_augment(dataclasses.replace(tiny_images, classes=classes))) == refused, classes
     digits = import_data("sample:digits", workspace)
     assert "digits or letters" in why_not_augment(digits)
     renamed = dataclasses.replace(digits, classes=tuple(f"kind {n}x" for n in "abcdefghij"))

@@ -43,12 +43,12 @@ def features(model, job, rows):
 
 def margin(model, job, rows):
     """Mean cosine of pairs of one label minus that of pairs of two, pair by pair."""
-    found = features(model, job, rows).double().numpy()
-    alike, apart = [], []
-    for (a, x), (b, y) in itertools.combinations(zip(rows, found, strict=True), 2):
+    embeddings = features(model, job, rows).double().numpy()
+    same, different = [], []
+    for (a, x), (b, y) in itertools.combinations(zip(rows, embeddings, strict=True), 2):
         cosine = float(x @ y / np.linalg.norm(x) / np.linalg.norm(y))
-        (alike if job.dataset.labels[a] == job.dataset.labels[b] else apart).append(cosine)
-    return np.mean(alike) - np.mean(apart)
+        (same if job.dataset.labels[a] == job.dataset.labels[b] else different).append(cosine)
+    return np.mean(same) - np.mean(different)
 
 
 @pytest.mark.parametrize("labels", [[0, 0, 1, 1, 2], [0, 0, 0], [0, 1, 2], [0]])
@@ -75,9 +75,9 @@ def test_batches_are_balanced_and_hold_nothing_twice(sizes, size, count, seed):
     for batch in drawn:
         assert len(batch) <= max(size, 4)
         assert len(set(batch)) == len(batch)
-        found, counts = np.unique(labels[batch], return_counts=True)
-        assert len(found) >= 2
-        for label, n in zip(found, counts, strict=True):
+        classes, counts = np.unique(labels[batch], return_counts=True)
+        assert len(classes) >= 2
+        for label, n in zip(classes, counts, strict=True):
             assert n == min(balanced.per_class, sizes[label // 3])
 
 
@@ -93,8 +93,10 @@ def test_texts_stand_beside_texts_of_like_length():
     chance = np.random.default_rng(0)
     labels, lengths = chance.permutation(np.repeat([0, 1], 200)), chance.integers(4, 200, 400)
 
-    def padded(known):
-        return sum(len(b) * lengths[b].max() for b in BalancedBatches(labels, 16).draw(100, known, torch.Generator()))
+    def padded(lengths_or_none):
+        return sum(
+            len(b) * lengths[b].max() for b in BalancedBatches(labels, 16).draw(100, lengths_or_none, torch.Generator())
+        )
 
     assert padded(lengths) < 0.65 * padded(None)
 

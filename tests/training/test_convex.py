@@ -30,21 +30,21 @@ def solve(features, labels, l2, epochs=50):
     head = HeadLayers(features.shape[1], labels.shape[1] if labels.ndim == 2 else int(labels.max()) + 1, Head())
     head.standardise(torch.from_numpy(features))
     solver = Solver(head, Solvable(torch.from_numpy(features), torch.from_numpy(labels)), l2, fresh=True)
-    found = any(solver.iterate()[1] for _ in range(epochs))
-    return head, found
+    solved = any(solver.iterate()[1] for _ in range(epochs))
+    return head, solved
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
 @pytest.mark.parametrize("l2", [1e-4, 1e-2, 1.0])
 def test_the_solution_is_scikit_learns(classes, l2):
     features, labels = problem(classes)
-    head, found = solve(features, labels, l2)
+    head, solved = solve(features, labels, l2)
     oracle = LogisticRegression(C=1 / (l2 * len(labels)), tol=1e-10, max_iter=20_000)
     oracle.fit(scaled(features), labels)
     weight, bias = head.out.weight.detach().numpy(), head.out.bias.detach().numpy()
     if classes == 2:
         weight, bias = weight[1:] - weight[:1], bias[1:] - bias[:1]
-    assert found
+    assert solved
     off = 2e-4 + TOLERANCE / l2  # the objective curves by at least l2: what a gradient within TOLERANCE leaves open
     np.testing.assert_allclose(weight, oracle.coef_, rtol=1e-3, atol=off)
     np.testing.assert_allclose(bias - bias.mean(), oracle.intercept_ - oracle.intercept_.mean(), rtol=1e-3, atol=off)
@@ -75,8 +75,8 @@ def test_the_run_and_the_probe_find_the_same_weights(kind, seed):
 def test_more_features_than_items_and_a_class_with_one_item():
     features, labels = problem(3, n=31, width=200)
     labels[:] = np.where(np.arange(31) == 30, 2, labels % 2)
-    head, found = solve(features, labels, 1e-3)
-    assert found
+    head, solved = solve(features, labels, 1e-3)
+    assert solved
     assert (head(torch.from_numpy(features)).argmax(dim=1).numpy() == labels).all()
 
 
@@ -92,8 +92,8 @@ def test_a_solved_run_is_logistic_regression_on_the_stored_features(data, fit_on
     oracle = LogisticRegression(C=1 / (l2 * len(rows)), tol=1e-10, max_iter=20_000)
     oracle.fit(scaled(features[rows]), dataset.labels[rows])
     everything = np.arange(len(dataset.items))
-    found = logits(after(job), job, everything).softmax(dim=1).numpy()
-    np.testing.assert_allclose(found, oracle.predict_proba(scaled(features, by=features[rows])), atol=1e-4)
+    predicted = logits(after(job), job, everything).softmax(dim=1).numpy()
+    np.testing.assert_allclose(predicted, oracle.predict_proba(scaled(features, by=features[rows])), atol=1e-4)
     last = [event for event in events if type(event).__name__ == "EpochDone"][-1]
     assert bool(last.validation) == (fit_on == "train"), "items that were learned from are no validation"
     assert last.epoch < 99, "a solution that is found ends the phase"

@@ -75,11 +75,13 @@ def test_bfloat16_reaches_the_stages_alone_and_stays_near_float32(tiny_texts, mo
     monkeypatch.setattr(TransferModel, "features", watched)
     exact = make_job(tiny_texts, [SOLVED, descent(TEXT)])
     rough = half(make_job(tiny_texts, [SOLVED, descent(TEXT)], folder="rough"), precision="bfloat16")
-    expected, told = run(exact), run(rough)
+    expected, rounded = run(exact), run(rough)
     assert ("bfloat16", torch.float32) in seen
     assert {pooled for _, pooled in seen} == {torch.float32}
     assert all(parameter.dtype == torch.float32 for parameter in after(rough).parameters())
-    gaps = [abs(a.train["loss"] - b.train["loss"]) for a, b in zip(epochs(expected, 1), epochs(told, 1), strict=True)]
+    gaps = [
+        abs(a.train["loss"] - b.train["loss"]) for a, b in zip(epochs(expected, 1), epochs(rounded, 1), strict=True)
+    ]
     assert 0 < max(gaps) < 0.05, "other numbers, nearly the same loss"
     rows = np.arange(len(tiny_texts.items))
     torch.testing.assert_close(logits(after(rough), rough, rows), logits(after(exact), exact, rows), atol=0.1, rtol=0.1)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.training.helpers import SOLVED, after, before, descent, epochs, make_job, same_bits
-from tests.training.test_resume import PausesAt, attempt, told, weights
+from tests.training.test_resume import PausesAt, attempt, epoch_results, weights
 from tl_core.plan import Phase, rate_at
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import Noted, PhaseStarted, PlanEdited, RunEnded, RunPaused, RunResumed, StepDone
@@ -177,14 +177,14 @@ BAD = {
 def test_an_edit_that_cannot_be_made_is_told_and_changes_nothing(tiny_images, name):
     plain = make_job(tiny_images, [TUNE], folder="plain")
     job = make_job(tiny_images, [TUNE])
-    expected = told(run_with(plain, {}))
+    expected = epoch_results(run_with(plain, {}))
     events = run_with(job, {2: [BAD[name]], 3: [rate("head", 1e-3)]})
     (finding,) = [event.finding for event in events if isinstance(event, Noted)]
     assert (finding.level, finding.code) == ("warn", "edit")
     assert finding.message
     assert finding.hint
     assert [event.number for event in edited(events)] == [2], "the bad one counts as obeyed"
-    assert told(events) == expected
+    assert epoch_results(events) == expected
     assert weights(job) == weights(plain)
 
 
@@ -235,12 +235,12 @@ def test_a_run_with_edits_is_reproduced_by_its_log_and_survives_interruptions(ti
     replayed = list(train(again, MemoryControl()))
     assert [replace(e, at=0.0) for e in edited(replayed)] == [replace(e, at=0.0) for e in log]
     assert weights(again) == weights(job)
-    assert told(replayed) == told(events)
+    assert epoch_results(replayed) == epoch_results(events)
 
 
 def test_a_pause_writes_the_state_waits_and_goes_on_to_the_same_bits(tiny_images):
     plain, job = (make_job(tiny_images, [SOLVED, TUNE], folder=name, publish=0.0) for name in ("plain", "paused"))
-    expected = told(run_with(plain, {}))
+    expected = epoch_results(run_with(plain, {}))
     control, events, clean = MemoryControl(), [], 0
     for event in train(job, control):
         events.append(event)
@@ -256,7 +256,7 @@ def test_a_pause_writes_the_state_waits_and_goes_on_to_the_same_bits(tiny_images
     assert [event.step for event in told_of[::2]] == [event.step for event in told_of[1::2]]
     assert clean
     assert weights(job) == weights(plain)
-    assert told(events) == expected
+    assert epoch_results(events) == expected
 
 
 def test_a_stop_ends_a_pause(tiny_images):

@@ -16,11 +16,11 @@ def test_batches_hold_every_row_once_and_leave_none_alone(n, size, texts, shuffl
     rows = np.arange(100, 100 + n)
     lengths = np.random.default_rng(n).integers(1, 50, 200) if texts else None
     shuffle = torch.Generator().manual_seed(3) if shuffled else None
-    found = batches(rows, size, lengths, shuffle)
-    assert sorted(np.concatenate(found)) == rows.tolist()
-    assert all(len(batch) <= size + 1 for batch in found)
+    drawn = batches(rows, size, lengths, shuffle)
+    assert sorted(np.concatenate(drawn)) == rows.tolist()
+    assert all(len(batch) <= size + 1 for batch in drawn)
     if n > 1 and size > 1:
-        assert min(len(batch) for batch in found) > 1
+        assert min(len(batch) for batch in drawn) > 1
 
 
 def test_texts_of_like_length_stand_together_and_the_order_still_changes():
@@ -44,10 +44,10 @@ def test_a_cached_prefix_gives_the_same_run_as_none(data, start, request):
     names = [group.name for group in make_job(dataset, [SOLVED]).spec.groups]
     phases = [SOLVED, descent([*names[start:], "head"], epochs=3)]
     cached, plain = (make_job(dataset, phases, folder=f"cache-{n}", cache=n) for n in (2**30, 0))
-    told, expected = run(cached), run(plain)
-    assert [e.total for e in told if isinstance(e, Progress) and e.stage == "frozen layers" and e.done == e.total]
+    events, expected = run(cached), run(plain)
+    assert [e.total for e in events if isinstance(e, Progress) and e.stage == "frozen layers" and e.done == e.total]
     assert not [e for e in expected if isinstance(e, Progress) and e.stage == "frozen layers" and e.done]
-    for a, b in zip(epochs(told, 1), epochs(expected, 1), strict=True):
+    for a, b in zip(epochs(events, 1), epochs(expected, 1), strict=True):
         assert a.train["loss"] == pytest.approx(b.train["loss"], abs=1e-5)
         assert a.validation == pytest.approx(b.validation, abs=1e-5)
     # scores, not weights: the true gradient of an attention key's bias is nought, and AdamW makes steps of its rounding

@@ -96,9 +96,9 @@ def test_a_mix_is_the_formula_with_statistics_estimated_on_the_training_items(ti
     for batch in batches(tiny_images.rows("train"), blended.plan.batch_size, None, mixed):
         (maps,) = preprocessor(blended.spec).collate([items[int(row)] for row in batch], torch.device("cpu"))
         with torch.no_grad():
-            found = first.backbone.net["stem"][0](maps)
-        means.append(found.mean(dim=(0, 2, 3)))
-        variances.append(found.var(dim=(0, 2, 3), correction=1))
+            activations = first.backbone.net["stem"][0](maps)
+        means.append(activations.mean(dim=(0, 2, 3)))
+        variances.append(activations.var(dim=(0, 2, 3), correction=1))
     place = "backbone.net.stem.1.running_"
     torch.testing.assert_close(state[place + "mean"], torch.stack(means).mean(0), atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(state[place + "var"], torch.stack(variances).mean(0), atol=1e-5, rtol=1e-4)

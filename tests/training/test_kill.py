@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.training.killing import PLANS
-from tests.training.test_resume import told
+from tests.training.test_resume import epoch_results
 from tl_core.runs import event_log
 from tl_core.runs.events import RunResumed, RunStarted
 from tl_core.runs.history import kept_events
@@ -31,7 +31,7 @@ def test_killed_trainings_go_on_to_the_same_bits(tmp_path):
         folder, whole = tmp_path / line["folder"], tmp_path / line["whole"]
         assert (folder / "best.safetensors").read_bytes() == (whole / "best.safetensors").read_bytes(), line
         events, expected = (event_log.read(one / "events.jsonl")[0] for one in (folder, whole))
-        assert told(kept_events(events)) == told(expected), line
+        assert epoch_results(kept_events(events)) == epoch_results(expected), line
         starts = [type(event) for event in events if isinstance(event, RunStarted | RunResumed)]
         assert len(starts) == 2
         resumed += starts == [RunStarted, RunResumed]

@@ -71,14 +71,14 @@ def length(arrays: Iterator[np.ndarray]) -> float:
 @pytest.mark.parametrize("decay", [0.0, 0.5])
 def test_every_figure_is_that_of_a_brute_force(tiny_images, always, steps, decay):
     job = make_job(tiny_images, [descent(["middle", "top", "head"], 3, 1e-2, weight_decay=decay)])
-    found = stats(run(job))
-    assert [event.epoch for event in found] == [0, 1, 2]
+    layer_stats = stats(run(job))
+    assert [event.epoch for event in layer_stats] == [0, 1, 2]
     model = before(job)
     start = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     parameters = dict(model.named_parameters())
     per_epoch = len(steps) // 3
     assert per_epoch > 1
-    for event in found:
+    for event in layer_stats:
         old, new, gradients = steps[(event.epoch + 1) * per_epoch - 1]
         for group, names in groups_of(model, job.spec).items():
             one, weights = event.groups[group], [n for n in names if n in parameters]
@@ -166,16 +166,16 @@ def test_every_strategy_is_watched_and_what_it_freezes_stays(name, modality, req
     events = run(replace(job, plan=whole))
     assert not alarms(events)
     for index, phase in enumerate(phases):
-        found = stats(events, index)
+        layer_stats = stats(events, index)
         ends = [event.epoch for event in events if isinstance(event, EpochDone) and event.phase == index]
-        assert found[-1].epoch == ends[-1], "the end of a phase is always measured"
-        for event in found:
+        assert layer_stats[-1].epoch == ends[-1], "the end of a phase is always measured"
+        for event in layer_stats:
             for group, one in event.groups.items():
                 assert one.frozen == (group not in phase.lr)
                 assert one.moved != one.frozen
                 if one.frozen and not any(group in earlier.lr for earlier in phases[:index]):
                     assert one.drift == one.norm_drift == one.update == one.gradient == 0.0
-        assert load(EVENTS["LayerStats"], json.loads(json.dumps(dump(found[-1])))) == found[-1]
+        assert load(EVENTS["LayerStats"], json.loads(json.dumps(dump(layer_stats[-1])))) == layer_stats[-1]
 
 
 def test_a_watched_run_ends_with_the_bits_of_an_unwatched_one(tiny_images, always, monkeypatch):

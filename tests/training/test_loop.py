@@ -207,9 +207,9 @@ def test_the_weights_on_disk_are_those_of_the_best_epoch_and_never_worse_than_th
 def test_patience_ends_a_phase_and_says_so(tiny_texts):
     phase = Phase("tune", 40, dict.fromkeys(["layer.1", "head"], 0.5), patience=2, schedule="constant")
     events = run(make_job(tiny_texts, [SOLVED, phase]))
-    told = epochs(events, 1)
-    assert 2 <= len(told) < 40
-    assert not any(event.best for event in told[-2:])
+    done = epochs(events, 1)
+    assert 2 <= len(done) < 40
+    assert not any(event.best for event in done[-2:])
     assert [event.finding.code for event in events if isinstance(event, Noted)] == ["patience"]
 
 
@@ -394,9 +394,9 @@ def test_a_closed_run_leaves_no_partial_file_and_no_mode_behind(tiny_images, cou
 
 def test_progress_is_told_while_the_backbone_runs(tiny_images):
     job = make_job(tiny_images, [SOLVED, descent(["top", "head"])], publish=0.0)
-    told = [(event.stage, event.done, event.total) for event in run(job) if isinstance(event, Progress)]
-    assert ("features", 24, 24) in told
+    progress = [(event.stage, event.done, event.total) for event in run(job) if isinstance(event, Progress)]
+    assert ("features", 24, 24) in progress
     learned = len(tiny_images.rows("train", "validation"))
-    assert ("frozen layers", learned, learned) in told
+    assert ("frozen layers", learned, learned) in progress
     no_progress = make_job(tiny_images, [SOLVED, descent(["top", "head"])], folder="silent", publish=1000.0)
     assert len([event for event in run(no_progress) if isinstance(event, StepDone)]) <= 1

@@ -36,10 +36,10 @@ def step_output(dataset, loss, seed=3):
 
 def test_balanced_weights_are_scikit_learns():
     labels = np.repeat([0, 1, 3], [40, 7, 2])
-    found = SINGLE.weights("balanced", torch.from_numpy(labels), 4)
+    weights = SINGLE.weights("balanced", torch.from_numpy(labels), 4)
     expected = compute_class_weight("balanced", classes=np.unique(labels), y=labels)
-    np.testing.assert_allclose(found[[0, 1, 3]], expected, rtol=1e-6)
-    assert found[2] == 0, "a class without items"
+    np.testing.assert_allclose(weights[[0, 1, 3]], expected, rtol=1e-6)
+    assert weights[2] == 0, "a class without items"
     assert SINGLE.weights("none", torch.from_numpy(labels), 4) is None
 
 
@@ -55,19 +55,19 @@ def test_a_balanced_head_is_scikit_learns_balanced_logistic_regression(data, req
     dataset, l2 = request.getfixturevalue(data), 0.1
     rows = uneven(dataset)
     solved = dataclasses.replace(SOLVED, epochs=200, weight_decay=l2)
-    found = {}
+    results = {}
     for kind in ("balanced", "none"):
         job = job_of(dataset, Loss(kind), [solved], folder=kind, train_rows=rows.tolist())
         run(job)
-        found[kind] = after(job), job
-    model, job = found["balanced"]
+        results[kind] = after(job), job
+    model, job = results["balanced"]
     list(job.store.probe(dataset, job.spec))
     features = (job.store.features(dataset, job.spec) - model.head.mean.numpy()) / model.head.std.numpy()
     oracle = LogisticRegression(C=1 / (l2 * len(rows)), class_weight="balanced", tol=1e-10, max_iter=20_000)
     oracle.fit(features[rows], dataset.labels[rows])
     expected = oracle.predict_proba(features)
     everything = np.arange(len(dataset.items))
-    probabilities = {k: logits(m, j, everything).softmax(dim=1).numpy() for k, (m, j) in found.items()}
+    probabilities = {k: logits(m, j, everything).softmax(dim=1).numpy() for k, (m, j) in results.items()}
     np.testing.assert_allclose(probabilities["balanced"], expected, atol=2e-3)
     assert probabilities["balanced"][:, 0].mean() > probabilities["none"][:, 0].mean(), "the rare class counts for more"
 
@@ -88,8 +88,8 @@ def test_weighted_fine_tuning_is_torchs_weighted_mean(tiny_images):
     labels = parts.rows.labels_of(rows)
     train_labels = tiny_images.labels[tiny_images.rows("train")]
     weights = torch.tensor(compute_class_weight("balanced", classes=np.arange(3), y=train_labels)).float()
-    each = -scores.log_softmax(dim=1)[torch.arange(len(rows)), labels]
-    torch.testing.assert_close(output.loss, (weights[labels] * each).sum() / weights[labels].sum())
+    losses_B = -scores.log_softmax(dim=1)[torch.arange(len(rows)), labels]
+    torch.testing.assert_close(output.loss, (weights[labels] * losses_B).sum() / weights[labels].sum())
 
 
 @pytest.mark.parametrize("data", ["tiny_images", "tiny_texts"])

@@ -20,9 +20,9 @@ HEAD = Phase("head", 3, {"head": 1e-3})
 
 
 def curve(job, **fields) -> RateCurve:
-    found = list(find_rate(job, MemoryControl(), **fields))
-    assert all(isinstance(each, Progress) for each in found[:-1])
-    return found[-1]
+    results = list(find_rate(job, MemoryControl(), **fields))
+    assert all(isinstance(result, Progress) for result in results[:-1])
+    return results[-1]
 
 
 def test_on_a_quadratic_the_suggestion_is_stable_and_useful():
@@ -35,8 +35,8 @@ def test_on_a_quadratic_the_suggestion_is_stable_and_useful():
             break
         x = x - rate * eigen * x
     assert len(losses) < 60, "it exploded, and the test ended"
-    found = suggest(rates[: len(losses)], smooth(losses))
-    assert 1e-4 < found < 2 / 100
+    suggested = suggest(rates[: len(losses)], smooth(losses))
+    assert 1e-4 < suggested < 2 / 100
 
 
 def test_smoothing_is_a_weighted_mean_of_what_was_seen():
@@ -65,12 +65,12 @@ def test_the_rates_that_are_shown_are_those_that_were_stepped_with(tiny_images, 
 
     monkeypatch.setattr(Stepper, "step", spy)
     phase = Phase("fine-tune", 2, {"top": 1e-4, "head": 1e-3})
-    found = curve(make_job(tiny_images, [phase]), steps=12)
-    assert len(found.rates) == len(found.losses) == len(found.smoothed) == len(seen)
-    assert [one["head"] for one in seen] == pytest.approx(found.rates)
-    assert [one["top"] for one in seen] == pytest.approx([rate / 10 for rate in found.rates])
-    assert found.present == 1e-3
-    assert load(RateCurve, json.loads(json.dumps(dump(found)))) == found
+    result = curve(make_job(tiny_images, [phase]), steps=12)
+    assert len(result.rates) == len(result.losses) == len(result.smoothed) == len(seen)
+    assert [rates["head"] for rates in seen] == pytest.approx(result.rates)
+    assert [rates["top"] for rates in seen] == pytest.approx([rate / 10 for rate in result.rates])
+    assert result.present == 1e-3
+    assert load(RateCurve, json.loads(json.dumps(dump(result)))) == result
 
 
 def test_it_repeats_itself_and_leaves_everything_as_it_was(tiny_images):
@@ -91,10 +91,10 @@ def test_it_repeats_itself_and_leaves_everything_as_it_was(tiny_images):
 
 
 def test_a_head_gets_a_rate_that_teaches_it(tiny_images):
-    found = curve(make_job(tiny_images, [HEAD]))
-    assert found.suggestion is not None
-    assert 1e-5 < found.suggestion < 0.3
-    assert found.smoothed[-1] != min(found.smoothed) or len(found.rates) == 60
+    result = curve(make_job(tiny_images, [HEAD]))
+    assert result.suggestion is not None
+    assert 1e-5 < result.suggestion < 0.3
+    assert result.smoothed[-1] != min(result.smoothed) or len(result.rates) == 60
 
 
 def test_the_phases_before_are_trained_first(tiny_images):

@@ -33,15 +33,15 @@ def dataset(request):
 @pytest.fixture
 def seen(monkeypatch):
     """The objectives of the masked phases that run, which hold the layers that fill in."""
-    made = []
+    objectives = []
     prepare = MaskedObjective.prepare
 
     def watched(self):
-        made.append(self)
+        objectives.append(self)
         yield from prepare(self)
 
     monkeypatch.setattr(MaskedObjective, "prepare", watched)
-    return made
+    return objectives
 
 
 def fill_in(dataset, rate=3e-3, **fields):
@@ -60,9 +60,9 @@ def held_out_loss(objective, rows):
 
 def other(dataset, workspace):
     """A second data set of the same kind, from other items."""
-    made = (make_images if dataset.modality == "image" else make_texts)(workspace, 5)
-    assert made.fingerprint != dataset.fingerprint
-    return made
+    second = (make_images if dataset.modality == "image" else make_texts)(workspace, 5)
+    assert second.fingerprint != dataset.fingerprint
+    return second
 
 
 def test_a_backbone_that_learns_to_fill_in_beats_the_same_new_layers_on_an_untouched_one(dataset, seen):
@@ -89,8 +89,8 @@ def test_it_moves_the_layers_of_its_phase_and_the_head_is_fitted_to_them(dataset
     rows, model = dataset.rows("train"), after(job)
     items, prepare = job.store.prepared(dataset, job.spec), preprocessor(job.spec)
     with torch.no_grad():
-        found = model.features(prepare.collate([items[int(row)] for row in rows], torch.device("cpu")))
-    torch.testing.assert_close(model.head.mean, found.mean(dim=0), atol=1e-4, rtol=1e-3)
+        features = model.features(prepare.collate([items[int(row)] for row in rows], torch.device("cpu")))
+    torch.testing.assert_close(model.head.mean, features.mean(dim=0), atol=1e-4, rtol=1e-3)
 
 
 def test_a_fresh_head_that_learns_with_the_backbone_reads_features_in_its_own_units(dataset):
@@ -138,23 +138,27 @@ def test_it_reads_training_items_and_the_target_and_no_test_item(dataset, worksp
     held_out = set(dataset.items["digest"].iloc[dataset.rows("validation", "test")])
     fresh = {whole + row for row, digest in enumerate(target.items["digest"]) if digest not in held_out}
     assert read == set(dataset.rows("train")) | fresh
-    (told,) = [event.finding for event in events if isinstance(event, Noted) and event.finding.code == "masked-items"]
-    assert f"{len(fresh)} of them without a label" in told.message
-    assert told.hint == ""
+    (finding,) = [
+        event.finding for event in events if isinstance(event, Noted) and event.finding.code == "masked-items"
+    ]
+    assert f"{len(fresh)} of them without a label" in finding.message
+    assert finding.hint == ""
 
 
 def test_what_is_held_out_stays_so_where_the_target_holds_it_too(tiny_texts):
-    made = make_parts(make_job(tiny_texts, [fill_in(tiny_texts), SOLVED], target=tiny_texts), MemoryControl())
-    rows, whole = objective_of(made, 0).rows(), len(tiny_texts.items)
+    parts = make_parts(make_job(tiny_texts, [fill_in(tiny_texts), SOLVED], target=tiny_texts), MemoryControl())
+    rows, whole = objective_of(parts, 0).rows(), len(tiny_texts.items)
     train = tiny_texts.rows("train")
     assert sorted(rows) == sorted([*train, *(train + whole)])
 
 
 def test_without_unlabelled_items_it_says_that_the_gain_is_small(tiny_texts):
     events = run(make_job(tiny_texts, [fill_in(tiny_texts, epochs=1), SOLVED]))
-    (told,) = [event.finding for event in events if isinstance(event, Noted) and event.finding.code == "masked-items"]
-    assert "the gain is small" in told.hint
-    assert "new and start from random weights" in told.message
+    (finding,) = [
+        event.finding for event in events if isinstance(event, Noted) and event.finding.code == "masked-items"
+    ]
+    assert "the gain is small" in finding.hint
+    assert "new and start from random weights" in finding.message
 
 
 def test_the_same_seed_leaves_the_same_bits(dataset):

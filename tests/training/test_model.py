@@ -85,9 +85,9 @@ def test_a_head_takes_the_spread_of_the_probe_and_a_constant_feature_does_no_har
     features[:, 2] = 0.1
     head = HeadLayers(4, 2, Head())
     head.standardise(torch.from_numpy(features))
-    found = head.standardised(torch.from_numpy(features))
-    np.testing.assert_allclose(found, standardise(features)[0], atol=1e-5)
-    assert found[:, 2].abs().max() < 1e-6
+    standardised = head.standardised(torch.from_numpy(features))
+    np.testing.assert_allclose(standardised, standardise(features)[0], atol=1e-5)
+    assert standardised[:, 2].abs().max() < 1e-6
 
 
 def test_saved_weights_that_do_not_fit_or_are_not_there_are_told_plainly(tiny_images):

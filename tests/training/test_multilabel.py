@@ -40,17 +40,17 @@ def test_the_solved_head_is_one_logistic_regression_a_label(labels, weights, l2)
     features = features.astype(np.float32)
     head = HeadLayers(12, labels, Head())
     head.standardise(torch.from_numpy(features))
-    known = torch.from_numpy(targets)
-    solver = Solver(head, Solvable(torch.from_numpy(features), known, MULTI.weights(weights, known, labels)), l2, True)
+    truth = torch.from_numpy(targets)
+    solver = Solver(head, Solvable(torch.from_numpy(features), truth, MULTI.weights(weights, truth, labels)), l2, True)
     assert any(solver.iterate()[1] for _ in range(50))
     how = "balanced" if weights == "balanced" else None
     oracle = LogisticRegression(C=1 / (l2 * 90), tol=1e-10, max_iter=20_000, class_weight=how)
     oracle = OneVsRestClassifier(oracle).fit(scaled(features), targets if labels > 1 else targets[:, 0])
     expected = np.stack([one.coef_[0] for one in oracle.estimators_])
     np.testing.assert_allclose(head.out.weight.detach().numpy(), expected, rtol=2e-3, atol=2e-3)
-    found = MULTI.probabilities(head(torch.from_numpy(features))).detach().numpy()
+    predicted = MULTI.probabilities(head(torch.from_numpy(features))).detach().numpy()
     probabilities = oracle.predict_proba(scaled(features))
-    np.testing.assert_allclose(found, probabilities if labels > 1 else probabilities[:, 1:], atol=1e-3)
+    np.testing.assert_allclose(predicted, probabilities if labels > 1 else probabilities[:, 1:], atol=1e-3)
 
 
 def test_a_solved_run_is_one_against_the_rest_on_the_stored_features(tiny_multilabel):
@@ -61,19 +61,19 @@ def test_a_solved_run_is_one_against_the_rest_on_the_stored_features(tiny_multil
     oracle = OneVsRestClassifier(LogisticRegression(C=1 / (l2 * len(rows)), tol=1e-10, max_iter=20_000))
     oracle.fit(scaled(features[rows]), tiny_multilabel.targets[rows])
     everything = np.arange(len(tiny_multilabel.items))
-    found = logits(after(job), job, everything).sigmoid().numpy()
-    np.testing.assert_allclose(found, oracle.predict_proba(scaled(features, by=features[rows])), atol=1e-3)
+    predicted = logits(after(job), job, everything).sigmoid().numpy()
+    np.testing.assert_allclose(predicted, oracle.predict_proba(scaled(features, by=features[rows])), atol=1e-3)
     last, judges = epochs(events)[-1], tiny_multilabel.rows("validation")
-    right = ((found > 0.5) == tiny_multilabel.targets)[judges].mean()
+    right = ((predicted > 0.5) == tiny_multilabel.targets)[judges].mean()
     assert last.validation["accuracy"] == pytest.approx(right), "the share of right answers"
 
 
 def test_fine_tuning_lowers_the_loss_and_the_best_epoch_is_that_of_the_lowest_loss(tiny_multilabel):
     events = run(make_job(tiny_multilabel, [descent(WHOLE, 5, rate=3e-3)]))
-    told = epochs(events)
-    losses = [event.validation["loss"] for event in told]
-    assert told[-1].train["loss"] < told[0].train["loss"]
-    kept = [event.epoch for event in told if event.best]
+    done = epochs(events)
+    losses = [event.validation["loss"] for event in done]
+    assert done[-1].train["loss"] < done[0].train["loss"]
+    kept = [event.epoch for event in done if event.best]
     assert kept[-1] == int(np.argmin(losses))
 
 
@@ -89,13 +89,16 @@ def test_the_loss_of_a_batch_is_weighted_smoothed_binary_cross_entropy_of_mixed_
     order, share = torch.randperm(8), max(share, 1 - share)
     pooled = inputs.features(parts.model, rows)
     probabilities = parts.model.head(share * pooled + (1 - share) * pooled[order]).sigmoid()
-    truth, known = torch.tensor(tiny_multilabel.targets[rows]), tiny_multilabel.targets[tiny_multilabel.rows("train")]
-    yes = torch.tensor(known.mean(axis=0))
+    truth, train_targets = (
+        torch.tensor(tiny_multilabel.targets[rows]),
+        tiny_multilabel.targets[tiny_multilabel.rows("train")],
+    )
+    yes = torch.tensor(train_targets.mean(axis=0))
     expected = 0.0
     for part, targets in ((share, truth), (1 - share, truth[order])):
         weight = torch.where(targets > 0.5, 0.5 / yes, 0.5 / (1 - yes))
-        each = -(targets * probabilities.log() + (1 - targets) * (1 - probabilities).log())
-        expected = expected + part * (weight * each).mean()
+        losses = -(targets * probabilities.log() + (1 - targets) * (1 - probabilities).log())
+        expected = expected + part * (weight * losses).mean()
     torch.testing.assert_close(output.loss, expected)
 
 
@@ -105,7 +108,7 @@ def test_penalties_that_make_sense_hold_on(tiny_multilabel, name):
     first = make_job(tiny_multilabel, [SOLVED], folder="teacher")
     run(first)
     teacher = Teacher(first.spec, first.plan, first.folder)
-    apart, rows = {}, tiny_multilabel.rows("train")
+    distance, rows = {}, tiny_multilabel.rows("train")
     held = logits(after(first), first, rows).sigmoid()
     for strength in (0.0, 30.0):
         fields = {"teacher": teacher} if name == "distill" else {}
@@ -113,16 +116,18 @@ def test_penalties_that_make_sense_hold_on(tiny_multilabel, name):
         job = make_job(tiny_multilabel, phases, folder=f"run{strength}", **fields)
         job = replace(job, plan=replace(job.plan, penalties=(Penalty(name, strength),)))
         list(train(job, MemoryControl()))
-        apart[strength] = (logits(after(job), job, rows).sigmoid() - held).abs().mean().item()
-    assert apart[30.0] < 0.7 * apart[0.0]
+        distance[strength] = (logits(after(job), job, rows).sigmoid() - held).abs().mean().item()
+    assert distance[30.0] < 0.7 * distance[0.0]
 
 
 def test_the_divergence_is_bernoullis_averaged_over_the_labels(tiny_multilabel):
     p, q = torch.tensor([[0.2, 0.9]]), torch.tensor([[0.4, 0.5]])
     log_p, log_q = (MULTI.log_outcomes(torch.logit(x)) for x in (p, q))
-    found = torch.nn.functional.kl_div(log_q, log_p, reduction="batchmean", log_target=True) / MULTI.answers_per_item(p)
+    divergence = torch.nn.functional.kl_div(
+        log_q, log_p, reduction="batchmean", log_target=True
+    ) / MULTI.answers_per_item(p)
     expected = (p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()).mean()
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(divergence, expected)
 
 
 @pytest.mark.parametrize("penalty", ["ewc", "replay"])

@@ -109,18 +109,18 @@ def test_it_is_put_back_where_the_model_fails():
 def test_the_fastest_that_agrees_is_taken(monkeypatch):
     model = Convolutions().train()
     clock = Clock(monkeypatch, float32=2.0, float32_channels_last=1.6, bfloat16_channels_last=1.0)
-    found = choose(loss_of(model), model, CPU, 100_000)
-    assert (found.dtype, found.channels_last, found.speedup) == ("bfloat16", True, pytest.approx(2.0))
-    assert found.loss_error <= LOSS_ERROR
-    assert found.cosine >= COSINE
+    choice = choose(loss_of(model), model, CPU, 100_000)
+    assert (choice.dtype, choice.channels_last, choice.speedup) == ("bfloat16", True, pytest.approx(2.0))
+    assert choice.loss_error <= LOSS_ERROR
+    assert choice.cosine >= COSINE
     clock.seconds |= {"bfloat16_channels_last": 1.95, "float32_channels_last": 1.95}
     clock.seconds["bfloat16_channels_last_depthwise_in_float32"] = 1.5
     assert choose(loss_of(model), model, CPU, 100_000).depthwise_float32
     clock.seconds |= dict.fromkeys(clock.seconds, 1.0)
-    found = choose(loss_of(model), model, CPU, 100_000)
-    assert (found.dtype, found.channels_last) == ("float32", False)
-    assert "faster" in found.why
-    assert load(Precision, json.loads(json.dumps(dump(found)))) == found
+    choice = choose(loss_of(model), model, CPU, 100_000)
+    assert (choice.dtype, choice.channels_last) == ("float32", False)
+    assert "faster" in choice.why
+    assert load(Precision, json.loads(json.dumps(dump(choice)))) == choice
 
 
 def test_a_way_that_computes_something_else_is_refused(monkeypatch):
@@ -134,10 +134,10 @@ def test_a_way_that_computes_something_else_is_refused(monkeypatch):
         with autocast(way, CPU):
             return ((1000 + batch @ weight) - 1000 - batch).square().sum() + 0.01 * (batch @ weight).sum()
 
-    found = choose(cancels, model, CPU, 100_000)
-    assert found.dtype == "float32"
-    assert "bfloat16" in found.why
-    assert "did not agree" in found.why
+    choice = choose(cancels, model, CPU, 100_000)
+    assert choice.dtype == "float32"
+    assert "bfloat16" in choice.why
+    assert "did not agree" in choice.why
 
 
 @pytest.mark.parametrize("spoilt", [float("nan"), float("inf")])
@@ -152,10 +152,10 @@ def test_a_measurement_costs_its_share_at_most_or_is_not_made(monkeypatch):
     clock = Clock(monkeypatch)
     for steps in (10, 100, 280, 290, 1_500, 10_000):
         clock.passes = 0
-        found = choose(loss_of(model), model, CPU, steps)
+        choice = choose(loss_of(model), model, CPU, steps)
         assert clock.passes <= 0.06 * steps + 4, steps  # the round that is under way is finished
         assert (clock.passes > 0) == (steps >= 290)
-        assert clock.passes > 0 or "too few" in found.why
+        assert clock.passes > 0 or "too few" in choice.why
 
 
 def test_the_context_computes_what_it_says():

@@ -45,7 +45,7 @@ def faint(workspace):
     return split
 
 
-def begun(dataset, phase, **fields):
+def before_first_step(dataset, phase, **fields):
     """A run whose second phase is about to take its first step, and what was told on the way."""
     job = make_job(dataset, [SOLVED, phase], **fields)
     first = make_job(dataset, [SOLVED], folder="solved", **{k: v for k, v in fields.items() if k == "batch_size"})
@@ -66,7 +66,7 @@ def maps(parts, group, rows, model):
 
 
 def test_statistics_are_those_of_the_training_items_and_frozen_ones_stay(faint):
-    parts, events, solved = begun(faint, descent(TOP, recalibrate_norm=True))
+    parts, events, solved = before_first_step(faint, descent(TOP, recalibrate_norm=True))
     whole = maps(parts, "middle", faint.rows("train"), solved)
     norm, old = parts.model.backbone.net["middle"][1], solved.backbone.net["middle"][1]
     torch.testing.assert_close(norm.running_mean, whole.mean(dim=(0, 2, 3)), atol=1e-4, rtol=0.02)
@@ -81,7 +81,7 @@ def test_statistics_are_those_of_the_training_items_and_frozen_ones_stay(faint):
 
 
 def test_the_head_is_the_solution_over_the_features_that_come_of_it(faint):
-    parts, *_ = begun(faint, descent(TOP, recalibrate_norm=True))
+    parts, *_ = before_first_step(faint, descent(TOP, recalibrate_norm=True))
     rows = faint.rows("train")
     with torch.no_grad():
         features = parts.provider.prepared(0).features(parts.model.eval(), rows)
@@ -106,8 +106,8 @@ def moved(parts):
 
 def test_learning_begins_with_the_features_that_the_head_was_solved_on(faint):
     """Without it, training mode gives the solved head features that it has never seen."""
-    recalibrated, *_ = begun(faint, descent(TOP, recalibrate_norm=True), batch_size=6)
-    plain, *_ = begun(faint, descent(TOP), batch_size=6, folder="plain")
+    recalibrated, *_ = before_first_step(faint, descent(TOP, recalibrate_norm=True), batch_size=6)
+    plain, *_ = before_first_step(faint, descent(TOP), batch_size=6, folder="plain")
     assert moved(recalibrated) < 0.3 * moved(plain)
 
 
@@ -218,7 +218,7 @@ def test_items_with_several_labels_are_fitted_to_as_well(workspace):
         items.append(RawItem(f"{number}.png", "", labels=labels, read=png.getvalue))
     dataset = store(items, Draft("lights", "lights.zip", "image"), workspace, no_progress)
     assert dataset.multilabel
-    parts, events, _ = begun(dataset, descent(TOP, recalibrate_norm=True))
+    parts, events, _ = before_first_step(dataset, descent(TOP, recalibrate_norm=True))
     assert [e.finding.code for e in events if isinstance(e, Noted)] == ["adapted"]
     rows = dataset.rows("train")
     with torch.no_grad():
@@ -236,7 +236,7 @@ def test_the_rate_test_begins_where_the_phase_would(faint):
     phase = descent(TOP, recalibrate_norm=True)
     job = make_job(faint, [SOLVED, phase], folder="rates")
     curve = [one for one in find_rate(job, MemoryControl(), steps=2) if isinstance(one, RateCurve)][-1]
-    parts, *_ = begun(faint, phase)
+    parts, *_ = before_first_step(faint, phase)
     objective, inputs = objective_of(parts, 1), parts.provider.prepared(1)
     first = objective.forward(inputs, objective.epoch(0, None)[0]).loss.item()
     assert curve.losses[0] == pytest.approx(first, rel=1e-3)

@@ -48,13 +48,13 @@ def strategy_plan(name, dataset):
     return replace(plan, phases=tuple(replace(p, epochs=min(p.epochs, EPOCHS)) for p in plan.phases), batch_size=4)
 
 
-def told(events):
+def epoch_results(events):
     """What every epoch said; a later attempt's word stands."""
-    found = {}
+    results = {}
     for event in events:
         if isinstance(event, EpochDone):
-            found[event.phase, event.epoch] = (event.train, event.validation, event.best)
-    return dict(sorted(found.items()))
+            results[event.phase, event.epoch] = (event.train, event.validation, event.best)
+    return dict(sorted(results.items()))
 
 
 def weights(job):
@@ -108,7 +108,7 @@ def same_end(job, plain, events, expected):
     """Compare a run that was interrupted with the `plain` one, and what its attempts said with `expected`."""
     assert events[-1].status == "done", events[-1]
     assert weights(job) == weights(plain)
-    assert told(events) == told(expected)
+    assert epoch_results(events) == epoch_results(expected)
     assert not (job.folder / "checkpoints").exists()
 
 
@@ -284,11 +284,11 @@ def test_what_began_before_a_phase_could_be_fitted_to_its_items_goes_on(tiny_ima
     whole(plain)
 
     def of_then(value):
-        found = dump(value)
-        for phase in found.get("phases", [found]):
+        plain_value = dump(value)
+        for phase in plain_value.get("phases", [plain_value]):
             if phase.pop("recalibrate_norm", None) is not None:
                 phase["blend"] = phase.pop("interpolate_weights")
-        return found
+        return plain_value
 
     with monkeypatch.context() as then:
         then.setattr(job_module, "dump", of_then)

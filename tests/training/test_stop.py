@@ -8,7 +8,7 @@ import pytest
 from tests.training.helpers import SOLVED, descent, make_job
 from tests.training.test_edits import Scripted, edited, rate, run_with, skip
 from tests.training.test_loop import StopsAt
-from tests.training.test_resume import VARIANTS, phases_of_all_kinds, same_end, told, weights, whole
+from tests.training.test_resume import VARIANTS, epoch_results, phases_of_all_kinds, same_end, weights, whole
 from tl_core.plan import Phase
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import EpochDone, Noted, PlanEdited, RunPaused, RunResumed, RunStarted, StepDone
@@ -126,4 +126,4 @@ def test_a_stop_right_after_an_edit_keeps_the_edit(tiny_images, name):
     same_end(job, plain, events, expected)
     assert any(isinstance(event, RunResumed) for event in events)
     assert not [event for event in events if isinstance(event, Noted) and event.finding.code == "edit"]
-    assert told(events)
+    assert epoch_results(events)

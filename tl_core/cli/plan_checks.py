@@ -5,7 +5,7 @@ import argparse
 from tl_core.backbones.spec import BACKBONES
 from tl_core.cli.console import Console
 from tl_core.errors import UsageError
-from tl_core.penalties import PENALTIES, Need, at_hand, used
+from tl_core.penalties import PENALTIES, Need, available_needs, needs_of
 from tl_core.plan import TransferPlan
 from tl_core.runnable import Items, blocking, require_runnable, runnable
 
@@ -18,10 +18,10 @@ def check_plan(plan: TransferPlan, arguments: argparse.Namespace, console: Conso
     Warns of options that the plan makes no use of.
     """
     spec = BACKBONES[plan.backbone]
-    have = at_hand(plan, spec, arguments.source, arguments.target, arguments.teacher)
+    have = available_needs(plan, spec, arguments.source, arguments.target, arguments.teacher)
     require_runnable(plan, spec, data, (*OPTIONS, *have))
     if stops := blocking(runnable(plan, spec, data, have)):
         missing = next(need for penalty in plan.penalties for need in PENALTIES[penalty.name].needs if need not in have)
         raise UsageError(stops[0].message, f"Give it as {OPTIONS[missing]}, or take another plan.")
-    for option in (OPTIONS[need] for need in have if need in OPTIONS and need not in used(plan)):
+    for option in (OPTIONS[need] for need in have if need in OPTIONS and need not in needs_of(plan)):
         console.note(f"warn: Nothing in this plan makes use of {option}, so it changes nothing.")

@@ -17,7 +17,7 @@ from tl_core.jobs.extra_inputs import open_extra_inputs
 from tl_core.jobs.job import Events, Job
 from tl_core.jobs.resume_state import ResumeState
 from tl_core.jobs.teacher_check import teacher_findings
-from tl_core.penalties import used
+from tl_core.penalties import needs_of
 from tl_core.plan import TransferPlan
 from tl_core.runs import process
 from tl_core.runs.events import Noted, Progress, RunEnded, RunEvent, RunStarted
@@ -71,7 +71,7 @@ def run_train(job: Job) -> Events:
 def _teacher_findings(job: Job, dataset: Dataset) -> tuple[Finding, ...]:
     """Return what should be known of the teacher, where the plan listens to one."""
     task = job.task
-    if task.plan is None or not task.teacher or "teacher" not in used(task.plan):
+    if task.plan is None or not task.teacher or "teacher" not in needs_of(task.plan):
         return ()
     return teacher_findings(job.workspace, task.teacher, dataset)
 

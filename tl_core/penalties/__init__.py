@@ -182,7 +182,7 @@ class PenaltyKind:
         for name, value in penalty.options.items():
             if name not in metadata:
                 raise PlanError(
-                    f"{called(self.name)} has no option {name!r}.", f"There are: {', '.join(metadata) or 'none'}."
+                    f"{full_title(self.name)} has no option {name!r}.", f"There are: {', '.join(metadata) or 'none'}."
                 )
             low, high = metadata[name]["min"], metadata[name]["max"]
             if not low <= value <= high:
@@ -215,12 +215,12 @@ _MISSING: dict[Need, tuple[str, str]] = {
 }
 
 
-def called(name: str) -> str:
+def full_title(name: str) -> str:
     """Return what a penalty is called at the start of a sentence: its title, or its name where it has no title."""
     return f"The penalty “{PENALTIES[name].title}”" if name in PENALTIES else f"The penalty {name!r}"
 
 
-def at_hand(
+def available_needs(
     plan: TransferPlan, spec: BackboneSpec, source: object = None, target: object = None, teacher: object = None
 ) -> tuple[Need, ...]:
     """Return which needs of penalties a run can meet; a falsy `source`, `target` or `teacher` is not there.
@@ -237,7 +237,7 @@ def at_hand(
     return tuple(need for need, there in available if there)
 
 
-def used(plan: TransferPlan) -> set[Need]:
+def needs_of(plan: TransferPlan) -> set[Need]:
     """Return what the plan uses if the run has it; penalties that do not exist use nothing."""
     kinds = [PENALTIES[penalty.name] for penalty in plan.penalties if penalty.name in PENALTIES]
     needs = {need for kind in kinds for need in (*kind.needs, *kind.reads)}
@@ -256,16 +256,16 @@ def check_penalties(plan: TransferPlan, have: Sequence[Need], modality: Modality
             findings.append(Finding("stop", "penalty", error.message, error.hint, where))
             continue
         if modality not in kind.modalities:
-            message = f"{called(kind.name)} does not fit {modality}s."
+            message = f"{full_title(kind.name)} does not fit {modality}s."
             findings.append(Finding("stop", "penalty-modality", message, kind.when, where))
         if kind.protects_pretrained and plan.init == "random":
-            message = f"{called(kind.name)} preserves pretrained weights, but this plan starts from random ones."
+            message = f"{full_title(kind.name)} preserves pretrained weights, but this plan starts from random ones."
             hint = "Leave it out, or start from the pretrained weights."
             findings.append(Finding("warn", "penalty-random", message, hint, where))
         for need in kind.needs:
             if need not in have:
                 what, hint = _MISSING[need]
-                findings.append(Finding("stop", "penalty-needs", f"{called(kind.name)} needs {what}.", hint, where))
+                findings.append(Finding("stop", "penalty-needs", f"{full_title(kind.name)} needs {what}.", hint, where))
     return tuple(findings)
 
 
@@ -284,6 +284,6 @@ def check_multilabel(plan: TransferPlan, multilabel: bool) -> tuple[Finding, ...
             findings.append(Finding("stop", "several-contrastive", message, hint, (f"phases/{index}/objective",)))
     for index, penalty in enumerate(plan.penalties):
         if penalty.name in PENALTIES and not PENALTIES[penalty.name].multilabel:
-            message = f"{called(penalty.name)} works only with one label per item; these items may have several."
+            message = f"{full_title(penalty.name)} works only with one label per item; these items may have several."
             findings.append(Finding("stop", "several-penalty", message, hint, (f"penalties/{index}",)))
     return tuple(findings)

@@ -10,7 +10,7 @@ from typing import Any
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.features import STATE_BUDGET, FeatureStore
-from tl_core.penalties import Need, at_hand
+from tl_core.penalties import Need, available_needs
 from tl_core.plan import TransferPlan
 from tl_core.runs.events import PlanEdited
 from tl_core.types import dump
@@ -61,7 +61,9 @@ class TrainJob:
     @property
     def have(self) -> tuple[Need, ...]:
         """What the job has beside its data set, for the penalties that need it."""
-        return at_hand(self.plan, self.spec, self.source is not None, self.target is not None, self.teacher is not None)
+        return available_needs(
+            self.plan, self.spec, self.source is not None, self.target is not None, self.teacher is not None
+        )
 
 
 DIGESTED = {"recalibrate_norm": "adapt", "interpolate_weights": "blend"}

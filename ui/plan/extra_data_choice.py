@@ -7,7 +7,7 @@ import streamlit as st
 
 from tl_core.data.dataset import Dataset
 from tl_core.jobs.teacher_check import teacher_findings
-from tl_core.penalties import PENALTIES, Need, used
+from tl_core.penalties import PENALTIES, Need, needs_of
 from tl_core.plan import TransferPlan
 from tl_core.runs.store import RunState
 from tl_core.strategies import STRATEGIES, TaskInfo
@@ -21,7 +21,7 @@ BRING = "There is no other data set of {items} here yet. Import one on the Data 
 
 def draw(plan: TransferPlan, dataset: Dataset, extra: ExtraData) -> None:
     """Draw the choices, and save what is chosen with the project."""
-    needs, project = used(plan) & set(CHOICES), session.current()
+    needs, project = needs_of(plan) & set(CHOICES), session.current()
     titles = {
         "teacher": _numbered({state.id: _run_title(state) for state in teachers(dataset)}),
         **{
@@ -53,7 +53,7 @@ def _choice(need: Need, plan: TransferPlan, dataset: Dataset, titles: dict[str, 
     if need == "teacher" and not titles:
         st.caption("There is no finished run with these classes yet.")
     users = _users(need, dataset)
-    if need in used(plan):
+    if need in needs_of(plan):
         needed = any(need in PENALTIES[penalty.name].needs for penalty in plan.penalties if penalty.name in PENALTIES)
         without = ":material/block: The plan needs it." if needed else ":material/info: The plan can use one."
         st.caption(":material/check: The plan uses it." if chosen else without)
@@ -80,7 +80,7 @@ def _users(need: Need, dataset: Dataset) -> str:
         if need in (*kind.needs, *kind.reads) and dataset.modality in kind.modalities
     ]
     example = TaskInfo("", dataset.modality, ("lower", "upper"), 100, 2, 50)
-    strategies = [strategy for strategy in STRATEGIES.values() if need in used(strategy.make(example))]
+    strategies = [strategy for strategy in STRATEGIES.values() if need in needs_of(strategy.make(example))]
     titles = [f"the strategy “{strategy.title}”" for strategy in strategies]
     return words.escape(", ".join([*titles, *(f"the penalty “{kind.title}”" for kind in kinds)]))
 
