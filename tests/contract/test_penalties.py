@@ -89,7 +89,7 @@ def test_it_trains_to_the_end_and_tells_its_size_at_every_step_that_moves_the_ba
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if PENALTIES[name].needs])
-def test_what_is_missing_is_said_in_plain_words(name, tiny_images):
+def test_a_missing_need_gives_a_clear_message(name, tiny_images):
     phase = Phase("tune", 1, dict.fromkeys(GROUPS["image"], 1e-3))
     job = with_penalty(make_job(tiny_images, [phase]), name)
     (finding,) = check_penalties(job.plan, job.have, "image")

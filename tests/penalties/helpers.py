@@ -1,4 +1,4 @@
-"""What the tests of the penalties share: second data sets, jobs that lack nothing, terms that are prepared."""
+"""What the tests of the penalties share: second data sets, fully equipped jobs, prepared terms."""
 
 import dataclasses
 import hashlib
@@ -78,7 +78,7 @@ def with_penalty(job: TrainJob, name: str, strength: float | None = None, **opti
 
 
 def equipped(dataset: Dataset, workspace: Workspace, phases: tuple[Phase, ...] | None = None, **fields) -> TrainJob:
-    """A job that has whatever a penalty may need: source, target, original head, teacher."""
+    """A job that meets every need of a penalty: source, target, original head, teacher."""
     other = second_images(workspace) if dataset.modality == "image" else second_texts(workspace)
     teacher = make_job(dataset, [SOLVED], folder="teacher")
     run(teacher)

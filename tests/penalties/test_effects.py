@@ -1,4 +1,4 @@
-"""Each penalty does what it is for: runs with and without it are compared by what it promises."""
+"""The effect of each penalty: runs with and without it are compared by what it promises."""
 
 import copy
 import dataclasses

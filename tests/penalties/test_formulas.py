@@ -1,4 +1,4 @@
-"""Each term against a plain loop over its formula."""
+"""Each penalty term against a plain loop over its formula."""
 
 import dataclasses
 import math

@@ -29,7 +29,7 @@ def descent(groups: Sequence[str], epochs: int = 2, rate: float = 1e-3, **fields
 
 
 def make_job(dataset: Dataset, phases: Iterable[Phase], folder: str = "run", seed: int = 0, **fields) -> TrainJob:
-    """Fields of the plan (init, head, batch_size) are told from those of the job."""
+    """`fields` belong to the job, except init, head and batch_size, which belong to its plan."""
     spec = spec_of(dataset)
     of_plan = {name: fields.pop(name) for name in ("init", "head", "batch_size") if name in fields}
     plan = TransferPlan(spec.name, "by hand", tuple(phases), **{"batch_size": 4, **of_plan})

@@ -1,4 +1,4 @@
-"""Activations in memory or on disk: the same bits, within the room, and never left behind."""
+"""Activations in memory or on disk: the same bits, within the budget, and no file left behind."""
 
 import errno
 import os
@@ -114,7 +114,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="th
 
 @needs_proc
 @pytest.mark.parametrize("data", ["tiny_images", "tiny_texts"])
-def test_a_run_ends_with_the_same_bits_from_memory_from_disk_and_gone_on_with(data, request, workspace, monkeypatch):
+def test_memory_disk_and_resuming_give_the_same_bits(data, request, workspace, monkeypatch):
     dataset = request.getfixturevalue(data)
     memory, disk, dropped = tasks(dataset, "memory", "disk", "dropped")
     disk, dropped = replace(disk, cache=1), replace(dropped, cache=1)

@@ -1,4 +1,4 @@
-"""Adapters: what learns, what stays bit for bit, and what leaves the run."""
+"""Adapters: what learns, what does not change by a bit, and what the run leaves."""
 
 import dataclasses
 from pathlib import Path
@@ -126,7 +126,7 @@ def test_every_tensor_is_still_in_exactly_one_group_and_only_named_groups_have_a
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
-def test_every_layer_that_is_said_to_fit_is_run_through_its_adapter(spec):
+def test_every_layer_that_fits_runs_through_its_adapter(spec):
     model, _ = recalibrated(spec, "lora")
     items = some_input(spec)
     stir(model)
@@ -259,7 +259,7 @@ def test_real_weights_learn_through_adapters(workspace, tmp_path):
     assert tuned[-1].train["loss"] < tuned[0].train["loss"]
 
 
-def test_a_group_without_an_adapter_cannot_be_thawed_while_the_run_goes_on(tiny_images):
+def test_a_group_without_an_adapter_cannot_be_thawed_during_a_run(tiny_images):
     job = job_of(tiny_images, TINY_IMAGE, Adapter("lora", 2, 4.0))
     job = dataclasses.replace(job, plan=dataclasses.replace(job.plan, phases=job.plan.phases[1:]))
     events = run_with(job, {1: [rate("stem", 1e-3)]})

@@ -92,7 +92,7 @@ def test_a_preview_shows_the_picture_and_what_becomes_of_it(tiny_images):
         preview(tiny_images, TINY_TEXT, "light", [0], 1)
 
 
-def test_pictures_vary_anew_at_each_step_and_validation_sees_them_plain(tiny_images, monkeypatch):
+def test_each_step_varies_pictures_again_and_validation_sees_them_unvaried(tiny_images, monkeypatch):
     seen = []
     state = PreparedInputs.state
 
@@ -150,7 +150,7 @@ def test_fixed_views_are_cached_behind_the_frozen_layers_and_learned_from_in_tur
     assert {row // n for row in rows} == {1, 2}, "views, never the items themselves"
 
 
-def test_cached_views_and_views_made_anew_give_the_same_weights(tiny_images):
+def test_cached_and_recomputed_views_give_the_same_weights(tiny_images):
     jobs = [job_of(tiny_images, "light", 2, ["top", "head"], f"c{cache}", cache=cache) for cache in (0, 2**30)]
     for job in jobs:
         run(job)
@@ -194,7 +194,7 @@ def test_views_count_in_the_memory_that_the_prefix_may_take(tiny_images, monkeyp
         assert taken[-1] == fits
 
 
-def test_texts_are_refused_plainly(tiny_texts):
+def test_texts_are_refused_with_a_clear_message(tiny_texts):
     job = make_job(tiny_texts, [SOLVED])
     job = dataclasses.replace(job, plan=dataclasses.replace(job.plan, augment=Augment("light")))
     (ended,) = train(job, MemoryControl())
@@ -208,7 +208,7 @@ def test_texts_are_refused_plainly(tiny_texts):
     )
 
 
-def test_digits_letters_and_sides_are_told_from_other_classes(tiny_images, workspace):
+def test_digits_letters_and_sides_are_recognised_as_such_classes(tiny_images, workspace):
     named = {
         ("0", "1", "2"): True, ("digit 3", "digit 4"): True, ("turn left", "turn right"): True,
         ("cat", "dog"): False, ("bright", "leftover"): False, ("one-way", "stop"): False,

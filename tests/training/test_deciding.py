@@ -1,4 +1,4 @@
-"""The numbers that a phase computes in: decided once, kept, the same after an interruption, and float32 at the ends."""
+"""The precision of a phase: decided once, saved, the same after an interruption, and float32 in pooling and head."""
 
 from types import SimpleNamespace
 
@@ -34,7 +34,7 @@ def half(job, **changes):
     return job
 
 
-def test_a_measured_choice_is_told_kept_and_used_by_the_next_run(tiny_texts, measured):
+def test_a_measured_choice_is_reported_saved_and_used_by_the_next_run(tiny_texts, measured):
     first = make_job(tiny_texts, [SOLVED, descent(TEXT)])
     events = run(first)
     assert [e.finding.code for e in events if isinstance(e, Noted)] == ["precision"]

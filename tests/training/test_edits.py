@@ -1,4 +1,4 @@
-"""What somebody changes while a run goes on: obeyed at the next step, told, survived, and reproduced."""
+"""Edits during a run: applied at the next step, reported, kept over an interruption, and repeated from the log."""
 
 import random
 import threading
@@ -174,7 +174,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_an_edit_that_cannot_be_made_is_told_and_changes_nothing(tiny_images, name):
+def test_an_edit_that_cannot_be_applied_is_reported_and_changes_nothing(tiny_images, name):
     plain = make_job(tiny_images, [TUNE], folder="plain")
     job = make_job(tiny_images, [TUNE])
     expected = epoch_results(run_with(plain, {}))
@@ -217,7 +217,7 @@ def asks(chance):
 
 
 @pytest.mark.parametrize("seed", range(7))
-def test_a_run_with_edits_is_reproduced_by_its_log_and_survives_interruptions(tiny_images, seed):
+def test_a_run_with_edits_can_be_repeated_from_its_log_and_resumed(tiny_images, seed):
     """Killed again and again with edits in between: a fresh run from the log alone ends with the same bits."""
     phases = [SOLVED, TUNE, Phase("all", 3, dict.fromkeys(["stem", "middle", "top", "head"], 1e-3), patience=1)]
     chance, events = random.Random(seed), []
@@ -238,7 +238,7 @@ def test_a_run_with_edits_is_reproduced_by_its_log_and_survives_interruptions(ti
     assert epoch_results(replayed) == epoch_results(events)
 
 
-def test_a_pause_writes_the_state_waits_and_goes_on_to_the_same_bits(tiny_images):
+def test_a_pause_writes_a_checkpoint_and_changes_no_bit(tiny_images):
     plain, job = (make_job(tiny_images, [SOLVED, TUNE], folder=name, publish=0.0) for name in ("plain", "paused"))
     expected = epoch_results(run_with(plain, {}))
     control, events, clean = MemoryControl(), [], 0

@@ -155,7 +155,7 @@ def test_twice_the_same_bits(tiny_images):
 
 
 @pytest.mark.parametrize("at", [0, 5, 11])
-def test_a_run_killed_while_it_mixes_goes_on_to_the_same_bits(tiny_images, monkeypatch, at):
+def test_a_run_killed_while_it_mixes_weights_resumes_to_the_same_bits(tiny_images, monkeypatch, at):
     _, whole = jobs(tiny_images)
     run(whole)
     cut = dataclasses.replace(whole, folder=whole.folder.parent / "cut")

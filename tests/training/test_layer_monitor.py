@@ -102,7 +102,7 @@ def test_every_figure_is_that_of_a_brute_force(tiny_images, always, steps, decay
             assert (one.frozen, one.moved) == (False, True)
 
 
-def test_a_gradient_that_is_clipped_is_told_as_it_was(tiny_images, always, steps, monkeypatch):
+def test_the_reported_gradient_is_the_one_before_clipping(tiny_images, always, steps, monkeypatch):
     monkeypatch.setattr(layer_monitor, "CLIP", 1e-3)
     monkeypatch.setattr("tl_core.training.step.CLIP", 1e-3)
     (event,) = stats(run(make_job(tiny_images, [descent(ALL, 1)])))
@@ -161,7 +161,9 @@ def test_every_strategy_is_watched_and_what_it_freezes_stays(name, modality, req
     job = make_job(dataset, [SOLVED])
     task_info = TaskInfo(job.spec.name, modality, tuple(g.name for g in job.spec.groups), 20, len(dataset.classes), 5)
     plan = STRATEGIES[name].make(task_info)
-    phases = [Phase(**{**vars(p), "epochs": min(p.epochs, 2), "patience": None}) for p in plan.phases]
+    phases = [
+        Phase(**{**vars(p), "epochs": min(p.epochs, 2), "patience": None, "only_if_better": False}) for p in plan.phases
+    ]
     whole = replace(plan, phases=tuple(phases), batch_size=4, penalties=())  # a teacher or a target is not at hand
     events = run(replace(job, plan=whole))
     assert not alarms(events)
@@ -238,7 +240,7 @@ def _kept(make, monitors):
     return init
 
 
-def test_weights_that_are_no_numbers_make_no_event(tiny_images, always, monkeypatch):
+def test_weights_that_are_not_finite_make_no_event(tiny_images, always, monkeypatch):
     take = Stepper.step
 
     def broken(stepper, *args):

@@ -119,7 +119,7 @@ def test_texts_too(tiny_texts):
 
 @pytest.mark.parametrize("looks", [0, 1, 2, 4, 7, 12, 20])
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_a_stop_is_obeyed_at_the_next_step_wherever_it_comes(tiny_images, name, looks):
+def test_a_stop_ends_the_run_at_the_next_step_wherever_it_comes(tiny_images, name, looks):
     job = make_job(tiny_images, STRATEGIES[name], publish=0.0)
     events = list(train(job, StopsAt(looks)))
     ended = events[-1]
@@ -233,7 +233,7 @@ def test_a_budget_ends_training_well_after_a_judged_part_of_an_epoch(tiny_images
     after(job)
 
 
-def test_a_loss_that_is_no_number_keeps_the_best_weights_and_names_the_step(tiny_images, broken_loss):
+def test_a_loss_that_is_not_finite_keeps_the_best_weights_and_names_the_step(tiny_images, broken_loss):
     phases = [SOLVED, descent(["top", "head"], epochs=9)]
     steps = len(inputs.batches(tiny_images.rows("train"), 4))
     broken_loss(2 * steps + 2)
@@ -253,7 +253,7 @@ def test_a_loss_that_is_no_number_keeps_the_best_weights_and_names_the_step(tiny
 
 
 @pytest.mark.parametrize("objective_too", [False, True])
-def test_a_penalty_that_is_no_number_is_named_with_its_step(tiny_images, monkeypatch, objective_too, broken_loss):
+def test_a_penalty_that_is_not_finite_is_named_with_its_step(tiny_images, monkeypatch, objective_too, broken_loss):
     loss, calls = L2SP.loss, []
 
     def breaking(term, batch):
@@ -310,7 +310,7 @@ def test_without_validation_items_a_phase_that_is_stopped_keeps_the_score_of_the
     assert scores[-1] == epochs(events)[-1].train["accuracy"] > 0
 
 
-def test_a_loss_that_is_no_number_from_the_start_leaves_no_weights(tiny_images, broken_loss):
+def test_a_loss_that_is_never_finite_leaves_no_weights(tiny_images, broken_loss):
     broken_loss(1)
     job = make_job(tiny_images, [descent(["head"])])
     events = list(train(job, MemoryControl()))
@@ -320,7 +320,7 @@ def test_a_loss_that_is_no_number_from_the_start_leaves_no_weights(tiny_images, 
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: not enough memory: you tried")])
-def test_a_step_that_runs_out_of_memory_goes_on_with_half_the_items(tiny_images, monkeypatch, error):
+def test_a_step_that_runs_out_of_memory_is_taken_again_with_half_the_items(tiny_images, monkeypatch, error):
     state_of = inputs.PreparedInputs.state
 
     def greedy(self, model, rows, vary=False):
@@ -335,7 +335,7 @@ def test_a_step_that_runs_out_of_memory_goes_on_with_half_the_items(tiny_images,
     assert all(e.step <= e.steps for e in events if isinstance(e, StepDone))
 
 
-def test_memory_that_is_not_enough_for_one_item_is_told_plainly(tiny_images, monkeypatch):
+def test_too_little_memory_for_one_item_gives_a_clear_message(tiny_images, monkeypatch):
     def greedy(self, model, rows, vary=False):
         raise MemoryError
 
@@ -392,7 +392,7 @@ def test_a_closed_run_leaves_no_partial_file_and_no_mode_behind(tiny_images, cou
     assert torch.is_grad_enabled()
 
 
-def test_progress_is_told_while_the_backbone_runs(tiny_images):
+def test_progress_is_reported_while_the_backbone_runs(tiny_images):
     job = make_job(tiny_images, [SOLVED, descent(["top", "head"])], publish=0.0)
     progress = [(event.stage, event.done, event.total) for event in run(job) if isinstance(event, Progress)]
     assert ("features", 24, 24) in progress

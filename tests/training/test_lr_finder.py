@@ -112,7 +112,7 @@ def test_a_plan_with_an_adapter_is_tried_from_the_solved_head(tiny_images):
     assert curve.losses[0] < 0.2 < np.log(3), "it begins with the solved head"
 
 
-def test_a_loss_that_is_no_number_ends_it_and_is_not_kept(tiny_images, monkeypatch):
+def test_a_loss_that_is_not_finite_ends_the_test_and_is_not_in_the_curve(tiny_images, monkeypatch):
     take, count = Stepper.step, 0
 
     def broken(stepper, *args):

@@ -50,7 +50,7 @@ def fill_in(dataset, rate=3e-3, **fields):
 
 
 def held_out_loss(objective, rows):
-    """The mean loss over several draws of masks, of whatever the run has left."""
+    """The mean loss over several draws of masks, with the weights that the run has left."""
     inputs = PreparedInputs(objective._items, None, objective._items.preprocessor, 0)
     objective._model.eval()
     with torch.no_grad(), torch.random.fork_rng():
@@ -217,7 +217,7 @@ def test_the_decoder_is_tied_to_the_word_embeddings():
     assert backbone.embeddings.weight.grad.abs().sum() > 0
 
 
-def test_a_tokenizer_without_a_mask_is_told(tmp_path):
+def test_a_tokenizer_without_a_mask_token_is_refused(tmp_path):
     plain = TOKENIZER.read_text(encoding="utf-8")
     (tmp_path / "tokenizer.json").write_text(plain.replace("[MASK]", "[NONE]"), encoding="utf-8")
     given = dataclasses.replace(TINY_TEXT.input, tokenizer=str(tmp_path / "tokenizer.json"))

@@ -90,7 +90,7 @@ def test_a_head_takes_the_spread_of_the_probe_and_a_constant_feature_does_no_har
     assert standardised[:, 2].abs().max() < 1e-6
 
 
-def test_saved_weights_that_do_not_fit_or_are_not_there_are_told_plainly(tiny_images):
+def test_missing_or_unfit_saved_weights_give_a_clear_message(tiny_images):
     job = make_job(tiny_images, [SOLVED])
     with pytest.raises(RunError, match="no saved weights"):
         after(job)

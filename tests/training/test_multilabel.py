@@ -1,4 +1,4 @@
-"""Several labels an item: the solved head against scikit-learn, what training does, and that a run goes on exactly."""
+"""Several labels an item: the solved head against scikit-learn, training, and exact resuming."""
 
 from dataclasses import replace
 

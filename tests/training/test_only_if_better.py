@@ -15,7 +15,7 @@ from tl_core.runs.events import EpochDone, Noted, PhaseStarted, StepDone
 from tl_core.training.step import Stepper
 
 WEAK = Phase("head", 1, {"head": 1e-6})
-"""A head that is hardly better than chance, so that whatever follows helps."""
+"""A head that is hardly better than chance, so that every phase after it helps."""
 TOP = replace(descent(["top", "head"], 2, 3e-3), name="last block")
 TWO = replace(descent(["middle", "top", "head"], 2, 3e-3), name="last 2 blocks", only_if_better=True)
 THREE = replace(descent(["stem", "middle", "top", "head"], 2, 3e-3), name="last 3 blocks", only_if_better=True)

@@ -79,7 +79,7 @@ RESUMED = [
 
 
 @pytest.mark.parametrize(("sample", "backbone", "last", "precision"), RESUMED)
-def test_a_run_that_is_dropped_and_gone_on_with_ends_with_the_same_bits(
+def test_a_killed_and_resumed_run_ends_with_the_same_bits(
     sample, backbone, last, precision, workspace, tmp_path, monkeypatch
 ):
     spec, data = BACKBONES[backbone], import_data(f"sample:{sample}", workspace)

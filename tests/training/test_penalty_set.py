@@ -21,7 +21,7 @@ MORE = replace(TUNE, name="more", fit_on="train+validation")
 
 
 def test_labels_that_judge_the_first_phase_are_not_seen_before_a_later_one_learns_from_them(tiny_images, monkeypatch):
-    """The head that KL has solved is the same whatever the validation items are called."""
+    """The head that is solved for KL does not depend on the labels of the validation items."""
     job = with_penalty(make_job(tiny_images, [TUNE, MORE]), "kl")
     plain, _ = prepared(job)
     make = RunRows.__init__
@@ -80,7 +80,7 @@ def test_a_second_data_set_of_nothing_else_is_refused(tiny_images, workspace):
 
 
 @pytest.mark.parametrize("name", ["ewc", "replay"])
-def test_a_source_without_labels_is_told_plainly(tiny_images, workspace, name):
+def test_a_source_without_labels_gives_a_clear_message(tiny_images, workspace, name):
     other = second_images(workspace, classes=4)
     unknown = write_dataset(workspace, "unlabelled", "image", other.items.assign(label=-1).to_dict("records"), 4)
     (unknown.folder / "images").symlink_to(other.folder / "images")

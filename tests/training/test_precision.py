@@ -45,7 +45,7 @@ def loss_of(model: Convolutions) -> Callable[[Precision], torch.Tensor]:
 
 
 class Clock:
-    """Every reading is later by what the last pass cost, told by the number format that was in force."""
+    """A clock that advances with every pass by the cost of the number format that the pass computed in."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **seconds: float) -> None:
         self.now, self.seconds, self.passes = 0.0, seconds, 0
@@ -141,7 +141,7 @@ def test_a_way_that_computes_something_else_is_refused(monkeypatch):
 
 
 @pytest.mark.parametrize("spoilt", [float("nan"), float("inf")])
-def test_no_number_agrees_with_nothing(spoilt):
+def test_nan_agrees_with_nothing(spoilt):
     assert not dataclasses.replace(BF16, loss_error=spoilt).agrees
     assert not dataclasses.replace(BF16, cosine=float("nan")).agrees
     assert BF16.agrees

@@ -1,4 +1,4 @@
-"""Normalisation that fits the items before a phase learns, and the head that is solved anew: the effect of each."""
+"""The effects of recalibrating normalisation before a phase, and of solving the head again."""
 
 import dataclasses
 import io
@@ -46,7 +46,7 @@ def faint(workspace):
 
 
 def before_first_step(dataset, phase, **fields):
-    """A run whose second phase is about to take its first step, and what was told on the way."""
+    """A run before the first step of its second phase, the events up to there, and the model of the first phase."""
     job = make_job(dataset, [SOLVED, phase], **fields)
     first = make_job(dataset, [SOLVED], folder="solved", **{k: v for k, v in fields.items() if k == "batch_size"})
     run(first)
@@ -172,7 +172,7 @@ def test_cached_views_serve(faint):
     run(dataclasses.replace(job, plan=dataclasses.replace(job.plan, augment=Augment("light", 2))))
 
 
-def test_a_stop_while_it_fits_is_obeyed_and_the_solved_head_is_kept(faint, monkeypatch):
+def test_a_stop_while_it_recalibrates_keeps_the_solved_head(faint, monkeypatch):
     control, real = MemoryControl(), adapting.estimate_statistics
 
     def stopping(*args):

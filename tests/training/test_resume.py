@@ -1,4 +1,4 @@
-"""A run that is interrupted and gone on with ends with the bits of one that was not."""
+"""A run that is interrupted and resumed ends with the same bits as one that was not interrupted."""
 
 import errno
 import os
@@ -49,7 +49,7 @@ def strategy_plan(name, dataset):
 
 
 def epoch_results(events):
-    """What every epoch said; a later attempt's word stands."""
+    """The results of every epoch; where an epoch was repeated, the last ones."""
     results = {}
     for event in events:
         if isinstance(event, EpochDone):
@@ -105,7 +105,7 @@ def same_as_whole(make, seed):
 
 
 def same_end(job, plain, events, expected):
-    """Compare a run that was interrupted with the `plain` one, and what its attempts said with `expected`."""
+    """Compare an interrupted run with the `plain` one, and the results of its epochs with those of `expected`."""
     assert events[-1].status == "done", events[-1]
     assert weights(job) == weights(plain)
     assert epoch_results(events) == epoch_results(expected)
@@ -114,7 +114,7 @@ def same_end(job, plain, events, expected):
 
 @pytest.mark.parametrize("data", ["tiny_images", "tiny_texts"])
 @pytest.mark.parametrize("name", list(STRATEGIES))
-def test_every_strategy_goes_on_as_if_nothing_had_happened(name, data, request):
+def test_every_strategy_resumes_as_if_nothing_had_happened(name, data, request):
     dataset = request.getfixturevalue(data)
     plan, teacher = strategy_plan(name, dataset), None
     if any("teacher" in PENALTIES[penalty.name].needs for penalty in plan.penalties):
@@ -130,7 +130,7 @@ def test_every_strategy_goes_on_as_if_nothing_had_happened(name, data, request):
 
 
 @pytest.mark.parametrize("name", list(PENALTIES))
-def test_every_penalty_goes_on_as_it_was(name, tiny_images, workspace):
+def test_every_penalty_resumes_exactly(name, tiny_images, workspace):
     """Those with helper networks and with what they found out before the first step among them."""
     groups = ["stem", "middle", "top", "head"]
     everything = Phase("all", 2, dict.fromkeys(groups, 1e-3))
@@ -183,7 +183,7 @@ def test_views_go_with_penalties_that_read_other_items(name, tiny_images, worksp
 
 
 def phases_of_all_kinds(dataset):
-    """A head, one layer group with it, all of them on some items drawn anew, and a head again with patience."""
+    """A head; one layer group with it; all groups on items that are drawn in each epoch; a head again with patience."""
     groups = [group.name for group in spec_of(dataset).groups]
     return [
         Phase("head", 2, {"head": 1e-2}),
@@ -194,7 +194,7 @@ def phases_of_all_kinds(dataset):
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_whatever_the_plan_asks_for_goes_on_exactly(name, tiny_texts):
+def test_every_variant_of_a_plan_resumes_exactly(name, tiny_texts):
     phases = phases_of_all_kinds(tiny_texts)
 
     def make(folder):
@@ -229,7 +229,7 @@ def test_steps_that_were_halved_stay_so(tiny_images, monkeypatch, seed):
     assert short
 
 
-def test_a_run_that_goes_on_says_where(tiny_images):
+def test_a_resumed_run_says_where_it_resumes(tiny_images):
     job = make_job(tiny_images, [SOLVED, descent(["top", "head"], 3)], publish=0.0)
     attempt(job, MemoryControl(), lambda event, _: isinstance(event, EpochDone) and event.phase == 1 and event.epoch)
     events = list(train(replace(job, resume=True), MemoryControl()))
@@ -240,7 +240,7 @@ def test_a_run_that_goes_on_says_where(tiny_images):
     assert not any(isinstance(event, RunStarted) for event in events)
 
 
-def test_without_a_checkpoint_the_run_starts_anew(tiny_images):
+def test_without_a_checkpoint_the_run_starts_again(tiny_images):
     job = make_job(tiny_images, [descent(["head"], 1)], resume=True)
     events = whole(job)
     assert isinstance(events[0], RunStarted)
@@ -278,8 +278,8 @@ def test_another_plan_does_not_go_on_from_this_ones_state(tiny_images):
     assert "another plan" in ended.reason
 
 
-def test_what_began_before_a_phase_could_be_fitted_to_its_items_goes_on(tiny_images, monkeypatch):
-    """Checkpoints of then say nothing of recalibration, neither in the plan's digest nor in its phases."""
+def test_a_checkpoint_from_before_recalibration_existed_resumes(tiny_images, monkeypatch):
+    """Such checkpoints do not mention recalibration, neither in the plan's digest nor in its phases."""
     plain = make_job(tiny_images, [SOLVED, descent(["top", "head"], 3)], folder="plain", publish=0.0)
     whole(plain)
 
@@ -313,7 +313,7 @@ def test_another_teacher_does_not_go_on_from_this_ones_state(tiny_images):
     assert isinstance(whole(job)[0], RunResumed)
 
 
-def test_a_full_disk_ends_the_run_plainly_and_it_goes_on_once_there_is_space(tiny_images, monkeypatch):
+def test_a_full_disk_ends_the_run_with_a_clear_message_and_it_resumes_once_there_is_space(tiny_images, monkeypatch):
     plain = make_job(tiny_images, [SOLVED, descent(["top", "head"], 3)], folder="plain", publish=0.0)
     whole(plain)
     job = make_job(tiny_images, plain.plan.phases, publish=0.0, resume=True)
@@ -336,7 +336,7 @@ def test_a_full_disk_ends_the_run_plainly_and_it_goes_on_once_there_is_space(tin
     assert weights(job) == weights(plain)
 
 
-def test_a_picture_that_cannot_be_read_any_more_is_named_and_the_run_goes_on_once_it_can(tiny_images, monkeypatch):
+def test_a_picture_that_becomes_unreadable_is_named_and_the_run_resumes_once_it_is_readable(tiny_images, monkeypatch):
     monkeypatch.setattr(prepared, "SPARE", 2**62)  # nothing is kept, so that every picture is read in every epoch
     everything = descent(["stem", "middle", "top", "head"], 3)
     plain, job = (make_job(tiny_images, [SOLVED, everything], folder=name, publish=0.0) for name in ("plain", "run"))

@@ -1,4 +1,4 @@
-"""A run that is stopped goes on later, to the bits of one that was not."""
+"""A run that is stopped and resumed ends with the same bits as one that was not stopped."""
 
 import random
 from dataclasses import replace
@@ -53,7 +53,7 @@ def test_stopped_again_and_again_it_ends_with_the_same_bits(data, name, request)
     assert sum(isinstance(event, RunResumed) for event in events) > 1
 
 
-def test_a_run_stopped_in_an_epoch_goes_on_with_its_next_step(tiny_images):
+def test_a_run_stopped_in_an_epoch_resumes_with_its_next_step(tiny_images):
     plain, job = (make_job(tiny_images, [SOLVED, TUNE], folder=name, publish=0.0) for name in ("plain", "run"))
     expected = whole(plain)
     events = stop_at(job, lambda e: isinstance(e, StepDone) and e.phase == 1 and expected_middle(expected, e.step))
@@ -72,7 +72,7 @@ def expected_middle(events, step):
     return step == max(e.step for e in events[:at] if isinstance(e, StepDone)) + 2
 
 
-def test_a_run_stopped_while_its_last_head_is_solved_goes_on_from_the_start_of_that_phase(tiny_images):
+def test_a_run_stopped_while_its_last_head_is_solved_resumes_at_the_start_of_that_phase(tiny_images):
     phases = [TUNE, SOLVED]
     plain, job = (make_job(tiny_images, phases, folder=name, publish=0.0) for name in ("plain", "run"))
     expected = whole(plain)
@@ -84,7 +84,7 @@ def test_a_run_stopped_while_its_last_head_is_solved_goes_on_from_the_start_of_t
     same_end(job, plain, events, expected)
 
 
-def test_a_run_stopped_in_a_pause_goes_on_from_there(tiny_images):
+def test_a_run_stopped_in_a_pause_resumes_there(tiny_images):
     plain, job = (make_job(tiny_images, [TUNE], folder=name, publish=0.0) for name in ("plain", "run"))
     expected, control = whole(plain), MemoryControl()
     events = []
