@@ -53,11 +53,11 @@ from tl_core.training.loop import TrainJob, load_best
 from tl_core.workspace import Workspace
 
 AIM = "<= 1, as accurate"
-ItemSubset = tuple[float, float]
+Outcome = tuple[float, float]
 """Seconds of training, accuracy on the test texts."""
 
 
-def product(dataset: Dataset, test: pd.DataFrame, strategy: str, seed: int, place: Workspace) -> ItemSubset:
+def product(dataset: Dataset, test: pd.DataFrame, strategy: str, seed: int, place: Workspace) -> Outcome:
     """Train as the app does, then predict the test texts."""
     spec = backbone(dataset)
     plan = plan_of(strategy, dataset)
@@ -68,7 +68,7 @@ def product(dataset: Dataset, test: pd.DataFrame, strategy: str, seed: int, plac
     return seconds, float(np.mean(found == test["label"]))
 
 
-def setfit(dataset: Dataset, test: pd.DataFrame, seed: int, place: Workspace) -> ItemSubset:
+def setfit(dataset: Dataset, test: pd.DataFrame, seed: int, place: Workspace) -> Outcome:
     """Train the peer, then predict the test texts."""
     texts, labels = dataset.items["text"].tolist(), dataset.labels
     model, seconds = train_setfit(backbone(dataset), texts, labels, seed, place.root / "setfit")
@@ -114,7 +114,7 @@ def main() -> None:
     chosen = options.parse_args()
     warnings.filterwarnings("ignore")  # the peer's
     peer("setfit")
-    sides: dict[str, list[ItemSubset]] = {"product": [], "setfit": []}
+    sides: dict[str, list[Outcome]] = {"product": [], "setfit": []}
     for seed in range(chosen.repeats):
         with workspace() as place:
             whole = sample(chosen.sample, chosen.items, place)

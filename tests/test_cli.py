@@ -256,7 +256,7 @@ def test_a_run_that_fails_says_why_and_where_the_log_is(capsys, workspace, folde
     monkeypatch.setattr("tl_core.evaluation.report.make_report", fail)
     code, out, err = call(capsys, "train", folder, "--out", tmp_path / "new", "--plan", plan)
     assert (code, out) == (1, "")
-    assert "not expected" in err
+    assert "unexpected error" in err
     assert "ValueError" not in err
     assert "Traceback" not in err
     (state,) = RunStore(workspace).list()

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tl_core.cli.columns import named
+from tl_core.cli.columns import column_options
 from tl_core.cli.parser import parse
 from tl_core.data.options import AUTO_DETECT
 
@@ -18,10 +18,10 @@ COMMANDS = [
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 def test_what_is_said_is_what_is_imported_by(command):
-    said = named(parse([*command, *OPTIONS]))
+    said = column_options(parse([*command, *OPTIONS]))
     assert said.label_columns == ("cough", "fever")
     assert (said.subgroup_column, said.separator, said.time_column) == ("sex", "|", "day")
-    assert named(parse(command)) == AUTO_DETECT
+    assert column_options(parse(command)) == AUTO_DETECT
 
 
 def test_it_comes_to_the_reader_of_the_table(tmp_path, monkeypatch, workspace):

@@ -43,7 +43,7 @@ def test_items_are_left_out_everywhere_until_it_is_taken_back(capsys, workspace,
     assert names[0] in out
     assert splits(capsys, table) == before | {"train": before["train"] - 2}
     code, out, _ = call(capsys, "decide", table, "undo", "0")
-    assert "Nothing is decided" in out
+    assert "There are no decisions" in out
     assert splits(capsys, table) == before
 
 
@@ -105,14 +105,14 @@ def test_a_check_says_how_to_do_what_it_proposes(capsys, workspace, table):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("drop",), "needs to be told what of"),
+        (("drop",), "needs items"),
         (("drop", "row 999"), "There is no item 'row 999'"),
         (("relabel", "row 2"), "`relabel` needs one"),
         (("relabel", "row 2", "--label", "c"), "'c' is not a class"),
         (("drop", "row 2", "--label", "a"), "belongs to `relabel`"),
         (("undo", "first"), "'first' is not the number"),
         (("undo", "4"), "no decision number 4"),
-        (("confirm", "--reason", "x"), "waits to be confirmed"),
+        (("confirm", "--reason", "x"), "is waiting to be confirmed"),
         (("accept", "blank"), "was not checked yet"),
         (("forget",), "invalid choice: 'forget'"),
     ],

@@ -69,6 +69,13 @@ def test_every_picture_and_link_leads_somewhere(page):
         assert target.startswith("https://") or (page.parent / target).is_file(), target
 
 
+def test_every_path_that_the_architecture_page_names_exists():
+    text = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    paths = re.findall(r"`((?:tl_core|ui|pages|tests|benchmarks|docs)/[^` ]*|app\.py)`", text)
+    assert len(paths) > 40
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
 def test_every_folder_that_the_readme_names_exists():
     for name in ("pages", "ui", "tl_core", "benchmarks"):
         assert f"{name}/" in README

@@ -1,10 +1,9 @@
-"""`python -m tl_core.serve BUNDLE`: a model that stays loaded and answers one question a line.
+"""`python -m tl_core.serve BUNDLE`: keep a model loaded, and answer one request a line.
 
-Questions come on stdin as JSON: {"source": what to classify, "out": the table to write}. Answers go to stdout as JSON:
-any number of {"done": n, "total": n}, then {"items": n, "skipped": [[item, reason], ...], "texts": [how each of the
-first SHOWN texts begins]}, or else
-{"mistake": sentence, "hint": what to do} for an input that cannot be read and {"failure": ..., "hint": ...} otherwise.
-It ends when stdin does, or after IDLE seconds without a question.
+Requests come on stdin as JSON: {"source": what to classify, "out": the table to write}. Replies go to stdout as JSON.
+First any number of {"done": n, "total": n}. Then {"items": n, "skipped": [[item, reason], ...], "texts": [the beginning
+of each of the first SHOWN texts]}; or {"mistake": sentence, "hint": what to do} if the input cannot be read; or
+{"failure": ..., "hint": ...} for any other error. The process ends with stdin, or after IDLE seconds without a request.
 """
 
 import json
@@ -20,15 +19,15 @@ from tl_core.errors import DataError, GraftError
 
 IDLE = 300.0
 SHOWN, LETTERS = 1000, 160
-FAILED = "The prediction broke off."
+FAILED = "The prediction failed."
 FAILED_HINT = "Try again; a smaller batch may help if memory is short."
-Told = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 Answer = tuple[int, list[tuple[str, str]], list[str]]
-Classify = Callable[[str, Path, Told], Answer]
+Classify = Callable[[str, Path, OnProgress], Answer]
 
 
 def serve(classify: Classify, questions: Iterator[str], answers: TextIO) -> None:
-    """Answer every question with `classify`, until there are no more."""
+    """Answer every request with `classify`, until there are no more."""
 
     def say(answer: dict[str, Any]) -> None:
         answers.write(json.dumps(answer) + "\n")
@@ -37,8 +36,8 @@ def serve(classify: Classify, questions: Iterator[str], answers: TextIO) -> None
     for line in questions:
         try:
             question = json.loads(line)
-            told = lambda done, total: say({"done": done, "total": total})  # noqa: E731
-            items, skipped, texts = classify(question["source"], Path(question["out"]), told)
+            on_progress = lambda done, total: say({"done": done, "total": total})  # noqa: E731
+            items, skipped, texts = classify(question["source"], Path(question["out"]), on_progress)
             say({"items": items, "skipped": skipped, "texts": texts})
         except DataError as error:
             say({"mistake": error.message, "hint": error.hint})
@@ -52,7 +51,7 @@ def serve(classify: Classify, questions: Iterator[str], answers: TextIO) -> None
 
 
 def lines(file: int, idle: float = IDLE) -> Iterator[str]:
-    """Yield the lines of a file descriptor, until it ends or nothing comes for `idle` seconds."""
+    """Yield the lines of a file descriptor, until it ends or is silent for `idle` seconds."""
     waiting = b""
     while True:
         line, found, rest = waiting.partition(b"\n")
@@ -66,7 +65,7 @@ def lines(file: int, idle: float = IDLE) -> Iterator[str]:
 
 
 def _load(folder: Path) -> Classify:
-    """Read the bundle now, so that the first answer is quick too; one that does not read is told with each answer."""
+    """Load the bundle now, so that the first reply is quick; if it cannot be read, every reply says so."""
     from tl_core.cli.predict import classify
     from tl_core.export.ensemble import open_bundle
 
@@ -75,20 +74,20 @@ def _load(folder: Path) -> Classify:
     except GraftError as error:
         broken = error
 
-        def refuse(source: str, out: Path, told: Told) -> Answer:
+        def refuse(source: str, out: Path, on_progress: OnProgress) -> Answer:
             raise broken
 
         return refuse
 
-    def answer(source: str, out: Path, told: Told) -> Answer:
-        inputs = classify(bundle, source, out, told)
+    def answer(source: str, out: Path, on_progress: OnProgress) -> Answer:
+        inputs = classify(bundle, source, out, on_progress)
         return len(inputs.ids), inputs.skipped, [" ".join(text[:LETTERS].split()) for text in inputs.texts[:SHOWN]]
 
     return answer
 
 
 def main(folder: Path) -> None:
-    """Serve one bundle over stdin and stdout; what a library prints goes to stderr."""
+    """Serve one bundle over stdin and stdout; the output of libraries goes to stderr."""
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
         os.dup2(2, 1)
         serve(_load(folder), lines(0), answers)

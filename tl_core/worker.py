@@ -23,10 +23,10 @@ Execute = Callable[[Task, Workspace, Path, RunControl], Iterator[RunEvent]]
 
 
 def work(folder: Path, execute: Execute) -> int:
-    """Execute the run in `folder`, once; return the process's exit code: 0 for done, stopped and left, 1 for failed.
+    """Execute the run in `folder`; return the exit code: 0 for done, stopped or left, 1 for failed, 28 (ENOSPC) if the
+    disk was too full even to record the end.
 
-    28 (ENOSPC) says that the disk was too full even for the run's last word. A training that is asked to wait is
-    left as soon as its state is on disk, so that the memory is free and the next run can start.
+    A paused training is left as soon as its state is on disk, so that its memory is free and the next run can start.
     """
     store = RunStore(Workspace(folder.parent.parent))
     with store.claim(folder.name) as mine:
@@ -49,7 +49,7 @@ def work(folder: Path, execute: Execute) -> int:
 
 
 def _follow(events: Iterable[RunEvent], task: Task, folder: Path, control: FileControl) -> RunEvent | None:
-    """Work until the run ends, or is left; return its last event."""
+    """Work until the run ends or is left; return the last event."""
     last, learned = None, False
     for last in events:
         learned = learned or isinstance(last, StepDone | EpochDone)
@@ -64,7 +64,7 @@ def _follow(events: Iterable[RunEvent], task: Task, folder: Path, control: FileC
 
 
 def _leave(folder: Path, control: FileControl) -> bool:
-    """Note that the run is left; returns False where it was asked to go on meanwhile."""
+    """Record that the run is left; return False if it was resumed meanwhile."""
     store = RunStore(Workspace(folder.parent.parent))
     with store.lock():
         asked = FileControl(folder).paused
@@ -74,10 +74,9 @@ def _leave(folder: Path, control: FileControl) -> bool:
 
 
 def _listen(control: FileControl, task: Task) -> None:
-    """Ctrl-C is the server's to handle. SIGTERM means that the app or the whole computer shuts down.
+    """Ignore Ctrl-C, which the server handles. On SIGTERM (the app or the computer shuts down) end the work.
 
-    A training then writes its state down and is left, to be gone on with: who switches a computer off does not ask
-    for a training to end with whatever it knows. Any other kind of run cannot go on later, so it stops.
+    A training then saves its state and is left, to be resumed later. Other runs cannot be resumed, so they stop.
     """
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -88,7 +87,7 @@ def _listen(control: FileControl, task: Task) -> None:
 
 
 def _execute(task: Task, workspace: Workspace, folder: Path, control: RunControl) -> Iterator[RunEvent]:
-    """Import what is heavy only here, inside the record: a library that cannot be imported is a run that failed."""
+    """Import heavy libraries only here, inside the record, so that a failing import becomes a failed run."""
     from tl_core.jobs import execute
 
     yield from execute(task, workspace, folder, control)

@@ -43,7 +43,7 @@ def test_a_mistake_is_told_in_its_own_words_without_a_traceback(tmp_path):
 
 def test_the_unexpected_leaves_its_traceback_in_the_log(tmp_path):
     *_, last = run(tmp_path, STEP, ValueError("boom\n  twice"))
-    assert "not expected" in last.reason
+    assert "unexpected error" in last.reason
     assert "ValueError" not in last.reason + last.hint
     assert "worker.log" in last.hint
     assert "Traceback" in (tmp_path / "worker.log").read_text()
@@ -62,8 +62,8 @@ def caused(error, cause):
         (RuntimeError("CUDA out of memory. Tried to allocate"), "memory"),
         (OSError(errno.ENOSPC, "No space left on device"), "disk is full"),
         (caused(WorkspaceError("best.safetensors could not be written."), OSError(errno.ENOSPC, "")), "disk is full"),
-        (KeyError("name"), "not expected"),
-        (ValueError("x" * 5000), "not expected"),
+        (KeyError("name"), "unexpected error"),
+        (ValueError("x" * 5000), "unexpected error"),
     ],
 )
 def test_reasons_are_plain_and_short(error, words):

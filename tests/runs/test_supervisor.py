@@ -182,7 +182,7 @@ def test_shutdown_ends_the_worker_keeps_the_queue_and_start_up_resumes_it(store)
     state = store.state(first)
     assert (state.status, state.resumable, state.paused) == ("interrupted", True, False)
     assert state.reason == "Graft was closed while this ran."
-    assert state.hint == "You can go on from what was last saved."
+    assert state.hint == "You can resume it from its last checkpoint."
     assert isinstance(store.events(first)[0][-1], RunPaused)  # its state is on disk
     assert identify(pid_of(store, first)) is None
     assert store.state(second).status == "queued"

@@ -1,4 +1,4 @@
-"""The command line: results go to stdout, progress to stderr; a mistake is one sentence and exit code 2."""
+"""The command line: results go to stdout, progress to stderr; a user's mistake is one sentence and exit code 2."""
 
 import contextlib
 import importlib
@@ -25,7 +25,7 @@ _QUIET = {
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run one command; return the exit code: 0 well, 1 failed, 2 a mistake of the user's, 130 stopped by Ctrl-C."""
+    """Run one command; return the exit code: 0 success, 1 failure, 2 a user's mistake, 130 stopped by Ctrl-C."""
     console = Console(sys.stdout, sys.stderr)
     try:
         arguments = parse(argv)
@@ -50,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
 
 @contextlib.contextmanager
 def _only_results_on_stdout() -> Iterator[None]:
-    """Keep libraries quiet, and send what they print all the same to stderr."""
+    """Keep libraries quiet, and send whatever they still print to stderr."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     logging.disable(logging.WARNING)
@@ -68,7 +68,7 @@ def _named(error: BaseException) -> str:
 
 
 def _write_log(error: BaseException) -> Path:
-    """Keep the traceback of an unexpected error where the person can find it."""
+    """Save the traceback of an unexpected error to a file that the person can find."""
     handle, name = tempfile.mkstemp(prefix="graft-", suffix=".log")
     with open(handle, "w", encoding="utf-8") as file:
         traceback.print_exception(error, file=file)

@@ -1,9 +1,9 @@
-"""`advise`: the recommended backbone and plan, with reasons."""
+"""`advise`: print the recommended backbone and plan, with reasons."""
 
 import argparse
 from typing import TYPE_CHECKING
 
-from tl_core.cli.columns import named
+from tl_core.cli.columns import column_options
 from tl_core.cli.console import Console, duration
 from tl_core.cli.data import choose_backbone, describe, open_data, usable_profile
 from tl_core.cli.running import run_to_end
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    """Import a data set, look at it with the backbone, and print the advice."""
+    """Import a data set, probe it with the backbone, and print the advice."""
     workspace = Workspace.default()
-    dataset = open_data(arguments.data, workspace, console, named(arguments), arguments.test)
+    dataset = open_data(arguments.data, workspace, console, column_options(arguments), arguments.test)
     spec = choose_backbone("", dataset.modality)
     advice = advise_on(dataset, spec, workspace, console)
     if arguments.json:
@@ -41,9 +41,9 @@ def advise_on(dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, co
 
 
 def ensure_probe(dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, console: Console) -> "ProbeReport":
-    """Return the probe's evidence and measure the machine's speed, each from the workspace where it is there.
+    """Return the probe report, and make sure the machine's speed is measured; reuse what the workspace has.
 
-    Raises DataError where the data set cannot be trained on.
+    Raises DataError if the data set cannot be trained on.
     """
     from tl_core.advice.probe_report import read_probe
     from tl_core.backbones.speed import read_speed

@@ -1,9 +1,9 @@
-"""`check`: which items of a data set look wrong, and what is proposed for them."""
+"""`check`: print which items of a data set look wrong, and what to do about them."""
 
 import argparse
 from typing import TYPE_CHECKING
 
-from tl_core.cli.columns import named
+from tl_core.cli.columns import column_options
 from tl_core.cli.console import Console
 from tl_core.cli.data import choose_backbone, open_data
 from tl_core.cli.running import run_to_end
@@ -26,11 +26,11 @@ PROPOSED = {
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    """Check a data set, with a model where its classes can be told apart, and print what looks wrong."""
+    """Check a data set, with a model unless --quick, and print what looks wrong."""
     from tl_core.data.quality.quality_report import read_quality
 
     workspace = Workspace.default()
-    dataset = open_data(arguments.data, workspace, console, named(arguments), arguments.test)
+    dataset = open_data(arguments.data, workspace, console, column_options(arguments), arguments.test)
     backbone = "" if arguments.quick else choose_backbone("", dataset.modality).name
     found = read_quality(workspace, dataset, backbone)
     if found is None:
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         run_to_end(workspace, task, console)
         found = read_quality(workspace, dataset, backbone)
     if found is None:
-        raise RunError("What was found could not be read.", "Run the command again.")
+        raise RunError("The result of the check could not be read.", "Run the command again.")
     if arguments.json:
         console.json(dump(found))
     else:
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _print(dataset: "Dataset", found: "QualityReport", console: Console) -> None:
-    """Print the findings, the gravest first, each with its first items."""
+    """Print the findings, the most serious first, each with its first items."""
     ids = dataset.items["id"]
     if not found.suspicions:
         console.line(f"Nothing in {dataset.name} looks wrong.")

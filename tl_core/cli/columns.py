@@ -1,32 +1,34 @@
-"""What a person says of a table's columns on the command line, where what is found in it is not right."""
+"""Options that name the columns of a table, for when the detected ones are wrong."""
 
 import argparse
 from typing import Any
 
 from tl_core.data.options import NONE, ImportOptions
 
-WORDS = {
+HELP = {
     "text_column": "the column with the texts",
     "label_column": "the column with the labels",
-    "separator": "what stands between the labels of an item that may have several, such as ;",
-    "label_columns": "one column for each label, such as cough,fever: yes or no in each",
-    "path_column": "the column that names the pictures",
-    "subgroup_column": "whom or what an item is about: results are told for each value as well",
-    "group_column": f"items with the same value stay in one split; {NONE} for none",
-    "time_column": "when an item was made",
+    "separator": "the separator between the labels of an item, if it may have several, such as ;",
+    "label_columns": "one yes-or-no column for each label, such as cough,fever",
+    "path_column": "the column with the picture file names",
+    "subgroup_column": "results are also given for each value of this column",
+    "group_column": f"items with the same value stay in the same part of the split; {NONE} for none",
+    "time_column": "the column with the date or time of an item",
 }
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Let a command take what its DATA's columns are."""
-    group = parser.add_argument_group("columns of a table", "What DATA's columns are, where it is a table.")
-    for name, words in WORDS.items():
-        shown = {"label_columns": "A,B,...", "separator": "MARK"}.get(name, "COLUMN")
-        group.add_argument(f"--{name.replace('_', '-')}", metavar=shown, default="", help=words)
+    """Add the column options to a command."""
+    group = parser.add_argument_group(
+        "columns of a table", "Only if DATA is a table whose columns are not detected correctly."
+    )
+    for name, text in HELP.items():
+        metavar = {"label_columns": "A,B,...", "separator": "MARK"}.get(name, "COLUMN")
+        group.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, default="", help=text)
 
 
-def named(arguments: argparse.Namespace) -> ImportOptions:
-    """Return what was said; nothing where the command takes none of it."""
-    said: dict[str, Any] = {name: getattr(arguments, name, "") for name in WORDS}
-    labels = tuple(name.strip() for name in said.pop("label_columns").split(",") if name.strip())
-    return ImportOptions(**said, label_columns=labels)
+def column_options(arguments: argparse.Namespace) -> ImportOptions:
+    """Return the column_options columns; all empty if the command has no column options."""
+    options: dict[str, Any] = {name: getattr(arguments, name, "") for name in HELP}
+    labels = tuple(name.strip() for name in options.pop("label_columns").split(",") if name.strip())
+    return ImportOptions(**options, label_columns=labels)

@@ -1,12 +1,12 @@
-"""What a person sees: results on one stream, progress on the other."""
+"""The console: results on one stream, progress on the other."""
 
 import json
 from collections.abc import Sequence
 from time import monotonic
 from typing import Any, TextIO
 
-PATIENCE = 1.0  # seconds before a stage is worth a line
-EVERY = 0.2, 10.0  # seconds between updates, on a terminal and elsewhere
+MIN_STAGE_SECONDS = 1.0  # shorter stages are not shown
+UPDATE_SECONDS = 0.2, 10.0  # between updates, on a terminal and elsewhere
 
 
 class Console:
@@ -21,27 +21,27 @@ class Console:
         self._width = 0
 
     def stage(self, stage: str, done: int, total: int) -> None:
-        """Show how far a stage is; one that is over before it is worth a word stays silent."""
+        """Show the progress of a stage; a very short stage is not shown."""
         self.moving(stage, f"{stage}: {done:,} of {total:,}" if total else stage, last=total > 0 and done >= total)
 
     def moving(self, stage: str, text: str, last: bool = False) -> None:
-        """Show a line about `stage` that replaces the one before it, often enough and not too often."""
+        """Show a line about `stage` that replaces the line before it; updates are throttled."""
         now = monotonic()
         if stage != self._stage:
             self._close()
             self._stage, self._began, self._shown = stage, now, 0.0
-        if now - self._began < PATIENCE:
+        if now - self._began < MIN_STAGE_SECONDS:
             return
-        if last or now - self._shown >= EVERY[not self._terminal]:
+        if last or now - self._shown >= UPDATE_SECONDS[not self._terminal]:
             self._shown = now
             self._write(text, keep=not self._terminal)
 
     def note(self, text: str) -> None:
-        """Say something on stderr that stays."""
+        """Print a lasting line on stderr."""
         self._write(text, keep=True)
 
     def end(self, text: str) -> None:
-        """Say the one sentence that a command ends with when it does not end well."""
+        """Print the one sentence with which a failed command ends."""
         self._write(" ".join(text.split()), keep=True)
 
     def line(self, text: str = "") -> None:
@@ -55,7 +55,7 @@ class Console:
         print(json.dumps(value, ensure_ascii=False, indent=2), file=self._out)
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Print a table; columns whose cells are all numbers are set to the right."""
+        """Print a table; columns of numbers are right-aligned."""
         self._close()
         columns = list(zip(header, *rows, strict=True))
         widths = [max(map(len, column)) for column in columns]
@@ -65,7 +65,7 @@ class Console:
             print("  ".join(cells).rstrip(), file=self._out)
 
     def flush(self) -> None:
-        """Hand everything over."""
+        """Finish the progress line and flush the results."""
         self._close()
         self._out.flush()
 
@@ -77,7 +77,7 @@ class Console:
         self._width = 0 if keep else len(text)
 
     def _close(self) -> None:
-        """End a line that was still updating."""
+        """End the updating progress line, if there is one."""
         if self._width:
             self._progress.write("\n")
             self._progress.flush()
@@ -85,7 +85,7 @@ class Console:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in the unit that a person would use."""
+    """Return a duration in seconds, minutes or hours, as fits."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,10 +1,10 @@
-"""`curve`: accuracy over the number of labels."""
+"""`curve`: print the data-efficiency curve, accuracy over the number of labels."""
 
 import argparse
 from typing import TYPE_CHECKING
 
 from tl_core.cli.advise import ensure_probe
-from tl_core.cli.columns import named
+from tl_core.cli.columns import column_options
 from tl_core.cli.console import Console
 from tl_core.cli.data import choose_backbone, open_data
 from tl_core.cli.running import run_to_end
@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from tl_core.evaluation.curve import scratch_counts, sizes
 
     workspace = Workspace.default()
-    dataset = open_data(arguments.data, workspace, console, named(arguments), arguments.test)
+    dataset = open_data(arguments.data, workspace, console, column_options(arguments), arguments.test)
     spec = choose_backbone("", dataset.modality)
     ensure_probe(dataset, spec, workspace, console)
     task = Task(

@@ -1,4 +1,4 @@
-"""From the words of a command line to a data set, a backbone and its evidence."""
+"""Open what a command line names: a data set, extra data, a backbone."""
 
 from typing import TYPE_CHECKING
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 def open_data(
     source: str, workspace: Workspace, console: Console, options: ImportOptions = AUTO_DETECT, test: str = ""
 ) -> "Dataset":
-    """Import a source, with what was said of its columns, and the test items of another, `test`, where one is named.
+    """Import a source, and the test items of another source if `test` names one.
 
-    Raises DataError or UsageError where it names no data set.
+    Raises DataError or UsageError if a source is not a data set.
     """
     from tl_core.data.sources import import_data
 
@@ -33,12 +33,12 @@ def open_data(
     skipped = dataset.receipt.skipped
     if skipped:
         was = "1 item of the source was" if skipped == 1 else f"{skipped:,} items of the source were"
-        console.note(f"{was} left out; `profile` says which and why.")
+        console.note(f"{was} left out; `profile` lists which and why.")
     return dataset
 
 
 def open_pool(source: str, modality: Modality, workspace: Workspace, console: Console) -> "Dataset":
-    """Import items whose labels are not read, and need not be there. Raises DataError where there are none."""
+    """Import items without labels (labels are ignored). Raises DataError if there are none."""
     from tl_core.data.unlabelled import import_unlabelled
 
     return import_unlabelled(source, modality, workspace, progress=console.stage)
@@ -52,14 +52,14 @@ def describe(dataset: "Dataset", spec: BackboneSpec | None = None) -> "Profile":
 
 
 def usable_profile(dataset: "Dataset", spec: BackboneSpec | None = None) -> "Profile":
-    """Return the profile. Raises DataError where the data set cannot be trained on."""
-    found = describe(dataset, spec)
-    found.require_usable()
-    return found
+    """Return the profile. Raises DataError if the data set cannot be trained on."""
+    profile = describe(dataset, spec)
+    profile.require_usable()
+    return profile
 
 
 def choose_backbone(name: str, modality: Modality) -> BackboneSpec:
-    """Return the named backbone, or the default for "". Raises UsageError where it does not fit or is not ready."""
+    """Return the named backbone, or the default for "". Raises UsageError if it does not fit or is not ready."""
     spec = BACKBONES[name or default_backbone(modality)[0]]
     ready = [s.name for s in BACKBONES.values() if s.ready and s.modality == modality]
     if spec.modality != modality:

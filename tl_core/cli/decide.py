@@ -1,10 +1,10 @@
-"""`decide`: leave items out, correct labels, say that they are right, and take it back."""
+"""`decide`: leave items out, correct labels, confirm items as right, and undo decisions."""
 
 import argparse
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from tl_core.cli.columns import named
+from tl_core.cli.columns import column_options
 from tl_core.cli.console import Console
 from tl_core.cli.data import choose_backbone, open_data
 from tl_core.errors import DataError, UsageError
@@ -20,11 +20,11 @@ CONFIRM = "To change the test set: decide DATA confirm --reason TEXT (and --test
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    """Bring in a data set, decide what was asked for, and print the decisions that there are."""
+    """Import a data set, record the decision, and print all decisions."""
     from tl_core.data.decision_log import history
 
     workspace = Workspace.default()
-    dataset = open_data(arguments.data, workspace, console, named(arguments), arguments.test)
+    dataset = open_data(arguments.data, workspace, console, column_options(arguments), arguments.test)
     dataset = _decided(arguments, dataset, workspace)
     entries = history(dataset.folder)
     if arguments.json:
@@ -42,10 +42,10 @@ def _decided(arguments: argparse.Namespace, dataset: "Dataset", workspace: Works
         return dataset
     if what == "confirm":
         if not dataset.unconfirmed:
-            raise DataError("Nothing that was decided about the test set waits to be confirmed.")
+            raise DataError("No decision about the test set is waiting to be confirmed.")
         return dataset.confirm(dataset.unconfirmed, arguments.reason)
     if not items:
-        raise UsageError(f"`{what}` needs to be told what of.", "Name items as `check` names them.")
+        raise UsageError(f"`{what}` needs items.", "Name items as `check` names them.")
     if what == "undo":
         return dataset.undo(*_numbers(items))
     if what == "accept":
@@ -81,7 +81,7 @@ def _numbers(words: list[str]) -> list[int]:
 
 
 def _proposed(codes: list[str], dataset: "Dataset", workspace: Workspace) -> list["Decision"]:
-    """Return what the last check proposed under some codes, as far as it is still open."""
+    """Return the proposals of the last check under some codes that are still open."""
     from tl_core.data.quality.open_suspicions import open_part
     from tl_core.data.quality.quality_report import latest_quality
 
@@ -103,7 +103,7 @@ def _proposed(codes: list[str], dataset: "Dataset", workspace: Workspace) -> lis
 def _print(dataset: "Dataset", entries: tuple["DecisionEntry", ...], console: Console) -> None:
     standing = [entry for entry in entries if not entry.undone]
     if not standing:
-        console.line(f"Nothing is decided about the items of {dataset.name}.")
+        console.line(f"There are no decisions about the items of {dataset.name}.")
     for entry in standing:
         when = datetime.fromtimestamp(entry.decisions[0].when).strftime("%d %b %Y, %H:%M") if entry.decisions else ""
         for decision in entry.decisions:

@@ -1,4 +1,4 @@
-"""`ensemble`: make one model of several that learned from the same data, by averaging their answers."""
+"""`ensemble`: make one model of several that were trained on the same data, by averaging their probabilities."""
 
 import argparse
 
@@ -8,7 +8,7 @@ from tl_core.types import dump
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    """Write the ensemble of some bundles, and say what it is worth."""
+    """Write the ensemble of some bundles, and print its metrics."""
     from tl_core.export.ensemble import write_ensemble
 
     report = write_ensemble(arguments.out, arguments.bundles)

@@ -1,9 +1,9 @@
-"""`evaluate`: measure a trained model on labelled data."""
+"""`evaluate`: measure a trained model on labelled data and print its metrics."""
 
 import argparse
 from typing import Any
 
-from tl_core.cli.columns import named
+from tl_core.cli.columns import column_options
 from tl_core.cli.console import Console
 from tl_core.cli.data import open_data
 from tl_core.evaluation.results import Slices
@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from tl_core.export.ensemble import open_bundle
 
     bundle = open_bundle(arguments.bundle)
-    dataset = open_data(arguments.data, Workspace.default(), console, named(arguments))
+    dataset = open_data(arguments.data, Workspace.default(), console, column_options(arguments))
     measured = evaluate_bundle(bundle, dataset)
     if arguments.json:
         console.json(measured)
@@ -59,7 +59,7 @@ def _print(measured: dict[str, Any], console: Console) -> None:
 
 
 def print_slices(found: "Slices | None", console: Console) -> None:
-    """Print the score of each subgroup; nothing where there are none."""
+    """Print the score of each subgroup, if there are any."""
     if found is None:
         return
     console.line(f"\nBy {found.column}:")
@@ -68,11 +68,11 @@ def print_slices(found: "Slices | None", console: Console) -> None:
     if found.worst:
         console.line(f"The lowest is where {found.column} is {found.worst}.")
     if found.without:
-        console.line(f"{found.without:,} items say nothing about {found.column}.")
+        console.line(f"{found.without:,} items have no value for {found.column}.")
 
 
 def numbers(estimate: "Estimate | None", form: str = ".3f") -> tuple[str, str, str]:
-    """Return a value with its limits, empty where there is none."""
+    """Return a value and its limits as text, empty for None."""
     if estimate is None:
         return "", "", ""
     return format(estimate.value, form), format(estimate.low, form), format(estimate.high, form)

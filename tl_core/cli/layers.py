@@ -1,4 +1,4 @@
-"""`layers`: which layer groups are worth training, found by trying."""
+"""`layers`: find out by trying which layer groups are worth training."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""The commands and their arguments, without anything heavy: --help answers at once."""
+"""The commands and their arguments. Imports nothing heavy, so --help is quick."""
 
 import argparse
 import difflib
@@ -12,37 +12,37 @@ from tl_core.errors import UsageError
 from tl_core.strategies import STRATEGIES
 
 DATA = "a zip or tar archive, a folder, a table, hub:OWNER/NAME, or sample:NAME"
-TEST = "the test items, where they are apart; the first DATA is then learned from; both have decisions of their own"
+TEST = "test items from a second source; all of the first DATA is then used for training and validation"
 COMMANDS = {
     "samples": "list the ready samples",
-    "profile": "what is in a data set, and what to look out for",
-    "check": "which items look wrong: copies, labels, pictures and texts that say little",
-    "decide": "leave items out, correct labels, and take it back",
+    "profile": "what is in a data set, and what to watch out for",
+    "check": "which items look wrong: copies, wrong labels, uninformative pictures and texts",
+    "decide": "leave items out, correct labels, and undo such decisions",
     "advise": "the recommended backbone and plan, with reasons",
     "train": "train a model and write it to a folder",
-    "resume": "go on with a training that was interrupted",
+    "resume": "continue a training that was interrupted",
     "predict": "classify images or texts with a trained model",
     "evaluate": "measure a trained model on labelled data",
-    "ensemble": "make one model of several by averaging their answers",
+    "ensemble": "make one model of several by averaging their probabilities",
     "curve": "accuracy over the number of labels",
-    "rates": "which learning rates a plan can bear, found by trying",
-    "layers": "which layer groups are worth training, found by trying",
+    "rates": "find out by trying which learning rates suit a plan",
+    "layers": "find out by trying which layer groups are worth training",
 }
 
 DECIDE = {
-    "list": "what was decided",
+    "list": "list the decisions",
     "drop": "leave items out",
     "relabel": "give items another --label",
-    "keep": "items are right as they are, so that the finding --code does not come back for them",
-    "together": "keep items on one side of the split",
+    "keep": "mark items as right, so that the finding --code is not shown again for them",
+    "together": "keep items in the same part of the split",
     "accept": "do what `check` proposes under a code",
-    "confirm": "let what was decided about test items change the test set, for a --reason",
-    "undo": "take decisions back by their numbers",
+    "confirm": "let decisions about test items change the test set, for a --reason",
+    "undo": "undo decisions, by their numbers",
 }
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose complaint is a UsageError."""
+    """A parser that raises UsageError instead of exiting."""
 
     def error(self, message: str) -> NoReturn:
         sentence = message[0].upper() + message[1:].rstrip(".")
@@ -71,30 +71,38 @@ def _unknown(name: str) -> tuple[str, str]:
 def _parser() -> _Parser:
     parser = _Parser(prog="python -m tl_core", description="Graft: transfer learning, step by step.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
-    made = {name: commands.add_parser(name, help=text, description=text) for name, text in COMMANDS.items()}
+    parsers = {name: commands.add_parser(name, help=text, description=text) for name, text in COMMANDS.items()}
     for name in ("profile", "check", "decide", "advise", "train", "curve", "rates", "layers"):
-        made[name].add_argument("data", metavar="DATA", help=DATA)
-        made[name].add_argument("--test", metavar="DATA", default="", help=TEST)
-    made["check"].add_argument("--quick", action="store_true", help="only what needs no model to look at the items")
-    _decide(made["decide"])
-    made["profile"].add_argument("--card", metavar="FILE.md", type=_path, help="write the data card there, as Markdown")
-    _train(made["train"])
+        parsers[name].add_argument("data", metavar="DATA", help=DATA)
+        parsers[name].add_argument("--test", metavar="DATA", default="", help=TEST)
+    parsers["check"].add_argument("--quick", action="store_true", help="only the checks that need no model")
+    _decide(parsers["decide"])
+    parsers["profile"].add_argument(
+        "--card", metavar="FILE.md", type=_path, help="also write the data card to this Markdown file"
+    )
+    _train(parsers["train"])
     for name in ("train", "rates"):
-        _others(made[name])
+        _others(parsers[name])
     for name in ("train", "rates", "layers"):
-        _plan(made[name])
-    made["resume"].add_argument("out", metavar="DIR", type=_path, help="the --out folder of an interrupted `train`")
-    made["predict"].add_argument("bundle", metavar="DIR", type=_path, help="a folder that `train` or `ensemble` wrote")
-    made["predict"].add_argument("input", metavar="INPUT", help="an image, a text file, a zip, a folder, a CSV or TSV")
-    made["predict"].add_argument("--out", metavar="FILE.csv", type=_path, required=True, help="the table to write")
-    made["evaluate"].add_argument("bundle", metavar="DIR", type=_path, help="a folder that `train` or `ensemble` wrote")
-    made["evaluate"].add_argument("data", metavar="DATA", help=DATA)
-    _ensemble(made["ensemble"])
+        _plan(parsers[name])
+    parsers["resume"].add_argument("out", metavar="DIR", type=_path, help="the --out folder of an interrupted `train`")
+    parsers["predict"].add_argument(
+        "bundle", metavar="DIR", type=_path, help="a folder that `train` or `ensemble` wrote"
+    )
+    parsers["predict"].add_argument(
+        "input", metavar="INPUT", help="an image, a text file, a zip, a folder, a CSV or TSV"
+    )
+    parsers["predict"].add_argument("--out", metavar="FILE.csv", type=_path, required=True, help="the table to write")
+    parsers["evaluate"].add_argument(
+        "bundle", metavar="DIR", type=_path, help="a folder that `train` or `ensemble` wrote"
+    )
+    parsers["evaluate"].add_argument("data", metavar="DATA", help=DATA)
+    _ensemble(parsers["ensemble"])
     for name in ("profile", "check", "decide", "advise", "train", "curve", "rates", "layers", "evaluate"):
-        columns.add(made[name])
+        columns.add(parsers[name])
     for name in COMMANDS:
         if name != "predict":
-            made[name].add_argument("--json", action="store_true", help="print one JSON document")
+            parsers[name].add_argument("--json", action="store_true", help="print one JSON document")
     return parser
 
 
@@ -106,42 +114,38 @@ def _decide(parser: argparse.ArgumentParser) -> None:
         "items", metavar="ITEM", nargs="*", help="items as `check` names them, decision numbers, or a code"
     )
     parser.add_argument("--label", metavar="NAME", action="append", default=[], help="the right label; can be repeated")
-    parser.add_argument("--code", metavar="CODE", default="", help="the finding that this answers")
+    parser.add_argument("--code", metavar="CODE", default="", help="the finding that this decision answers")
     parser.add_argument("--reason", metavar="TEXT", default="", help="why the test set has to change")
 
 
 def _train(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", metavar="DIR", type=_path, required=True, help="where the trained model goes")
-    parser.add_argument("--fresh", action="store_true", help="start over where DIR holds an interrupted training")
+    parser.add_argument("--out", metavar="DIR", type=_path, required=True, help="the folder for the trained model")
+    parser.add_argument("--fresh", action="store_true", help="start over if DIR holds an interrupted training")
 
 
 def _ensemble(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "bundles", metavar="DIR", nargs="+", type=_path, help="folders that `train` wrote from the same data"
     )
-    parser.add_argument("--out", metavar="DIR", type=_path, required=True, help="where the averaged model goes")
+    parser.add_argument("--out", metavar="DIR", type=_path, required=True, help="the folder for the ensemble")
 
 
 def _others(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--source", metavar="DATA", default="", help="labelled data of another task, to learn from too")
-    parser.add_argument("--target", metavar="DATA", default="", help="more data of the task, whose labels are not read")
-    parser.add_argument("--teacher", metavar="DIR", default="", help="a folder that `train` wrote, to learn from")
+    parser.add_argument("--source", metavar="DATA", default="", help="labelled data of another task, to train on too")
+    parser.add_argument("--target", metavar="DATA", default="", help="more data of the same task; labels are ignored")
+    parser.add_argument("--teacher", metavar="DIR", default="", help="a folder that `train` wrote: the teacher")
 
 
 def _plan(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--backbone", metavar="NAME", default="", help=f"{', '.join(BACKBONES)}; default: what `advise` says"
-    )
+    parser.add_argument("--backbone", metavar="NAME", default="", help=f"{', '.join(BACKBONES)}; default: as advised")
     choice = parser.add_mutually_exclusive_group()
-    choice.add_argument(
-        "--strategy", metavar="NAME", default="", help=f"{', '.join(STRATEGIES)}; default: what `advise` says"
-    )
+    choice.add_argument("--strategy", metavar="NAME", default="", help=f"{', '.join(STRATEGIES)}; default: as advised")
     choice.add_argument("--plan", metavar="FILE", type=_path, help="a transfer plan as YAML")
     parser.add_argument("--seed", metavar="N", type=_seed, default=0, help="default: 0")
 
 
 def _path(text: str) -> Path:
-    """Return a whole path: "." has no name of its own to write beside."""
+    """Return an absolute path, because "." has no name to build a sibling's name from."""
     try:
         return Path(text).expanduser().resolve()
     except (OSError, RuntimeError, ValueError) as error:

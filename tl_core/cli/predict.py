@@ -1,4 +1,4 @@
-"""`predict`: classify images or texts with a trained model."""
+"""`predict`: classify images or texts with a trained model and write a table."""
 
 import argparse
 import os
@@ -37,10 +37,10 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def classify(bundle: "Predictor", source: str, out: Path, told: Callable[[int, int], None]) -> "PredictionItems":
-    """Write the predictions for a source; return what was classified, and what was left out.
+def classify(bundle: "Predictor", source: str, out: Path, on_progress: Callable[[int, int], None]) -> "PredictionItems":
+    """Write the predictions for a source; return its items, with those that were skipped.
 
-    `told` hears how many items are done, of how many. Raises DataError where nothing can be read.
+    `on_progress(done, total)` is called before every chunk. Raises DataError if nothing can be read.
     """
     import numpy as np
 
@@ -51,7 +51,7 @@ def classify(bundle: "Predictor", source: str, out: Path, told: Callable[[int, i
     items = inputs.paths or inputs.texts
     found = []
     for start in range(0, len(items), CHUNK):
-        told(start, len(items))
+        on_progress(start, len(items))
         found.append(bundle.predict(items[start : start + CHUNK]))
     write_predictions(out, inputs.ids, np.concatenate(found), bundle.classes, bundle.multilabel)
     return inputs

@@ -1,10 +1,10 @@
-"""`profile`: what is in a data set, and what to look out for."""
+"""`profile`: print what is in a data set, and what to watch out for."""
 
 import argparse
 import os
 from typing import TYPE_CHECKING
 
-from tl_core.cli.columns import named
+from tl_core.cli.columns import column_options
 from tl_core.cli.console import Console
 from tl_core.cli.data import describe, open_data
 from tl_core.errors import UsageError
@@ -19,13 +19,13 @@ SHOWN = 20
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    """Import a data set, print its profile, and write its data card where one is asked for."""
+    """Import a data set, print its profile, and write its data card if --card asks for one."""
     from tl_core.data.data_card import data_card
 
     card = arguments.card
     if card and (card.is_dir() or not card.parent.is_dir() or not os.access(card.parent, os.W_OK)):
         raise UsageError(f"{card} cannot be written.", "Name a file in a folder that exists.")
-    dataset = open_data(arguments.data, Workspace.default(), console, named(arguments), arguments.test)
+    dataset = open_data(arguments.data, Workspace.default(), console, column_options(arguments), arguments.test)
     profile = describe(dataset)
     if card:
         write_bytes(card, data_card(dataset, profile).encode())
@@ -74,7 +74,7 @@ def _print(dataset: "Dataset", profile: "Profile", console: Console) -> None:
     lines = dataset.receipt.lines
     count = dataset.receipt.skipped + dataset.receipt.converted
     if lines:
-        console.line(f"\nTaken {dataset.receipt.taken:,}; not simply taken {count:,}:")
+        console.line(f"\nTaken {dataset.receipt.taken:,}; skipped or changed {count:,}:")
     for line in lines[:SHOWN]:
         console.line(f"  {line.action}  {line.item}: {line.reason}")
     if len(lines) > SHOWN:

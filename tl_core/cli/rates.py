@@ -1,4 +1,4 @@
-"""`rates`: which learning rates a plan can bear, found by trying."""
+"""`rates`: find out by trying which learning rates suit a plan (the learning-rate range test)."""
 
 import argparse
 

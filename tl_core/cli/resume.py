@@ -1,4 +1,4 @@
-"""`resume`: go on with a training that ended early, to the very model that it would have become."""
+"""`resume`: continue a training that ended early; the result is the same as without the interruption."""
 
 import argparse
 from pathlib import Path
@@ -13,7 +13,7 @@ from tl_core.workspace import Workspace
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    """Go on from the last checkpoint, and copy the bundle out. Raises UsageError where there is nothing to do."""
+    """Continue from the last checkpoint, and copy the bundle out. Raises UsageError if there is nothing to resume."""
     out: Path = arguments.out
     pointer, state = find(out)
     workspace = Workspace(pointer.workspace)
@@ -42,7 +42,7 @@ def find(out: Path) -> tuple[RunPointer, RunState]:
 
 def _nothing(out: Path) -> tuple[str, str]:
     if (out / "weights.safetensors").is_file():
-        return f"The folder {out} holds a finished model, so there is nothing to go on with.", ""
+        return f"The folder {out} holds a finished model, so there is nothing to resume.", ""
     if not out.exists():
         return f"There is no folder {out}.", "Name the folder that was given to `train --out`."
     return f"No training into {out} was interrupted.", "Name the folder that was given to `train --out`."

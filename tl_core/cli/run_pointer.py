@@ -1,4 +1,4 @@
-"""A small file in the folder that `train --out` will fill: which run fills it, so that `resume` finds it."""
+"""A small file in the `train --out` folder that names the run which fills it, so that `resume` finds that run."""
 
 import shlex
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ POINTER = "run.json"
 
 @dataclass(frozen=True)
 class RunPointer:
-    """The run whose model belongs into a folder, and the workspace that it is in."""
+    """The run whose model goes into a folder, and the workspace of that run."""
 
     workspace: Path
     run: str
 
     def state(self) -> RunState | None:
-        """Return how the run stands, None where it is gone."""
+        """Return the state of the run, or None if it no longer exists."""
         if not self.workspace.is_dir():
             return None
         try:
@@ -32,7 +32,7 @@ class RunPointer:
 
 
 def read_pointer(out: Path) -> RunPointer | None:
-    """Return the mark in a folder, None where there is none."""
+    """Return the pointer in a folder, or None if there is none."""
     try:
         return load(RunPointer, read_json(out / POINTER))
     except (OSError, ValueError, ValidationError):
@@ -40,7 +40,7 @@ def read_pointer(out: Path) -> RunPointer | None:
 
 
 def write_pointer(out: Path, pointer: RunPointer) -> None:
-    """Note in `out`, made where it is missing, which run fills it. Raises UsageError."""
+    """Write into `out`, created if missing, which run fills it. Raises UsageError if that is not possible."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / POINTER, dump(pointer))
@@ -49,12 +49,12 @@ def write_pointer(out: Path, pointer: RunPointer) -> None:
 
 
 def clear_pointer(out: Path) -> None:
-    """Remove the mark, and the folder where it holds nothing else."""
+    """Remove the pointer, and the folder if it is then empty."""
     (out / POINTER).unlink(missing_ok=True)
     if out.is_dir() and not any(out.iterdir()):
         out.rmdir()
 
 
 def command(out: Path) -> str:
-    """Return what to type to go on with the training into `out`."""
+    """Return the command that resumes the training into `out`."""
     return f"python -m tl_core resume {shlex.quote(str(out))}"

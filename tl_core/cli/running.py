@@ -1,4 +1,4 @@
-"""Execute a run in this process, in the app's own run folder, and show it on the way."""
+"""Execute a run in this process, in the app's run folder, and show its progress."""
 
 import contextlib
 import logging
@@ -31,15 +31,15 @@ from tl_core.workspace import Workspace
 
 
 def run_here(workspace: Workspace, task: Task, console: Console) -> RunState:
-    """Execute a task to its end; Ctrl-C stops it and keeps what is best, a second one ends it at once.
+    """Execute a task to its end. Ctrl-C stops it and keeps the best weights; a second Ctrl-C ends it at once.
 
-    Raises RunError where it failed.
+    Raises RunError if it fails.
     """
     return follow(workspace, begin(workspace, task), console)
 
 
 def resume_here(workspace: Workspace, run_id: str, console: Console) -> RunState:
-    """Go on with a run that ended early. Raises RunError where that cannot be, or where it fails."""
+    """Resume a run that ended early. Raises RunError if it cannot be resumed, or if it fails."""
     RunStore(workspace).resume(run_id, owner=process.identify(os.getpid()))
     return follow(workspace, run_id, console)
 
@@ -71,7 +71,7 @@ def follow(workspace: Workspace, run_id: str, console: Console) -> RunState:
 
 
 def run_to_end(workspace: Workspace, task: Task, console: Console) -> RunState:
-    """Execute a task of which a part is worth nothing. Raises KeyboardInterrupt where it was stopped."""
+    """Execute a task whose partial result is useless. Raises KeyboardInterrupt if it was stopped."""
     state = run_here(workspace, task, console)
     if state.status == "stopped":
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""`train`: train a model and write it to a folder."""
+"""`train`: train a model and write its bundle to a folder."""
 
 import argparse
 import contextlib
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tl_core.cli.advise import advise_on, ensure_probe
-from tl_core.cli.columns import named
+from tl_core.cli.columns import column_options
 from tl_core.cli.console import Console
 from tl_core.cli.data import choose_backbone, open_data, open_pool, usable_profile
 from tl_core.cli.evaluate import ONE, SEVERAL, numbers, print_slices
@@ -17,6 +17,7 @@ from tl_core.cli.plan_checks import check_plan
 from tl_core.cli.run_pointer import POINTER, RunPointer, clear_pointer, command, read_pointer, write_pointer
 from tl_core.cli.running import begin, follow
 from tl_core.errors import ExportError, PlanError, RunError, UsageError
+from tl_core.evaluation.holdout import holdout_sentence
 from tl_core.evaluation.result_files import bundle_folder, read_report
 from tl_core.runs.store import RunState, RunStore
 from tl_core.runs.task import Task
@@ -33,7 +34,7 @@ STOPPED = 130
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    """Train what was asked for, or what is advised, and copy the bundle out."""
+    """Train with the requested plan, or the advised one, and copy the bundle out."""
     out: Path = arguments.out
     check_names(arguments)
     check_out(out, arguments.fresh)
@@ -61,9 +62,9 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 def dataset_and_plan(
     arguments: argparse.Namespace, workspace: Workspace, console: Console
 ) -> tuple["Dataset", "TransferPlan"]:
-    """Bring in the data and return them with the plan: the written one, that of the named strategy, or the advised."""
+    """Import the data; return them with the plan from --plan, the plan of --strategy, or the advised plan."""
     written = _read(arguments.plan) if arguments.plan else None
-    dataset = open_data(arguments.data, workspace, console, named(arguments), arguments.test)
+    dataset = open_data(arguments.data, workspace, console, column_options(arguments), arguments.test)
     if written is not None:
         usable_profile(dataset)
         return dataset, _plan_from(written, arguments.backbone, dataset)[0]
@@ -78,7 +79,7 @@ def dataset_and_plan(
 def with_extra_inputs(
     task: Task, arguments: argparse.Namespace, dataset: "Dataset", workspace: Workspace, console: Console
 ) -> Task:
-    """Bring in the second data sets and the teacher. Raises DataError or UsageError where one does not fit."""
+    """Import the extra data sets and the teacher. Raises DataError or UsageError if one does not fit."""
     from tl_core.jobs.extra_inputs import import_teacher, open_extra_inputs
 
     if arguments.source:
@@ -98,7 +99,7 @@ def with_extra_inputs(
 
 @contextlib.contextmanager
 def hint_to_resume(workspace: Workspace, run_id: str, out: Path, console: Console) -> Iterator[None]:
-    """Say how to go on where the run ends early, and tidy `out` where it cannot go on."""
+    """If the run ends early, print how to resume it, or clean up `out` if it cannot be resumed."""
     try:
         yield
     except (RunError, KeyboardInterrupt):
@@ -112,7 +113,7 @@ def hint_to_resume(workspace: Workspace, run_id: str, out: Path, console: Consol
 
 
 def deliver(workspace: Workspace, state: RunState, out: Path, as_json: bool, console: Console) -> int:
-    """Copy what a run made to `out`, and say what it is worth; returns the exit code."""
+    """Copy the bundle of a run to `out`, print its metrics, and return the exit code."""
     folder = RunStore(workspace).folder(state.id)
     report = read_report(folder)
     if report is None:
@@ -128,7 +129,7 @@ def deliver(workspace: Workspace, state: RunState, out: Path, as_json: bool, con
 
 
 def check_names(arguments: argparse.Namespace) -> None:
-    """Refuse a misspelt name before the work begins. Raises UsageError."""
+    """Raise UsageError for a misspelt name before the work begins."""
     from tl_core.backbones.spec import BACKBONES
     from tl_core.strategies import STRATEGIES
 
@@ -139,10 +140,7 @@ def check_names(arguments: argparse.Namespace) -> None:
 
 
 def check_out(out: Path, fresh: bool = False) -> None:
-    """Refuse a folder that holds something else than a bundle, or, unless `fresh`, an interrupted training.
-
-    Raises UsageError.
-    """
+    """Raise UsageError for a folder that holds anything but a bundle or, unless `fresh`, an interrupted training."""
     pointer = read_pointer(out)
     if pointer and (state := pointer.state()):
         _check_earlier(out, state, fresh)
@@ -163,7 +161,7 @@ def check_out(out: Path, fresh: bool = False) -> None:
 
 
 def _check_earlier(out: Path, state: RunState, fresh: bool) -> None:
-    """Refuse to train over an earlier run into the same folder that is not over. Raises UsageError."""
+    """Raise UsageError if an earlier run into the same folder is not finished."""
     if state.active:
         raise UsageError(f"Another training into {out} is still going.", "Name another folder, or let it end.")
     if fresh or not (state.resumable or state.status in ("done", "stopped")):
@@ -177,7 +175,7 @@ def _check_earlier(out: Path, state: RunState, fresh: bool) -> None:
 
 
 def copy_bundle(bundle: Path, out: Path) -> None:
-    """Copy a bundle to `out`; an older bundle there gives way. Raises ExportError."""
+    """Copy a bundle to `out`, replacing an older bundle. Raises ExportError."""
     from tl_core.export.bundle import replaced
 
     try:
@@ -197,7 +195,7 @@ def _read(path: Path) -> str:
 
 
 def _plan_from(text: str, backbone: str, dataset: "Dataset") -> tuple["TransferPlan", "BackboneSpec"]:
-    """Read a plan and check it whole. Raises PlanError, or UsageError where it does not fit the command."""
+    """Read a plan and check it. Raises PlanError, or UsageError if it does not fit the command."""
     from tl_core.backbones.spec import BACKBONES
     from tl_core.plan import from_yaml
 
@@ -244,6 +242,7 @@ def _print(report: "Report", state: RunState, out: Path, as_json: bool, console:
                 "multilabel": report.multilabel,
                 "auc": dump(report.auc) if report.auc else None,
                 "slices": dump(report.slices) if report.slices else None,
+                "holdout_uses": [dump(use) for use in report.holdout_uses],
                 "findings": [dump(finding) for finding in report.findings],
             }
         )
@@ -252,9 +251,10 @@ def _print(report: "Report", state: RunState, out: Path, as_json: bool, console:
     rows = [(title, getattr(report, name)) for name, title in (SEVERAL[:5] if report.multilabel else ONE[:2])]
     console.table(("", "value", "low", "high"), [(title, *numbers(found)) for title, found in rows if found])
     print_slices(report.slices, console)
-    for one in report.comparisons:
-        gain = f"{one.gain.value:+.3f} ({one.gain.low:+.3f} to {one.gain.high:+.3f})"
-        console.line(f"Against {one.title.lower()} ({one.other.value:.3f}): {gain}, {one.verdict}")
+    for comparison in report.comparisons:
+        gain = f"{comparison.gain.value:+.3f} ({comparison.gain.low:+.3f} to {comparison.gain.high:+.3f})"
+        console.line(f"Against {comparison.title.lower()} ({comparison.other.value:.3f}): {gain}, {comparison.verdict}")
+    console.line(holdout_sentence(report))
     for finding in report.findings:
         console.line(f"{finding.level}: {finding.message} {finding.hint}".rstrip())
     console.line(f"The model is in {out}")

@@ -1,4 +1,4 @@
-"""Runs that try something out on a data set and a plan, the same way for each, to the printed outcome."""
+"""What `rates` and `layers` share: run a tuning task on a data set and a plan, and print its result."""
 
 import argparse
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from tl_core.types import dump
 from tl_core.workspace import Workspace
 
 Prepare = Callable[[Task, Dataset, Workspace], Task]
-"""Checks a task and returns it with what else it needs. Raises GraftError where it cannot be run."""
+"""Checks a task and completes it. Raises GraftError if it cannot be run."""
 
 
 def run_trial(
@@ -27,7 +27,7 @@ def run_trial(
     read: Callable[[Path], Any],
     show: Callable[[Any, Console], None],
 ) -> int:
-    """Run a task of a kind, and print what `read` finds in its folder. Raises RunError where that is nothing."""
+    """Run a tuning task, and print the result that `read` finds in its folder. Raises RunError if there is none."""
     check_names(arguments)
     workspace = Workspace.default()
     dataset, plan = dataset_and_plan(arguments, workspace, console)

@@ -1,4 +1,4 @@
-"""What each kind of run does: a task becomes a stream of events, and files that outlive the run."""
+"""Jobs: carry out the task of a run, as a stream of events; the results are files."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,9 +26,9 @@ _KINDS: dict[Kind, Callable[[Job], Events]] = {
 
 
 def execute(task: Task, workspace: Workspace, folder: Path, control: RunControl) -> Iterator[RunEvent]:
-    """Do what a task asks and yield what happens, RunEnded exactly once and last, unless an exception ends it.
+    """Carry out a task and yield its events; RunEnded comes exactly once, last, unless an exception is raised.
 
-    `folder` takes what the run makes; what serves other runs too goes to the workspace. Raises GraftError for
-    everything that a person can put right.
+    The run's own results go to `folder`, shared results to the workspace. Raises GraftError for mistakes that a person
+    can correct.
     """
     yield from _KINDS[task.kind](Job(task, workspace, folder, control))

@@ -1,4 +1,4 @@
-"""The check: everything that may be wrong with the items of a data set, found and kept as values."""
+"""The check job: run all data quality checks and save their report."""
 
 from collections.abc import Generator, Iterator
 from dataclasses import replace
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 BLOCK = 2048
 """Items that are measured between two looks at whether the run is to stop."""
 Part = Generator[RunEvent, None, CheckInput | None]
-"""Adds something to the material; None where the run was stopped on the way."""
-STOPPED = "Stopped before every check was made; what was measured of each item is kept for the next time."
+"""Returns the check input with one more measurement; None if the run was stopped meanwhile."""
+STOPPED = "Stopped before every check was made; the measurements of the items are kept for the next time."
 
 
 def run_check(job: Job) -> Events:
-    """Make every check, with those that need a model where the task names a backbone; a graphics card is never needed.
+    """Make every check; those that need a model only if the task names a backbone. No graphics card is needed.
 
-    The probe's pass is made first where it is not there yet.
+    The probe's forward pass is made first if its features are not stored yet.
     """
     began, dataset, notes = perf_counter(), job.dataset(), list[str]()
     yield run_started(job, dataset)
@@ -48,7 +48,7 @@ def run_check(job: Job) -> Events:
             yield RunEnded("stopped", STOPPED)
             return
         material = added
-    yield Progress("looking for what is wrong", 0, 1)
+    yield Progress("looking for problems", 0, 1)
     made = tuple(
         check.name
         for check in CHECKS.values()
@@ -59,7 +59,7 @@ def run_check(job: Job) -> Events:
         dataset.fingerprint, dataset.version, job.task.backbone, run_checks(material), made, tuple(notes), seconds
     )
     write_quality(job.workspace, dataset, report)
-    yield Progress("looking for what is wrong", 1, 1)
+    yield Progress("looking for problems", 1, 1)
     yield RunEnded("done", "The data are checked.")
 
 
@@ -72,7 +72,7 @@ def _languages(job: Job, material: CheckInput, notes: list[str]) -> Part:
 
 
 def _kept(job: Job, material: CheckInput, name: Literal["picture_stats", "languages"], stage: str) -> Part:
-    """Measure what is kept beside the manifest, a block of items at a time."""
+    """Measure what is stored next to the manifest, in blocks of items."""
     dataset, opened = material.dataset, picture_stats_cache if name == "picture_stats" else language_cache
     found: list[np.ndarray] = []
 
@@ -91,7 +91,7 @@ def _kept(job: Job, material: CheckInput, name: Literal["picture_stats", "langua
 
 
 def _features(job: Job, material: CheckInput, notes: list[str]) -> Part:
-    """Let the backbone see every item, and find the nearest of each."""
+    """Compute the features of every item, and find each item's nearest neighbours."""
     dataset, spec, store = material.dataset, job.spec, job.store()
     if not (yield from follow_steps(job, "features", store.probe(dataset, spec))):
         return None
@@ -103,12 +103,12 @@ def _features(job: Job, material: CheckInput, notes: list[str]) -> Part:
     if not (yield from follow_steps(job, "comparing items", search.steps())):
         return None
     if not search.exact:
-        notes.append("There are many items, so each was compared with those most like it, not with all others.")
+        notes.append("There are many items, so each was compared with the most similar ones only, not with all others.")
     return replace(material, features=placed, nearest=search.nearest)
 
 
 def _evidence(job: Job, dataset: Dataset) -> Generator[RunEvent, None, "ProbeReport"]:
-    """Return which features serve the data set best, as the probe found, or finds now."""
+    """Return the probe report: the stored one, or one made now."""
     from tl_core.advice.evidence import probe_report
     from tl_core.advice.probe_report import read_probe, write_probe
 
@@ -122,7 +122,7 @@ def _evidence(job: Job, dataset: Dataset) -> Generator[RunEvent, None, "ProbeRep
 
 
 def _probabilities(job: Job, material: CheckInput, notes: list[str]) -> Part:
-    """Let heads that have not seen an item say which class it is of."""
+    """Predict every item with heads that were not trained on it (out-of-fold)."""
     from tl_core.advice.calibrated import MAX_ITEMS, CalibratedOutOfFold
     from tl_core.advice.evidence import MIN_ITEMS
     from tl_core.advice.folds import make_folds, units
@@ -132,7 +132,7 @@ def _probabilities(job: Job, material: CheckInput, notes: list[str]) -> Part:
     rows = dataset.rows("train", "validation")
     fold = np.full(len(dataset.items), -3)
     assert material.nearest is not None
-    alike = alike_groups(material.nearest, material.inside)[rows]  # no model learns from a version of what it tells
+    alike = alike_groups(material.nearest, material.inside)[rows]  # near copies stay in one fold
     unit = unite(units(dataset, rows), alike)
     fold[rows] = make_folds(np.unique(dataset.labels[rows], return_inverse=True)[1], unit)
     if (fold >= 0).sum() < MIN_ITEMS or len(np.unique(dataset.labels[fold >= 0])) < 2:

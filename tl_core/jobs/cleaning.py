@@ -1,4 +1,4 @@
-"""What the decisions about items did, measured where a check has made everything that it needs."""
+"""The cleaning effect, measured as part of the check job."""
 
 from collections.abc import Generator
 
@@ -13,10 +13,10 @@ from tl_core.runs.events import RunEvent
 def measure_cleaning_effect(
     job: Job, material: CheckInput, notes: list[str]
 ) -> Generator[RunEvent, None, CheckInput | None]:
-    """Measure and keep the effect of the decisions, and pass the material on; None where the run was stopped.
+    """Measure and save the effect of the decisions; return the check input unchanged, or None if the run was stopped.
 
-    Needs the probe's report on the data set under its decisions. Nothing is measured where they change no item of
-    train or validation, or where there are too few items to judge by.
+    Needs the probe report for the data set with its decisions. Nothing is measured if the decisions change no train or
+    validation item, or if too few items remain to score.
     """
     from tl_core.advice.evidence import MIN_ITEMS
     from tl_core.advice.probe_report import read_probe
@@ -29,7 +29,7 @@ def measure_cleaning_effect(
     features = job.store().features(dataset, job.spec, report.tap, report.pool)
     measuring = CleaningMeasurement(dataset, job.task.backbone, features, report.l2)
     if measuring.changes and measuring.judged.sum() >= MIN_ITEMS and len(np.unique(measuring.classes)) > 1:
-        if not (yield from follow_steps(job, "measuring what your decisions did", measuring.steps())):
+        if not (yield from follow_steps(job, "measuring the effect of your decisions", measuring.steps())):
             return None
         assert measuring.effect is not None
         write_cleaning_effect(job.workspace, dataset, measuring.effect)

@@ -1,4 +1,4 @@
-"""The data-efficiency curve, saved after every point so that it can be watched."""
+"""The curve job: measure the data-efficiency curve, saved after every point so that it can be watched."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ SCRATCH_SEEDS = 2
 
 
 def cheap_arms(job: Job, dataset: Dataset, features_ND: "np.ndarray", l2: float) -> Events:
-    """Measure transfer on stored features `[N, D]`, and the classical model."""
+    """Measure the transfer arm on stored features `[N, D]`, and the classical arm."""
     from tl_core.evaluation.baselines import classical_model
     from tl_core.evaluation.curve import classical_arm, transfer_arm
 
@@ -27,7 +27,7 @@ def cheap_arms(job: Job, dataset: Dataset, features_ND: "np.ndarray", l2: float)
 
 
 def run_curve(job: Job) -> Events:
-    """Train the same network from scratch at a few label counts; the task's budget caps each training's seconds."""
+    """Train the same network from scratch at a few label counts; the task's budget limits each training."""
     from tl_core.evaluation.curve import scratch_arm, scratch_counts, sizes
     from tl_core.strategies.from_scratch import scratch_plan
     from tl_core.training.loop import TrainJob
@@ -54,7 +54,7 @@ def run_curve(job: Job) -> Events:
 
 
 def _missing_cheap_arms(job: Job, dataset: Dataset) -> Events:
-    """Measure the cheap arms where a probe was there but did not get to them."""
+    """Measure the cheap arms if a probe was made but was stopped before them."""
     from tl_core.advice.probe_report import read_probe
     from tl_core.evaluation.curve import sizes
 
@@ -66,7 +66,7 @@ def _missing_cheap_arms(job: Job, dataset: Dataset) -> Events:
 
 
 def _grow(job: Job, dataset: Dataset, arms: Iterable[CurveArm | Progress]) -> Events:
-    """Save an arm each time it has grown, until it is whole or the run is stopped."""
+    """Save an arm after each new point, until it is complete or the run is stopped."""
     from tl_core.evaluation.curve import empty_curve, sizes
 
     counts = sizes(dataset)

@@ -1,4 +1,4 @@
-"""What a training may have beside its data: second data sets, and a finished model to learn from."""
+"""The extra inputs of a training: a source and a target data set, and a teacher model."""
 
 import hashlib
 from dataclasses import dataclass, field, replace
@@ -28,7 +28,7 @@ FACTS_FILE = "teacher.json"
 
 @dataclass(frozen=True)
 class ExtraInputs:
-    """The second data sets and the teacher that a task names, opened; None where it names none."""
+    """The extra data sets and the teacher of a task, opened; None for those that it does not name."""
 
     source: Dataset | None = None
     target: Dataset | None = None
@@ -37,9 +37,9 @@ class ExtraInputs:
 
 @dataclass(frozen=True)
 class TeacherFacts:
-    """What a teacher from a bundle is: its plan without what was merged into its weights, its classes, its data.
+    """Facts about an imported teacher: its plan (without the adapter, merged into the weights), classes and data.
 
-    `fingerprint` is "" where it was brought in before that was kept.
+    `fingerprint` is "" for a teacher that was imported by an old version.
     """
 
     plan: TransferPlan
@@ -51,7 +51,7 @@ class TeacherFacts:
 
 
 def open_extra_inputs(workspace: Workspace, task: Task, dataset: Dataset) -> ExtraInputs:
-    """Open what a task names beside its data set. Raises DataError or RunError where it is gone or does not fit."""
+    """Open the extra inputs of a task. Raises DataError or RunError if one is gone or does not fit."""
     source = _open(workspace, (task.source, task.source_decisions), dataset, "source data")
     if source is not None and source.multilabel:
         raise DataError(
@@ -66,7 +66,7 @@ def open_extra_inputs(workspace: Workspace, task: Task, dataset: Dataset) -> Ext
 
 
 def open_teacher(workspace: Workspace, name: str, dataset: Dataset) -> "Teacher":
-    """Open a finished run, or a model that import_teacher() brought in. Raises RunError where it cannot teach this."""
+    """Open a teacher: a finished run, or an imported model. Raises RunError if it does not fit the data."""
     from tl_core.training.best_weights import FILE
     from tl_core.training.job import Teacher
 
@@ -96,10 +96,10 @@ def open_teacher(workspace: Workspace, name: str, dataset: Dataset) -> "Teacher"
 
 
 def import_teacher(workspace: Workspace, given: str) -> str:
-    """Return how a task names the teacher that a person named: a run's id, or a folder with a trained model.
+    """Return the name that a task uses for a teacher, given as a run's id or as a folder with a trained model.
 
-    The model of a folder is copied into the workspace, so that a run can still go on where the folder is gone.
-    Raises ExportError where the folder holds none.
+    A folder's model is copied into the workspace, so that a run can be resumed after the folder is gone. Raises
+    ExportError if the folder holds no model.
     """
     from tl_core.data.sources.local_files import source_path
 
@@ -130,7 +130,7 @@ def _import(workspace: Workspace, folder: Path) -> str:
 
 
 def imported_teacher(workspace: Workspace, name: str) -> tuple[Path, TeacherFacts]:
-    """Return the folder of a model that import_teacher() brought in, and what it is. Raises OSError without one."""
+    """Return the folder of an imported teacher, and the facts about it. Raises OSError if there is none."""
     folder = workspace.folder("teachers") / Path(name.removeprefix(IMPORTED_PREFIX)).name
     return folder, load(TeacherFacts, read_json(folder / FACTS_FILE))
 
@@ -142,7 +142,7 @@ def _run(workspace: Workspace, run_id: str) -> tuple[Path, TeacherFacts | None]:
 
 
 def _open(workspace: Workspace, named: tuple[str, str], dataset: Dataset, what: str) -> Dataset | None:
-    """Open a second data set by its fingerprint and its decisions."""
+    """Open an extra data set by its fingerprint and its decisions."""
     from tl_core.data.sources import open_dataset
 
     fingerprint, decisions = named

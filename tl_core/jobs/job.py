@@ -1,4 +1,4 @@
-"""A task with everything it needs at hand, and what every kind of run does alike."""
+"""The context of a job (task, workspace, folder, control), and helpers that all jobs share."""
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ PUBLISH = 0.25  # seconds between two Progress events of one stage
 
 @dataclass(frozen=True)
 class Job:
-    """A task with everything it needs at hand."""
+    """A task, with the workspace, folder and control that it runs with."""
 
     task: Task
     workspace: Workspace
@@ -35,7 +35,7 @@ class Job:
         return BACKBONES[self.task.backbone]
 
     def dataset(self) -> Dataset:
-        """Return the data set under the task's split and decisions. Raises DataError where it, or they, are gone."""
+        """Return the data set with the task's split and decisions. Raises DataError if they no longer exist."""
         from tl_core.data.sources import open_dataset
 
         found = open_dataset(self.workspace, self.task.fingerprint)
@@ -49,13 +49,13 @@ class Job:
 
 
 def run_started(job: Job, dataset: Dataset) -> RunStarted:
-    """Return the event that opens a run without a model of its own."""
+    """Return the first event of a run that trains no model of its own."""
     items = {split: len(dataset.rows(split)) for split in ("train", "validation", "test")}
     return RunStarted(job.task.kind, None, {}, "", job.task.seed, items)
 
 
 def follow_steps(job: Job, stage: str, steps: Iterator[tuple[int, int]]) -> Generator[RunEvent, None, bool]:
-    """Turn (done, total) into Progress, not too often; return False where the run was stopped on the way."""
+    """Turn (done, total) into Progress events, a few a second; return False if the run was stopped meanwhile."""
     shown = 0.0
     for done, total in steps:
         if job.control.stopped:

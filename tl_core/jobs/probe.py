@@ -1,4 +1,4 @@
-"""The probe: one forward pass, and the evidence that rests on it. And the speed test."""
+"""The probe job: one forward pass, and the evidence computed from its features. Also the speed test."""
 
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def run_probe(job: Job) -> Events:
-    """One forward pass, then the comparison of depths, the cheap arms of the curve, and the honest score."""
+    """Make one forward pass, then compare depths, measure the cheap arms of the curve, and the leakage."""
     from tl_core.advice.evidence import probe_report
     from tl_core.advice.probe_report import write_probe
 
@@ -28,12 +28,12 @@ def run_probe(job: Job) -> Events:
     if len(dataset.rows("test")):
         features = store.features(dataset, spec, report.tap, report.pool)
         yield from cheap_arms(job, dataset, features, report.l2)
-    yield from _honest(job, dataset, report)
+    yield from _leakage(job, dataset, report)
     yield RunEnded("done", "The backbone has seen every item, and the depths are compared.")
 
 
-def _honest(job: Job, dataset: Dataset, report: "ProbeReport") -> Events:
-    """Measure what a split that ignores copies would have shown, where there are any."""
+def _leakage(job: Job, dataset: Dataset, report: "ProbeReport") -> Events:
+    """Measure the leakage that a split would have if it ignored copies, if there are any."""
     from tl_core.evaluation.leakage import write_leakage
     from tl_core.evaluation.measure_leakage import DRAWS, measure_leakage, worth_measuring
 

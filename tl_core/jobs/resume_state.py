@@ -1,4 +1,4 @@
-"""What earlier attempts of a training got done, so that the next one need not do it again."""
+"""The state of a training over all its attempts, so that a resumed run does not repeat finished work."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from tl_core.workspace import read_json, write_json
 
 @dataclass(frozen=True)
 class _Trained:
-    """How a training ended whose result is not measured yet."""
+    """How a training ended whose result was not measured yet."""
 
     ended: RunEnded
     validation: Mapping[str, float]
@@ -26,7 +26,7 @@ class _Trained:
 
 @dataclass
 class ResumeState:
-    """The epochs that count so far, and the seconds that training took; `ended` once the training is over."""
+    """The finished epochs and the seconds of training so far; `ended` is set once the training is over."""
 
     epochs: list[RunEvent] = field(default_factory=list)
     edits: tuple[PlanEdited, ...] = ()
@@ -37,7 +37,7 @@ class ResumeState:
 
     @classmethod
     def of(cls, folder: Path) -> "ResumeState":
-        """Read what a run's folder tells; nothing where this is its first attempt."""
+        """Read the state from a run's folder; it is empty for a first attempt."""
         events = event_log.read(folder / EVENTS_FILE)[0]
         epochs = [event for event in kept_events(events) if isinstance(event, EpochDone)]
         progress = cls([*epochs], edits(events), bool(events), sum(event.seconds for event in epochs))
@@ -49,7 +49,7 @@ class ResumeState:
         return progress
 
     def take(self, event: RunEvent) -> None:
-        """Hear what happens in this attempt."""
+        """Update the state with an event of this attempt."""
         if isinstance(event, EpochDone | RunResumed):
             self.epochs = kept_events([*self.epochs, event])
         elif isinstance(event, RunEnded):
@@ -57,11 +57,11 @@ class ResumeState:
 
     @property
     def validation(self) -> Mapping[str, float]:
-        """The validation metrics of the weights that were kept."""
+        """The validation metrics of the best weights."""
         kept = (e.validation for e in reversed(self.epochs) if isinstance(e, EpochDone) and e.best)
         return self._validation or next(kept, {})
 
     def save(self, folder: Path) -> None:
-        """Write down that the training is over. Raises WorkspaceError."""
+        """Save that the training is over. Raises WorkspaceError."""
         assert self.ended is not None
         write_json(folder / TRAINED, dump(_Trained(self.ended, self.validation, self.seconds)))

@@ -1,4 +1,4 @@
-"""What a teacher may know already: items that it learned from and that are to judge its student."""
+"""Check a teacher for leakage: whether it was trained on test items of its student."""
 
 from dataclasses import replace
 
@@ -17,17 +17,15 @@ DATA_GONE = "teacher-data-gone"
 
 
 def teacher_findings(workspace: Workspace, name: str, dataset: Dataset) -> tuple[Finding, ...]:
-    """Return whether a teacher learned from test items of `dataset`, told by their contents; nothing if it did not.
+    """Return a warning if a teacher was trained on test items of `dataset` (compared by content), else nothing.
 
-    Where its own data are not there to compare with, a note says so. Neither ever blocks a training.
+    If the teacher's own data are gone, a note says so. Neither finding blocks a training.
     """
     try:
         learned, plan = _taught_on(workspace, name)
     except (GraftError, OSError, ValueError):
-        message = (
-            "The data that the teacher learned from are not here, so it cannot be told whether it knows test items."
-        )
-        hint = "If it does, the result on the test items looks better than it is."
+        message = "The teacher's training data are not here, so nobody can check whether it was trained on test items."
+        hint = "If it was, the result on the test items looks better than it is."
         return (Finding("info", DATA_GONE, message, hint),)
     everything = any(phase.fit_on == "train+validation" for phase in plan.phases)
     rows = learned.rows("train", "validation") if everything else learned.rows("train")
@@ -44,7 +42,7 @@ def teacher_findings(workspace: Workspace, name: str, dataset: Dataset) -> tuple
 
 
 def _taught_on(workspace: Workspace, name: str) -> tuple[Dataset, TransferPlan]:
-    """Return the teacher's data as they were split then, and its plan. Raises DataError or RunError without either."""
+    """Return the teacher's data with their split, and its plan. Raises DataError or RunError if either is gone."""
     from tl_core.data.sources import open_dataset
 
     if name.startswith(IMPORTED_PREFIX):

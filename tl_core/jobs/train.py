@@ -1,4 +1,4 @@
-"""A training run: train, measure once on the test items, compare, and write the bundle."""
+"""The train job: train, measure on the test items, compare with baselines, and write the bundle."""
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
@@ -33,7 +33,7 @@ TEST_ROWS = 256  # measured between two Progress events
 
 
 def run_train(job: Job) -> Events:
-    """Train, then measure on the test items, compare, and write the bundle."""
+    """Train, then measure on the test items, compare with baselines, and write the bundle."""
     from tl_core.training import loop
     from tl_core.training.best_weights import FILE
 
@@ -69,7 +69,7 @@ def run_train(job: Job) -> Events:
 
 
 def _teacher_findings(job: Job, dataset: Dataset) -> tuple[Finding, ...]:
-    """Return what should be known of the teacher, where the plan listens to one."""
+    """Return the findings about the teacher, if the plan uses one."""
     task = job.task
     if task.plan is None or not task.teacher or "teacher" not in needs_of(task.plan):
         return ()
@@ -77,7 +77,7 @@ def _teacher_findings(job: Job, dataset: Dataset) -> tuple[Finding, ...]:
 
 
 def _train(job: Job, events: Iterator[RunEvent], progress: ResumeState, notes: Sequence[Finding]) -> Events:
-    """Pass a training on, with `notes` at its beginning; `past` then knows how it went."""
+    """Yield the events of a training, with `notes` after its start, and update `progress`."""
     began = monotonic()
     for event in events:
         progress.take(event)
@@ -86,12 +86,12 @@ def _train(job: Job, events: Iterator[RunEvent], progress: ResumeState, notes: S
             yield from map(Noted, notes if isinstance(event, RunStarted) else ())
             continue
         progress.seconds += monotonic() - began
-        if event.status != "failed":  # before the training drops its checkpoints: it need not be done again
+        if event.status != "failed":  # before the checkpoints are deleted, so that the training is never repeated
             progress.save(job.folder)
 
 
 def _measure(job: Job, dataset: Dataset, progress: ResumeState) -> Events:
-    """Touch the test items, once: the report, the comparisons that rest on it, the bundle, the key figures."""
+    """Measure on the test items; write the report with its comparisons, the bundle, and the key figures."""
     from tl_core.evaluation.report import make_report
     from tl_core.export import TrainedModel
     from tl_core.export.bundle import write_bundle
@@ -155,7 +155,7 @@ def _against_classical(dataset: Dataset, plan: TransferPlan, report: Report) -> 
 
 
 def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
-    """Write this baseline's result into the report and the bundle of the run that it is a baseline for."""
+    """Write this baseline's result into the report and the bundle of the run that it was compared with."""
     from tl_core.evaluation.ensemble import CODE, ensemble_finding, holdout_key
     from tl_core.evaluation.report import true_and_predicted
     from tl_core.export import TrainedModel

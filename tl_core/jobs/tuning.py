@@ -1,4 +1,4 @@
-"""Trying rates and layers before the training: the range test and the layer-wise sweep, saved in the run's folder."""
+"""The tuning jobs: the learning-rate range test and the layer-wise sweep, saved in the run's folder."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def run_rates(job: Job) -> Events:
-    """Find out which learning rates the plan's first phase of fine-tuning can bear."""
+    """Find out which learning rates suit the plan's first phase of fine-tuning."""
     from tl_core.training.lr_finder import find_rate
 
     trying = _training(job)

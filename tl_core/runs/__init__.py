@@ -1,1 +1,1 @@
-"""Runs: what they are asked, what they say, and the folder that is the truth about them."""
+"""Runs: their tasks, their events, and the folder on disk that holds the state of each."""

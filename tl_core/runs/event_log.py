@@ -1,4 +1,4 @@
-"""The event log: one JSON object a line, only ever appended to, by one writer."""
+"""The event log: one JSON object a line, append-only, with a single writer."""
 
 import json
 import os
@@ -19,7 +19,7 @@ def encode(event: RunEvent) -> bytes:
 
 
 def decode(line: bytes) -> RunEvent | None:
-    """Read one line back; None where it is damaged or comes from a version that knows more events."""
+    """Read one line; return None if it is damaged or has an event of a newer version."""
     try:
         fields = json.loads(line)
         event: RunEvent = load(EVENTS[fields.pop("event")], fields)
@@ -29,7 +29,7 @@ def decode(line: bytes) -> RunEvent | None:
 
 
 def append(path: Path, event: RunEvent) -> None:
-    """Add one event. A line that a killed writer left unfinished is closed first, so that it spoils only itself."""
+    """Append one event. If a killed writer left a line unfinished, end that line first, so that only it is lost."""
     line = encode(event)
     with open(path, "ab+") as file:
         if file.tell():
@@ -43,7 +43,7 @@ def append(path: Path, event: RunEvent) -> None:
 
 
 def read(path: Path, cursor: int = 0) -> tuple[list[RunEvent], int]:
-    """Return the events after byte `cursor` and the next cursor; an unfinished last line is left for later."""
+    """Return the events after byte `cursor`, and the next cursor; an unfinished last line is left for the next call."""
     try:
         with open(path, "rb") as file:
             file.seek(cursor)
@@ -56,9 +56,9 @@ def read(path: Path, cursor: int = 0) -> tuple[list[RunEvent], int]:
 
 
 def last_end(path: Path, start: int = 0) -> RunEnded | None:
-    """Return how the run ended, from the end of the file alone; None where it did not.
+    """Return the RunEnded of the last attempt, reading only the end of the file; None if it has not ended.
 
-    `start` is the byte where the last attempt begins: what came before it was not the end.
+    `start` is the byte at which the last attempt begins; earlier endings do not count.
     """
     try:
         with open(path, "rb") as file:

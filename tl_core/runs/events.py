@@ -1,12 +1,13 @@
-"""What a run says while it runs. The order is a grammar:
+"""The events of a run, and their order:
 
-RunStarted, then per phase PhaseStarted and per epoch StepDone* EpochDone [LayerStats] [CheckpointSaved], the last epoch
-of a phase always with LayerStats, with Progress, PlanEdited, RunPaused, RunResumed and Noted anywhere between, and
-RunEnded exactly once, last: "done", "stopped" (on request, best weights kept) or "failed".
+    RunStarted (PhaseStarted (StepDone* EpochDone [LayerStats] [CheckpointSaved])*)* RunEnded
 
-A run that was interrupted or stopped, or failed where it can go on, is gone on with from its last checkpoint: its log
-then has RunResumed where the new attempt begins, and the attempt ends with a RunEnded of its own. What the log says
-after that checkpoint and before RunResumed was lost and is done again.
+The last epoch of a phase always has LayerStats. Progress, PlanEdited, RunPaused, RunResumed and Noted may come anywhere
+in between. RunEnded comes exactly once, last: "done", "stopped" (on request, best weights kept) or "failed".
+
+A run that ended early can be resumed from its last checkpoint. Its log then has a RunResumed where the new attempt
+begins, and the attempt ends with its own RunEnded. The work between that checkpoint and RunResumed was lost, and is
+done again.
 """
 
 from collections.abc import Mapping
@@ -20,14 +21,14 @@ from tl_core.types import Finding
 
 @dataclass(frozen=True)
 class RunEvent:
-    """Something that happened; `at` is seconds since the epoch."""
+    """Something that happened; `at` is in seconds since 1970."""
 
     at: float = field(default_factory=time, kw_only=True)
 
 
 @dataclass(frozen=True)
 class RunStarted(RunEvent):
-    """The run has its data and its model. `groups` maps each layer group, input side first, to its parameters."""
+    """The data and the model are ready. `groups` maps each layer group, input side first, to its parameter count."""
 
     kind: str
     plan: TransferPlan | None
@@ -39,7 +40,7 @@ class RunStarted(RunEvent):
 
 @dataclass(frozen=True)
 class Progress(RunEvent):
-    """A stage without epochs goes on: reading, the probe's forward pass, evaluation."""
+    """Progress of a stage without epochs: reading, the probe's forward pass, evaluation."""
 
     stage: str
     done: int
@@ -48,7 +49,7 @@ class Progress(RunEvent):
 
 @dataclass(frozen=True)
 class PhaseStarted(RunEvent):
-    """A phase begins; `lr` holds the trainable groups with their base rates, every other group is frozen."""
+    """A phase begins. `lr` maps the trainable groups to their base learning rates; all other groups are frozen."""
 
     index: int
     name: str
@@ -59,7 +60,7 @@ class PhaseStarted(RunEvent):
 
 @dataclass(frozen=True)
 class StepDone(RunEvent):
-    """Published by time, not per step. `step` counts over the whole run, of about `steps`; `seconds_left` too."""
+    """One training step, published a few times a second. `step`, `steps` (about) and `seconds_left` are of the run."""
 
     phase: int
     step: int
@@ -69,12 +70,12 @@ class StepDone(RunEvent):
     items_per_second: float
     seconds_left: float
     penalties: Mapping[str, float] = field(default_factory=dict)
-    """Size of each penalty term, its strength included, at the last step."""
+    """The value of each penalty term at this step, its strength included."""
 
 
 @dataclass(frozen=True)
 class EpochDone(RunEvent):
-    """Metrics after an epoch of `phase`: each has "loss" and "accuracy"; `best` where validation improved."""
+    """Metrics after an epoch of `phase`, each with "loss" and "accuracy"; `best` if validation improved."""
 
     phase: int
     epoch: int
@@ -88,9 +89,9 @@ class EpochDone(RunEvent):
 class GroupStats:
     """One layer group over one epoch, and since the start of the run.
 
-    `gradient` is the norm of its gradient and `update` that of the step over that of the weights, both at the
-    epoch's last step, 0 where it is frozen. `drift` is the norm of (weights - first weights) over that of the first
-    weights. `norm_drift` is the same of the running statistics of its normalisation layers (0 without any).
+    At the epoch's last step, `gradient` is the gradient norm, and `update` the norm of the step over the norm of the
+    weights; both are 0 for a frozen group. `drift` is the norm of (weights - initial weights) over the norm of the
+    initial weights; `norm_drift` is the same for the running statistics of normalisation layers (0 without any).
     `moved` says whether any bit of the group has changed in this phase.
     """
 
@@ -104,7 +105,7 @@ class GroupStats:
 
 @dataclass(frozen=True)
 class LayerStats(RunEvent):
-    """Freeze proof: what each layer group did in an epoch. A frozen group that moved also raises an alarm (Noted)."""
+    """What each layer group did in an epoch: the proof of freezing. If a frozen group moved, a Noted event warns."""
 
     phase: int
     epoch: int
@@ -113,10 +114,10 @@ class LayerStats(RunEvent):
 
 @dataclass(frozen=True)
 class PlanEdited(RunEvent):
-    """Somebody changed the phase while it ran; obeyed before step `step` (counted over the run, from 0).
+    """A person changed the running phase; in effect before step `step` (counted over the run, from 0).
 
-    "rate": `group` learns at `rate` from now on, and thaws where it was frozen; "freeze": it does not learn any
-    more; "skip": the phase ends here. `number` is the request's place among all requests to this run, from 1.
+    "rate": `group` learns at `rate` from now on, and thaws if it was frozen; "freeze": it no longer learns; "skip":
+    the phase ends here. `number` counts the requests to this run, from 1.
     """
 
     number: int
@@ -129,14 +130,14 @@ class PlanEdited(RunEvent):
 
 @dataclass(frozen=True)
 class RunPaused(RunEvent):
-    """The run waits, its state on disk, until it is asked to go on."""
+    """The run waits, its state on disk, until it is resumed."""
 
     step: int
 
 
 @dataclass(frozen=True)
 class RunResumed(RunEvent):
-    """The run goes on after `step` steps: after a pause, or in a new process from the checkpoint of that step."""
+    """The run continues after `step` steps: after a pause, or (`restarted`) in a new process from a checkpoint."""
 
     step: int
     phase: int

@@ -1,4 +1,4 @@
-"""What of a run's log counts: without what an interrupted attempt did after the checkpoint that was gone on from."""
+"""The history of a run over all its attempts: only the work that was not lost when it was resumed."""
 
 from collections.abc import Iterable
 
@@ -17,7 +17,7 @@ from tl_core.runs.events import (
 
 
 def is_lost(event: RunEvent, resumed: RunResumed) -> bool:
-    """Whether `event`, from an earlier attempt, tells of work after the checkpoint that `resumed` goes on from."""
+    """Return whether `event`, of an earlier attempt, is work after the checkpoint that `resumed` continues from."""
     match event:
         case EpochDone() | LayerStats():
             return (event.phase, event.epoch) >= (resumed.phase, resumed.epoch)
@@ -31,9 +31,9 @@ def is_lost(event: RunEvent, resumed: RunResumed) -> bool:
 
 
 def kept_events(events: Iterable[RunEvent]) -> list[RunEvent]:
-    """Return the events of the work that counts, in order: what was done twice appears once.
+    """Return the events of all work that was not lost, in order; work that was done again appears once.
 
-    A phase that an attempt begins again, and a run that begins again because nothing was saved, replace themselves.
+    If an attempt starts a phase again, or the whole run because nothing was saved, the later events count.
     """
     kept: list[RunEvent] = []
     for event in events:
@@ -49,15 +49,15 @@ def kept_events(events: Iterable[RunEvent]) -> list[RunEvent]:
 
 
 def edits(events: Iterable[RunEvent]) -> tuple[PlanEdited, ...]:
-    """Return what was changed while the run went on, each request once, by its number."""
-    found = {event.number: event for event in events if isinstance(event, PlanEdited)}
-    return tuple(found[number] for number in sorted(found))
+    """Return the changes that were made during the run, each request once, in order of their numbers."""
+    by_number = {event.number: event for event in events if isinstance(event, PlanEdited)}
+    return tuple(by_number[number] for number in sorted(by_number))
 
 
 def describe_event(event: PlanEdited | RunPaused | RunResumed) -> str:
-    """Return a sentence about what somebody did to a run while it went on.
+    """Return a sentence about an event that a person caused during a run.
 
-    Tells the events apart by name, because a module that was loaded anew has classes of its own.
+    Compares class names, not classes: a hot-reloaded module has new classes.
     """
     match type(event).__name__, event:
         case "RunPaused", _:
