@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from tl_core.advice.adapters import stated_matrices
+from tl_core.advice.adapter_sizes import stated_matrices
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.errors import PlanError
 from tl_core.layers import HEAD

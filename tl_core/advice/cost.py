@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from tl_core.advice.adapters import adapter_parameters
+from tl_core.advice.adapter_sizes import adapter_parameters
 from tl_core.backbones.footprint import Footprint
 from tl_core.backbones.spec import BackboneSpec, TextInput
 from tl_core.data.profile import Profile

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from tests.tiny import TINY_IMAGE, TINY_TEXT
-from tl_core.advice.adapters import adapter_parameters, matrices, stated_matrices
+from tl_core.advice.adapter_sizes import adapter_parameters, matrices, stated_matrices
 from tl_core.advice.cost import trainable_parameters
 from tl_core.backbones.spec import BACKBONES
 from tl_core.plan import Adapter, Phase, TransferPlan
