@@ -1,4 +1,4 @@
-"""The probe runs a frozen backbone once, and the store gives back what it saw."""
+"""The probe runs a frozen backbone once, and the store returns its features."""
 
 import hashlib
 import os
@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 
 
 def direct(dataset: Dataset, spec: BackboneSpec, stage: int) -> np.ndarray:
-    """Mean and deviation at the end of a stage, item by item."""
+    """Mean and standard deviation at the end of a stage, item by item."""
     network, prepare = spec.load(True).eval(), preprocessor(spec)
     sources = (
         dataset.items["text"] if dataset.modality == "text" else [dataset.folder / p for p in dataset.items["path"]]
@@ -42,7 +42,7 @@ def run(store: FeatureStore, dataset: Dataset, spec: BackboneSpec) -> list[tuple
 
 
 def counting(spec: BackboneSpec, seen: list[int]) -> BackboneSpec:
-    """The same backbone, which notes how many items enter its first stage in each call."""
+    """The same backbone, which records the number of items in each call of its first stage."""
 
     def load(pretrained: bool):
         network = spec.load(pretrained)
@@ -135,7 +135,7 @@ def test_what_a_killed_probe_left_is_swept_away(workspace: Workspace, tiny_image
     assert alive.exists()
 
 
-def test_the_last_step_is_told_when_the_features_are_there(workspace: Workspace, tiny_images: Dataset):
+def test_the_last_step_is_reported_when_the_features_exist(workspace: Workspace, tiny_images: Dataset):
     store = FeatureStore(workspace)
     for done, total in store.probe(tiny_images, TINY_IMAGE):
         assert store.has(tiny_images, TINY_IMAGE) == (done == total)
@@ -150,7 +150,7 @@ def test_another_preprocessing_is_another_probe(workspace: Workspace, tiny_image
     assert not np.array_equal(store.features(tiny_images, closer), store.features(tiny_images, TINY_IMAGE))
 
 
-def test_what_is_not_there_is_said(workspace: Workspace, tiny_texts: Dataset):
+def test_missing_features_are_reported(workspace: Workspace, tiny_texts: Dataset):
     store = FeatureStore(workspace)
     with pytest.raises(DataError, match="not there yet"):
         store.features(tiny_texts, TINY_TEXT)
@@ -170,7 +170,7 @@ def test_a_damaged_picture_is_named_and_nothing_is_kept(workspace: Workspace, ti
     assert not store.has(tiny_images, TINY_IMAGE)
 
 
-def test_a_full_disk_is_said(workspace: Workspace, tiny_images: Dataset, monkeypatch: pytest.MonkeyPatch):
+def test_a_full_disk_is_reported(workspace: Workspace, tiny_images: Dataset, monkeypatch: pytest.MonkeyPatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
@@ -249,8 +249,8 @@ class TestPrepared:
         assert len(decoded) == 24
 
     def test_without_room_everything_still_works(self, workspace: Workspace, tiny_images: Dataset):
-        kept, made = (FeatureStore(workspace, budget).prepared(tiny_images, TINY_IMAGE) for budget in (2**30, 10))
-        assert all(torch.equal(kept[row], made[row]) for row in range(24))
+        cached, uncached = (FeatureStore(workspace, budget).prepared(tiny_images, TINY_IMAGE) for budget in (2**30, 10))
+        assert all(torch.equal(cached[row], uncached[row]) for row in range(24))
         poor = FeatureStore(Workspace(workspace.root / "poor"), input_budget=10)
         run(poor, tiny_images, TINY_IMAGE)
         assert poor.has(tiny_images, TINY_IMAGE)
@@ -262,9 +262,9 @@ class TestPrepared:
         assert file.read(1) is None
         file.write(1, body)
         assert np.array_equal(RecordFile(tmp_path / "some.records", 3, 8).read(1), body)
-        torn = bytearray((tmp_path / "some.records").read_bytes())
-        torn[14] ^= 1
-        (tmp_path / "some.records").write_bytes(torn)
+        cut_off = bytearray((tmp_path / "some.records").read_bytes())
+        cut_off[14] ^= 1
+        (tmp_path / "some.records").write_bytes(cut_off)
         assert file.read(1) is None
         assert file.read(0) is None
 
@@ -280,7 +280,7 @@ class TestPrepared:
 
 
 @pytest.mark.slow
-def test_a_real_backbone_tells_apart_what_it_never_saw(workspace: Workspace, tiny_images: Dataset):
+def test_a_real_backbone_separates_classes_it_never_saw(workspace: Workspace, tiny_images: Dataset):
     from sklearn.linear_model import LogisticRegression
 
     store, spec = FeatureStore(workspace), BACKBONES["efficientnet_lite0"]

@@ -1,4 +1,4 @@
-"""Imports in a process of their own: what they tell, how they are cancelled, and that nothing stays of that."""
+"""Import jobs in processes of their own: their states, cancelling, and that a cancelled one leaves nothing behind."""
 
 import io
 import os
@@ -42,10 +42,10 @@ def uploaded(workspace: Workspace, name: str) -> Path:
 def until(workspace: Workspace, name: str, stage: str) -> None:
     deadline = time.monotonic() + SLOW
     while time.monotonic() < deadline:
-        found = import_jobs.read_import(workspace, name)
-        assert found is not None
-        assert found.state.status == "working", found.state
-        if found.state.stage == stage and (found.state.done or stage == "Opening the source"):
+        latest = import_jobs.read_import(workspace, name)
+        assert latest is not None
+        assert latest.state.status == "working", latest.state
+        if latest.state.stage == stage and (latest.state.done or stage == "Opening the source"):
             return
         time.sleep(0.01)
     raise AssertionError("the import never got there")
@@ -53,7 +53,7 @@ def until(workspace: Workspace, name: str, stage: str) -> None:
 
 @pytest.fixture
 def hanging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return a source whose import never gets further, as from a disk in the network that does not answer."""
+    """Return a source whose import hangs, like a network disk that does not answer."""
     (tmp_path / "sitecustomize.py").write_text(
         "import time\n"
         "from tl_core.data import sources\n"
@@ -75,8 +75,8 @@ def everything(workspace: Workspace) -> list[str]:
 
 def test_an_upload_becomes_a_data_set_and_goes(workspace: Workspace) -> None:
     source = pictures(uploaded(workspace, "letters.zip"), 20)
-    begun = import_jobs.start_import(workspace, ImportRequest(str(source), project="p1"))
-    now = import_jobs.wait_for_import(workspace, begun, SLOW)
+    started = import_jobs.start_import(workspace, ImportRequest(str(source), project="p1"))
+    now = import_jobs.wait_for_import(workspace, started, SLOW)
     assert now is not None
     assert now.state.status == "done", now.state
     dataset = open_dataset(workspace, now.state.fingerprint)
@@ -92,15 +92,15 @@ def test_an_upload_becomes_a_data_set_and_goes(workspace: Workspace) -> None:
 def test_a_table_is_shown_first_and_goes_on_as_corrected(workspace: Workspace, tmp_path: Path) -> None:
     rows = "".join(f"{index};a note on goal {index};{'ab'[index % 2]};x{index % 3}\n" for index in range(30))
     (tmp_path / "notes.csv").write_text("nr;note;kind;other\n" + rows)
-    begun = import_jobs.start_import(workspace, ImportRequest(str(tmp_path / "notes.csv"), project="p1"))
-    asks = import_jobs.wait_for_import(workspace, begun, SLOW)
-    assert asks is not None
-    assert asks.state.status == "asking"
-    assert asks.preview is not None
-    assert (asks.preview.text_column, asks.preview.delimiter, asks.preview.n_rows) == ("note", ";", 30)
+    started = import_jobs.start_import(workspace, ImportRequest(str(tmp_path / "notes.csv"), project="p1"))
+    asking = import_jobs.wait_for_import(workspace, started, SLOW)
+    assert asking is not None
+    assert asking.state.status == "asking"
+    assert asking.preview is not None
+    assert (asking.preview.text_column, asking.preview.delimiter, asking.preview.n_rows) == ("note", ";", 30)
     assert not (workspace.root / "datasets").exists()
     again = import_jobs.wait_for_import(
-        workspace, import_jobs.resume_import(workspace, asks, ImportOptions(delimiter=","), False), SLOW
+        workspace, import_jobs.resume_import(workspace, asking, ImportOptions(delimiter=","), False), SLOW
     )
     assert again is not None
     assert again.preview is not None
@@ -116,10 +116,10 @@ def test_a_table_is_shown_first_and_goes_on_as_corrected(workspace: Workspace, t
 
 
 def test_the_page_that_follows_does_not_wait_for_the_profile(workspace: Workspace, monkeypatch) -> None:
-    begun = import_jobs.start_import(
+    started = import_jobs.start_import(
         workspace, ImportRequest(str(pictures(uploaded(workspace, "letters.zip"), 20)), project="p1")
     )
-    now = import_jobs.wait_for_import(workspace, begun, SLOW)
+    now = import_jobs.wait_for_import(workspace, started, SLOW)
     assert now is not None
     dataset = open_dataset(workspace, now.state.fingerprint)
     monkeypatch.setattr("tl_core.data.profile.count_classes", None)
@@ -130,33 +130,33 @@ def test_the_page_that_follows_does_not_wait_for_the_profile(workspace: Workspac
 def test_a_data_set_goes_where_its_profile_was_cancelled_unless_it_was_there_before(
     workspace: Workspace, tmp_path: Path, monkeypatch, earlier: bool
 ) -> None:
-    ask = ImportRequest(str(pictures(tmp_path / "letters.zip", 20)))
-    kept = [import_data(ask.source, workspace).fingerprint] if earlier else []
+    request = ImportRequest(str(pictures(tmp_path / "letters.zip", 20)))
+    existing = [import_data(request.source, workspace).fingerprint] if earlier else []
 
     def cancelled(*_: object, **__: object) -> None:
         raise SystemExit
 
     monkeypatch.setattr(import_worker, "profile_for", cancelled)
     with pytest.raises(SystemExit):
-        import_worker._import(ask, workspace, lambda stage, done, total: None)
-    assert [path.name for path in workspace.folder("datasets").iterdir()] == kept
+        import_worker._import(request, workspace, lambda stage, done, total: None)
+    assert [path.name for path in workspace.folder("datasets").iterdir()] == existing
 
 
 def test_an_import_that_is_cancelled_when_its_data_set_is_whole_is_done(workspace: Workspace, tmp_path, monkeypatch):
-    """The signal comes after the data set is whole and before that is written down: there is no third state."""
+    """The signal comes after the data set is complete but before the state says so: it still counts as done."""
     source = pictures(uploaded(workspace, "letters.zip"), 20)
     discard = import_jobs.delete_upload
 
-    def late(*given: object) -> None:
+    def late(*arguments: object) -> None:
         import_worker._end(signal.SIGTERM, None)
-        discard(*given)
+        discard(*arguments)
 
     monkeypatch.setattr(import_jobs, "start_process", import_worker.work)
     monkeypatch.setattr(import_jobs, "delete_upload", late)
-    begun = import_jobs.start_import(workspace, ImportRequest(str(source), project="p1"))
-    assert begun.state.status == "done"
-    assert len(open_dataset(workspace, begun.state.fingerprint).items) == 20
-    assert import_jobs.cancel_import(workspace, begun.id), "whoever cancels is told"
+    started = import_jobs.start_import(workspace, ImportRequest(str(source), project="p1"))
+    assert started.state.status == "done"
+    assert len(open_dataset(workspace, started.state.fingerprint).items) == 20
+    assert import_jobs.cancel_import(workspace, started.id), "whoever cancels is told"
     assert not source.parent.exists()
     assert list((workspace.root / "imports").iterdir()) == []
 
@@ -179,10 +179,10 @@ def test_what_cannot_be_read_ends_in_a_sentence_and_can_be_tried_again(workspace
 
 def test_a_cancelled_import_leaves_nothing(workspace: Workspace) -> None:
     source = pictures(uploaded(workspace, "many.zip"), 8000)
-    begun = import_jobs.start_import(workspace, ImportRequest(str(source)))
-    until(workspace, begun.id, "Reading pictures")
-    owner = load(process.Owner, read_json(workspace.root / "imports" / begun.id / import_jobs.OWNER))
-    import_jobs.cancel_import(workspace, begun.id)
+    started = import_jobs.start_import(workspace, ImportRequest(str(source)))
+    until(workspace, started.id, "Reading pictures")
+    owner = load(process.Owner, read_json(workspace.root / "imports" / started.id / import_jobs.OWNER))
+    import_jobs.cancel_import(workspace, started.id)
     assert not process.alive(owner)
     assert everything(workspace) == []
     assert list((workspace.root / "datasets").iterdir()) == []
@@ -191,42 +191,44 @@ def test_a_cancelled_import_leaves_nothing(workspace: Workspace) -> None:
 
 
 def test_an_import_that_hangs_in_a_read_can_be_cancelled(workspace: Workspace, hanging: str) -> None:
-    begun = import_jobs.start_import(workspace, ImportRequest(hanging))
-    until(workspace, begun.id, "Opening the source")
+    started = import_jobs.start_import(workspace, ImportRequest(hanging))
+    until(workspace, started.id, "Opening the source")
     before = time.monotonic()
-    import_jobs.cancel_import(workspace, begun.id)
+    import_jobs.cancel_import(workspace, started.id)
     assert time.monotonic() - before < import_jobs.PATIENCE
     assert everything(workspace) == []
 
 
 def test_a_new_import_of_a_project_takes_the_place_of_the_last(workspace: Workspace, hanging: str) -> None:
     first = import_jobs.start_import(workspace, ImportRequest(hanging, project="p"))
-    beside = import_jobs.start_import(workspace, ImportRequest("sample:digits", project="p", role="target"))
+    extra = import_jobs.start_import(workspace, ImportRequest("sample:digits", project="p", role="target"))
     second = import_jobs.start_import(workspace, ImportRequest("sample:digits", project="p"))
     assert import_jobs.read_import(workspace, first.id) is None
-    found = [import_jobs.latest_import(workspace, "p", role) for role in ("data", "target")]
-    assert [each.id for each in found if each] == [second.id, beside.id]
-    for each in (beside, second):
-        now = import_jobs.wait_for_import(workspace, each, SLOW)
+    latest = [import_jobs.latest_import(workspace, "p", role) for role in ("data", "target")]
+    assert [job.id for job in latest if job] == [second.id, extra.id]
+    for job in (extra, second):
+        now = import_jobs.wait_for_import(workspace, job, SLOW)
         assert now is not None
         assert now.state.status == "done"
 
 
-@pytest.mark.parametrize(("number", "said"), [(signal.SIGKILL, "ended unexpectedly"), (signal.SIGTERM, "was closed")])
+@pytest.mark.parametrize(
+    ("number", "message"), [(signal.SIGKILL, "ended unexpectedly"), (signal.SIGTERM, "was closed")]
+)
 def test_an_import_that_is_ended_from_outside_says_so(
-    workspace: Workspace, hanging: str, number: signal.Signals, said: str
+    workspace: Workspace, hanging: str, number: signal.Signals, message: str
 ) -> None:
-    begun = import_jobs.start_import(workspace, ImportRequest(hanging))
-    until(workspace, begun.id, "Opening the source")
-    owner = load(process.Owner, read_json(workspace.root / "imports" / begun.id / import_jobs.OWNER))
+    started = import_jobs.start_import(workspace, ImportRequest(hanging))
+    until(workspace, started.id, "Opening the source")
+    owner = load(process.Owner, read_json(workspace.root / "imports" / started.id / import_jobs.OWNER))
     if number == signal.SIGTERM:
         import_jobs.stop_all(workspace)
     else:
         os.kill(owner.pid, number)
-    now = import_jobs.wait_for_import(workspace, begun, SLOW)
+    now = import_jobs.wait_for_import(workspace, started, SLOW)
     assert now is not None
     assert now.state.status == "failed"
-    assert said in now.state.message
+    assert message in now.state.message
 
 
 def test_an_import_whose_process_cannot_start_does_not_stay_at_work(
@@ -241,11 +243,11 @@ def test_an_import_whose_process_cannot_start_does_not_stay_at_work(
 
 @pytest.mark.parametrize("source", ["../../x.zip", "uploads", "uploads/../..", "/etc/hostname", "\0", "sample:digits"])
 def test_only_uploads_are_discarded(workspace: Workspace, tmp_path: Path, source: str) -> None:
-    mine = uploaded(workspace, "mine.zip")
-    mine.write_bytes(b"x")
+    own_upload = uploaded(workspace, "mine.zip")
+    own_upload.write_bytes(b"x")
     (tmp_path / "x.zip").write_bytes(b"x")
     import_jobs.delete_upload(str(workspace.root / source) if source[0] in "u." else source, workspace)
-    assert mine.exists()
+    assert own_upload.exists()
     assert (tmp_path / "x.zip").exists()
-    import_jobs.delete_upload(mine, workspace)
+    import_jobs.delete_upload(own_upload, workspace)
     assert list(workspace.folder("uploads").iterdir()) == []

@@ -1,4 +1,4 @@
-"""Pictures made on the spot."""
+"""Small pictures, made by code."""
 
 import io
 
@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def picture(seed: int = 0, size: tuple[int, int] = (12, 10), kind: str = "PNG", mode: str = "RGB") -> bytes:
-    """Return the bytes of a small picture of noise, another one for every seed."""
+    """Return the bytes of a small picture of noise, different for every seed."""
     pixels = np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
     return encoded(Image.fromarray(pixels).convert(mode), kind)
 

@@ -1,4 +1,4 @@
-"""Archives and tables as the worst of senders makes them, for property tests."""
+"""Malicious and damaged archives and tables, for property tests."""
 
 import bz2
 import gzip
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.data.files import picture
 
 File = tuple[str, bytes]
-"""A file name, and what is in it."""
+"""A file name and its content."""
 
 _PARTS = [
     *("a", "b", "cats", "dogs", "train", "val", "test", "images", "1", "x" * 120, "ä ö", "日本", " ", "con"),
@@ -32,7 +32,7 @@ _WORDS = st.text(max_size=30) | st.sampled_from(["good", "bad", "0", "1", "1.0",
 
 @st.composite
 def names(draw: st.DrawFn) -> str:
-    """A path that may climb, be absolute, look like another system's, or be too long."""
+    """A path that may leave its folder, be absolute, be of another operating system, or be too long."""
     parts = draw(st.lists(st.sampled_from(_PARTS), min_size=1, max_size=4))
     start = draw(st.sampled_from(["", "", "", "/", "../", "\\\\host\\", "./"]))
     return start + "/".join(parts) + draw(st.sampled_from(_SUFFIXES))
@@ -40,7 +40,7 @@ def names(draw: st.DrawFn) -> str:
 
 @st.composite
 def damaged(draw: st.DrawFn, data: bytes) -> bytes:
-    """The data, or the data cut off, with flipped bytes, or with something before or behind."""
+    """The data: unchanged, cut off, with flipped bytes, or with bytes before or after."""
     how = draw(st.sampled_from(["whole", "whole", "cut", "flipped", "before", "behind", "zeros"]))
     if how == "whole" or not data:
         return data
@@ -57,19 +57,19 @@ def damaged(draw: st.DrawFn, data: bytes) -> bytes:
 
 @st.composite
 def contents(draw: st.DrawFn) -> bytes:
-    """A picture, a text or neither, whole or damaged."""
+    """A picture, a text or neither, intact or damaged."""
     kind = draw(st.sampled_from(["picture", "picture", "text", "bytes", "table", "flat"]))
     if kind == "picture":
-        made = picture(draw(st.integers(0, 9)), (6, 5), *draw(st.sampled_from(_KINDS)))
+        draw = picture(draw(st.integers(0, 9)), (6, 5), *draw(st.sampled_from(_KINDS)))
     elif kind == "text":
-        made = draw(st.text(max_size=80)).encode("utf-8", "surrogatepass")
+        draw = draw(st.text(max_size=80)).encode("utf-8", "surrogatepass")
     elif kind == "table":
-        made = draw(separated())
+        draw = draw(separated())
     elif kind == "flat":
-        made = bytes(draw(st.sampled_from([1_000, 100_000, 1_000_000])))
+        draw = bytes(draw(st.sampled_from([1_000, 100_000, 1_000_000])))
     else:
-        made = draw(st.binary(max_size=80))
-    return draw(damaged(made))
+        draw = draw(st.binary(max_size=80))
+    return draw(damaged(draw))
 
 
 _members = st.lists(st.tuples(names(), contents()), max_size=8)
@@ -78,14 +78,14 @@ _tidy = st.lists(
     min_size=2,
     max_size=6,
 )
-"""Files laid out as they should be, so that many archives hold something to take."""
+"""Files in a proper layout, so that many archives hold something to import."""
 _tables = st.lists(st.tuples(_SPLITS, st.deferred(lambda: separated())), min_size=2, max_size=4)
-"""Tables named as a split each, which are read as one where their columns are the same."""
+"""Tables named after splits, which are joined if their columns are the same."""
 
 
 @st.composite
 def zips(draw: st.DrawFn) -> File:
-    """A zip of any compression, with links, passwords, folders, doubles and false claims."""
+    """A zip with any compression, links, passwords, folders, duplicates and false sizes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of doubled names, which are the point
@@ -106,7 +106,7 @@ def zips(draw: st.DrawFn) -> File:
 
 @st.composite
 def tars(draw: st.DrawFn) -> File:
-    """A tar, packed or not, with links, devices and names that climb."""
+    """A tar, compressed or not, with links, devices and paths that leave their folder."""
     buffer = io.BytesIO()
     form = draw(st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT]))
     with tarfile.open(fileobj=buffer, mode="w", format=form) as archive:
@@ -142,7 +142,7 @@ _pairs = st.tuples(_letters, st.sampled_from(["good", "bad", "so so", "1", ""]))
 
 @st.composite
 def separated(draw: st.DrawFn) -> bytes:
-    """A table of values between marks: ragged, with open quotes, in any encoding."""
+    """A delimited table: ragged, with open quotes, in any encoding."""
     mark = draw(st.sampled_from([",", ";", "\t", "|"]))
     end = draw(st.sampled_from(["\n", "\r\n", "\r"]))
     rows = [draw(_columns), *draw(st.lists(_pairs, max_size=12) | st.lists(st.lists(_WORDS, max_size=6), max_size=12))]
@@ -160,7 +160,7 @@ _json = st.recursive(
 
 @st.composite
 def objects(draw: st.DrawFn) -> bytes:
-    """Lines of JSON, an array, or one under a name: objects with and without the columns, other values, broken ones."""
+    """JSON lines, an array, or an array under a key, with complete, incomplete and broken objects and other values."""
     wild = st.fixed_dictionaries({}, optional={"text": _WORDS | _json, "label": _WORDS | _json, "tags": _json})
     tame = _pairs.map(lambda pair: {"text": pair[0], "label": pair[1]})
     lines = draw(st.lists((tame | wild | _json).map(json.dumps) | st.text(max_size=20), max_size=12))
@@ -193,7 +193,7 @@ def frames(draw: st.DrawFn) -> File:
 
 @st.composite
 def tables(draw: st.DrawFn) -> File:
-    """A table in any format, under a name that may be another's."""
+    """A table in any format, with a file name that may be that of another format."""
     kind = draw(st.sampled_from(["separated", "objects", "frame", "mixed"]))
     if kind == "frame":
         return draw(frames())

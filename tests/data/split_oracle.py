@@ -1,4 +1,4 @@
-"""The split row by row in plain Python, as it was first written: what the vectorised one must give."""
+"""The split row by row in plain Python: the reference for the vectorised implementation."""
 
 from collections import Counter
 from collections.abc import Hashable, Iterable
@@ -47,7 +47,7 @@ def _check(spec: SplitSpec) -> None:
 
 
 def _complete(given: np.ndarray, units: np.ndarray) -> np.ndarray:
-    """Fill rows without a given split: where an identical item is (train first), else train."""
+    """Put rows without a given split where an identical item is (train first), else into train."""
     result = given.copy()
     homes: dict[int, str] = {}
     for split in reversed(SPLITS):
@@ -58,7 +58,7 @@ def _complete(given: np.ndarray, units: np.ndarray) -> np.ndarray:
 
 
 def _units(items: pd.DataFrame) -> np.ndarray:
-    """Number the sets of rows `[N]` that must stay together: connected by an equal digest or an equal group."""
+    """Number the sets of rows `[N]` that stay together: those that an equal digest or group connects."""
     parent: dict[Hashable, Hashable] = {}
 
     def root(node: Hashable) -> Hashable:
@@ -115,7 +115,7 @@ def _members(labels: np.ndarray, units: np.ndarray, digests: np.ndarray) -> list
 
 
 def _fill(units: list[_Unit], fractions: dict[str, float], carry: dict[str, float]) -> None:
-    """Place one class's units in order; what rounding leaves over is carried to the next class."""
+    """Assign the units of one class in order. `carry` passes rounding errors on to the next class."""
     n = sum(len(u.rows) for u in units)
     free = len(units) - 1
     waiting = list(units)
@@ -140,7 +140,7 @@ def _fill(units: list[_Unit], fractions: dict[str, float], carry: dict[str, floa
 
 
 def _keep_in_train(units: list[_Unit], labels: np.ndarray, anchored: frozenset[int]) -> None:
-    """Bring back the smallest unit that holds a class which train lacks (units of mixed classes can cause that)."""
+    """Move units to train until it has every class, smallest first."""
     inside = set(labels[_rows_of(units, "train")].tolist()) | anchored
     for label in np.unique(labels).tolist():
         if label not in inside:
@@ -151,7 +151,7 @@ def _keep_in_train(units: list[_Unit], labels: np.ndarray, anchored: frozenset[i
 
 
 def _none_empty(units: list[_Unit], labels: np.ndarray, fractions: dict[str, float], anchored: frozenset[int]) -> None:
-    """Give a split that came out empty the smallest unit that train can spare."""
+    """Give each empty split the smallest unit that train can spare."""
     for split, fraction in fractions.items():
         if fraction <= 0 or any(u.home == split for u in units):
             continue

@@ -448,8 +448,8 @@ def test_members_are_counted_before_any_is_listed(before, comment, tmp_path):
         archive.comment = comment
         for name, data in TWO_CLASSES.items():
             archive.writestr(name, data)
-    for most, told in ((3, "more than 3"), (2, "more than 2")):
-        with pytest.raises(DataError, match=told), open_tree(path, Limits(members=most)):
+    for most, message in ((3, "more than 3"), (2, "more than 2")):
+        with pytest.raises(DataError, match=message), open_tree(path, Limits(members=most)):
             pass
     with open_tree(path, Limits(members=4)) as tree:
         assert len(tree.entries) == 4
@@ -465,7 +465,7 @@ def test_a_zip_in_a_zip_is_named(make_zip, workspace):
 
 
 def zip_of_bytes(names: list[bytes]) -> bytes:
-    """Return a zip of pictures under names in whatever encoding, which it does not say."""
+    """Return a zip of pictures whose names have an undeclared encoding."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for number, name in enumerate(names):
@@ -505,7 +505,7 @@ def test_no_name_of_a_zip_is_a_failure(names, tmp_path):
         assert all(entry.name.encode() for entry in tree.entries)
 
 
-def test_two_names_that_read_alike_do_not_become_one_item_twice(make_folder, workspace):
+def test_two_names_that_look_equal_do_not_become_one_item_twice(make_folder, workspace):
     source = make_folder({**TWO_CLASSES, "cats/\u00e9.png": picture(8), "cats/e\u0301.png": picture(9)})
     dataset = import_data(source, workspace)
     assert dataset.items["id"].tolist().count("cats/\u00e9.png") == 1
@@ -522,8 +522,8 @@ def test_a_pipe_is_one_sentence_and_no_wait(name, tmp_path, workspace):
 def test_folders_in_folders_without_end(make_folder, workspace):
     source = make_folder(TWO_CLASSES)
     plain = import_data(source, workspace).fingerprint
-    here = os.open(Path(source, "cats"), os.O_RDONLY)
-    opened = [here]
+    descriptor = os.open(Path(source, "cats"), os.O_RDONLY)
+    opened = [descriptor]
     for _ in range(1200):
         os.mkdir("d", dir_fd=opened[-1])
         opened.append(os.open("d", os.O_RDONLY, dir_fd=opened[-1]))

@@ -37,7 +37,7 @@ def test_a_sample_knows_its_source_and_its_licence(workspace):
     assert "**To fill in.**" not in card.split("## Distribution")[1].split("##")[0]
 
 
-def test_what_was_left_out_changed_and_decided_is_told(make_zip, workspace):
+def test_the_card_reports_skips_conversions_and_decisions(make_zip, workspace):
     files = {f"{c}/{i}.png": picture(10 * n + i) for n, c in enumerate("ab") for i in range(9)}
     files |= {"a/empty.png": b"", "b/cmyk.jpg": encoded(Image.new("CMYK", (9, 9)), "JPEG")}
     dataset = import_data(make_zip(files), workspace)
@@ -50,12 +50,12 @@ def test_what_was_left_out_changed_and_decided_is_told(make_zip, workspace):
     assert "18 pictures in 2 classes." in card
 
 
-def test_what_waits_for_a_second_word_is_not_told_as_decided(make_zip, workspace):
+def test_an_unconfirmed_decision_is_not_reported_as_decided(make_zip, workspace):
     files = {f"{c}/{i}.png": picture(30 * n + i) for n, c in enumerate("ab") for i in range(25)}
     dataset = import_data(make_zip(files), workspace)
     train, test = int(dataset.rows("train")[0]), int(dataset.rows("test")[0])
     dataset = dataset.decide(Decision("drop", (train, test), code="blurry"))
-    assert [each.rows for each in dataset.unconfirmed] == [(test,)]
+    assert [decision.rows for decision in dataset.unconfirmed] == [(test,)]
     card = data_card(dataset, profile(dataset))
     assert "| left out | blurry | 1 |" in card
     assert "For 1 item of the test set a decision is not confirmed" in card

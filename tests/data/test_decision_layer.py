@@ -1,4 +1,4 @@
-"""The layer on disk: what a data set is under decisions, and that nothing of the source is touched."""
+"""Decisions on disk: what they change in a data set, and that the source itself never changes."""
 
 import hashlib
 import json
@@ -88,9 +88,9 @@ def test_what_changes_nothing_changes_no_key(tiny_images):
 
 def test_an_item_of_test_is_changed_by_a_confirmed_decision_that_says_why(tiny_images):
     row = first(tiny_images, "test")
-    asked = tiny_images.decide(Decision("drop", (row,)))
-    assert asked.splits[row] == "test"
-    sure = asked.decide(Decision("drop", (row,), confirmed=True, reason="It is a copy."))
+    pending = tiny_images.decide(Decision("drop", (row,)))
+    assert pending.splits[row] == "test"
+    sure = pending.decide(Decision("drop", (row,), confirmed=True, reason="It is a copy."))
     assert sure.splits[row] == LEFT_OUT
     logged = decision_log.history(sure.folder)[-1].decisions[0]
     assert (logged.confirmed, logged.reason) == (True, "It is a copy.")
@@ -111,7 +111,7 @@ def test_a_pinned_state_outlives_what_follows(tiny_images):
         later.with_decisions("0123456789ab")
 
 
-def test_a_split_drawn_anew_is_that_of_the_source_with_the_same_items_out(tiny_images):
+def test_a_new_split_is_that_of_the_source_without_the_items_left_out(tiny_images):
     rows = tuple(tiny_images.rows("train")[:3].tolist())
     spec = SplitSpec(seed=7)
     plain = tiny_images.change_split(spec)
@@ -155,8 +155,10 @@ def test_what_is_taken_back_leaves_every_class_something_to_learn_from(tiny_imag
 
 
 def test_what_the_source_did_not_have_may_be_taken_back(workspace):
-    given = ["train"] * 6 + ["test"] * 2
-    items = [RawItem(f"row {i}", "ab"[i % 2] if i < 6 else "c", text=f"text {i}", given=given[i]) for i in range(8)]
+    given_splits = ["train"] * 6 + ["test"] * 2
+    items = [
+        RawItem(f"row {i}", "ab"[i % 2] if i < 6 else "c", text=f"text {i}", given=given_splits[i]) for i in range(8)
+    ]
     dataset = store(items, Draft("letters", "x.csv", "text"), workspace, no_progress)
     anew = dataset.decide(Decision("relabel", (0,), "c"))
     assert anew.classes[anew.labels[0]] == "c"
@@ -183,7 +185,7 @@ def test_a_line_that_a_crash_cut_off_does_not_take_the_log_with_it(tiny_images):
 
 def test_several_labels_an_item_keep_their_stratum_in_step(workspace):
     found = [("fluid", "cough"), (), ("cough",), ("cough", "fracture"), ("cough",), ("fluid",)]
-    items = [RawItem(f"row {i}", "", text=f"finding {i}", labels=each) for i, each in enumerate(found)]
+    items = [RawItem(f"row {i}", "", text=f"finding {i}", labels=decision) for i, decision in enumerate(found)]
     dataset = store(items, Draft("x-rays", "x.csv", "text"), workspace, no_progress)
     decisions = [Decision("relabel", (2,), ("cough", "fluid")), Decision("relabel", (4,), ())]
     changed = dataset.decide(*(Decision(d.action, d.rows, d.label, confirmed=True) for d in decisions))

@@ -1,4 +1,4 @@
-"""Decisions: what they do to labels and splits, by the rule said row by row."""
+"""Decisions: their effect on labels and splits, compared with a plain loop over rows."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ splits = st.lists(st.sampled_from(["train", "validation", "test"]), min_size=N, 
 
 
 def brute(decisions, before):
-    """Say for one row after the other what the decisions make of it; ties by merging sets until nothing changes."""
+    """Apply decisions row by row; merge tied sets until nothing changes."""
     sets = [{row} for row in range(N)]
     for decision in decisions:
         if decision.action == "together" and decision.rows:
@@ -63,14 +63,14 @@ def brute(decisions, before):
 
 @given(multilabel, splits)
 @settings(max_examples=300, deadline=None)
-def test_apply_is_the_rule_said_row_by_row(decisions, before):
-    kept = LABELS.copy(), before.copy()
+def test_decisions_are_applied_as_a_plain_loop_over_rows_does(decisions, before):
+    originals = LABELS.copy(), before.copy()
     labels, after = apply_decisions(decisions, CLASSES, LABELS, before)
     wanted_labels, wanted_after = brute(decisions, before)
     assert after.tolist() == wanted_after.tolist()
     assert labels.tolist() == wanted_labels.tolist()
-    assert (kept[0] == LABELS).all()
-    assert (kept[1] == before).all()
+    assert (originals[0] == LABELS).all()
+    assert (originals[1] == before).all()
 
 
 @given(multilabel, splits)
@@ -82,7 +82,7 @@ def test_what_is_effective_has_the_same_effect_and_the_same_digest(decisions, be
     assert effective_decisions(short, before) == short
     assert effect_digest(short, before) == effect_digest(decisions, before)
     assert bool(short) == bool(effect_digest(decisions, before))
-    assert load(tuple[Decision, ...], [dump(each) for each in short]) == short
+    assert load(tuple[Decision, ...], [dump(decision) for decision in short]) == short
 
 
 @given(st.lists(single, max_size=6), st.lists(ties, max_size=3), splits, st.randoms(use_true_random=False))
@@ -115,16 +115,16 @@ def test_an_item_of_test_changes_only_by_a_confirmed_decision(decisions, before)
 @given(multilabel, splits)
 @settings(max_examples=200, deadline=None)
 def test_confirming_what_waits_leaves_nothing_waiting(decisions, before):
-    asked = unconfirmed(decisions, before)
-    confirmed = [Decision(d.action, d.rows, d.label, d.code, confirmed=True) for d in asked]
-    assert all(before[row] == "test" for d in asked for row in d.rows)
+    pending = unconfirmed(decisions, before)
+    confirmed = [Decision(d.action, d.rows, d.label, d.code, confirmed=True) for d in pending]
+    assert all(before[row] == "test" for d in pending for row in d.rows)
     assert unconfirmed([*decisions, *confirmed], before) == ()
 
 
 def test_an_item_of_test_that_is_kept_waits_for_nothing():
-    asked = [Decision("drop", (6, 7)), Decision("relabel", (0,), "bee"), Decision("keep", (6, 0))]
-    assert unconfirmed(asked, SPLITS) == (Decision("drop", (7,)),)
-    assert effect_digest(asked, SPLITS) == effect_digest(asked[:2], SPLITS)
+    pending = [Decision("drop", (6, 7)), Decision("relabel", (0,), "bee"), Decision("keep", (6, 0))]
+    assert unconfirmed(pending, SPLITS) == (Decision("drop", (7,)),)
+    assert effect_digest(pending, SPLITS) == effect_digest(pending[:2], SPLITS)
 
 
 def test_several_labels_an_item_are_given_as_a_set():
@@ -152,7 +152,7 @@ def test_a_finding_does_not_come_back_for_what_answered_it():
 
 
 @pytest.mark.parametrize(
-    ("decision", "said"),
+    ("decision", "by_rule"),
     [
         (Decision("drop", (1,)), "'bee' would lose its last training item"),
         (Decision("relabel", (1,), "ant"), "'bee' would lose its last training item"),
@@ -163,8 +163,8 @@ def test_a_finding_does_not_come_back_for_what_answered_it():
         (Decision("keep", (-1,)), "no item with row number -1"),
     ],
 )
-def test_what_cannot_be_decided_is_refused_with_its_reason(decision, said):
-    with pytest.raises(DataError, match=said):
+def test_what_cannot_be_decided_is_refused_with_its_reason(decision, by_rule):
+    with pytest.raises(DataError, match=by_rule):
         check_decisions([decision], [], CLASSES, LABELS, SPLITS)
 
 

@@ -27,7 +27,7 @@ def test_each_run_counts_once(dataset):
     assert count_holdout_uses(dataset) == (3, None)
 
 
-def test_many_looks_are_told(dataset):
+def test_many_uses_are_reported(dataset):
     for number in range(MANY_USES - 1):
         record_holdout_use(dataset, f"run-{number}", "report")
     assert count_holdout_uses(dataset)[1] is None

@@ -26,10 +26,10 @@ from tl_core.workspace import Limits, Workspace
 EXAMPLES = int(os.environ.get("GRAFT_FUZZ", "60"))
 LIMITS = Limits(members=50, unpacked=2 * 2**20, pixels=1_000_000, cell=10_000)
 DISK = 2 * LIMITS.unpacked
-"""Bytes that one import may leave in the workspace: what it unpacked, and its manifest."""
+"""Most bytes that one import may leave in the workspace: unpacked files and the manifest."""
 
 written: list[str] = []
-"""Files that were opened for writing, as the interpreter's audit events tell."""
+"""Files that were opened for writing, from the interpreter's audit events."""
 _watching = False
 
 
@@ -42,7 +42,7 @@ sys.addaudithook(_hook)
 
 
 class Place:
-    """A workspace with one data set in it, and a folder beside it that sources come from."""
+    """A workspace with one data set, and a folder for the sources."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -72,7 +72,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 @contextmanager
 def kept_if_it_fails(folder: Path, file: File) -> Iterator[None]:
-    """Where the block fails, write the file to the folder, and say so in the failure."""
+    """If the block fails, write the file to the folder, and name it in the failure."""
     try:
         yield
     except Exception as error:

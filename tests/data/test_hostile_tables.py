@@ -1,4 +1,4 @@
-"""Tables made to break an import: each ends in a data set with a receipt, or in one sentence."""
+"""Malicious tables: each import ends in a data set with a receipt, or in an error of one sentence."""
 
 import gzip
 import io
@@ -19,7 +19,7 @@ from tl_core.workspace import Limits, Workspace
 
 PLAIN = "text,label\nfirst words here,a\nother words here,b\nlast words here,a\n"
 EXAMPLES = int(os.environ.get("GRAFT_FUZZ", "80"))
-"""Tables that each property is tried on; a nightly run sets thousands."""
+"""Examples per property; a nightly run sets thousands."""
 
 
 def reasons(dataset):

@@ -71,9 +71,9 @@ class Reader:
         assert self._process.stdout
         self._process.stdin.write(json.dumps([source, str(folder / "graft"), options or {}, limits or {}]) + "\n")
         self._process.stdin.flush()
-        found = json.loads(self._process.stdout.readline())
-        assert found.pop("left") == []
-        return found
+        answer = json.loads(self._process.stdout.readline())
+        assert answer.pop("left") == []
+        return answer
 
     def close(self) -> None:
         self._process.communicate()
@@ -186,21 +186,21 @@ def test_what_is_no_name(source):
 
 
 def test_pictures_with_their_labels_and_splits(run, tmp_path):
-    found = run("hub:lab/pets", tmp_path)
-    assert (found["modality"], found["classes"], found["name"]) == ("image", ["cat", "dog"], "pets")
-    assert found["label"] == [seed % 2 for seed in range(12)]
-    assert found["given"] == ["train"] * 8 + ["test"] * 4
-    assert found["id"][7:9] == ["train row 8", "test row 1"]
-    assert found["digest"] == [hashlib.sha256(picture(seed)).hexdigest() for seed in range(12)]
+    answer = run("hub:lab/pets", tmp_path)
+    assert (answer["modality"], answer["classes"], answer["name"]) == ("image", ["cat", "dog"], "pets")
+    assert answer["label"] == [seed % 2 for seed in range(12)]
+    assert answer["given"] == ["train"] * 8 + ["test"] * 4
+    assert answer["id"][7:9] == ["train row 8", "test row 1"]
+    assert answer["digest"] == [hashlib.sha256(picture(seed)).hexdigest() for seed in range(12)]
 
 
 def test_texts_of_one_configuration(run, tmp_path):
-    found = run("hub:lab/moods:plain", tmp_path)
-    assert found["classes"] == ["neg", "pos"]
-    assert found["text_column"] == "sentence"
-    assert found["text"] == [*(f"text {i}" for i in range(10) if i != 2), *(f"other {i}" for i in range(4))]
-    assert found["given"] == ["train"] * 9 + ["validation"] * 4
-    assert found["skipped"] == {
+    answer = run("hub:lab/moods:plain", tmp_path)
+    assert answer["classes"] == ["neg", "pos"]
+    assert answer["text_column"] == "sentence"
+    assert answer["text"] == [*(f"text {i}" for i in range(10) if i != 2), *(f"other {i}" for i in range(4))]
+    assert answer["given"] == ["train"] * 9 + ["validation"] * 4
+    assert answer["skipped"] == {
         "train row 3": "it has no label",
         "unsupervised": "a part with another name than train, validation and test",
     }
@@ -208,37 +208,37 @@ def test_texts_of_one_configuration(run, tmp_path):
 
 def test_columns_are_found_without_declared_types_and_can_be_corrected(run, tmp_path):
     corrected = {"label_column": "verdict"}
-    found = run("hub:lab/notes", tmp_path, corrected)
-    assert found["text"] == NOTES["story"]
-    assert found["classes"] == ["bad", "good"]
-    assert found["id"][0] == "row 1"
-    assert set(found["given"]) == {""}
+    answer = run("hub:lab/notes", tmp_path, corrected)
+    assert answer["text"] == NOTES["story"]
+    assert answer["classes"] == ["bad", "good"]
+    assert answer["id"][0] == "row 1"
+    assert set(answer["given"]) == {""}
     options = {
         "text_column": "title",
         "label_columns": ["fine", "old"],
         "group_column": "who",
         "subgroup_column": "verdict",
     }
-    found = run("hub:lab/notes", tmp_path, options)
-    assert found["text"] == NOTES["title"]
-    assert found["targets"] == [[fine, old] for fine, old in zip(NOTES["fine"], NOTES["old"], strict=True)]
-    assert (found["group"], found["subgroup"]) == (NOTES["who"], NOTES["verdict"])
-    found = run("hub:lab/notes", tmp_path, {"label_column": "tags", "separator": ";"})
-    assert found["classes"] == ["a", "b"]
-    assert found["targets"] == [[1, 1], [0, 1]] * 6
+    answer = run("hub:lab/notes", tmp_path, options)
+    assert answer["text"] == NOTES["title"]
+    assert answer["targets"] == [[fine, old] for fine, old in zip(NOTES["fine"], NOTES["old"], strict=True)]
+    assert (answer["group"], answer["subgroup"]) == (NOTES["who"], NOTES["verdict"])
+    answer = run("hub:lab/notes", tmp_path, {"label_column": "tags", "separator": ";"})
+    assert answer["classes"] == ["a", "b"]
+    assert answer["targets"] == [[1, 1], [0, 1]] * 6
 
 
 def test_the_columns_are_shown_before_the_import(run, tmp_path):
-    found = run("hub:lab/pets", tmp_path, {"look": True})
-    assert (found["path_column"], found["text_column"], found["label_column"]) == ("image", "", "label")
-    assert found["rows"][:2] == [["0.png", "cat"], ["1.png", "dog"]]
-    assert found["declared"]
-    found = run("hub:lab/notes", tmp_path, {"look": True})
-    assert (found["columns"], found["rows"][0]) == (list(NOTES), [str(cell_text(NOTES[name][0])) for name in NOTES])
-    assert [each["code"] for each in found["findings"]] == ["hub-columns"]
-    assert (found["text_column"], found["label_column"]) == ("story", "")
-    found = run("hub:lab/notes", tmp_path, {"look": True, "label_column": "verdict"})
-    assert (found["text_column"], found["label_column"], found["findings"]) == ("story", "verdict", [])
+    answer = run("hub:lab/pets", tmp_path, {"look": True})
+    assert (answer["path_column"], answer["text_column"], answer["label_column"]) == ("image", "", "label")
+    assert answer["rows"][:2] == [["0.png", "cat"], ["1.png", "dog"]]
+    assert answer["declared"]
+    answer = run("hub:lab/notes", tmp_path, {"look": True})
+    assert (answer["columns"], answer["rows"][0]) == (list(NOTES), [str(cell_text(NOTES[name][0])) for name in NOTES])
+    assert [request["code"] for request in answer["findings"]] == ["hub-columns"]
+    assert (answer["text_column"], answer["label_column"]) == ("story", "")
+    answer = run("hub:lab/notes", tmp_path, {"look": True, "label_column": "verdict"})
+    assert (answer["text_column"], answer["label_column"], answer["findings"]) == ("story", "verdict", [])
 
 
 def columns_of(rows, **options):
@@ -290,15 +290,15 @@ def test_a_path_that_leads_to_another_place_is_not_read(tail):
 
 
 def test_pictures_that_lie_in_folders(run, tmp_path):
-    found = run("hub:lab/photos", tmp_path)
-    assert sorted(found["classes"]) == ["oak", "rose"]
-    assert len(found["id"]) == 6
+    answer = run("hub:lab/photos", tmp_path)
+    assert sorted(answer["classes"]) == ["oak", "rose"]
+    assert len(answer["id"]) == 6
 
 
 def test_a_picture_elsewhere_on_this_machine_is_not_read(run, tmp_path):
-    found = run("hub:lab/hostile", tmp_path)
-    assert found["id"] == ["row 1"]
-    assert found["skipped"] == {"row 2": "its picture is not part of the data set"}
+    answer = run("hub:lab/hostile", tmp_path)
+    assert answer["id"] == ["row 1"]
+    assert answer["skipped"] == {"row 2": "its picture is not part of the data set"}
 
 
 @pytest.mark.parametrize(
@@ -318,11 +318,13 @@ def test_a_picture_elsewhere_on_this_machine_is_not_read(run, tmp_path):
     ],
 )  # fmt: skip
 def test_what_goes_wrong_is_one_sentence_and_a_hint(source, message, hint, run, hub, tmp_path):
-    asked = len(hub.requests)
-    found = run(source, tmp_path)
-    assert found["error"].endswith(message)
-    assert hint in found["hint"]
-    assert not any(".parquet" in each for each in hub.requests[asked:] if source.endswith("small")), "it was downloaded"
+    n_requests = len(hub.requests)
+    answer = run(source, tmp_path)
+    assert answer["error"].endswith(message)
+    assert hint in answer["hint"]
+    assert not any(".parquet" in request for request in hub.requests[n_requests:] if source.endswith("small")), (
+        "it was downloaded"
+    )
     assert not Path("/tmp/graft-ran-it").exists()
 
 
@@ -335,7 +337,7 @@ def test_what_goes_wrong_is_one_sentence_and_a_hint(source, message, hint, run, 
         ({"path_column": "story"}, "The column story of lab/notes holds no pictures."),
     ],
 )
-def test_a_wrong_column_is_told(options, message, run, tmp_path):
+def test_a_wrong_column_is_refused_with_a_reason(options, message, run, tmp_path):
     assert run("hub:lab/notes", tmp_path, options)["error"] == message
 
 

@@ -58,7 +58,7 @@ def test_a_table_within_one_more_folder(make_zip, workspace):
     assert labels_of(dataset) == {f"data/{name}": label for name, label in ALL.items()}
 
 
-def test_what_is_missing_unnamed_twice_or_leads_out_is_told(make_zip, workspace):
+def test_missing_unnamed_repeated_and_outside_pictures_are_reported(make_zip, workspace):
     more = "images/9.png,a\n../secret.png,a\n/etc/passwd,b\nC:\\x.png,b\nimages/1.png,b\n,a\nimages/4.png,\n"
     files = {**FILES, **pictures("images/extra.png"), "labels.csv": LABELS + more, "notes.txt": "by hand"}
     dataset = import_data(make_zip(files), workspace)
@@ -77,7 +77,7 @@ def test_what_is_missing_unnamed_twice_or_leads_out_is_told(make_zip, workspace)
     }
 
 
-def test_folders_tell_same_names_apart(make_zip, workspace):
+def test_folders_distinguish_equal_file_names(make_zip, workspace):
     files = pictures("train/1.png", "test/1.png", "test/2.png")
     table = "file,label,split\ntrain/1.png,a,train\ntest/1.png,b,test\ntest/2.png,a,test\n"
     table += "train/2.png,b,train\n1.png,a,train\n"
@@ -192,7 +192,7 @@ def test_a_table_of_texts_that_mentions_pictures_is_a_table_of_texts(make_table,
 
 
 @pytest.mark.parametrize("make", ["make_zip", "make_folder"])
-def test_a_cell_that_is_no_path_costs_little_and_is_told_in_short(make, request, workspace):
+def test_a_cell_that_is_no_path_costs_little_and_is_reported_briefly(make, request, workspace):
     table = LABELS + "a/" * 200_000 + "5.png,a\n"
     dataset = import_data(request.getfixturevalue(make)({**FILES, "labels.csv": table}), workspace)
     assert labels_of(dataset) == ALL

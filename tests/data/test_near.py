@@ -1,4 +1,4 @@
-"""Near duplicates against brute force, and what must not matter to them."""
+"""Near duplicates against brute force, and invariance to order and copies."""
 
 import string
 from itertools import combinations
@@ -43,7 +43,7 @@ def brute_force(texts: list[str], threshold: float) -> list[int]:
 
 
 def edited(count: int, seed: int) -> list[str]:
-    """Return texts of 5 to 80 words, many of them another one with a few words changed, moved or cut off."""
+    """Return texts of 5 to 80 words, many of which are another one with a few words changed, moved or cut off."""
     draw = np.random.default_rng(seed)
     texts = [[WORDS[i] for i in draw.integers(0, len(WORDS), draw.integers(5, 80))] for _ in range(count // 3)]
     while len(texts) < count:
@@ -130,8 +130,8 @@ def saved(folder, images) -> list:
     return [folder / f"{number}.png" for number in range(len(images))]
 
 
-def grouped(paths, looks=None):
-    return number_groups(components(len(paths), near_pictures(paths, looks))).tolist()
+def grouped(paths, hashes=None):
+    return number_groups(components(len(paths), near_pictures(paths, hashes))).tolist()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -157,7 +157,7 @@ def test_pictures_are_found_as_by_brute_force(tmp_path):
 
 @st.composite
 def alike_codes(draw):
-    """Codes of which many differ in few bits: a few, each with some versions, some of them equal."""
+    """Codes many of which differ in few bits: a few codes, each in several versions, some equal."""
     seeds = draw(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=4))
     changed = st.lists(st.integers(0, 63), max_size=10, unique=True)
     versions = draw(st.lists(st.tuples(st.sampled_from(seeds), changed), min_size=1, max_size=30))
@@ -167,16 +167,18 @@ def alike_codes(draw):
 @given(codes=alike_codes(), bits=st.integers(0, 11))
 @settings(deadline=None, max_examples=100)
 def test_all_codes_that_differ_in_few_bits_are_found_once(codes, bits):
-    apart = [(i, j) for i, j in combinations(range(len(codes)), 2) if (codes[i] ^ codes[j]).item().bit_count() <= bits]
+    distance = [
+        (i, j) for i, j in combinations(range(len(codes)), 2) if (codes[i] ^ codes[j]).item().bit_count() <= bits
+    ]
     found = [tuple(pair) for _, pairs in Bands(codes, bits).pairs() for pair in pairs.tolist()]
-    assert sorted(found) == apart
+    assert sorted(found) == distance
     reached = np.bincount(np.array(found, dtype=np.int64).ravel(), minlength=len(codes))
     assert (Bands(codes, bits).count_comparisons() > reached).all(), "it counts itself and whom it is compared with"
 
 
 @given(codes=alike_codes(), few=st.sampled_from([0, 3000, 99_999]), seed=st.integers(0, 99))
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_close_looks_with_agreeing_pixels_are_found_as_by_brute_force(codes, few, seed, monkeypatch):
+def test_close_hashes_with_agreeing_pixels_are_found_as_by_brute_force(codes, few, seed, monkeypatch):
     draw = np.random.default_rng(seed)
     values = draw.normal(size=(3, 256))[draw.integers(0, 3, len(codes))] + draw.normal(0, 0.1, (len(codes), 256))
     values = (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32)
@@ -187,8 +189,8 @@ def test_close_looks_with_agreeing_pixels_are_found_as_by_brute_force(codes, few
     monkeypatch.setattr(picture_pairs, "_KEPT_EDGES", 5)
     paths = [Path(f"{row}.png") for row in range(len(codes))]
     agreement = values.astype(np.float16).astype(np.float32) @ values.astype(np.float16).astype(np.float32).T
-    apart = np.bitwise_count(codes[:, None] ^ codes)
-    expected = number_groups(components(len(codes), np.argwhere((apart <= BITS) & (agreement >= SAME))))
+    distance = np.bitwise_count(codes[:, None] ^ codes)
+    expected = number_groups(components(len(codes), np.argwhere((distance <= BITS) & (agreement >= SAME))))
     assert grouped(paths, [f"{code:016x}" for code in codes.tolist()]) == expected.tolist()
 
 
@@ -206,7 +208,7 @@ def test_a_crowd_of_versions_of_one_picture_is_not_compared_each_with_each(monke
     assert 0 < sum(compared) < 300 * n, "of all pairs there are 18 million"
 
 
-def test_an_equal_look_alone_glues_nothing(tmp_path):
+def test_an_equal_hash_alone_ties_nothing(tmp_path):
     paths = saved(tmp_path, [scene(seed) for seed in range(5)])
     assert grouped(paths, ["00ff00ff00ff00ff"] * 5) == [-1] * 5
     assert grouped([*paths, paths[2]], ["00ff00ff00ff00ff"] * 6) == [-1, -1, 0, -1, -1, 0]
@@ -220,9 +222,9 @@ def test_blank_pictures_are_not_one_group(tmp_path):
 
 def test_a_picture_that_is_gone_is_alone(tmp_path):
     paths = saved(tmp_path, [scene(0), scene(0), scene(0)])
-    looks = ["00ff00ff00ff00ff"] * 3
+    hashes = ["00ff00ff00ff00ff"] * 3
     paths[1].unlink()
-    assert grouped(paths, looks) == [0, -1, 0]
+    assert grouped(paths, hashes) == [0, -1, 0]
     assert grouped(paths) == [0, -1, 0]
 
 
@@ -236,7 +238,7 @@ def dataset(make_folder, workspace):
     return import_data(make_folder(files), workspace)
 
 
-def test_groups_are_kept_beside_the_manifest(dataset):
+def test_groups_are_stored_beside_the_manifest(dataset):
     names = dict(zip(dataset.items["id"], dataset.near_groups().tolist(), strict=True))
     assert names == {
         "cats/0.png": -1,

@@ -10,7 +10,7 @@ from tl_core.data.sources import import_data
 
 
 def scene(seed: int, size: tuple[int, int] = (160, 120)) -> Image.Image:
-    """Return a smooth picture of random shades, another one for every seed."""
+    """Return a smooth picture of random shades, different for every seed."""
     shades = np.random.default_rng(seed).integers(0, 255, (6, 8, 3), dtype=np.uint8)
     return Image.fromarray(shades).resize(size, Image.Resampling.BICUBIC)
 
@@ -25,7 +25,7 @@ def test_a_hash_is_the_perceptual_hash_of_the_library():
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_what_is_saved_or_sized_again_looks_the_same(seed):
+def test_a_picture_saved_or_resized_again_keeps_its_hash(seed):
     image = scene(seed)
     again = normalise(encoded(image, "JPEG", quality=60))
     smaller = normalise(encoded(image.resize((80, 60), Image.Resampling.LANCZOS)))
@@ -33,7 +33,7 @@ def test_what_is_saved_or_sized_again_looks_the_same(seed):
     assert bits_apart(perceptual_hash(image), perceptual_hash(scene(seed + 100))) > 8
 
 
-def test_a_large_picture_looks_like_its_small_self():
+def test_a_large_picture_has_the_hash_of_its_small_copy():
     image = scene(3, (2000, 1500))
     assert bits_apart(perceptual_hash(image), perceptual_hash(image.resize((200, 150), Image.Resampling.LANCZOS))) <= 4
 

@@ -21,23 +21,23 @@ def noise(seed=0, shape=(40, 50, 3), low=0, high=255):
 
 def test_the_numbers_are_those_of_their_definitions():
     pixels = noise()
-    found = measure_picture(Image.fromarray(pixels))
+    result = measure_picture(Image.fromarray(pixels))
     red, green, blue = pixels.astype(float).transpose(2, 0, 1)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
-    assert found.brightness == pytest.approx(luma.mean() / 255, rel=1e-5)
-    assert found.contrast == pytest.approx(luma.std() / 255, rel=1e-5)
-    assert found.sharpness == pytest.approx(ndimage.laplace(luma)[1:-1, 1:-1].var(), rel=1e-4)
+    assert result.brightness == pytest.approx(luma.mean() / 255, rel=1e-5)
+    assert result.contrast == pytest.approx(luma.std() / 255, rel=1e-5)
+    assert result.sharpness == pytest.approx(ndimage.laplace(luma)[1:-1, 1:-1].var(), rel=1e-4)
     rg, yb = red - green, 0.5 * (red + green) - blue
     spread, mean = (rg.std() ** 2 + yb.std() ** 2) ** 0.5, (rg.mean() ** 2 + yb.mean() ** 2) ** 0.5
-    assert found.colour == pytest.approx(spread + 0.3 * mean, rel=1e-5)
+    assert result.colour == pytest.approx(spread + 0.3 * mean, rel=1e-5)
 
 
 @pytest.mark.parametrize(("shade", "brightness"), [(0, 0.0), (51, 0.2), (255, 1.0)])
 def test_one_shade_has_its_brightness_and_nothing_else(shade, brightness):
-    found = measure_picture(Image.new("L", (30, 20), shade))
-    assert found.brightness == pytest.approx(brightness, abs=1e-4)
-    assert (found.contrast, found.sharpness, found.colour) == pytest.approx((0, 0, 0), abs=1e-3)
-    assert found.grey
+    result = measure_picture(Image.new("L", (30, 20), shade))
+    assert result.brightness == pytest.approx(brightness, abs=1e-4)
+    assert (result.contrast, result.sharpness, result.colour) == pytest.approx((0, 0, 0), abs=1e-3)
+    assert result.grey
 
 
 def test_half_black_half_white_has_the_largest_contrast():
@@ -48,11 +48,11 @@ def test_half_black_half_white_has_the_largest_contrast():
 
 def test_blur_takes_sharpness_away_and_little_else():
     sharp = Image.fromarray(noise(3, (200, 200, 3))).resize((400, 400), Image.Resampling.BICUBIC)
-    looks = [measure_picture(sharp.filter(ImageFilter.GaussianBlur(radius))) for radius in (0, 1, 2, 4)]
-    values = [look.sharpness for look in looks]
+    series = [measure_picture(sharp.filter(ImageFilter.GaussianBlur(radius))) for radius in (0, 1, 2, 4)]
+    values = [stats.sharpness for stats in series]
     assert values == sorted(values, reverse=True)
     assert values[0] > 50 * values[-1]
-    assert looks[0].brightness == pytest.approx(looks[-1].brightness, abs=0.01)
+    assert series[0].brightness == pytest.approx(series[-1].brightness, abs=0.01)
 
 
 def test_a_grey_photograph_saved_as_jpeg_is_grey_and_a_spot_of_colour_is_not(tmp_path):
@@ -86,12 +86,12 @@ def test_all_of_them_in_order_and_an_unreadable_one_is_not_a_number(tmp_path):
         paths.append(tmp_path / f"{seed}.png")
         paths[-1].write_bytes(picture(seed))
     paths[2].write_bytes(b"no picture")
-    found = measure_picture_files(paths)
-    assert found.shape == (5, len(STAT_NAMES))
-    assert found.dtype == np.float32
-    assert np.isnan(found[2]).all()
+    result = measure_picture_files(paths)
+    assert result.shape == (5, len(STAT_NAMES))
+    assert result.dtype == np.float32
+    assert np.isnan(result[2]).all()
     for row in (0, 1, 3, 4):
-        assert PictureStats(*found[row].tolist()) == PictureStats(
+        assert PictureStats(*result[row].tolist()) == PictureStats(
             *np.float32([*vars(measure_picture_file(paths[row])).values()]).tolist()
         )
     with pytest.raises(DataError, match="damaged"):

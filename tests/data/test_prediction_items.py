@@ -68,7 +68,7 @@ def test_the_text_column_can_be_named(make_table, workspace):
     assert read_prediction_items(path, "text", workspace, text_column="b").texts == ("short", "brief")
 
 
-def test_a_table_without_the_column_of_the_training_is_read_by_its_look(make_table, workspace):
+def test_a_table_without_the_trained_column_is_read_by_a_guess(make_table, workspace):
     path = make_table("nr,Nachricht\n1,some long words here\n2,other long words here\n")
     inputs = read_prediction_items(path, "text", workspace, text_column="text")
     assert inputs.texts == ("some long words here", "other long words here")

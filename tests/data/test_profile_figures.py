@@ -40,18 +40,18 @@ def table(make_table, workspace, rows):
 def test_the_effect_of_unequal_classes_is_what_scikit_learn_measures(make_table, workspace):
     counts = {"big": 90, "middle": 20, "small": 5}
     dataset = table(make_table, workspace, [f"about {name} {i},{name}" for name, n in counts.items() for i in range(n)])
-    found = profile(dataset).imbalance
+    result = profile(dataset).imbalance
     truth = dataset.labels
     answer = DummyClassifier(strategy="most_frequent").fit(truth[:, None], truth).predict(truth[:, None])
     weights = compute_class_weight("balanced", classes=np.arange(3), y=truth)
-    assert (found.largest, found.smallest) == ("big", "small")
-    assert found.always == pytest.approx(accuracy_score(truth, answer))
-    assert found.macro_f1 == pytest.approx(f1_score(truth, answer, average="macro", zero_division=0))
-    assert found.weight == pytest.approx(weights[2] / weights[0])
-    told = profile_sentences.imbalance_words(found)
-    assert "right for 78% of the items" in told[0]
-    assert "29%" in told[1]
-    assert "as much as 18 of 'big'" in told[2]
+    assert (result.largest, result.smallest) == ("big", "small")
+    assert result.always == pytest.approx(accuracy_score(truth, answer))
+    assert result.macro_f1 == pytest.approx(f1_score(truth, answer, average="macro", zero_division=0))
+    assert result.weight == pytest.approx(weights[2] / weights[0])
+    finding = profile_sentences.imbalance_words(result)
+    assert "right for 78% of the items" in finding[0]
+    assert "29%" in finding[1]
+    assert "as much as 18 of 'big'" in finding[2]
 
 
 def test_equal_classes_need_no_words(make_table, workspace):
@@ -70,21 +70,21 @@ def test_bars_hold_every_item_once_and_the_last_the_giants():
     assert all(edge == round(edge) for edge in bars.edges)
 
 
-def test_shapes_looks_and_colours_of_pictures(make_zip, workspace):
+def test_shapes_brightness_and_colours_of_pictures(make_zip, workspace):
     grey = encoded(Image.fromarray(np.random.default_rng(9).integers(0, 60, (30, 30), dtype=np.uint8)))
     files = {f"a/{i}.png": picture(i, (40, 20)) for i in range(6)} | {
         f"b/{i}.png": picture(50 + i, (20, 50)) for i in range(3)
     }
     dataset = import_data(make_zip({**files, "b/grey.png": grey}), workspace)
-    found = profile(dataset).pictures
-    assert (found.wide, found.upright, found.square) == (6, 3, 1)
-    assert (found.measured, found.grey) == (10, 1)
-    assert found.cut == pytest.approx(0.5)
-    looks = [measure_picture_file(dataset.folder / path) for path in dataset.items["path"]]
-    assert found.brightness.minimum == round(100 * min(look.brightness for look in looks))
-    assert found.contrast.maximum == round(100 * max(look.contrast for look in looks))
+    result = profile(dataset).pictures
+    assert (result.wide, result.upright, result.square) == (6, 3, 1)
+    assert (result.measured, result.grey) == (10, 1)
+    assert result.cut == pytest.approx(0.5)
+    stats = [measure_picture_file(dataset.folder / path) for path in dataset.items["path"]]
+    assert result.brightness.minimum == round(100 * min(stat.brightness for stat in stats))
+    assert result.contrast.maximum == round(100 * max(stat.contrast for stat in stats))
     assert "cut-off" in {f.code for f in profile(dataset).findings}
-    assert profile_sentences.picture_words(found) == (
+    assert profile_sentences.picture_words(result) == (
         "Shapes: 6 wide, 3 upright, 1 square.",
         "1 of 10 grey, the others in colour.",
     )
@@ -113,28 +113,30 @@ def test_what_was_measured_before_somebody_stopped_is_kept(make_table, workspace
     with pytest.raises(KeyboardInterrupt):
         languages_of(dataset, np.arange(2500), stop)
     left = []
-    found = languages_of(dataset, np.arange(2500), lambda stage, done, total: left.append(total))
+    result = languages_of(dataset, np.arange(2500), lambda stage, done, total: left.append(total))
     assert left == [500]
-    assert set(found) == {"en"}
+    assert set(result) == {"en"}
 
 
-def test_a_damaged_file_of_what_was_measured_is_made_anew(make_table, workspace):
+def test_a_damaged_cache_of_measurements_is_made_again(make_table, workspace):
     dataset = table(make_table, workspace, [f"{ARTICLE['de'][: 80 + i]} {i},{'ab'[i % 2]}" for i in range(20)])
     rows = np.arange(20)
     for spoilt in (b"", b"PK\3\4 cut off", None):
-        kept = dataset.folder / "languages.npz"
-        kept.write_bytes(spoilt) if spoilt is not None else np.savez(kept, known=np.zeros(3), order=np.zeros(2))
+        cache_file = dataset.folder / "languages.npz"
+        cache_file.write_bytes(spoilt) if spoilt is not None else np.savez(
+            cache_file, known=np.zeros(3), order=np.zeros(2)
+        )
         assert set(languages_of(dataset, rows)) == {"de"}
         assert set(languages_of(dataset, rows, lambda *_: pytest.fail("told twice"))) == {"de"}
 
 
 @pytest.mark.parametrize("code", ARTICLE)
-def test_languages_are_told(code):
+def test_languages_are_identified(code):
     assert detect_language(ARTICLE[code]) == code
     assert detect_language(ARTICLE[code][:9]) == ""
 
 
-def test_every_language_that_is_told_apart_has_a_name():
+def test_every_identifiable_language_has_a_name():
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     assert set(LanguageIdentifier.from_model_file(MODEL_FILE).labels) == set(LANGUAGES)
@@ -142,10 +144,10 @@ def test_every_language_that_is_told_apart_has_a_name():
 
 def test_languages_of_a_data_set(make_table, workspace):
     rows = [f'"{ARTICLE[code]} {i}",{"ab"[i % 2]}' for code, n in (("en", 12), ("de", 6)) for i in range(n)]
-    found = profile(table(make_table, workspace, [*rows, "short,a", "brief,b"]))
-    assert [(each.code, each.count) for each in found.texts.languages] == [("en", 12), ("de", 6), ("", 2)]
-    told = next(f for f in found.findings if f.code == "languages")
-    assert told.message == "The texts are in more than one language: English 67%, German 33%."
+    result = profile(table(make_table, workspace, [*rows, "short,a", "brief,b"]))
+    assert [(item.code, item.count) for item in result.texts.languages] == [("en", 12), ("de", 6), ("", 2)]
+    finding = next(f for f in result.findings if f.code == "languages")
+    assert finding.message == "The texts are in more than one language: English 67%, German 33%."
 
 
 @pytest.fixture(scope="session")
@@ -157,33 +159,33 @@ def minilm():
 
 
 def test_the_words_of_a_text_are_counted_by_hand(minilm):
-    found = text_stats.vocabulary(["The cat sat, unbelievably!", "Cats"], minilm)
+    result = text_stats.vocabulary(["The cat sat, unbelievably!", "Cats"], minilm)
     pieces = (count_tokens(["The", "cat", "sat", "unbelievably", "Cats"], minilm) - 2).tolist()  # less [CLS] and [SEP]
     assert max(pieces) > 2
-    assert found.words == 5
-    assert found.fertility == pytest.approx(sum(pieces) / 5)
-    assert found.continued == pytest.approx(sum(p > 1 for p in pieces) / 5)
-    assert found.broken == pytest.approx(sum(p >= 4 for p in pieces) / 5)
-    assert found.unknown == 0
+    assert result.words == 5
+    assert result.fertility == pytest.approx(sum(pieces) / 5)
+    assert result.continued == pytest.approx(sum(p > 1 for p in pieces) / 5)
+    assert result.broken == pytest.approx(sum(p >= 4 for p in pieces) / 5)
+    assert result.unknown == 0
 
 
 @pytest.mark.parametrize(("code", "fits"), [("en", True), ("de", False), ("fr", False), ("ru", False), ("zh", False)])
-def test_a_vocabulary_that_does_not_fit_is_told(code, fits, minilm):
-    found = text_stats.vocabulary([ARTICLE[code]], minilm)
-    told = profile_sentences.vocabulary_findings(found, ())
-    assert bool(told) is not fits
+def test_a_vocabulary_that_does_not_fit_is_reported(code, fits, minilm):
+    result = text_stats.vocabulary([ARTICLE[code]], minilm)
+    finding = profile_sentences.vocabulary_findings(result, ())
+    assert bool(finding) is not fits
     if code == "zh":
-        assert found.unknown > 0.5
-        assert "it cannot read" in told[0].message
+        assert result.unknown > 0.5
+        assert "it cannot read" in finding[0].message
 
 
 def test_the_vocabulary_fits_the_packaged_sample(minilm, workspace):
-    found = text_stats.vocabulary(import_data("sample:bbc_news", workspace).items["text"].tolist()[::20], minilm)
-    assert 1.0 < found.fertility < 1.2
-    assert not profile_sentences.vocabulary_findings(found, ())
+    result = text_stats.vocabulary(import_data("sample:bbc_news", workspace).items["text"].tolist()[::20], minilm)
+    assert 1.0 < result.fertility < 1.2
+    assert not profile_sentences.vocabulary_findings(result, ())
 
 
-def test_a_tokenizer_that_does_not_part_words_says_nothing(tmp_path):
+def test_a_tokenizer_that_does_not_separate_words_gives_no_vocabulary(tmp_path):
     from tokenizers import Tokenizer, models
 
     Tokenizer(models.BPE({"a": 0, "b": 1}, [], unk_token=None)).save(str(tmp_path / "tokenizer.json"))
@@ -205,8 +207,8 @@ def test_tokens_are_counted_once_and_in_order(minilm, make_table, workspace, mon
 def test_the_padded_length_is_that_of_the_batches_that_training_makes(longest):
     lengths = np.maximum(3, np.random.default_rng(1).lognormal(3, 0.7, 4000)).astype(np.int64)
     cut = np.minimum(lengths, longest) if longest else lengths
-    made = batches(np.arange(len(cut)), 16, cut, torch.Generator().manual_seed(0))
-    padded = sum(len(batch) * cut[batch].max() for batch in made) / len(cut)
+    others = batches(np.arange(len(cut)), 16, cut, torch.Generator().manual_seed(0))
+    padded = sum(len(batch) * cut[batch].max() for batch in others) / len(cut)
     assert text_stats.padded_length(lengths, longest) == pytest.approx(padded, rel=0.02)
     assert cut.mean() < padded < np.percentile(cut, 95)
 
@@ -219,10 +221,10 @@ def test_the_padded_length_of_few_texts():
 
 def several_labels(dataset: Dataset, labels: list[tuple[int, ...]]) -> Dataset:
     items = dataset.items.assign(labels=labels)
-    items["label"] = [min(found, default=len(dataset.classes)) for found in labels]
-    made = replace(dataset, multilabel=True)
-    made.__dict__["items"] = items
-    return made
+    items["label"] = [min(result, default=len(dataset.classes)) for result in labels]
+    others = replace(dataset, multilabel=True)
+    others.__dict__["items"] = items
+    return others
 
 
 def test_labels_seen_together_are_counted_pair_by_pair(make_table, workspace):
@@ -230,18 +232,20 @@ def test_labels_seen_together_are_counted_pair_by_pair(make_table, workspace):
     base = table(make_table, workspace, [f"about thing {i},{'abcd'[i % 4]}" for i in range(60)])
     labels = [tuple(np.flatnonzero(draw.random(4) < (0.6, 0.4, 0.3, 0.1)).tolist()) for _ in range(60)]
     dataset = several_labels(base, labels)
-    found = profile(dataset)
-    assert found.multilabel.per_item == tuple(
-        sum(len(each) == k for each in labels) for k in range(max(map(len, labels)) + 1)
+    result = profile(dataset)
+    assert result.multilabel.per_item == tuple(
+        sum(len(item) == k for item in labels) for k in range(max(map(len, labels)) + 1)
     )
-    for i, first in enumerate(found.multilabel.names):
-        for j, second in enumerate(found.multilabel.names):
+    for i, first in enumerate(result.multilabel.names):
+        for j, second in enumerate(result.multilabel.names):
             both = {dataset.classes.index(first), dataset.classes.index(second)}
-            assert found.multilabel.together[i][j] == sum(both <= set(each) for each in labels)
-    assert [p.count for p in found.multilabel.pairs] == sorted((p.count for p in found.multilabel.pairs), reverse=True)
-    assert [c.total for c in found.classes] == [sum(k in each for each in labels) for k in range(4)]
-    assert found.splits == {s: int((dataset.splits == s).sum()) for s in ("train", "validation", "test")}
-    assert "labels on average" in profile_sentences.multilabel_words(found.multilabel, found)[0]
+            assert result.multilabel.together[i][j] == sum(both <= set(item) for item in labels)
+    assert [p.count for p in result.multilabel.pairs] == sorted(
+        (p.count for p in result.multilabel.pairs), reverse=True
+    )
+    assert [c.total for c in result.classes] == [sum(k in item for item in labels) for k in range(4)]
+    assert result.splits == {s: int((dataset.splits == s).sum()) for s in ("train", "validation", "test")}
+    assert "labels on average" in profile_sentences.multilabel_words(result.multilabel, result)[0]
 
 
 def test_subgroups_and_the_time_span(make_table, workspace):
@@ -249,10 +253,10 @@ def test_subgroups_and_the_time_span(make_table, workspace):
     stamps = np.where(np.arange(40) < 30, 86_400.0 * np.arange(40), np.nan)
     dataset = replace(base, subgroup_column="site")
     dataset.__dict__["items"] = base.items.assign(subgroup=["north"] * 25 + ["south"] * 10 + [""] * 5, time=stamps)
-    found = profile(dataset)
-    assert [(g.name, g.total) for g in found.subgroups] == [("north", 25), ("south", 10), ("", 5)]
-    assert sum(g.train for g in found.subgroups) == found.n_train
-    assert (found.span.first, found.span.last, found.span.dated) == ("1970-01-01", "1970-01-30", 30)
+    result = profile(dataset)
+    assert [(g.name, g.total) for g in result.subgroups] == [("north", 25), ("south", 10), ("", 5)]
+    assert sum(g.train for g in result.subgroups) == result.n_train
+    assert (result.span.first, result.span.last, result.span.dated) == ("1970-01-01", "1970-01-30", 30)
 
 
 def test_a_profile_is_made_once_for_one_state_of_the_data(make_table, workspace, monkeypatch):

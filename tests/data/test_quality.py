@@ -1,4 +1,4 @@
-"""Checks that need no model: planted faults are found in real pictures and texts, and clean ones are left alone."""
+"""Checks that need no model: planted faults are found in real pictures and texts, and clean ones are not reported."""
 
 import io
 from dataclasses import replace
@@ -32,9 +32,9 @@ def texts_of(workspace, rows, classes=2):
             "text": text,
             "label": label,
             "digest": f"digest of {text}",
-            "given": given[0] if given else "",
+            "given": replies[0] if replies else "",
         }
-        for i, (text, label, *given) in enumerate(rows)
+        for i, (text, label, *replies) in enumerate(rows)
     ]
     return write_dataset(workspace, "texts", "text", table, classes)
 
@@ -65,9 +65,9 @@ def test_copies_are_dropped_to_one_and_never_from_the_test_set(workspace):
 def test_a_decision_settles_its_finding_and_the_others_stay(workspace):
     rows = [(f"text {i} of its own kind", i % 2) for i in range(60)] + [("one text", 0)] * 2 + [("another", 1)] * 2
     dataset = texts_of(workspace, rows)
-    kept = replace(dataset, decisions=(Decision("keep", (60, 61), code="duplicates"),))
-    assert found_in(CheckInput(kept))["duplicates"].groups == ((62, 63),)
-    assert duplicates(kept) == duplicates(dataset), "the copies are there, whatever is said of them"
+    answered = replace(dataset, decisions=(Decision("keep", (60, 61), code="duplicates"),))
+    assert found_in(CheckInput(answered))["duplicates"].groups == ((62, 63),)
+    assert duplicates(answered) == duplicates(dataset), "the copies are there, whatever is said of them"
     (drop,) = found_in(CheckInput(dataset))["duplicates"].proposed
     assert "duplicates" not in found_in(CheckInput(replace(dataset, decisions=(drop,))))
 
@@ -76,10 +76,10 @@ def test_the_profile_says_the_same_of_copies(workspace):
     dataset = texts_of(
         workspace, [(f"text {i}", i % 2) for i in range(40)] + [("one text", 0), ("one text", 1)] + [("two", 0)] * 2
     )
-    told = {f.code: f for f in profile(dataset).findings}
+    finding = {f.code: f for f in profile(dataset).findings}
     found = found_in(CheckInput(dataset))
-    assert told["label-conflict"] == found["label-conflict"].finding
-    assert told["duplicates"] == found["duplicates"].finding
+    assert finding["label-conflict"] == found["label-conflict"].finding
+    assert finding["duplicates"] == found["duplicates"].finding
     assert {"label-conflict", "duplicates"} <= {f.code for f in find_problems(dataset, [[23, 0, 0], [21, 0, 0]])}
 
 
@@ -95,7 +95,7 @@ def test_near_copies_that_the_split_keeps_together_leave_nothing_to_do(workspace
     assert found.finding.hint.startswith("Tie them together" if apart else "You need not do anything")
 
 
-def test_what_was_left_out_is_told_also_after_a_thousand_items_that_were_changed(workspace):
+def test_skipped_items_are_reported_also_after_a_thousand_converted_ones(workspace):
     workspace = replace(workspace, limits=replace(workspace.limits, cell=10))
     items = [RawItem(f"row {i}", "ab"[i % 2], text=f"text number {i}") for i in range(FIRST_LINES + 1)]
     items += [RawItem(f"empty {i}", "a") for i in range(100)]
@@ -106,7 +106,7 @@ def test_what_was_left_out_is_told_also_after_a_thousand_items_that_were_changed
     assert found["skipped"].message == "100 entries of the source were left out. One is empty 0: the text is empty."
 
 
-def test_near_copies_on_both_sides_of_a_given_split_are_told(workspace):
+def test_near_copies_across_a_given_split_are_reported(workspace):
     words = np.array(
         ["the", "cloud", "river", "stone", "letter", "garden", "winter", "engine", "paper", "music", "doctor"]
     )
@@ -125,7 +125,7 @@ def test_near_copies_on_both_sides_of_a_given_split_are_told(workspace):
     assert "leak" not in found
 
 
-def test_small_classes_are_told_with_their_items(workspace):
+def test_small_classes_are_reported_with_their_items(workspace):
     dataset = texts_of(workspace, [(f"text {i}", 0) for i in range(50)] + [(f"rare {i}", 1) for i in range(6)])
     one = found_in(CheckInput(dataset))["class-too-small"]
     assert one.rows == tuple(range(50, 56))
@@ -181,11 +181,11 @@ def test_clean_news_are_left_alone(workspace, seed):
 def test_a_passage_that_gives_the_class_away_is_a_warning(workspace):
     random = np.random.default_rng(0)
     rows = [(" ".join(random.choice(list("abcdefghij"), 40)), i % 2) for i in range(200)]
-    given = [(f"{text}. This is the reply of our sports desk." if label else text, label) for text, label in rows]
+    replies = [(f"{text}. This is the reply of our sports desk." if label else text, label) for text, label in rows]
     both = [(f"{text}. This is the reply of our sports desk.", label) for text, label in rows]
-    told = found_in(CheckInput(texts_of(workspace, given)))["boilerplate"]
-    assert told.finding.level == "warn"
-    assert "class 'b'" in told.finding.message
+    finding = found_in(CheckInput(texts_of(workspace, replies)))["boilerplate"]
+    assert finding.finding.level == "warn"
+    assert "class 'b'" in finding.finding.message
     assert found_in(CheckInput(texts_of(workspace, both)))["boilerplate"].finding.level == "info"
 
 
@@ -198,12 +198,12 @@ def test_passages_end_with_a_sentence_or_a_line():
     ]
 
 
-def test_texts_in_another_language_than_most_are_told(workspace):
+def test_texts_in_another_language_than_most_are_reported(workspace):
     dataset = texts_of(workspace, [(f"text {i}", i % 2) for i in range(60)])
     languages = np.array(["en"] * 50 + [""] * 5 + ["de"] * 3 + ["fr"] * 2)
-    told = found_in(CheckInput(dataset, languages=languages))["other-language"]
-    assert told.groups == ((55, 56, 57), (58, 59))
-    assert "German 3, French 2" in told.finding.message
+    finding = found_in(CheckInput(dataset, languages=languages))["other-language"]
+    assert finding.groups == ((55, 56, 57), (58, 59))
+    assert "German 3, French 2" in finding.finding.message
     assert "other-language" not in found_in(CheckInput(dataset, languages=np.array(["en", "de"] * 30)))
 
 
@@ -214,7 +214,7 @@ def png(image):
 
 
 def cloth(workspace, seed, faults):
-    """Import 120 real pictures of cloth, four with each of `faults`; returns the material and the rows by kind."""
+    """Import 120 real pictures of cloth, four with each of `faults`; returns the check input and the rows by kind."""
     items = SAMPLES["textile_defects"].items()
     chosen = np.random.default_rng(seed).permutation(len(items))[:120].tolist()
     kinds = [kind for kind in faults for _ in range(4)] + [""] * (120 - 4 * len(faults))
@@ -224,9 +224,9 @@ def cloth(workspace, seed, faults):
         data = png(faults[kind](image)) if kind else items[i].read()
         raw.append(RawItem(f"{number}.png", items[i].label, read=lambda data=data: data))
     dataset = store(raw, Draft("cloth", "cloth", "image"), workspace, no_progress)
-    looks = picture_stats_of(dataset, np.arange(len(dataset.items)))
+    stats = picture_stats_of(dataset, np.arange(len(dataset.items)))
     rows = {kind: {n for n, its in enumerate(kinds) if its == kind} for kind in faults}
-    return CheckInput(dataset, picture_stats=looks), rows
+    return CheckInput(dataset, picture_stats=stats), rows
 
 
 FAULTS = {
@@ -266,10 +266,10 @@ def test_where_every_picture_is_so_none_is_odd(workspace, kind):
 
 def test_a_picture_that_cannot_be_read_any_more_is_passed_over(workspace):
     check_input, planted = cloth(workspace, 0, {"dark": FAULTS["dark"]})
-    looks = check_input.picture_stats.copy()
-    looks[0] = np.nan
-    assert set(found_in(replace(check_input, picture_stats=looks))["dark"].rows) == planted["dark"] - {0}
-    assert looks.shape[1] == len(STAT_NAMES)
+    stats = check_input.picture_stats.copy()
+    stats[0] = np.nan
+    assert set(found_in(replace(check_input, picture_stats=stats))["dark"].rows) == planted["dark"] - {0}
+    assert stats.shape[1] == len(STAT_NAMES)
 
 
 def test_robust_z_is_that_of_its_definition():
@@ -295,9 +295,18 @@ def test_every_finding_reads_well_and_goes_to_json_and_back(workspace):
 
 
 def test_checks_are_found_by_the_registry_and_say_what_they_need(tiny_images):
-    assert {"copies", "near", "names", "labels", "sizes", "pictures", "texts", "language", "outliers", "alike"} <= set(
-        CHECKS
-    )
+    assert {
+        "copies",
+        "near",
+        "names",
+        "labels",
+        "sizes",
+        "pictures",
+        "texts",
+        "language",
+        "outliers",
+        "alike",
+    } <= set(CHECKS)
     assert all(check.title for check in CHECKS.values())
     assert len({check.rank for check in CHECKS.values()}) == len(CHECKS)
     assert not CHECKS["texts"].fits(tiny_images)
@@ -305,7 +314,7 @@ def test_checks_are_found_by_the_registry_and_say_what_they_need(tiny_images):
 
 
 @pytest.mark.parametrize(
-    ("names", "alike"),
+    ("names", "similar"),
     [
         (["Good", "good", "bad", "GOOD"], {"Good", "good", "GOOD"}),
         (["b\u00e1d", "ba\u0301d", "good"], {"b\u00e1d", "ba\u0301d"}),
@@ -318,14 +327,16 @@ def test_checks_are_found_by_the_registry_and_say_what_they_need(tiny_images):
         (["-", "_", "+"], set()),
     ],
 )
-def test_classes_that_differ_only_in_how_they_are_written(names, alike, make_table, workspace):
+def test_classes_that_differ_only_in_how_they_are_written(names, similar, make_table, workspace):
     rows = [f"text {i} of its own kind,{names[i % len(names)]}" for i in range(len(names) * 4)]
     dataset = import_data(make_table("\n".join(["text,label", *rows])), workspace)
     found = found_in(CheckInput(dataset))
-    assert ("classes-alike" in found) == bool(alike) == ("classes-alike" in {f.code for f in profile(dataset).findings})
-    if alike:
-        assert set(found["classes-alike"].finding.items) == alike
-        assert found["classes-alike"].rows == tuple(i for i in range(len(rows)) if names[i % len(names)] in alike)
+    assert (
+        ("classes-alike" in found) == bool(similar) == ("classes-alike" in {f.code for f in profile(dataset).findings})
+    )
+    if similar:
+        assert set(found["classes-alike"].finding.items) == similar
+        assert found["classes-alike"].rows == tuple(i for i in range(len(rows)) if names[i % len(names)] in similar)
 
 
 def test_what_cannot_be_seen_of_a_class_name_is_written_out(make_table, workspace):

@@ -26,15 +26,15 @@ PIXELS, TRUTH = load_digits(return_X_y=True)
 PIXELS = PIXELS.astype(np.float32)
 
 
-def dataset_of(workspace, labels, given=None):
-    """Return a data set of so many items under these labels; its content does not matter here."""
+def dataset_of(workspace, labels, given_labels=None):
+    """Return a data set with these labels; its content does not matter."""
     rows = [
         {
             "id": f"item {i}",
             "text": f"text {i}",
             "label": int(label),
             "digest": f"{i:05d}",
-            "given": given[i] if given else "",
+            "given": given_labels[i] if given_labels else "",
         }
         for i, label in enumerate(labels)
     ]
@@ -92,8 +92,8 @@ def test_right_labels_are_left_alone_and_a_decision_settles_a_suspicion(workspac
     dataset = dataset_of(workspace, TRUTH)
     (found, *_) = find_labels(held_out(PIXELS, dataset))
     assert len(found.rows) < 0.02 * len(TRUTH)
-    kept = Decision("keep", found.rows[:1], code="label-suspect")
-    (again, *_) = find_labels(replace(held_out(PIXELS, dataset), dataset=replace(dataset, decisions=(kept,))))
+    keep = Decision("keep", found.rows[:1], code="label-suspect")
+    (again, *_) = find_labels(replace(held_out(PIXELS, dataset), dataset=replace(dataset, decisions=(keep,))))
     assert again.rows == found.rows[1:]
 
 
@@ -101,13 +101,14 @@ def test_where_items_have_several_labels_a_missing_and_a_false_one_are_found(wor
     random = np.random.default_rng(0)
     features = random.normal(size=(600, 12)).astype(np.float32)
     truth = (features[:, :4] > 0.3).astype(int)
-    given = truth.copy()
+    given_labels = truth.copy()
     wrong = random.permutation(600)[:30]
-    given[wrong, random.integers(0, 4, 30)] ^= 1
+    given_labels[wrong, random.integers(0, 4, 30)] ^= 1
     dataset = dataset_of(workspace, np.zeros(600, int))
     dataset = replace(dataset, multilabel=True, classes=("a", "b", "c", "d"))
     dataset.__dict__["items"] = dataset.items.assign(
-        labels=[np.flatnonzero(row).tolist() for row in given], label=[min(np.flatnonzero(r), default=4) for r in given]
+        labels=[np.flatnonzero(row).tolist() for row in given_labels],
+        label=[min(np.flatnonzero(r), default=4) for r in given_labels],
     )
     found = {one.code: one for one in find_labels(held_out(features, dataset))}["label-suspect"]
     planted = set(wrong.tolist()) - set(dataset.rows("test").tolist())
@@ -120,7 +121,7 @@ def test_where_items_have_several_labels_a_missing_and_a_false_one_are_found(wor
 
 
 def test_what_is_held_out_was_not_learned_from():
-    """Random labels cannot be told by a head that has not seen them; one that has seen them tells most."""
+    """A head cannot predict random labels that it has not seen; one that has seen them predicts most."""
     random = np.random.default_rng(0)
     features, labels = random.normal(size=(200, 150)).astype(np.float32), random.integers(0, 4, 200)
     targets = np.eye(4, dtype=np.float32)[labels]
@@ -128,9 +129,9 @@ def test_what_is_held_out_was_not_learned_from():
     fold[:20], fold[20:40] = -2, -3
     held = CalibratedOutOfFold(features, targets)
     assert list(held.steps(fold, 1e-4))[-1] == (6, 6)
-    told = np.isfinite(held.probabilities).all(axis=1)
-    assert told.tolist() == [True] * 20 + [False] * 20 + [True] * 160
-    assert 0.1 < (held.probabilities[told].argmax(axis=1) == labels[told]).mean() < 0.45
+    predicted_rows = np.isfinite(held.probabilities).all(axis=1)
+    assert predicted_rows.tolist() == [True] * 20 + [False] * 20 + [True] * 160
+    assert 0.1 < (held.probabilities[predicted_rows].argmax(axis=1) == labels[predicted_rows]).mean() < 0.45
 
 
 def test_the_held_out_head_is_logistic_regression_at_one_temperature():
@@ -140,12 +141,12 @@ def test_the_held_out_head_is_logistic_regression_at_one_temperature():
     list(held.steps(fold, 0.05))
     train, test = standardise(PIXELS[:300][fold != 1], PIXELS[:300][fold == 1])
     oracle = LogisticRegression(C=1 / (0.05 * len(train)), tol=1e-6, max_iter=2000).fit(train, labels[fold != 1])
-    mine, theirs = (
+    members, theirs = (
         np.log(p) - np.log(p).mean(axis=1, keepdims=True)
         for p in (held.probabilities[fold == 1], oracle.predict_proba(test))
     )
-    temperature = float((theirs * theirs).sum() / (theirs * mine).sum())
-    np.testing.assert_allclose(mine * temperature, theirs, atol=0.25)
+    temperature = float((theirs * theirs).sum() / (theirs * members).sum())
+    np.testing.assert_allclose(members * temperature, theirs, atol=0.25)
     assert 0.2 < temperature < 1.5, "so strong a penalty makes a head less sure than it is right"
 
 
@@ -166,9 +167,9 @@ def test_planted_strangers_are_found_and_little_else(workspace, seed):
 def test_distance_within_a_class_is_that_of_a_brute_force():
     placed = points(PIXELS[:400], np.ones(400, bool))
     found = class_distance(placed, TRUTH[:400], np.ones(400, bool))
-    mine = np.flatnonzero(TRUTH[:400] == 3)
-    oracle = NearestNeighbors(n_neighbors=11).fit(placed[mine]).kneighbors(placed[mine])[0][:, 1:]
-    np.testing.assert_allclose(found[mine], oracle.mean(axis=1), atol=1e-5)
+    members = np.flatnonzero(TRUTH[:400] == 3)
+    oracle = NearestNeighbors(n_neighbors=11).fit(placed[members]).kneighbors(placed[members])[0][:, 1:]
+    np.testing.assert_allclose(found[members], oracle.mean(axis=1), atol=1e-5)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -1,4 +1,4 @@
-"""Test items from a source of their own."""
+"""Test items from a second source."""
 
 from pathlib import Path
 
@@ -27,9 +27,9 @@ def folder(root: Path, files: dict[str, bytes]) -> str:
 
 
 def test_all_of_the_first_is_learned_from_and_all_of_the_second_is_asked(workspace, tmp_path):
-    learned = table(tmp_path / "mine.csv", ["good", "bad"] * 20)
-    asked = table(tmp_path / "theirs.csv", ["bad", "good", "strange"] * 4, 100)
-    dataset = import_with_test(learned, asked, workspace)
+    main_source = table(tmp_path / "mine.csv", ["good", "bad"] * 20)
+    test_source = table(tmp_path / "theirs.csv", ["bad", "good", "strange"] * 4, 100)
+    dataset = import_with_test(main_source, test_source, workspace)
     texts, splits = dataset.items["text"].to_numpy(), dataset.splits
     assert set(texts[splits == "test"]) == {f"item {100 + n} is said in these words" for n in range(12) if n % 3 < 2}
     assert set(texts[splits != "test"]) == {f"item {n} is said in these words" for n in range(40)}
@@ -39,7 +39,7 @@ def test_all_of_the_first_is_learned_from_and_all_of_the_second_is_asked(workspa
     assert names[texts == "item 100 is said in these words"] == ["bad"]
     skipped = [(line.item, line.reason) for line in dataset.receipt.lines]
     assert skipped == [(f"test: row {n}", "its label 'strange' does not occur in mine.csv") for n in (4, 7, 10, 13)]
-    again = import_with_test(learned, asked, workspace)
+    again = import_with_test(main_source, test_source, workspace)
     assert again.fingerprint == dataset.fingerprint
 
 
@@ -47,9 +47,9 @@ def test_pictures_keep_their_pixels_and_what_is_learned_from_does_not_test(works
     first = pictures(*(f"{kind}/{n}.png" for kind in ("cats", "dogs") for n in range(5)))
     second = {name: picture(50 + n) for n, name in enumerate(("cats/0.png", "dogs/2.png", "dogs/3.png"))}
     second["dogs/again.png"] = first["dogs/3.png"]
-    learned, asked = folder(tmp_path / "a", first), folder(tmp_path / "b", second)
+    main_source, test_source = folder(tmp_path / "a", first), folder(tmp_path / "b", second)
     (tmp_path / "b" / "cats" / "notes.txt").write_text("no picture")
-    dataset, alone = import_with_test(learned, asked, workspace), import_data(learned, workspace)
+    dataset, alone = import_with_test(main_source, test_source, workspace), import_data(main_source, workspace)
     stored = dict(zip(dataset.items["id"], dataset.items["path"], strict=True))
     for name, path in zip(alone.items["id"], alone.items["path"], strict=True):
         assert (dataset.folder / stored[name]).read_bytes() == (alone.folder / path).read_bytes()
@@ -75,36 +75,36 @@ def test_several_labels_stay_with_their_items(workspace, tmp_path):
 
 
 def test_no_item_that_is_learned_from_tests(workspace, tmp_path):
-    learned = table(tmp_path / "mine.csv", ["good", "bad"] * 8)
+    main_source = table(tmp_path / "mine.csv", ["good", "bad"] * 8)
     with pytest.raises(DataError, match=r"No item of mine\.csv can test: each is in mine\.csv too"):
-        import_with_test(learned, learned, workspace)
+        import_with_test(main_source, main_source, workspace)
     several = tmp_path / "several.csv"
     several.write_text("said,kind\n" + "".join(f"some words {n},good;{'odd' if n % 2 else 'new'}\n" for n in range(8)))
     options = ImportOptions(separator=";")
     with pytest.raises(DataError, match="No item of several"):
-        import_with_test(learned, str(several), workspace, options)
+        import_with_test(main_source, str(several), workspace, options)
 
 
 def test_named_test_items_stay_for_the_test_where_nothing_is_named_for_train(workspace, tmp_path):
     rows = "".join(f"some words {n},{'ab'[n % 2]},validation\n" for n in range(30))
     (tmp_path / "mine.csv").write_text(f"said,kind,split\n{rows}")
-    asked = table(tmp_path / "theirs.csv", ["a", "b"] * 5, 100)
-    dataset = import_with_test(str(tmp_path / "mine.csv"), asked, workspace)
+    test_source = table(tmp_path / "theirs.csv", ["a", "b"] * 5, 100)
+    dataset = import_with_test(str(tmp_path / "mine.csv"), test_source, workspace)
     assert all(item.startswith("test: ") for item in dataset.items["id"][dataset.splits == "test"])
     assert (dataset.splits == "test").sum() == 10
 
 
-def test_a_label_in_other_letters_is_told_with_the_one_that_is_meant(workspace, tmp_path):
-    learned = table(tmp_path / "mine.csv", ["praise", "question"] * 8)
-    asked = table(tmp_path / "theirs.csv", ["Praise", "qestion", "question"] * 4, 100)
-    skipped = [line.reason for line in import_with_test(learned, asked, workspace).receipt.lines][:2]
+def test_a_misspelt_label_is_reported_with_a_suggestion(workspace, tmp_path):
+    main_source = table(tmp_path / "mine.csv", ["praise", "question"] * 8)
+    test_source = table(tmp_path / "theirs.csv", ["Praise", "qestion", "question"] * 4, 100)
+    skipped = [line.reason for line in import_with_test(main_source, test_source, workspace).receipt.lines][:2]
     assert skipped == [
         "its label 'Praise' does not occur in mine.csv; perhaps 'praise' is meant",
         "its label 'qestion' does not occur in mine.csv; perhaps 'question' is meant",
     ]
 
 
-def test_what_does_not_fit_is_said(workspace, tmp_path):
+def test_two_sources_that_do_not_match_are_refused(workspace, tmp_path):
     texts = table(tmp_path / "texts.csv", ["good", "bad"] * 8)
     images = folder(tmp_path / "images", pictures("good/1.png", "bad/1.png"))
     with pytest.raises(DataError, match=r"texts\.csv holds texts and images holds images"):

@@ -289,7 +289,7 @@ def test_a_split_by_time_holds_its_order(times, near, spec):
     ("times", "code"),
     [([np.nan] * 9, "no-time"), ([5.0] * 9, "no-time"), ([1.0, 2.0, np.nan] * 3, "some-without-time")],
 )
-def test_what_a_split_by_time_could_not_do_is_told(times, code):
+def test_a_split_by_time_reports_items_without_a_time(times, code):
     assert [finding.code for finding in time_findings(dated(times), BY_TIME)] == [code]
     assert time_findings(dated(times), SplitSpec()) == []
 
@@ -310,7 +310,7 @@ NAMED = ["train"] * 20 + ["validation"] * 10 + ["test"] * 10
         (np.where(MANY == 3, 3.0, np.nan), None, BY_TIME, "random"),
     ],
 )
-def test_the_rule_that_is_told_is_the_one_that_is_followed(times, givens, spec, expected):
+def test_the_reported_split_rule_is_the_one_that_is_applied(times, givens, spec, expected):
     items = dated(times, givens=givens)
     assert split_rule(items, spec) == expected
     splits = assign(items, spec)

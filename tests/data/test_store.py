@@ -23,7 +23,7 @@ FOUND = (("fluid", "cough"), (), ("cough",), ("cough", "fracture"))
 
 
 def multilabel(labels=FOUND, **more):
-    return [RawItem(f"row {i}", "", text=f"finding {i}", labels=each, **more) for i, each in enumerate(labels)]
+    return [RawItem(f"row {i}", "", text=f"finding {i}", labels=item, **more) for i, item in enumerate(labels)]
 
 
 def put(items, workspace):
@@ -63,7 +63,7 @@ def test_what_a_split_or_a_training_depends_on_is_in_the_fingerprint(more, works
         if more
         else [multilabel(FOUND[::-1])]
     )
-    assert put(multilabel(**more), workspace).fingerprint not in {put(each, workspace).fingerprint for each in others}
+    assert put(multilabel(**more), workspace).fingerprint not in {put(item, workspace).fingerprint for item in others}
 
 
 def notes(count=5):
@@ -71,12 +71,12 @@ def notes(count=5):
 
 
 def test_items_may_come_one_by_one(workspace):
-    told = []
-    dataset = store(notes(), Draft("notes", "notes", "text"), workspace, lambda *step: told.append(step), total=7)
+    reported = []
+    dataset = store(notes(), Draft("notes", "notes", "text"), workspace, lambda *step: reported.append(step), total=7)
     assert len(dataset.items) == 5
-    assert told[0] == ("Reading texts", 0, 7)
-    assert ("Reading texts", 5, 5) in told
-    assert ("Writing the list of items", 5, 5) in told
+    assert reported[0] == ("Reading texts", 0, 7)
+    assert ("Reading texts", 5, 5) in reported
+    assert ("Writing the list of items", 5, 5) in reported
     assert dataset.fingerprint == put(list(notes()), workspace).fingerprint
 
 
@@ -84,10 +84,10 @@ def test_a_progress_callback_stops_an_import_and_nothing_is_left(workspace):
     def stop(*step):
         raise ImportCancelled
 
-    kept = put(multilabel(), workspace)
+    existing = put(multilabel(), workspace)
     with pytest.raises(ImportCancelled, match="cancelled"):
         store(notes(), Draft("notes", "notes", "text"), workspace, stop)
-    assert [each.name for each in workspace.folder("datasets").iterdir()] == [kept.fingerprint]
+    assert [item.name for item in workspace.folder("datasets").iterdir()] == [existing.fingerprint]
 
 
 def mixed():
@@ -113,7 +113,7 @@ def test_a_fingerprint_stays_what_it_was_when_it_was_first_given(items, fingerpr
 
 
 def by_hand(items):
-    """Return rows and fingerprint of items with several labels, by the definition, all in memory."""
+    """Return rows and fingerprint of multilabel items, computed in memory from the definition."""
     names = sorted({name for item in items for name in item.labels})
     counts = {name: sum(name in item.labels for item in items) for name in names}
     rows, hasher = [], hashlib.sha256(repr(("text", tuple(names))).encode())
@@ -121,7 +121,7 @@ def by_hand(items):
         digest = hashlib.sha256(item.text.encode()).hexdigest()
         labels = sorted({names.index(name) for name in item.labels})
         rarest = min(labels, key=lambda i: (counts[names[i]], i), default=len(names))
-        more = [each for each in (item.subgroup, item.time) if each and each == each]
+        more = [item for item in (item.subgroup, item.time) if item and item == item]
         hasher.update(repr((digest, rarest, item.given, item.group, labels, *more)).encode())
         rows.append((item.id, item.text, rarest, digest, labels, item.subgroup, item.time))
     return rows, hasher.hexdigest()[:20]
@@ -218,14 +218,14 @@ store(items(), Draft("slow", "slow", "image"), Workspace(Path(sys.argv[1])), no_
 
 
 def test_a_killed_import_leaves_what_was_there_and_its_own_rest_goes_at_the_next(workspace):
-    kept = put(mixed(), workspace)
-    before = {path: path.read_bytes() for path in kept.folder.rglob("*") if path.is_file()}
+    existing = put(mixed(), workspace)
+    before = {path: path.read_bytes() for path in existing.folder.rglob("*") if path.is_file()}
     child = subprocess.Popen(
         [sys.executable, "-c", SLOW, str(workspace.root)], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
     )
     assert child.stdout is not None
-    with child.stdout as told:
-        assert told.readline() == b"on the way\n"
+    with child.stdout as reported:
+        assert reported.readline() == b"on the way\n"
         root = workspace.folder("datasets")
         part = next(root.glob(".import-*.part"))
         os.utime(part, (time.time() - 3600,) * 2)
@@ -239,4 +239,4 @@ def test_a_killed_import_leaves_what_was_there_and_its_own_rest_goes_at_the_next
     put(multilabel(), workspace)
     assert not part.exists()
     assert not list(root.glob(".*"))
-    pd.testing.assert_frame_equal(put(mixed(), workspace).items, kept.items)
+    pd.testing.assert_frame_equal(put(mixed(), workspace).items, existing.items)

@@ -1,4 +1,4 @@
-"""Several labels an item, whom an item is about and when it was made, and columns that tell the label."""
+"""Columns of tables: several labels per item, subgroup, time, and columns that leak the label."""
 
 import io
 import json
@@ -24,8 +24,8 @@ def words(number):
     return f"these are the words of text number {number}"
 
 
-def codes(found):
-    return [finding.code for finding in found.findings]
+def codes(preview):
+    return [finding.code for finding in preview.findings]
 
 
 def labels_of(dataset):
@@ -33,24 +33,24 @@ def labels_of(dataset):
 
 
 def joined(mark):
-    return "text\tlabel\n" + "".join(f"{words(i)}\t{mark.join(each)}\n" for i, each in enumerate(SETS))
+    return "text\tlabel\n" + "".join(f"{words(i)}\t{mark.join(value)}\n" for i, value in enumerate(SETS))
 
 
 @pytest.mark.parametrize("mark", ["|", ";", ",", "; "])
 def test_several_labels_in_a_cell_are_proposed_and_never_taken_silently(mark, make_table, workspace):
     path = make_table(joined(mark), "x.tsv")
-    found = preview_table(path)
-    assert (found.proposed.separator, found.separator) == (mark.strip(), "")
-    assert "several-labels" in codes(found)
+    preview = preview_table(path)
+    assert (preview.proposed.separator, preview.separator) == (mark.strip(), "")
+    assert "several-labels" in codes(preview)
     assert not import_data(path, workspace).multilabel
-    options = ImportOptions(separator=found.proposed.separator)
+    options = ImportOptions(separator=preview.proposed.separator)
     assert preview_table(path, options).separator == mark.strip()
     assert "several-labels" not in codes(preview_table(path, options))
     dataset = import_data(path, workspace, options)
     assert dataset.multilabel
     assert dataset.classes == ("a", "b", "c")
-    assert labels_of(dataset) == [tuple(sorted(each)) for each in SETS]
-    expected = np.array([[name in each for name in "abc"] for each in SETS], dtype=np.float32)
+    assert labels_of(dataset) == [tuple(sorted(value)) for value in SETS]
+    expected = np.array([[name in value for name in "abc"] for value in SETS], dtype=np.float32)
     assert np.array_equal(dataset.targets, expected)
 
 
@@ -69,29 +69,29 @@ def test_one_label_with_a_mark_in_it_is_one_label(values, make_table):
 
 
 def as_jsonl():
-    rows = [{"text": words(i), "tags": list(each)} for i, each in enumerate(SETS)]
+    rows = [{"text": words(i), "tags": list(value)} for i, value in enumerate(SETS)]
     return "\n".join(map(json.dumps, rows)).encode()
 
 
 def as_parquet():
     sink = io.BytesIO()
-    table = {"text": [words(i) for i in range(len(SETS))], "tags": [list(each) for each in SETS]}
+    table = {"text": [words(i) for i in range(len(SETS))], "tags": [list(value) for value in SETS]}
     pq.write_table(pa.table(table), sink)
     return sink.getvalue()
 
 
 def as_frame():
-    rows = pd.DataFrame({"text": [words(i) for i in range(len(SETS))], "tags": [list(each) for each in SETS]})
+    rows = pd.DataFrame({"text": [words(i) for i in range(len(SETS))], "tags": [list(value) for value in SETS]})
     return rows.to_csv(index=False).encode()  # lists as Python writes them: ['a', 'b']
 
 
 @pytest.mark.parametrize(("name", "make"), [("x.jsonl", as_jsonl), ("x.parquet", as_parquet), ("x.csv", as_frame)])
 def test_lists_of_labels(name, make, make_table, workspace):
     path = make_table(make(), name)
-    found = preview_table(path)
-    assert (found.label_column, found.proposed.separator) == ("tags", LIST)
+    preview = preview_table(path)
+    assert (preview.label_column, preview.proposed.separator) == ("tags", LIST)
     dataset = import_data(path, workspace, ImportOptions(label_column="tags", separator=LIST))
-    assert labels_of(dataset) == [tuple(sorted(each)) for each in SETS]
+    assert labels_of(dataset) == [tuple(sorted(value)) for value in SETS]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_labels_of_a_cell(cell, separator, labels):
 
 def one_column_a_label(yes="1", no="0"):
     rows = "".join(
-        f"{words(i)}," + ",".join(yes if n in each else no for n in "abc") + "\n" for i, each in enumerate(SETS)
+        f"{words(i)}," + ",".join(yes if n in value else no for n in "abc") + "\n" for i, value in enumerate(SETS)
     )
     return "text,a,b,c\n" + rows
 
@@ -121,11 +121,11 @@ def one_column_a_label(yes="1", no="0"):
 @pytest.mark.parametrize(("yes", "no"), [("1", "0"), ("1.0", "0.0"), ("True", "False"), ("yes", "")])
 def test_one_column_a_label(yes, no, make_table, workspace):
     path = make_table(one_column_a_label(yes, no))
-    found = preview_table(path)
+    preview = preview_table(path)
     if no:
-        assert found.proposed.label_columns == ("a", "b", "c")
-        assert "label-columns" in codes(found)
-    assert found.label_columns == ()
+        assert preview.proposed.label_columns == ("a", "b", "c")
+        assert "label-columns" in codes(preview)
+    assert preview.label_columns == ()
     options = ImportOptions(label_columns=("a", "b", "c"))
     assert (preview_table(path, options).label_columns, preview_table(path, options).label_column) == (
         ("a", "b", "c"),
@@ -133,10 +133,10 @@ def test_one_column_a_label(yes, no, make_table, workspace):
     )
     dataset = import_data(path, workspace, options)
     assert dataset.multilabel
-    assert labels_of(dataset) == [each if each != ("c", "a", "b") else ("a", "b", "c") for each in SETS]
+    assert labels_of(dataset) == [value if value != ("c", "a", "b") else ("a", "b", "c") for value in SETS]
 
 
-def test_a_cell_that_is_neither_0_nor_1_is_told(make_table, workspace):
+def test_a_cell_that_is_neither_0_nor_1_is_skipped_with_a_reason(make_table, workspace):
     path = make_table(one_column_a_label() + "more words here,1,-1,0\n")
     dataset = import_data(path, workspace, ImportOptions(label_columns=("a", "b", "c")))
     assert len(dataset.items) == len(SETS)
@@ -180,10 +180,10 @@ def test_whom_and_when_are_proposed_and_read_where_they_are_named(make_table, wo
     frame.loc[3, ["Sex", "created_at"]] = ["", "last spring"]
     frame.loc[4, "created_at"] = ""
     path = make_table(frame.to_csv(index=False))
-    found = preview_table(path)
-    assert (found.proposed.subgroup_column, found.proposed.time_column) == ("Sex", "created_at")
-    assert (found.subgroup_column, found.time_column) == ("", "")
-    assert {"subgroup", "time"} <= set(codes(found))
+    preview = preview_table(path)
+    assert (preview.proposed.subgroup_column, preview.proposed.time_column) == ("Sex", "created_at")
+    assert (preview.subgroup_column, preview.time_column) == ("", "")
+    assert {"subgroup", "time"} <= set(codes(preview))
     plain = import_data(path, workspace)
     assert plain.subgroup_column == ""
     assert set(plain.items["subgroup"]) == {""}
@@ -234,7 +234,7 @@ def test_what_is_no_time_is_nan(cells):
     assert not holds_times(cells)
 
 
-def test_a_column_that_tells_the_label_is_told(make_table, workspace):
+def test_a_column_that_leaks_the_label_is_reported(make_table, workspace):
     rows = "".join(f"{words(i)},{'ab'[i % 2]},{'xy'[i % 2]},{i % 5},{i}\n" for i in range(60))
     path = make_table("text,label,grade,noise,id\n" + rows)
     finding = next(f for f in preview_table(path).findings if f.code == "leaking-column")

@@ -98,14 +98,14 @@ def test_a_table_of_any_format_is_the_same_items(name, within, make_table, make_
     data = WRITERS[name](ROWS)
     path = make_zip({f"data/{name}": data, "data/README.md": "hello"}) if within else make_table(data, name)
     dataset = import_data(path, workspace)
-    given = [(text, label, {"dev": "validation"}.get(split, split), group) for text, label, split, group in ROWS]
-    assert items_of(dataset) == given
-    found = preview_table(path)
-    assert found.columns == NAMES
-    assert (found.text_column, found.label_column, found.split_column, found.group_column) == NAMES
-    assert (found.n_rows, found.rows[3][0]) == (4, ROWS[3][0])
-    assert bool(found.delimiter) == (".csv" in name or ".tsv" in name)
-    assert found.sheet == ("Sheet" if "xlsx" in name else "")
+    given_splits = [(text, label, {"dev": "validation"}.get(split, split), group) for text, label, split, group in ROWS]
+    assert items_of(dataset) == given_splits
+    table = preview_table(path)
+    assert table.columns == NAMES
+    assert (table.text_column, table.label_column, table.split_column, table.group_column) == NAMES
+    assert (table.n_rows, table.rows[3][0]) == (4, ROWS[3][0])
+    assert bool(table.delimiter) == (".csv" in name or ".tsv" in name)
+    assert table.sheet == ("Sheet" if "xlsx" in name else "")
     assert read_prediction_items(path, "text", workspace).texts == tuple(row[0] for row in ROWS)
     assert import_unlabelled(path, "text", workspace).items["text"].tolist() == [row[0] for row in ROWS]
 
@@ -137,19 +137,19 @@ def test_a_broken_line_costs_that_line(make_table, workspace):
     content = "\n".join([lines[0], "{not json", lines[1], "", "[1, 2]", "7", lines[2], '{"text": "no label"}'])
     dataset = import_data(make_table(content, "x.jsonl"), workspace)
     assert [text for text, *_ in items_of(dataset)] == [ROWS[0][0], ROWS[1][0], ROWS[2][0]]
-    told = reasons(dataset)
-    assert set(told) == {"row 2", "row 5", "row 6", "row 8"}
-    assert "it is not JSON" in told["row 2"]
-    assert "not an object" in told["row 5"]
-    found = preview_table(make_table(content, "x.jsonl"))
-    assert next(f for f in found.findings if f.code == "broken-rows").items == ("row 2", "row 5", "row 6")
+    skipped = reasons(dataset)
+    assert set(skipped) == {"row 2", "row 5", "row 6", "row 8"}
+    assert "it is not JSON" in skipped["row 2"]
+    assert "not an object" in skipped["row 5"]
+    table = preview_table(make_table(content, "x.jsonl"))
+    assert next(f for f in table.findings if f.code == "broken-rows").items == ("row 2", "row 5", "row 6")
 
 
 def test_names_that_only_some_objects_have(make_table):
     content = '{"label": "a", "text": "some words"}\n{"text": "more words", "label": "b", "extra": [1, {"x": null}]}\n'
-    found = preview_table(make_table(content, "x.jsonl"))
-    assert found.columns == ("label", "text", "extra")
-    assert found.rows == (("a", "some words", ""), ("b", "more words", '[1, {"x": null}]'))
+    table = preview_table(make_table(content, "x.jsonl"))
+    assert table.columns == ("label", "text", "extra")
+    assert table.rows == (("a", "some words", ""), ("b", "more words", '[1, {"x": null}]'))
 
 
 def test_half_characters_and_huge_numbers_are_no_crash(make_table, workspace):
@@ -207,8 +207,8 @@ def test_a_format_is_known_by_its_first_bytes(make_table, workspace):
 
 def test_the_first_sheet_that_is_not_empty_or_the_one_that_is_named(make_table, workspace):
     path = make_table(as_xlsx(ROWS, sheets=("Notes", "Data")), "x.xlsx")
-    found = preview_table(path)
-    assert (found.sheet, found.sheets) == ("Data", ("Notes", "Data"))
+    table = preview_table(path)
+    assert (table.sheet, table.sheets) == ("Data", ("Notes", "Data"))
     assert len(import_data(path, workspace, ImportOptions(sheet="Data")).items) == 4
     with pytest.raises(DataError, match=r"x\.xlsx is empty|no row"):
         import_data(path, workspace, ImportOptions(sheet="Notes"))
@@ -226,8 +226,8 @@ def test_a_sheet_of_notes_before_the_table_is_passed_over(make_table):
         letters.append(row)
     buffer = io.BytesIO()
     book.save(buffer)
-    found = preview_table(make_table(buffer.getvalue(), "x.xlsx"))
-    assert (found.sheet, found.text_column, found.label_column) == ("Letters", "text", "label")
+    table = preview_table(make_table(buffer.getvalue(), "x.xlsx"))
+    assert (table.sheet, table.text_column, table.label_column) == ("Letters", "text", "label")
 
 
 def test_cells_of_a_sheet_that_are_no_texts(make_table, workspace):
@@ -363,11 +363,11 @@ def test_a_table_for_each_split_is_read_as_one(names, make_zip, workspace):
     }
     rows = dataset.items.set_index("id")
     assert rows.loc[f"row 2 of {names['test']}", ["text", "given"]].tolist() == ["a new and fine day", "test"]
-    told = {(line.item, line.reason) for line in dataset.receipt.lines}
+    skipped = {(line.item, line.reason) for line in dataset.receipt.lines}
     train, test, dev = (names[part] for part in ("train", "test", "dev"))
-    assert (test, f"read as one table with {train} and {dev}; its rows are the test items") in told
+    assert (test, f"read as one table with {train} and {dev}; its rows are the test items") in skipped
     assert dataset.receipt.converted == 0, "a file is read, and no item changed"
-    assert any(item == f"row 4 of {test}" and "label" in why for item, why in told)
+    assert any(item == f"row 4 of {test}" and "label" in why for item, why in skipped)
     preview = preview_table(path)
     assert preview.split_column == "split"
     assert {row[2] for row in preview.rows} == {"train", "validation", "test"}
@@ -376,25 +376,25 @@ def test_a_table_for_each_split_is_read_as_one(names, make_zip, workspace):
 
 
 def test_tables_for_splits_with_a_split_column_of_their_own(make_zip, workspace):
-    """Their own column says it where it tells of splits; where it does not, the files' names still do."""
-    for values, n_train, said in ((("train", "val"), 12, False), (("fold 1", "fold 2"), 24, True)):
+    """A split column of the tables takes precedence; without one, the file names give the split."""
+    for values, n_train, from_file_names in ((("train", "val"), 12, False), (("fold 1", "fold 2"), 24, True)):
         head, *rows = PARTS["train"].splitlines()
         train = [f"{head},split", *(f"{row},{values[i % 2]}" for i, row in enumerate(rows))]
         test = ["text,label,split", *(f"a new {word} day,{word},{values[0]}" for word in ("good", "bad"))]
-        if not said:
+        if not from_file_names:
             test = [row.replace(",train", ",test") for row in test]
         path = make_zip({"train.csv": "\n".join(train).encode(), "test.csv": "\n".join(test).encode()})
         dataset = import_data(path, workspace)
-        given = dataset.items["given"].value_counts()
-        assert (given["train"], given["test"]) == (n_train, 2)
+        given_splits = dataset.items["given"].value_counts()
+        assert (given_splits["train"], given_splits["test"]) == (n_train, 2)
         reasons = [line.reason for line in dataset.receipt.lines]
-        assert any("its rows are the train items" in reason for reason in reasons) == said
+        assert any("its rows are the train items" in reason for reason in reasons) == from_file_names
         joined = next(finding for finding in preview_table(path).findings if finding.code == "joined")
-        assert ("train.csv (train)" in joined.message) == said
-        assert said or "the column 'split' says" in joined.message
+        assert ("train.csv (train)" in joined.message) == from_file_names
+        assert from_file_names or "the column 'split' says" in joined.message
 
 
-def test_tables_for_splits_can_be_split_anew(make_zip, workspace):
+def test_tables_named_after_splits_can_get_a_new_split(make_zip, workspace):
     path = make_zip({f"{part}.csv": text.encode() for part, text in PARTS.items()})
     options = ImportOptions(split_column=NONE)
     dataset = import_data(path, workspace, options)
@@ -423,8 +423,8 @@ def test_pictures_that_a_table_for_each_split_lists(make_zip, workspace):
         for part, rows in listed.items()
     }
     dataset = import_data(make_zip(files | tables), workspace)
-    given = dict(zip(dataset.items["id"], dataset.items["given"], strict=True))
-    assert given == {f"images/{i}.png": part for part, rows in listed.items() for i in rows}
+    given_splits = dict(zip(dataset.items["id"], dataset.items["given"], strict=True))
+    assert given_splits == {f"images/{i}.png": part for part, rows in listed.items() for i in rows}
 
 
 def test_texts_without_labels_of_a_table_for_each_split(make_zip, workspace):

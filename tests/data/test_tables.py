@@ -60,8 +60,8 @@ def test_delimiters(mark, name, make_table, workspace):
 
 def test_a_decimal_comma_is_no_delimiter(make_table):
     content = "text;score;label\n" + "gut gemacht;1,5;a\nschlecht gemacht;2,5;b\n" * 5
-    found = preview_table(make_table(content))
-    assert (found.delimiter, found.text_column, found.label_column) == (";", "text", "label")
+    result = preview_table(make_table(content))
+    assert (result.delimiter, result.text_column, result.label_column) == (";", "text", "label")
 
 
 def test_quoted_newlines_and_quotes(make_table, workspace):
@@ -115,17 +115,17 @@ def test_labels_that_are_an_id(make_table, workspace):
     assert finding.message == (
         "The column 'label' has 200 different values, as if it were an id, in 200 rows: too few rows of each to learn."
     )
-    found = profile(import_data(path, workspace))
-    assert found.blocking[0].code == "label-like-id"
+    result = profile(import_data(path, workspace))
+    assert result.blocking[0].code == "label-like-id"
     with pytest.raises(DataError, match="There are 200 different labels for 200 items"):
-        found.require_usable()
+        result.require_usable()
 
 
 def test_an_id_column_is_not_taken_for_the_label(make_table):
     content = "id,comment,kind\n" + "".join(f"{i},words and more words {i},{'ab'[i % 2]}\n" for i in range(40))
-    found = preview_table(make_table(content))
-    assert (found.text_column, found.label_column) == ("comment", "kind")
-    assert [f.code for f in found.findings] == ["label-guessed"]
+    result = preview_table(make_table(content))
+    assert (result.text_column, result.label_column) == ("comment", "kind")
+    assert [f.code for f in result.findings] == ["label-guessed"]
 
 
 def test_a_guessed_label_says_so_and_can_be_corrected(make_table, workspace):
@@ -144,25 +144,25 @@ def test_a_name_that_only_holds_the_word_class_is_no_sure_label(make_table):
         ("Observation,School class,Weather", "School class", ["label-guessed"]),
         ("Observation,Class,Weather", "Class", []),
     ):
-        found = preview_table(make_table(f"{header}\n{rows}"))
-        assert (found.label_column, [f.code for f in found.findings]) == (label, codes)
+        result = preview_table(make_table(f"{header}\n{rows}"))
+        assert (result.label_column, [f.code for f in result.findings]) == (label, codes)
 
 
 @pytest.mark.parametrize("label", ["good", "yes", "1"])
 def test_no_header(label, make_table, workspace):
     content = f"lovely film,{label}\nawful film,0\nfine film,{label}\ndreadful film,0\n"
-    found = preview_table(make_table(content))
-    assert found.header is False
-    assert found.columns == ("column 1", "column 2")
-    assert (found.text_column, found.label_column) == ("column 1", "column 2")
-    assert "no-header" in [f.code for f in found.findings]
+    result = preview_table(make_table(content))
+    assert result.header is False
+    assert result.columns == ("column 1", "column 2")
+    assert (result.text_column, result.label_column) == ("column 1", "column 2")
+    assert "no-header" in [f.code for f in result.findings]
     assert len(import_data(make_table(content), workspace).items) == 4
 
 
 def test_a_header_of_unknown_words(make_table):
-    found = preview_table(make_table("Äußerung,Urteil\n" + "schöner Film heute,gut\nöder Film gestern,schlecht\n" * 3))
-    assert found.header is True
-    assert (found.text_column, found.label_column) == ("Äußerung", "Urteil")
+    result = preview_table(make_table("Äußerung,Urteil\n" + "schöner Film heute,gut\nöder Film gestern,schlecht\n" * 3))
+    assert result.header is True
+    assert (result.text_column, result.label_column) == ("Äußerung", "Urteil")
 
 
 def test_the_header_can_be_corrected(make_table, workspace):
@@ -213,9 +213,9 @@ def test_a_group_and_a_split_that_were_found_can_be_switched_off_for_good(make_t
         f"words number {i},{'ab'[i % 2]},{('train', 'valid', 'test')[i % 3]},g{i // 4}\n" for i in range(40)
     )
     off = ImportOptions(group_column=NONE, split_column=NONE)
-    found = preview_table(make_table(content), off)
-    assert (found.group_column, found.split_column) == (NONE, NONE)
-    assert (found.text_column, found.label_column) == ("text", "label")
+    result = preview_table(make_table(content), off)
+    assert (result.group_column, result.split_column) == (NONE, NONE)
+    assert (result.text_column, result.label_column) == ("text", "label")
     dataset = import_data(make_table(content), workspace, off)
     assert set(dataset.items["given"]) == set(dataset.items["group"]) == {""}
 
@@ -229,9 +229,9 @@ def test_no_other_column_can_be_switched_off(name, make_table, workspace):
 
 
 def test_the_preview_is_short(make_table):
-    found = preview_table(make_table("text,label\n" + f"{'long ' * 500},a\n" * 300))
-    assert (len(found.rows), found.n_rows, found.encoding) == (50, 300, "utf-8")
-    assert max(len(cell) for row in found.rows for cell in row) <= 500
+    result = preview_table(make_table("text,label\n" + f"{'long ' * 500},a\n" * 300))
+    assert (len(result.rows), result.n_rows, result.encoding) == (50, 300, "utf-8")
+    assert max(len(cell) for row in result.rows for cell in row) <= 500
 
 
 def test_a_folder_of_pictures_has_no_preview(tmp_path):
@@ -271,9 +271,9 @@ def test_a_wrong_correction_is_one_sentence(options, match, make_table, workspac
 
 
 def test_one_class_only_stops(make_table, workspace):
-    found = profile(import_data(make_table("text,label\nsome words,a\nmore words,a\nlast words,a\n"), workspace))
-    assert [f.code for f in found.blocking] == ["one-class"]
-    assert found.blocking[0].message == "All 3 items are in one class, 'a'."
+    result = profile(import_data(make_table("text,label\nsome words,a\nmore words,a\nlast words,a\n"), workspace))
+    assert [f.code for f in result.blocking] == ["one-class"]
+    assert result.blocking[0].message == "All 3 items are in one class, 'a'."
 
 
 def test_the_cell_limit_is_the_workspaces(make_table, tmp_path):

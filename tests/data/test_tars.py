@@ -1,4 +1,4 @@
-"""Tar archives, packed in every way, whole, cut off, and made to do harm."""
+"""Tar archives with every compression: intact, cut off and malicious."""
 
 import bz2
 import gzip
@@ -138,7 +138,7 @@ def test_links_devices_climbing_names_junk_and_doubles_are_left_out_with_a_reaso
     assert left == sorted([*files, Path(source)])
 
 
-def test_names_in_any_encoding_stay_apart(make_tar, workspace):
+def test_names_in_any_encoding_stay_different(make_tar, workspace):
     names = [b"caf\xe9/\xe8.png", b"caf\xe9/\xe9.png", "日本/é.png".encode(), b"caf\xe9/\x81.png"]
     files = {name.decode("utf-8", "surrogateescape"): picture(i) for i, name in enumerate(names)}
     source = make_tar(files, format=tarfile.GNU_FORMAT, encoding="utf-8", errors="surrogateescape")
@@ -159,7 +159,7 @@ def test_of_an_archive_that_is_cut_off_what_could_be_read_is_taken(suffix, make_
     assert reason.endswith(" files; what follows could not be read")
 
 
-def test_a_missing_end_mark_is_said(make_tar, workspace):
+def test_a_missing_end_mark_is_reported(make_tar, workspace):
     raw = of(TWO_CLASSES).rstrip(b"\0")
     dataset = import_data(make_tar(raw + b"\0" * (-len(raw) % 512), ".tar"), workspace)
     assert len(dataset.items) == 4
@@ -191,14 +191,14 @@ def test_a_damaged_header_in_the_middle_does_not_end_the_archive_silently(make_t
     ],
     ids=["empty", "text", "packed nothing", "packed text", "cut off", "no files", "archive", "unknown files"],
 )
-def test_what_is_no_data_is_said_in_one_sentence(content, message, make_tar, workspace):
+def test_what_is_no_data_is_refused_in_one_sentence(content, message, make_tar, workspace):
     with pytest.raises(DataError, match=message) as error:
         import_data(make_tar(content, pack=bytes), workspace)
     assert error.value.hint
     assert not list(workspace.folder("datasets").iterdir())
 
 
-def test_a_packed_file_that_is_no_archive_is_told_apart(tmp_path, workspace):
+def test_a_compressed_file_that_is_no_archive_is_recognised(tmp_path, workspace):
     path = tmp_path / "reviews.gz"
     path.write_bytes(gzip.compress(b"text,label\n" + b"good,a\n" * 200))
     with pytest.raises(DataError, match="compressed file without a tar archive") as error:
@@ -207,7 +207,7 @@ def test_a_packed_file_that_is_no_archive_is_told_apart(tmp_path, workspace):
 
 
 class Zeros(io.RawIOBase):
-    """A file of many zeros that is nowhere."""
+    """A virtual file of many zeros."""
 
     def __init__(self, size):
         self.left = size
@@ -313,7 +313,7 @@ def test_any_damage_ends_in_a_data_set_or_in_a_sentence(data, suffix, make_tar, 
 
 
 def holed(name, size):
-    """Return the header of a file of nothing but holes (GNU's old sparse format)."""
+    """Return the header of an entirely sparse file (GNU's old sparse format)."""
     header = bytearray(member(name)[0].tobuf(tarfile.GNU_FORMAT))
     header[156:157] = tarfile.GNUTYPE_SPARSE
     header[483:495] = f"{size:011o}".encode() + b" "
@@ -337,5 +337,5 @@ def test_a_path_that_is_far_too_long_is_left_out(make_tar, workspace):
     long = "a/" * 30_000 + "x.png"
     dataset = import_data(make_tar({**TWO_CLASSES, long: picture(9)}, format=tarfile.PAX_FORMAT), workspace)
     assert len(dataset.items) == len(TWO_CLASSES)
-    (said,) = [item for item, why in reasons(dataset).items() if why == "its path is too long"]
-    assert len(said) < 200
+    (name,) = [item for item, why in reasons(dataset).items() if why == "its path is too long"]
+    assert len(name) < 200

@@ -1,4 +1,4 @@
-"""Items without labels."""
+"""Unlabelled data."""
 
 import pytest
 from PIL import Image

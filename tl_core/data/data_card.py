@@ -164,17 +164,18 @@ def _split(dataset: Dataset, profile: Profile) -> Iterator[str]:
     by = split_rule(dataset.items, spec)
     yield f"Split: {parts}."
     shares = f"{spec.validation:.0%} validation, {spec.test:.0%} test"
-    alike = "identical and nearly identical items" if spec.keep_near else "identical items"
+    similar = "identical and nearly identical items" if spec.keep_near else "identical items"
     if by == "given":
         yield "It is the split that came with the data; a split that was missing was drawn from the training items."
     elif by == "time":
         yield (
             f"The newest items are the test set, those before them the validation set ({shares}); "
-            f"{alike} stay together."
+            f"{similar} stay together."
         )
     else:
         yield (
-            f"It was drawn at random with the seed {spec.seed} ({shares}), stratified by class; {alike} stay together."
+            f"It was drawn at random with the seed {spec.seed} ({shares}), stratified by class; "
+            f"{similar} stay together."
         )
 
 

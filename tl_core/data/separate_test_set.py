@@ -79,7 +79,7 @@ def _items(main: Dataset, test_data: Dataset, draft: Draft, has_train: bool) -> 
         if digest in tests:
             copies.add(digest)
         yield replace(item, given=(item.given if has_train else "") or "train")
-    kept = 0
+    n_tests = 0
     for item, digest in _raw(test_data):
         name = _test_name(item.id)
         unknown = set(item.labels or (item.label,)) - set(main.classes) - {""}
@@ -88,9 +88,9 @@ def _items(main: Dataset, test_data: Dataset, draft: Draft, has_train: bool) -> 
         elif digest in copies:
             draft.skip(name, f"it is in {main.receipt.source} too, so it is learned from and cannot test")
         else:
-            kept += 1
+            n_tests += 1
             yield replace(item, id=name, given="test")
-    if not kept:
+    if not n_tests:
         raise DataError(
             f"No item of {test_data.receipt.source} can test: each is in {main.receipt.source} too, or has a label "
             "that is not there.",

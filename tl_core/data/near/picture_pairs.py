@@ -119,11 +119,11 @@ class _PictureComparer:
 
     def _compare_all(self, left: np.ndarray, right: np.ndarray) -> None:
         close = np.bitwise_count(self._codes[left, None] ^ self._codes[None, right]) <= BITS
-        mine, theirs = close.any(axis=1), close.any(axis=0)
-        if mine.any():
-            left, right = left[mine], right[theirs]
-            alike = self._thumbs[left] @ self._thumbs[right].T >= ALIKE
-            i, j = np.nonzero(alike & close[np.ix_(mine, theirs)])
+        left_close, right_close = close.any(axis=1), close.any(axis=0)
+        if left_close.any():
+            left, right = left[left_close], right[right_close]
+            similar = self._thumbs[left] @ self._thumbs[right].T >= ALIKE
+            i, j = np.nonzero(similar & close[np.ix_(left_close, right_close)])
             self._add(np.stack([left[i], right[j]], axis=1))
 
     def _add(self, edges_E2: np.ndarray) -> None:

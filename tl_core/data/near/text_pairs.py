@@ -87,9 +87,9 @@ class _TextComparer:
         if not len(pairs_P2):
             return
         passed = [similarities(self._texts, part) >= ALIKE for part in self._parts(pairs_P2)]
-        alike = np.concatenate(passed)
-        np.add.at(self._failed, pairs_P2[~alike, 1], 1)
-        new = pairs_P2[alike]
+        similar = np.concatenate(passed)
+        np.add.at(self._failed, pairs_P2[~similar, 1], 1)
+        new = pairs_P2[similar]
         if len(new):
             self.edges = spanning_edges(len(self._texts), np.concatenate([self.edges, new]))
             self._component = components(len(self._texts), self.edges)

@@ -37,9 +37,9 @@ def find(check_input: CheckInput) -> list[Suspicion]:
     for k, name in enumerate(dataset.classes):
         if used[k]:
             same.setdefault(normalised_name(name), []).append(k)
-    alike = [classes for classes in same.values() if len(classes) > 1]
+    same_class = [classes for classes in same.values() if len(classes) > 1]
     missing = [k for name, classes in same.items() if name in _MISSING for k in classes]
-    suspicions = [_alike(check_input, targets, alike)] if alike else []
+    suspicions = [_alike(check_input, targets, same_class)] if same_class else []
     mark = "" if dataset.multilabel else guess_separator(name for k, name in enumerate(dataset.classes) if used[k])
     suspicions += [_joined(check_input, targets, mark)] if mark else []
     return suspicions + ([_missing(check_input, targets, missing)] if missing else [])

@@ -13,6 +13,10 @@ from tl_core.workspace import Limits
 
 MAX_FILE = 512 * 2**20
 """Most bytes of one file that are read into memory."""
+RATIO_MATTERS = 32 * 2**20
+"""Unpacked bytes below which any compression ratio is harmless: blank pictures compress 1000 to 1."""
+UNPACK_HINT = "If this is really your data, unpack it and give the folder itself."
+"""The hint where an archive is larger than the limits."""
 MAX_PATH = 4096
 """Most characters of a path, the limit of operating systems: matching parts of a path takes quadratic time."""
 ARCHIVE_SUFFIXES = frozenset(

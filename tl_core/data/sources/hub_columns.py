@@ -112,16 +112,16 @@ def choose_hub_columns(features: Any, sample: Callable[[], list[Row]], options: 
     """
     kinds = _kinds(features, sample)
     group = "" if options.group_column == NONE else options.group_column
-    asked = (options.text_column, options.label_column, group, options.path_column)
-    for name in (*asked, *options.label_columns, options.subgroup_column, options.time_column):
+    requested = (options.text_column, options.label_column, group, options.path_column)
+    for name in (*requested, *options.label_columns, options.subgroup_column, options.time_column):
         if name and name not in kinds:
             raise DataError(f"{repo} has no column {name}.", f"It has {_listed(kinds)}.")
     pictures = [name for name, kind in kinds.items() if kind == "image"]
     image = options.path_column or ("" if options.text_column else next(iter(pictures), ""))
     if image and image not in pictures:
         raise DataError(f"The column {image} of {repo} holds no pictures.", f"It has {_listed(kinds)}.")
-    taken = {options.label_column, *options.label_columns, options.group_column, options.subgroup_column, image}
-    text = "" if image else options.text_column or _guess_text_column(kinds, sample, taken)
+    excluded = {options.label_column, *options.label_columns, options.group_column, options.subgroup_column, image}
+    text = "" if image else options.text_column or _guess_text_column(kinds, sample, excluded)
     if not image and not text:
         raise DataError(f"No column of {repo} holds pictures or texts.", f"It has {_listed(kinds)}.")
     label = options.label_column or ("" if options.label_columns else _guess_label_column(kinds, {image, text}))
@@ -236,9 +236,9 @@ def _class_names(features: Any, label: str) -> tuple[str, ...] | None:
     return tuple(names) if names else None
 
 
-def _guess_text_column(kinds: dict[str, str], sample: Callable[[], list[Row]], taken: set[str]) -> str:
+def _guess_text_column(kinds: dict[str, str], sample: Callable[[], list[Row]], excluded: set[str]) -> str:
     """Guess the text column: by its name, else the string column with the longest texts in the sample."""
-    texts = [name for name, kind in kinds.items() if kind == "text" and name not in taken]
+    texts = [name for name, kind in kinds.items() if kind == "text" and name not in excluded]
     named = [name for name in texts if name.lower() in _TEXT_NAMES]
     if named:
         return min(named, key=lambda name: _TEXT_NAMES.index(name.lower()))
@@ -249,9 +249,9 @@ def _guess_text_column(kinds: dict[str, str], sample: Callable[[], list[Row]], t
     return max(candidates, key=lambda name: sum(len(row.get(name) or "") for row in rows))
 
 
-def _guess_label_column(kinds: dict[str, str], taken: set[str]) -> str:
+def _guess_label_column(kinds: dict[str, str], excluded: set[str]) -> str:
     """Guess the label column: one declared as a class label, else one with a name for labels."""
-    free = {name: kind for name, kind in kinds.items() if name not in taken}
+    free = {name: kind for name, kind in kinds.items() if name not in excluded}
     for kind in ("class", "classes"):
         declared = [name for name in free if free[name] == kind]
         if declared:

@@ -14,7 +14,15 @@ from tarfile import ReadError
 from typing import IO, Any, Protocol, Self
 
 from tl_core.data.options import OnProgress
-from tl_core.data.sources.file_tree import MAX_FILE, ArchiveEntry, Tree, check_size, readable
+from tl_core.data.sources.file_tree import (
+    MAX_FILE,
+    RATIO_MATTERS,
+    UNPACK_HINT,
+    ArchiveEntry,
+    Tree,
+    check_size,
+    readable,
+)
 from tl_core.data.sources.manifest import disk_errors
 from tl_core.data.sources.tables.table_file import has_table_name
 from tl_core.errors import DataError
@@ -22,12 +30,10 @@ from tl_core.workspace import Limits
 
 _CHUNK = 2**20
 _IN_MEMORY = 64 * _CHUNK  # for tables that are only previewed
-_RATIO_MATTERS = 32 * _CHUNK
 _HEADER = 2**20  # most bytes of a header that only gives a long name
 _XZ_MEMORY = 256 * _CHUNK
 _DAMAGE = (tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, ValueError, RecursionError)
 _NO_HEADER = (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError, tarfile.EmptyHeaderError)  # type: ignore[attr-defined]
-_UNPACK_HINT = "If this is really your data, unpack it and give the folder itself."
 _NAMES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tbz2", ".tar.xz", ".txz")
 _LONG = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 
@@ -145,7 +151,7 @@ class _TarReader:
                 count += 1
                 if count > most:
                     raise DataError(
-                        f"{self._name} holds more than {most:,} files, the most that are read.", _UNPACK_HINT
+                        f"{self._name} holds more than {most:,} files, the most that are read.", UNPACK_HINT
                     )
                 if info.issparse():
                     stream.spend(info.size)  # a header alone can claim any number of zeros
@@ -221,18 +227,18 @@ class _CountedStream:
         """Count decompressed bytes. Raises DataError beyond the limits."""
         self.count += size
         self.check(self.count)
-        if self.count > max(_RATIO_MATTERS, self._limits.ratio * self._packed):
+        if self.count > max(RATIO_MATTERS, self._limits.ratio * self._packed):
             ratio = f"{self._limits.ratio:,.0f}"
             raise DataError(
                 f"{self._path.name} unpacks to more than {ratio} times its size, as harmful archives do.",
-                _UNPACK_HINT,
+                UNPACK_HINT,
             )
 
     def check(self, size: int) -> None:
         """Raise DataError where the archive unpacks, or claims to unpack, to more bytes than the limit."""
         if not 0 <= size <= self._limits.unpacked:
             most = f"{self._limits.unpacked / 2**30:.1f}"
-            raise DataError(f"{self._path.name} unpacks to more than {most} GB, the most that is read.", _UNPACK_HINT)
+            raise DataError(f"{self._path.name} unpacks to more than {most} GB, the most that is read.", UNPACK_HINT)
 
 
 def _chunks(file: IO[bytes]) -> Iterator[bytes]:

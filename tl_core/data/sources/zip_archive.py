@@ -12,13 +12,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from tl_core.data.sources.file_tree import ArchiveEntry, Tree, check_size
+from tl_core.data.sources.file_tree import RATIO_MATTERS, UNPACK_HINT, ArchiveEntry, Tree, check_size
 from tl_core.errors import DataError
 from tl_core.workspace import Limits
 
-_RATIO_MATTERS = 32 * 2**20  # unpacked bytes below which any ratio is harmless: blank pictures compress 1000 to 1
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)
-_UNPACK_HINT = "If this is really your data, unpack it and give the folder itself."
 _ENCRYPTED = 0x1
 _UTF8 = 0x800
 
@@ -87,7 +85,7 @@ def _problem(info: zipfile.ZipInfo) -> str:
 
 def _check_count(members: int, name: str, limits: Limits) -> None:
     if members > limits.members:
-        raise DataError(f"{name} holds more than {limits.members:,} files, the most that are read.", _UNPACK_HINT)
+        raise DataError(f"{name} holds more than {limits.members:,} files, the most that are read.", UNPACK_HINT)
 
 
 def _check_bomb(infos: list[zipfile.ZipInfo], name: str, limits: Limits) -> None:
@@ -96,12 +94,12 @@ def _check_bomb(infos: list[zipfile.ZipInfo], name: str, limits: Limits) -> None
     if unpacked > limits.unpacked:
         raise DataError(
             f"{name} would unpack to {unpacked / 2**30:.1f} GB; at most {limits.unpacked / 2**30:.1f} GB are read.",
-            _UNPACK_HINT,
+            UNPACK_HINT,
         )
     packed = max(1, sum(info.compress_size for info in infos))
-    if unpacked > _RATIO_MATTERS and unpacked / packed > limits.ratio:
+    if unpacked > RATIO_MATTERS and unpacked / packed > limits.ratio:
         raise DataError(
-            f"{name} would unpack to {unpacked / packed:,.0f} times its size, as harmful archives do.", _UNPACK_HINT
+            f"{name} would unpack to {unpacked / packed:,.0f} times its size, as harmful archives do.", UNPACK_HINT
         )
 
 

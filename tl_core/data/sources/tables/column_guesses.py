@@ -62,8 +62,8 @@ def choose_columns(sample: TableSample, options: ImportOptions, path: str = "") 
     joined = sample.table.joined
     split = options.split_column or guess_split_column(sample, {text, options.label_column} | given) or joined
     split = "" if split == NONE else split
-    taken = {text, options.label_column} | given
-    group = options.group_column or guess_group_column(sample, taken)
+    excluded = {text, options.label_column} | given
+    group = options.group_column or guess_group_column(sample, excluded)
     group = "" if group == NONE else group
     label, certain = options.label_column, True
     if not label and not options.label_columns:
@@ -157,12 +157,12 @@ def label_findings(counts: Counter[str], column: str = "") -> list[Finding]:
     ]
 
 
-def guess_text_column(sample: TableSample, taken: str = "") -> str:
+def guess_text_column(sample: TableSample, excluded: str = "") -> str:
     """Guess the text column: its cells are long, varied and of several words, and its name may say so."""
     best, best_score = "", 0.0
     for name, column in sample.by_column():
         filled = [cell for cell in column if cell.strip()]
-        if name == taken or name.lower() in _NEVER_TEXT or not filled:
+        if name == excluded or name.lower() in _NEVER_TEXT or not filled:
             continue
         length = statistics.median(map(len, filled))
         variety = len(set(filled)) / len(filled)
@@ -181,11 +181,11 @@ def guess_text_column(sample: TableSample, taken: str = "") -> str:
     return best
 
 
-def guess_label_column(sample: TableSample, taken: set[str]) -> tuple[str, bool]:
+def guess_label_column(sample: TableSample, excluded: set[str]) -> tuple[str, bool]:
     """Guess the label column, and return whether the guess is certain: by its name, or as the only candidate."""
     named, guessed = [], []
     for name, column in sample.by_column():
-        if name in taken:
+        if name in excluded:
             continue
         values = Counter(v for v in (cell.strip() for cell in column) if v not in MISSING)
         if not values:
@@ -201,15 +201,15 @@ def guess_label_column(sample: TableSample, taken: set[str]) -> tuple[str, bool]
     return (min(guessed)[1], False) if guessed else ("", False)
 
 
-def guess_group_column(sample: TableSample, taken: set[str]) -> str:
+def guess_group_column(sample: TableSample, excluded: set[str]) -> str:
     """Guess the group column by its name; "" where none has such a name."""
-    return next((name for name in sample.columns if name.lower() in GROUP_NAMES and name not in taken), "")
+    return next((name for name in sample.columns if name.lower() in GROUP_NAMES and name not in excluded), "")
 
 
-def guess_split_column(sample: TableSample, taken: set[str]) -> str:
+def guess_split_column(sample: TableSample, excluded: set[str]) -> str:
     """Guess the split column: it has a name for splits, and only names of splits as values; "" where there is none."""
     for name, column in sample.by_column():
-        if name.lower() in _SPLIT_COLUMNS and name not in taken:
+        if name.lower() in _SPLIT_COLUMNS and name not in excluded:
             values = {cell.strip().lower() for cell in column} - {""}
             if values and values <= set(SPLIT_NAMES):
                 return name

@@ -80,13 +80,13 @@ def guess_separator(cells: Iterable[str]) -> str:
     return ""
 
 
-def guess_label_columns(sample: TableSample, taken: set[str]) -> tuple[str, ...]:
+def guess_label_columns(sample: TableSample, excluded: set[str]) -> tuple[str, ...]:
     """Guess label columns: the longest run of at least two adjacent columns of 0 and 1, each with both; else ()."""
     best: list[str] = []
     run: list[str] = []
     for name, column in sample.by_column():
         values = {cell.strip().lower() for cell in column}
-        binary = name not in taken and bool(values & _YES) and bool(values & _NO) and values <= _YES | _NO | MISSING
+        binary = name not in excluded and bool(values & _YES) and bool(values & _NO) and values <= _YES | _NO | MISSING
         run = [*run, name] if binary else []
         best = max(best, run, key=len)
     return tuple(best) if len(best) > 1 else ()

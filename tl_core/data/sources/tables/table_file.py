@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Literal, cast
 
-from tl_core.data.sources.file_tree import ArchiveEntry, read_whole
+from tl_core.data.sources.file_tree import RATIO_MATTERS, ArchiveEntry, read_whole
 from tl_core.errors import DataError
 from tl_core.workspace import Limits
 
@@ -22,7 +22,6 @@ KINDS: dict[str, Kind] = {
 }
 """The kind that each suffix means. Among several kinds in one source, the earlier is likelier to hold the data."""
 
-_RATIO_MATTERS = 32 * 2**20  # bytes; a smaller file is harmless at any compression ratio
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _DAMAGE = (OSError, EOFError, zlib.error)
 
@@ -153,7 +152,7 @@ class _LimitedGzip(io.RawIOBase):
                 f"{self._file.name} would unpack to more than {limits.unpacked / 2**30:.1f} GB.",
                 "Give a part of it, or unpack it first.",
             )
-        if self._done > _RATIO_MATTERS and self._done > limits.ratio * max(1, self._packed.tell()):
+        if self._done > RATIO_MATTERS and self._done > limits.ratio * max(1, self._packed.tell()):
             raise DataError(
                 f"{self._file.name} would unpack to more than {limits.ratio:,.0f} times its size, as harmful files do.",
                 "If this is really your data, unpack it first.",

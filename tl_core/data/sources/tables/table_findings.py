@@ -108,8 +108,8 @@ def propose_options(sample: TableSample, columns: TableColumns) -> tuple[ImportO
                 "If they do, say so; otherwise each combination counts as a class of its own.",
             )
         )
-    taken = columns.used - {columns.label}
-    if not columns.multilabel and (names := guess_label_columns(sample, taken)):
+    excluded = columns.used - {columns.label}
+    if not columns.multilabel and (names := guess_label_columns(sample, excluded)):
         proposed = replace(proposed, label_columns=names)
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         message = f"{len(names):,} columns hold only 0 and 1, as if each were a label: {shown}."
@@ -167,18 +167,18 @@ def leak_findings(sample: TableSample, columns: TableColumns) -> list[Finding]:
     ]
 
 
-def _guess_subgroup_column(sample: TableSample, taken: set[str]) -> str:
+def _guess_subgroup_column(sample: TableSample, excluded: set[str]) -> str:
     for name, column in sample.by_column():
-        if _plain(name) in _SUBGROUP_NAMES and name not in taken:
+        if _plain(name) in _SUBGROUP_NAMES and name not in excluded:
             kinds = {cell.strip() for cell in column} - MISSING
             if 1 < len(kinds) <= _MOST_SUBGROUPS:
                 return name
     return ""
 
 
-def _guess_time_column(sample: TableSample, taken: set[str]) -> str:
+def _guess_time_column(sample: TableSample, excluded: set[str]) -> str:
     for name, column in sample.by_column():
-        if _plain(name) in _TIME_NAMES and name not in taken and holds_times(column[:_TIME_CELLS]):
+        if _plain(name) in _TIME_NAMES and name not in excluded and holds_times(column[:_TIME_CELLS]):
             return name
     return ""
 

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from tl_core.data.options import ImportOptions
+from tl_core.data.sources.file_tree import RATIO_MATTERS
 from tl_core.data.sources.tables.cell_text import cell_text
 from tl_core.data.sources.tables.header_row import read_header
 from tl_core.data.sources.tables.table_file import TableFile
@@ -20,7 +21,6 @@ _BLANK_ROWS = 10_000  # blank rows at the start after which a sheet counts as em
 _TABLE_ROWS = 3  # rows of several cells, from which a sheet counts as a table
 _BATCH = 500
 _MOST_SHARED = 512 * 2**20  # bytes of the shared strings, which are all in memory
-_RATIO_MATTERS = 32 * 2**20
 
 
 def open_sheet(file: TableFile, options: ImportOptions) -> Table:
@@ -59,7 +59,7 @@ def _check_zip(file: TableFile) -> None:
     unpacked = sum(info.file_size for info in infos)
     packed = max(1, sum(info.compress_size for info in infos))
     shared = sum(info.file_size for info in infos if info.filename.endswith("sharedStrings.xml"))
-    bomb = unpacked > _RATIO_MATTERS and unpacked / packed > file.limits.ratio
+    bomb = unpacked > RATIO_MATTERS and unpacked / packed > file.limits.ratio
     if bomb or unpacked > file.limits.unpacked or shared > _MOST_SHARED:
         raise DataError(
             f"{file.name} would unpack to {unpacked / 2**20:,.0f} MB, {unpacked / packed:,.0f} times its size: more "
