@@ -127,7 +127,7 @@ class Batch:
     mix: "Callable[[torch.Tensor], torch.Tensor] | None" = None
 
     def draw(self, subset: ItemSubset, count: int, seed: int) -> "np.ndarray":
-        """Return `count` positions in `subset`, drawn anew for each step and each micro-batch."""
+        """Return `count` positions in `subset`, drawn again for each step and each micro-batch."""
         return subset.draw(count, seed, self.step, int(self.rows[0]))
 
 

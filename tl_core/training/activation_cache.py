@@ -15,7 +15,7 @@ from tl_core.backbones import prepared
 from tl_core.backbones.staged import State
 
 ALIGN = 64
-"""Each tensor's part of the file begins at a multiple of so many bytes, so that every type of number is aligned."""
+"""Each tensor's part of the file begins at a multiple of this many bytes, so that every type of number is aligned."""
 CHUNK = 2**20
 """Bytes written at once, on systems that cannot reserve the space of a file."""
 

@@ -79,7 +79,7 @@ class BestWeights:
         self._weights = {name: tensor.clone() for name, tensor in weights.items()}
 
     def take(self, validation: Metrics, train: Metrics) -> bool:
-        """Make the model's present values the best, whatever they score; return whether validation judged them."""
+        """Make the model's present values the best without comparing scores; return whether validation judged them."""
         self.score = self._label_task.score(validation) if validation else None
         self.accuracy = (validation or train).get("accuracy", 0.0)
         self._dirty = True

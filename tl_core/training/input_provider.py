@@ -41,7 +41,7 @@ class InputProvider:
         """The stage and the rows of the cached activations; after a resume, of those cached before it."""
 
     def augment(self, seed: int) -> None:
-        """Vary training pictures as the plan asks: fixed views join the item index, else each step varies them anew.
+        """Vary training pictures as the plan asks: fixed views join the item index, else each step varies them again.
 
         Raises PlanError where the items are not pictures.
         """

@@ -58,7 +58,7 @@ def phase_inputs(parts: RunParts, objective: Objective, again: bool = False) -> 
 
 
 def thaw(parts: RunParts, phase: Phase, again: bool) -> None:
-    """Let the groups of a phase learn and no others; the best weights cover whatever may change."""
+    """Let the groups of a phase learn and no others; the best weights cover all that may change."""
     parts.freezer.thaw_only(phase.lr)
     names = [name for group in phase.lr for name in parts.freezer.owned[group]]
     (parts.best.extend if again else parts.best.watch)(names)
@@ -96,7 +96,7 @@ class PhaseState:
 
     @property
     def phase(self) -> Phase:
-        """The phase as it was edited."""
+        """The phase, with the edits so far."""
         return self.objective.phase
 
     @property

@@ -49,7 +49,7 @@ class Objective:
         self, phase: Phase, plan: TransferPlan, rows: RunRows, model: TransferModel, random: RandomState
     ) -> None:
         self.phase = phase
-        """The phase as it was edited; a run replaces it after an edit."""
+        """The phase, with the edits so far: an edit replaces it."""
         self._plan, self._rows, self._model, self._random = plan, rows, model, random
 
     def rows(self) -> np.ndarray:
