@@ -1,4 +1,4 @@
-"""How a run is asked to stop, to wait, or to change its phase: in memory, or by files in its folder."""
+"""Requests to a run to stop, pause, or change its phase: in memory, or as files in its folder."""
 
 import contextlib
 import json
@@ -32,20 +32,20 @@ class Edit:
 
 
 class RunControl(Protocol):
-    """What a run looks at before every step."""
+    """The requests that a run checks before every step."""
 
     @property
     def stopped(self) -> bool:
-        """Whether the run should keep what is best so far and end."""
+        """Whether the run should keep its best weights and end."""
         ...
 
     @property
     def paused(self) -> bool:
-        """Whether the run should write its state down and wait."""
+        """Whether the run should save its state and pause."""
         ...
 
     def edits(self, after: int) -> Sequence[Edit]:
-        """Return the edits that were asked for since number `after`, in order."""
+        """Return the requested edits after number `after`, in order."""
         ...
 
 
@@ -119,7 +119,7 @@ class FileControl:
         return self.closing or self._pause.exists()
 
     def edits(self, after: int) -> Sequence[Edit]:
-        """Return the edits since number `after`; a look costs one stat where nothing is new."""
+        """Return the edits after number `after`; costs one stat call if nothing is new."""
         try:
             size = self._file.stat().st_size
         except FileNotFoundError:
@@ -129,7 +129,7 @@ class FileControl:
             self._size = len(whole) + 1 if whole else 0
             self._known = []
             for line in whole.splitlines():
-                with contextlib.suppress(ValueError, ValidationError):  # half a line of a process that was killed
+                with contextlib.suppress(ValueError, ValidationError):  # an unfinished line of a killed process
                     self._known.append(load(Edit, {**json.loads(line), "number": len(self._known) + 1}))
         return self._known[after:]
 
@@ -143,7 +143,7 @@ class FileControl:
         self._pause.touch()
 
     def close(self) -> None:
-        """Ask the run to wait, because this process is about to end; no other process sees it."""
+        """Ask the run to pause because this process is about to end; other processes do not see this request."""
         self.closing = True
 
     def resume(self) -> None:
@@ -160,5 +160,5 @@ class FileControl:
 
     def _ask(self, action: Action, group: str = "", rate: float | None = None) -> None:
         line = json.dumps(dump(Edit(0, action, group, rate))) + "\n"
-        with open(self._file, "ab") as file:  # one write in append mode: requests of two tabs do not mix
+        with open(self._file, "ab") as file:  # a single write in append mode, so that requests of two tabs do not mix
             file.write(line.encode())

@@ -1,4 +1,4 @@
-"""Which process does a run's work, named so that it can never be mistaken for a later one with the same number."""
+"""Identify the process of a run, so that a later process with the same number is never mistaken for it."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Owner:
-    """A process, once and for all: its number, its start in clock ticks, and the boot that counts them."""
+    """A process, uniquely: its number, its start in clock ticks since boot, and the id of that boot."""
 
     pid: int
     start: str
@@ -19,7 +19,7 @@ class Owner:
 
 
 def boot_id() -> str:
-    """Return what changes with every start of the machine ("" where the system does not say)."""
+    """Return an id that changes with every boot of the machine, "" if the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -27,7 +27,7 @@ def boot_id() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """Return the start time of a living process, None for one that is gone or only waits to be reaped."""
+    """Return the start time of a living process, None for one that is gone or a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -36,7 +36,7 @@ def _started(pid: int) -> str | None:
 
 
 def _answers(pid: int) -> str | None:
-    """Where there is no /proc: whether a process with this number exists at all."""
+    """Without /proc: return "" if a process with this number exists, else None."""
     try:
         os.kill(pid, 0)
     except OSError:
@@ -45,18 +45,18 @@ def _answers(pid: int) -> str | None:
 
 
 def identify(pid: int) -> Owner | None:
-    """Return the living process with this number, None where there is none."""
+    """Return the living process with this number, or None."""
     start = _started(pid)
     return None if start is None else Owner(pid, start, boot_id())
 
 
 def alive(owner: Owner | None) -> bool:
-    """Whether this very process still lives."""
+    """Return whether exactly this process is still alive."""
     return owner is not None and owner.pid > 0 and identify(owner.pid) == owner
 
 
 def kill(owner: Owner) -> None:
-    """End this very process at once, with its children where it leads a process group."""
+    """Kill exactly this process, with its children if it leads a process group."""
     if not alive(owner) or owner.pid == os.getpid():
         return
     with contextlib.suppress(ProcessLookupError):
@@ -67,7 +67,7 @@ def kill(owner: Owner) -> None:
 
 
 def lower_priority() -> None:
-    """Make this process the polite one: lower priority, and the first to go when memory runs out."""
+    """Give this process low priority, and make it the first to be killed when memory runs out."""
     with contextlib.suppress(OSError):
         os.nice(10)
     with contextlib.suppress(OSError):
@@ -75,10 +75,10 @@ def lower_priority() -> None:
 
 
 def peak_memory() -> int:
-    """Return the most bytes of memory that this process has held at once, its libraries included.
+    """Return the peak memory of this process in bytes, its libraries included.
 
-    Linux says it of the program that runs now (VmHWM); what `getrusage` says there begins with what the process that
-    started this one held. On a graphics card, ask torch.cuda.max_memory_allocated.
+    On Linux this is VmHWM, because `getrusage` also counts memory of the parent process. For a graphics card, use
+    torch.cuda.max_memory_allocated.
     """
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():

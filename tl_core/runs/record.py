@@ -1,4 +1,4 @@
-"""Drain a run into its folder: whatever happens, its log ends with exactly one RunEnded."""
+"""Record the events of a run in its folder: whatever happens, the log ends with exactly one RunEnded."""
 
 import contextlib
 import traceback
@@ -16,8 +16,8 @@ EVENTS_FILE = "events.jsonl"
 def record(events: Iterable[RunEvent], folder: Path) -> Generator[RunEvent, None, None]:
     """Append every event to the folder's log and pass it on; an exception becomes RunEnded("failed").
 
-    The traceback of an error that its sentence does not explain goes to the folder's worker.log. Raises RunError
-    where not even the end can be written: the folder is gone, or the disk is full.
+    The traceback of an unexpected error goes to the folder's worker.log. Raises RunError if not even the end can be
+    written, because the folder is gone or the disk is full.
     """
     path, stream = folder / EVENTS_FILE, _closed(events, folder)
     for event in stream:
@@ -26,7 +26,7 @@ def record(events: Iterable[RunEvent], folder: Path) -> Generator[RunEvent, None
         except OSError as error:
             stream.close()
             if isinstance(events, Generator):
-                events.close()  # ends the work, which may free the few bytes that the end takes
+                events.close()  # ends the work, which may free enough space for the last event
             last = event if isinstance(event, RunEnded) else explain(error)
             _last_word(path, last)
             yield last
@@ -35,7 +35,7 @@ def record(events: Iterable[RunEvent], folder: Path) -> Generator[RunEvent, None
 
 
 def _last_word(path: Path, ended: RunEnded) -> None:
-    """Write the end of a run that could not write what happened before it."""
+    """Write the RunEnded of a run after an earlier event could not be written."""
     try:
         event_log.append(path, ended)
     except OSError as error:
@@ -47,7 +47,7 @@ def _last_word(path: Path, ended: RunEnded) -> None:
 
 
 def _closed(events: Iterable[RunEvent], folder: Path) -> Generator[RunEvent, None, None]:
-    """Pass events on up to the first RunEnded, and make one where there is none."""
+    """Yield events up to the first RunEnded, and add one if there is none."""
     try:
         for event in events:
             yield event

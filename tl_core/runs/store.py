@@ -1,23 +1,23 @@
-"""Runs on disk. A run's folder is the truth about it; every process derives the same state from the same files.
+"""Runs on disk. A run's state is in its folder; every process derives the same state from the same files.
 
 runs/<id>/task.json      what was asked, written with the folder
           events.jsonl   what happened, appended by the worker alone (by the store for a run that never started)
           owner.json     the worker's process
           exit.json      how the worker ended without a RunEnded: what it left for, or the code that a supervisor saw
-          attempts.json  where in events.jsonl each later attempt begins, for a run that was gone on with
-          stop.request   somebody wants it to end
-          pause.request  somebody wants it to wait
-          edits.jsonl    changes that somebody asked for
+          attempts.json  where in events.jsonl each later attempt begins, for a run that was resumed
+          stop.request   a request to end it
+          pause.request  a request to pause it
+          edits.jsonl    requested changes to the running phase
           summary.json   a few numbers for the list of runs
           worker.log     what the worker printed
-          checkpoints/   what a training that was interrupted or stopped goes on from
+          checkpoints/   what an interrupted or stopped training resumes from
           trained.json   how the training ended, until its result is measured
           report.json, bundle/, ensemble/, best.safetensors: the work itself
 
-A worker that dies leaves no RunEnded. Nobody writes one in its place: the state says "interrupted", because what
-the folder holds is what the worker got done. A training that is asked to wait writes its state down, and its worker
-leaves: the run is then "paused", and in nobody's way. To go on with a run is to note where its log ends now, so that an
-earlier RunEnded counts no more, and to take its owner away: it waits again, for a worker that finds the checkpoints.
+A worker that dies leaves no RunEnded, and nobody writes one for it: the state is then "interrupted". A training that is
+asked to pause saves its state, and its worker ends: the run is then "paused", and does not block other runs. Resuming a
+run records where its log ends, so that an earlier RunEnded no longer counts, and removes its owner. The run is then
+queued again, and its next worker finds the checkpoints.
 """
 
 import fcntl
@@ -61,10 +61,12 @@ _ID_FORMAT = "%Y%m%d-%H%M%S-%f"
 
 @dataclass(frozen=True)
 class RunState:
-    """One run as a list shows it. `created` and `ended` are seconds since the epoch; `stopping` while a request
-    to stop waits to be obeyed; `paused` from the request to wait until it goes on; `resumable` where the run ended
-    early, or is paused, and can go on from what it saved; `numbers` holds what the run wrote down as its key figures,
-    such as "accuracy"."""
+    """The state of one run, as a list shows it.
+
+    `created` and `ended` are in seconds since 1970. `stopping`: a request to stop is pending. `paused`: from the request
+    to pause until it is resumed. `resumable`: the run ended early or is paused, and can be resumed from what it saved.
+    `numbers` holds its key figures, such as "accuracy".
+    """
 
     id: str
     kind: Kind
@@ -82,12 +84,12 @@ class RunState:
 
     @property
     def active(self) -> bool:
-        """Whether it waits or works."""
+        """Whether the run is queued or running."""
         return self.status in ACTIVE
 
     @property
     def open(self) -> bool:
-        """Whether it is not over: it waits, works, or is paused."""
+        """Whether the run is queued, running or paused."""
         return self.active or self.status == "paused"
 
 
@@ -100,7 +102,7 @@ class RunStore:
         self._ended: dict[str, tuple[tuple[int, ...], RunState]] = {}
 
     def create(self, task: Task, owner: Owner | None = None) -> str:
-        """Write a new run and return its id: queued, or at once running as the work of `owner`."""
+        """Create a run and return its id. It is queued, or with `owner` running at once as the work of that process."""
         part = self.workspace.folder("runs") / f".{uuid.uuid4().hex}.part"
         part.mkdir()
         try:
@@ -112,7 +114,7 @@ class RunStore:
             shutil.rmtree(part, ignore_errors=True)
 
     def _publish(self, part: Path) -> str:
-        """Give a prepared folder its id: the moment of its creation, so that ids sort by age."""
+        """Move a prepared folder to its id: the time of creation, so that ids sort by age."""
         while True:
             run_id = datetime.now(UTC).strftime(_ID_FORMAT)
             try:
@@ -160,7 +162,7 @@ class RunStore:
         lives = process.alive(owner)
         ended = event_log.last_end(
             folder / EVENTS_FILE, _starts(folder)[-1]
-        )  # after the look at the process: it may end in between
+        )  # read after the process: it may end in between
         found = _optional(folder / EXIT)
         left: LeaveReason | None = found.get("left")
         status: Status
@@ -196,7 +198,7 @@ class RunStore:
         )
 
     def list(self) -> tuple[RunState, ...]:
-        """Return every readable run, newest first; none where somebody deleted the whole folder."""
+        """Return every readable run, newest first; none if the whole folder was deleted."""
         states = []
         try:
             names = sorted(os.listdir(self.root), reverse=True)
@@ -211,15 +213,14 @@ class RunStore:
         return tuple(states)
 
     def active(self) -> tuple[RunState, ...]:
-        """Return the runs that wait or work, newest first."""
+        """Return the queued and running runs, newest first."""
         return tuple(state for state in self.list() if state.active)
 
     def stop(self, run_id: str, force: bool = False) -> None:
-        """Ask a run to end, keeping what is best so far; one that waits ends at once.
+        """Ask a run to end, keeping its best weights so far.
 
-        One that waits to go on is again what it was before. One that is paused is queued, to keep and measure what is
-        best. `force` ends its process without asking, and leaves the
-        run interrupted.
+        A queued run ends at once; if it was queued to be resumed, it returns to its earlier state. A paused run is
+        queued, so that its best weights are measured. `force` kills the process and leaves the run interrupted.
         """
         folder = self.folder(run_id)
         with self.lock():
@@ -241,21 +242,20 @@ class RunStore:
                 process.kill(owner)
 
     def control(self, run_id: str) -> FileControl:
-        """Return what asks a run to wait, or to change its phase."""
+        """Return the control of a run, for requests to pause it or to change its phase."""
         return FileControl(self.folder(run_id))
 
     def pause(self, run_id: str) -> None:
-        """Ask a training that works to write its state down and wait. Raises RunError for any other run."""
+        """Ask a running training to save its state and pause. Raises RunError for any other run."""
         state = self.state(run_id)
         if state.status != "running" or state.kind != "train":
             raise RunError("Only a training that is at work can be paused.", "See the list of runs.")
         self.control(run_id).pause()
 
     def resume(self, run_id: str, owner: Owner | None = None) -> None:
-        """Let a paused run go on, or queue one that ended early again, to go on from what it saved.
+        """Resume a paused run, or queue a run that ended early so that it continues from what it saved.
 
-        With `owner` it does not wait: it is running at once as that process's work. Raises RunError where there is
-        nothing to go on with.
+        With `owner` it runs at once as the work of that process. Raises RunError if there is nothing to resume.
         """
         folder = self.folder(run_id)
         with self.lock():
@@ -268,7 +268,7 @@ class RunStore:
             self._again(folder, owner)
 
     def _again(self, folder: Path, owner: Owner | None = None) -> None:
-        """Begin another attempt; broken off on the way, the run is what it was still, and can be gone on with."""
+        """Begin another attempt. If this is interrupted half-way, the run keeps its state and can still be resumed."""
         write_json(folder / ATTEMPTS, [*_starts(folder)[1:], _size(folder / EVENTS_FILE)])
         for name in (STOP_REQUEST, PAUSE_REQUEST):
             (folder / name).unlink(missing_ok=True)
@@ -278,11 +278,11 @@ class RunStore:
             (folder / "owner.json").unlink(missing_ok=True)
 
     def leave(self, run_id: str, why: LeaveReason) -> None:
-        """Note that a run's worker leaves it, to be gone on with later. Raises WorkspaceError."""
+        """Record that a run's worker leaves it, to be resumed later. Raises WorkspaceError."""
         write_json(self.folder(run_id) / EXIT, {"left": why})
 
     def delete(self, run_id: str) -> None:
-        """Remove a run and everything it made. Raises RunError while it waits or works."""
+        """Delete a run and all its files. Raises RunError while it is queued or running."""
         folder = self.folder(run_id)
         with self.lock():
             if self.state(run_id).active:
@@ -293,11 +293,11 @@ class RunStore:
         shutil.rmtree(trash, ignore_errors=True)
 
     def summarise(self, run_id: str, numbers: Mapping[str, float]) -> None:
-        """Write down a run's key figures for the list."""
+        """Save a run's key figures for the list of runs."""
         write_json(self.folder(run_id) / SUMMARY, dict(numbers))
 
     def own(self, run_id: str, owner: Owner) -> None:
-        """Write down which process does the work; how an earlier one ended counts no more."""
+        """Save which process does the work, and forget how an earlier process ended."""
         folder = self.folder(run_id)
         write_json(folder / "owner.json", dump(owner))
         if owner != NOBODY:
@@ -305,7 +305,7 @@ class RunStore:
 
     @contextmanager
     def claim(self, run_id: str) -> Iterator[bool]:
-        """Hold a run for as long as this process works at it; yields False where another process does already."""
+        """Hold a run while this process works on it; yield False if another process already does."""
         with open(self.folder(run_id) / ".claim", "wb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -316,14 +316,14 @@ class RunStore:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold what decides about waiting runs: one process at a time starts, drops or deletes them."""
+        """Hold the queue's lock: only one process at a time starts, dequeues or deletes runs."""
         with open(self.workspace.folder("runs") / ".lock", "wb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
 
 def _stamp(folder: Path) -> tuple[int, ...]:
-    """Return what changes when a state file does: size and time of each, -1 for a missing one."""
+    """Return the size and time of each state file, -1 if it is missing; changes if any of the files does."""
     found = []
     for name in ("task.json", EVENTS_FILE, "owner.json", EXIT, ATTEMPTS, SUMMARY):
         try:
@@ -348,9 +348,9 @@ def _size(path: Path) -> int:
 
 
 def _resumable(folder: Path, task: Task, status: Status) -> bool:
-    """Whether a training can go on: from its last checkpoint, or from the start where it was killed before one.
+    """Return whether a training can be resumed: from a checkpoint, or from the start if it was killed before one.
 
-    One that failed may also have been trained to its end, and only not been measured.
+    A failed run may also have finished training and failed only while it was measured.
     """
     if task.kind != "train":
         return False
@@ -361,14 +361,14 @@ def _resumable(folder: Path, task: Task, status: Status) -> bool:
 
 def _saved(folder: Path) -> bool:
     """Whether there is a checkpoint."""
-    try:  # a checkpoint that was only begun has a name that starts with a dot
+    try:  # the name of an unfinished checkpoint starts with a dot
         return any(not name.startswith(".") for name in os.listdir(folder / CHECKPOINTS))
     except OSError:
         return False
 
 
 def _why_not(state: RunState) -> tuple[str, str]:
-    """Return sentence and hint about a run that there is nothing to go on with."""
+    """Return sentence and hint about a run that cannot be resumed."""
     if state.kind != "train":
         return "Only a training can go on where it was.", "Start it again; what it had measured is used again."
     if state.status == "queued":
@@ -381,7 +381,7 @@ def _why_not(state: RunState) -> tuple[str, str]:
 
 
 def _optional(path: Path) -> Any:
-    """Read a small JSON object that may not be there."""
+    """Read a small JSON file, {} if it is missing or damaged."""
     try:
         return read_json(path)
     except (OSError, ValueError):

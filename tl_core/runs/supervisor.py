@@ -1,11 +1,11 @@
-"""The background thread that gives each waiting run a worker process, one at a time, and waits for it.
+"""The background thread that starts a worker process for each queued run, one at a time, and waits for it.
 
-The queue is on disk: it is the runs that nobody owns yet. So it outlives the server, and a worker that outlived an
-earlier server still counts as the one at work. Quick kinds (a probe, a speed test) go before long ones; within each,
-first come, first served.
+The queue is on disk: it consists of the runs without an owner. So it outlives the server, and a worker that outlives a
+server still counts as the running one. Quick kinds of run (probe, speed test) go before long ones; otherwise first
+come, first served.
 
-What has to live as long as the process (threads, locks, Popen handles) is kept in a module without a file, because
-Streamlit's hot reload drops every watched module from sys.modules, and with it every module-level variable.
+Threads, locks and Popen handles must live as long as the process. They are kept in a module without a file, because
+Streamlit's hot reload removes every watched module from sys.modules, and with it all module-level variables.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ from tl_core.workspace import write_json
 
 WORKER = ("-m", "tl_core.worker")
 QUICK = ("speed", "probe")
-POLL = 1.0  # seconds between looks at a worker of somebody else's
+POLL = 1.0  # seconds between checks of another process's worker
 _ANCHOR = "_graft_supervisor"
 _SOURCE = Path(__file__).resolve().parents[2]
 _log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class _Post:
-    """What one workspace's supervisor holds."""
+    """The state of one workspace's supervisor."""
 
     lock: threading.RLock = field(default_factory=threading.RLock)
     wake: threading.Event = field(default_factory=threading.Event)
@@ -51,7 +51,7 @@ class _Post:
 
 
 def _post(store: RunStore) -> _Post:
-    """Return the one post of this workspace in this process."""
+    """Return the supervisor state of this workspace in this process."""
     anchor = sys.modules.get(_ANCHOR)
     if anchor is None:
         fresh = ModuleType(_ANCHOR)
@@ -75,23 +75,23 @@ def resume(store: RunStore, run_id: str) -> None:
 
 
 def stop(store: RunStore, run_id: str) -> None:
-    """Ask a run to end and keep its best; one that is paused is taken up once more for that."""
+    """Ask a run to end and keep its best weights; a paused run gets a worker once more for that."""
     store.stop(run_id)
     _attend(store)
 
 
 def clean_up(store: RunStore) -> None:
-    """At start-up: clear half-made and half-deleted folders away, and go on with the queue."""
+    """At start-up: delete unfinished folders and leftovers of deletions, and continue with the queue."""
     for leftover in (*store.root.glob(".*.part"), *store.root.glob(".*.trash")):
         shutil.rmtree(leftover, ignore_errors=True)
     _attend(store)
 
 
 def stop_all(store: RunStore, timeout: float = 20.0) -> None:
-    """At shutdown: start nothing more, and ask the worker to end; end it anyway after `timeout` seconds.
+    """At shutdown: start nothing more, and ask the worker to end; kill it after `timeout` seconds.
 
-    A training writes its state down and can go on later, any other run stops. Runs that wait go on waiting, on disk,
-    until a server starts again.
+    A training saves its state and can be resumed later; any other run stops. Queued runs stay queued on disk until a
+    server starts again.
     """
     post = _post(store)
     with post.lock:
@@ -116,7 +116,7 @@ def _wait(worker: "subprocess.Popen[bytes]", seconds: float) -> bool:
 
 
 def _attend(store: RunStore) -> None:
-    """Make sure that the thread is there, and that it looks."""
+    """Make sure that the thread is alive and checks the queue."""
     post = _post(store)
     with post.lock:
         post.closed = False
@@ -127,7 +127,7 @@ def _attend(store: RunStore) -> None:
 
 
 def _supervise(store: RunStore, post: _Post) -> None:
-    """Start a worker, wait for it, write its exit code down; again, until closed."""
+    """Start a worker, wait for it, save its exit code; repeat until closed."""
     while not post.closed:
         post.wake.clear()
         waiting = False
@@ -145,7 +145,7 @@ def _supervise(store: RunStore, post: _Post) -> None:
 
 
 def _launch_next(store: RunStore, post: _Post) -> bool:
-    """Start the next worker where none is at work in the whole workspace; return whether a run has to wait."""
+    """Start the next worker if none is running in the whole workspace; return whether a run has to wait."""
     states = store.list()
     unfinished = {state.id for state in states if state.open}
     # a baseline has nothing to compare with before its run is over, and that one may be paused
@@ -163,7 +163,7 @@ def _launch_next(store: RunStore, post: _Post) -> bool:
 
 
 def _give(store: RunStore, post: _Post, run_id: str) -> None:
-    """Give a run its worker; a run that cannot get one has failed, so that it does not block the queue."""
+    """Start the worker of a run; if that is impossible the run fails, so that it does not block the queue."""
     try:
         worker = _spawn(store, run_id)
     except OSError as error:
@@ -174,7 +174,7 @@ def _give(store: RunStore, post: _Post, run_id: str) -> None:
 
 
 def _wait_for(worker: "subprocess.Popen[bytes]", store: RunStore, post: _Post) -> None:
-    """Wait for a worker, and write down how it ended where it did so without a word."""
+    """Wait for a worker, and save its exit code if it ended without a RunEnded."""
     code = worker.wait()
     with contextlib.suppress(RunError):  # deleted already
         if store.state(post.run_id).status != "interrupted" or (store.folder(post.run_id) / EXIT).exists():
@@ -190,7 +190,7 @@ def _turn(state: RunState) -> tuple[bool, str]:
 
 
 def _spawn(store: RunStore, run_id: str) -> "subprocess.Popen[bytes]":
-    """Start a worker on a run, in a session of its own, so that Ctrl-C reaches only the server."""
+    """Start a worker process for a run, in its own session, so that Ctrl-C reaches only the server."""
     folder = store.folder(run_id)
     paths = [str(_SOURCE), os.environ.get("PYTHONPATH", "")]
     environment = {

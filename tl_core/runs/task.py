@@ -1,4 +1,4 @@
-"""What a run is asked to do."""
+"""The task of a run: what it is asked to do."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -14,11 +14,11 @@ class Task:
     """One job for a worker. Only "train", "rates" and "layers" need a plan, and "speed" no data set;
     "check" needs a backbone only for the checks that look with a model.
 
-    `budget` caps the seconds of training (a from-scratch baseline); None does not. `compare_to` names the run
-    that this one is a baseline for. `source` (labelled) and `target` (its labels are never read) are fingerprints of
-    second data sets; `teacher` is a finished run over the same classes, or a model that was brought in as a teacher.
+    `budget` limits the seconds of training (for a from-scratch baseline); None means no limit. `compare_to` names the
+    run that this one is a baseline for. `source` (labelled) and `target` (labels are ignored) are fingerprints of extra
+    data sets; `teacher` is a finished run with the same classes, or an imported model.
     `decisions` is the digest of the decisions about items (`Dataset.pin_decisions`), "" for none; `source_decisions`
-    and `target_decisions` are those of the second data sets.
+    and `target_decisions` are those of the extra data sets.
     """
 
     kind: Kind
