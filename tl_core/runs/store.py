@@ -63,8 +63,8 @@ _ID_FORMAT = "%Y%m%d-%H%M%S-%f"
 class RunState:
     """The state of one run, as a list shows it.
 
-    `created` and `ended` are in seconds since 1970. `stopping`: a request to stop is pending. `paused`: from the request
-    to pause until it is resumed. `resumable`: the run ended early or is paused, and can be resumed from what it saved.
+    `created` and `ended` are in seconds since 1970. `stopping`: a request to stop is pending. `paused`: from the
+    request to pause until it is resumed. `resumable`: the run ended early or is paused, and can be resumed.
     `numbers` holds its key figures, such as "accuracy".
     """
 
