@@ -258,7 +258,7 @@ def guarded() -> TransferPlan:
     )
     return TransferPlan(
         "tiny_image", "by hand", (weak, tuned, last), batch_size=4, penalties=penalties, precision="float32",
-        augment=Augment("light"), loss=Loss("balanced", 0.1, 0.2), why=(Reason("To be gone on with.", "a test"),),
+        augment=Augment("light"), loss=Loss("balanced", 0.0, 0.2), why=(Reason("To be gone on with.", "a test"),),
     )  # fmt: skip
 
 
