@@ -14,7 +14,7 @@ from tl_core.backbones.spec import BACKBONES
 from tl_core.backbones.speed import Speed
 from tl_core.data.profile import ClassCount, Profile, profile
 from tl_core.data.quality import Duplicates
-from tl_core.plan import Reason, check
+from tl_core.plan import Phase, Reason, TransferPlan, check
 from tl_core.strategies import STRATEGIES, TaskInfo
 from tl_core.types import Estimate, dump, load
 
@@ -248,8 +248,56 @@ def test_blocks_that_may_be_skipped_cost_at_most_what_they_cost_and_may_cost_not
     one, three = (seconds_of("gradual", options={"steps": steps}) for steps in (1, 3))
     assert three.value > one.value
     assert three.low == one.low, "at best, the second and third block are skipped"
-    assert three.method.endswith("or is skipped: at most")
-    assert "skipped" not in one.method
+    assert three.method.endswith("if no phase stops early or is skipped")
+    assert one.method.endswith("if no phase stops early")
+
+
+def test_the_reason_for_fine_tuning_names_the_condition_of_its_minutes():
+    advice = advise(profile_of(3000, 3), IMAGE, probe_of(IMAGE), speed_of(IMAGE, 1e-4))
+    (reason,) = [reason.text for reason in advice.reasons if "fits the time" in reason.text]
+    assert reason.endswith("minutes if no phase stops early.") or reason.endswith("minute if no phase stops early.")
+
+
+HEAD_PHASE = Phase("head", 5, {"head": 1e-3})
+LAST = Phase("last", 5, {"blocks.6": 1e-4, "head": 1e-3})
+NEXT = Phase("next", 5, {"blocks.5": 1e-4, "blocks.6": 1e-4, "head": 1e-3})
+
+
+@pytest.mark.parametrize(
+    ("phases", "validation", "skips"),
+    [
+        ((HEAD_PHASE, LAST), True, True),
+        ((HEAD_PHASE, LAST), False, False),
+        ((HEAD_PHASE, dataclasses.replace(LAST, fit_on="train+validation")), True, False),
+        ((HEAD_PHASE, dataclasses.replace(LAST, objective="contrastive")), True, False),
+        ((LAST,), True, False),
+        ((), True, False),
+    ],
+    ids=["judged", "no validation items", "learns from validation", "no labels", "the first score", "the first phase"],
+)
+def test_the_least_time_leaves_out_a_phase_only_where_the_run_may_skip_it(phases, validation, skips):
+    """As the trainer decides: only after a phase that validation items judge, and that has a score to beat."""
+    profile = profile_of(100, 3)
+    if not validation:
+        profile = dataclasses.replace(
+            profile, classes=tuple(dataclasses.replace(count, validation=0) for count in profile.classes)
+        )
+    lows = []
+    for only_if_better in (False, True):
+        last = dataclasses.replace(NEXT, only_if_better=only_if_better)
+        plan = TransferPlan(IMAGE.name, "by hand", (*phases, last))
+        lows.append(estimate_for(plan, IMAGE, speed_of(IMAGE), profile)[0].low)
+    assert (lows[1] < lows[0]) == skips
+
+
+def test_the_least_time_has_no_early_stop_where_nothing_judges():
+    profile = profile_of(100, 3)
+    unjudged = dataclasses.replace(LAST, fit_on="train+validation")
+    lows = []
+    for patience in (None, 1):
+        plan = TransferPlan(IMAGE.name, "by hand", (dataclasses.replace(unjudged, patience=patience),))
+        lows.append(estimate_for(plan, IMAGE, speed_of(IMAGE), profile)[0].low)
+    assert lows[0] == lows[1]
 
 
 def test_time_follows_what_has_to_run():

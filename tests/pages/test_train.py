@@ -16,6 +16,7 @@ from tl_core.runs.events import (
     GroupStats,
     LayerStats,
     Noted,
+    PhaseSkipped,
     PhaseStarted,
     PlanEdited,
     Progress,
@@ -220,6 +221,50 @@ def test_the_timeline_fills_up_to_the_position():
     assert [part.weight for part in drawn] == [2, 4]
 
 
+def test_the_timeline_shows_a_skipped_phase_empty_and_names_it():
+    done = {0: 2, 2: 4}
+    phases = (*scripted.PLAN.phases, scripted.PLAN.phases[1])
+    drawn = segments(phases, 3, 1.0, done, skipped={1})
+    assert [part.filled for part in drawn] == [1.0, 0.0, 1.0]
+    assert [part.epochs for part in drawn] == ["2 epochs", "skipped", "4 epochs"]
+    assert [part.skipped for part in drawn] == [False, True, False]
+
+
+def test_the_timeline_of_a_finished_run_leaves_phases_empty_that_never_began():
+    drawn = segments(scripted.PLAN.phases, 2, 1.0, {0: 2})
+    assert [part.filled for part in drawn] == [1.0, 0.0]
+    assert drawn[1].epochs == "not trained"
+
+
+def test_a_skipped_phase_moves_no_boundary_of_the_others(tiny_images):
+    """The second of three phases is skipped, and the run is resumed in the third."""
+    head, top = scripted.PLAN.phases
+    plan = replace(scripted.PLAN, phases=(head, replace(top, name="middle", only_if_better=True), top))
+    first = [*scripted.script(replace(plan, phases=(head,)))]
+    last = PhaseStarted(2, top.name, 4, top.lr, 40)
+    steps = [StepDone(2, 20 + n, 60, 0.5, {}, 1.0, 1.0) for n in range(1, 13)]
+    epoch = EpochDone(2, 0, {"loss": 0.5, "accuracy": 0.8}, {"loss": 0.6, "accuracy": 0.7}, 1.0, True)
+    events = [
+        replace(first[0], plan=plan), *first[1:], PhaseSkipped(1, "middle"), last, *steps[:10], epoch, *steps[10:],
+        RunEnded("failed", "Killed."), RunResumed(30, 2, 1, restarted=True), last,
+    ]  # fmt: skip
+    followed = live(*events)
+    assert followed.skipped == {1}
+    assert followed.boundaries == {0: (0, 0, "head"), 2: (20, 2, "top layers")}
+    assert followed.epochs_done == {0: 2, 2: 1}
+    assert (followed.phase_start, followed.phase_epochs, followed.phase_position) == (20, 1, 0.25)
+    drawn = segments(plan.phases, 2, followed.phase_position, followed.epochs_done, followed.skipped)
+    assert [part.filled for part in drawn] == [1.0, 0.0, 0.25]
+
+
+def test_the_epochs_ahead_leave_out_a_skipped_phase(tiny_images):
+    head, top = scripted.PLAN.phases
+    plan = replace(scripted.PLAN, phases=(head, top, top))
+    first = [*scripted.script(replace(plan, phases=(head,)))]
+    followed = live(replace(first[0], plan=plan), *first[1:], PhaseSkipped(1, top.name))
+    assert followed.epochs_planned == 2 + 4
+
+
 def test_the_timeline_shows_the_epochs_of_a_phase_that_ended_early(app, workspace, tiny_images, store):
     events = [
         *scripted.script(scripted.PLAN, 15), PlanEdited(1, 15, 0, "skip"),
@@ -228,7 +273,7 @@ def test_the_timeline_shows_the_epochs_of_a_phase_that_ended_early(app, workspac
     live = LiveRun()
     for event in events:
         live.take(event)
-    assert live.epochs_done == [1, 0]
+    assert live.epochs_done == {0: 1, 1: 0}
     drawn = segments(scripted.PLAN.phases, 1, live.phase_position, live.epochs_done)
     assert [part.epochs for part in drawn] == ["1 of 2 epochs", "4 epochs"]
     assert [part.filled for part in drawn] == [1.0, 0.0]
@@ -263,7 +308,7 @@ def test_a_finished_run_is_offered_again_with_another_label_if_the_data_changed(
 def test_an_interrupted_run_is_resumed(app, workspace, tiny_images, store):
     run = scripted.write_run(store, scripted.task(tiny_images), [*scripted.script(scripted.PLAN, 35)])
     open_train(app, workspace, tiny_images, run)
-    assert "go on" in app.warning[0].value
+    assert "resume it from its last checkpoint" in app.warning[0].value
     app.button(key="train_go_on").click().run()
     assert not app.exception
     assert store.state(run).status == "queued"
@@ -415,13 +460,8 @@ def test_the_followedforgets_what_an_interruption_lost():
 def test_a_run_that_starts_from_the_beginning_is_empty():
     whole = [*scripted.script(scripted.PLAN, 7)]
     followed = live(*whole, whole[0])
-    assert (followed.losses, followed.epochs, followed.boundaries, followed.step, followed.phase) == (
-        [],
-        [],
-        [],
-        None,
-        None,
-    )
+    assert (followed.losses, followed.epochs, followed.step, followed.phase) == ([], [], None, None)
+    assert followed.boundaries == {}
     assert followed.started is whole[0]
 
 

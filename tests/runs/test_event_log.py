@@ -10,6 +10,7 @@ from tl_core.runs.events import (
     CheckpointSaved,
     EpochDone,
     Noted,
+    PhaseSkipped,
     PhaseStarted,
     Progress,
     RunEnded,
@@ -46,6 +47,7 @@ events = st.one_of(
         items=st.dictionaries(words, counts, max_size=3),
     ),
     st.builds(Progress, at=numbers, stage=words, done=counts, total=counts),
+    st.builds(PhaseSkipped, at=numbers, index=counts, name=words),
     st.builds(PhaseStarted, at=numbers, index=counts, name=words, epochs=counts, lr=rates, steps=counts),
     st.builds(
         StepDone,

@@ -3,7 +3,16 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tl_core.runs.events import EpochDone, LayerStats, PhaseStarted, PlanEdited, RunEnded, RunResumed, StepDone
+from tl_core.runs.events import (
+    EpochDone,
+    LayerStats,
+    PhaseSkipped,
+    PhaseStarted,
+    PlanEdited,
+    RunEnded,
+    RunResumed,
+    StepDone,
+)
 from tl_core.runs.history import describe_event, edits, kept_events
 
 STEPS = 3  # in an epoch
@@ -46,6 +55,12 @@ def test_a_pause_loses_nothing_and_an_old_end_is_no_end():
     assert kept_events(events) == events
     failed = [*work(0, 5), RunEnded("failed", "Because."), RunResumed(5, 0, 1, restarted=True)]
     assert RunEnded not in {type(event) for event in kept_events(failed)}
+
+
+def test_a_phase_that_was_skipped_twice_was_skipped_once():
+    skipped = PhaseSkipped(2, "phase 2", at=0)
+    events = [*work(0, 12), skipped, RunResumed(9, 1, 1, restarted=True), *work(9, 12), skipped]
+    assert [event for event in kept_events(events) if isinstance(event, PhaseSkipped)] == [skipped]
 
 
 def test_an_edit_that_is_obeyed_again_is_one_edit():

@@ -3,7 +3,7 @@ import pytest
 from tl_core.errors import PlanError
 from tl_core.plan import Head
 from tl_core.strategies import STRATEGIES, TaskInfo
-from tl_core.strategies.recipes import batch_size, layerwise_decay, top_groups
+from tl_core.strategies.recipes import RULE_OF_THUMB, batch_size, layerwise_decay, top_groups
 
 GROUPS = ("stem", "b0", "b1", "b2", "b3", "top")
 
@@ -57,6 +57,9 @@ def test_gradual_thaws_one_more_block_each_phase():
     assert all(phase.patience == 2 for phase in phases)
     assert [phase.only_if_better for phase in phases] == [False, True, True]
     assert len(make("gradual", {"steps": 14}).phases) == 1 + len(GROUPS)
+    (rule,) = [reason for reason in make("gradual", {"steps": 3}).why if "only if" in reason.text]
+    assert rule.text == "A phase is trained only if the last one improved the best validation score."
+    assert rule.source == RULE_OF_THUMB
 
 
 def test_discriminative_rates_fall_by_the_published_formula():

@@ -11,6 +11,7 @@ from tests.tiny import write_dataset
 from tests.training.helpers import SOLVED, descent, make_job, run
 from tl_core.data.decisions import Decision
 from tl_core.errors import DataError
+from tl_core.features import FeatureStore
 from tl_core.penalties import PENALTIES
 from tl_core.runs.control import MemoryControl
 from tl_core.training.inputs import PreparedInputs
@@ -53,6 +54,13 @@ def test_no_step_of_a_penalty_reads_an_item_that_judges(name, tiny_texts, monkey
 def test_a_second_data_set_of_nothing_but_judges_is_refused(tiny_texts, workspace):
     with pytest.raises(DataError, match="validation or test item"):
         make_parts(make_job(tiny_texts, [SOLVED], source=judges(tiny_texts, workspace)), MemoryControl())
+
+
+def test_items_of_one_class_are_refused_before_any_item_is_prepared(tiny_texts, monkeypatch):
+    monkeypatch.setattr(FeatureStore, "prepared", lambda *args: pytest.fail("prepared"))
+    first = [int(row) for row in tiny_texts.rows("train") if tiny_texts.labels[row] == 0]
+    with pytest.raises(DataError, match="fewer than two classes"):
+        make_parts(make_job(tiny_texts, [SOLVED], train_rows=first), MemoryControl())
 
 
 def test_the_identity_of_a_run_without_decisions_is_what_it_was_before_there_were_any(tiny_texts):

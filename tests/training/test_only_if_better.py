@@ -11,7 +11,7 @@ from tests.training.test_resume import attempt, same_end, weights, whole
 from tl_core.data.split import SplitSpec
 from tl_core.plan import Phase, from_yaml, to_yaml
 from tl_core.runs.control import MemoryControl
-from tl_core.runs.events import EpochDone, Noted, PhaseStarted, StepDone
+from tl_core.runs.events import EpochDone, Noted, PhaseSkipped, PhaseStarted, RunPaused, RunResumed, StepDone
 from tl_core.training.step import Stepper
 
 WEAK = Phase("head", 1, {"head": 1e-6})
@@ -40,6 +40,10 @@ def started(events):
     return [event.index for event in events if isinstance(event, PhaseStarted)]
 
 
+def skipped(events):
+    return [(event.index, event.name) for event in events if isinstance(event, PhaseSkipped)]
+
+
 def notes(events):
     return [e.finding.message for e in events if isinstance(e, Noted) and e.finding.code == "only-if-better"]
 
@@ -50,6 +54,7 @@ def test_where_the_second_block_brings_nothing_the_third_is_skipped_and_the_best
     events = run(job)
     assert not any(event.best for event in events if isinstance(event, EpochDone) and event.phase == 2)
     assert started(events) == [0, 1, 2]
+    assert skipped(events) == [(3, "last 3 blocks")]
     (note,) = notes(events)
     assert note == "last 3 blocks: skipped, because the last trained phase brought no better score on validation."
     assert "skipped" in events[-1].reason
@@ -63,6 +68,7 @@ def test_where_the_second_block_brings_nothing_the_third_is_skipped_and_the_best
 def test_where_the_first_block_brings_nothing_all_others_are_skipped(tiny_images, wrecking):
     events = run(make_job(tiny_images, [SOLVED, replace(TWO, name="first", only_if_better=False), TWO, THREE]))
     assert started(events) == [0, 1]
+    assert skipped(events) == [(2, "last 2 blocks"), (3, "last 3 blocks")]
     assert len(notes(events)) == 2
 
 
@@ -111,6 +117,50 @@ def test_after_a_phase_that_somebody_skips_the_next_one_is_trained(tiny_images):
     steps = -(-len(tiny_images.rows("train")) // 4)  # of the first phase
     events = run_with(make_job(tiny_images, [WEAK, TOP, TWO]), {steps: [skip]})
     assert started(events) == [0, 1, 2]
+
+
+def test_a_phase_that_a_person_skips_before_its_first_step_is_not_said_to_be_of_no_help(tiny_images):
+    per_epoch = -(-len(tiny_images.rows("train")) // 4)
+    events = run_with(make_job(tiny_images, [WEAK, TOP, TWO]), {3 * per_epoch: [skip]})
+    assert started(events) == [0, 1, 2]
+    assert not any(isinstance(event, StepDone) and event.phase == 2 for event in events)
+    assert events[-1].reason == "The plan was carried out; a phase was skipped by hand before its first step."
+
+
+def test_that_phases_were_skipped_is_still_known_after_a_resume(tiny_images, wrecking):
+    job = make_job(tiny_images, [WEAK, TOP, TWO, THREE, replace(TOP, name="again", epochs=3)], publish=0.0)
+    events = attempt(job, MemoryControl(), lambda event, _: isinstance(event, StepDone) and event.phase == 4)
+    resumed = whole(replace(job, resume=True))
+    assert skipped(events) == [(3, "last 3 blocks")]
+    assert skipped(resumed) == []
+    assert isinstance(resumed[0], RunResumed)
+    assert "could not help any more" in resumed[-1].reason
+
+
+def test_a_first_phase_skipped_by_hand_needs_no_score_and_the_decision_is_not_taken_again(tiny_images):
+    job = make_job(tiny_images, [WEAK, TWO], publish=0.0)
+    control = SkipsThenPauses()
+    events = attempt(job, control, lambda event, _: isinstance(event, RunPaused))
+    assert started(events) == [0, 1]
+    assert events[-1].step == 0
+    resumed = whole(replace(job, resume=True))
+    assert isinstance(resumed[0], RunResumed)
+    assert resumed[0].phase == 1
+    assert notes(events + resumed) == []
+
+
+class SkipsThenPauses(MemoryControl):
+    """Asks to skip the first phase before its first step, and to pause before the first step of the second."""
+
+    def __init__(self):
+        super().__init__()
+        self.skip_phase()
+        self.looks = 0
+
+    @property
+    def paused(self):
+        self.looks += 1
+        return self.looks > 1
 
 
 def test_a_solved_head_always_counts_as_a_gain(tiny_images):

@@ -20,6 +20,8 @@ from tl_core.training import checkpoints, resume
 from tl_core.training import job as job_module
 from tl_core.training.job import Teacher
 from tl_core.training.loop import train
+from tl_core.training.parts import make_parts
+from tl_core.training.phase import PhaseState
 from tl_core.training.step import Stepper
 from tl_core.types import dump
 
@@ -366,3 +368,20 @@ def test_a_folder_that_is_deleted_meanwhile_ends_the_run_and_stays_deleted(tiny_
     assert "could not be written" in event.reason
     assert not job.folder.exists()
     assert "Traceback" not in caplog.text
+
+
+def test_the_gradient_norm_of_the_last_step_is_kept(tiny_images):
+    job = make_job(tiny_images, [descent(["top", "head"])], publish=0.0)
+    attempt(job, MemoryControl(), lambda event, _: isinstance(event, EpochDone) and event.epoch == 1)
+    norms = []
+    for left_out in ("", "gradient_norm"):
+        parts = make_parts(job, MemoryControl())
+        saved = checkpoints.Checkpoints(job.folder).latest()
+        saved.facts["phase_state"].pop(left_out, None)
+        resume.restore(parts, saved)
+        state = PhaseState(parts, 0)
+        list(state.begin(saved))
+        norms.append(float(state.gradient_norm))
+        parts.provider.close()
+    assert norms[0] > 0
+    assert norms[1] == 0.0, "checkpoints that earlier versions wrote have none"

@@ -1,7 +1,7 @@
 """What a plan costs: parameters that learn, seconds, memory. No torch at import."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -78,7 +78,10 @@ def _head_parameters(plan: TransferPlan, spec: BackboneSpec, n_classes: int) -> 
 
 @dataclass(frozen=True)
 class _PlanCost:
-    """What the seconds of a plan depend on. `groups` ends at the tap; `seconds` is a forward pass of one item."""
+    """What the seconds of a plan depend on. `groups` ends at the tap.
+
+    `seconds` maps each group to its forward pass of one item.
+    """
 
     plan: TransferPlan
     groups: tuple[str, ...]
@@ -118,19 +121,31 @@ class _PlanCost:
         return phase.draws if phase.objective == "contrastive" else min(phase.draws, self.n_train)
 
     def plan_seconds(self, early: bool) -> float:
-        """Return the seconds of the plan; with `early`, each phase stops as soon as it may, or is skipped if it may."""
-        seconds, changed = 0.0, False
+        """Return the seconds of the plan; with `early`, each phase stops as soon as it may, or is skipped if it may.
+
+        Validation items can only end or skip a phase where they judge. The first score of a head is always a gain, so
+        the phase after it is never skipped.
+        """
+        seconds, changed, has_score, may_bring_nothing = 0.0, False, False, False
         for phase in self.plan.phases:
-            if early and phase.only_if_better:
+            if early and phase.only_if_better and may_bring_nothing:
                 continue
-            epochs = min(phase.epochs, phase.patience + 1) if early and phase.patience else phase.epochs
+            judged = phase.objective == "labels" and phase.fit_on == "train"
+            epochs = phase.epochs
+            if early and judged and phase.patience:
+                epochs = min(epochs, phase.patience + 1)
             seconds += self.phase_seconds(phase, epochs, changed)
             changed = changed or any(group in phase.lr for group in self.groups)
+            may_bring_nothing = judged and has_score
+            has_score = has_score or judged or HEAD in phase.lr
         return seconds
 
 
 def estimate_for(plan: TransferPlan, spec: BackboneSpec, speed: "Speed", profile: Profile) -> tuple[Estimate, Estimate]:
     """Return the seconds of training and the bytes of memory for the items of a profile (see `estimate`)."""
+    if not profile.splits["validation"]:  # then no phase stops early or is skipped
+        phases = (replace(phase, patience=None, only_if_better=False) for phase in plan.phases)
+        plan = replace(plan, phases=tuple(phases))
     n_classes = max(1, len(profile.classes))
     return estimate(plan, spec, speed, profile.n_train, n_classes, profile.typical_tokens)
 
@@ -142,10 +157,10 @@ def estimate(
 
     Layers below the lowest one that learns run once in a phase. The rest runs in every epoch: forward for validation,
     forward and backward for training. `value` supposes that no phase stops early or is skipped, `low` that each stops
-    as soon as its patience allows, and that phases with `only_if_better` are skipped.
+    as soon as its patience allows, and that phases with `only_if_better` are skipped where the run may skip them.
 
-    `tokens` is the typical length of a text (Profile.typical_tokens); 0 takes the longest that the
-    backbone reads. The memory of a step always follows from that longest text, as the longest batch holds it.
+    `tokens` is the typical length of a text (Profile.typical_tokens); 0 takes the longest that the backbone reads. The
+    memory of a step always follows from that longest text, as the longest batch holds it.
     """
     if isinstance(spec.input, TextInput):
         tokens = min(tokens or spec.input.max_tokens, spec.input.max_tokens)
@@ -159,7 +174,7 @@ def estimate(
     high = full * OVERHEAD * max(1.0, speed.high / usual)
     method = f"from the speed measured on this machine ({speed.rounds} rounds), if no phase stops early"
     if any(phase.only_if_better for phase in plan.phases):
-        method += " or is skipped: at most"
+        method += " or is skipped"
     return Estimate(full, low, high, speed.rounds, method), _memory(cost, spec, speed.footprint, n_classes, tokens)
 
 

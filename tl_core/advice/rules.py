@@ -262,7 +262,9 @@ def _reasons(
     if card.strategy == "contrastive":
         reasons.append(CONTRASTIVE_TRIED)
     if card.strategy not in HEAD_ONLY and card.seconds:
-        text = f"Fine-tuning fits the time: about {max(1, round(card.seconds.value / 60))} minutes at most."
+        minutes = max(1, round(card.seconds.value / 60))
+        length = f"{minutes} minute{'s' if minutes > 1 else ''}"
+        text = f"Fine-tuning fits the time: about {length} if no phase stops early."
         reasons.append(Reason(text, card.seconds.method))
     return tuple(reasons)
 

@@ -1,8 +1,9 @@
 """The events of a run, and their order:
 
-    RunStarted (PhaseStarted (StepDone* EpochDone [LayerStats] [CheckpointSaved])*)* RunEnded
+    RunStarted (PhaseSkipped | PhaseStarted (StepDone* EpochDone [LayerStats] [CheckpointSaved])*)* RunEnded
 
-The last epoch of a phase always has LayerStats. Progress, PlanEdited, RunPaused, RunResumed and Noted may come anywhere
+A phase that its own rule skips has no PhaseStarted, only PhaseSkipped and a Noted that says why. The last epoch of a
+phase always has LayerStats. Progress, PlanEdited, RunPaused, RunResumed and Noted may come anywhere
 in between. RunEnded comes exactly once, last: "done", "stopped" (on request, best weights kept) or "failed".
 
 A run that ended early can be resumed from its last checkpoint. Its log then has a RunResumed where the new attempt
@@ -56,6 +57,14 @@ class PhaseStarted(RunEvent):
     epochs: int
     lr: Mapping[str, float]
     steps: int
+
+
+@dataclass(frozen=True)
+class PhaseSkipped(RunEvent):
+    """A phase with `only_if_better` is not trained, because the last trained phase brought no better score."""
+
+    index: int
+    name: str
 
 
 @dataclass(frozen=True)
@@ -172,7 +181,7 @@ class RunEnded(RunEvent):
 EVENTS = {
     cls.__name__: cls
     for cls in (
-        *(RunStarted, Progress, PhaseStarted, StepDone, EpochDone, LayerStats, CheckpointSaved, PlanEdited),
-        *(RunPaused, RunResumed, Noted, RunEnded),
+        *(RunStarted, Progress, PhaseStarted, PhaseSkipped, StepDone, EpochDone, LayerStats, CheckpointSaved),
+        *(PlanEdited, RunPaused, RunResumed, Noted, RunEnded),
     )
 }

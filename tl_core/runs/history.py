@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from tl_core.runs.events import (
     EpochDone,
     LayerStats,
+    PhaseSkipped,
     PhaseStarted,
     PlanEdited,
     RunEnded,
@@ -23,7 +24,7 @@ def is_lost(event: RunEvent, resumed: RunResumed) -> bool:
             return (event.phase, event.epoch) >= (resumed.phase, resumed.epoch)
         case StepDone():
             return event.step > resumed.step
-        case PhaseStarted():
+        case PhaseStarted() | PhaseSkipped():
             return event.index > resumed.phase
         case RunEnded():
             return True

@@ -1,4 +1,4 @@
-"""Gradual unfreezing: each phase thaws one more block, until a block brings nothing."""
+"""Gradual unfreezing: each phase thaws one more block, until one brings no better validation score."""
 
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ from tl_core.strategies.recipes import (
     DECAY,
     KUMAR,
     PRECHELT,
+    RULE_OF_THUMB,
     ULMFIT,
     CommonOptions,
     backbone_rate,
@@ -33,7 +34,7 @@ class Gradual(CommonOptions):
     """The options of the strategy."""
 
     steps: int = option(
-        3, "Blocks to thaw at most", "One more thaws in each phase, from the head downwards, until one brings nothing.",
+        3, "Blocks to thaw at most", "From the head down, one more in each phase, until one brings no better validation score.",
         (1, 14),
         source=f"as many as the network of {ULMFIT} has",
     )  # fmt: skip
@@ -62,7 +63,7 @@ class Gradual(CommonOptions):
 def plan(task_info: TaskInfo, options: Gradual) -> TransferPlan:
     """Return a head phase, then phases over the last block, the last two, and so on.
 
-    A phase is only trained if the one before brought a better validation score.
+    From the second block on, a phase is trained only if the last one improved the best validation score.
     """
     base = scaled(backbone_rate(task_info), options.scale)
     phases = [solved_head_phase(l2_of_last_group(task_info), final=False)]
@@ -83,6 +84,7 @@ def plan(task_info: TaskInfo, options: Gradual) -> TransferPlan:
     why = (
         Reason("Thawing from the top down lets the upper layers settle before the lower ones move.", ULMFIT),
         solved_head_reason(),
+        Reason("A phase is trained only if the last one improved the best validation score.", RULE_OF_THUMB),
         *recalibration_reason(phases[-1]),
         rate_reason(task_info),
         batch_size_reason(task_info),

@@ -31,6 +31,7 @@ class BestWeights:
         """Score of the best weights; None where no validation items judge them."""
         self.score_before: Score | None = None
         """Score of the best weights when the phase began; None where nothing had a score."""
+        self._counts_as_gain = False
         self._label_task = label_task
         self.accuracy = 0.0
         """Validation accuracy of the best weights; training accuracy where no validation items judge them."""
@@ -42,7 +43,7 @@ class BestWeights:
 
     def watch(self, names: Collection[str]) -> None:
         """Start a phase that may change the tensors `names`; their present values are the ones to beat."""
-        self.score_before = self.score
+        self.score_before, self._counts_as_gain = self.score, False
         self._weights = {name: tensor.clone() for name, tensor in self._model.state_dict().items() if name in names}
 
     def extend(self, names: Collection[str]) -> None:
@@ -57,15 +58,22 @@ class BestWeights:
     @property
     def gained(self) -> bool | None:
         """Whether the phase has brought a better score than there was before; None where nothing judges it."""
+        if self._counts_as_gain:
+            return True
         if self.score is None:
             return None
         return self.score_before is None or self.score > self.score_before
+
+    def count_as_gain(self) -> None:
+        """Let the phase count as a gain, whatever it scores."""
+        self._counts_as_gain = True
 
     def facts(self) -> dict[str, Any]:
         """Return what a checkpoint keeps as JSON."""
         return {
             "score": self.score,
             "score_before": self.score_before,
+            "counts_as_gain": self._counts_as_gain,
             "accuracy": self.accuracy,
             "names": list(self._weights),
         }
@@ -75,6 +83,7 @@ class BestWeights:
         score, before = facts["score"], facts.get("score_before")
         self.score = (score[0], score[1]) if score is not None else None
         self.score_before = (before[0], before[1]) if before is not None else None
+        self._counts_as_gain = facts.get("counts_as_gain", False)
         self.accuracy, self._dirty = facts["accuracy"], True
         self._weights = {name: tensor.clone() for name, tensor in weights.items()}
 

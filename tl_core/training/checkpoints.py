@@ -30,7 +30,7 @@ TENSORS, FACTS = "state.safetensors", "state.json"
 class Snapshot:
     """A run between two steps: tensors by "kind/name", and plain JSON facts."""
 
-    tensors: Mapping[str, torch.Tensor]
+    tensors: dict[str, torch.Tensor]
     facts: Mapping[str, Any]
 
     def under(self, kind: str) -> dict[str, torch.Tensor]:

@@ -32,7 +32,7 @@ def follow_requests(state: PhaseState) -> Generator[RunEvent, None, bool]:
             continue
         yield PlanEdited(edit.number, parts.counter.step, index, edit.action, edit.group, edit.rate)
         if edit.action == "skip":
-            parts.best.score_before = None  # somebody who skips a phase wants the next one to be trained
+            parts.best.count_as_gain()  # somebody who skips a phase wants the next one to be trained
             return True
         rate = edit.rate if edit.action == "rate" else None
         parts.edited.plan = with_rate(parts.edited.plan, index, edit.group, rate)

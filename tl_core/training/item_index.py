@@ -86,24 +86,14 @@ class RunRows:
     def __init__(
         self, dataset: Dataset, items: ItemIndex, train_rows: Sequence[int] | None, device: torch.device
     ) -> None:
-        """Restrict the training items to `train_rows`, unless None. Raises DataError where they have one label only."""
+        """Restrict the training items to `train_rows`, unless None."""
         self.items = items
         self.labels = items.labels.to(device)
-        """As those of the items, on `device`."""
+        """`ItemIndex.labels` on `device`."""
         self.classes = tuple(dataset.classes)
         self.label_task = label_task(dataset.multilabel)
-        self.train = dataset.rows("train")
-        if train_rows is not None:
-            self.train = np.intersect1d(self.train, np.asarray(train_rows, dtype=np.int64))
+        self.train = training_rows(dataset, train_rows)
         self.validation = dataset.rows("validation")
-        truth = dataset.truth[self.train]
-        if (truth == truth[:1]).all():
-            raise DataError(
-                "The training items all have the same labels, so there is nothing to tell apart."
-                if dataset.multilabel
-                else "The training items show fewer than two classes, so there is nothing to tell apart.",
-                "Add labelled items, or change the split so that more of them are for training.",
-            )
 
     def learned_by(self, phase: Phase) -> np.ndarray:
         """Return the rows that a phase learns from."""
@@ -120,6 +110,24 @@ class RunRows:
     def class_weights(self, kind: str, rows: np.ndarray) -> torch.Tensor | None:
         """Return the weights that the loss gives the classes, from the labels of `rows`; None where all are equal."""
         return self.label_task.weights(kind, self.labels_of(rows), len(self.classes))
+
+
+def training_rows(dataset: Dataset, only: Sequence[int] | None) -> np.ndarray:
+    """Return the rows of the training items; those of `only`, unless None."""
+    rows = dataset.rows("train")
+    return rows if only is None else np.intersect1d(rows, np.asarray(only, dtype=np.int64))
+
+
+def require_different_labels(dataset: Dataset, only: Sequence[int] | None) -> None:
+    """Raise DataError where all training items have the same labels; `only` restricts the items, unless None."""
+    truth = dataset.truth[training_rows(dataset, only)]
+    if (truth == truth[:1]).all():
+        raise DataError(
+            "The training items all have the same labels, so there is nothing to tell apart."
+            if dataset.multilabel
+            else "The training items show fewer than two classes, so there is nothing to tell apart.",
+            "Add labelled items, or change the split so that more of them are for training.",
+        )
 
 
 def _subset(dataset: Dataset, offset: int, judges: Set[str], name: str) -> ItemSubset:

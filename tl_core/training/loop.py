@@ -37,6 +37,7 @@ from tl_core.runs.events import (
     CheckpointSaved,
     EpochDone,
     Noted,
+    PhaseSkipped,
     PhaseStarted,
     RunEnded,
     RunEvent,
@@ -89,14 +90,15 @@ def _execute(parts: RunParts) -> Events:
     stopped = False
     try:
         for index in range(first, len(parts.edited.plan.phases)):
-            resumed = index == first and parts.counter.step > 0  # checkpoints are only of phases that are trained
-            if not resumed and (yield from _skipped(parts, index)):
+            resumed, saved = saved, None  # checkpoints are only of phases that are trained
+            if resumed is None and (yield from _skipped(parts, index)):
                 continue
             if parts.edited.plan.phases[index].optimizer == "lbfgs":
                 yield from _solve(parts, index)
             else:
-                yield from _descend(parts, index, saved if index == first else None)
-            if parts.clock.out_of_time() and not parts.model.head_untrained:  # a backbone is of no use without a head
+                yield from _descend(parts, index, resumed)
+            # with an untrained head the run goes on: its backbone alone is of no use
+            if parts.clock.out_of_time() and not parts.model.head_untrained:
                 budget = f"The time budget of {parts.job.budget:g} seconds is used up, so training ends here."
                 yield _note("budget", budget)
                 end = RunEnded("done", "The time budget was used up; the best weights so far were kept.")
@@ -118,7 +120,7 @@ def _execute(parts: RunParts) -> Events:
 
 
 def _start(parts: RunParts) -> Generator[RunEvent, None, tuple[int, Snapshot | None]]:
-    """Restore the newest checkpoint, if the job resumes one; return the first phase, and the state within it."""
+    """Restore the newest checkpoint, if the job resumes one; return the phase to start with, and the checkpoint."""
     saved = parts.checkpoints.latest() if parts.job.resume else None
     if saved is None:
         parts.checkpoints.clear()
@@ -130,7 +132,7 @@ def _start(parts: RunParts) -> Generator[RunEvent, None, tuple[int, Snapshot | N
     restore(parts, saved)
     phase = int(saved.facts["phase"])
     yield RunResumed(parts.counter.step, phase, saved.facts["epoch"], restarted=True)
-    return phase, saved if saved.facts["phase_state"] else None
+    return phase, saved
 
 
 def _skipped(parts: RunParts, index: int) -> Generator[RunEvent, None, bool]:
@@ -143,7 +145,8 @@ def _skipped(parts: RunParts, index: int) -> Generator[RunEvent, None, bool]:
         yield _note("only-if-better", message)
     if parts.best.gained is not False:
         return False
-    parts.counter.planned[index] = 0
+    parts.counter.skip(index)
+    yield PhaseSkipped(index, phase.name)
     message = f"{phase.name}: skipped, because the last trained phase brought no better score on validation."
     yield _note("only-if-better", message)
     return True
@@ -161,11 +164,17 @@ def _run_started(parts: RunParts) -> RunStarted:
 
 
 def _descend(parts: RunParts, index: int, saved: Snapshot | None) -> Events:
-    """Train by gradient descent, epoch by epoch, until the phase or the patience ends."""
-    if saved is None:
+    """Train by gradient descent, epoch by epoch, until the phase or the patience ends.
+
+    `saved` is the checkpoint that the run resumes in this phase, if it does.
+    """
+    within = saved is not None and saved.facts["phase_state"] is not None
+    if not within:
         write_checkpoint(parts, index)
     state = PhaseState(parts, index)
-    yield from state.begin(saved)
+    yield from state.begin(saved if within else None)
+    if saved is not None:
+        saved.tensors.clear()  # every part has its copy
     phase = state.phase
     yield PhaseStarted(index, phase.name, phase.epochs, dict(phase.lr), parts.counter.planned[index])
     while state.items_done or not state.over:
@@ -307,9 +316,10 @@ def _end_phase(parts: RunParts, index: int, steps: int, lowest: int | None = Non
 
 
 def _done(parts: RunParts) -> RunEnded:
-    phases = zip(parts.edited.plan.phases, parts.counter.planned, strict=True)
-    if any(phase.only_if_better and not steps for phase, steps in phases):
+    if parts.counter.skipped:
         return RunEnded("done", "The plan was carried out; phases that could not help any more were skipped.")
+    if not all(parts.counter.planned):
+        return RunEnded("done", "The plan was carried out; a phase was skipped by hand before its first step.")
     return RunEnded("done", "Every phase of the plan was trained.")
 
 

@@ -18,7 +18,7 @@ from tl_core.training import adapters
 from tl_core.training.best_weights import BestWeights
 from tl_core.training.checkpoints import Checkpoints
 from tl_core.training.input_provider import InputProvider
-from tl_core.training.item_index import ItemIndex, RunRows
+from tl_core.training.item_index import ItemIndex, RunRows, require_different_labels
 from tl_core.training.job import TrainJob
 from tl_core.training.model import TransferModel, build_model, groups_of
 from tl_core.training.objectives import Objective, make_objective
@@ -54,6 +54,7 @@ class RunParts:
 def make_parts(job: TrainJob, control: RunControl) -> RunParts:
     """Build the model and everything around it; raises a GraftError where the job cannot be run at all."""
     require_runnable(job.plan, job.spec, job.dataset, job.have)
+    require_different_labels(job.dataset, job.train_rows)  # before any item is prepared
     clock = Clock(job.budget, job.publish)
     device = _device()
     items = ItemIndex(job.dataset, job.spec, job.store, job.source, job.target)

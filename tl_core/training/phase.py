@@ -66,7 +66,11 @@ def thaw(parts: RunParts, phase: Phase, again: bool) -> None:
 
 
 class PhaseState:
-    """One phase of gradient descent. Between two steps, `state` and `tensors` together describe it completely."""
+    """One phase of gradient descent.
+
+    Between two steps, `state` and `tensors` together describe it completely, except what the monitor measures, which
+    begins again after a resume.
+    """
 
     stepper: Stepper
     monitor: LayerMonitor
@@ -199,6 +203,7 @@ class PhaseState:
             "items_done": self.items_done,
             "loss": self.loss,
             "hits": None if self.hits is None else int(self.hits),
+            "gradient_norm": float(self.gradient_norm),
             "epoch_began": self.epoch_began,
             "log": self.log.state(),
         }
@@ -222,6 +227,7 @@ class PhaseState:
             self.batches = np.split(saved.tensors["batches/rows"].numpy(), ends) if sizes else []
         self.items, self.items_done, self.loss = state["items"], state["items_done"], state["loss"]
         self.hits = None if state["hits"] is None else torch.tensor(state["hits"], device=self.parts.model.device)
+        self.gradient_norm = torch.tensor(state.get("gradient_norm", 0.0), device=self.parts.model.device)
         self.log.load(state["log"])
         self.objective.load(saved.under("objective"))
         helpers = saved.under("helper")

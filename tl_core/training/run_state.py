@@ -94,16 +94,23 @@ class Clock:
 
 
 class StepCounter:
-    """Optimiser steps: taken so far in the run, and planned for each phase."""
+    """Steps taken so far in the run, and for each phase the planned steps (once it has ended: those it took)."""
 
     def __init__(self, planned: Sequence[int]) -> None:
         self.step = 0
         self.planned = list(planned)
+        self.skipped: set[int] = set()
+        """The phases that were skipped because the last trained one brought no better score."""
 
     @property
     def total(self) -> int:
         """About how many steps the run takes in all."""
         return sum(self.planned)
+
+    def skip(self, index: int) -> None:
+        """Note that phase `index` is skipped by its own rule."""
+        self.planned[index] = 0
+        self.skipped.add(index)
 
     def seconds_left(self, index: int, done: int, seconds: float, stages: Sequence[int]) -> float:
         """Return the time left, after `done` steps of phase `index` took `seconds`.
@@ -120,11 +127,13 @@ class StepCounter:
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint keeps."""
-        return {"step": self.step, "planned": self.planned}
+        return {"step": self.step, "planned": self.planned, "skipped": sorted(self.skipped)}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take back what `state` returned."""
         self.step, self.planned = state["step"], list(state["planned"])
+        # checkpoints before `skipped` was kept tell a skipped phase by its steps alone
+        self.skipped = set(state.get("skipped", (i for i, steps in enumerate(self.planned) if not steps)))
 
 
 class RandomState:

@@ -14,19 +14,20 @@ function segment() {
   return made;
 }
 
-function stateOf(filled) {
-  if (filled >= 1) return ["done", "✓"];
-  return filled > 0 ? ["now", "▶"] : ["later", "○"];
+function stateOf(part) {
+  if (part.skipped) return ["skipped", "–"];
+  if (part.filled >= 1) return ["done", "✓"];
+  return part.filled > 0 ? ["now", "▶"] : ["later", "○"];
 }
 
 export default function (component) {
   const { data, parentElement } = component;
   const root = parentElement.querySelector(".line");
   while (root.children.length > data.segments.length) root.lastChild.remove();
-  const words = { done: "finished", now: "running", later: "to come" };
+  const words = { done: "finished", now: "running", later: "to come", skipped: "not trained" };
   const states = data.segments.map((part, index) => {
     const drawn = root.children[index] ?? root.appendChild(segment());
-    const [state, mark] = stateOf(part.filled);
+    const [state, mark] = stateOf(part);
     drawn.className = "segment " + state;
     drawn.style.flexGrow = part.weight;
     drawn.title = `${part.name}, ${part.epochs}, ${words[state]}`;

@@ -1,6 +1,6 @@
 """The phase timeline: a segment for each phase, as long as its epochs, filled as far as the run is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import streamlit as st
@@ -17,20 +17,32 @@ class Segment:
     epochs: str
     weight: int
     filled: float
+    skipped: bool = False
 
 
-def segments(phases: Sequence[Phase], current: int, position: float, done: Sequence[int] = ()) -> list[Segment]:
+def segments(
+    phases: Sequence[Phase],
+    current: int,
+    position: float,
+    done: Mapping[int, int] | None = None,
+    skipped: Set[int] = frozenset(),
+) -> list[Segment]:
     """Return the phases as drawn; `current` is the index of the running phase, `position` in [0, 1] its progress.
 
-    `done` counts the epochs of each phase that has begun, so that a phase that ended early shows it.
+    `done` counts the epochs of each phase that has begun, by index: a phase that ended early shows it, and one before
+    `current` that never began is empty. `skipped` holds the phases that the run has skipped. Once the run is done,
+    `current` is the number of phases.
     """
     drawn = []
     for index, phase in enumerate(phases):
+        solved = phase.optimizer == "lbfgs"
         filled = 1.0 if index < current else min(1.0, max(0.0, position)) if index == current else 0.0
-        text = "solved" if phase.optimizer == "lbfgs" else f"{phase.epochs} epoch{'s' if phase.epochs != 1 else ''}"
-        if index < min(current, len(done)) and phase.optimizer != "lbfgs" and done[index] < phase.epochs:
+        text = "solved" if solved else f"{phase.epochs} epoch{'s' if phase.epochs != 1 else ''}"
+        if index in skipped or (index < current and done is not None and index not in done):
+            filled, text = 0.0, "skipped" if index in skipped else "not trained"
+        elif index < current and done is not None and not solved and done[index] < phase.epochs:
             text = f"{done[index]} of {text}"
-        drawn.append(Segment(phase.name, text, 1 if phase.optimizer == "lbfgs" else phase.epochs, filled))
+        drawn.append(Segment(phase.name, text, 1 if solved else phase.epochs, filled, index in skipped))
     return drawn
 
 

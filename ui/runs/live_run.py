@@ -9,6 +9,7 @@ from tl_core.runs.events import (
     EpochDone,
     LayerStats,
     Noted,
+    PhaseSkipped,
     PhaseStarted,
     PlanEdited,
     Progress,
@@ -34,7 +35,8 @@ class LiveRun:
     """The events of a run so far, without the epochs that an interruption lost.
 
     `losses` holds (step, loss) pairs, thinned to at most POINTS; `epochs` holds (step, event); `boundaries` holds the
-    first step, first epoch and name of each phase. `rates` holds the base learning rates of the groups that learn
+    first step, first epoch and name of each phase that has begun, by its index in the plan; `skipped` holds the
+    indices of the phases that the run has skipped. `rates` holds the base learning rates of the groups that learn
     now, with changes by hand. `waiting` is true while the run is paused; `idle` counts the seconds in which no
     process worked on it; `last` is the time of the last event.
     """
@@ -49,7 +51,8 @@ class LiveRun:
     phase_epochs: int = 0
     losses: list[tuple[int, float]] = field(default_factory=list)
     epochs: list[tuple[int, EpochDone]] = field(default_factory=list)
-    boundaries: list[tuple[int, int, str]] = field(default_factory=list)
+    boundaries: dict[int, tuple[int, int, str]] = field(default_factory=dict)
+    skipped: set[int] = field(default_factory=set)
     notes: list[Finding] = field(default_factory=list)
     rates: dict[str, float] = field(default_factory=dict)
     stats: LayerStats | None = None
@@ -80,15 +83,19 @@ class LiveRun:
 
     def _on_PhaseStarted(self, event: PhaseStarted) -> None:
         self.phase, self.progress, self.rates = event, None, dict(event.lr)
-        if event.index >= len(self.boundaries):
-            self.boundaries.append((self.step.step if self.step else 0, len(self.epochs), event.name))
+        if event.index not in self.boundaries:
+            self.boundaries[event.index] = (self.step.step if self.step else 0, len(self.epochs), event.name)
         self._back_to(event.index)
+
+    def _on_PhaseSkipped(self, event: PhaseSkipped) -> None:
+        self.skipped.add(event.index)
 
     def _back_to(self, index: int) -> None:
         """Make phase `index` the current one; it may have begun before an interruption."""
-        del self.boundaries[index + 1 :]
+        self.boundaries = {phase: start for phase, start in self.boundaries.items() if phase <= index}
+        self.skipped = {phase for phase in self.skipped if phase < index}
         if self.boundaries:
-            self.phase_start, before, _ = self.boundaries[-1]
+            self.phase_start, before, _ = self.boundaries[max(self.boundaries)]
             self.phase_epochs = len(self.epochs) - before
 
     def _on_StepDone(self, event: StepDone) -> None:
@@ -167,14 +174,15 @@ class LiveRun:
         if plan is None or self.ended:
             return len(self.epochs)
         at = self.phase.index if self.phase else 0
-        left = [1 if phase.optimizer == "lbfgs" else phase.epochs for phase in plan.phases[at:]]
+        ahead = [phase for index, phase in enumerate(plan.phases) if index >= at and index not in self.skipped]
+        left = [1 if phase.optimizer == "lbfgs" else phase.epochs for phase in ahead]
         return len(self.epochs) - self.phase_epochs + max(left[0], self.phase_epochs) + sum(left[1:])
 
     @property
-    def epochs_done(self) -> list[int]:
-        """The number of finished epochs of each phase that has begun."""
-        starts = [*(before for _, before, _ in self.boundaries), len(self.epochs)]
-        return [after - before for before, after in pairwise(starts)]
+    def epochs_done(self) -> dict[int, int]:
+        """The number of finished epochs of each phase that has begun, by the index of the phase."""
+        starts = [*(before for _, before, _ in self.boundaries.values()), len(self.epochs)]
+        return {index: after - before for index, (before, after) in zip(self.boundaries, pairwise(starts), strict=True)}
 
     @property
     def best(self) -> EpochDone | None:

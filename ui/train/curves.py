@@ -77,14 +77,16 @@ def loss(live: LiveRun) -> dict[str, Any]:
     validation: Points = [[step, epoch.validation["loss"]] for step, epoch in live.epochs if "loss" in epoch.validation]
     if live.mixed:
         training, validation = (
-            _cut(points, [step for step, _, _ in live.boundaries]) for points in (training, validation)
+            _cut(points, [step for step, _, _ in live.boundaries.values()]) for points in (training, validation)
         )
     option = _frame("step", steps, percent=False)
     option["series"] = [
         _line("Training", colours[1], training, len(training) < 3),
         *([_line("Validation", colours[0], validation, True)] if validation else []),
     ]
-    option["series"][0]["markLine"] = _phase_marks([(step, name) for step, _, name in live.boundaries], named=True)
+    option["series"][0]["markLine"] = _phase_marks(
+        [(step, name) for step, _, name in live.boundaries.values()], named=True
+    )
     return option
 
 
@@ -104,7 +106,7 @@ def accuracy(live: LiveRun) -> dict[str, Any]:
         points: Points = [[n, 100 * values["accuracy"]] for n, values in metrics if "accuracy" in values]
         if points or part == "train":
             series.append(_line(name, colour, points, len(points) < 60))
-    series[0]["markLine"] = _phase_marks([(epoch, name) for _, epoch, name in live.boundaries], named=False)
+    series[0]["markLine"] = _phase_marks([(epoch, name) for _, epoch, name in live.boundaries.values()], named=False)
     option["series"] = series
     return option
 

@@ -140,7 +140,7 @@ def draw_run(store: RunStore, state: RunState, modality: Modality) -> None:
         index = live.phase.index if live.phase else 0
         done = live.ended is not None and live.ended.status == "done"
         index = len(state.task.plan.phases) if done else index
-        parts = segments(state.task.plan.phases, index, live.phase_position, live.epochs_done)
+        parts = segments(state.task.plan.phases, index, live.phase_position, live.epochs_done, live.skipped)
         phase_timeline(parts, key="train_timeline")
     left, right = st.columns([2, 3], gap="large")
     with left:
