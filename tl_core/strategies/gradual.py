@@ -34,7 +34,8 @@ class Gradual(CommonOptions):
     """The options of the strategy."""
 
     steps: int = option(
-        3, "Blocks to thaw at most", "From the head down, one more in each phase, until one brings no better validation score.",
+        3, "Blocks to thaw at most",
+        "From the head down, one more in each phase, until one brings no better validation score.",
         (1, 14),
         source=f"as many as the network of {ULMFIT} has",
     )  # fmt: skip
