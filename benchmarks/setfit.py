@@ -48,7 +48,7 @@ from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.evaluation.predict import PreparedItems, predict
 from tl_core.features import FeatureStore
-from tl_core.statistics.intervals import student
+from tl_core.statistics.intervals import t_quantile
 from tl_core.training.loop import TrainJob, load_best
 from tl_core.workspace import Workspace
 
@@ -100,7 +100,7 @@ def difference(ours: list[float], theirs: list[float]) -> tuple[float, float, fl
     """Return the mean of the paired differences of accuracy with its 95 % interval (Student's t)."""
     found = np.subtract(ours, theirs)
     mean = float(found.mean())
-    half = student(len(found)) * float(found.std(ddof=1)) / len(found) ** 0.5 if len(found) > 1 else float("nan")
+    half = t_quantile(len(found)) * float(found.std(ddof=1)) / len(found) ** 0.5 if len(found) > 1 else float("nan")
     return mean, mean - half, mean + half
 
 

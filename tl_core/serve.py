@@ -29,33 +29,33 @@ Classify = Callable[[str, Path, OnProgress], Answer]
 def serve(classify: Classify, questions: Iterator[str], answers: TextIO) -> None:
     """Answer every request with `classify`, until there are no more."""
 
-    def say(answer: dict[str, Any]) -> None:
+    def reply(answer: dict[str, Any]) -> None:
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
     for line in questions:
         try:
             question = json.loads(line)
-            on_progress = lambda done, total: say({"done": done, "total": total})  # noqa: E731
+            on_progress = lambda done, total: reply({"done": done, "total": total})  # noqa: E731
             items, skipped, texts = classify(question["source"], Path(question["out"]), on_progress)
-            say({"items": items, "skipped": skipped, "texts": texts})
+            reply({"items": items, "skipped": skipped, "texts": texts})
         except DataError as error:
-            say({"mistake": error.message, "hint": error.hint})
+            reply({"mistake": error.message, "hint": error.hint})
         except GraftError as error:
-            say({"failure": error.message, "hint": error.hint})
+            reply({"failure": error.message, "hint": error.hint})
         except BrokenPipeError:
             return
         except Exception:
             traceback.print_exc()
-            say({"failure": FAILED, "hint": FAILED_HINT})
+            reply({"failure": FAILED, "hint": FAILED_HINT})
 
 
 def lines(file: int, idle: float = IDLE) -> Iterator[str]:
     """Yield the lines of a file descriptor, until it ends or is silent for `idle` seconds."""
     waiting = b""
     while True:
-        line, found, rest = waiting.partition(b"\n")
-        if found:
+        line, newline, rest = waiting.partition(b"\n")
+        if newline:
             waiting = rest
             yield line.decode()
         elif not select.select([file], [], [], idle)[0] or not (more := os.read(file, 1 << 16)):
@@ -72,10 +72,10 @@ def _load(folder: Path) -> Classify:
     try:
         bundle = open_bundle(folder)
     except GraftError as error:
-        broken = error
+        load_error = error
 
         def refuse(source: str, out: Path, on_progress: OnProgress) -> Answer:
-            raise broken
+            raise load_error
 
         return refuse
 

@@ -29,13 +29,13 @@ def work(folder: Path, execute: Execute) -> int:
     A paused training is left as soon as its state is on disk, so that its memory is free and the next run can start.
     """
     store = RunStore(Workspace(folder.parent.parent))
-    with store.claim(folder.name) as mine:
-        if not mine:
+    with store.claim(folder.name) as claimed:
+        if not claimed:
             return 1
         try:
-            me = process.identify(os.getpid())
-            if me:
-                store.own(folder.name, me)
+            identity = process.identify(os.getpid())
+            if identity:
+                store.own(folder.name, identity)
             control = FileControl(folder)
             task = store.task(folder.name)
             _listen(control, task)
@@ -50,15 +50,15 @@ def work(folder: Path, execute: Execute) -> int:
 
 def _follow(events: Iterable[RunEvent], task: Task, folder: Path, control: FileControl) -> RunEvent | None:
     """Work until the run ends or is left; return the last event."""
-    last, learned = None, False
+    last, has_learned = None, False
     for last in events:
-        learned = learned or isinstance(last, StepDone | EpochDone)
+        has_learned = has_learned or isinstance(last, StepDone | EpochDone)
         if isinstance(last, RunEnded):
             break
         if task.kind == "train" and control.paused:
-            saved = isinstance(last, RunPaused) or not learned  # between other steps there is something to lose
-            over = (folder / TRAINED).exists()
-            if (over or (saved and not control.stopped)) and _leave(folder, control):
+            saved = isinstance(last, RunPaused) or not has_learned  # between other steps there is something to lose
+            trained = (folder / TRAINED).exists()
+            if (trained or (saved and not control.stopped)) and _leave(folder, control):
                 break
     return last
 
@@ -67,10 +67,10 @@ def _leave(folder: Path, control: FileControl) -> bool:
     """Record that the run is left; return False if it was resumed meanwhile."""
     store = RunStore(Workspace(folder.parent.parent))
     with store.lock():
-        asked = FileControl(folder).paused
-        if asked or control.closing:
-            store.leave(folder.name, "paused" if asked else "closed")
-        return asked or control.closing
+        pause_asked = FileControl(folder).paused
+        if pause_asked or control.closing:
+            store.leave(folder.name, "paused" if pause_asked else "closed")
+        return pause_asked or control.closing
 
 
 def _listen(control: FileControl, task: Task) -> None:

@@ -51,8 +51,8 @@ def ensure_probe(dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace,
     usable_profile(dataset, spec)
     if read_speed(workspace, spec.name) is None:
         run_to_end(workspace, Task("speed", spec.name, name=f"Speed of {spec.title}"), console)
-    found = read_probe(workspace, dataset, spec.name)
-    if found is None:
+    report = read_probe(workspace, dataset, spec.name)
+    if report is None:
         task = Task(
             "probe",
             spec.name,
@@ -62,9 +62,9 @@ def ensure_probe(dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace,
             decisions=dataset.pin_decisions(),
         )
         run_to_end(workspace, task, console)
-        found = read_probe(workspace, dataset, spec.name)
-    assert found is not None, "a probe that ended well has written its report"
-    return found
+        report = read_probe(workspace, dataset, spec.name)
+    assert report is not None, "a probe that ended well has written its report"
+    return report
 
 
 def _print(dataset: "Dataset", advice: "Advice", console: Console) -> None:

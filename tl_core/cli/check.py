@@ -32,41 +32,43 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     workspace = Workspace.default()
     dataset = open_data(arguments.data, workspace, console, column_options(arguments), arguments.test)
     backbone = "" if arguments.quick else choose_backbone("", dataset.modality).name
-    found = read_quality(workspace, dataset, backbone)
-    if found is None:
+    report = read_quality(workspace, dataset, backbone)
+    if report is None:
         task = Task(
             *("check", backbone, dataset.fingerprint, dataset.split),
             name=f"Check of {dataset.name}",
             decisions=dataset.pin_decisions(),
         )
         run_to_end(workspace, task, console)
-        found = read_quality(workspace, dataset, backbone)
-    if found is None:
+        report = read_quality(workspace, dataset, backbone)
+    if report is None:
         raise RunError("The result of the check could not be read.", "Run the command again.")
     if arguments.json:
-        console.json(dump(found))
+        console.json(dump(report))
     else:
-        _print(dataset, found, console)
+        _print(dataset, report, console)
     return 0
 
 
-def _print(dataset: "Dataset", found: "QualityReport", console: Console) -> None:
+def _print(dataset: "Dataset", report: "QualityReport", console: Console) -> None:
     """Print the findings, the most serious first, each with its first items."""
     ids = dataset.items["id"]
-    if not found.suspicions:
+    if not report.suspicions:
         console.line(f"Nothing in {dataset.name} looks wrong.")
-    for one in found.suspicions:
-        console.line(f"{one.finding.level:4}  {one.finding.message} {one.finding.hint}")
-        for place, row in enumerate(one.rows[:SHOWN]):
-            suggested = one.suggested[place] if one.suggested else ()
-            words = suggested if isinstance(suggested, str) else ", ".join(suggested)
-            given = "" if dataset.multilabel or not words else f"labelled {dataset.classes[dataset.labels[row]]}, "
-            console.line(f"        {ids.iloc[row]}{f'  ({given}perhaps {words})' if words else ''}")
-        if len(one.rows) > SHOWN:
-            console.line(f"        and {len(one.rows) - SHOWN:,} more (all of them with --json)")
-        for action in dict.fromkeys(decision.action for decision in one.proposed):
-            rows = sum(len(d.rows) for d in one.proposed if d.action == action)
+    for suspicion in report.suspicions:
+        console.line(f"{suspicion.finding.level:4}  {suspicion.finding.message} {suspicion.finding.hint}")
+        for index, row in enumerate(suspicion.rows[:SHOWN]):
+            suggested = suspicion.suggested[index] if suspicion.suggested else ()
+            label_text = suggested if isinstance(suggested, str) else ", ".join(suggested)
+            present = (
+                "" if dataset.multilabel or not label_text else f"labelled {dataset.classes[dataset.labels[row]]}, "
+            )
+            console.line(f"        {ids.iloc[row]}{f'  ({present}perhaps {label_text})' if label_text else ''}")
+        if len(suspicion.rows) > SHOWN:
+            console.line(f"        and {len(suspicion.rows) - SHOWN:,} more (all of them with --json)")
+        for action in dict.fromkeys(decision.action for decision in suspicion.proposed):
+            rows = sum(len(d.rows) for d in suspicion.proposed if d.action == action)
             what = PROPOSED[action].format(n=f"{rows:,} items" if rows > 1 else "it")
-            console.line(f"        proposed: {what} (decide DATA accept {one.code})")
-    for note in found.notes:
+            console.line(f"        proposed: {what} (decide DATA accept {suspicion.code})")
+    for note in report.notes:
         console.line(f"note  {note}")

@@ -28,7 +28,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def column_options(arguments: argparse.Namespace) -> ImportOptions:
-    """Return the column_options columns; all empty if the command has no column options."""
+    """Return the columns that were named; all are empty if the command has no column options."""
     options: dict[str, Any] = {name: getattr(arguments, name, "") for name in HELP}
     labels = tuple(name.strip() for name in options.pop("label_columns").split(",") if name.strip())
     return ImportOptions(**options, label_columns=labels)

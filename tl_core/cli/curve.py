@@ -53,8 +53,8 @@ def _print(curve: "Curve", console: Console) -> None:
     cells = {(arm.name, point.labels): point.accuracy for arm in curve.arms for point in arm.points}
     rows = []
     for count in counts:
-        found = [cells.get((arm.name, count)) for arm in curve.arms]
-        rows.append((f"{count:,}", *(f"{e.value:.3f} ({e.low:.3f} to {e.high:.3f})" if e else "" for e in found)))
+        estimates = [cells.get((arm.name, count)) for arm in curve.arms]
+        rows.append((f"{count:,}", *(f"{e.value:.3f} ({e.low:.3f} to {e.high:.3f})" if e else "" for e in estimates)))
     console.table(("labels", *(arm.name for arm in curve.arms)), rows)
     console.line()
     for arm in curve.arms:

@@ -89,22 +89,22 @@ def _proposed(codes: list[str], dataset: "Dataset", workspace: Workspace) -> lis
     report = latest_quality(workspace, dataset, backbone) or latest_quality(workspace, dataset)
     if report is None:
         raise DataError(f"{dataset.name} was not checked yet.", "Run `check` first.")
-    found: list[Decision] = []
+    proposals: list[Decision] = []
     for code in codes:
         suspicion = report.suspicion(code)
-        left = open_part(suspicion, dataset) if suspicion else None
-        if left is None or not left.proposed:
-            known = ", ".join(s.code for s in report.suspicions if s.proposed) or "none"
-            raise DataError(f"Nothing is proposed under {code!r}.", f"There are proposals under: {known}.")
-        found += left.proposed
-    return found
+        remaining = open_part(suspicion, dataset) if suspicion else None
+        if remaining is None or not remaining.proposed:
+            proposed_codes = ", ".join(s.code for s in report.suspicions if s.proposed) or "none"
+            raise DataError(f"Nothing is proposed under {code!r}.", f"There are proposals under: {proposed_codes}.")
+        proposals += remaining.proposed
+    return proposals
 
 
 def _print(dataset: "Dataset", entries: tuple["DecisionEntry", ...], console: Console) -> None:
-    standing = [entry for entry in entries if not entry.undone]
-    if not standing:
+    entries_in_force = [entry for entry in entries if not entry.undone]
+    if not entries_in_force:
         console.line(f"There are no decisions about the items of {dataset.name}.")
-    for entry in standing:
+    for entry in entries_in_force:
         when = datetime.fromtimestamp(entry.decisions[0].when).strftime("%d %b %Y, %H:%M") if entry.decisions else ""
         for decision in entry.decisions:
             why = f" ({decision.reason})" if decision.reason else ""

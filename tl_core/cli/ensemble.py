@@ -13,15 +13,18 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
     report = write_ensemble(arguments.out, arguments.bundles)
     shown = SEVERAL[:5] if report.multilabel else ONE[:2]
-    found = {name: getattr(report, name) for name, _ in shown}
+    estimates = {name: getattr(report, name) for name, _ in shown}
     if arguments.json:
         console.json(
-            {"out": str(arguments.out), **{name: dump(each) if each else None for name, each in found.items()}}
+            {
+                "out": str(arguments.out),
+                **{name: dump(estimate) if estimate else None for name, estimate in estimates.items()},
+            }
         )
         return 0
     console.line(f"{len(arguments.bundles)} models averaged, measured on {report.accuracy.n} test items:")
     console.table(
-        ("", "value", "low", "high"), [(title, *numbers(found[name])) for name, title in shown if found[name]]
+        ("", "value", "low", "high"), [(title, *numbers(estimates[name])) for name, title in shown if estimates[name]]
     )
     console.line(f"The model is in {arguments.out}")
     return 0

@@ -58,17 +58,20 @@ def _print(measured: dict[str, Any], console: Console) -> None:
         console.line(f"\nLeft out: {items} with a label that the model does not know.")
 
 
-def print_slices(found: "Slices | None", console: Console) -> None:
+def print_slices(slices: "Slices | None", console: Console) -> None:
     """Print the score of each subgroup, if there are any."""
-    if found is None:
+    if slices is None:
         return
-    console.line(f"\nBy {found.column}:")
-    rows = [(one.name, f"{one.n:,}", *numbers(one.score), *numbers(one.gap, "+.3f")) for one in found.slices]
-    console.table((found.column, "items", found.metric, "low", "high", "against the rest", "low", "high"), rows)
-    if found.worst:
-        console.line(f"The lowest is where {found.column} is {found.worst}.")
-    if found.without:
-        console.line(f"{found.without:,} items have no value for {found.column}.")
+    console.line(f"\nBy {slices.column}:")
+    rows = [
+        (subgroup.name, f"{subgroup.n:,}", *numbers(subgroup.score), *numbers(subgroup.gap, "+.3f"))
+        for subgroup in slices.slices
+    ]
+    console.table((slices.column, "items", slices.metric, "low", "high", "against the rest", "low", "high"), rows)
+    if slices.worst:
+        console.line(f"The lowest is where {slices.column} is {slices.worst}.")
+    if slices.without:
+        console.line(f"{slices.without:,} items have no value for {slices.column}.")
 
 
 def numbers(estimate: "Estimate | None", form: str = ".3f") -> tuple[str, str, str]:

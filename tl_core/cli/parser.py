@@ -82,7 +82,7 @@ def _parser() -> _Parser:
     )
     _train(parsers["train"])
     for name in ("train", "rates"):
-        _others(parsers[name])
+        _extra_inputs(parsers[name])
     for name in ("train", "rates", "layers"):
         _plan(parsers[name])
     parsers["resume"].add_argument("out", metavar="DIR", type=_path, help="the --out folder of an interrupted `train`")
@@ -130,7 +130,7 @@ def _ensemble(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", type=_path, required=True, help="the folder for the ensemble")
 
 
-def _others(parser: argparse.ArgumentParser) -> None:
+def _extra_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", metavar="DATA", default="", help="labelled data of another task, to train on too")
     parser.add_argument("--target", metavar="DATA", default="", help="more data of the same task; labels are ignored")
     parser.add_argument("--teacher", metavar="DIR", default="", help="a folder that `train` wrote: the teacher")

@@ -1,4 +1,4 @@
-"""Mistakes in a plan that show only beside a backbone, the data and the second data sets: found before a run starts."""
+"""Check before a run starts that a plan fits its backbone, its data and its extra inputs."""
 
 import argparse
 
@@ -13,9 +13,9 @@ OPTIONS: dict[Need, str] = {"source": "--source", "target": "--target", "teacher
 
 
 def check_plan(plan: TransferPlan, arguments: argparse.Namespace, console: Console, data: Items) -> None:
-    """Raise PlanError where the plan cannot run on the data, UsageError where only an option is missing.
+    """Raise PlanError if the plan cannot run on the data, or UsageError if only an option is missing.
 
-    Warns of options that the plan makes no use of.
+    Warns about each option that the plan does not use.
     """
     spec = BACKBONES[plan.backbone]
     have = available_needs(plan, spec, arguments.source, arguments.target, arguments.teacher)

@@ -49,9 +49,9 @@ def classify(bundle: "Predictor", source: str, out: Path, on_progress: Callable[
 
     inputs = read_prediction_items(source, bundle.spec.modality, Workspace.default(), bundle.text_column)
     items = inputs.paths or inputs.texts
-    found = []
+    blocks = []
     for start in range(0, len(items), CHUNK):
         on_progress(start, len(items))
-        found.append(bundle.predict(items[start : start + CHUNK]))
-    write_predictions(out, inputs.ids, np.concatenate(found), bundle.classes, bundle.multilabel)
+        blocks.append(bundle.predict(items[start : start + CHUNK]))
+    write_predictions(out, inputs.ids, np.concatenate(blocks), bundle.classes, bundle.multilabel)
     return inputs

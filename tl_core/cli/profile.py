@@ -37,20 +37,20 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _print_more(profile: "Profile", console: Console) -> None:
-    """Print what the figures mean, where they mean something."""
+    """Print what the figures mean, for those that need a remark."""
     from tl_core.data.profile import profile_sentences
 
-    told = [
+    sentences = [
         *profile_sentences.imbalance_words(profile.imbalance),
         *profile_sentences.multilabel_words(profile.multilabel, profile),
     ]
-    told += profile_sentences.picture_words(profile.pictures)
+    sentences += profile_sentences.picture_words(profile.pictures)
     if profile.texts:
-        told += [f"Languages: {profile_sentences.language_words(profile.texts.languages)}."]
-        told += filter(None, [profile_sentences.vocabulary_words(profile.texts.vocabulary)])
-    if told:
+        sentences += [f"Languages: {profile_sentences.language_words(profile.texts.languages)}."]
+        sentences += filter(None, [profile_sentences.vocabulary_words(profile.texts.vocabulary)])
+    if sentences:
         console.line()
-    for sentence in told:
+    for sentence in sentences:
         console.line(sentence)
 
 

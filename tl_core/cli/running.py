@@ -50,14 +50,14 @@ def begin(workspace: Workspace, task: Task) -> str:
 
 
 def follow(workspace: Workspace, run_id: str, console: Console) -> RunState:
-    """Execute this process's run to its end, and show it on the way. Raises RunError where it fails."""
+    """Execute this process's run to its end, and show its progress. Raises RunError if it fails."""
     from tl_core.jobs import execute
 
     store = RunStore(workspace)
     folder, task = store.folder(run_id), store.task(run_id)
     control = FileControl(folder)
-    with store.claim(run_id) as mine, _ctrl_c(control, console), _logging_to(folder / LOG):
-        if not mine:
+    with store.claim(run_id) as claimed, _ctrl_c(control, console), _logging_to(folder / LOG):
+        if not claimed:
             raise RunError("Another process is at work on this run.", "Wait until it has ended.")
         for event in record(execute(task, workspace, folder, control), folder):
             show(event, console)

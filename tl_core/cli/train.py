@@ -70,7 +70,7 @@ def dataset_and_plan(
         return dataset, _plan_from(written, arguments.backbone, dataset)[0]
     spec = choose_backbone(arguments.backbone, dataset.modality)
     if arguments.strategy:
-        return dataset, _wanted(arguments, dataset, spec, workspace, console)
+        return dataset, _strategy_plan(arguments, dataset, spec, workspace, console)
     advice = advise_on(dataset, spec, workspace, console)
     console.note(f"Training as advised: {advice.strategy} on {advice.backbone}.")
     return dataset, advice.plan
@@ -140,7 +140,7 @@ def check_names(arguments: argparse.Namespace) -> None:
 
 
 def check_out(out: Path, fresh: bool = False) -> None:
-    """Raise UsageError for a folder that holds anything but a bundle or, unless `fresh`, an interrupted training."""
+    """Raise UsageError if the folder holds anything but a bundle, or (unless `fresh`) an interrupted training."""
     pointer = read_pointer(out)
     if pointer and (state := pointer.state()):
         _check_earlier(out, state, fresh)
@@ -149,8 +149,8 @@ def check_out(out: Path, fresh: bool = False) -> None:
             raise UsageError(f"{out} is the folder you are in.", "Name a new folder in it.")
         if out.exists() and not out.is_dir():
             raise UsageError(f"{out} is a file.", "Name a folder that does not exist yet.")
-        found = {path.name for path in out.iterdir()} if out.is_dir() else set()
-        if found - ({POINTER} if pointer else set()) and "weights.safetensors" not in found:
+        names = {path.name for path in out.iterdir()} if out.is_dir() else set()
+        if names - ({POINTER} if pointer else set()) and "weights.safetensors" not in names:
             raise UsageError(f"The folder {out} is not empty and holds no trained model.", "Name a new folder.")
         out.parent.mkdir(parents=True, exist_ok=True)
         probe = out.parent / f".{out.name}.part"
@@ -206,7 +206,7 @@ def _plan_from(text: str, backbone: str, dataset: "Dataset") -> tuple["TransferP
     return from_yaml(text, [group.name for group in spec.groups], tuple(BACKBONES), spec.modality), spec
 
 
-def _wanted(
+def _strategy_plan(
     arguments: argparse.Namespace, dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, console: Console
 ) -> "TransferPlan":
     """Return the plan of the named strategy with the options that suit the data; its caveats are printed."""
@@ -249,7 +249,7 @@ def _print(report: "Report", state: RunState, out: Path, as_json: bool, console:
         return
     console.line(f"{report.plan.strategy} on {report.plan.backbone}, measured on {report.accuracy.n} test items:")
     rows = [(title, getattr(report, name)) for name, title in (SEVERAL[:5] if report.multilabel else ONE[:2])]
-    console.table(("", "value", "low", "high"), [(title, *numbers(found)) for title, found in rows if found])
+    console.table(("", "value", "low", "high"), [(title, *numbers(estimate)) for title, estimate in rows if estimate])
     print_slices(report.slices, console)
     for comparison in report.comparisons:
         gain = f"{comparison.gain.value:+.3f} ({comparison.gain.low:+.3f} to {comparison.gain.high:+.3f})"

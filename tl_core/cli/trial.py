@@ -42,11 +42,11 @@ def run_trial(
         decisions=dataset.pin_decisions(),
     )
     state = run_to_end(workspace, prepare(task, dataset, workspace), console)
-    found = read(RunStore(workspace).folder(state.id))
-    if found is None:
+    outcome = read(RunStore(workspace).folder(state.id))
+    if outcome is None:
         raise RunError("What was measured was not written.", "Run the command again.")
     if arguments.json:
-        console.json(dump(found))
+        console.json(dump(outcome))
     else:
-        show(found, console)
+        show(outcome, console)
     return 0

@@ -24,7 +24,7 @@ from tl_core.evaluation.slices import score
 from tl_core.plan import TransferPlan
 from tl_core.runs.control import RunControl
 from tl_core.runs.events import EpochDone, Progress, RunEnded
-from tl_core.statistics.intervals import student, wilson
+from tl_core.statistics.intervals import t_quantile, wilson
 from tl_core.strategies.from_scratch import scratch_plan
 from tl_core.training.loop import TrainJob, load_best, train
 from tl_core.types import Estimate, metric
@@ -160,7 +160,7 @@ def with_point(arm: CurveArm, labels: int, scores: Sequence[Estimate]) -> CurveA
     if scores[0].method == "Wilson":
         items = wilson(mean * n, n)
         below, above = mean - items.low, items.high - mean
-    seeds = student(len(values)) * float(np.std(values, ddof=1)) / sqrt(len(values)) if len(values) > 1 else 0.0
+    seeds = t_quantile(len(values)) * float(np.std(values, ddof=1)) / sqrt(len(values)) if len(values) > 1 else 0.0
     low, high = hypot(seeds, below), hypot(seeds, above)
     method = f"mean of {len(values)} draws; spread of draws and of test items"
     joined = Estimate(mean, max(0.0, mean - low), min(1.0, mean + high), n, method)

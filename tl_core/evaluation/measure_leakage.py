@@ -12,7 +12,7 @@ from tl_core.advice.linear import TOLERANCE, solve, standardise
 from tl_core.data.dataset import Dataset
 from tl_core.data.split import SplitSpec, assign, together
 from tl_core.evaluation.leakage import LeakageBias
-from tl_core.statistics.intervals import overlapping_draws
+from tl_core.statistics.intervals import corrected_t_interval
 from tl_core.types import Estimate
 
 DRAWS = 8
@@ -93,7 +93,7 @@ def head_accuracy(x_ND: np.ndarray, y_N: np.ndarray, held_N: np.ndarray, l2: flo
 
 def _estimate(scores: np.ndarray, share: float, n: int, clip: bool = False) -> Estimate:
     """Return the mean over draws with a t interval, corrected because the draws overlap."""
-    mean, half = overlapping_draws(scores, share)
+    mean, half = corrected_t_interval(scores, share)
     low, high = mean - half, mean + half
     method = f"{len(scores)} draws, corrected for their overlap"
     return Estimate(mean, max(0.0, low) if clip else low, min(1.0, high) if clip else high, n, method)

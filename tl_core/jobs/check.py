@@ -37,77 +37,87 @@ def run_check(job: Job) -> Events:
 
     The probe's forward pass is made first if its features are not stored yet.
     """
-    began, dataset, notes = perf_counter(), job.dataset(), list[str]()
+    start, dataset, notes = perf_counter(), job.dataset(), list[str]()
     yield run_started(job, dataset)
-    material = CheckInput(dataset)
+    check_input = CheckInput(dataset)
     parts = [_picture_stats] if dataset.modality == "image" else [_languages]
     parts += [_features, _probabilities, measure_cleaning_effect] if job.task.backbone else []
     for part in parts:
-        added = yield from part(job, material, notes)
+        added = yield from part(job, check_input, notes)
         if added is None:
             yield RunEnded("stopped", STOPPED)
             return
-        material = added
+        check_input = added
     yield Progress("looking for problems", 0, 1)
-    made = tuple(
+    check_names = tuple(
         check.name
         for check in CHECKS.values()
-        if check.fits(dataset) and all(material.has(need) for need in check.needs)
+        if check.fits(dataset) and all(check_input.has(need) for need in check.needs)
     )
-    seconds = perf_counter() - began
+    seconds = perf_counter() - start
     report = QualityReport(
-        dataset.fingerprint, dataset.version, job.task.backbone, run_checks(material), made, tuple(notes), seconds
+        dataset.fingerprint,
+        dataset.version,
+        job.task.backbone,
+        run_checks(check_input),
+        check_names,
+        tuple(notes),
+        seconds,
     )
     write_quality(job.workspace, dataset, report)
     yield Progress("looking for problems", 1, 1)
     yield RunEnded("done", "The data are checked.")
 
 
-def _picture_stats(job: Job, material: CheckInput, notes: list[str]) -> Part:
-    return (yield from _kept(job, material, "picture_stats", "looking at pictures"))
+def _picture_stats(job: Job, check_input: CheckInput, notes: list[str]) -> Part:
+    return (yield from _from_cache(job, check_input, "picture_stats", "looking at pictures"))
 
 
-def _languages(job: Job, material: CheckInput, notes: list[str]) -> Part:
-    return (yield from _kept(job, material, "languages", "telling languages"))
+def _languages(job: Job, check_input: CheckInput, notes: list[str]) -> Part:
+    return (yield from _from_cache(job, check_input, "languages", "telling languages"))
 
 
-def _kept(job: Job, material: CheckInput, name: Literal["picture_stats", "languages"], stage: str) -> Part:
-    """Measure what is stored next to the manifest, in blocks of items."""
-    dataset, opened = material.dataset, picture_stats_cache if name == "picture_stats" else language_cache
-    found: list[np.ndarray] = []
+def _from_cache(job: Job, check_input: CheckInput, name: Literal["picture_stats", "languages"], stage: str) -> Part:
+    """Read or measure values that are cached next to the manifest, in blocks of items."""
+    dataset, open_cache = check_input.dataset, picture_stats_cache if name == "picture_stats" else language_cache
+    blocks: list[np.ndarray] = []
 
     def steps(measure: Measure) -> Iterator[tuple[int, int]]:
         total = len(dataset.items)
         for start in range(0, total, BLOCK):
             yield start, total
-            found.append(measure(np.arange(start, min(start + BLOCK, total)), no_progress))
+            blocks.append(measure(np.arange(start, min(start + BLOCK, total)), no_progress))
         yield total, total
 
-    with opened(dataset) as measure:
+    with open_cache(dataset) as measure:
         if not (yield from follow_steps(job, stage, steps(measure))):
             return None
-    whole = np.concatenate(found)
-    return replace(material, picture_stats=whole) if name == "picture_stats" else replace(material, languages=whole)
+    values = np.concatenate(blocks)
+    return (
+        replace(check_input, picture_stats=values)
+        if name == "picture_stats"
+        else replace(check_input, languages=values)
+    )
 
 
-def _features(job: Job, material: CheckInput, notes: list[str]) -> Part:
+def _features(job: Job, check_input: CheckInput, notes: list[str]) -> Part:
     """Compute the features of every item, and find each item's nearest neighbours."""
-    dataset, spec, store = material.dataset, job.spec, job.store()
+    dataset, spec, store = check_input.dataset, job.spec, job.store()
     if not (yield from follow_steps(job, "features", store.probe(dataset, spec))):
         return None
-    report = yield from _evidence(job, dataset)
+    report = yield from _probe_report(job, dataset)
     features = store.features(dataset, spec, report.tap, report.pool)
-    placed = points(features, material.inside)
+    unit_features = points(features, check_input.inside)
     del features
-    search = NearestSearch(placed, pd.factorize(dataset.items["digest"])[0], material.inside)
+    search = NearestSearch(unit_features, pd.factorize(dataset.items["digest"])[0], check_input.inside)
     if not (yield from follow_steps(job, "comparing items", search.steps())):
         return None
     if not search.exact:
         notes.append("There are many items, so each was compared with the most similar ones only, not with all others.")
-    return replace(material, features=placed, nearest=search.nearest)
+    return replace(check_input, features=unit_features, nearest=search.nearest)
 
 
-def _evidence(job: Job, dataset: Dataset) -> Generator[RunEvent, None, "ProbeReport"]:
+def _probe_report(job: Job, dataset: Dataset) -> Generator[RunEvent, None, "ProbeReport"]:
     """Return the probe report: the stored one, or one made now."""
     from tl_core.advice.evidence import probe_report
     from tl_core.advice.probe_report import read_probe, write_probe
@@ -121,28 +131,28 @@ def _evidence(job: Job, dataset: Dataset) -> Generator[RunEvent, None, "ProbeRep
     return report
 
 
-def _probabilities(job: Job, material: CheckInput, notes: list[str]) -> Part:
+def _probabilities(job: Job, check_input: CheckInput, notes: list[str]) -> Part:
     """Predict every item with heads that were not trained on it (out-of-fold)."""
     from tl_core.advice.calibrated import MAX_ITEMS, CalibratedOutOfFold
     from tl_core.advice.evidence import MIN_ITEMS
     from tl_core.advice.folds import make_folds, units
 
-    dataset = material.dataset
-    report = yield from _evidence(job, dataset)
+    dataset = check_input.dataset
+    report = yield from _probe_report(job, dataset)
     rows = dataset.rows("train", "validation")
     fold = np.full(len(dataset.items), -3)
-    assert material.nearest is not None
-    alike = alike_groups(material.nearest, material.inside)[rows]  # near copies stay in one fold
-    unit = unite(units(dataset, rows), alike)
-    fold[rows] = make_folds(np.unique(dataset.labels[rows], return_inverse=True)[1], unit)
+    assert check_input.nearest is not None
+    copy_groups = alike_groups(check_input.nearest, check_input.inside)[rows]  # near copies stay in one fold
+    groups = unite(units(dataset, rows), copy_groups)
+    fold[rows] = make_folds(np.unique(dataset.labels[rows], return_inverse=True)[1], groups)
     if (fold >= 0).sum() < MIN_ITEMS or len(np.unique(dataset.labels[fold >= 0])) < 2:
         notes.append("There are too few items of each class to look for wrong labels.")
-        return material
-    fold[material.tested] = -2
+        return check_input
+    fold[check_input.tested] = -2
     if len(rows) > MAX_ITEMS:
         notes.append(f"Wrong labels were looked for by models that had learned from {MAX_ITEMS:,} items each.")
     features = job.store().features(dataset, job.spec, report.tap, report.pool)
-    held = CalibratedOutOfFold(features, dataset.targets, dataset.multilabel)
-    if not (yield from follow_steps(job, "looking for wrong labels", held.steps(fold, report.l2))):
+    out_of_fold = CalibratedOutOfFold(features, dataset.targets, dataset.multilabel)
+    if not (yield from follow_steps(job, "looking for wrong labels", out_of_fold.steps(fold, report.l2))):
         return None
-    return replace(material, probabilities=held.probabilities)
+    return replace(check_input, probabilities=out_of_fold.probabilities)

@@ -11,7 +11,7 @@ from tl_core.runs.events import RunEvent
 
 
 def measure_cleaning_effect(
-    job: Job, material: CheckInput, notes: list[str]
+    job: Job, check_input: CheckInput, notes: list[str]
 ) -> Generator[RunEvent, None, CheckInput | None]:
     """Measure and save the effect of the decisions; return the check input unchanged, or None if the run was stopped.
 
@@ -22,10 +22,10 @@ def measure_cleaning_effect(
     from tl_core.advice.probe_report import read_probe
     from tl_core.evaluation.measure_cleaning import CleaningMeasurement
 
-    dataset = material.dataset
+    dataset = check_input.dataset
     report = read_probe(job.workspace, dataset, job.task.backbone) if dataset.decisions_digest else None
     if report is None:
-        return material
+        return check_input
     features = job.store().features(dataset, job.spec, report.tap, report.pool)
     measuring = CleaningMeasurement(dataset, job.task.backbone, features, report.l2)
     if measuring.changes and measuring.judged.sum() >= MIN_ITEMS and len(np.unique(measuring.classes)) > 1:
@@ -33,4 +33,4 @@ def measure_cleaning_effect(
             return None
         assert measuring.effect is not None
         write_cleaning_effect(job.workspace, dataset, measuring.effect)
-    return material
+    return check_input

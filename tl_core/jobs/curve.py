@@ -58,9 +58,9 @@ def _missing_cheap_arms(job: Job, dataset: Dataset) -> Events:
     from tl_core.advice.probe_report import read_probe
     from tl_core.evaluation.curve import sizes
 
-    known, report = read_curve(job.workspace, job.task), read_probe(job.workspace, dataset, job.spec.name)
+    curve, report = read_curve(job.workspace, job.task), read_probe(job.workspace, dataset, job.spec.name)
     count = len(sizes(dataset))
-    if report and not (known and known.whole("transfer", count) and known.whole("classical", count)):
+    if report and not (curve and curve.whole("transfer", count) and curve.whole("classical", count)):
         features = job.store().features(dataset, job.spec, report.tap, report.pool)
         yield from cheap_arms(job, dataset, features, report.l2)
 
@@ -74,8 +74,8 @@ def _grow(job: Job, dataset: Dataset, arms: Iterable[CurveArm | Progress]) -> Ev
         if isinstance(arm, Progress):
             yield arm
             continue
-        known = read_curve(job.workspace, job.task) or empty_curve(dataset, job.spec.name)
-        write_curve(job.workspace, job.task, known.with_arm(arm))
+        curve = read_curve(job.workspace, job.task) or empty_curve(dataset, job.spec.name)
+        write_curve(job.workspace, job.task, curve.with_arm(arm))
         record_holdout_use(dataset, "", f"curve of {job.spec.name}")
         yield Progress(f"curve, {arm.title.lower()}", len(arm.points), len(counts))
         if job.control.stopped:

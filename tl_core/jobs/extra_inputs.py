@@ -141,11 +141,11 @@ def _run(workspace: Workspace, run_id: str) -> tuple[Path, TeacherFacts | None]:
     return folder, TeacherFacts(report.plan, report.classes, report.multilabel) if report else None
 
 
-def _open(workspace: Workspace, named: tuple[str, str], dataset: Dataset, what: str) -> Dataset | None:
+def _open(workspace: Workspace, stored: tuple[str, str], dataset: Dataset, what: str) -> Dataset | None:
     """Open an extra data set by its fingerprint and its decisions."""
     from tl_core.data.sources import open_dataset
 
-    fingerprint, decisions = named
+    fingerprint, decisions = stored
     if not fingerprint:
         return None
     try:

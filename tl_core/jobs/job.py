@@ -38,8 +38,8 @@ class Job:
         """Return the data set with the task's split and decisions. Raises DataError if they no longer exist."""
         from tl_core.data.sources import open_dataset
 
-        found = open_dataset(self.workspace, self.task.fingerprint)
-        return found.with_split(self.task.split).with_decisions(self.task.decisions)
+        dataset = open_dataset(self.workspace, self.task.fingerprint)
+        return dataset.with_split(self.task.split).with_decisions(self.task.decisions)
 
     def store(self) -> "FeatureStore":
         """Return the workspace's feature store."""

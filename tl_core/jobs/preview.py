@@ -1,6 +1,6 @@
-"""`python -m tl_core.jobs.preview DATASET BACKBONE POLICY OUT`: one picture that shows how training pictures vary.
+"""`python -m tl_core.jobs.preview DATASET BACKBONE POLICY OUT`: draw how augmentation varies training pictures.
 
-For processes that hold no torch: each line is a training picture as it is, then variations of it.
+A process of its own, for callers that do not load torch. Each row is a training picture, then variations of it.
 """
 
 import sys
@@ -18,7 +18,7 @@ GAP = 4
 
 
 def sheet(dataset: Dataset, backbone: str, policy: str) -> Image.Image:
-    """Return the picture. Raises PlanError where the backbone takes no pictures or there is no such policy."""
+    """Return the sheet of pictures. Raises PlanError if the backbone reads no pictures or the policy does not exist."""
     from tl_core.training.augment import preview
 
     rows = dataset.rows("train")

@@ -40,13 +40,13 @@ def _leakage(job: Job, dataset: Dataset, report: "ProbeReport") -> Events:
     if report.accuracy is None or job.control.stopped or not worth_measuring(dataset):
         return
     features = job.store().features(dataset, job.spec, report.tap, report.pool)
-    for found in measure_leakage(dataset, job.spec.name, features, report.l2):
-        if not isinstance(found, int):
-            write_leakage(job.workspace, dataset, found)
+    for outcome in measure_leakage(dataset, job.spec.name, features, report.l2):
+        if not isinstance(outcome, int):
+            write_leakage(job.workspace, dataset, outcome)
         elif job.control.stopped:
             return
         else:
-            yield Progress("measuring leakage through copies", found, 2 * DRAWS)
+            yield Progress("measuring leakage through copies", outcome, 2 * DRAWS)
 
 
 def run_speed(job: Job) -> Events:

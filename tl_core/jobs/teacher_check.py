@@ -22,19 +22,19 @@ def teacher_findings(workspace: Workspace, name: str, dataset: Dataset) -> tuple
     If the teacher's own data are gone, a note says so. Neither finding blocks a training.
     """
     try:
-        learned, plan = _taught_on(workspace, name)
+        teacher_data, plan = _taught_on(workspace, name)
     except (GraftError, OSError, ValueError):
         message = "The teacher's training data are not here, so nobody can check whether it was trained on test items."
         hint = "If it was, the result on the test items looks better than it is."
         return (Finding("info", DATA_GONE, message, hint),)
     everything = any(phase.fit_on == "train+validation" for phase in plan.phases)
-    rows = learned.rows("train", "validation") if everything else learned.rows("train")
+    rows = teacher_data.rows("train", "validation") if everything else teacher_data.rows("train")
     tested = dataset.items["digest"].to_numpy()[dataset.rows("test")]
-    known = int(np.isin(tested, learned.items["digest"].to_numpy()[rows]).sum())
-    if not known:
+    overlap = int(np.isin(tested, teacher_data.items["digest"].to_numpy()[rows]).sum())
+    if not overlap:
         return ()
     message = (
-        f"The teacher learned from {known:,} of the {len(tested):,} test items, so the result on the test items may "
+        f"The teacher learned from {overlap:,} of the {len(tested):,} test items, so the result on the test items may "
         "look better than it is."
     )
     hint = "Choose a teacher that was trained on these data with the same split, or measure the result on other items."

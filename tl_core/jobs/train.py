@@ -44,7 +44,7 @@ def run_train(job: Job) -> Events:
         raise DataError("The split leaves no test item, so nothing could be measured.", "Give it a test part.")
     progress = ResumeState.of(job.folder)
     if not (progress.ended and (job.folder / FILE).exists()):
-        others = open_extra_inputs(job.workspace, task, dataset)
+        extra_inputs = open_extra_inputs(job.workspace, task, dataset)
         training = loop.TrainJob(
             dataset=dataset,
             spec=job.spec,
@@ -53,9 +53,9 @@ def run_train(job: Job) -> Events:
             folder=job.folder,
             store=job.store(),
             budget=task.budget,
-            source=others.source,
-            target=others.target,
-            teacher=others.teacher,
+            source=extra_inputs.source,
+            target=extra_inputs.target,
+            teacher=extra_inputs.teacher,
             resume=progress.begun,
             edits=progress.edits,
         )
@@ -119,7 +119,7 @@ def _measure(job: Job, dataset: Dataset, progress: ResumeState) -> Events:
     numbers = {"accuracy": report.accuracy.value, "macro_f1": report.macro_f1.value, "seconds": progress.seconds}
     if report.multilabel:
         more = {"auc": report.auc, "exact": report.exact}
-        numbers |= {name: found.value for name, found in more.items() if found}
+        numbers |= {name: estimate.value for name, estimate in more.items() if estimate}
     numbers["memory"] = float(process.peak_memory())
     RunStore(job.workspace).summarise(job.folder.name, numbers)
     if task.compare_to:
@@ -133,13 +133,13 @@ def _probabilities(job: Job, model: "TransferModel", dataset: Dataset) -> Genera
     from tl_core.evaluation.predict import predict_rows
 
     assert job.task.plan is not None
-    rows, store, found = dataset.rows("test"), job.store(), []
+    rows, store, blocks = dataset.rows("test"), job.store(), []
     for start in range(0, len(rows), TEST_ROWS):
         yield Progress("testing", start, len(rows))
         part = rows[start : start + TEST_ROWS]
-        found.append(predict_rows(model, job.spec, job.task.plan, dataset, part, store))
+        blocks.append(predict_rows(model, job.spec, job.task.plan, dataset, part, store))
     yield Progress("testing", len(rows), len(rows))
-    return np.concatenate(found)
+    return np.concatenate(blocks)
 
 
 def _against_classical(dataset: Dataset, plan: TransferPlan, report: Report) -> Comparison:
@@ -149,9 +149,9 @@ def _against_classical(dataset: Dataset, plan: TransferPlan, report: Report) -> 
     everything = any(phase.fit_on == "train+validation" for phase in plan.phases)
     rows = dataset.rows("train", "validation") if everything else dataset.rows("train")
     model = classical_model(dataset)
-    other = model.predict(rows, dataset.rows("test"))
-    found = other if dataset.multilabel else other.argmax(axis=1)
-    return _compare("classical", f"the same {len(rows):,} training items ({model.title})", report, found)
+    probabilities = model.predict(rows, dataset.rows("test"))
+    predicted = probabilities if dataset.multilabel else probabilities.argmax(axis=1)
+    return _compare("classical", f"the same {len(rows):,} training items ({model.title})", report, predicted)
 
 
 def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
@@ -167,24 +167,28 @@ def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
         folder = RunStore(job.workspace).folder(job.task.compare_to)
     except RunError:
         folder = None
-    theirs = read_report(folder) if folder else None
-    if folder is None or theirs is None or holdout_key(theirs) != holdout_key(report):
+    compared_report = read_report(folder) if folder else None
+    if folder is None or compared_report is None or holdout_key(compared_report) != holdout_key(report):
         message = "The run that this one was to be compared with is gone, or was measured on other items."
         yield Noted(Finding("warn", "no_comparison", message))
         return
     cap = f", at most {job.task.budget:,.0f} seconds of training" if job.task.budget else ""
     budget = f"random weights, the same {len(dataset.rows('train')):,} training items{cap}"
-    if theirs.score is None:
+    if compared_report.score is None:
         return
-    comparison = _compare("scratch", budget, theirs, true_and_predicted(report).predicted)
-    others = tuple(one for one in theirs.comparisons if one.baseline != "scratch")
-    findings = tuple(one for one in theirs.findings if one.code != CODE)
-    theirs = replace(theirs, comparisons=(comparison, *others), findings=(*findings, ensemble_finding(theirs, report)))
-    theirs = replace(theirs, holdout_uses=holdout_uses(dataset))
-    write_report(folder, theirs)
-    spec = BACKBONES[theirs.plan.backbone]
-    model = load_best(folder, spec, theirs.plan, len(theirs.classes))
-    write_bundle(bundle_folder(folder), TrainedModel(model, spec, dataset, theirs))
+    comparison = _compare("scratch", budget, compared_report, true_and_predicted(report).predicted)
+    kept_comparisons = tuple(earlier for earlier in compared_report.comparisons if earlier.baseline != "scratch")
+    kept_findings = tuple(finding for finding in compared_report.findings if finding.code != CODE)
+    compared_report = replace(
+        compared_report,
+        comparisons=(comparison, *kept_comparisons),
+        findings=(*kept_findings, ensemble_finding(compared_report, report)),
+    )
+    compared_report = replace(compared_report, holdout_uses=holdout_uses(dataset))
+    write_report(folder, compared_report)
+    spec = BACKBONES[compared_report.plan.backbone]
+    model = load_best(folder, spec, compared_report.plan, len(compared_report.classes))
+    write_bundle(bundle_folder(folder), TrainedModel(model, spec, dataset, compared_report))
     write_ensemble(ensemble_folder(folder), (bundle_folder(folder), bundle_folder(job.folder)))
 
 

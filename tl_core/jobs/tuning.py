@@ -16,13 +16,13 @@ def run_rates(job: Job) -> Events:
     """Find out which learning rates suit the plan's first phase of fine-tuning."""
     from tl_core.training.lr_finder import find_rate
 
-    trying = _training(job)
-    yield run_started(job, trying.dataset)
-    for found in find_rate(trying, job.control):
-        if isinstance(found, Progress):
-            yield found
+    training = _training(job)
+    yield run_started(job, training.dataset)
+    for outcome in find_rate(training, job.control):
+        if isinstance(outcome, Progress):
+            yield outcome
         else:
-            write_rates(job.folder, found)
+            write_rates(job.folder, outcome)
             yield RunEnded("done", "The rates are tried.")
             return
     yield RunEnded("stopped", "Stopped before every rate was tried; nothing was kept.")
@@ -32,16 +32,16 @@ def run_layers(job: Job) -> Events:
     """Train each layer group alone for a few steps, saved after every group so that it can be watched."""
     from tl_core.evaluation.layer_sweep import sweep_layers
 
-    trying = _training(job)
-    yield run_started(job, trying.dataset)
-    whole = False
-    for found in sweep_layers(trying, job.control):
-        if isinstance(found, Progress):
-            yield found
+    training = _training(job)
+    yield run_started(job, training.dataset)
+    complete = False
+    for outcome in sweep_layers(training, job.control):
+        if isinstance(outcome, Progress):
+            yield outcome
         else:
-            write_layers(job.folder, found)
-            whole = len(found.groups) == found.total
-    if whole:
+            write_layers(job.folder, outcome)
+            complete = len(outcome.groups) == outcome.total
+    if complete:
         yield RunEnded("done", "Every layer group is tried.")
     else:
         yield RunEnded("stopped", "Stopped on request; the layer groups that were tried are kept.")
@@ -53,5 +53,5 @@ def _training(job: Job) -> "TrainJob":
     if job.task.plan is None:
         raise RunError("There is no plan to try anything for.", "Make one on the plan page.")
     dataset = job.dataset()
-    others = vars(open_extra_inputs(job.workspace, job.task, dataset))
-    return TrainJob(dataset, job.spec, job.task.plan, job.task.seed, job.folder, job.store(), **others)
+    extra_inputs = vars(open_extra_inputs(job.workspace, job.task, dataset))
+    return TrainJob(dataset, job.spec, job.task.plan, job.task.seed, job.folder, job.store(), **extra_inputs)

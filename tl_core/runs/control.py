@@ -125,10 +125,10 @@ class FileControl:
         except FileNotFoundError:
             return ()
         if size != self._size:
-            whole = self._file.read_bytes().rpartition(b"\n")[0]
-            self._size = len(whole) + 1 if whole else 0
+            complete_lines = self._file.read_bytes().rpartition(b"\n")[0]
+            self._size = len(complete_lines) + 1 if complete_lines else 0
             self._known = []
-            for line in whole.splitlines():
+            for line in complete_lines.splitlines():
                 with contextlib.suppress(ValueError, ValidationError):  # an unfinished line of a killed process
                     self._known.append(load(Edit, {**json.loads(line), "number": len(self._known) + 1}))
         return self._known[after:]

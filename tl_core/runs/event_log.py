@@ -50,9 +50,9 @@ def read(path: Path, cursor: int = 0) -> tuple[list[RunEvent], int]:
             data = file.read()
     except FileNotFoundError:
         return [], cursor
-    whole = data[: data.rfind(b"\n") + 1]
-    events = [event for line in whole.splitlines() if (event := decode(line)) is not None]
-    return events, cursor + len(whole)
+    complete_lines = data[: data.rfind(b"\n") + 1]
+    events = [event for line in complete_lines.splitlines() if (event := decode(line)) is not None]
+    return events, cursor + len(complete_lines)
 
 
 def last_end(path: Path, start: int = 0) -> RunEnded | None:

@@ -148,9 +148,9 @@ class RunStore:
         """Derive the state of a run from its folder."""
         folder = self.folder(run_id)
         stamp = _stamp(folder)
-        known = self._ended.get(run_id)
-        if known and known[0] == stamp:
-            return known[1]
+        cached = self._ended.get(run_id)
+        if cached and cached[0] == stamp:
+            return cached[1]
         state = self._derive(run_id, folder)
         if not state.active:
             self._ended[run_id] = (stamp, state)
@@ -163,8 +163,8 @@ class RunStore:
         ended = event_log.last_end(
             folder / EVENTS_FILE, _starts(folder)[-1]
         )  # read after the process: it may end in between
-        found = _optional(folder / EXIT)
-        left: LeaveReason | None = found.get("left")
+        exit_record = _optional(folder / EXIT)
+        left: LeaveReason | None = exit_record.get("left")
         status: Status
         reason, hint = "", ""
         if ended:
@@ -177,7 +177,7 @@ class RunStore:
             status = "running"
         else:
             status = "interrupted"
-            reason, hint = (CLOSED, "") if left else explain_exit(found.get("code"))
+            reason, hint = (CLOSED, "") if left else explain_exit(exit_record.get("code"))
         resumable = _resumable(folder, task, status)
         if status == "interrupted":
             hint = f"{hint} {GO_ON_HINT}".strip() if resumable else hint or AGAIN_HINT
@@ -324,20 +324,20 @@ class RunStore:
 
 def _stamp(folder: Path) -> tuple[int, ...]:
     """Return the size and time of each state file, -1 if it is missing; changes if any of the files does."""
-    found = []
+    stamp = []
     for name in ("task.json", EVENTS_FILE, "owner.json", EXIT, ATTEMPTS, SUMMARY):
         try:
             info = os.stat(folder / name)
-            found += [info.st_size, info.st_mtime_ns]
+            stamp += [info.st_size, info.st_mtime_ns]
         except FileNotFoundError:
-            found += [-1, -1]
-    return tuple(found)
+            stamp += [-1, -1]
+    return tuple(stamp)
 
 
 def _starts(folder: Path) -> list[int]:
     """Return where in its log each attempt of a run begins: 0, then what resume() noted."""
-    found = _optional(folder / ATTEMPTS)
-    return [0, *(start for start in found if isinstance(start, int))]
+    starts = _optional(folder / ATTEMPTS)
+    return [0, *(start for start in starts if isinstance(start, int))]
 
 
 def _size(path: Path) -> int:

@@ -54,9 +54,9 @@ def _post(store: RunStore) -> _Post:
     """Return the supervisor state of this workspace in this process."""
     anchor = sys.modules.get(_ANCHOR)
     if anchor is None:
-        fresh = ModuleType(_ANCHOR)
-        fresh.posts = {}  # type: ignore[attr-defined]
-        anchor = sys.modules.setdefault(_ANCHOR, fresh)  # atomic: the first one wins
+        new_anchor = ModuleType(_ANCHOR)
+        new_anchor.posts = {}  # type: ignore[attr-defined]
+        anchor = sys.modules.setdefault(_ANCHOR, new_anchor)  # atomic: the first one wins
     post: _Post = anchor.posts.setdefault(str(store.root.resolve()), _Post())
     return post
 

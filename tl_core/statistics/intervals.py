@@ -1,4 +1,4 @@
-"""Intervals in closed form: proportions, differences, means of few draws. 95 % each, unless `z` says otherwise."""
+"""Intervals in closed form: proportions, differences, means of a few draws. Each is 95 % unless `z` says otherwise."""
 
 from math import sqrt
 
@@ -13,8 +13,8 @@ Z = 1.959963984540054
 def wilson(successes: float, n: int, z: float = Z) -> Estimate:
     """Return a proportion with Wilson's score interval (https://doi.org/10.1080/01621459.1927.10502953).
 
-    centre = (s + z²/2) / (n + z²), half = z / (n + z²) · sqrt(s (n - s) / n + z²/4). With n = 0 nothing is known:
-    0 from 0 to 1.
+    centre = (s + z²/2) / (n + z²), half = z / (n + z²) · sqrt(s (n - s) / n + z²/4). With n = 0 the
+    interval is 0 to 1.
 
     >>> round(wilson(4, 4).low, 2)
     0.51
@@ -31,7 +31,7 @@ def wilson(successes: float, n: int, z: float = Z) -> Estimate:
 def normal_half_width(share: float, n: int, z: float = Z) -> float:
     """Return half the width of the normal approximation's interval around a proportion: z sqrt(p (1 - p) / n).
 
-    It tells a person how many items a share needs; an interval that is reported is Wilson's.
+    Use it to estimate how many items a measurement needs; report Wilson's interval.
     """
     return z * sqrt(share * (1 - share) / n)
 
@@ -48,19 +48,19 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
     return Estimate(value, low, high, a.n, "Newcombe, hybrid")
 
 
-def student(n: int) -> float:
+def t_quantile(n: int) -> float:
     """Return the 97.5 % point of Student's t for the mean of `n` values, n - 1 degrees of freedom."""
     from scipy.stats import t
 
     return float(t.ppf(0.975, n - 1))
 
 
-def overlapping_draws(scores_J: np.ndarray, test_share: float) -> tuple[float, float]:
-    """Return the mean of scores over J splits that share items, and half the width of its t interval.
+def corrected_t_interval(scores_J: np.ndarray, test_share: float) -> tuple[float, float]:
+    """Return the mean of scores over J overlapping splits, and half the width of its corrected t interval.
 
-    `test_share` is the share of the items that a split tests on. The variance is (1 / J + n_test / n_train) times that
+    `test_share` is the share of the items in a split's test part. The variance is (1 / J + n_test / n_train) times that
     of the J scores: Nadeau & Bengio 2003, https://doi.org/10.1023/A:1024068626366, equation 9.
     """
     count = len(scores_J)
     error = float(np.sqrt((1 / count + test_share / (1 - test_share)) * scores_J.var(ddof=1)))
-    return float(scores_J.mean()), student(count) * error
+    return float(scores_J.mean()), t_quantile(count) * error
