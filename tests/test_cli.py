@@ -81,13 +81,13 @@ def test_help_names_every_command(capsys):
     assert "predict" in capsys.readouterr().out
 
 
-def test_a_packed_tar_is_data_as_its_folder_is(capsys, workspace, folder, tmp_path):
+def test_a_tar_archive_is_the_same_data_set_as_its_folder(capsys, workspace, folder, tmp_path):
     with tarfile.open(tmp_path / "data.tar.gz", "w:gz") as archive:
         archive.add(folder, "data")
-    packed, lying = (
-        json.loads(call(capsys, "profile", str(each), "--json")[1]) for each in (tmp_path / "data.tar.gz", folder)
+    packed, unpacked = (
+        json.loads(call(capsys, "profile", str(source), "--json")[1]) for source in (tmp_path / "data.tar.gz", folder)
     )
-    assert packed["fingerprint"] == lying["fingerprint"]
+    assert packed["fingerprint"] == unpacked["fingerprint"]
     assert packed["receipt"]["source"] == "data.tar.gz"
 
 
@@ -101,7 +101,7 @@ def test_a_profile_as_table_and_as_json(capsys, workspace, folder):
     assert profile["receipt"]["taken"] == 30
 
 
-def test_the_way_from_data_to_predictions(capsys, workspace, folder, plan, tmp_path):
+def test_train_evaluate_and_predict(capsys, workspace, folder, plan, tmp_path):
     out = tmp_path / "models" / "colours"
     code, text, err = call(capsys, "train", folder, "--out", out, "--plan", plan, "--seed", "3", "--json")
     assert code == 0, err
@@ -236,7 +236,7 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(name, capsys, workspace, fold
     assert RunStore(workspace).list() == ()
 
 
-def test_the_unexpected_is_one_sentence_a_log_and_exit_code_1(capsys, workspace, folder, monkeypatch):
+def test_an_unexpected_error_is_one_sentence_a_log_and_exit_code_1(capsys, workspace, folder, monkeypatch):
     def fail(*arguments: object, **named: object) -> None:
         raise ZeroDivisionError("so it goes")
 
@@ -356,7 +356,7 @@ def test_ctrl_c_keeps_what_was_learned(folder, tmp_path):
     assert str(out) in printed
 
 
-def test_rates_are_tried_and_told(capsys, workspace, folder, plan):
+def test_rates_prints_the_range_test(capsys, workspace, folder, plan):
     code, out, _ = call(capsys, "rates", folder, "--plan", plan, "--json")
     assert code == 0
     curve = json.loads(out)
@@ -368,7 +368,7 @@ def test_rates_are_tried_and_told(capsys, workspace, folder, plan):
     assert "the plan has 0.1" in out
 
 
-def test_layers_are_tried_and_told(capsys, workspace, folder, plan):
+def test_layers_prints_the_sweep(capsys, workspace, folder, plan):
     code, out, _ = call(capsys, "layers", folder, "--plan", plan, "--json")
     assert code == 0
     sweep = json.loads(out)

@@ -17,14 +17,14 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
-def test_what_is_said_is_what_is_imported_by(command):
-    said = column_options(parse([*command, *OPTIONS]))
-    assert said.label_columns == ("cough", "fever")
-    assert (said.subgroup_column, said.separator, said.time_column) == ("sex", "|", "day")
+def test_column_options_become_import_options(command):
+    options = column_options(parse([*command, *OPTIONS]))
+    assert options.label_columns == ("cough", "fever")
+    assert (options.subgroup_column, options.separator, options.time_column) == ("sex", "|", "day")
     assert column_options(parse(command)) == AUTO_DETECT
 
 
-def test_it_comes_to_the_reader_of_the_table(tmp_path, monkeypatch, workspace):
+def test_column_options_reach_the_table_reader(tmp_path, monkeypatch, workspace):
     from tl_core.cli import main
     from tl_core.data import sources
     from tl_core.errors import DataError
@@ -41,20 +41,20 @@ def test_it_comes_to_the_reader_of_the_table(tmp_path, monkeypatch, workspace):
 
 
 @pytest.mark.parametrize(
-    "command", [each for each in COMMANDS if each[0] != "evaluate"], ids=lambda command: command[0]
+    "command", [words for words in COMMANDS if words[0] != "evaluate"], ids=lambda command: command[0]
 )
-def test_test_items_can_be_apart(command):
+def test_commands_accept_a_separate_test_set(command):
     assert parse([*command, "--test", "y.csv"]).test == "y.csv"
     assert parse(command).test == ""
 
 
-def test_test_items_that_are_apart_are_the_test_items(tmp_path, capsys, workspace):
+def test_a_separate_test_set_becomes_the_test_part(tmp_path, capsys, workspace):
     from tl_core.cli import main
 
     for name, start in (("a", 0), ("b", 100)):
         rows = "".join(f"a text with number {start + n},{'good' if n % 2 else 'bad'}\n" for n in range(20))
         (tmp_path / f"{name}.csv").write_text("said,kind\n" + rows)
     assert main(["profile", str(tmp_path / "a.csv"), "--test", str(tmp_path / "b.csv"), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    train, validation, test = told["parts"]
+    profile = json.loads(capsys.readouterr().out)
+    train, validation, test = profile["parts"]
     assert (train + validation, test) == (20, 20)

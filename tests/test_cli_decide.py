@@ -35,7 +35,7 @@ def splits(capsys, table):
     return {split: sum(one[split] for one in classes) for split in ("train", "validation", "test")}
 
 
-def test_items_are_left_out_everywhere_until_it_is_taken_back(capsys, workspace, table):
+def test_dropped_items_are_left_out_everywhere_until_undone(capsys, workspace, table):
     before, names = splits(capsys, table), rows_of(table, workspace, "train")[:2]
     code, out, _ = call(capsys, "decide", table, "drop", *names)
     assert code == 0
@@ -58,7 +58,7 @@ def test_a_label_is_corrected(capsys, workspace, table):
     assert import_data(str(table), workspace).labels[row] == dataset.classes.index(other)
 
 
-def test_the_test_set_is_asked_about_twice(capsys, workspace, table):
+def test_decisions_about_test_items_need_confirmation(capsys, workspace, table):
     before, names = splits(capsys, table), rows_of(table, workspace, "test")[:1]
     code, out, _ = call(capsys, "decide", table, "drop", *names)
     assert "1 of these items is in the test set and is not changed yet" in out
@@ -73,37 +73,41 @@ def test_the_test_set_is_asked_about_twice(capsys, workspace, table):
     assert splits(capsys, table) == before | {"test": before["test"] - 1}
 
 
-def test_what_a_check_proposes_is_accepted_as_far_as_it_is_open(capsys, workspace, table):
+def test_accept_takes_the_proposals_that_are_still_open(capsys, workspace, table):
     dataset = import_data(str(table), workspace)
-    one, two, three = dataset.rows("train")[:3].tolist()
-    proposed = Decision("drop", (one, two, three), code="blank")
-    found = Suspicion(Finding("warn", "blank", "Three texts say nothing."), (one, two, three), proposed=(proposed,))
-    write_quality(workspace, dataset, QualityReport(dataset.fingerprint, dataset.version, "", (found,), ("blank",)))
+    first, second, third = dataset.rows("train")[:3].tolist()
+    proposed = Decision("drop", (first, second, third), code="blank")
+    suspicion = Suspicion(
+        Finding("warn", "blank", "Three texts say nothing."), (first, second, third), proposed=(proposed,)
+    )
+    write_quality(workspace, dataset, QualityReport(dataset.fingerprint, dataset.version, "", (suspicion,), ("blank",)))
     names = dataset.items["id"]
-    call(capsys, "decide", table, "keep", names[two], "--code", "blank")
+    call(capsys, "decide", table, "keep", names[second], "--code", "blank")
     code, out, _ = call(capsys, "decide", table, "accept", "blank")
     assert code == 0
     assert "2 items left out" in out
-    assert import_data(str(table), workspace).splits[[one, two, three]].tolist() == ["out", "train", "out"]
+    assert import_data(str(table), workspace).splits[[first, second, third]].tolist() == ["out", "train", "out"]
     code, _, err = call(capsys, "decide", table, "accept", "blank")
     assert code == 2
     assert "Nothing is proposed under 'blank'" in err
 
 
-def test_a_check_says_how_to_do_what_it_proposes(capsys, workspace, table):
+def test_check_prints_how_to_accept_its_proposals(capsys, workspace, table):
     dataset = import_data(str(table), workspace)
     row = int(dataset.rows("train")[0])
     other = dataset.classes[1 - dataset.labels[row]]
     finding = Finding("warn", "label-suspect", "One text seems to have the wrong label.")
-    found = Suspicion(finding, (row,), suggested=(other,), proposed=(Decision("relabel", (row,), other),))
-    write_quality(workspace, dataset, QualityReport(dataset.fingerprint, dataset.version, "", (found,), ("labels",)))
+    suspicion = Suspicion(finding, (row,), suggested=(other,), proposed=(Decision("relabel", (row,), other),))
+    write_quality(
+        workspace, dataset, QualityReport(dataset.fingerprint, dataset.version, "", (suspicion,), ("labels",))
+    )
     code, out, _ = call(capsys, "check", table, "--quick")
     assert code == 0
     assert "proposed: give it the suggested label (decide DATA accept label-suspect)" in out
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("drop",), "needs items"),
         (("drop", "row 999"), "There is no item 'row 999'"),
@@ -117,8 +121,8 @@ def test_a_check_says_how_to_do_what_it_proposes(capsys, workspace, table):
         (("forget",), "invalid choice: 'forget'"),
     ],
 )
-def test_a_mistake_is_one_sentence(capsys, workspace, table, arguments, said):
+def test_a_mistake_is_one_sentence(capsys, workspace, table, arguments, message):
     code, out, err = call(capsys, "decide", table, *arguments)
     assert code == 2
-    assert said in err
+    assert message in err
     assert not out

@@ -48,7 +48,7 @@ def penalty(name: str, more: str = "") -> str:
 
 @pytest.mark.parametrize("command", ["train", "rates"])
 @pytest.mark.parametrize(
-    ("extra", "said"),
+    ("extra", "message"),
     [
         (penalty("l2sp"), "There is no penalty named 'l2sp'. Did you mean 'l2_sp'?"),
         (penalty("l2_sp", ", options: {colour: 1}"), "has no option 'colour'. There are: none."),
@@ -61,16 +61,16 @@ def penalty(name: str, more: str = "") -> str:
         ("penalties: [{name: l2_sp, strength: 1e300}]\n", "it must lie between 0 and"),
     ],
 )
-def test_a_plan_that_cannot_work_is_told_before_a_run_begins(command, extra, said, texts, capsys, workspace):
+def test_an_unusable_plan_is_reported_before_a_run_begins(command, extra, message, texts, capsys, workspace):
     out = ("--out", "out") if command == "train" else ()
     code, err = call(capsys, command, "a.csv", *out, "--plan", plan_with(texts, extra))
     assert code == 2
-    assert said in err
+    assert message in err
     assert err.count("Did you mean") + err.count("There are:") <= 1, "a hint is given once"
     assert not RunStore(workspace).list()
 
 
-def test_an_adapter_where_none_fits_and_a_plan_without_rates_are_told(texts, capsys, workspace):
+def test_an_unsupported_adapter_and_a_plan_without_rates_are_reported(texts, capsys, workspace):
     code, err = call(
         capsys, "train", "a.csv", "--out", "out", "--plan",
         plan_with(texts, "adapter: {kind: lora}\n", PLAN.replace("layer.1", "embeddings")),
@@ -86,12 +86,12 @@ def test_an_adapter_where_none_fits_and_a_plan_without_rates_are_told(texts, cap
 
 def test_a_teacher_of_other_classes_is_a_mistake(texts, capsys, workspace):
     assert call(capsys, "train", "three.csv", "--out", "teacher", "--plan", plan_with(texts, ""))[0] == 0
-    begun = len(RunStore(workspace).list())
+    runs_before = len(RunStore(workspace).list())
     plan = plan_with(texts, penalty("distill"))
     code, err = call(capsys, "train", "a.csv", "--out", "out", "--plan", plan, "--teacher", "teacher")
     assert code == 2
     assert "tells kitchen, street, weather apart" in err
-    assert len(RunStore(workspace).list()) == begun
+    assert len(RunStore(workspace).list()) == runs_before
 
 
 def test_a_pool_without_labels_serves_as_the_target(texts, capsys):
@@ -100,7 +100,7 @@ def test_a_pool_without_labels_serves_as_the_target(texts, capsys):
         assert call(capsys, *words, "--plan", plan, "--target", "pool.csv")[0] == 0
 
 
-def test_what_no_part_of_the_plan_reads_is_pointed_out(texts, capsys):
+def test_unused_extra_inputs_are_warned_about(texts, capsys):
     for extra, named in ((penalty("mmd"), ["--source"]), (penalty("ewc"), ["--target"])):
         words = ("--plan", plan_with(texts, extra), "--source", "three.csv", "--target", "pool.csv")
         code, err = call(capsys, "train", "a.csv", "--out", "out", *words)

@@ -85,7 +85,7 @@ def interrupt(workspace: Workspace, out: Path, keep: bool = True) -> str:
     return run
 
 
-def test_a_finished_training_leaves_no_mark_and_cannot_be_gone_on_with(capsys, workspace, table, plan, tmp_path):
+def test_a_finished_training_leaves_no_pointer_and_cannot_be_resumed(capsys, workspace, table, plan, tmp_path):
     out = tmp_path / "model"
     assert call(capsys, "train", table, "--out", out, "--plan", plan)[0] == 0
     assert not (out / POINTER).exists()
@@ -94,7 +94,7 @@ def test_a_finished_training_leaves_no_mark_and_cannot_be_gone_on_with(capsys, w
     assert "finished model" in err
 
 
-def test_an_interrupted_training_is_kept_until_somebody_says_what_to_do(capsys, workspace, table, plan, tmp_path):
+def test_an_interrupted_training_is_kept_until_resumed_or_replaced(capsys, workspace, table, plan, tmp_path):
     out = tmp_path / "model"
     assert call(capsys, "train", table, "--out", out, "--plan", plan)[0] == 0
     weights = (out / "weights.safetensors").read_bytes()
@@ -122,7 +122,7 @@ def test_an_interrupted_training_is_kept_until_somebody_says_what_to_do(capsys, 
     assert not (out / POINTER).exists()
 
 
-def test_a_model_that_was_only_not_copied_is_copied(capsys, workspace, table, plan, tmp_path, monkeypatch):
+def test_resume_copies_a_finished_model_that_was_not_copied(capsys, workspace, table, plan, tmp_path, monkeypatch):
     out = tmp_path / "model"
 
     def killed(*arguments: object) -> None:
@@ -139,7 +139,7 @@ def test_a_model_that_was_only_not_copied_is_copied(capsys, workspace, table, pl
     assert len(RunStore(workspace).list()) == 1
 
 
-def test_a_stopped_training_is_usable_and_goes_on_to_the_same_model(
+def test_a_stopped_training_is_usable_and_resumes_to_the_same_model(
     capsys, workspace, table, plan, tmp_path, monkeypatch
 ):
     whole, out = tmp_path / "whole", tmp_path / "model"
@@ -163,7 +163,7 @@ def test_a_stopped_training_is_usable_and_goes_on_to_the_same_model(
     assert any(isinstance(e, RunResumed) and e.step for e in RunStore(workspace).events(state.id)[0])
 
 
-def test_what_cannot_be_gone_on_with_is_one_sentence(capsys, workspace, table, plan, tmp_path):
+def test_a_training_that_cannot_be_resumed_is_one_sentence(capsys, workspace, table, plan, tmp_path):
     empty, other = tmp_path / "empty", tmp_path / "other"
     empty.mkdir()
     other.mkdir()
@@ -190,7 +190,7 @@ def test_what_cannot_be_gone_on_with_is_one_sentence(capsys, workspace, table, p
     assert code == 0, err
 
 
-def test_a_training_that_still_goes_on_is_left_alone(capsys, workspace, table, plan, tmp_path):
+def test_a_running_training_is_left_alone(capsys, workspace, table, plan, tmp_path):
     out = tmp_path / "model"
     assert call(capsys, "train", table, "--out", out, "--plan", plan)[0] == 0
     run = interrupt(workspace, out)
@@ -201,7 +201,7 @@ def test_a_training_that_still_goes_on_is_left_alone(capsys, workspace, table, p
         assert "still going" in err
 
 
-def test_a_failure_that_saved_something_says_how_to_go_on(capsys, workspace, table, plan, tmp_path, monkeypatch):
+def test_a_failure_with_a_checkpoint_says_how_to_resume(capsys, workspace, table, plan, tmp_path, monkeypatch):
     out = tmp_path / "model"
 
     def fail(*arguments: object) -> None:
@@ -234,7 +234,7 @@ def test_a_failure_with_nothing_saved_leaves_no_folder_behind(capsys, workspace,
     assert not out.exists()
 
 
-def test_killed_at_any_moment_and_gone_on_with_it_is_the_same_model(table, tmp_path):
+def test_a_training_killed_at_any_moment_resumes_to_the_same_model(table, tmp_path):
     """Real processes, killed as -9 does; the kills fall where the chance of the day lets them."""
     plan = tmp_path / "plan.yaml"
     text = PLAN.format(backbone="tiny_text", group="layer.1", epochs=60)

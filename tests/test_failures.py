@@ -63,7 +63,7 @@ def learns(store, run_id):
     until(lambda: len(epochs(store, run_id)) >= before + 2)
 
 
-def test_paused_shut_down_and_killed_it_goes_on_to_the_same_model(store, tiny_texts):
+def test_a_training_paused_shut_down_and_killed_resumes_to_the_same_model(store, tiny_texts):
     """As if nothing had happened. One training after the other: every process takes seconds to start."""
     long = task(tiny_texts, epochs=60)
     held, whole = supervisor.start(store, long), supervisor.start(store, long)
@@ -94,12 +94,14 @@ def test_paused_shut_down_and_killed_it_goes_on_to_the_same_model(store, tiny_te
     back = [event.step for event in events if isinstance(event, RunResumed)]
     assert left == back[:2]  # to the very step
     assert len(back) == 3
-    one, other = ((bundle_folder(store.folder(run)) / "weights.safetensors").read_bytes() for run in (whole, held))
-    assert one == other
+    expected_weights, weights = (
+        (bundle_folder(store.folder(run)) / "weights.safetensors").read_bytes() for run in (whole, held)
+    )
+    assert expected_weights == weights
     assert store.state(held).numbers["memory"] > 50e6
 
 
-def test_a_workspace_folder_that_is_deleted_ends_the_worker_and_nothing_else(store, tiny_texts):
+def test_a_deleted_workspace_ends_only_its_worker(store, tiny_texts):
     run = supervisor.start(store, task(tiny_texts, epochs=1000))
     until(lambda: epochs(store, run))
     worker = supervisor._post(store).worker
@@ -111,7 +113,7 @@ def test_a_workspace_folder_that_is_deleted_ends_the_worker_and_nothing_else(sto
     ended(store, supervisor.start(store, task(tiny_texts)), "done")
 
 
-def test_a_disk_that_is_full_is_the_reason_and_the_run_goes_on_when_there_is_room(store, tiny_texts, monkeypatch):
+def test_a_full_disk_is_the_reason_and_the_run_resumes_when_there_is_room(store, tiny_texts, monkeypatch):
     # of any one file: too little for the weights, enough for the log and for checkpoints of a head
     monkeypatch.setenv("GRAFT_TEST_ROOM", "30000")
     full = supervisor.start(store, task(tiny_texts, rates={"head": 1e-2}))
@@ -124,14 +126,14 @@ def test_a_disk_that_is_full_is_the_reason_and_the_run_goes_on_when_there_is_roo
     ended(store, full, "done")
 
 
-def test_a_log_that_cannot_grow_is_the_disks_fault(store, tiny_texts, monkeypatch):
+def test_a_log_that_cannot_grow_is_reported_as_a_full_disk(store, tiny_texts, monkeypatch):
     monkeypatch.setenv("GRAFT_TEST_ROOM", "10")
     run = supervisor.start(store, task(tiny_texts))
     ended(store, run, "interrupted")
     until(lambda: store.state(run).reason == "The disk is full.")
 
 
-def test_an_item_that_cannot_be_read_any_more_is_named(store, tiny_images):
+def test_an_item_that_became_unreadable_is_named(store, tiny_images):
     plan = TransferPlan("tiny_image", "by hand", (Phase("all", 1000, {"top": 1e-3, "head": 1e-2}),), **FAST)
     run = supervisor.start(store, Task("train", "tiny_image", tiny_images.fingerprint, plan=plan))
     until(lambda: epochs(store, run))

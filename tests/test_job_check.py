@@ -29,7 +29,7 @@ def doubled(tiny_texts, workspace):
     return write_dataset(workspace, "doubled", "text", rows, 2)
 
 
-def test_without_a_model_it_says_what_needs_none(workspace, doubled):
+def test_without_a_model_only_checks_that_need_none_are_made(workspace, doubled):
     _, events = run(workspace, Task("check", "", doubled.fingerprint))
     assert events[-1].status == "done", events[-1]
     report = read_quality(workspace, doubled)
@@ -63,12 +63,12 @@ def test_a_planted_wrong_label_is_found_through_the_whole_job(workspace, tiny_ba
         rows[n]["label"] = 1 - rows[n]["label"]
     dataset = write_dataset(workspace, "words", "text", rows, 2)
     run(workspace, Task("check", tiny_backbones[1], dataset.fingerprint))
-    found = read_quality(workspace, dataset, tiny_backbones[1]).suspicion("label-suspect")
-    assert set(found.rows) == {4, 17, 50}
-    assert dict(zip(found.rows, found.suggested, strict=True)) == {4: "a", 17: "b", 50: "a"}
+    suspicion = read_quality(workspace, dataset, tiny_backbones[1]).suspicion("label-suspect")
+    assert set(suspicion.rows) == {4, 17, 50}
+    assert dict(zip(suspicion.rows, suspicion.suggested, strict=True)) == {4: "a", 17: "b", 50: "a"}
 
 
-def test_stopped_it_keeps_what_was_measured_and_says_nothing(workspace, tiny_images, monkeypatch):
+def test_a_stopped_check_keeps_measurements_and_writes_no_report(workspace, tiny_images, monkeypatch):
     from tl_core.jobs import check
 
     monkeypatch.setattr(check, "BLOCK", 8)
@@ -101,7 +101,7 @@ def test_stopped_it_keeps_what_was_measured_and_says_nothing(workspace, tiny_ima
 
 
 @pytest.mark.parametrize(("seconds", "most"), [(30.0, 1), (-1.0, 99)])
-def test_what_is_measured_is_not_written_anew_for_every_block(
+def test_the_measurement_cache_is_not_rewritten_for_every_block(
     seconds, most, workspace, doubled, tiny_images, monkeypatch
 ):
     from tl_core.data import measurement_cache
@@ -126,7 +126,7 @@ def test_what_is_measured_is_not_written_anew_for_every_block(
         assert np.array_equal(kept["values"], values)
 
 
-def test_results_are_of_one_version_and_older_ones_are_known_as_such(workspace, doubled):
+def test_results_belong_to_one_version_and_older_ones_are_marked(workspace, doubled):
     run(workspace, Task("check", "", doubled.fingerprint))
     changed = replace(doubled, decisions=(Decision("drop", (int(doubled.rows("train")[0]),)),))
     assert read_quality(workspace, changed) is None
@@ -152,11 +152,11 @@ def test_the_command_prints_findings_items_and_proposals(workspace, tmp_path, ca
     assert "2 items are exact copies" in out
     assert "proposed: drop" in out
     assert main(["check", str(tmp_path / "data.csv"), "--quick", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert "duplicates" in [one["finding"]["code"] for one in found["suspicions"]]
+    report = json.loads(capsys.readouterr().out)
+    assert "duplicates" in [suspicion["finding"]["code"] for suspicion in report["suspicions"]]
 
 
-def test_the_pass_is_made_once(workspace, doubled, tiny_backbones, monkeypatch):
+def test_the_forward_pass_is_made_once(workspace, doubled, tiny_backbones, monkeypatch):
     task = Task("check", tiny_backbones[1], doubled.fingerprint)
     run(workspace, task)
     monkeypatch.setattr(FeatureStore, "_pass", lambda *_: pytest.fail("the backbone ran again"))

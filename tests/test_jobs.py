@@ -69,7 +69,7 @@ def test_a_training_leaves_report_bundle_and_key_figures(workspace, image_task, 
     assert bundle.report == report
 
 
-def test_the_split_is_the_tasks_and_not_the_data_sets_present_one(workspace, image_task, tiny_images):
+def test_a_run_uses_the_split_of_its_task(workspace, image_task, tiny_images):
     task = replace(image_task, split=SplitSpec(validation=0.2, test=0.4, seed=3))
     run_id, _ = run(workspace, task)
     rows = [p.row for p in read_report(RunStore(workspace).folder(run_id)).predictions]
@@ -77,14 +77,14 @@ def test_the_split_is_the_tasks_and_not_the_data_sets_present_one(workspace, ima
     assert Dataset.open(tiny_images.folder).split == SplitSpec()
 
 
-def test_a_text_run_goes_the_same_way(workspace, tiny_texts, tiny_backbones):
+def test_a_text_training_works_too(workspace, tiny_texts, tiny_backbones):
     plan = plan_of("full", tiny_texts, tiny_backbones[1], epochs=1)
     run_id, events = run(workspace, Task("train", tiny_backbones[1], tiny_texts.fingerprint, plan=plan))
     assert events[-1].status == "done", events[-1]
     assert (bundle_folder(RunStore(workspace).folder(run_id)) / "tokenizer.json").exists()
 
 
-def test_a_scratch_baseline_is_written_into_the_report_and_bundle_it_is_for(
+def test_a_scratch_baseline_is_added_to_the_report_and_bundle_of_its_run(
     workspace, image_task, tiny_images, tiny_backbones
 ):
     first, _ = run(workspace, image_task)
@@ -116,7 +116,7 @@ def test_a_baseline_for_a_run_that_is_gone_still_ends_well(workspace, image_task
     assert any(isinstance(event, Noted) and event.finding.code == "no_comparison" for event in events)
 
 
-def test_a_stop_keeps_what_is_best_and_still_reports(workspace, tiny_images, tiny_backbones, image_task):
+def test_a_stop_keeps_the_best_weights_and_still_reports(workspace, tiny_images, tiny_backbones, image_task):
     plan = plan_of("full", tiny_images, tiny_backbones[0], epochs=50)
     control = MemoryControl()
     store = RunStore(workspace)
@@ -131,9 +131,7 @@ def test_a_stop_keeps_what_is_best_and_still_reports(workspace, tiny_images, tin
     assert read_report(store.folder(run_id)) is not None
 
 
-def test_a_stopped_training_goes_on_and_its_result_gives_way_to_the_new_one(
-    workspace, tiny_images, tiny_backbones, image_task
-):
+def test_a_resumed_training_replaces_its_earlier_result(workspace, tiny_images, tiny_backbones, image_task):
     store, control = RunStore(workspace), MemoryControl()
     plan = plan_of("full", tiny_images, tiny_backbones[0], epochs=3)
     plain, _ = run(workspace, replace(image_task, plan=plan))
@@ -148,14 +146,14 @@ def test_a_stopped_training_goes_on_and_its_result_gives_way_to_the_new_one(
     assert read_report(folder) == early
     *_, ended = record(execute(store.task(run_id), workspace, folder, MemoryControl()), folder)
     assert ended.status == "done", ended
-    one, other = (bundle_folder(store.folder(name)) / "weights.safetensors" for name in (plain, run_id))
-    assert one.read_bytes() == other.read_bytes()
+    uninterrupted, resumed = (bundle_folder(store.folder(name)) / "weights.safetensors" for name in (plain, run_id))
+    assert uninterrupted.read_bytes() == resumed.read_bytes()
     assert replace(read_report(folder), run=plain) == read_report(store.folder(plain))
     assert not store.state(run_id).resumable
 
 
 @pytest.mark.parametrize("stop", [False, True])
-def test_how_a_training_ended_is_written_before_its_checkpoints_go(workspace, image_task, monkeypatch, stop):
+def test_the_end_is_saved_before_the_checkpoints_are_deleted(workspace, image_task, monkeypatch, stop):
     store, control = RunStore(workspace), MemoryControl()
     task = replace(image_task, plan=replace(image_task.plan, phases=(Phase("head", 3, {"head": 1e-2}),)))
     run_id = store.create(task)
@@ -181,7 +179,7 @@ def test_how_a_training_ended_is_written_before_its_checkpoints_go(workspace, im
 
 
 @pytest.mark.parametrize("kind", ["curve", "rates", "layers"])
-def test_what_is_only_tried_writes_no_checkpoints(kind, workspace, tiny_texts, tiny_backbones, monkeypatch):
+def test_tuning_jobs_write_no_checkpoints(kind, workspace, tiny_texts, tiny_backbones, monkeypatch):
     written = []
     monkeypatch.setattr(Checkpoints, "write", lambda *arguments: written.append(arguments))
     plan = plan_of("full", tiny_texts, tiny_backbones[1], epochs=2)
@@ -206,7 +204,7 @@ def test_a_probe_leaves_evidence_and_the_cheap_arms_of_the_curve(workspace, tiny
     assert again[-1].status == "done"
 
 
-def test_each_model_that_is_measured_is_a_look_at_the_test_items(workspace, image_task, tiny_images):
+def test_every_measured_model_is_a_holdout_use(workspace, image_task, tiny_images):
     runs = [run(workspace, task)[0] for task in (image_task, image_task, replace(image_task, split=SplitSpec(seed=3)))]
     assert [(look.run, look.why) for look in holdout_uses(tiny_images)] == [(run_id, "report") for run_id in runs[:2]]
     for count, run_id in zip((1, 2, 1), runs, strict=True):
@@ -216,7 +214,7 @@ def test_each_model_that_is_measured_is_a_look_at_the_test_items(workspace, imag
     assert [look.run for look in holdout_uses(replace(tiny_images, split=SplitSpec(seed=3)))] == runs[2:]
 
 
-def test_a_probe_says_what_copies_would_feign_where_there_are_any(workspace, tiny_backbones, tmp_path):
+def test_a_probe_measures_leakage_if_there_are_copies(workspace, tiny_backbones, tmp_path):
     lines = [f"{text},{'ab'[n % 2]}" for n in range(40) for text in (f"note {n} of many", f"Note {n} of MANY!")]
     for name, rows, expected in (("twice", lines, True), ("once", lines[::2], False)):
         (tmp_path / f"{name}.csv").write_text("text,label\n" + "\n".join(rows))
@@ -249,7 +247,7 @@ def test_the_scratch_arm_joins_the_curve_with_its_budget(workspace, tiny_texts, 
     assert "0 s" in curve.arm("scratch").budget
 
 
-def test_arms_that_broke_off_are_measured_again(workspace, tiny_texts, tiny_backbones):
+def test_incomplete_arms_are_measured_again(workspace, tiny_texts, tiny_backbones):
     task = Task("curve", tiny_backbones[1], tiny_texts.fingerprint, budget=0.2)
     run(workspace, replace(task, kind="probe"))
     whole = read_curve(workspace, task)
@@ -260,7 +258,7 @@ def test_arms_that_broke_off_are_measured_again(workspace, tiny_texts, tiny_back
     ]
 
 
-def test_a_baseline_is_only_written_where_the_data_are_the_same(workspace, image_task):
+def test_a_baseline_is_only_compared_on_the_same_data(workspace, image_task):
     first, _ = run(workspace, image_task)
     folder = RunStore(workspace).folder(first)
     write_report(folder, replace(read_report(folder), fingerprint="other"))
@@ -268,13 +266,13 @@ def test_a_baseline_is_only_written_where_the_data_are_the_same(workspace, image
     assert any(isinstance(event, Noted) and event.finding.code == "no_comparison" for event in events)
 
 
-def test_a_speed_test_is_kept(workspace, tiny_backbones, monkeypatch):
+def test_a_speed_test_is_saved(workspace, tiny_backbones, monkeypatch):
     monkeypatch.setattr(speed, "SECONDS", 0.05)
     assert run(workspace, Task("speed", tiny_backbones[0]))[1][-1].status == "done"
     assert speed.read_speed(workspace, tiny_backbones[0]) is not None
 
 
-def test_what_cannot_be_run_says_why(workspace, image_task):
+def test_a_run_that_cannot_start_says_why(workspace, image_task):
     folder = RunStore(workspace).folder(RunStore(workspace).create(image_task))
     for task, error, words in (
         (replace(image_task, fingerprint="gone"), DataError, "not in this workspace"),

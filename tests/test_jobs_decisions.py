@@ -46,7 +46,7 @@ def weights(folder) -> dict[str, torch.Tensor]:
     return safetensors.torch.load_file(bundle_folder(folder) / "weights.safetensors")
 
 
-def test_a_run_learns_and_is_measured_without_what_was_left_out(workspace, decided, tiny_backbones, tiny_images):
+def test_a_run_trains_and_tests_without_dropped_items(workspace, decided, tiny_backbones, tiny_images):
     run_id, events = run(workspace, task_of(decided, tiny_backbones[0]))
     assert events[0].items == {s: len(decided.rows(s)) for s in ("train", "validation", "test")}
     assert events[0].items["train"] == len(tiny_images.rows("train")) - 1
@@ -55,7 +55,7 @@ def test_a_run_learns_and_is_measured_without_what_was_left_out(workspace, decid
     assert len(report.predictions) == len(tiny_images.rows("test")) - 1
 
 
-def test_a_run_that_was_interrupted_goes_on_under_the_decisions_it_began_with(workspace, decided, tiny_backbones):
+def test_a_resumed_run_keeps_the_decisions_it_began_with(workspace, decided, tiny_backbones):
     task, store = task_of(decided, tiny_backbones[0]), RunStore(workspace)
     whole = store.folder(run(workspace, task)[0])
     run_id = store.create(task)
@@ -72,7 +72,7 @@ def test_a_run_that_was_interrupted_goes_on_under_the_decisions_it_began_with(wo
     assert read_report(folder).predictions == read_report(whole).predictions
 
 
-def test_a_bundle_is_measured_again_on_the_items_it_was_measured_on(workspace, decided, tiny_backbones):
+def test_evaluating_a_bundle_uses_the_test_items_of_its_report(workspace, decided, tiny_backbones):
     run_id, _ = run(workspace, task_of(decided, tiny_backbones[0]))
     folder = RunStore(workspace).folder(run_id)
     later = decided.undo(0)
@@ -84,14 +84,14 @@ def test_a_bundle_is_measured_again_on_the_items_it_was_measured_on(workspace, d
     assert "2 items of the source left out, 1 item relabelled." in card
 
 
-def test_a_bundle_of_undecided_data_says_nothing_of_decisions(workspace, tiny_images, tiny_backbones):
+def test_a_bundle_without_decisions_does_not_mention_them(workspace, tiny_images, tiny_backbones):
     run_id, _ = run(workspace, task_of(tiny_images, tiny_backbones[0]))
     bundle = bundle_folder(RunStore(workspace).folder(run_id))
     assert "decisions" not in read_json(bundle / "config.json")
     assert "left out" not in (bundle / "README.md").read_text()
 
 
-def test_a_check_measures_what_the_decisions_did_and_keeps_it(workspace, decided, tiny_images, tiny_backbones):
+def test_a_check_measures_and_saves_the_effect_of_decisions(workspace, decided, tiny_images, tiny_backbones):
     def check(dataset):
         run(workspace, Task("check", tiny_backbones[0], dataset.fingerprint, decisions=dataset.pin_decisions()))
         return read_cleaning_effect(workspace, dataset, tiny_backbones[0])

@@ -59,7 +59,7 @@ def test_a_run_and_its_bundle_are_the_same_teacher(workspace, task, tiny_texts, 
     assert all((first[name] == second[name]).all() for name in first)
 
 
-def test_second_data_sets_and_a_teacher_reach_the_training(workspace, task, tiny_texts, finished, monkeypatch):
+def test_extra_data_sets_and_a_teacher_reach_the_training(workspace, task, tiny_texts, finished, monkeypatch):
     from tl_core.training import loop
 
     seen, train = [], loop.train
@@ -76,7 +76,9 @@ def test_second_data_sets_and_a_teacher_reach_the_training(workspace, task, tiny
     assert not job.resume
 
 
-def test_what_does_not_fit_says_so(workspace, task, tiny_texts, tiny_images, tiny_backbones, finished, tmp_path):
+def test_an_extra_input_that_does_not_fit_says_why(
+    workspace, task, tiny_texts, tiny_images, tiny_backbones, finished, tmp_path
+):
     three = other_texts(workspace)
     unfinished = RunStore(workspace).create(task)
     for asked, dataset, error, words in (
@@ -100,21 +102,21 @@ def test_what_does_not_fit_says_so(workspace, task, tiny_texts, tiny_images, tin
 
 def shared(tested, learned, *parts) -> int:
     """Count test texts of one data set that are in some parts of another, by what they say."""
-    said = set(learned.items["text"].iloc[learned.rows(*parts)])
-    return sum(text in said for text in tested.items["text"].iloc[tested.rows("test")])
+    learned_texts = set(learned.items["text"].iloc[learned.rows(*parts)])
+    return sum(text in learned_texts for text in tested.items["text"].iloc[tested.rows("test")])
 
 
-def test_a_teacher_that_learned_from_test_items_is_told_of_and_teaches_all_the_same(workspace, task, tiny_texts):
+def test_a_teacher_trained_on_test_items_is_reported_but_not_refused(workspace, task, tiny_texts):
     elsewhere = replace(task, split=SplitSpec(seed=5))
     teacher, _ = run_task(workspace, elsewhere)  # its head learned from train and validation items
-    known = shared(tiny_texts, tiny_texts.with_split(elsewhere.split), "train", "validation")
+    overlap = shared(tiny_texts, tiny_texts.with_split(elsewhere.split), "train", "validation")
     tested = len(tiny_texts.rows("test"))
-    assert 0 < known < tested
+    assert 0 < overlap < tested
     plan = plan_of("distil", tiny_texts, task.backbone, epochs=1)
     student, events = run_task(workspace, replace(task, plan=plan, teacher=teacher))
     assert events[-1].status == "done", events[-1]
     (note,) = (event.finding for event in events if isinstance(event, Noted) and event.finding.code == KNOWS_TEST)
-    assert f"from {known} of the {tested} test items" in note.message
+    assert f"from {overlap} of the {tested} test items" in note.message
     assert note.level == "warn"
     assert note in read_report(RunStore(workspace).folder(student)).findings
     plain, events = run_task(workspace, replace(task, teacher=teacher))  # a plan that listens to no teacher
@@ -125,8 +127,8 @@ def test_a_teacher_of_the_same_split_knows_no_test_item(workspace, task, tiny_te
     bundle = bundle_folder(RunStore(workspace).folder(finished))
     for name in (finished, import_teacher(workspace, str(bundle))):
         assert teacher_findings(workspace, name, tiny_texts) == ()
-        (found,) = teacher_findings(workspace, name, tiny_texts.with_split(SplitSpec(seed=5)))
-        assert found.code == KNOWS_TEST
+        (finding,) = teacher_findings(workspace, name, tiny_texts.with_split(SplitSpec(seed=5)))
+        assert finding.code == KNOWS_TEST
 
 
 def test_only_what_the_teacher_learned_from_counts(workspace, tiny_texts, tiny_backbones):
@@ -134,34 +136,34 @@ def test_only_what_the_teacher_learned_from_counts(workspace, tiny_texts, tiny_b
     assert {phase.fit_on for phase in plan.phases} == {"train"}
     of_test = set(tiny_texts.rows("test"))
     spec = next(
-        each for each in (SplitSpec(seed=seed) for seed in range(1, 50))
-        if of_test & set(tiny_texts.with_split(each).rows("validation"))
+        spec for spec in (SplitSpec(seed=seed) for seed in range(1, 50))
+        if of_test & set(tiny_texts.with_split(spec).rows("validation"))
     )  # fmt: skip
     teacher, _ = run_task(workspace, Task("train", tiny_backbones[1], tiny_texts.fingerprint, spec, plan))
-    theirs = tiny_texts.with_split(spec)
-    known = shared(tiny_texts, theirs, "train")
-    assert known < shared(tiny_texts, theirs, "train", "validation"), "else the parts could not be told apart"
-    (found,) = teacher_findings(workspace, teacher, tiny_texts)
-    assert f"from {known} of the" in found.message
-    out = tiny_texts.decide(Decision("drop", tuple(int(row) for row in tiny_texts.rows("test")[:1]), confirmed=True,
+    teacher_data = tiny_texts.with_split(spec)
+    overlap = shared(tiny_texts, teacher_data, "train")
+    assert overlap < shared(tiny_texts, teacher_data, "train", "validation"), "else the parts could not be told apart"
+    (finding,) = teacher_findings(workspace, teacher, tiny_texts)
+    assert f"from {overlap} of the" in finding.message
+    changed = tiny_texts.decide(Decision("drop", tuple(int(row) for row in tiny_texts.rows("test")[:1]), confirmed=True,
                                      reason="It is none."))  # fmt: skip
-    (found,) = teacher_findings(workspace, teacher, out)
-    assert f"of the {len(tiny_texts.rows('test')) - 1:,} test items" in found.message
+    (finding,) = teacher_findings(workspace, teacher, changed)
+    assert f"of the {len(tiny_texts.rows('test')) - 1:,} test items" in finding.message
 
 
 def test_the_same_words_in_another_data_set_are_the_same_items(workspace, task, tiny_texts, finished):
     rows = tiny_texts.items.iloc[tiny_texts.rows("train")[:6]].to_dict("records")
     rows += [{"id": f"n{n}", "text": f"new {n}", "label": n % 2, "digest": f"new {n}"} for n in range(30)]
     other = write_dataset(workspace, "overlapping", "text", [dict(row, given="") for row in rows], 2)
-    known = shared(other, tiny_texts, "train", "validation")
-    (found,) = teacher_findings(workspace, finished, other)
-    assert f"from {known} of the" in found.message
+    overlap = shared(other, tiny_texts, "train", "validation")
+    (finding,) = teacher_findings(workspace, finished, other)
+    assert f"from {overlap} of the" in finding.message
 
 
 def test_a_teacher_whose_data_are_gone_cannot_be_judged(workspace, tiny_texts, finished, tmp_path):
     name = import_teacher(workspace, str(bundle_folder(RunStore(workspace).folder(finished))))
     shutil.move(tiny_texts.folder, tmp_path / "away")
     vars(tiny_texts)["folder"] = tmp_path / "away"
-    for each in (finished, name):
-        (found,) = teacher_findings(workspace, each, tiny_texts)
-        assert (found.level, found.code) == ("info", DATA_GONE)
+    for spec in (finished, name):
+        (finding,) = teacher_findings(workspace, spec, tiny_texts)
+        assert (finding.level, finding.code) == ("info", DATA_GONE)

@@ -25,28 +25,28 @@ def data(workspace, tiny_backbones):
     return make_multilabel(workspace, 120)
 
 
-def test_a_probe_is_judged_by_the_mean_auc_and_advises_what_works(workspace, data):
+def test_a_multilabel_probe_is_scored_by_mean_auc_and_gives_usable_advice(workspace, data):
     task = Task("probe", "tiny_text", data.fingerprint, data.split)
     _, events = run(workspace, task)
     assert events[-1].status == "done", events[-1]
-    spec, found = BACKBONES["tiny_text"], read_probe(workspace, data, "tiny_text")
-    assert found.metric == "mean AUC"
-    assert found.majority == 0.5
-    assert 0.5 < found.accuracy.low <= found.accuracy.value, "words of their own are told from others by any features"
-    assert found.n_classes == 3
+    spec, report = BACKBONES["tiny_text"], read_probe(workspace, data, "tiny_text")
+    assert report.metric == "mean AUC"
+    assert report.majority == 0.5
+    assert 0.5 < report.accuracy.low <= report.accuracy.value, "words of their own are told from others by any features"
+    assert report.n_classes == 3
     curve = read_curve(workspace, task)
     assert curve.metric == "mean AUC"
     assert {arm.name for arm in curve.arms} == {"transfer", "classical"}
     described = profile(data)
-    assert task_info_for(described, spec, found).multilabel
-    advice = advise(described, spec, probe=found)
+    assert task_info_for(described, spec, report).multilabel
+    advice = advise(described, spec, probe=report)
     assert advice.strategy != "contrastive"
-    said = " ".join(reason.text for reason in advice.reasons)
-    assert "rank an item with a label above one without it" in said
-    assert "be right" not in said
+    reasons = " ".join(reason.text for reason in advice.reasons)
+    assert "rank an item with a label above one without it" in reasons
+    assert "be right" not in reasons
 
 
-def test_a_training_leaves_report_bundle_and_key_figures_and_a_baseline_is_compared(workspace, data):
+def test_a_multilabel_training_leaves_report_bundle_key_figures_and_a_baseline(workspace, data):
     task = Task("train", "tiny_text", data.fingerprint, plan=plan_of("feature_extraction", data, "tiny_text"))
     first, events = run(workspace, task)
     assert events[-1].status == "done", events[-1]
@@ -95,13 +95,13 @@ def test_topics_of_texts_with_the_packaged_backbone(workspace, capsys):
         "thunder, rain and a storm",
         "the train, a ticket and a map in snow",
     ]
-    found = {
+    predicted = {
         text: {c for c, p in zip(bundle.classes, row, strict=True) if p > 0.5}
         for text, row in zip(texts, bundle.predict(texts), strict=True)
     }
-    assert found[texts[0]] == {"kitchen"}
-    assert found[texts[1]] == {"weather"}
-    assert "travel" in found[texts[2]]
+    assert predicted[texts[0]] == {"kitchen"}
+    assert predicted[texts[1]] == {"weather"}
+    assert "travel" in predicted[texts[2]]
     source = workspace.root / "texts.csv"
     source.write_text("text\n" + "\n".join(f'"{text}"' for text in texts))
     out = workspace.root / "out.csv"

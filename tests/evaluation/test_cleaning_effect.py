@@ -43,7 +43,7 @@ def corrected(dataset, truth):
     return dataset.decide(*(Decision("relabel", rows, "ab"[label]) for label, rows in enumerate(by_label) if rows))
 
 
-def test_right_corrections_help_though_the_mistakes_went_one_way(noisy):
+def test_right_corrections_help_when_all_mistakes_are_in_one_class(noisy):
     dataset, features, truth = noisy
     effect = measured(corrected(dataset, truth), features).effect
     assert effect.verdict == "helps"
@@ -59,7 +59,7 @@ def test_wrong_corrections_hurt(workspace):
     assert measured(spoilt, features).effect.verdict == "hurts"
 
 
-def test_a_few_items_left_out_make_no_difference_that_matters(noisy):
+def test_dropping_a_few_items_shows_no_difference(noisy):
     dataset, features, _ = noisy
     rows = tuple(dataset.rows("train")[:3].tolist())
     effect = measured(dataset.decide(Decision("drop", rows)), features).effect
@@ -68,7 +68,7 @@ def test_a_few_items_left_out_make_no_difference_that_matters(noisy):
     assert effect.difference.n == len(dataset.rows("train", "validation")) - 3
 
 
-def test_the_test_set_is_not_looked_at(noisy):
+def test_test_items_are_never_read(noisy):
     dataset, features, truth = noisy
     after = corrected(dataset, truth)
     other = features.copy()
@@ -76,41 +76,43 @@ def test_the_test_set_is_not_looked_at(noisy):
     assert measured(after, other).effect == measured(after, features).effect
 
 
-def test_the_interval_is_that_of_theory_for_many_items():
+def test_the_interval_agrees_with_theory_for_many_items():
     draw = np.random.default_rng(1)
     classes = np.repeat([0, 1, 2], [4000, 2000, 500])
     before, after = (
         draw.random(len(classes)) < share[classes] for share in np.array([[0.8, 0.6, 0.7], [0.9, 0.7, 0.6]])
     )
-    found = balanced_accuracy_difference(after, before, classes)
-    each = [(after[classes == c].astype(float) - before[classes == c]) for c in range(3)]
-    assert found.value == pytest.approx(np.mean([one.mean() for one in each]))
-    half = 1.96 * np.sqrt(sum(one.var() / len(one) for one in each)) / 3
-    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.05)
+    estimate = balanced_accuracy_difference(after, before, classes)
+    differences = [(after[classes == c].astype(float) - before[classes == c]) for c in range(3)]
+    assert estimate.value == pytest.approx(np.mean([change.mean() for change in differences]))
+    half = 1.96 * np.sqrt(sum(change.var() / len(change) for change in differences)) / 3
+    assert (estimate.high - estimate.low) / 2 == pytest.approx(half, rel=0.05)
     mirrored = balanced_accuracy_difference(before, after, classes)
-    assert mirrored.value == pytest.approx(-found.value)
+    assert mirrored.value == pytest.approx(-estimate.value)
 
 
-def test_the_heads_are_those_of_scikit_learn(noisy):
+def test_heads_agree_with_scikit_learn(noisy):
     dataset, features, truth = noisy
     after = corrected(dataset, truth).decide(Decision("drop", tuple(dataset.rows("train")[:9].tolist())))
     measuring = measured(after, features)
-    right = {}
-    for name, one in (("before", dataset), ("after", after)):
-        found = np.full(len(one.items), -1)
+    expected = {}
+    for name, version in (("before", dataset), ("after", after)):
+        predicted = np.full(len(version.items), -1)
         for fold in range(5):
             held = np.flatnonzero(measuring._fold == fold)
-            learn = np.flatnonzero((measuring._fold >= -1) & (measuring._fold != fold) & one.included)
-            seen, asked = standardise(features[learn], features[held])
-            head = LogisticRegression(C=1 / (L2 * len(learn)), tol=1e-6, max_iter=500).fit(seen, one.labels[learn])
-            found[held] = head.predict(asked)
+            learn = np.flatnonzero((measuring._fold >= -1) & (measuring._fold != fold) & version.included)
+            train_features, held_features = standardise(features[learn], features[held])
+            head = LogisticRegression(C=1 / (L2 * len(learn)), tol=1e-6, max_iter=500).fit(
+                train_features, version.labels[learn]
+            )
+            predicted[held] = head.predict(held_features)
         judged = measuring.judged
-        right[name] = balanced_accuracy_score(dataset.labels[judged], found[judged])
-    assert measuring.effect.before == pytest.approx(right["before"], abs=0.011)
-    assert measuring.effect.after == pytest.approx(right["after"], abs=0.011)
+        expected[name] = balanced_accuracy_score(dataset.labels[judged], predicted[judged])
+    assert measuring.effect.before == pytest.approx(expected["before"], abs=0.011)
+    assert measuring.effect.after == pytest.approx(expected["after"], abs=0.011)
 
 
-def test_it_is_kept_for_these_decisions_and_said_in_a_sentence(noisy, workspace):
+def test_the_effect_is_saved_per_decisions_and_has_a_sentence(noisy, workspace):
     dataset = noisy[0].decide(Decision("drop", (int(noisy[0].rows("train")[0]),)))
     gain = Estimate(0.03, -0.01, 0.07, 300, "x")
     effect = CleaningEffect(dataset.fingerprint, dataset.version, "tiny", 37, 1, 0.83, 0.86, gain, "cannot tell")

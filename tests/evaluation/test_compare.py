@@ -30,7 +30,7 @@ def test_the_four_verdicts(table, expected):
     assert verdict(paired_difference(first, other)) == expected
 
 
-def test_the_rule_at_its_edges():
+def test_verdicts_at_the_limits_of_the_rule():
     assert verdict(Estimate(0.02, 0.001, 0.04, 100, "")) == "helps"
     assert verdict(Estimate(0.02, -0.01, 0.05, 100, "")) == "no difference shown"
     assert verdict(Estimate(0.02, -0.01, 0.051, 100, "")) == "cannot tell"
@@ -52,6 +52,6 @@ def test_swapping_the_models_swaps_the_verdict(pairs):
 
 def test_a_comparison_carries_its_budget_and_both_accuracies():
     truth = np.tile([0, 1], 50)
-    found = compare("classical", "1 second", truth, truth, np.zeros(100, int))
-    assert (found.transfer.value, found.other.value, found.gain.value) == (1.0, 0.5, 0.5)
-    assert (found.verdict, found.budget, found.baseline) == ("helps", "1 second", "classical")
+    comparison = compare("classical", "1 second", truth, truth, np.zeros(100, int))
+    assert (comparison.transfer.value, comparison.other.value, comparison.gain.value) == (1.0, 0.5, 0.5)
+    assert (comparison.verdict, comparison.budget, comparison.baseline) == ("helps", "1 second", "classical")

@@ -57,10 +57,10 @@ def test_transfer_arm_is_logistic_regression_on_standardised_features(tiny_texts
         assert point.accuracy.low <= point.accuracy.value <= point.accuracy.high
         for seed, score in enumerate(point.scores):
             train = subset(tiny_texts, point.labels, seed)
-            seen, asked = standardise(features[train], features[test])
+            train_features, test_features = standardise(features[train], features[test])
             model = LogisticRegression(C=1 / (0.05 * len(train)), max_iter=1000)
-            model.fit(seen, tiny_texts.labels[train])
-            assert score == pytest.approx(model.score(asked, tiny_texts.labels[test]))
+            model.fit(train_features, tiny_texts.labels[train])
+            assert score == pytest.approx(model.score(test_features, tiny_texts.labels[test]))
 
 
 def test_test_labels_do_not_reach_the_training(tiny_texts, features):
@@ -114,41 +114,43 @@ def test_scratch_arm_stops_when_asked(tiny_images, tiny_backbones, workspace, tm
     assert [len(step.points) for step in steps if isinstance(step, CurveArm)] == [1]
 
 
-def test_several_labels_are_scored_by_the_mean_auc(tiny_multilabel, tiny_backbones):
+def test_multilabel_arms_are_scored_by_mean_auc(tiny_multilabel, tiny_backbones):
     features = tiny_multilabel.targets + np.random.default_rng(0).normal(0, 0.7, tiny_multilabel.targets.shape)
     test, train = tiny_multilabel.rows("test"), tiny_multilabel.rows("train")
     *_, arm = transfer_arm(tiny_multilabel, features.astype(np.float32), 0.1, seeds=2)
-    seen, asked = standardise(features[train], features[test])
-    oracle = [
-        LogisticRegression(C=1 / (0.1 * len(train)), max_iter=300).fit(seen, truth).predict_proba(asked)[:, 1]
+    train_features, test_features = standardise(features[train], features[test])
+    expected = [
+        LogisticRegression(C=1 / (0.1 * len(train)), max_iter=300)
+        .fit(train_features, truth)
+        .predict_proba(test_features)[:, 1]
         for truth in tiny_multilabel.targets[train].T
     ]
-    area = roc_auc_score(tiny_multilabel.targets[test], np.stack(oracle, axis=1))
+    area = roc_auc_score(tiny_multilabel.targets[test], np.stack(expected, axis=1))
     assert arm.points[-1].accuracy.value == pytest.approx(area, abs=1e-6)
     assert empty_curve(tiny_multilabel, "tiny_text").metric == "mean AUC"
-    *_, words = classical_arm(tiny_multilabel, classical_model(tiny_multilabel), seeds=2)
-    assert words.points[-1].accuracy.value > 0.8, "each label has its own words"
-    for each in (arm, words):
-        assert all(0 <= p.accuracy.low <= p.accuracy.value <= p.accuracy.high <= 1 for p in each.points)
+    *_, classical = classical_arm(tiny_multilabel, classical_model(tiny_multilabel), seeds=2)
+    assert classical.points[-1].accuracy.value > 0.8, "each label has its own words"
+    for measured_arm in (arm, classical):
+        assert all(0 <= p.accuracy.low <= p.accuracy.value <= p.accuracy.high <= 1 for p in measured_arm.points)
 
 
 def on_50(shares):
     return [wilson(50 * share, 50) for share in shares]
 
 
-def test_the_interval_joins_draws_and_items():
+def test_the_interval_covers_both_draws_and_test_items():
     arm = CurveArm("transfer", "", "", ())
-    one = with_point(arm, 8, on_50([0.8])).points[0].accuracy
+    single = with_point(arm, 8, on_50([0.8])).points[0].accuracy
     same = with_point(arm, 8, on_50([0.8, 0.8, 0.8])).points[0].accuracy
     spread = with_point(arm, 8, on_50([0.7, 0.8, 0.9])).points[0].accuracy
-    assert (one.low, one.high) == pytest.approx((same.low, same.high))
+    assert (single.low, single.high) == pytest.approx((same.low, same.high))
     assert spread.high - spread.low > same.high - same.low
     assert spread.value == pytest.approx(0.8)
     out_of_order = with_point(with_point(arm, 8, on_50([0.8])), 4, on_50([0.5]))
     assert [point.labels for point in out_of_order.points] == [4, 8]
 
 
-def test_few_counts_for_what_costs_time():
+def test_scratch_counts_are_few():
     assert scratch_counts((2, 4, 8)) == (2, 4, 8)
     assert scratch_counts(tuple(range(2, 20, 2)), 4) == (2, 8, 12, 18)
 

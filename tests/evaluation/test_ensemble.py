@@ -15,7 +15,7 @@ def report(dataset, probabilities):
     return make_report("run", dataset, PLAN, np.asarray(probabilities), {"accuracy": 0.5, "loss": 1.0})
 
 
-def test_the_mean_of_both_is_counted_by_hand(tiny_images):
+def test_the_ensemble_finding_agrees_with_a_count_by_hand(tiny_images):
     truth = tiny_images.labels[tiny_images.rows("test")]
     n = len(truth)
     wrong = (truth + 1) % 3
@@ -26,13 +26,13 @@ def test_the_mean_of_both_is_counted_by_hand(tiny_images):
     other[np.arange(2), truth[:2]] = 0.9
     both = ((first + other) / 2).argmax(axis=1)
     assert (both == truth).sum() == 2
-    found = ensemble_finding(report(tiny_images, first), report(tiny_images, other))
-    assert f"right {2 / n:.1%} of the time" in found.message
-    assert f"{200 / n:+.1f} points against this model alone" in found.message
-    assert "offers the two as one model" in found.hint
+    finding = ensemble_finding(report(tiny_images, first), report(tiny_images, other))
+    assert f"right {2 / n:.1%} of the time" in finding.message
+    assert f"{200 / n:+.1f} points against this model alone" in finding.message
+    assert "offers the two as one model" in finding.hint
 
 
-def test_it_says_whether_the_second_network_is_worth_having(tiny_images):
+def test_the_finding_says_whether_the_second_model_is_worth_having(tiny_images):
     truth = tiny_images.labels[tiny_images.rows("test")]
     right, wrong = np.eye(3)[truth], np.eye(3)[(truth + 1) % 3]
     doubtful = [0.8 / 3 + 0.2 * answers for answers in (right, wrong)]
@@ -44,8 +44,8 @@ def test_it_says_whether_the_second_network_is_worth_having(tiny_images):
         assert verdict in ensemble_finding(report(tiny_images, first), report(tiny_images, other)).message
 
 
-def test_different_items_are_not_averaged(tiny_images):
+def test_predictions_of_different_items_are_not_averaged(tiny_images):
     n = len(tiny_images.rows("test"))
-    one = report(tiny_images, np.full((n, 3), 1 / 3))
+    single = report(tiny_images, np.full((n, 3), 1 / 3))
     with pytest.raises(ValueError, match="same items"):
-        ensemble_finding(one, replace(one, predictions=one.predictions[1:]))
+        ensemble_finding(single, replace(single, predictions=single.predictions[1:]))

@@ -19,12 +19,12 @@ OTHERS = tuple(HoldoutUse("key", f"run-{n}", REPORT, float(n)) for n in range(2,
 
 
 @pytest.fixture
-def made(tiny_images, tiny_backbones):
+def trained(tiny_images, tiny_backbones):
     return trained_model(tiny_images, "tiny_image")
 
 
-def with_uses(made, *uses: HoldoutUse):
-    return replace(made, report=replace(made.report, holdout_uses=uses))
+def with_uses(trained, *uses: HoldoutUse):
+    return replace(trained, report=replace(trained.report, holdout_uses=uses))
 
 
 @pytest.mark.parametrize(
@@ -40,31 +40,31 @@ def with_uses(made, *uses: HoldoutUse):
         ((OWN, *OTHERS), "used 7 times: by this report, the report of run run-2, the report of run run-3, the report"),
     ],
 )
-def test_the_card_says_how_often_and_by_what(made, uses, expected):
-    card = model_card(with_uses(made, *uses))
+def test_the_model_card_lists_the_uses_of_the_test_items(trained, uses, expected):
+    card = model_card(with_uses(trained, *uses))
     assert expected in card
     assert "looked at once" not in card
     if len(uses) > 5:
         assert "and 2 more." in card
 
 
-def test_only_several_uses_come_with_a_warning(made):
-    assert "too good" not in holdout_sentence(with_uses(made, OWN).report)
-    assert "too good" in holdout_sentence(with_uses(made, OWN, OTHERS[0]).report)
+def test_only_repeated_use_is_warned_about(trained):
+    assert "too good" not in holdout_sentence(with_uses(trained, OWN).report)
+    assert "too good" in holdout_sentence(with_uses(trained, OWN, OTHERS[0]).report)
 
 
-def test_the_uses_are_saved_with_the_report_and_older_reports_still_open(made):
-    report = with_uses(made, OWN, OTHERS[0]).report
+def test_the_uses_are_saved_with_the_report_and_older_reports_still_open(trained):
+    report = with_uses(trained, OWN, OTHERS[0]).report
     saved = dump(report)
     assert load(Report, saved) == report
     del saved["holdout_uses"]
     assert load(Report, saved).holdout_uses == ()
 
 
-def test_evaluating_on_the_own_test_items_is_a_use_and_on_other_data_is_none(made, tmp_path):
-    dataset = made.dataset
+def test_evaluating_on_the_models_own_test_items_is_a_use_and_on_other_data_is_not(trained, tmp_path):
+    dataset = trained.dataset
     record_holdout_use(dataset, "run-1", REPORT)
-    bundle = load_bundle(write_bundle(tmp_path / "model", made).path)
+    bundle = load_bundle(write_bundle(tmp_path / "model", trained).path)
     evaluate_bundle(bundle, replace(dataset, fingerprint="other"))
     assert [use.why for use in holdout_uses(dataset)] == [REPORT]
     for _ in range(2):
@@ -72,10 +72,10 @@ def test_evaluating_on_the_own_test_items_is_a_use_and_on_other_data_is_none(mad
     assert [(use.run, use.why) for use in holdout_uses(dataset)] == [("run-1", REPORT), ("run-1", EVALUATE)]
 
 
-def test_an_ensemble_lists_the_uses_of_all_its_members(made, tmp_path):
+def test_an_ensemble_lists_the_uses_of_all_its_members(trained, tmp_path):
     paths = [
-        write_bundle(tmp_path / "a", with_uses(made, OWN)).path,
-        write_bundle(tmp_path / "b", with_uses(made, OTHERS[0], OWN)).path,
+        write_bundle(tmp_path / "a", with_uses(trained, OWN)).path,
+        write_bundle(tmp_path / "b", with_uses(trained, OTHERS[0], OWN)).path,
     ]
     report = write_ensemble(tmp_path / "both", paths)
     assert report.holdout_uses == (OWN, OTHERS[0]) == merged_uses([report])

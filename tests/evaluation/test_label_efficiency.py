@@ -20,23 +20,23 @@ def arm(name: str, points: dict[int, float]) -> CurveArm:
 CURVE = Curve("f", "b", 50, (arm("transfer", {10: 0.5, 20: 0.7, 80: 0.9}), arm("scratch", {10: 0.3, 20: 0.5, 80: 0.6})))
 
 
-def test_across_interpolates_over_the_logarithm_of_the_count():
-    found = labels_needed(CURVE.arms[0], 0.8)
-    assert (found.labels, found.how) == (pytest.approx(40), "interpolated")
+def test_labels_needed_interpolates_over_the_logarithm_of_the_count():
+    answer = labels_needed(CURVE.arms[0], 0.8)
+    assert (answer.labels, answer.how) == (pytest.approx(40), "interpolated")
     assert labels_needed(CURVE.arms[0], 0.7).labels == pytest.approx(20)
 
 
-def test_across_says_what_is_not_reached():
+def test_labels_needed_outside_the_curve():
     assert labels_needed(CURVE.arms[1], 0.8) == labels_needed(CURVE.arms[1], 0.99)
     assert labels_needed(CURVE.arms[1], 0.8).how == "not reached"
     assert labels_needed(CURVE.arms[1], 0.1).how == "at most"
 
 
 def test_labels_saved():
-    found = labels_saved(CURVE, 0.5)
-    assert found.saved == pytest.approx(10)
-    assert found.factor == pytest.approx(2)
-    assert found.at_least  # transfer has 0.5 with the fewest labels measured
+    answer = labels_saved(CURVE, 0.5)
+    assert answer.saved == pytest.approx(10)
+    assert answer.factor == pytest.approx(2)
+    assert answer.at_least  # transfer has 0.5 with the fewest labels measured
     beyond = labels_saved(CURVE, 0.8)
     assert beyond.at_least
     assert beyond.saved == pytest.approx(40)
@@ -49,35 +49,35 @@ def test_labels_saved():
 
 def test_labels_saved_may_be_negative():
     worse = Curve("f", "b", 50, (arm("transfer", {10: 0.4, 40: 0.6}), arm("classical", {10: 0.5, 40: 0.9})))
-    found = labels_saved(worse, 0.6, "classical")
-    assert found.saved is not None
-    assert found.saved < 0
+    answer = labels_saved(worse, 0.6, "classical")
+    assert answer.saved is not None
+    assert answer.saved < 0
 
 
-def test_both_above_at_the_smallest_count():
-    found = labels_saved(CURVE, 0.2)
-    assert found.saved == 0
-    assert "so no saving shows here" in found.sentence
+def test_no_saving_if_both_arms_reach_it_at_the_smallest_count():
+    answer = labels_saved(CURVE, 0.2)
+    assert answer.saved == 0
+    assert "so no saving shows here" in answer.sentence
 
 
-def test_down():
-    found = accuracy_gained(CURVE, 40)
-    assert found.transfer is not None
-    assert found.gain is not None
-    assert found.transfer.value == pytest.approx(0.8)
-    assert found.gain.value == pytest.approx(0.25)
-    assert found.gain.high - found.gain.value == pytest.approx(0.1 * 2**0.5)
+def test_accuracy_gained():
+    answer = accuracy_gained(CURVE, 40)
+    assert answer.transfer is not None
+    assert answer.gain is not None
+    assert answer.transfer.value == pytest.approx(0.8)
+    assert answer.gain.value == pytest.approx(0.25)
+    assert answer.gain.high - answer.gain.value == pytest.approx(0.1 * 2**0.5)
     assert accuracy_gained(CURVE, 20).gain.value == pytest.approx(0.2)
 
 
-def test_down_claims_nothing_beyond_what_was_measured():
+def test_accuracy_is_not_extrapolated():
     assert accuracy_at(CURVE.arms[0], 9) is None
-    found = accuracy_gained(CURVE, 200)
-    assert found.gain is None
-    assert "not measured at 200" in found.sentence
+    answer = accuracy_gained(CURVE, 200)
+    assert answer.gain is None
+    assert "not measured at 200" in answer.sentence
 
 
-def test_an_arm_that_is_not_there():
+def test_a_missing_arm_is_an_error():
     with pytest.raises(UsageError, match="no classical arm"):
         labels_saved(CURVE, 0.5, "classical")
 

@@ -23,14 +23,14 @@ from ui.plan import trial_charts
 
 
 def swept(job, **fields) -> list[LayerSweep]:
-    return [each for each in sweep_layers(job, MemoryControl(), **fields) if isinstance(each, LayerSweep)]
+    return [event for event in sweep_layers(job, MemoryControl(), **fields) if isinstance(event, LayerSweep)]
 
 
-def test_one_bar_per_group_over_the_frozen_probe(tiny_images):
+def test_one_score_per_group_and_a_frozen_baseline(tiny_images):
     job = make_job(tiny_images, [SOLVED])
-    growing = swept(job, steps=6)
-    assert [len(each.groups) for each in growing] == [0, 1, 2, 3]
-    last = growing[-1]
+    sweeps = swept(job, steps=6)
+    assert [len(sweep.groups) for sweep in sweeps] == [0, 1, 2, 3]
+    last = sweeps[-1]
     assert [score.group for score in last.groups] == ["stem", "middle", "top"]
     assert last.total == 3
     n = len(tiny_images.rows("validation"))
@@ -42,7 +42,7 @@ def test_one_bar_per_group_over_the_frozen_probe(tiny_images):
     assert swept(job, steps=6)[-1] == last, "the same seed, the same figures"
 
 
-def test_every_group_gets_the_same_steps_and_only_it_and_the_head_learn(tiny_images, monkeypatch):
+def test_every_group_gets_the_same_steps_and_trains_only_with_the_head(tiny_images, monkeypatch):
     take, seen = Stepper.step, []
 
     def spy(stepper, *args):
@@ -62,50 +62,50 @@ def test_every_group_gets_the_same_steps_and_only_it_and_the_head_learn(tiny_ima
     }
 
 
-def test_the_score_is_that_after_the_last_step_not_the_best(tiny_images, monkeypatch):
+def test_the_score_is_taken_after_the_last_step_not_at_the_best_one(tiny_images, monkeypatch):
     train = layer_sweep.train
 
-    def told(job, control):
+    def with_known_scores(job, control):
         for event in train(job, control):
             if isinstance(event, EpochDone) and len(job.plan.phases) == 2 and event.phase == 1:
                 last = event.epoch + 1 == job.plan.phases[1].epochs
                 event = replace(event, validation={"accuracy": 0.0 if last else 1.0, "loss": 9.0 if last else 0.0})
             yield event
 
-    monkeypatch.setattr(layer_sweep, "train", told)
+    monkeypatch.setattr(layer_sweep, "train", with_known_scores)
     (*_, last) = swept(make_job(tiny_images, [SOLVED]), steps=12)
     assert all((score.accuracy.value, score.loss) == (0.0, 9.0) for score in last.groups)
 
 
-def test_a_lower_tap_leaves_out_what_is_above_it(tiny_images):
+def test_groups_above_the_tap_are_left_out(tiny_images):
     last = swept(make_job(tiny_images, [SOLVED], head=Head(tap="middle")), steps=2)[-1]
     assert [score.group for score in last.groups] == ["stem", "middle"]
 
 
-def test_it_sees_no_more_items_than_its_steps_can(tiny_texts):
+def test_no_more_items_are_used_than_the_steps_need(tiny_texts):
     job = make_job(tiny_texts, [SOLVED])
     assert swept(job, steps=3)[0].items == 12
     assert swept(job, steps=100)[0].items == len(tiny_texts.rows("train"))
 
 
-def test_nothing_but_the_store_is_written(tiny_images):
+def test_nothing_is_written_to_the_run_folder(tiny_images):
     job = make_job(tiny_images, [SOLVED])
     swept(job, steps=2)
     assert not list(job.folder.iterdir())
 
 
-def test_a_stop_keeps_what_there_is(tiny_images):
+def test_a_stop_keeps_the_groups_already_measured(tiny_images):
     control = MemoryControl()
-    found = []
-    for each in sweep_layers(make_job(tiny_images, [SOLVED]), control, steps=4):
-        if isinstance(each, LayerSweep):
-            found.append(each)
-            if len(each.groups) == 1:
+    sweeps = []
+    for event in sweep_layers(make_job(tiny_images, [SOLVED]), control, steps=4):
+        if isinstance(event, LayerSweep):
+            sweeps.append(event)
+            if len(event.groups) == 1:
                 control.stop()
-    assert len(found[-1].groups) == 1
+    assert len(sweeps[-1].groups) == 1
 
 
-def test_with_several_labels_the_scores_are_called_what_they_are(tiny_images, capsys):
+def test_multilabel_scores_have_their_own_name(tiny_images, capsys):
     plain = swept(make_job(tiny_images, [SOLVED]), steps=2)[-1]
     multilabel = replace(plain, multilabel=True)
     assert (plain.score, multilabel.score) == ("accuracy", "right answers, each label yes or no")
@@ -118,25 +118,25 @@ def test_with_several_labels_the_scores_are_called_what_they_are(tiny_images, ca
     assert "accuracy" not in second
 
 
-def test_a_set_of_several_labels_says_so_in_its_sweep(workspace):
+def test_a_multilabel_sweep_is_marked_as_such(workspace):
     assert swept(make_job(make_multilabel(workspace), [SOLVED]), steps=2)[-1].multilabel
 
 
-def test_without_validation_items_it_says_so(tiny_images):
+def test_no_validation_items_is_an_error(tiny_images):
     dataset = replace(tiny_images, split=SplitSpec(validation=0.0))
     with pytest.raises(DataError, match="validation"):
         list(sweep_layers(make_job(dataset, [SOLVED]), MemoryControl()))
 
 
-def test_a_plan_with_a_small_network_as_head_is_swept_under_a_linear_one(tiny_images):
+def test_an_mlp_head_is_replaced_by_a_linear_one_in_the_sweep(tiny_images):
     plain, mlp = (swept(make_job(tiny_images, [SOLVED], head=head), steps=2)[-1] for head in (Head(), Head("mlp", 8)))
     assert mlp == plain
 
 
-def test_several_labels_are_scored_by_the_share_of_right_answers(tiny_multilabel):
-    found = swept(make_job(tiny_multilabel, [SOLVED]), steps=4)[-1]
+def test_multilabel_accuracy_counts_every_label(tiny_multilabel):
+    sweep = swept(make_job(tiny_multilabel, [SOLVED]), steps=4)[-1]
     n = len(tiny_multilabel.rows("validation"))
-    for score in (found.baseline, *found.groups):
+    for score in (sweep.baseline, *sweep.groups):
         right = score.accuracy.value * 3 * n
         assert right == pytest.approx(round(right)), "each item takes three answers"
         assert score.accuracy.n == n

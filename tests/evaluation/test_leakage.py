@@ -28,8 +28,8 @@ def table(copies: int, tmp_path, workspace, group=False):
 def noise(dataset, per_text: int) -> np.ndarray:
     """Return features that say nothing of the class, nearly the same for every version of a text."""
     draw = np.random.default_rng(0)
-    mine = np.repeat(draw.normal(size=(60, 150)), per_text, axis=0)
-    return (mine + draw.normal(scale=0.05, size=mine.shape)).astype(np.float32)
+    centres = np.repeat(draw.normal(size=(60, 150)), per_text, axis=0)
+    return (centres + draw.normal(scale=0.05, size=centres.shape)).astype(np.float32)
 
 
 def score_of(dataset, features) -> LeakageBias:
@@ -39,7 +39,7 @@ def score_of(dataset, features) -> LeakageBias:
 
 
 @pytest.mark.parametrize("group", [False, True])
-def test_copies_on_both_sides_feign_knowledge_that_is_not_there(group, tmp_path, workspace):
+def test_copies_on_both_sides_inflate_the_naive_score(group, tmp_path, workspace):
     dataset = table(3, tmp_path, workspace, group)
     assert worth_measuring(dataset)
     score = score_of(dataset, noise(dataset, 3))
@@ -52,7 +52,7 @@ def test_copies_on_both_sides_feign_knowledge_that_is_not_there(group, tmp_path,
     assert f"shown {score.naive.value:.1%} instead of {score.grouped.value:.1%}" in score.sentence
 
 
-def test_where_features_tell_the_class_copies_feign_nothing(tmp_path, workspace):
+def test_copies_inflate_nothing_if_features_separate_the_classes(tmp_path, workspace):
     dataset = table(3, tmp_path, workspace)
     score = score_of(dataset, noise(dataset, 3) + 4 * dataset.labels[:, None].astype(np.float32))
     assert score.inflation.value == pytest.approx(0, abs=0.02)
@@ -85,7 +85,7 @@ def test_the_head_is_logistic_regression():
     assert head_accuracy(features, labels, held, 0.01) == pytest.approx(expected, abs=1.5 / held.sum())
 
 
-def test_a_score_is_kept_for_the_split_it_was_made_under(tmp_path, workspace):
+def test_a_score_is_saved_per_split_and_backbone(tmp_path, workspace):
     dataset = table(3, tmp_path, workspace)
     score = LeakageBias(dataset.fingerprint, "tiny", *[Estimate(0.5, 0.4, 0.6, 9, "by hand")] * 3, 9, 4, False)
     assert read_leakage(workspace, dataset, "tiny") is None

@@ -46,7 +46,7 @@ def test_auc_with_ties_is_the_share_of_pairs_in_the_right_order():
     assert area.value == pytest.approx(np.mean(pairs))
 
 
-def test_f1_limits_are_those_of_the_proportion_that_f1_is_a_function_of():
+def test_f1_limits_follow_from_the_interval_of_the_underlying_proportion():
     confusion = np.array([[8, 2], [1, 9]])
     score = m.per_class(confusion, ["a", "b"])[0]
     share = wilson(8, 11)
@@ -54,7 +54,7 @@ def test_f1_limits_are_those_of_the_proportion_that_f1_is_a_function_of():
     assert score.f1.value == pytest.approx(16 / 19)
 
 
-def test_macro_f1_interval_covers_the_truth_about_as_often_as_it_says():
+def test_macro_f1_interval_has_about_its_nominal_coverage():
     generator = np.random.default_rng(0)
     cells = np.array([[0.45, 0.05], [0.1, 0.4]])
     truth = m.f1_scores(cells).mean()
@@ -65,7 +65,7 @@ def test_macro_f1_interval_covers_the_truth_about_as_often_as_it_says():
     assert covered >= 0.88 * 120
 
 
-def test_four_items_all_right_are_not_certainty():
+def test_a_perfect_score_on_four_items_has_a_wide_interval():
     truth = np.array([0, 1, 1, 0])
     confusion = m.confusion_matrix(truth, truth, 3)
     assert m.accuracy(truth, truth).low == pytest.approx(0.51, abs=0.01)
@@ -85,21 +85,21 @@ def test_one_class_in_the_test_set():
     assert m.auc(truth, np.full((5, 3), 1 / 3)) is None
 
 
-def test_an_empty_test_set_knows_nothing():
+def test_an_empty_test_set_gives_intervals_from_0_to_1():
     none = np.empty(0, int)
     confusion = m.confusion_matrix(none, none, 2)
     for estimate in (m.accuracy(none, none), m.macro_f1(confusion)):
         assert (estimate.low, estimate.high, estimate.n) == (0.0, 1.0, 0)
 
 
-def test_a_wrong_certainty_costs_a_finite_log_loss():
+def test_log_loss_of_a_confident_mistake_is_finite():
     loss = m.log_loss(np.array([0]), np.array([[0.0, 1.0]]))
     assert loss.value == pytest.approx(-np.log(1e-7))
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30), st.integers(0, 5))
-def test_every_interval_holds_its_value_and_the_seed_decides(pairs, seed):
+def test_every_interval_holds_its_value_and_repeats_with_the_seed(pairs, seed):
     truth, predicted = np.array(pairs).T
     confusion = m.confusion_matrix(truth, predicted, 4)
     overall = m.macro_f1(confusion, seed)

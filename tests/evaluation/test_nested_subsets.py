@@ -24,7 +24,7 @@ def test_every_prefix_has_every_class_in_proportion(labels, seed):
             assert abs(np.sum(kept == label) - share) <= len(present)
 
 
-def test_the_seed_draws_and_repeats():
+def test_the_order_depends_on_the_seed_and_repeats():
     labels = np.repeat([0, 1, 2], 20)
     assert (nested_order(labels, 1) == nested_order(labels, 1)).all()
     assert (nested_order(labels, 1) != nested_order(labels, 2)).any()

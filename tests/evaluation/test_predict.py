@@ -36,20 +36,20 @@ def test_order_and_batch_size_do_not_matter(model, tiny_texts):
 
 
 def test_an_item_is_prepared_once_and_late(model, tiny_texts):
-    asked = []
+    prepared = []
 
     class Watched(PreparedRows):
         def __getitem__(self, index):
-            asked.append(index)
+            prepared.append(index)
             return super().__getitem__(index)
 
     spec = BACKBONES["tiny_text"]
     items = [preprocessor(spec).prepare(text) for text in tiny_texts.items["text"]]
     predict(model, spec, Watched(items, np.array([3, 1, 2])))
-    assert asked == [0, 1, 2]
+    assert prepared == [0, 1, 2]
 
 
-def test_stored_features_give_the_same_where_the_backbone_rests(model, tiny_texts, workspace, monkeypatch):
+def test_stored_features_replace_the_forward_pass_of_a_frozen_backbone(model, tiny_texts, workspace, monkeypatch):
     spec, store, rows = BACKBONES["tiny_text"], FeatureStore(workspace), np.array([5, 2, 9])
     slow = predict_rows(model, spec, HEAD_ONLY, tiny_texts, rows, store)
     list(store.probe(tiny_texts, spec))
@@ -64,7 +64,7 @@ def test_which_plans_keep_the_backbone():
     assert not keeps_backbone(TransferPlan("b", "x", HEAD_ONLY.phases, init="random"))
 
 
-def test_the_table_survives_names_of_all_kinds(tmp_path):
+def test_the_table_quotes_all_kinds_of_names(tmp_path):
     items, classes = ["a,b", 'say "x"', "Ünï\nline"], ["cat", "dog, wet"]
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]])
     write_predictions(tmp_path / "out.csv", items, probabilities, classes)

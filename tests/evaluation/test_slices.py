@@ -14,7 +14,7 @@ from tl_core.plan import Phase, TransferPlan
 PLAN = TransferPlan("tiny_text", "feature_extraction", (Phase("head", 1, {"head": 1.0}),))
 
 
-def sliced(dataset, names):
+def with_subgroups(dataset, names):
     """The data set with the subgroup of each row told by `names`."""
     dataset = replace(dataset, subgroup_column="clinic")
     dataset.__dict__["items"] = dataset.items.assign(subgroup=names)
@@ -22,77 +22,87 @@ def sliced(dataset, names):
 
 
 @pytest.fixture
-def three(workspace):
+def three_clinics(workspace):
     """300 texts, 200 of them from "north", 90 from "south", 6 from "west", 4 from nowhere."""
     names = np.repeat(["north", "south", "west", ""], [200, 90, 6, 4])
-    return sliced(make_texts(workspace, per_class=150), names)
+    return with_subgroups(make_texts(workspace, per_class=150), names)
 
 
-def answered(dataset, wrong):
-    found = dataset.labels.copy()
-    found[wrong] = 1 - found[wrong]
-    return found
+def predictions_with_errors(dataset, wrong):
+    predicted = dataset.labels.copy()
+    predicted[wrong] = 1 - predicted[wrong]
+    return predicted
 
 
-def test_a_slice_that_is_worse_is_named(three):
-    found = measure_slices(three, np.arange(300), three.labels, answered(three, np.r_[0:10, 200:230]))
-    north, south, west = found.slices
-    assert [(one.name, one.n) for one in found.slices] == [("north", 200), ("south", 90), ("west", 6)]
+def test_the_worst_slice_is_named(three_clinics):
+    slices = measure_slices(
+        three_clinics,
+        np.arange(300),
+        three_clinics.labels,
+        predictions_with_errors(three_clinics, np.r_[0:10, 200:230]),
+    )
+    north, south, west = slices.slices
+    assert [(subgroup.name, subgroup.n) for subgroup in slices.slices] == [("north", 200), ("south", 90), ("west", 6)]
     assert (north.score.value, south.score.value) == pytest.approx((190 / 200, 60 / 90))
     assert south.gap.value == pytest.approx(60 / 90 - 200 / 210)
-    assert (found.worst, found.without, found.column) == ("south", 4, "clinic")
+    assert (slices.worst, slices.without, slices.column) == ("south", 4, "clinic")
     assert west.gap is None
-    told = {finding.code: finding for finding in slice_findings(found)}
-    assert told["slice_worse"].items == ("south",)
-    assert "'south'" in told["slice_worse"].message
-    assert told["slice_small"].items == ("west",)
+    findings = {finding.code: finding for finding in slice_findings(slices)}
+    assert findings["slice_worse"].items == ("south",)
+    assert "'south'" in findings["slice_worse"].message
+    assert findings["slice_small"].items == ("west",)
 
 
-def test_equal_slices_are_rarely_called_worse(three):
+def test_equal_slices_are_rarely_called_worse(three_clinics):
     """Of many test sets without any difference, at most about one in twenty tells of a worse slice (either side)."""
     draw = np.random.default_rng(0)
-    told = 0
+    false_alarms = 0
     for _ in range(200):
         names = draw.permutation(np.repeat(["a", "b", "c", "d", "e"], 60))
-        found = measure_slices(
-            sliced(three, names), np.arange(300), three.labels, answered(three, draw.random(300) < 0.2)
+        slices = measure_slices(
+            with_subgroups(three_clinics, names),
+            np.arange(300),
+            three_clinics.labels,
+            predictions_with_errors(three_clinics, draw.random(300) < 0.2),
         )
-        told += any(finding.code == "slice_worse" for finding in slice_findings(found))
-    assert told <= 12
+        false_alarms += any(finding.code == "slice_worse" for finding in slice_findings(slices))
+    assert false_alarms <= 12
 
 
-def test_several_labels_are_compared_by_the_mean_auc_over_the_labels_that_both_sides_have(workspace):
+def test_multilabel_slices_are_compared_by_mean_auc_over_the_labels_both_sides_have(workspace):
     dataset = make_multilabel(workspace, 200)
     rows, names = np.arange(200), dataset.items["subgroup"].to_numpy()
     draw = np.random.default_rng(0)
     probabilities = dataset.targets * np.where(names == "short", 0.0, 1.0)[:, None] + draw.normal(0, 0.5, (200, 3))
     truth = dataset.targets.copy()
     truth[names == "short", 2] = 0
-    found = measure_slices(dataset, rows, truth, probabilities)
-    assert (found.metric, found.column, found.worst) == ("mean AUC", "length", "short")
-    short = next(one for one in found.slices if one.name == "short")
+    slices = measure_slices(dataset, rows, truth, probabilities)
+    assert (slices.metric, slices.column, slices.worst) == ("mean AUC", "length", "short")
+    short = next(subgroup for subgroup in slices.slices if subgroup.name == "short")
     inside, outside = names == "short", names != "short"
     a, b = (roc_auc_score(truth[mask][:, :2], probabilities[mask][:, :2]) for mask in (inside, outside))
     assert short.gap.value == pytest.approx(a - b)
-    assert [finding.items for finding in slice_findings(found) if finding.code == "slice_worse"] == [("short",)]
+    assert [finding.items for finding in slice_findings(slices) if finding.code == "slice_worse"] == [("short",)]
 
 
-def test_of_equal_slices_none_is_the_worst(three):
-    assert measure_slices(three, np.arange(300), three.labels, three.labels).worst == ""
+def test_equal_slices_have_no_worst_one(three_clinics):
+    assert measure_slices(three_clinics, np.arange(300), three_clinics.labels, three_clinics.labels).worst == ""
 
 
-def test_one_subgroup_or_none_is_no_slice(tiny_texts):
+def test_a_single_subgroup_gives_no_slices(tiny_texts):
     rows = np.arange(len(tiny_texts.labels))
     assert measure_slices(tiny_texts, rows, tiny_texts.labels, tiny_texts.labels) is None
-    one = sliced(tiny_texts, np.where(rows < 20, "a", ""))
-    assert measure_slices(one, rows, one.labels, one.labels) is None
+    single = with_subgroups(tiny_texts, np.where(rows < 20, "a", ""))
+    assert measure_slices(single, rows, single.labels, single.labels) is None
     assert list(slice_findings(None)) == []
 
 
-def test_the_report_has_the_slices_of_its_test_items(three):
-    rows = three.rows("test")
-    probabilities = np.eye(2)[answered(three, np.flatnonzero(three.items["subgroup"] == "south"))[rows]]
-    found = make_report("run-1", three, PLAN, probabilities, {"accuracy": 0.9})
-    assert sum(one.n for one in found.slices.slices) + found.slices.without == len(rows)
-    assert found.slices.worst == "south"
-    assert "slice_worse" in {finding.code for finding in found.findings}
+def test_the_report_has_the_slices_of_its_test_items(three_clinics):
+    rows = three_clinics.rows("test")
+    probabilities = np.eye(2)[
+        predictions_with_errors(three_clinics, np.flatnonzero(three_clinics.items["subgroup"] == "south"))[rows]
+    ]
+    report = make_report("run-1", three_clinics, PLAN, probabilities, {"accuracy": 0.9})
+    assert sum(subgroup.n for subgroup in report.slices.slices) + report.slices.without == len(rows)
+    assert report.slices.worst == "south"
+    assert "slice_worse" in {finding.code for finding in report.findings}

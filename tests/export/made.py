@@ -24,8 +24,8 @@ def trained_model(dataset: Dataset, backbone: str, head: Head | None = None) -> 
     items = dataset_items(dataset, dataset.rows("test"))
     prepare = preprocessor(spec)
     with torch.no_grad():
-        every = [prepare.prepare(item) for item in dataset_items(dataset, np.arange(len(dataset.labels)))]
-        model.head.standardise(model.features(prepare.collate(every, torch.device("cpu"))))
+        prepared = [prepare.prepare(item) for item in dataset_items(dataset, np.arange(len(dataset.labels)))]
+        model.head.standardise(model.features(prepare.collate(prepared, torch.device("cpu"))))
     probabilities = predict(model, spec, PreparedItems(items, prepare), dataset.multilabel)
     assert np.ptp(probabilities, axis=0).max() > 0.05
     return TrainedModel(model, spec, dataset, make_report("run-1", dataset, plan, probabilities, {"accuracy": 0.5}))

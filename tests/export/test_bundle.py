@@ -33,20 +33,24 @@ def images(tiny_images, tiny_backbones):
 
 
 @pytest.mark.parametrize("kind", ["texts", "images"])
-def test_what_is_read_back_predicts_what_was_written(kind, request, tmp_path):
-    made = request.getfixturevalue(kind)
-    result = write_bundle(tmp_path / "out" / "model", made)
+def test_a_loaded_bundle_predicts_like_the_saved_model(kind, request, tmp_path):
+    trained = request.getfixturevalue(kind)
+    result = write_bundle(tmp_path / "out" / "model", trained)
     assert result.path == tmp_path / "out" / "model"
     assert result.n_compared > 0
     assert result.max_abs_diff <= 1e-6
     bundle = load_bundle(result.path)
-    assert (bundle.classes, bundle.report, bundle.plan) == (made.dataset.classes, made.report, made.report.plan)
-    for name, tensor in made.model.state_dict().items():
+    assert (bundle.classes, bundle.report, bundle.plan) == (
+        trained.dataset.classes,
+        trained.report,
+        trained.report.plan,
+    )
+    for name, tensor in trained.model.state_dict().items():
         assert torch.equal(tensor, bundle.model.state_dict()[name])
     assert [p.name for p in result.path.parent.iterdir()] == ["model"]
 
 
-def test_it_holds_what_it_promises(texts, tmp_path):
+def test_a_bundle_has_all_its_files(texts, tmp_path):
     folder = write_bundle(tmp_path / "model", texts).path
     names = {path.name for path in folder.iterdir()}
     assert names == {
@@ -59,7 +63,7 @@ def test_it_holds_what_it_promises(texts, tmp_path):
         assert archive.testzip() is None
 
 
-def test_an_older_bundle_is_replaced_and_other_files_are_not(texts, tmp_path):
+def test_an_older_bundle_is_replaced_but_other_files_are_not(texts, tmp_path):
     folder = write_bundle(tmp_path / "model", texts).path
     (folder / "left-over.txt").write_text("old")
     write_bundle(folder, texts)
@@ -74,7 +78,7 @@ def test_an_older_bundle_is_replaced_and_other_files_are_not(texts, tmp_path):
         write_bundle(other / "photo.jpg", texts)
 
 
-def test_a_failure_leaves_the_older_bundle_and_no_rubbish(texts, tmp_path, monkeypatch):
+def test_a_failed_write_leaves_the_older_bundle_and_no_temporary_files(texts, tmp_path, monkeypatch):
     folder = write_bundle(tmp_path / "model", texts).path
     monkeypatch.setattr("tl_core.export.bundle.model_card", lambda trained_model: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -83,7 +87,7 @@ def test_a_failure_leaves_the_older_bundle_and_no_rubbish(texts, tmp_path, monke
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
 
 
-def test_a_bundle_that_would_answer_otherwise_is_not_written(texts, tmp_path, monkeypatch):
+def test_a_bundle_with_different_predictions_is_not_written(texts, tmp_path, monkeypatch):
     real = load_bundle
 
     def wrong(folder):
@@ -100,7 +104,7 @@ def test_a_bundle_that_would_answer_otherwise_is_not_written(texts, tmp_path, mo
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "plan.yaml", "report.json", "labels.json", "config.json"])
 @pytest.mark.parametrize("damage", ["missing", "cut", "other"])
-def test_damage_is_refused_by_name(texts, tmp_path, name, damage):
+def test_a_damaged_file_is_named_in_the_error(texts, tmp_path, name, damage):
     folder = write_bundle(tmp_path / "model", texts).path
     path = folder / name
     if damage == "missing":
@@ -116,7 +120,7 @@ def test_damage_is_refused_by_name(texts, tmp_path, name, damage):
         assert name in caught.value.message
 
 
-def test_a_folder_that_is_none_and_weights_of_another_model(texts, images, tmp_path):
+def test_a_missing_folder_and_weights_of_another_model_are_errors(texts, images, tmp_path):
     with pytest.raises(ExportError, match="not a complete bundle"):
         load_bundle(tmp_path / "nowhere")
     a, b = write_bundle(tmp_path / "a", texts).path, write_bundle(tmp_path / "b", images).path
@@ -125,14 +129,14 @@ def test_a_folder_that_is_none_and_weights_of_another_model(texts, images, tmp_p
         load_bundle(a)
 
 
-def test_corrected_test_items_are_measured_by_the_labels_of_the_report(tiny_images, tiny_backbones, tmp_path):
+def test_evaluation_uses_the_corrected_labels_of_the_report(tiny_images, tiny_backbones, tmp_path):
     rows = tiny_images.rows("test")
     other = tiny_images.classes[(tiny_images.labels[rows[0]] + 1) % 3]
-    changed = Decision("relabel", (int(rows[0]),), other, confirmed=True, reason="It is one.")
-    made = trained_model(tiny_images.decide(changed), "tiny_image")
-    bundle = load_bundle(write_bundle(tmp_path / "bundle", made).path)
+    decision = Decision("relabel", (int(rows[0]),), other, confirmed=True, reason="It is one.")
+    trained = trained_model(tiny_images.decide(decision), "tiny_image")
+    bundle = load_bundle(write_bundle(tmp_path / "bundle", trained).path)
     again = evaluate_bundle(bundle, tiny_images.with_decisions(""))
-    assert again["confusion"] == [list(line) for line in made.report.confusion]
+    assert again["confusion"] == [list(line) for line in trained.report.confusion]
 
 
 @pytest.mark.parametrize("by", ["time", "given"])
@@ -147,7 +151,7 @@ def test_the_card_says_how_the_data_were_split(by, tiny_images, tiny_backbones):
     assert "stratified" not in card
 
 
-def test_the_card_is_honest(images):
+def test_the_card_states_metrics_data_and_limits(images):
     card = model_card(images)
     front = yaml.safe_load(card.split("---")[1])
     assert front["license"] == "none"
@@ -161,25 +165,25 @@ def test_the_card_is_honest(images):
         assert f"| {name} |" in card
 
 
-def test_measuring_on_the_training_data_uses_the_test_items_alone(texts, tmp_path):
+def test_evaluating_on_the_training_data_set_uses_only_its_test_items(texts, tmp_path):
     bundle = load_bundle(write_bundle(tmp_path / "model", texts).path)
     other_split = replace(texts.dataset, split=replace(texts.dataset.split, seed=5))
-    found = evaluate_bundle(bundle, other_split)
-    assert found["accuracy"]["n"] == texts.report.accuracy.n
-    assert found["accuracy"]["value"] == texts.report.accuracy.value
-    assert found["macro_f1"]["low"] == texts.report.macro_f1.low
-    json.dumps(found, allow_nan=False)
+    measured = evaluate_bundle(bundle, other_split)
+    assert measured["accuracy"]["n"] == texts.report.accuracy.n
+    assert measured["accuracy"]["value"] == texts.report.accuracy.value
+    assert measured["macro_f1"]["low"] == texts.report.macro_f1.low
+    json.dumps(measured, allow_nan=False)
 
 
-def test_measuring_on_other_data(texts, tmp_path, workspace):
+def test_evaluating_on_other_data(texts, tmp_path, workspace):
     bundle = load_bundle(write_bundle(tmp_path / "model", texts).path)
     other = make_texts(workspace, per_class=11)
     assert evaluate_bundle(bundle, other)["accuracy"]["n"] == 22
     half = replace(other, fingerprint="other", classes=("b", "unheard of"))
-    found = evaluate_bundle(bundle, half)
-    assert (found["accuracy"]["n"], found["left_out"]) == (11, 11)
+    measured = evaluate_bundle(bundle, half)
+    assert (measured["accuracy"]["n"], measured["left_out"]) == (11, 11)
     probabilities = bundle.predict(dataset_items(half, np.flatnonzero(half.labels == 0)))
-    assert found["accuracy"]["value"] == pytest.approx(np.mean(probabilities.argmax(1) == 1))
+    assert measured["accuracy"]["value"] == pytest.approx(np.mean(probabilities.argmax(1) == 1))
     given = replace(other, fingerprint="given")
     given.__dict__["items"] = other.items.assign(given=["test"] * 5 + ["train"] * 17)
     assert evaluate_bundle(bundle, given)["accuracy"]["n"] == 5
@@ -187,7 +191,7 @@ def test_measuring_on_other_data(texts, tmp_path, workspace):
         evaluate_bundle(bundle, replace(other, fingerprint="x", classes=("x", "y")))
 
 
-def test_measuring_the_wrong_kind_of_data(texts, images, tmp_path):
+def test_evaluating_on_the_wrong_modality_is_an_error(texts, images, tmp_path):
     bundle = load_bundle(write_bundle(tmp_path / "model", texts).path)
     with pytest.raises(DataError, match="reads texts"):
         evaluate_bundle(bundle, images.dataset)

@@ -39,8 +39,8 @@ def scratch(of: TrainedModel) -> TrainedModel:
 
 def _features(model, of: TrainedModel):
     prepare = preprocessor(of.spec)
-    every = [prepare.prepare(item) for item in dataset_items(of.dataset, np.arange(len(of.dataset.labels)))]
-    return model.features(prepare.collate(every, model.head.mean.device)).detach()
+    prepared = [prepare.prepare(item) for item in dataset_items(of.dataset, np.arange(len(of.dataset.labels)))]
+    return model.features(prepare.collate(prepared, model.head.mean.device)).detach()
 
 
 def _probabilities(of: TrainedModel, items) -> np.ndarray:
@@ -49,25 +49,25 @@ def _probabilities(of: TrainedModel, items) -> np.ndarray:
 
 def averaged(both, items) -> np.ndarray:
     """What the app measures of an ensemble: the mean of what its two models answer."""
-    first, other = (_probabilities(each, items) for each in both)
+    first, other = (_probabilities(member, items) for member in both)
     assert np.abs(first - other).max() > 0.05, "two models that agree would prove nothing"
     return (first + other) / 2
 
 
 @pytest.fixture
-def made(request, tmp_path, tiny_backbones):
+def two_members(request, tmp_path, tiny_backbones):
     """Two models of one data set and where their bundles are; texts with one label unless the test says otherwise."""
     kind = getattr(request, "param", "texts")
     dataset = request.getfixturevalue(f"tiny_{kind}")
     first = trained_model(dataset, "tiny_image" if kind == "images" else "tiny_text")
     both = (first, scratch(first))
-    bundles = tuple(write_bundle(tmp_path / f"bundle-{n}", each).path for n, each in enumerate(both))
+    bundles = tuple(write_bundle(tmp_path / f"bundle-{n}", member).path for n, member in enumerate(both))
     return both, bundles
 
 
-@pytest.mark.parametrize("made", ["texts", "images", "multilabel"], indirect=True)
-def test_what_is_read_back_answers_with_the_mean(made, tmp_path):
-    both, bundles = made
+@pytest.mark.parametrize("two_members", ["texts", "images", "multilabel"], indirect=True)
+def test_a_loaded_ensemble_averages_its_members(two_members, tmp_path):
+    both, bundles = two_members
     report = write_ensemble(tmp_path / "both", bundles)
     ensemble = open_bundle(tmp_path / "both")
     dataset = both[0].dataset
@@ -89,34 +89,34 @@ def test_what_is_read_back_answers_with_the_mean(made, tmp_path):
     assert again["accuracy"]["n"] == len(items)
 
 
-def test_it_holds_whole_members_and_its_own_card(made, tmp_path):
-    both, bundles = made
+def test_an_ensemble_contains_complete_members_and_its_own_card(two_members, tmp_path):
+    both, bundles = two_members
     folder = tmp_path / "both"
     report = write_ensemble(folder, bundles)
     packed = zip_bundle(folder, tmp_path / "graft-both.zip")
     own = {"config.json", "labels.json", "report.json", "predict.py", "README.md", "requirements.txt"}
-    members = {f"{name}/{path.name}" for name, bundle in zip(("1-feature_extraction", "2-from_scratch"), bundles,
+    member_files = {f"{name}/{path.name}" for name, bundle in zip(("1-feature_extraction", "2-from_scratch"), bundles,
                                                             strict=True) for path in bundle.iterdir()}  # fmt: skip
     with zipfile.ZipFile(packed) as archive:
-        assert {name.removeprefix("graft-both/") for name in archive.namelist()} == own | members
+        assert {name.removeprefix("graft-both/") for name in archive.namelist()} == own | member_files
         archive.extractall(tmp_path / "out")
     alone = load_bundle(tmp_path / "out" / "graft-both" / "2-from_scratch")
     items = dataset_items(both[0].dataset, both[0].dataset.rows("test"))
     np.testing.assert_allclose(alone.predict(items), _probabilities(both[1], items), atol=1e-6)
     card = (folder / "README.md").read_text(encoding="utf-8")
-    for each in (*(one.report for one in both), report):
-        assert f"{each.accuracy.value * 100:.1f} % ({each.accuracy.low * 100:.1f} to" in card
+    for report_ in (*(one.report for one in both), report):
+        assert f"{report_.accuracy.value * 100:.1f} % ({report_.accuracy.low * 100:.1f} to" in card
     assert "probabilities are averaged" in card.replace("\n", " ")
 
 
-def test_models_of_other_data_or_classes_are_refused(made, tmp_path):
-    both, bundles = made
+def test_models_of_other_data_or_classes_are_refused(two_members, tmp_path):
+    both, bundles = two_members
     folder = tmp_path / "both"
     dataset = both[0].dataset
     other = replace(dataset, split=replace(dataset.split, seed=7))
-    apart = write_bundle(tmp_path / "apart", trained_model(other, "tiny_text")).path
+    other_split = write_bundle(tmp_path / "apart", trained_model(other, "tiny_text")).path
     with pytest.raises(DataError, match="different test items"):
-        write_ensemble(folder, (bundles[0], apart))
+        write_ensemble(folder, (bundles[0], other_split))
     renamed = write_bundle(tmp_path / "renamed", trained_model(replace(dataset, classes=("x", "y")), "tiny_text")).path
     with pytest.raises(DataError, match="different classes"):
         write_ensemble(folder, (bundles[0], renamed))
@@ -126,17 +126,17 @@ def test_models_of_other_data_or_classes_are_refused(made, tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_one_model_is_asked_for_where_only_one_will_do(made, tmp_path):
-    write_ensemble(tmp_path / "both", made[1])
+def test_an_ensemble_is_refused_where_a_single_model_is_needed(two_members, tmp_path):
+    write_ensemble(tmp_path / "both", two_members[1])
     with pytest.raises(ExportError, match="a single model is needed") as caught:
         load_bundle(tmp_path / "both")
     assert "1-feature_extraction" in caught.value.hint
 
 
 @pytest.mark.parametrize("damage", ["report.json", "1-feature_extraction/weights.safetensors", "elsewhere"])
-def test_damage_is_refused(made, tmp_path, damage):
+def test_a_damaged_ensemble_is_refused(two_members, tmp_path, damage):
     folder = tmp_path / "both"
-    write_ensemble(folder, made[1])
+    write_ensemble(folder, two_members[1])
     if damage == "elsewhere":
         config = json.loads((folder / "config.json").read_text())
         (folder / "config.json").write_text(json.dumps(config | {"members": ["..", "../bundle-0"]}))
@@ -147,8 +147,8 @@ def test_damage_is_refused(made, tmp_path, damage):
     assert caught.value.hint
 
 
-def test_from_the_command_line(made, tmp_path, workspace, capsys):
-    both, bundles = made
+def test_ensemble_and_predict_on_the_command_line(two_members, tmp_path, workspace, capsys):
+    both, bundles = two_members
     out, table_ = tmp_path / "both", tmp_path / "rows-out.csv"
     assert main(["ensemble", *map(str, bundles), "--out", str(out)]) == 0
     assert "2 models averaged" in capsys.readouterr().out
@@ -188,26 +188,26 @@ def without_the_app(first: TrainedModel, source, tmp_path, workspace) -> None:
 
 
 @pytest.mark.parametrize("place", ["", "both", "deep/both"])
-def test_a_member_is_never_written_over_or_into(made, place):
-    _, bundles = made
+def test_an_ensemble_is_never_written_over_or_into_a_member(two_members, place):
+    _, bundles = two_members
     before = {path: path.read_bytes() for path in bundles[0].rglob("*")}
     with pytest.raises(ExportError, match="a model of the ensemble"):
         write_ensemble(bundles[0] / place, bundles)
     assert {path: path.read_bytes() for path in bundles[0].rglob("*")} == before
 
 
-def test_what_could_not_be_copied_is_told_in_words(made, tmp_path, monkeypatch):
+def test_a_failed_copy_is_a_readable_error(two_members, tmp_path, monkeypatch):
     def full(*args):
         raise shutil.Error([("a", "b", "no space")])
 
     monkeypatch.setattr(shutil, "copytree", full)
     with pytest.raises(ExportError, match="could not be copied"):
-        write_ensemble(tmp_path / "both", made[1])
+        write_ensemble(tmp_path / "both", two_members[1])
     assert not (tmp_path / "both").exists()
 
 
-def test_a_member_that_was_exchanged_for_one_with_other_classes_is_refused(made, tmp_path):
-    write_ensemble(tmp_path / "both", made[1])
+def test_a_member_replaced_by_one_with_other_classes_is_refused(two_members, tmp_path):
+    write_ensemble(tmp_path / "both", two_members[1])
     labels = next((tmp_path / "both").glob("2-*")) / "labels.json"
     labels.write_text(json.dumps(json.loads(labels.read_text())[::-1]))
     with pytest.raises(ExportError, match="have different classes"):

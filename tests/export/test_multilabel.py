@@ -26,19 +26,19 @@ def multilabel(tiny_multilabel, tiny_backbones):
     return trained_model(tiny_multilabel, "tiny_text")
 
 
-def test_the_bundle_gives_each_label_a_probability_of_its_own(multilabel, tmp_path):
+def test_a_multilabel_bundle_predicts_independent_probabilities(multilabel, tmp_path):
     result = write_bundle(tmp_path / "model", multilabel)
     assert result.max_abs_diff <= 1e-6
     bundle = load_bundle(result.path)
     assert bundle.multilabel
     rows = multilabel.dataset.rows("test")
     items = dataset_items(multilabel.dataset, rows)
-    found = bundle.predict(items)
-    assert np.ptp(found.sum(axis=1)) > 0.01, "they do not sum to one"
-    np.testing.assert_allclose(found, [item.probabilities for item in multilabel.report.predictions], atol=1e-5)
+    probabilities = bundle.predict(items)
+    assert np.ptp(probabilities.sum(axis=1)) > 0.01, "they do not sum to one"
+    np.testing.assert_allclose(probabilities, [item.probabilities for item in multilabel.report.predictions], atol=1e-5)
 
 
-def test_the_card_tells_of_labels_and_subgroups(multilabel):
+def test_the_card_lists_labels_and_subgroups(multilabel):
     card = model_card(multilabel)
     report = multilabel.report
     assert "(mean AUC)" in card
@@ -52,32 +52,32 @@ def test_the_card_tells_of_labels_and_subgroups(multilabel):
     assert "one of its classes" not in card
 
 
-def test_other_data_are_measured_over_the_labels_that_both_know(multilabel, tmp_path, workspace):
+def test_other_data_are_evaluated_over_the_shared_labels(multilabel, tmp_path, workspace):
     bundle = load_bundle(write_bundle(tmp_path / "model", multilabel).path)
     same = evaluate_bundle(bundle, multilabel.dataset)
     assert same["auc"]["value"] == pytest.approx(multilabel.report.auc.value, abs=1e-6)
     assert [score["name"] for score in same["per_class"]] == list(bundle.classes)
     other = replace(make_multilabel(workspace, 90), classes=("kitchen", "sport", "weather"))
-    found = evaluate_bundle(bundle, other)
-    told = other.targets[:, 1] == 0
-    rows = np.flatnonzero(told)
+    measured = evaluate_bundle(bundle, other)
+    known_labels = other.targets[:, 1] == 0
+    rows = np.flatnonzero(known_labels)
     probabilities = bundle.predict(dataset_items(other, rows))[:, [0, 2]]
-    assert found["classes"] == ["kitchen", "weather"]
-    assert found["left_out"] == int((~told).sum())
-    assert found["auc"]["value"] == pytest.approx(roc_auc_score(other.targets[rows][:, [0, 2]], probabilities))
-    assert found["slices"]["column"] == "length"
-    json.dumps(found, allow_nan=False)
+    assert measured["classes"] == ["kitchen", "weather"]
+    assert measured["left_out"] == int((~known_labels).sum())
+    assert measured["auc"]["value"] == pytest.approx(roc_auc_score(other.targets[rows][:, [0, 2]], probabilities))
+    assert measured["slices"]["column"] == "length"
+    json.dumps(measured, allow_nan=False)
 
 
 def test_the_command_prints_labels_and_slices(multilabel, tmp_path, workspace, capsys):
     bundle = load_bundle(write_bundle(tmp_path / "model", multilabel).path)
     print_measured(evaluate_bundle(bundle, make_multilabel(workspace, 90)), Console(sys.stdout, sys.stderr))
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     for word in ("mean AUC", "micro-F1", "label", "kitchen", "By length:", "short", "long", "against the rest"):
-        assert word in said
+        assert word in output
 
 
-def test_one_label_and_several_do_not_mix(multilabel, tmp_path, workspace):
+def test_single_label_and_multilabel_do_not_mix(multilabel, tmp_path, workspace):
     bundle = load_bundle(write_bundle(tmp_path / "model", multilabel).path)
     with pytest.raises(DataError, match="have one each"):
         evaluate_bundle(bundle, make_texts(workspace))
@@ -86,7 +86,7 @@ def test_one_label_and_several_do_not_mix(multilabel, tmp_path, workspace):
         evaluate_bundle(single, multilabel.dataset)
 
 
-def test_the_script_says_every_label_above_one_half():
+def test_the_script_predicts_every_label_above_one_half():
     spec = importlib.util.spec_from_file_location("bundle_predict", TEMPLATE)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
@@ -99,11 +99,11 @@ def test_the_script_says_every_label_above_one_half():
 
 @pytest.mark.slow
 def test_the_script_agrees_with_the_app(workspace, tmp_path):
-    made = trained_model(make_multilabel(workspace), "all_minilm_l6_v2")
+    trained = trained_model(make_multilabel(workspace), "all_minilm_l6_v2")
     with torch.no_grad():
-        made.model.head.out.weight.mul_(5)
-    folder = write_bundle(tmp_path / "bundle", made).path
-    texts = made.dataset.items["text"].iloc[:20].tolist()
+        trained.model.head.out.weight.mul_(5)
+    folder = write_bundle(tmp_path / "bundle", trained).path
+    texts = trained.dataset.items["text"].iloc[:20].tolist()
     rows = tmp_path / "rows.csv"
     rows.write_text("text\n" + "\n".join(f'"{text}"' for text in texts), encoding="utf-8")
     done = run(folder, rows, "--out", tmp_path / "out.csv")
@@ -113,6 +113,6 @@ def test_the_script_agrees_with_the_app(workspace, tmp_path):
     expected = bundle.predict(texts)
     assert header == ["item", "predicted", *bundle.classes]
     assert np.abs(values - expected).max() <= 1e-4
-    said = ["|".join(np.array(bundle.classes)[row > 0.5]) for row in expected]
-    assert predicted == said
-    assert len(set(said)) > 1
+    expected_labels = ["|".join(np.array(bundle.classes)[row > 0.5]) for row in expected]
+    assert predicted == expected_labels
+    assert len(set(expected_labels)) > 1

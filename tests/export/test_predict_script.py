@@ -79,17 +79,17 @@ def pictures() -> dict[str, bytes]:
         "even.png": (Image.new("RGB", (300, 200), (200, 30, 90)), {}),
         "mask.tiff": (Image.fromarray((np.asarray(colour.convert("L")) > 128).astype(np.float32)), {}),
     }
-    found = {}
+    files = {}
     for name, (image, options) in kinds.items():
         buffer = io.BytesIO()
         image.save(buffer, {".jpg": "JPEG", "tiff": "TIFF"}.get(name[-4:], name[-3:].upper()), **options)
-        found[name] = buffer.getvalue()
-    return found
+        files[name] = buffer.getvalue()
+    return files
 
 
 def test_images(workspace, tmp_path):
-    made = trained_model(make_images(workspace), "efficientnet_lite0", Head(tap="blocks.4", pool="mean_std"))
-    folder = write_bundle(tmp_path / "bundle", made).path
+    trained = trained_model(make_images(workspace), "efficientnet_lite0", Head(tap="blocks.4", pool="mean_std"))
+    folder = write_bundle(tmp_path / "bundle", trained).path
     archive, loose = tmp_path / "photos.zip", tmp_path / "photos"
     with zipfile.ZipFile(archive, "w") as packed:
         for name, data in pictures().items():
@@ -108,20 +108,20 @@ def test_images(workspace, tmp_path):
 
 
 def test_texts(workspace, tmp_path):
-    made = trained_model(make_texts(workspace), "all_minilm_l6_v2", Head(tap="layer.3"))
-    folder = write_bundle(tmp_path / "bundle", made).path
+    trained = trained_model(make_texts(workspace), "all_minilm_l6_v2", Head(tap="layer.3"))
+    folder = write_bundle(tmp_path / "bundle", trained).path
     rows = tmp_path / "rows.csv"
     long = "the storm, it came with wind " * 200
     rows.write_text(f'id;text;note\n1;"a pan; and\na knife";x\n2;;\n3;"{long}";y\n\n4;Brühe für alle;\n', "utf-8-sig")
     assert agrees(folder, rows, tmp_path / "rows-out.csv", workspace) == ["row 2", "row 4", "row 6"]
-    one = tmp_path / "one.txt"
-    one.write_text("rain and fog over the hills", "utf-16")
-    assert agrees(folder, one, tmp_path / "one-out.csv", workspace) == ["one.txt"]
-    told = run(folder, one, "--out", tmp_path / "again.csv").stderr
-    assert f"one.txt: {table(tmp_path / 'again.csv')[2][0]}, written to" in told, "one answer is said at once"
+    single = tmp_path / "one.txt"
+    single.write_text("rain and fog over the hills", "utf-16")
+    assert agrees(folder, single, tmp_path / "one-out.csv", workspace) == ["one.txt"]
+    message = run(folder, single, "--out", tmp_path / "again.csv").stderr
+    assert f"one.txt: {table(tmp_path / 'again.csv')[2][0]}, written to" in message, "one answer is said at once"
 
 
-def test_what_a_person_gets_wrong(workspace, tmp_path):
+def test_user_mistakes_are_readable_errors(workspace, tmp_path):
     folder = write_bundle(tmp_path / "bundle", trained_model(make_texts(workspace), "all_minilm_l6_v2")).path
     for argument in (tmp_path / "nothing.csv", tmp_path / "elsewhere"):
         done = run(folder, argument)
@@ -151,7 +151,7 @@ def test_the_script_imports_nothing_of_graft():
     assert "tl_core" not in "".join(line for line in TEMPLATE.read_text().splitlines() if "import" in line)
 
 
-def test_of_two_files_of_one_name_in_a_zip_the_first_is_read_as_the_app_does(tmp_path, workspace):
+def test_the_first_of_two_zip_entries_with_one_name_is_read_as_in_the_app(tmp_path, workspace):
     archive = tmp_path / "twice.zip"
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("a.txt", "the first")
@@ -161,6 +161,6 @@ def test_of_two_files_of_one_name_in_a_zip_the_first_is_read_as_the_app_does(tmp
     spec = importlib.util.spec_from_file_location("bundle_predict", TEMPLATE)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    told = read_prediction_items(str(archive), "text", workspace)
-    assert list(script.read_items(archive, "text", "")) == list(zip(told.ids, told.texts, strict=True))
-    assert "the first" in told.texts
+    items = read_prediction_items(str(archive), "text", workspace)
+    assert list(script.read_items(archive, "text", "")) == list(zip(items.ids, items.texts, strict=True))
+    assert "the first" in items.texts

@@ -53,7 +53,7 @@ make more of it.
 
 
 class Saved:
-    """A generation, copied so that it can be worked with as if it had been made here."""
+    """A copy of a generation, used as if it had been made on this machine."""
 
     def __init__(self, generation: Path, place: Path) -> None:
         self.root = shutil.copytree(generation, place / "saved")
@@ -74,12 +74,12 @@ class Saved:
 
 @pytest.fixture(params=GENERATIONS, ids=lambda path: path.name)
 def saved(request, tmp_path, monkeypatch, tiny_backbones) -> Saved:
-    found = Saved(request.param, tmp_path)
-    monkeypatch.setenv("GRAFT_HOME", str(found.workspace.root))
-    return found
+    generation = Saved(request.param, tmp_path)
+    monkeypatch.setenv("GRAFT_HOME", str(generation.workspace.root))
+    return generation
 
 
-def told(capsys, *arguments: object) -> Any:
+def command_output(capsys, *arguments: object) -> Any:
     """Return what a command prints as JSON."""
     code = main([*map(str, arguments), "--json"])
     captured = capsys.readouterr()
@@ -91,29 +91,33 @@ def read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def differences(kept: Any, found: Any, where: str = "") -> list[str]:
-    """Return where `found` lacks what was kept, or says something else; it may say more."""
+def differences(kept: Any, value: Any, where: str = "") -> list[str]:
+    """Return where `value` lacks a kept entry or differs from it; further entries are allowed."""
     if isinstance(kept, dict):
-        if not isinstance(found, dict):
-            return [f"{where}: {found!r} is not {kept!r}"]
-        names = {name: name if name in found else RENAMED.get(name, name) for name in kept}
-        missing = [f"{where}/{name} is gone" for name in kept if names[name] not in found]
-        there = [name for name in kept if names[name] in found]
+        if not isinstance(value, dict):
+            return [f"{where}: {value!r} is not {kept!r}"]
+        names = {name: name if name in value else RENAMED.get(name, name) for name in kept}
+        missing = [f"{where}/{name} is gone" for name in kept if names[name] not in value]
+        there = [name for name in kept if names[name] in value]
         return missing + [
-            one for name in there for one in differences(kept[name], found[names[name]], f"{where}/{name}")
+            difference
+            for name in there
+            for difference in differences(kept[name], value[names[name]], f"{where}/{name}")
         ]
-    if isinstance(kept, list) and isinstance(found, list) and len(kept) == len(found):
+    if isinstance(kept, list) and isinstance(value, list) and len(kept) == len(value):
         return [
-            one for at, pair in enumerate(zip(kept, found, strict=True)) for one in differences(*pair, f"{where}/{at}")
+            difference
+            for at, pair in enumerate(zip(kept, value, strict=True))
+            for difference in differences(*pair, f"{where}/{at}")
         ]
-    same = kept == found or (isinstance(kept, str) and RENAMED.get(kept) == found)
-    return [] if same else [f"{where}: {found!r} is not {kept!r}"]
+    same = kept == value or (isinstance(kept, str) and RENAMED.get(kept) == value)
+    return [] if same else [f"{where}: {value!r} is not {kept!r}"]
 
 
-def assert_says(found: Any, kept: Any) -> None:
+def assert_says(value: Any, kept: Any) -> None:
     """Compare a value that was read with what is in its file."""
-    assert found is not None
-    assert differences(kept, dump(found)) == []
+    assert value is not None
+    assert differences(kept, dump(value)) == []
 
 
 def table(path: Path) -> tuple[list[str], list[list[str]], np.ndarray]:
@@ -124,19 +128,19 @@ def table(path: Path) -> tuple[list[str], list[list[str]], np.ndarray]:
 
 
 def assert_predicts(out: Path, kept: Path) -> None:
-    header, items, found = table(out)
+    header, items, probabilities = table(out)
     assert (header, items) == table(kept)[:2]
-    assert np.abs(found - table(kept)[2]).max() <= NEAR
+    assert np.abs(probabilities - table(kept)[2]).max() <= NEAR
 
 
-def test_there_is_a_generation():
+def test_a_generation_exists():
     assert GENERATIONS
 
 
 # ---------------------------------------------------------------- data and decisions
 
 
-def test_data_sets_are_there_with_their_items_labels_and_splits_as_decided(saved):
+def test_data_sets_open_with_their_items_labels_splits_and_decisions(saved):
     listed = {dataset.fingerprint: dataset for dataset in list_datasets(saved.workspace)}
     assert listed.keys() == {kept["fingerprint"] for kept in saved.expected["data"].values()}
     for kept in saved.expected["data"].values():
@@ -153,23 +157,23 @@ def test_data_sets_are_there_with_their_items_labels_and_splits_as_decided(saved
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_same_source_is_the_same_data_set_under_the_same_decisions(saved, capsys, name):
+def test_importing_the_same_source_finds_the_data_set_and_its_decisions(saved, capsys, name):
     kept = saved.expected["data"][name]
-    found = told(capsys, "decide", *saved.source(name))
-    assert differences({key: kept[key] for key in ("entries", "waiting")}, found) == []
+    decisions = command_output(capsys, "decide", *saved.source(name))
+    assert differences({key: kept[key] for key in ("entries", "waiting")}, decisions) == []
     assert len(list_datasets(saved.workspace)) == len(FILES), "it was taken for another one"
 
 
-def test_what_was_decided_can_be_taken_back_and_confirmed(saved, capsys):
+def test_saved_decisions_can_be_undone_and_confirmed(saved, capsys):
     kept = saved.expected["data"]
     train = kept["notes"]["truth"][2]
-    told(capsys, "decide", *saved.source("notes"), "undo", 0, 1)
+    command_output(capsys, "decide", *saved.source("notes"), "undo", 0, 1)
     after = open_dataset(saved.workspace, kept["notes"]["fingerprint"])
     assert after.labels[2] == 1 - train
     assert [kept["notes"]["splits"][row] for row in (3, 6)] == ["out", "out"]
     assert [after.splits[row] for row in (3, 6)] == ["train", "train"]
     (waiting,) = kept["patterns"]["waiting"]
-    told(capsys, "decide", *saved.source("patterns"), "confirm", "--reason", "it is blank")
+    command_output(capsys, "decide", *saved.source("patterns"), "confirm", "--reason", "it is blank")
     after = open_dataset(saved.workspace, kept["patterns"]["fingerprint"])
     assert [kept["patterns"]["splits"][row] for row in waiting["rows"]] == ["test"]
     assert [after.splits[row] for row in waiting["rows"]] == ["out"]
@@ -178,7 +182,7 @@ def test_what_was_decided_can_be_taken_back_and_confirmed(saved, capsys):
 # ---------------------------------------------------------------- runs
 
 
-def test_runs_are_listed_as_they_stood(saved):
+def test_runs_are_listed_with_their_saved_states(saved):
     states = {state.id: dump(state) for state in RunStore(saved.workspace).list()}
     kept = {run: {k: v for k, v in of.items() if k != "events"} for run, of in saved.expected["listed"].items()}
     assert states.keys() == kept.keys()
@@ -195,15 +199,15 @@ def test_every_task_and_event_reads_as_it_was_written(saved):
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         assert len(events) == len(lines) == kept["events"]
         assert end == (path.stat().st_size if lines else 0)
-        found = [{"event": type(event).__name__, **dump(event)} for event in events]
-        assert differences([json.loads(line) for line in lines], found) == []
+        written = [{"event": type(event).__name__, **dump(event)} for event in events]
+        assert differences([json.loads(line) for line in lines], written) == []
 
 
 def test_reports_rate_curves_and_layer_sweeps_read_as_they_were_written(saved):
     files = {"report.json": read_report, "rates.json": read_rates, "layers.json": read_layers}
-    found = [path for name in files for path in sorted(saved.workspace.root.glob(f"runs/*/{name}"))]
-    assert len(found) == 7
-    for path in found:
+    paths = [path for name in files for path in sorted(saved.workspace.root.glob(f"runs/*/{name}"))]
+    assert len(paths) == 7
+    for path in paths:
         assert_says(files[path.name](path.parent), read(path))
     images, topics = (read_report(saved.folder(name)) for name in ("images", "topics"))
     assert [comparison.baseline for comparison in images.comparisons] == ["scratch", "classical"]
@@ -214,7 +218,7 @@ def test_reports_rate_curves_and_layer_sweeps_read_as_they_were_written(saved):
     assert [score.group for score in read_layers(saved.folder("layers")).groups] == ["stem", "middle", "top"]
 
 
-def test_what_was_measured_of_data_and_backbone_is_found_again(saved):
+def test_saved_measurements_of_data_and_backbones_are_found(saved):
     workspace, root = saved.workspace, saved.workspace.root
     store, seen = RunStore(workspace), set()
     for kept in saved.expected["data"].values():
@@ -224,26 +228,26 @@ def test_what_was_measured_of_data_and_backbone_is_found_again(saved):
         curve, evidence = read_curve(workspace, probe.task), read_probe(workspace, dataset, backbone)
         quality = [read_quality(workspace, dataset, name) for name in (backbone, "")]
         effect = read_cleaning_effect(workspace, dataset, backbone)
-        found = {"curves": [curve], "probes": [evidence], "quality": quality, "effects": [effect]}
-        for place, values in found.items():
+        by_folder = {"curves": [curve], "probes": [evidence], "quality": quality, "effects": [effect]}
+        for place, values in by_folder.items():
             paths = sorted((root / place).glob(f"{dataset.fingerprint}-*"))
             values = [value for value in values if value is not None]
             assert len(values) == len(paths)
             for path, value in zip(paths, values, strict=True):
                 assert_says(value, read(path))
             seen.update(paths)
-    assert seen == {path for place in found for path in (root / place).iterdir()}
+    assert seen == {path for place in by_folder for path in (root / place).iterdir()}
     assert len(seen) == 9
     assert_says(read_speed(workspace, "tiny_image"), read(root / "speed" / "tiny_image.json"))
 
 
-def test_projects_are_listed_with_all_that_was_chosen(saved):
+def test_projects_are_listed_with_all_choices(saved):
     from ui.session import projects
 
-    found = {dump(project)["project"]: dump(project) for project in projects()}
+    listed = {dump(project)["project"]: dump(project) for project in projects()}
     kept = {path.stem: read(path) for path in (saved.workspace.root / "projects").iterdir()}
     assert len(kept) == 2
-    assert differences(kept, found) == []
+    assert differences(kept, listed) == []
 
 
 # ---------------------------------------------------------------- plans
@@ -258,18 +262,18 @@ def test_every_plan_reads_as_it_was_written(saved):
         assert_says(plan, saved.expected["plans"][name])
         spec = BACKBONES[plan.backbone]
         wrong = check_penalties(plan, ("source", "target", "teacher", "original_head"), spec.modality)
-        assert [found.message for found in wrong if found.level == "stop"] == []
+        assert [finding.message for finding in wrong if finding.level == "stop"] == []
         if name != "everything":
             assert STRATEGIES[plan.strategy]
-            found = check(plan, [group.name for group in spec.groups], modality=spec.modality)
-            assert [one.message for one in found if one.level == "stop"] == []
+            findings = check(plan, [group.name for group in spec.groups], modality=spec.modality)
+            assert [finding.message for finding in findings if finding.level == "stop"] == []
 
 
 # ---------------------------------------------------------------- bundles
 
 
 @pytest.mark.parametrize("name", ["images", "notes", "topics", "stem", "ensemble"])
-def test_a_model_answers_as_it_did(saved, name, capsys, tmp_path):
+def test_a_saved_model_predicts_as_before(saved, name, capsys, tmp_path):
     bundle = saved.folder("images") / "ensemble" if name == "ensemble" else saved.folder(name) / "bundle"
     source = saved.source("images" if name == "ensemble" else name)
     out = tmp_path / "out.csv"
@@ -277,7 +281,7 @@ def test_a_model_answers_as_it_did(saved, name, capsys, tmp_path):
     assert_predicts(out, saved.root / "predictions" / f"{name}.csv")
     capsys.readouterr()
     if name != "ensemble":
-        measured = told(capsys, "evaluate", bundle, *source)
+        measured = command_output(capsys, "evaluate", bundle, *source)
         for figure, kept in saved.expected["measured"][name].items():
             assert (measured[figure] is None) == (kept is None)
             assert kept is None or measured[figure]["n"] == kept["n"]
@@ -314,7 +318,7 @@ def test_a_bundle_answers_without_the_program(saved, tmp_path):
 @pytest.mark.parametrize("name", ["interrupted", "paused"])
 def test_a_run_that_was_not_over_goes_on_to_the_model_that_it_would_have_become(saved, name, capsys, tmp_path):
     kept, out = saved.expected["ended"][name], saved.root / "out" / name
-    found = told(capsys, "resume", out)
+    found = command_output(capsys, "resume", out)
     assert (found["run"], found["status"]) == (saved.runs[name], "done")
     assert found["accuracy"]["value"] == pytest.approx(kept["accuracy"])
     assert len(RunStore(saved.workspace).list()) == len(saved.expected["listed"])

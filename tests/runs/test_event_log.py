@@ -83,7 +83,7 @@ def test_every_event_reads_back_as_itself(event: RunEvent):
     assert event_log.decode(line) == event
 
 
-def test_every_class_of_event_is_known():
+def test_every_event_class_is_registered():
     subclasses = {cls.__name__: cls for cls in RunEvent.__subclasses__()}
     assert subclasses == EVENTS
 
@@ -105,9 +105,9 @@ def test_reading_by_cursor_meets_each_event_once(tmp_path_factory, written, data
 def test_a_loss_that_is_not_a_number_survives(tmp_path):
     event = StepDone(0, 1, 2, math.nan, {"head": 0.1}, 1.0, math.inf)
     event_log.append(tmp_path / "e", event)
-    (back,), _ = event_log.read(tmp_path / "e")
-    assert math.isnan(back.loss)
-    assert back.seconds_left == math.inf
+    (event_read,), _ = event_log.read(tmp_path / "e")
+    assert math.isnan(event_read.loss)
+    assert event_read.seconds_left == math.inf
 
 
 def test_a_torn_last_line_waits_for_its_rest(tmp_path):
@@ -123,7 +123,7 @@ def test_a_torn_last_line_waits_for_its_rest(tmp_path):
     assert [event.done for event in event_log.read(path, cursor)[0]] == [2]
 
 
-def test_a_line_torn_for_good_spoils_only_itself(tmp_path):
+def test_a_torn_line_loses_only_itself(tmp_path):
     path = tmp_path / "e"
     event_log.append(path, Progress("reading", 1, 2))
     with open(path, "ab") as file:
@@ -134,7 +134,7 @@ def test_a_line_torn_for_good_spoils_only_itself(tmp_path):
     assert event_log.last_end(path) == events[-1]
 
 
-def test_damage_and_newer_versions_are_passed_over(tmp_path):
+def test_damaged_lines_and_unknown_events_are_skipped(tmp_path):
     path = tmp_path / "e"
     path.write_bytes(b'\x00\xff\n[1]\n"x"\n{"event":"Unheard"}\n{"event":"Progress","done":"many"}\n{}\n')
     event_log.append(path, Progress("reading", 1, 2))
@@ -152,6 +152,6 @@ def test_an_end_after_a_long_log_is_found(tmp_path):
     assert event_log.last_end(path).status == "done"
 
 
-def test_no_log_yet(tmp_path):
+def test_a_missing_log_is_empty(tmp_path):
     assert event_log.read(tmp_path / "none", 7) == ([], 7)
     assert event_log.last_end(tmp_path / "none") is None

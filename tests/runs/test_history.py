@@ -21,26 +21,26 @@ EPOCHS = 2  # in a phase
 
 def work(start: int, end: int) -> list:
     """What a run of three phases tells from step `start` to step `end`; a phase that is gone on with says so anew."""
-    told = []
+    events = []
     for step in range(start, end):
         phase, within = divmod(step, STEPS * EPOCHS)
         if within == 0 or step == start:
-            told.append(PhaseStarted(phase, f"phase {phase}", EPOCHS, {"head": 0.1}, STEPS * EPOCHS, at=0))
-        told.append(StepDone(phase, step + 1, 18, 1.0, {}, 1.0, 1.0, at=0))
+            events.append(PhaseStarted(phase, f"phase {phase}", EPOCHS, {"head": 0.1}, STEPS * EPOCHS, at=0))
+        events.append(StepDone(phase, step + 1, 18, 1.0, {}, 1.0, 1.0, at=0))
         if (step + 1) % STEPS == 0:
-            told.append(EpochDone(phase, within // STEPS, {}, {}, 1.0, False, at=0))
-            told.append(LayerStats(phase, within // STEPS, {}, at=0))
-    return told
+            events.append(EpochDone(phase, within // STEPS, {}, {}, 1.0, False, at=0))
+            events.append(LayerStats(phase, within // STEPS, {}, at=0))
+    return events
 
 
 @given(st.lists(st.tuples(st.integers(1, 18), st.integers(0, 18)), max_size=4))
-def test_what_was_done_twice_counts_once(attempts):
+def test_repeated_work_counts_once(attempts):
     """Each attempt is killed somewhere and gone on with from an earlier epoch's end: the work that counts is whole."""
     events, at = [], 0
-    for reach, back in attempts:
-        killed = min(18, max(at, reach))
+    for killed_at, resumed_from in attempts:
+        killed = min(18, max(at, killed_at))
         events += work(at, killed)
-        at = min(back, killed) // STEPS * STEPS
+        at = min(resumed_from, killed) // STEPS * STEPS
         phase, within = divmod(at, STEPS * EPOCHS)
         events.append(RunResumed(at, phase, within // STEPS, restarted=True, at=0))
     events += work(at, 18)
@@ -50,26 +50,26 @@ def test_what_was_done_twice_counts_once(attempts):
     assert [e.index for e in counted if isinstance(e, PhaseStarted)] == [0, 1, 2]
 
 
-def test_a_pause_loses_nothing_and_an_old_end_is_no_end():
+def test_a_pause_keeps_all_events_and_drops_an_earlier_end():
     events = [*work(0, 5), RunResumed(5, 0, 1, restarted=False)]
     assert kept_events(events) == events
     failed = [*work(0, 5), RunEnded("failed", "Because."), RunResumed(5, 0, 1, restarted=True)]
     assert RunEnded not in {type(event) for event in kept_events(failed)}
 
 
-def test_a_phase_that_was_skipped_twice_was_skipped_once():
+def test_a_phase_skipped_in_two_attempts_counts_once():
     skipped = PhaseSkipped(2, "phase 2", at=0)
     events = [*work(0, 12), skipped, RunResumed(9, 1, 1, restarted=True), *work(9, 12), skipped]
     assert [event for event in kept_events(events) if isinstance(event, PhaseSkipped)] == [skipped]
 
 
-def test_an_edit_that_is_obeyed_again_is_one_edit():
+def test_a_repeated_edit_counts_once():
     first, second = PlanEdited(1, 4, 0, "rate", "head", 0.1), PlanEdited(2, 9, 1, "skip")
     assert edits([first, second, RunResumed(6, 1, 0, True), replace(second, at=0)])[0] == first
     assert [edit.number for edit in edits([first, second, second])] == [1, 2]
 
 
-def test_going_on_is_said_in_words():
+def test_resuming_is_described_in_words():
     again = RunResumed(12, 0, 1, restarted=False)
     assert describe_event(again) == "Went on after step 12."
     assert describe_event(replace(again, restarted=True)) == "Went on from what was saved after step 12."

@@ -30,18 +30,18 @@ def test_nothing_follows_the_end(tmp_path):
     assert run(tmp_path, STEP, done, STEP, RunEnded("failed", "Again.")) == [STEP, done]
 
 
-def test_an_end_is_made_where_there_is_none(tmp_path):
+def test_a_missing_end_is_recorded_as_a_failure(tmp_path):
     *_, last = run(tmp_path, STEP)
     assert last.status == "failed"
 
 
-def test_a_mistake_is_told_in_its_own_words_without_a_traceback(tmp_path):
+def test_a_graft_error_is_recorded_with_its_own_message_and_no_traceback(tmp_path):
     *_, last = run(tmp_path, STEP, DataError("The data set is gone.", "Import it again."))
     assert (last.status, last.reason, last.hint) == ("failed", "The data set is gone.", "Import it again.")
     assert not (tmp_path / "worker.log").exists()
 
 
-def test_the_unexpected_leaves_its_traceback_in_the_log(tmp_path):
+def test_an_unexpected_error_leaves_its_traceback_in_the_log(tmp_path):
     *_, last = run(tmp_path, STEP, ValueError("boom\n  twice"))
     assert "unexpected error" in last.reason
     assert "ValueError" not in last.reason + last.hint
@@ -91,7 +91,7 @@ def test_a_vanished_worker_is_explained(code, words):
     assert hint
 
 
-def test_a_folder_that_is_deleted_ends_the_work_with_a_sentence(tmp_path):
+def test_a_deleted_folder_ends_the_run_with_a_readable_error(tmp_path):
     folder, closed = tmp_path / "run", []
     folder.mkdir()
 
@@ -111,7 +111,7 @@ def test_a_folder_that_is_deleted_ends_the_work_with_a_sentence(tmp_path):
 
 
 @pytest.mark.parametrize("room", [True, False])
-def test_a_disk_that_is_full_ends_the_work_and_is_the_reason(tmp_path, monkeypatch, room):
+def test_a_full_disk_ends_the_run_and_is_its_reason(tmp_path, monkeypatch, room):
     """With room, the end of the work frees what the last word takes."""
     append, full = event_log.append, []
 

@@ -36,7 +36,7 @@ def end(store, run_id, status="done"):
     event_log.append(store.folder(run_id) / "events.jsonl", RunEnded(status, "Because."))
 
 
-def test_a_new_run_is_queued_and_remembers_its_task(store):
+def test_a_new_run_is_queued_and_stores_its_task(store):
     run_id = store.create(TASK)
     assert store.task(run_id) == TASK
     assert RunStore(store.workspace).state(run_id).status == "queued"
@@ -60,7 +60,7 @@ def test_an_id_that_names_no_run_is_refused(store, run_id):
             method(run_id)
 
 
-def test_the_last_word_of_the_log_is_the_state(store):
+def test_the_last_event_decides_the_state(store):
     for status in ("done", "stopped", "failed"):
         run_id = store.create(TASK, owner=identify(os.getpid()))
         assert store.state(run_id).status == "running"
@@ -70,7 +70,7 @@ def test_the_last_word_of_the_log_is_the_state(store):
         assert state.ended is not None
 
 
-def test_a_dead_owner_means_interrupted_even_where_its_number_lives_on(store, sleeper):
+def test_a_dead_owner_means_interrupted_even_if_its_process_id_is_reused(store, sleeper):
     owner = identify(sleeper.pid)
     run_id = store.create(TASK, owner=owner)
     assert store.state(run_id).status == "running"
@@ -94,7 +94,7 @@ def test_a_damaged_owner_file_means_interrupted(store):
     assert store.state(run_id).status == "interrupted"
 
 
-def test_a_damaged_task_is_left_out_of_the_list_but_can_be_named(store):
+def test_a_damaged_task_is_left_out_of_the_list_but_named_in_the_error(store):
     run_id, good = store.create(TASK), store.create(TASK)
     (store.folder(run_id) / "task.json").write_text('{"kind": "dance"}')
     assert [state.id for state in store.list()] == [good]
@@ -127,7 +127,7 @@ def test_force_ends_the_process(store, sleeper):
     assert store.state(run_id).status == "interrupted"
 
 
-def test_a_run_that_goes_on_is_not_deleted(store):
+def test_an_active_run_is_not_deleted(store):
     run_id = store.create(TASK)
     with pytest.raises(RunError, match="Stop it first"):
         store.delete(run_id)
@@ -145,16 +145,16 @@ def test_key_figures_show_in_the_list(store):
     assert store.list()[0].numbers == {"accuracy": 0.9}
 
 
-def test_two_hundred_runs_are_listed_in_no_time(store):
+def test_two_hundred_runs_are_listed_quickly(store):
     for _ in range(200):
         run_id = store.create(TASK, owner=Owner(1, "gone", ""))
         event_log.append(store.folder(run_id) / "events.jsonl", Progress("reading", 1, 1))
         end(store, run_id)
-    began = time.perf_counter()
+    start = time.perf_counter()
     assert len(store.list()) == 200
-    first = time.perf_counter() - began
+    first = time.perf_counter() - start
     assert len(store.list()) == 200
-    again = time.perf_counter() - began - first
+    again = time.perf_counter() - start - first
     assert first < 1.0
     assert again < 0.3
 
@@ -173,12 +173,12 @@ def checkpoint(store, run_id):
     (store.folder(run_id) / "checkpoints" / "12").mkdir(parents=True)
 
 
-def test_an_interrupted_training_waits_again_and_then_ends_for_good(store):
+def test_an_interrupted_training_is_queued_again_and_ends(store):
     run_id = store.create(TRAIN, owner=Owner(1, "gone", ""))
     event_log.append(store.folder(run_id) / "events.jsonl", Progress("reading", 1, 1))
     state = store.state(run_id)
     assert (state.status, state.resumable) == ("interrupted", True)
-    assert "go on" in state.hint
+    assert state.hint == "You can resume it from its last checkpoint."
     store.resume(run_id)
     assert RunStore(store.workspace).state(run_id).status == store.state(run_id).status == "queued"
     store.own(run_id, identify(os.getpid()))
@@ -188,7 +188,7 @@ def test_an_interrupted_training_waits_again_and_then_ends_for_good(store):
     assert len(store.events(run_id)[0]) == 2
 
 
-def test_an_earlier_end_is_not_the_end_of_a_run_that_goes_on(store):
+def test_the_end_of_an_earlier_attempt_does_not_end_a_resumed_run(store):
     run_id = store.create(TRAIN, owner=Owner(1, "gone", ""))
     checkpoint(store, run_id)
     for status in ("failed", "stopped", "failed"):  # it ends early, and is gone on with, again and again
@@ -202,7 +202,7 @@ def test_an_earlier_end_is_not_the_end_of_a_run_that_goes_on(store):
     assert store.state(run_id).status == "interrupted"
 
 
-def test_what_cannot_go_on_says_why(store):
+def test_a_run_that_cannot_be_resumed_says_why(store):
     def ended(status, task=TRAIN, saved=True):
         run_id = store.create(task, owner=Owner(1, "gone", ""))
         if saved:
@@ -210,7 +210,7 @@ def test_what_cannot_go_on_says_why(store):
         event_log.append(store.folder(run_id) / "events.jsonl", RunEnded(status, "Because."))
         return run_id
 
-    mine = store.create(TRAIN, owner=identify(os.getpid()))
+    own_run = store.create(TRAIN, owner=identify(os.getpid()))
     for run_id, words in (
         (ended("done"), "over"),
         (ended("stopped", saved=False), "over"),
@@ -218,16 +218,16 @@ def test_what_cannot_go_on_says_why(store):
         (ended("failed", task=TASK), "Only a training"),
         (store.create(TASK, owner=Owner(1, "gone", "")), "Only a training"),
         (store.create(TRAIN), "waits"),
-        (mine, "still going"),
+        (own_run, "still going"),
     ):
         assert not store.state(run_id).resumable
         with pytest.raises(RunError, match=words):
             store.resume(run_id)
     with pytest.raises(RunError, match="still going"):
-        store.resume(mine, identify(os.getpid()))
+        store.resume(own_run, identify(os.getpid()))
 
 
-def test_a_run_taken_out_of_the_queue_again_can_still_go_on(store):
+def test_a_run_removed_from_the_queue_can_still_be_resumed(store):
     run_id = store.create(TRAIN, owner=Owner(1, "gone", ""))
     checkpoint(store, run_id)
     end(store, run_id, "failed")
@@ -256,7 +256,7 @@ def test_old_requests_do_not_reach_the_next_attempt(store):
     assert not store.control(run_id).stopped
 
 
-def test_a_run_is_paused_and_goes_on(store):
+def test_a_run_is_paused_and_resumed(store):
     run_id = store.create(TRAIN, owner=identify(os.getpid()))
     store.pause(run_id)
     assert store.state(run_id).paused
@@ -269,7 +269,7 @@ def test_a_run_is_paused_and_goes_on(store):
             store.pause(other)
 
 
-def test_a_run_that_its_worker_left_is_what_it_was_until_somebody_works_at_it(store, sleeper):
+def test_a_run_left_by_its_worker_keeps_its_state_until_it_is_resumed(store, sleeper):
     for why, status in (("paused", "paused"), ("closed", "interrupted")):
         run_id = store.create(TRAIN, owner=identify(sleeper.pid))
         store.pause(run_id)
@@ -285,7 +285,7 @@ def test_a_run_that_its_worker_left_is_what_it_was_until_somebody_works_at_it(st
         assert (store.state(run_id).status, store.state(run_id).paused) == ("running", False)
 
 
-def test_a_paused_run_is_queued_to_keep_its_best_or_deleted(store):
+def test_stopping_a_paused_run_queues_it_and_deleting_removes_it(store):
     run_id, other = (store.create(TRAIN, owner=Owner(1, "gone", "")) for _ in range(2))
     for run in (run_id, other):
         store.leave(run, "paused")
@@ -297,7 +297,7 @@ def test_a_paused_run_is_queued_to_keep_its_best_or_deleted(store):
     assert [run.id for run in store.list()] == [run_id]
 
 
-def test_a_process_that_is_about_to_end_asks_for_a_pause_that_nobody_else_sees(store):
+def test_closing_asks_for_a_pause_in_this_process_only(store):
     folder = store.folder(store.create(TRAIN))
     control = FileControl(folder)
     control.close()
@@ -313,7 +313,7 @@ def test_a_run_is_claimed_by_one_process(store):
         assert again
 
 
-def test_a_workspace_that_somebody_deleted_is_an_empty_one(store):
+def test_a_deleted_workspace_is_an_empty_one(store):
     run_id = store.create(TRAIN, owner=identify(os.getpid()))
     shutil.rmtree(store.workspace.root)
     assert store.list() == ()

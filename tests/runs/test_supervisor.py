@@ -50,7 +50,7 @@ def pid_of(store, run_id):
     return read_json(store.folder(run_id) / "owner.json")["pid"]
 
 
-def test_a_run_goes_through_another_process(store):
+def test_a_run_executes_in_another_process(store):
     run_id = supervisor.start(store, task("quick"))
     assert wait_for(store, run_id, "done", "failed", "interrupted").status == "done"
     events, _ = store.events(run_id)
@@ -68,14 +68,14 @@ def test_a_killed_worker_leaves_the_parent_alive_and_the_run_interrupted(store):
     assert wait_for(store, second, "done").status == "done"
 
 
-def test_a_worker_killed_from_outside_while_it_works(store):
+def test_a_worker_killed_from_outside_is_interrupted(store):
     run_id = supervisor.start(store, task("wait"))
     until(lambda: store.events(run_id)[0])
     os.kill(pid_of(store, run_id), signal.SIGKILL)
     assert wait_for(store, run_id, "interrupted").ended is None
 
 
-def test_a_worker_that_breaks_off_says_its_exit_code(store):
+def test_the_exit_code_of_a_worker_is_reported(store):
     run_id = supervisor.start(store, task("break off"))
     until(lambda: "exit code 3" in store.state(run_id).reason)
     assert store.state(run_id).status == "interrupted"
@@ -125,7 +125,7 @@ def test_quick_kinds_go_first_and_the_rest_in_order(store):
     assert sorted(began, key=began.__getitem__) == [probe, a, b]
 
 
-def test_a_baseline_waits_until_its_run_is_over_even_while_that_one_is_paused(store):
+def test_a_baseline_waits_for_its_run_even_while_that_run_is_paused(store):
     run = supervisor.start(store, task("wait"))
     baseline = supervisor.start(store, replace(task("baseline"), compare_to=run))
     until(lambda: store.state(run).status == "running")
@@ -162,7 +162,7 @@ def test_eight_threads_at_once_start_one_worker(store):
     assert sum(thread.name == "graft-supervisor" for thread in threading.enumerate()) == 1
 
 
-def test_losing_the_module_loses_no_run(store, monkeypatch):
+def test_reloading_the_module_loses_no_run(store, monkeypatch):
     run_id = supervisor.start(store, task("wait"))
     until(lambda: store.events(run_id)[0])
     for name in [name for name in sys.modules if name.startswith("tl_core.runs")]:
@@ -196,7 +196,7 @@ def test_shutdown_ends_the_worker_keeps_the_queue_and_start_up_resumes_it(store)
 
 
 @pytest.mark.parametrize("kind", ["probe", "curve", "speed", "rates", "layers"])
-def test_shutdown_stops_what_cannot_go_on_later(store, kind):
+def test_shutdown_stops_runs_that_cannot_be_resumed(store, kind):
     run_id = supervisor.start(store, task("wait", kind))
     until(lambda: store.events(run_id)[0])
     supervisor.stop_all(store, timeout=10)
@@ -213,7 +213,7 @@ def test_shutdown_while_the_worker_starts_loses_no_run(store):
 
 
 @pytest.mark.parametrize("name", ["wait", "wait, learned", "wait, preparing"])
-def test_a_paused_run_holds_nothing_and_goes_on(store, name):
+def test_a_paused_run_frees_its_worker_and_resumes(store, name):
     first, second = supervisor.start(store, task(name)), supervisor.start(store, task("quick"))
     until(lambda: len(store.events(first)[0]) >= 1 + ("learned" in name))
     pid = pid_of(store, first)
@@ -229,7 +229,7 @@ def test_a_paused_run_holds_nothing_and_goes_on(store, name):
     wait_for(store, first, "stopped")
 
 
-def test_steps_that_are_not_saved_yet_are_not_left(store):
+def test_a_worker_does_not_leave_unsaved_steps(store):
     """Between two steps of an epoch there is progress to tell, but leaving there would lose them."""
     run_id = supervisor.start(store, task("wait, learned, preparing"))
     until(lambda: len(store.events(run_id)[0]) == 2)
@@ -241,7 +241,7 @@ def test_steps_that_are_not_saved_yet_are_not_left(store):
     wait_for(store, run_id, "paused")
 
 
-def test_a_paused_run_is_stopped_by_a_worker_that_keeps_its_best(store):
+def test_stopping_a_paused_run_keeps_its_best_weights(store):
     run_id = supervisor.start(store, task("wait, learned"))
     until(lambda: len(store.events(run_id)[0]) == 2)
     store.pause(run_id)
@@ -260,12 +260,12 @@ def test_a_pause_outlives_the_server(store):
     assert store.state(run_id).resumable
 
 
-def test_shutdown_does_not_wait_for_the_deaf(store):
+def test_shutdown_does_not_wait_for_an_unresponsive_worker(store):
     run_id = supervisor.start(store, task("wait, deaf"))
     until(lambda: store.events(run_id)[0])
-    began = time.monotonic()
+    start = time.monotonic()
     supervisor.stop_all(store, timeout=0.5)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - start < 5
     assert store.state(run_id).status == "interrupted"
     until(lambda: store.state(run_id).reason == "Graft was closed while this ran.")
 
@@ -304,7 +304,7 @@ def test_a_run_has_one_worker_even_if_two_are_started(store):
 
 
 @pytest.mark.parametrize(("kind", "status"), [("train", "interrupted"), ("curve", "stopped")])
-def test_sigterm_ends_what_can_go_on_later_and_stops_the_rest_and_ctrl_c_does_neither(store, kind, status):
+def test_sigterm_interrupts_resumable_runs_and_stops_others_and_ctrl_c_does_neither(store, kind, status):
     run_id = supervisor.start(store, task("wait", kind))
     until(lambda: store.events(run_id)[0])
     pid = pid_of(store, run_id)
