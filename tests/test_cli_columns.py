@@ -1,4 +1,4 @@
-"""What a person says of a table's columns reaches the import, from every command that takes data."""
+"""The column options reach the import, from every command that takes data."""
 
 import json
 

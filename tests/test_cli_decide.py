@@ -1,4 +1,4 @@
-"""`decide` on the command line: what is decided holds for every later command, and is taken back."""
+"""`decide` on the command line: decisions apply to every later command and can be undone."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Mistakes about penalties, adapters, second data sets and teachers: one sentence, exit code 2, and no run begun."""
+"""Mistakes about penalties, adapters, extra data sets and teachers: one sentence, exit code 2, and no run."""
 
 import random
 

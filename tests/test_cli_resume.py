@@ -1,4 +1,4 @@
-"""A training into a folder that is interrupted, and gone on with."""
+"""Trainings on the command line that are interrupted and resumed."""
 
 import json
 import os
@@ -74,7 +74,7 @@ def finish(started: "subprocess.Popen[str]") -> tuple[int, str, str]:
 
 
 def interrupt(workspace: Workspace, out: Path, keep: bool = True) -> str:
-    """Make the run of `out` look as if its process had been killed before its last word."""
+    """Make the run of `out` look as if its process had been killed before it recorded an end."""
     run = read_json(out / POINTER)["run"] if (out / POINTER).exists() else RunStore(workspace).list()[0].id
     store = RunStore(workspace)
     folder = store.folder(run)
@@ -235,7 +235,7 @@ def test_a_failure_with_nothing_saved_leaves_no_folder_behind(capsys, workspace,
 
 
 def test_a_training_killed_at_any_moment_resumes_to_the_same_model(table, tmp_path):
-    """Real processes, killed as -9 does; the kills fall where the chance of the day lets them."""
+    """Real processes, killed with SIGKILL at moments that vary with the machine's speed."""
     plan = tmp_path / "plan.yaml"
     text = PLAN.format(backbone="tiny_text", group="layer.1", epochs=60)
     plan.write_text(f"{text}init: random\n")  # nothing classical to compare with: scikit-learn takes a second
@@ -271,7 +271,7 @@ def test_a_training_killed_at_any_moment_resumes_to_the_same_model(table, tmp_pa
 
 
 def wait_for_steps(store: RunStore, child: "subprocess.Popen[str]", count: int) -> None:
-    """Wait until a run's present attempt has told of some steps, or is over."""
+    """Wait until the current attempt of a run has recorded some steps, or is over."""
     deadline = time.monotonic() + 120
     while child.poll() is None and time.monotonic() < deadline:
         states = store.list()

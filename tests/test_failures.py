@@ -1,4 +1,4 @@
-"""What goes wrong around a training, each time in a real worker process: it ends clearly, and the rest goes on."""
+"""Failures around a training, each in a real worker process: the run ends with a clear reason, and others continue."""
 
 import os
 import shutil
@@ -58,13 +58,13 @@ def epochs(store, run_id):
 
 
 def learns(store, run_id):
-    """Wait until it has learned for two more epochs."""
+    """Wait until the run has finished two more epochs."""
     before = len(epochs(store, run_id))
     until(lambda: len(epochs(store, run_id)) >= before + 2)
 
 
 def test_a_training_paused_shut_down_and_killed_resumes_to_the_same_model(store, tiny_texts):
-    """As if nothing had happened. One training after the other: every process takes seconds to start."""
+    """Compare with an uninterrupted training. One test does all, because every process takes seconds to start."""
     long = task(tiny_texts, epochs=60)
     held, whole = supervisor.start(store, long), supervisor.start(store, long)
     learns(store, held)

@@ -1,4 +1,4 @@
-"""The check as a run: what it keeps, that it can be stopped and begun again, and the command."""
+"""The check job: what it saves, stopping and restarting it, and the command."""
 
 import json
 from contextlib import contextmanager

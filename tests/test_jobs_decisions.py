@@ -1,4 +1,4 @@
-"""Runs and decisions: a run sees those that it began with, whatever is decided while it is away."""
+"""Runs and decisions: a run keeps the decisions it began with, even if others are made before it is resumed."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Second data sets and teachers of a training."""
+"""Extra data sets and teachers of a training."""
 
 import shutil
 from dataclasses import replace
@@ -101,7 +101,7 @@ def test_an_extra_input_that_does_not_fit_says_why(
 
 
 def shared(tested, learned, *parts) -> int:
-    """Count test texts of one data set that are in some parts of another, by what they say."""
+    """Count the test texts of one data set that also occur in some parts of another."""
     learned_texts = set(learned.items["text"].iloc[learned.rows(*parts)])
     return sum(text in learned_texts for text in tested.items["text"].iloc[tested.rows("test")])
 

@@ -1,4 +1,4 @@
-"""Items with several labels, the whole way: probe, advice, training, report, baseline, curve, bundle."""
+"""Multilabel data from end to end: probe, advice, training, report, baseline, curve, bundle."""
 
 from dataclasses import replace
 
@@ -80,7 +80,7 @@ def test_a_teacher_and_a_source_must_be_of_the_same_kind(workspace, data, tiny_t
 
 @pytest.mark.slow
 def test_topics_of_texts_with_the_packaged_backbone(workspace, capsys):
-    """Three topics, any of them in a text: MiniLM tells them by far better than chance, from the command line on."""
+    """MiniLM, trained from the command line, recognises three topics that can occur together."""
     data = make_multilabel(workspace, 200)
     name = "all_minilm_l6_v2"
     plan = plan_of("feature_extraction", data, name)

@@ -1,4 +1,4 @@
-"""The classical models against scikit-learn's own pipeline, and on what they should find easy."""
+"""The classical models against scikit-learn's own pipeline, and on easy data."""
 
 import warnings
 

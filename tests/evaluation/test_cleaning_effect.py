@@ -1,4 +1,4 @@
-"""The effect of decisions, on features where the truth is known."""
+"""The cleaning effect, on features whose true classes are known."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ L2 = 0.01
 
 
 def make(workspace, wrong):
-    """Return 300 items, a share of one class labelled wrongly, their features in four dimensions, and the truth."""
+    """Return 300 items (a share of one class has wrong labels), their features `[300, 4]`, and the true classes."""
     draw = np.random.default_rng(3)
     truth = np.arange(300) % 2
     features = (draw.normal(size=(300, 4)) + 1.5 * truth[:, None] * np.array([1, 1, 0, 0])).astype(np.float32)

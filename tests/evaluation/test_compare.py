@@ -1,4 +1,4 @@
-"""The paired comparison: its interval against brute force, its verdicts by the written rule."""
+"""The paired comparison: its interval against brute force, its verdicts against the documented rule."""
 
 import numpy as np
 import pytest

@@ -64,7 +64,7 @@ def test_transfer_arm_is_logistic_regression_on_standardised_features(tiny_texts
 
 
 def test_test_labels_do_not_reach_the_training(tiny_texts, features):
-    """The scores change when the test labels do, the fitted answers do not."""
+    """Flipping the test labels flips the scores, so the predictions stay the same."""
     right = list(transfer_arm(tiny_texts, features, 0.05, 2))[-1]
     flipped = tiny_texts.labels.copy()
     flipped[tiny_texts.rows("test")] ^= 1

@@ -1,4 +1,4 @@
-"""How often the test items were used, as a report and a model card say it."""
+"""The uses of the test items, as reports and model cards list them."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Reading the data-efficiency curve, also where it has no answer."""
+"""Reading values off the data-efficiency curve, and questions that it cannot answer."""
 
 import pytest
 

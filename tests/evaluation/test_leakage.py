@@ -26,7 +26,7 @@ def table(copies: int, tmp_path, workspace, group=False):
 
 
 def noise(dataset, per_text: int) -> np.ndarray:
-    """Return features that say nothing of the class, nearly the same for every version of a text."""
+    """Return features that are unrelated to the class and nearly equal for all versions of a text."""
     draw = np.random.default_rng(0)
     centres = np.repeat(draw.normal(size=(60, 150)), per_text, axis=0)
     return (centres + draw.normal(scale=0.05, size=centres.shape)).astype(np.float32)

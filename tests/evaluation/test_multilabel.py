@@ -1,4 +1,4 @@
-"""Metrics of items with several labels against scikit-learn, their report, and where it says that nothing is known."""
+"""Multilabel metrics against scikit-learn, and the multilabel report with its warnings."""
 
 import json
 from pathlib import Path

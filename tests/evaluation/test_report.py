@@ -1,4 +1,4 @@
-"""The report: what it holds, what it warns of, and that it survives the way to disk."""
+"""The report: its content, its warnings, and saving and loading."""
 
 import numpy as np
 import pytest

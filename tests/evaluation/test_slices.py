@@ -1,4 +1,4 @@
-"""Subgroups: scores and gaps against the published example, simulation and brute force; what is told of them."""
+"""Subgroups: scores and gaps against counts by hand, scikit-learn and simulation, and the findings about them."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ PLAN = TransferPlan("tiny_text", "feature_extraction", (Phase("head", 1, {"head"
 
 
 def with_subgroups(dataset, names):
-    """The data set with the subgroup of each row told by `names`."""
+    """Return the data set with `names` as the subgroup of each row."""
     dataset = replace(dataset, subgroup_column="clinic")
     dataset.__dict__["items"] = dataset.items.assign(subgroup=names)
     return dataset
@@ -23,7 +23,7 @@ def with_subgroups(dataset, names):
 
 @pytest.fixture
 def three_clinics(workspace):
-    """300 texts, 200 of them from "north", 90 from "south", 6 from "west", 4 from nowhere."""
+    """300 texts, 200 of them from "north", 90 from "south", 6 from "west", 4 without a clinic."""
     names = np.repeat(["north", "south", "west", ""], [200, 90, 6, 4])
     return with_subgroups(make_texts(workspace, per_class=150), names)
 
@@ -54,7 +54,7 @@ def test_the_worst_slice_is_named(three_clinics):
 
 
 def test_equal_slices_are_rarely_called_worse(three_clinics):
-    """Of many test sets without any difference, at most about one in twenty tells of a worse slice (either side)."""
+    """Without any true difference, about one test set in twenty, at most, reports a worse slice."""
     draw = np.random.default_rng(0)
     false_alarms = 0
     for _ in range(200):

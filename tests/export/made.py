@@ -1,4 +1,4 @@
-"""Models to export: a backbone with a head of random weights is as good as a trained one for that."""
+"""Models for export tests; a head with random weights serves as well as a trained one."""
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from tl_core.training.model import build_model
 
 
 def trained_model(dataset: Dataset, backbone: str, head: Head | None = None) -> TrainedModel:
-    """A model whose head spreads its answers, and the report of it."""
+    """Return a model with varied predictions, and its report."""
     spec = BACKBONES[backbone]
     plan = TransferPlan(
         backbone, "feature_extraction", (Phase("head", 1, {"head": 1.0}, optimizer="lbfgs"),), head=head or Head()

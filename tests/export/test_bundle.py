@@ -1,4 +1,4 @@
-"""The bundle: complete, faithful, atomic, and refused where something is wrong with it."""
+"""The bundle: complete, exact, written atomically, and refused if it is damaged."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Several models as one: the bundle of an ensemble answers with the mean of its members, in the app and without it."""
+"""Ensemble bundles: they average the probabilities of their members, in the app and in predict.py."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ from tl_core.training.model import build_model
 
 
 def scratch(of: TrainedModel) -> TrainedModel:
-    """The same network from random weights, with a head that spreads its answers, on the same data."""
+    """Return the same network with random weights and varied predictions, on the same data."""
     plan = replace(of.report.plan, strategy="from_scratch", init="random", head=Head())
     model = build_model(of.spec, plan, len(of.dataset.classes), seed=11)
     model.head.standardise(_features(model, of))
@@ -48,7 +48,7 @@ def _probabilities(of: TrainedModel, items) -> np.ndarray:
 
 
 def averaged(both, items) -> np.ndarray:
-    """What the app measures of an ensemble: the mean of what its two models answer."""
+    """Return the mean of the two models' probabilities."""
     first, other = (_probabilities(member, items) for member in both)
     assert np.abs(first - other).max() > 0.05, "two models that agree would prove nothing"
     return (first + other) / 2
@@ -56,7 +56,7 @@ def averaged(both, items) -> np.ndarray:
 
 @pytest.fixture
 def two_members(request, tmp_path, tiny_backbones):
-    """Two models of one data set and where their bundles are; texts with one label unless the test says otherwise."""
+    """Two models of one data set, and the paths of their bundles; single-label texts unless parametrized."""
     kind = getattr(request, "param", "texts")
     dataset = request.getfixturevalue(f"tiny_{kind}")
     first = trained_model(dataset, "tiny_image" if kind == "images" else "tiny_text")
@@ -162,7 +162,7 @@ def test_ensemble_and_predict_on_the_command_line(two_members, tmp_path, workspa
 
 
 def without_the_app(first: TrainedModel, source, tmp_path, workspace) -> None:
-    """Download an ensemble, unpack it, run its script in a process of its own, and compare with the two models."""
+    """Zip an ensemble, unpack it, run its script in another process, and compare with the two models."""
     both = (first, scratch(first))
     write_ensemble(tmp_path / "both", [write_bundle(tmp_path / f"{n}", m).path for n, m in enumerate(both)])
     with zipfile.ZipFile(zip_bundle(tmp_path / "both", tmp_path / "down.zip")) as archive:

@@ -1,4 +1,4 @@
-"""A model of several labels, from a bundle: the same probabilities, every label listed, measured on other data."""
+"""Multilabel bundles: probabilities, model card, predict.py, and evaluation on other data."""
 
 import importlib.util
 import json

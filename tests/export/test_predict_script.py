@@ -1,4 +1,4 @@
-"""The bundle's own predict.py, with the packaged weights, in a process that knows nothing of Graft."""
+"""The bundle's own predict.py, with the packaged weights, in a process that cannot import Graft."""
 
 import csv
 import importlib.util
@@ -57,7 +57,7 @@ def agrees(folder: Path, source: Path, out: Path, workspace) -> list[str]:
 
 
 def pictures() -> dict[str, bytes]:
-    """Files of many kinds, as people have them."""
+    """Return picture files of many formats and modes, by name."""
     noise = np.random.default_rng(0).integers(0, 255, (60, 90, 3), np.uint8)
     colour = Image.fromarray(noise).resize((300, 200), Image.Resampling.BICUBIC)
     exif = Image.Exif()

@@ -1,4 +1,4 @@
-"""What earlier versions saved still opens, and says what it said then. See make.py for how it was made.
+"""Files of earlier versions still open, with the same content. See make.py for how they were made.
 
 The files themselves are what is expected: whatever they tell has to be in the values that are read from them. Where a
 name has changed since, an entry of RENAMED says so, and nothing else here need know of it. Where a value cannot be
@@ -37,11 +37,11 @@ from tl_core.workspace import Workspace
 
 GENERATIONS = sorted(path for path in Path(__file__).parent.glob("v*") if path.is_dir())
 RENAMED: dict[str, str] = {"blend": "interpolate_weights", "adapt": "recalibrate_norm", "several": "multilabel"}
-"""Names in the files (of fields, events, or values such as that of a strategy) and what they are called now."""
+"""Names in the files (fields, events, or values such as a strategy) and their present names."""
 FILES = {"patterns": "patterns.zip", "notes": "notes.csv", "topics": "topics.csv"}
 SAID = {"topics": ["--separator", "|", "--subgroup-column", "length"]}
 OF = {"images": "patterns", "stem": "patterns", "interrupted": "patterns", "paused": "notes", "bert": "notes"}
-"""Of which data the models are that are not called after their data."""
+"""The data of each model that is not named after its data."""
 NEAR = 1e-4
 """How far probabilities may be from those that another machine wrote (with six digits)."""
 CLOSE = 1e-5
@@ -121,7 +121,7 @@ def assert_says(value: Any, kept: Any) -> None:
 
 
 def table(path: Path) -> tuple[list[str], list[list[str]], np.ndarray]:
-    """Return header, items with what was predicted, and probabilities."""
+    """Return the header, the items with their predictions, and the probabilities."""
     with open(path, newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
     return header, [row[:2] for row in rows], np.array([[float(cell) for cell in row[2:]] for row in rows])

@@ -1,4 +1,4 @@
-"""A worker as the real one, with work that a test can watch: the task's name says what to do."""
+"""The real worker with fake work; the task's name says what to do."""
 
 import os
 import signal

@@ -20,7 +20,7 @@ EPOCHS = 2  # in a phase
 
 
 def work(start: int, end: int) -> list:
-    """What a run of three phases tells from step `start` to step `end`; a phase that is gone on with says so anew."""
+    """Return the events of a three-phase run from step `start` to `end`; a resumed phase starts anew."""
     events = []
     for step in range(start, end):
         phase, within = divmod(step, STEPS * EPOCHS)
@@ -35,7 +35,7 @@ def work(start: int, end: int) -> list:
 
 @given(st.lists(st.tuples(st.integers(1, 18), st.integers(0, 18)), max_size=4))
 def test_repeated_work_counts_once(attempts):
-    """Each attempt is killed somewhere and gone on with from an earlier epoch's end: the work that counts is whole."""
+    """Attempts are killed and resumed from an earlier epoch; the kept events are those of one whole run."""
     events, at = [], 0
     for killed_at, resumed_from in attempts:
         killed = min(18, max(at, killed_at))

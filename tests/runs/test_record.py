@@ -112,7 +112,7 @@ def test_a_deleted_folder_ends_the_run_with_a_readable_error(tmp_path):
 
 @pytest.mark.parametrize("room", [True, False])
 def test_a_full_disk_ends_the_run_and_is_its_reason(tmp_path, monkeypatch, room):
-    """With room, the end of the work frees what the last word takes."""
+    """With `room`, closing the job frees enough space to record the end."""
     append, full = event_log.append, []
 
     def failing(path, event):

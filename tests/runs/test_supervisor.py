@@ -230,7 +230,7 @@ def test_a_paused_run_frees_its_worker_and_resumes(store, name):
 
 
 def test_a_worker_does_not_leave_unsaved_steps(store):
-    """Between two steps of an epoch there is progress to tell, but leaving there would lose them."""
+    """Leaving between two steps of an epoch would lose the steps since the last checkpoint."""
     run_id = supervisor.start(store, task("wait, learned, preparing"))
     until(lambda: len(store.events(run_id)[0]) == 2)
     store.pause(run_id)
@@ -271,7 +271,7 @@ def test_shutdown_does_not_wait_for_an_unresponsive_worker(store):
 
 
 def test_the_worker_outlives_its_server_and_blocks_the_queue_of_the_next(store, tmp_path):
-    """The server is another process here; it is killed as -9 would, and this one takes over."""
+    """Here the server is another process; it is killed with SIGKILL, and this process takes over."""
     server = f"""
 import sys, time; sys.path.insert(0, {ROOT!r})
 from tl_core.runs import supervisor; from tl_core.runs.store import RunStore
