@@ -1,20 +1,20 @@
 """Claim: on data of your own, what Graft advises by default is at least as accurate as its peers with the same weights.
 
-TRAIN and TEST are imported as the app does. Every draw takes `--labelled` items a class of TRAIN (all where it is left
-out) and `--test` items of TEST, by its own seed, and writes them as one data set that names its parts. All sides
-learn from the same labelled items, with the same packaged weights, and are asked about the same test items:
+TRAIN and TEST are imported as in the app. Each draw has its own seed. It takes `--labelled` items per class of TRAIN
+(default: all) and `--test` items of TEST, and writes them as one data set with a split column. All sides learn from
+the same labelled items, start from the same packaged weights, and predict the same test items:
 
-graft               `python -m tl_core train` as it comes: profile, probe, advice, training, one look at the test items
+graft               `python -m tl_core train` with its defaults: profile, probe, advice, training, evaluation
 logistic regression scikit-learn's, with its defaults, on the frozen features that Graft's probe stored
   standardised      the same, behind a StandardScaler
 trainer             texts: transformers `Trainer` with its defaults, 3 epochs
 setfit              texts: the setfit package with its defaults; it trains on every pair, which is slow for many items
-fastai              pictures: `fine_tune(--fastai-epochs)` as it comes; see benchmarks.fastai_images
+fastai              pictures: `fine_tune(--fastai-epochs)` with its defaults; see benchmarks.fastai_images
 
-Items of TEST that are in TRAIN too are not asked about, nor those whose label TRAIN does not have. A peer that is not
-installed is told, and the others run. The intervals are Student's t over the draws, paired; a draw changes labelled
-items, test items and seed, so they hold all three. The last line's ratio is no ratio: it is Graft's mean accuracy
-less that of the peer which is best.
+Items of TEST that also occur in TRAIN, or whose label TRAIN does not have, are left out. A peer that is not installed
+is named, and the others run. The intervals are paired Student's t intervals over the draws. A draw changes the labelled
+items, the test items and the seed, so the intervals cover all three. The "ratio" of the last line is a difference: the
+mean accuracy of Graft minus that of the best peer.
 
     python -m benchmarks.accuracy TRAIN TEST [--labelled 16] [--draws 3] [--test 500] [--peers sklearn trainer ...]
 """
@@ -55,16 +55,16 @@ ROOT = Path(__file__).resolve().parents[1]
 PEERS = {"text": ("sklearn", "trainer", "setfit"), "image": ("sklearn", "fastai")}
 NEEDS = {"sklearn": (), "trainer": ("accelerate",), "setfit": ("setfit",), "fastai": ("fastai", "fastai.vision.all")}
 MAX_ITERATIONS = 2000
-"""Of the logistic regression: the default of 100 ends before it has converged."""
+"""Of the logistic regression: with the default of 100 it does not converge."""
 FASTAI_BATCH = 16
-"""fastai's default of 64 would leave few steps an epoch, and none with fewer items."""
+"""fastai's default of 64 gives few steps per epoch, and none with fewer than 64 items."""
 Scores = Mapping[str, Sequence[float]]
 """Accuracy of each side, by draw."""
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Labelled and test items as one data set, the file that it came from, and where the sides may work."""
+    """Labelled and test items as one data set, with its file, its seed, and the workspace of all sides."""
 
     file: Path
     dataset: Dataset
@@ -78,23 +78,23 @@ class Draw:
 
     @property
     def test(self) -> np.ndarray:
-        """The rows to be asked about."""
+        """The rows to predict."""
         return self.dataset.rows("test")
 
     @cached_property
     def folder(self) -> Path:
-        """A new folder."""
+        """A new folder for the files of this draw."""
         return Path(tempfile.mkdtemp(dir=self.place.root))
 
-    def right(self, found: np.ndarray) -> float:
-        """Return the share of test items `[T]` whose class was found."""
-        return float(np.mean(found == self.dataset.labels[self.test]))
+    def right(self, predicted: np.ndarray) -> float:
+        """Return the accuracy of the predicted classes `[T]` of the test items."""
+        return float(np.mean(predicted == self.dataset.labels[self.test]))
 
 
 def candidates(train: Dataset, test: Dataset) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the different items of both, each with the `file` and the `name` of its label; no test item is in train.
+    """Return the distinct items of both, each with its `file` and label `name`; no test item is in train.
 
-    Raises DataError where items have several labels, or nothing is left to be asked about.
+    Raises DataError if items have several labels, or if no test item is left.
     """
     if train.multilabel or test.multilabel:
         raise DataError("Items with several labels cannot be compared here.", "Give data with one label an item.")
@@ -105,25 +105,27 @@ def candidates(train: Dataset, test: Dataset) -> tuple[pd.DataFrame, pd.DataFram
         items = data.items.assign(name=[data.classes[label] for label in data.labels], file=str(data.folder) + "/")
         items["file"] += items["path"].fillna("")
         parts.append(items.drop_duplicates("digest"))
-    known, asked = parts
-    asked = asked[~asked["digest"].isin(known["digest"]) & asked["name"].isin(known["name"])]
-    if asked.empty:
+    train_items, test_items = parts
+    test_items = test_items[
+        ~test_items["digest"].isin(train_items["digest"]) & test_items["name"].isin(train_items["name"])
+    ]
+    if test_items.empty:
         raise DataError(
-            f"No item of {test.name} can be asked about.",
-            "Its labels must be those of the training items, its items others.",
+            f"No item of {test.name} can be used as a test item.",
+            "Give other items than the training items, with the same labels.",
         )
-    return known, asked
+    return train_items, test_items
 
 
 def make_draw(
     parts: tuple[pd.DataFrame, pd.DataFrame], modality: str, sizes: tuple[int, int], seed: int, place: Workspace
 ) -> Draw:
-    """Draw `sizes`, labelled items a class and test items, and import them; 0 takes all."""
+    """Draw and import items; `sizes` is (labelled items per class, test items), and 0 takes all."""
     per_class, count = sizes
-    known, asked = (part.sample(frac=1, random_state=seed) for part in parts)
-    known = known.groupby("name", sort=True).head(per_class or len(known))
-    asked = asked.head(count or len(asked))
-    table = pd.concat([known.assign(split="train"), asked.assign(split="test")], ignore_index=True)
+    train_items, test_items = (part.sample(frac=1, random_state=seed) for part in parts)
+    train_items = train_items.groupby("name", sort=True).head(per_class or len(train_items))
+    test_items = test_items.head(count or len(test_items))
+    table = pd.concat([train_items.assign(split="train"), test_items.assign(split="test")], ignore_index=True)
     folder = Path(tempfile.mkdtemp(dir=place.root))
     if modality == "image":
         table["path"] = [f"{row}{Path(file).suffix}" for row, file in enumerate(table["file"])]
@@ -136,9 +138,9 @@ def make_draw(
 
 
 def graft(draw: Draw, strategy: str = "") -> tuple[float, str]:
-    """Run the command line's `train`; returns the accuracy on the test items, and the strategy that it chose.
+    """Run the command line's `train`; return the accuracy on the test items, and the strategy that it chose.
 
-    `strategy` overrules the advice. Ends the benchmark where the training fails.
+    `strategy` overrules the advice. Ends the benchmark if the training fails.
     """
     command = [
         *(sys.executable, "-m", "tl_core", "train"),
@@ -153,7 +155,7 @@ def graft(draw: Draw, strategy: str = "") -> tuple[float, str]:
     if done.returncode:
         raise SystemExit(f"Graft's training failed: {done.stderr.strip().splitlines()[-1]}")
     report = json.loads(done.stdout)
-    assert report["accuracy"]["n"] == len(draw.test), "both must be asked about the same items"
+    assert report["accuracy"]["n"] == len(draw.test), "all sides must predict the same test items"
     return report["accuracy"]["value"], report["strategy"]
 
 
@@ -185,32 +187,32 @@ def trainer(draw: Draw) -> dict[str, float]:
         part: [{"input_ids": ids[int(row)].tolist(), "labels": labels[row]} for row in at]
         for part, at in (("labelled", draw.labelled), ("test", draw.test))
     }
-    peer("transformers").set_seed(draw.seed)  # the head is drawn before the Trainer sets it
-    made = make_trainer(spec, rows["labelled"], len(draw.dataset.classes), draw.folder / "trainer", seed=draw.seed)
+    peer("transformers").set_seed(draw.seed)  # the head is initialised before the Trainer sets the seed
+    trainer_ = make_trainer(spec, rows["labelled"], len(draw.dataset.classes), draw.folder / "trainer", seed=draw.seed)
     with quiet():
-        made.train()
-        logits = made.predict(rows["test"]).predictions
+        trainer_.train()
+        logits = trainer_.predict(rows["test"]).predictions
     return {"trainer": draw.right(np.argmax(logits, axis=1))}
 
 
 def setfit(draw: Draw) -> dict[str, float]:
     """Train the setfit package."""
     texts, labels = draw.dataset.items["text"].to_numpy(), draw.dataset.labels
-    spec, known = backbone(draw.dataset), draw.labelled
-    model, _ = train_setfit(spec, texts[known].tolist(), labels[known], draw.seed, draw.folder / "setfit")
-    found = model.predict(texts[draw.test].tolist(), show_progress_bar=False)
-    return {"setfit": draw.right(np.asarray(found))}
+    spec, labelled = backbone(draw.dataset), draw.labelled
+    model, _ = train_setfit(spec, texts[labelled].tolist(), labels[labelled], draw.seed, draw.folder / "setfit")
+    predicted = model.predict(texts[draw.test].tolist(), show_progress_bar=False)
+    return {"setfit": draw.right(np.asarray(predicted))}
 
 
 def fastai(draw: Draw, epochs: int) -> dict[str, float]:
-    """Run fastai's `fine_tune`; it sees the test items after its last epoch only."""
+    """Run fastai's `fine_tune`; the test items are predicted only after the last epoch."""
     callbacks = peer("fastai", "fastai.callback.core")
 
     class Unseen(callbacks.Callback):  # type: ignore[name-defined]
-        """Keeps the test items out of the epochs."""
+        """Skips the validation after each epoch, because the test items stand in its place."""
 
         def before_validate(self) -> None:
-            """Pass the items by."""
+            """Skip the validation."""
             raise callbacks.CancelValidException
 
     (pictures := draw.folder / "pictures").mkdir()
@@ -225,9 +227,9 @@ def fastai(draw: Draw, epochs: int) -> dict[str, float]:
 
 
 def chosen_peers(wanted: Sequence[str], modality: str, epochs: int) -> list[Callable[[Draw], dict[str, float]]]:
-    """Return the sides to compare with: those of the modality that are installed. One that is not is told."""
+    """Return the peers of the modality that are installed; the missing ones are named on stderr."""
     sides = {"sklearn": sklearn, "trainer": trainer, "setfit": setfit, "fastai": lambda draw: fastai(draw, epochs)}
-    found = []
+    chosen = []
     for name in PEERS[modality]:
         if name not in wanted:
             continue
@@ -235,25 +237,25 @@ def chosen_peers(wanted: Sequence[str], modality: str, epochs: int) -> list[Call
             if NEEDS[name]:
                 peer(*NEEDS[name])
         except SystemExit:
-            continue  # it said so
-        found.append(sides[name])
-    return found
+            continue  # `peer` has printed the reason
+        chosen.append(sides[name])
+    return chosen
 
 
-def tell(scores: Scores, claim: str, strategies: Sequence[str], out: Console) -> None:
-    """Print the table of all sides and, last, the line of the result."""
+def print_results(scores: Scores, claim: str, strategies: Sequence[str], out: Console) -> None:
+    """Print the table of all sides, then the result line."""
     ours, n = scores["graft"], len(scores["graft"])
     against = {name: difference(list(ours), list(theirs)) for name, theirs in scores.items() if name != "graft"}
     rows = []
-    for name, found in scores.items():
-        told = [f"{value:+.3f}" if math.isfinite(value) else "" for value in against.get(name, ())] or [""] * 3
-        rows.append((name, *(f"{value:.3f}" for value in (statistics.mean(found), min(found), max(found))), *told))
+    for name, values in scores.items():
+        cells = [f"{value:+.3f}" if math.isfinite(value) else "" for value in against.get(name, ())] or [""] * 3
+        rows.append((name, *(f"{value:.3f}" for value in (statistics.mean(values), min(values), max(values))), *cells))
     out.table(("", "accuracy", "least", "largest", "graft against it", "low", "high"), rows)
-    means = {name: statistics.mean(found) for name, found in scores.items()}
+    means = {name: statistics.mean(values) for name, values in scores.items()}
     best = max(against, key=lambda name: means[name], default="")
     spread = {
-        name.strip(): [round(value, 4) if math.isfinite(value) else None for value in found]
-        for name, found in against.items()
+        name.strip(): [round(value, 4) if math.isfinite(value) else None for value in values]
+        for name, values in against.items()
     }
     out.line(
         result(
@@ -271,18 +273,18 @@ def tell(scores: Scores, claim: str, strategies: Sequence[str], out: Console) ->
 
 def options() -> argparse.ArgumentParser:
     """Return the command line."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("train", metavar="TRAIN", help="what `python -m tl_core train` takes")
-    made.add_argument("test", metavar="TEST", help="the same, with other items")
-    made.add_argument("--labelled", type=int, default=0, help="items a class to learn from; default: all")
-    made.add_argument("--draws", type=int, default=3)
-    made.add_argument("--first", type=int, default=0, help="the seed of the first draw; the others follow")
-    made.add_argument("--test", dest="asked", type=int, default=500, help="test items of a draw, 0 for all")
-    every = sorted({name for names in PEERS.values() for name in names})
-    made.add_argument("--peers", nargs="*", choices=every, default=every)
-    made.add_argument("--fastai-epochs", type=int, default=5)
-    made.add_argument("--strategy", default="", help="of Graft, in the place of what it advises")
-    return made
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("train", metavar="TRAIN", help="any source that `python -m tl_core train` takes")
+    parser.add_argument("test", metavar="TEST", help="a source with the same labels and other items")
+    parser.add_argument("--labelled", type=int, default=0, help="labelled items per class; default: all")
+    parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--first", type=int, default=0, help="the seed of the first draw; the others follow")
+    parser.add_argument("--test", dest="n_test", type=int, default=500, help="test items per draw; 0 for all")
+    all_peers = sorted({name for names in PEERS.values() for name in names})
+    parser.add_argument("--peers", nargs="*", choices=all_peers, default=all_peers)
+    parser.add_argument("--fastai-epochs", type=int, default=5)
+    parser.add_argument("--strategy", default="", help="for Graft, instead of the advised one")
+    return parser
 
 
 def main() -> None:
@@ -297,22 +299,25 @@ def main() -> None:
         except GraftError as error:
             raise SystemExit(str(error)) from error
         sides = chosen_peers(chosen.peers, train.modality, chosen.fastai_epochs)
-        print(f"{len(parts[0])} labelled items of {train.name}, {len(parts[1])} others of {test.name} to ask about")
+        print(f"{len(parts[0])} labelled items of {train.name}, {len(parts[1])} test items of {test.name}")
         scores: dict[str, list[float]] = {"graft": []}
         strategies = []
         for seed in range(chosen.first, chosen.first + chosen.draws):
-            draw = make_draw(parts, train.modality, (chosen.labelled, chosen.asked), seed, place)
+            draw = make_draw(parts, train.modality, (chosen.labelled, chosen.n_test), seed, place)
             accuracy, strategy = graft(draw, chosen.strategy)
             scores["graft"].append(accuracy)
             strategies.append(strategy)
             for side in sides:
                 for name, found in side(draw).items():
                     scores.setdefault(name, []).append(found)
-            told = "  ".join(f"{name.strip()} {found[-1]:.3f}" for name, found in scores.items())
-            print(f"draw {seed}, {len(draw.labelled)} labelled, {len(draw.test)} asked, {strategy}: {told}", flush=True)
-        size = f"{chosen.labelled} labelled items a class" if chosen.labelled else "all labelled items"
+            line = "  ".join(f"{name.strip()} {found[-1]:.3f}" for name, found in scores.items())
+            print(
+                f"draw {seed}, {len(draw.labelled)} labelled, {len(draw.test)} test items, {strategy}: {line}",
+                flush=True,
+            )
+        size = f"{chosen.labelled} labelled items per class" if chosen.labelled else "all labelled items"
         print(f"{torch.get_num_threads()} threads")
-        tell(scores, f"accuracy of Graft less that of the best peer, {size}, {train.name}", strategies, out)
+        print_results(scores, f"accuracy of Graft less that of the best peer, {size}, {train.name}", strategies, out)
 
 
 if __name__ == "__main__":

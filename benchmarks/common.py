@@ -1,4 +1,4 @@
-"""What the benchmarks share: data, a run with the clock beside it, sides timed in turn, and the line of the result."""
+"""What the benchmarks share: data, timed runs, sides that are timed in turn, and the result line."""
 
 import argparse
 import dataclasses
@@ -44,16 +44,16 @@ Ratio = tuple[float, float, float]
 
 
 def parser(doc: str | None, sample: str, items: int, repeats: int = 5) -> argparse.ArgumentParser:
-    """Return the options that every benchmark has, with their defaults; `doc` is the help's text."""
-    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--sample", default=sample, help="textile_defects, digits or bbc_news")
-    made.add_argument("--items", type=int, default=items, help="rows of it, spread evenly")
-    made.add_argument("--repeats", type=int, default=repeats)
-    return made
+    """Return a parser with the options of every benchmark and their defaults; `doc` is the help text."""
+    parser_ = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser_.add_argument("--sample", default=sample, help="textile_defects, digits or bbc_news")
+    parser_.add_argument("--items", type=int, default=items, help="number of rows of the sample, spread evenly")
+    parser_.add_argument("--repeats", type=int, default=repeats)
+    return parser_
 
 
 def peer(package: str, module: str = "") -> ModuleType:
-    """Import a module of a peer; where the package is not installed, say so and end with PEER_MISSING."""
+    """Import a module of a peer; if the package is not installed, print that and exit with PEER_MISSING."""
     try:
         ensure_torchvision()
         return importlib.import_module(module or package)
@@ -67,7 +67,7 @@ def peer(package: str, module: str = "") -> ModuleType:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Swallow what a peer prints."""
+    """Discard what a peer prints."""
     with open(os.devnull, "w") as sink, redirect_stdout(sink), redirect_stderr(sink):
         yield
 
@@ -80,41 +80,41 @@ def workspace() -> Iterator[Workspace]:
 
 
 def sample(name: str, items: int, place: Workspace) -> Dataset:
-    """Return `items` rows of a sample, spread evenly over it, under a fingerprint of their own."""
+    """Return `items` rows of a sample, spread evenly over it, as a data set with its own fingerprint."""
     dataset = import_data(f"sample:{name}", place)
     rows = np.unique(np.linspace(0, len(dataset.items) - 1, min(items, len(dataset.items))).astype(int))
     return _with(dataset, dataset.items.iloc[rows].reset_index(drop=True), dataset.split, str(len(rows)))
 
 
 def titles(dataset: Dataset) -> Dataset:
-    """Return the data set with the first line of each text, a headline, in the text's place."""
+    """Return the data set with each text replaced by its first line, the headline."""
     texts = [text.strip().splitlines()[0] for text in dataset.items["text"]]
     digests = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
     return _with(dataset, dataset.items.assign(text=texts, digest=digests), dataset.split, "titles")
 
 
 def split(dataset: Dataset, validation: float = 0.0) -> Dataset:
-    """Return the data set without a test part, and with so large a share for validation."""
+    """Return the data set without a test part, and with the share `validation` for validation."""
     mark = f"split-{validation}"
     return _with(dataset, dataset.items.assign(given=""), SplitSpec(validation=validation, test=0.0), mark)
 
 
 def few(dataset: Dataset, per_class: int, test: int, seed: int) -> tuple[Dataset, pd.DataFrame]:
-    """Return `per_class` rows a class for training, and `test` other items, drawn by `seed`, none of equal content."""
+    """Return `per_class` training rows per class, and `test` other items, drawn by `seed`, without duplicates."""
     first = np.sort(np.unique(dataset.items["digest"].to_numpy(dtype=str), return_index=True)[1])
     order = np.random.default_rng(seed).permutation(first)
     labels = dataset.labels[order]
     train = np.concatenate([order[labels == label][:per_class] for label in range(len(dataset.classes))])
-    held = order[~np.isin(order, train)][:test]
+    test_rows = order[~np.isin(order, train)][:test]
     chosen = dataset.items.iloc[train].reset_index(drop=True)
     labelled = _with(dataset, chosen, SplitSpec(validation=0.0, test=0.0), f"{per_class}-{seed}")
-    return labelled, dataset.items.iloc[held]
+    return labelled, dataset.items.iloc[test_rows]
 
 
 def _with(dataset: Dataset, items: pd.DataFrame, spec: SplitSpec, mark: str) -> Dataset:
-    made = dataclasses.replace(dataset, fingerprint=f"{dataset.fingerprint}-{mark}", split=spec)
-    made.__dict__["items"] = items  # fills the cached property
-    return made
+    changed = dataclasses.replace(dataset, fingerprint=f"{dataset.fingerprint}-{mark}", split=spec)
+    changed.__dict__["items"] = items  # fills the cached property
+    return changed
 
 
 def backbone(dataset: Dataset) -> BackboneSpec:
@@ -123,7 +123,7 @@ def backbone(dataset: Dataset) -> BackboneSpec:
 
 
 def task_info(dataset: Dataset) -> TaskInfo:
-    """Return what a strategy is told before a probe."""
+    """Return the task info for a strategy, as it is before a probe."""
     spec, labels = backbone(dataset), dataset.labels[dataset.rows("train")]
     smallest = int(np.unique(labels, return_counts=True)[1].min())
     groups = tuple(group.name for group in spec.groups)
@@ -150,7 +150,7 @@ class BarePass:
         self.prepare = preprocessor(spec)
         items, texts = dataset.items, dataset.modality == "text"
         self.raw = items["text"].tolist() if texts else [dataset.folder / path for path in items["path"]]
-        # texts in batches of like length, as any good loop over texts has them
+        # texts in batches of similar length, as a good loop over texts makes them
         order = np.argsort([len(raw) for raw in self.raw], kind="stable") if texts else np.arange(len(self.raw))
         self.batches = [order[at : at + batch] for at in range(0, len(order), batch)]
 
@@ -167,7 +167,7 @@ class BarePass:
 
 @dataclasses.dataclass(frozen=True)
 class Timed:
-    """A run's events, and the seconds since its start at which each came."""
+    """A run's events, and the time of each in seconds since the start."""
 
     events: Sequence[RunEvent]
     at: Sequence[float]
@@ -182,11 +182,11 @@ class Timed:
         return [e for e in self.events if isinstance(e, EpochDone) and phase in (None, e.phase)]
 
     def learning(self, phase: int) -> float:
-        """Return the seconds from the start of a phase, its inputs ready, to the end of its last epoch."""
+        """Return the seconds from the start of a phase (inputs ready) to the end of its last epoch."""
         return self._epochs_at(phase)[-1] - self._start(phase)
 
     def waited(self, phase: int) -> float:
-        """Return the seconds from the end of the phase before to the start of this one: making its inputs."""
+        """Return the seconds between the end of the previous phase and the start of this one, spent on its inputs."""
         return self._start(phase) - self._epochs_at(phase - 1)[-1]
 
     def curve(self) -> list[tuple[float, float]]:
@@ -194,25 +194,25 @@ class Timed:
         return list(zip(self._epochs_at(None), (e.validation["accuracy"] for e in self.epochs()), strict=True))
 
     def _start(self, phase: int) -> float:
-        found = zip(self.events, self.at, strict=True)
-        return next(at for e, at in found if isinstance(e, PhaseStarted) and e.index == phase)
+        timed_events = zip(self.events, self.at, strict=True)
+        return next(at for e, at in timed_events if isinstance(e, PhaseStarted) and e.index == phase)
 
     def _epochs_at(self, phase: int | None) -> list[float]:
-        found = zip(self.events, self.at, strict=True)
-        return [at for e, at in found if isinstance(e, EpochDone) and phase in (None, e.phase)]
+        timed_events = zip(self.events, self.at, strict=True)
+        return [at for e, at in timed_events if isinstance(e, EpochDone) and phase in (None, e.phase)]
 
 
 def reached(curve: Sequence[tuple[float, float]], accuracy: float) -> float:
-    """Return the first seconds in a curve of (seconds, accuracy) with at least `accuracy`, inf where there is none.
+    """Return the first time in a curve of (seconds, accuracy) with at least `accuracy`, or inf if there is none.
 
     >>> reached([(1.0, 0.5), (2.0, 0.8), (3.0, 0.9)], 0.8)
     2.0
     """
-    return next((seconds for seconds, found in curve if found >= accuracy - 1e-9), math.inf)
+    return next((seconds for seconds, value in curve if value >= accuracy - 1e-9), math.inf)
 
 
 def run(job: TrainJob) -> Timed:
-    """Run a job as the app does; ends the benchmark where the run is not done."""
+    """Run a job as the app does; end the benchmark if the run does not succeed."""
     start, events, at = perf_counter(), [], []
     job.folder.mkdir(parents=True, exist_ok=True)
     for event in train(job, MemoryControl()):
@@ -225,7 +225,7 @@ def run(job: TrainJob) -> Timed:
 
 
 def measure(legs: Mapping[str, Callable[[], float]], repeats: int, warm: str = "") -> dict[str, list[float]]:
-    """Time the legs in turn, the order turning too, after one uncounted call of the leg `warm`."""
+    """Time the legs in turn, in an order that rotates, after one untimed call of the leg `warm`."""
     if warm:
         legs[warm]()
     seconds: dict[str, list[float]] = {name: [] for name in legs}
@@ -238,12 +238,12 @@ def measure(legs: Mapping[str, Callable[[], float]], repeats: int, warm: str = "
 
 
 def ratios(above: Sequence[float], below: Sequence[float]) -> Ratio:
-    """Return median, least and largest of the ratios of the repeats, each taken within one repeat."""
-    found = [a / b for a, b in zip(above, below, strict=True)]
-    return statistics.median(found), min(found), max(found)
+    """Return median, least and largest of the ratios, one ratio for each repeat."""
+    values = [a / b for a, b in zip(above, below, strict=True)]
+    return statistics.median(values), min(values), max(values)
 
 
 def result(claim: str, ratio: Ratio, n: int, aim: str, **more: object) -> str:
-    """Return the last line of a benchmark; a ratio without a limit (a side that never got there) is null."""
+    """Return the last line of a benchmark as JSON; an infinite ratio (a side never reached the target) is null."""
     median, low, high = (round(value, 3) if math.isfinite(value) else None for value in ratio)
     return json.dumps({"claim": claim, "ratio": median, "low": low, "high": high, "n": n, "aim": aim, **more})

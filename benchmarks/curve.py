@@ -4,10 +4,10 @@ Measured side by side in one run, on the same items and weights, in turn:
 
 product  from an empty feature store: the probe, then the curve's transfer arm, a logistic regression for every label
          count and every draw of `--seeds`, as the app computes and saves it
-pass     one bare pass: read and prepare each item, forward in evaluation mode; the least that any method pays
+pass     one bare pass: read and prepare each item, forward in evaluation mode; the minimum cost of any method
 
-The label counts are the app's own: doubling from one item a class up to all training items, 7 counts with the default
-`--items`. The last one has the same items whatever the draw, so the app fits it once.
+The label counts are the app's own: doubling from one item per class to all training items, 7 counts with the default
+`--items`. The last count has the same items in every draw, so the app fits it once.
 
     python -m benchmarks.curve [--sample bbc_news --items 400] [--items 240] [--seeds 10] [--repeats 5]
 """
@@ -25,7 +25,7 @@ AIM = "<= 1.2"
 
 
 class Product:
-    """Probe and curve; a call returns seconds, and `fitting` keeps those that the curve alone took."""
+    """Probe and curve; a call returns seconds, and `fitting` collects the seconds of the curve alone."""
 
     def __init__(self, dataset: Dataset, seeds: int) -> None:
         self.dataset, self.seeds = dataset, seeds
@@ -33,7 +33,7 @@ class Product:
         self.points = 0
 
     def __call__(self) -> float:
-        """Probe the data with an empty store, then grow the whole arm."""
+        """Probe the data with an empty store, then measure the whole arm."""
         spec = backbone(self.dataset)
         with workspace() as place:
             start = perf_counter()

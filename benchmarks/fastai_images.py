@@ -1,23 +1,23 @@
-"""Claim: pictures reach the accuracy that fastai's `fine_tune` ends with in half of its time, or less.
+"""Claim: pictures reach the accuracy that fastai's `fine_tune` ends with in at most half of its time.
 
 Measured side by side in one run, the same packaged EfficientNet-Lite0 weights and split, no augmentation, in turn:
 
 product  the run that the app starts for `--strategy`, from an empty feature store
 fastai   `vision_learner("tf_efficientnet_lite0")` with the packaged weights put into its body, its own head, then
-         `fine_tune(--fastai-epochs)` as it comes: one epoch of the head, then the whole network with its one-cycle
-         rates, a worker process a core, batches of `--batch`: its default of 64 would leave two steps an epoch
+         `fine_tune(--fastai-epochs)` with its defaults: one epoch of the head, then the whole network with one-cycle
+         rates, one worker process per core, and batches of `--batch`; the default of 64 gives two steps per epoch
 
-A side's curve is (seconds, validation accuracy) after every epoch. Counted for the product is everything from the
-call of `train()`: decoding the picture files, the probe, building the network, checkpoints. For fastai everything from
-the call of `fine_tune`; building the learner is not counted, and its pictures are prepared beforehand: PNG files of
-224 x 224 pixels with the same pixel values as the product's. The accuracies are those of the validation items, that
-both sides see after every epoch and neither learns from;
-they are 30 % of the items, and there is no test part, because every prepared item costs time.
+A side's curve is (seconds, validation accuracy) after every epoch. The product's time
+starts with the call of `train()`: decoding the picture files, the probe, building the network, checkpoints. fastai's
+time starts with the call of `fine_tune`: building the learner is not counted, and its pictures are prepared beforehand
+as PNG files of 224 x 224 pixels with the same pixel values as the product's. The accuracies are those of the validation
+items (30 % of all), which both sides evaluate after every epoch and neither learns from. There is no test part, because
+every prepared item costs time.
 
-    ratio    the product's seconds until it is first as accurate as fastai at its best, over fastai's until then; where
-             the product never is, the ratio of that repeat counts as infinite
-    back     the other way round: fastai's seconds until it is as accurate as the product at its best, over the
-             product's; null where it never is
+    ratio    the product's seconds to fastai's best accuracy, over fastai's own seconds to it; infinite for a repeat in
+             which the product never reaches it
+    back     the reverse: fastai's seconds to the product's best accuracy, over the product's own; null if fastai never
+             reaches it
     wholes   the whole run over the whole of `fine_tune`
 
 Repeats differ in the seed of both sides.
@@ -50,7 +50,7 @@ Curve = list[tuple[float, float]]
 
 
 def product(dataset: Dataset, strategy: str, seed: int) -> tuple[Curve, float]:
-    """Run what the app runs, from an empty store; returns the curve and the seconds of the whole run."""
+    """Run the app's training from an empty store; return the curve and the seconds of the whole run."""
     plan = plan_of(strategy, dataset)
     with workspace() as place:
         timed = run(TrainJob(dataset, backbone(dataset), plan, seed, place.root / "run", FeatureStore(place)))
@@ -58,7 +58,7 @@ def product(dataset: Dataset, strategy: str, seed: int) -> tuple[Curve, float]:
 
 
 def write_pictures(dataset: Dataset, folder: Path) -> list[Path]:
-    """Write every picture as the product prepares it; returns the files, by row."""
+    """Write every picture as the product prepares it; return the files, by row."""
     prepare = preprocessor(backbone(dataset))
     assert isinstance(prepare, ImagePreprocessor)
     files = [folder / f"{row}.png" for row in range(len(dataset.items))]
@@ -69,18 +69,18 @@ def write_pictures(dataset: Dataset, folder: Path) -> list[Path]:
 
 
 def fastai(dataset: Dataset, files: list[Path], epochs: int, batch: int, seed: int) -> tuple[Curve, float]:
-    """Run `fine_tune`; returns the curve and its seconds."""
+    """Run `fine_tune`; return the curve and its seconds."""
     callbacks = peer("fastai", "fastai.callback.core")
     learner = make_learner(dataset, files, dataset.splits == "validation", batch, seed)
     curve: Curve = []
 
     class Clock(callbacks.Callback):  # type: ignore[name-defined]
-        """Reads the clock and the accuracy after every epoch."""
+        """Records the time and the accuracy after every epoch."""
 
         order = 99
 
         def after_epoch(self) -> None:
-            """Note both."""
+            """Record both."""
             curve.append((perf_counter() - start, float(self.recorder.values[-1][-1])))
 
     start = perf_counter()
@@ -89,17 +89,19 @@ def fastai(dataset: Dataset, files: list[Path], epochs: int, batch: int, seed: i
     return curve, perf_counter() - start
 
 
-def make_learner(dataset: Dataset, files: list[Path], held: np.ndarray, batch: int, seed: int, **loading: Any) -> Any:
-    """Return fastai's learner with the packaged weights in its body, over the prepared pictures; `held` to judge by.
+def make_learner(
+    dataset: Dataset, files: list[Path], validation: np.ndarray, batch: int, seed: int, **loading: Any
+) -> Any:
+    """Return fastai's learner over the prepared pictures, with the packaged weights and the mask `validation`.
 
-    Nothing is trained yet; `loading` goes to its data loaders.
+    It is not trained yet; `loading` is passed to its data loaders.
     """
     import pandas as pd
 
     vision = peer("fastai", "fastai.vision.all")
     vision.set_seed(seed)
     labels = [dataset.classes[label] for label in dataset.labels]
-    table = pd.DataFrame({"name": [f.name for f in files], "label": labels, "held": held})
+    table = pd.DataFrame({"name": [f.name for f in files], "label": labels, "held": validation})
     spec = backbone(dataset)
     assert isinstance(spec.input, ImageInput)
     assert spec.load is not None
@@ -119,7 +121,7 @@ def make_learner(dataset: Dataset, files: list[Path], held: np.ndarray, batch: i
 
 
 def speedups(ours: Curve, theirs: Curve) -> tuple[float, float]:
-    """Return `ratio` and `back`: the time to the other's best accuracy over the other's own time to it.
+    """Return `ratio` and `back`: each side's time to the other's best accuracy, over the other's own time to it.
 
     >>> speedups([(1.0, 0.8), (2.0, 0.9)], [(4.0, 0.7), (8.0, 0.8)])
     (0.125, inf)
@@ -142,20 +144,20 @@ def main() -> None:
         files = write_pictures(dataset, Path(pictures))
         counts = [len(dataset.rows(split)) for split in ("train", "validation")]
         print(f"{counts[0]} and {counts[1]} items of {dataset.name}, {torch.get_num_threads()} threads")
-        found: list[dict[str, Any]] = []
+        results: list[dict[str, Any]] = []
         for seed in range(chosen.repeats):
             sides = {
                 "product": lambda s=seed: product(dataset, chosen.strategy, s),
                 "fastai": lambda s=seed: fastai(dataset, files, chosen.fastai_epochs, chosen.batch, s),
             }
-            found.append({name: sides[name]() for name in (list(sides) if seed % 2 else list(sides)[::-1])})
-            for name, (curve, seconds) in found[-1].items():
-                told = ", ".join(f"{accuracy:.3f} at {at:.1f}" for at, accuracy in curve)
-                print(f"{seed + 1}/{chosen.repeats}  {name} {seconds:.1f} s: {told}", flush=True)
-    both = [speedups(pair["product"][0], pair["fastai"][0]) for pair in found]
+            results.append({name: sides[name]() for name in (list(sides) if seed % 2 else list(sides)[::-1])})
+            for name, (curve, seconds) in results[-1].items():
+                curve_text = ", ".join(f"{accuracy:.3f} at {at:.1f}" for at, accuracy in curve)
+                print(f"{seed + 1}/{chosen.repeats}  {name} {seconds:.1f} s: {curve_text}", flush=True)
+    both = [speedups(pair["product"][0], pair["fastai"][0]) for pair in results]
     forward, back = ([pair[side] for pair in both] for side in (0, 1))
-    wholes = ratios([pair["product"][1] for pair in found], [pair["fastai"][1] for pair in found])
-    best = {name: statistics.mean(max(a for _, a in pair[name][0]) for pair in found) for name in found[0]}
+    wholes = ratios([pair["product"][1] for pair in results], [pair["fastai"][1] for pair in results])
+    best = {name: statistics.mean(max(a for _, a in pair[name][0]) for pair in results) for name in results[0]}
     middle = statistics.median(back)
     claim = f"seconds to fastai's best validation accuracy over fastai's own, {chosen.sample}, {chosen.strategy}"
     print(

@@ -1,10 +1,10 @@
-"""Claim: the freeze proof (what each layer group did, and whether a frozen one moved) costs next to nothing.
+"""Claim: the freeze proof (what each layer group did, and whether a frozen one moved) costs almost nothing.
 
-Measured side by side in one run, on the same items, weights and plan, in turn: seconds of the run's epochs, which
-are those from the first phase's beginning to the end of the run, with and without the proof.
+Measured side by side in one run, on the same items, weights and plan, in turn: the seconds from the start of the
+first phase to the end of the run, with and without the proof.
 
 watched    the run as the app starts it
-unwatched  the same with the proof taken out
+unwatched  the same run without the proof
 
     python -m benchmarks.freeze_proof [--sample bbc_news] [--items 120] [--repeats 5] [--epochs 3] [--whole]
 """
@@ -31,7 +31,7 @@ GROUPS = 3
 
 
 class Legs:
-    """The same run twice; a call returns the seconds from the first epoch's beginning to the run's end."""
+    """The same run twice; a call returns the seconds from the start of the first epoch to the end of the run."""
 
     def __init__(self, dataset: Dataset, epochs: int, whole: bool, place: Workspace) -> None:
         self.dataset, self.spec, self.place = dataset, common.backbone(dataset), place
@@ -41,11 +41,11 @@ class Legs:
         self.measured = 0
 
     def watched(self) -> float:
-        """Run what the app runs."""
+        """Run the app's training."""
         return self._run()
 
     def unwatched(self) -> float:
-        """Run the same without the proof."""
+        """Run the same training without the proof."""
         with (
             mock.patch.object(LayerMonitor, "__init__", return_value=None),
             mock.patch.object(LayerMonitor, "report", _nothing),

@@ -1,14 +1,14 @@
-"""Claim: the training engine costs next to nothing over a bare PyTorch loop.
+"""Claim: the training engine costs almost nothing over a bare PyTorch loop.
 
 Measured side by side in one run, the same pretrained EfficientNet-Lite0, items, batch size, optimiser, threads,
 precision and channels-last layout, in turn:
 
-product  the run that the app starts, with everything that it does beside learning: events, clipping, the best weights
+product  the run that the app starts, including events, gradient clipping and saving the best weights
 bare     timm's own network and a linear layer: forward, cross-entropy, backward, AdamW, over items in memory
 
 Counted are the epochs of full fine-tuning: for the product from the start of the phase to the end of its last epoch,
-for the loop from the first batch to the last. Building the networks, decoding the pictures and the probe come before.
-Every item is for training, so neither side stops to validate. The ratio is that of the images per second.
+for the loop from the first batch to the last. Building the networks, decoding the pictures and the probe are not
+counted. Every item is for training, so neither side validates. The ratio is that of the images per second.
 
     python -m benchmarks.full_finetuning [--sample digits] [--items 160] [--epochs 2] [--batch 16] [--repeats 5]
 """
@@ -50,7 +50,7 @@ class Sides:
         return run(self.job).learning(0)
 
     def bare(self) -> float:
-        """Run the loop as one writes it by hand."""
+        """Run a loop as usually written by hand."""
         assert self.spec.load is not None
         network: Any = self.spec.load(True)
         model = torch.nn.Sequential(network.net, torch.nn.Linear(self.spec.features, len(self.dataset.classes)))
@@ -86,7 +86,7 @@ def main() -> None:
         seconds = measure({"product": sides.product, "bare": sides.bare}, chosen.repeats, warm="bare")
     ratio = ratios(seconds["bare"], seconds["product"])
     images = [sorted(len(dataset.items) * chosen.epochs / s for s in seconds[name]) for name in ("product", "bare")]
-    speeds = [found[len(found) // 2] for found in images]
+    speeds = [speed_runs[len(speed_runs) // 2] for speed_runs in images]
     print(f"{speeds[0]:.1f} images a second, bare {speeds[1]:.1f}")
     claim = f"images per second of full fine-tuning over a bare PyTorch loop, {chosen.sample}, batch {chosen.batch}"
     more = {"images_per_second": round(speeds[0], 1), "bare_images_per_second": round(speeds[1], 1)}

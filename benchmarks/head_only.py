@@ -3,9 +3,9 @@
 Measured side by side in one run, on the same items and weights, in turn:
 
 product   the run that the app starts, from an empty feature store: probe, 30 epochs, best weights on disk
-pass      one bare pass: read and prepare each item, forward in evaluation mode; the least that any method pays
+pass      one bare pass: read and prepare each item, forward in evaluation mode; the minimum cost of any method
 ordinary  a frozen-backbone loop as usually written: items prepared once, the backbone's forward in every epoch.
-          Measured over `--ordinary-epochs` of them and scaled to all.
+          Measured over `--ordinary-epochs` epochs and scaled to all.
 
     python -m benchmarks.head_only [--sample digits] [--items 300] [--repeats 5] [--epochs 30]
 """
@@ -26,7 +26,7 @@ BATCH = 32
 
 
 def product(dataset: Dataset, epochs: int) -> float:
-    """Run what the app runs, from an empty store; returns seconds."""
+    """Run the app's training from an empty store; return the seconds."""
     spec = backbone(dataset)
     plan = TransferPlan(spec.name, "feature_extraction", (Phase("head", epochs, {"head": 1e-3}),), batch_size=BATCH)
     with workspace() as place:
@@ -34,7 +34,7 @@ def product(dataset: Dataset, epochs: int) -> float:
 
 
 def ordinary(dataset: Dataset, bare: BarePass, epochs: int) -> float:
-    """Train a head on a frozen backbone that runs in every epoch; preparation, done once, is not counted."""
+    """Train a head on a frozen backbone that runs in every epoch; return the seconds without preparation."""
     items = [bare.prepare.prepare(item) for item in bare.raw]
     labels = torch.tensor(dataset.labels)
     head = torch.nn.Linear(backbone(dataset).features, len(dataset.classes))

@@ -1,13 +1,13 @@
-"""Claim: where only the last blocks learn, an epoch costs half of what it costs without the frozen-prefix cache.
+"""Claim: if only the last blocks are trained, the frozen-prefix cache halves the cost of an epoch.
 
 Measured side by side in one run, the same plan, seed and items, in turn:
 
-cached   the run that the app starts: the frozen stages run once, their activations are kept
+cached   the run that the app starts: the frozen stages run once, their activations are cached
 without  the same run with `TrainJob.cache=0`: the frozen stages run in every epoch, without a gradient
 
-Counted is the median epoch of the fine-tuning phase, validation included. Filling the cache, once a run, is in
-`fill_epochs` (in epochs of the loop without it), and `whole_run` is the ratio with everything in it. The store of
-prepared items is filled beforehand for both.
+The median epoch of the fine-tuning phase is timed, with validation. `fill_epochs` is the time to fill the cache, once
+per run, in epochs of the side without it; `whole_run` is the ratio of the whole runs. The prepared items are stored
+beforehand for both.
 
     python -m benchmarks.prefix_cache [--sample bbc_news] [--items 300] [--reach one] [--epochs 3] [--repeats 5]
 """
@@ -29,7 +29,7 @@ AIM = "<= 0.5"
 
 
 class Sides:
-    """The two runs; a call returns the seconds of the median epoch, and what else there is to tell is kept."""
+    """The two runs; a call returns the seconds of the median epoch, and `runs` keeps the timed runs."""
 
     def __init__(self, dataset: Dataset, place: Workspace, reach: str, epochs: int) -> None:
         self.plan = self._plan(dataset, reach, epochs)
@@ -57,7 +57,7 @@ class Sides:
         return self._run("without", replace(self.job, cache=0))
 
     def accuracy(self, name: str) -> float:
-        """Return the best validation accuracy of a side; every repeat has the same seed, so the last one tells."""
+        """Return the best validation accuracy of a side in the last repeat; all repeats have the same seed."""
         return max(epoch.validation["accuracy"] for epoch in self.runs[name][-1].epochs(1))
 
     def fill(self, name: str) -> float:

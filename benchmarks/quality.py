@@ -1,19 +1,19 @@
-"""Claim: the checks find most of what is wrong with a data set, and most of what they find is wrong.
+"""Claim: the checks find most faults of a data set, and most of what they report are faults.
 
-Faults of known kinds are planted in samples, and what the job "check" then says is compared with what was planted:
+Faults of known kinds are planted in samples, and the findings of the check job are compared with them:
 
 labels    5 % of the labels of train and validation changed to another class, drawn at random
-copies    pictures saved again (JPEG 40), cropped to 92 % a side, at 70 % of the size, 15 % brighter; texts of which a
-          twentieth of the words, or the first sentence, is gone
+copies    pictures saved again (JPEG 40), cropped to 92 % a side, at 70 % of the size, 15 % brighter; texts without 5 %
+          of their words, or without their first sentence
 pictures  blurred (Gaussian, 2.5 pixels), darkened to 12 %
-texts     one sentence added to a twentieth of them; some only of signs and links; some cut to 25 characters
+texts     one sentence added to 5 % of them; some with only signs and links; some cut to 25 characters
 outliers  pieces of photographs, digits, noise and stripes among cloth; pieces of data set descriptions among news
 
-Found again is the share of what was planted; right is the share of what was found that was planted. What the samples
-themselves have of each fault counts as wrong, so "right" is a lower bound; `clean` is found with nothing planted.
+"Found again" is the recall: the share of planted faults that are reported. "Right" is the precision: the share of
+reported items that were planted. Faults that the samples already have count as wrong, so "right" is a lower bound;
+`clean` counts what is reported with nothing planted.
 
-The last line's ratio is the share of what was planted that was found again: the median over the kinds of fault, with
-the least and the largest of them.
+The last line's ratio is the recall: its median over the kinds of fault, with the least and the largest.
 
     python -m benchmarks.quality [--sample textile_defects] [--items 600] [--repeats 3] [--folder DIR]
 """
@@ -45,15 +45,15 @@ from tl_core.workspace import Workspace, read_json, write_json
 
 AIM = ">= 0.5"
 FLIPPED = 0.05
-EACH = 15  # items of every other fault, fewer where an eighth of all are fewer
-LEAST = 40  # items to plant faults in
+ITEMS_PER_FAULT = 15  # for every fault but wrong labels; at most an eighth of all items
+LEAST = 40  # the fewest items to plant faults in
 NOTICE = "Click here to read the full story and leave your comment below."
 CODES = {"copies": ("near-duplicates", "alike")}
 
 
 @dataclass
 class Planted:
-    """Items with faults: those of a kind by id, what a copy is a copy of, and what they stand in the place of."""
+    """The items with faults; by id, the kind of fault, and the original item that is copied or replaced."""
 
     items: list[RawItem] = field(default_factory=list)
     kind: dict[str, str] = field(default_factory=dict)
@@ -99,7 +99,7 @@ PICTURE_FAULTS = {
 
 
 def stranger(random: np.random.Generator, size: tuple[int, int], number: int) -> Image.Image:
-    """Return a picture that belongs nowhere: a piece of a photograph, a digit, noise, or coloured stripes."""
+    """Return an outlier picture: a piece of a photograph, a digit, noise, or coloured stripes."""
     from sklearn.datasets import load_digits, load_sample_images
 
     wide, high = size
@@ -118,62 +118,62 @@ def stranger(random: np.random.Generator, size: tuple[int, int], number: int) ->
             return Image.fromarray(np.repeat(127 + 127 * waves, high, axis=0).astype(np.uint8))
 
 
-def each_of(base: list[RawItem]) -> int:
-    """Return how many items a fault is planted in. Ends the benchmark, with the reason, where there are too few."""
+def items_per_fault(base: list[RawItem]) -> int:
+    """Return how many items get each fault. Ends the benchmark with the reason if there are too few items."""
     if len(base) < LEAST:
         raise SystemExit(f"Faults cannot be planted in {len(base)} items: give --items {LEAST} or more.")
-    return min(EACH, len(base) // 8)
+    return min(ITEMS_PER_FAULT, len(base) // 8)
 
 
 def plant_pictures(base: list[RawItem], seed: int) -> Planted:
     """Return pictures with faults for one seed."""
-    random, found, each = np.random.default_rng(seed), Planted(), each_of(base)
+    random, planted, count = np.random.default_rng(seed), Planted(), items_per_fault(base)
     chosen = iter(random.permutation(len(base)).tolist())
     for kind, make in PICTURE_COPIES.items():
-        for _ in range(each):
+        for _ in range(count):
             item = base[next(chosen)]
-            found.add("copies", kind, item, read=partial(bytes, make(picture(item))))
+            planted.add("copies", kind, item, read=partial(bytes, make(picture(item))))
     for kind, make in PICTURE_FAULTS.items():
-        for _ in range(each):
+        for _ in range(count):
             item = base[next(chosen)]
-            found.add(kind, str(seed), item, read=partial(bytes, make(picture(item))))
-    for number in range(each):
+            planted.add(kind, str(seed), item, read=partial(bytes, make(picture(item))))
+    for number in range(count):
         content = partial(bytes, encoded(stranger(random, picture(base[0]).size, number)))
-        found.add("outlier", f"{seed} {number}", base[next(chosen)], read=content)
-    return found
+        planted.add("outlier", f"{seed} {number}", base[next(chosen)], read=content)
+    return planted
 
 
 def plant_texts(base: list[RawItem], seed: int) -> Planted:
     """Return texts with faults for one seed."""
     from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_linnerud, load_wine
 
-    random, found, each = np.random.default_rng(seed), Planted(), each_of(base)
+    random, planted, count = np.random.default_rng(seed), Planted(), items_per_fault(base)
     chosen = iter(random.permutation(len(base)).tolist())
-    for number in range(2 * each):
+    for number in range(2 * count):
         item = base[next(chosen)]
         words = item.text.split(" ")
         keep = random.random(len(words)) >= 0.05
         fewer = " ".join(word for word, stays in zip(words, keep, strict=True) if stays)
         text = fewer if number % 2 else item.text.partition(". ")[2] or fewer
-        found.add("copies", ("words gone", "beginning gone")[number % 2 == 0], item, text=text)
-    for _ in range(max(each, len(base) // 20)):
+        planted.add("copies", ("words gone", "beginning gone")[number % 2 == 0], item, text=text)
+    for _ in range(max(count, len(base) // 20)):
         item = base[next(chosen)]
-        found.add("boilerplate", str(seed), item, text=f"{item.text}\n{NOTICE}")
-    for number in range(each):
+        planted.add("boilerplate", str(seed), item, text=f"{item.text}\n{NOTICE}")
+    for number in range(count):
         item = base[next(chosen)]
-        found.add("no-words", str(seed), item, text=f"https://example.org/{seed}/{number} *** {number * 7} !!!")
+        planted.add("no-words", str(seed), item, text=f"https://example.org/{seed}/{number} *** {number * 7} !!!")
         item = base[next(chosen)]
-        found.add("very-short", str(seed), item, text=item.text[:25])
+        planted.add("very-short", str(seed), item, text=item.text[:25])
     loaders = (load_breast_cancer, load_diabetes, load_digits, load_iris, load_linnerud, load_wine)
-    for number in range(each):
+    for number in range(count):
         about = loaders[number % len(loaders)]().DESCR
         start = int(random.integers(max(1, len(about) - 800)))
-        found.add("outlier", f"{seed} {number}", base[next(chosen)], text=about[start : start + 800])
-    return found
+        planted.add("outlier", f"{seed} {number}", base[next(chosen)], text=about[start : start + 800])
+    return planted
 
 
 def base_items(sample: str, count: int) -> list[RawItem]:
-    """Return items of a sample, spread evenly, each text once and read."""
+    """Return items of a sample, spread evenly; texts are read, and each text occurs once."""
     items = SAMPLES[sample].items()
     items = [items[i] for i in np.linspace(0, len(items) - 1, min(count, len(items))).astype(int).tolist()]
     if SAMPLES[sample].modality == "image":
@@ -184,19 +184,19 @@ def base_items(sample: str, count: int) -> list[RawItem]:
 
 
 def flip(dataset: Dataset, seed: int) -> dict[str, str]:
-    """Return another class for some items of train and validation, by id."""
+    """Return wrong classes for a random share of the train and validation items, by id."""
     random = np.random.default_rng([7, seed])
     rows = dataset.rows("train", "validation")
     chosen = random.permutation(rows)[: round(FLIPPED * len(rows))]
-    found = {}
+    flipped = {}
     for row in chosen.tolist():
-        others = [name for name in dataset.classes if name != dataset.classes[dataset.labels[row]]]
-        found[str(dataset.items["id"].iat[row])] = others[int(random.integers(len(others)))]
-    return found
+        other_classes = [name for name in dataset.classes if name != dataset.classes[dataset.labels[row]]]
+        flipped[str(dataset.items["id"].iat[row])] = other_classes[int(random.integers(len(other_classes)))]
+    return flipped
 
 
 def lend(place: Workspace, have: Dataset, want: Dataset, backbone: str) -> None:
-    """Put the features that one data set has into the store of another, whose items are among them."""
+    """Copy the features of the data set `have` to the data set `want`, whose items are a subset of it."""
     spec, features = BACKBONES[backbone], FeatureStore(place)
     source, target = features._folder(have, spec), features._folder(want, spec)
     target.mkdir(parents=True, exist_ok=True)
@@ -208,42 +208,42 @@ def lend(place: Workspace, have: Dataset, want: Dataset, backbone: str) -> None:
 
 
 def check(place: Workspace, dataset: Dataset, backbone: str) -> QualityReport:
-    """Run the job as the app does, and return what it found."""
+    """Run the check job as the app does, and return its report."""
     task = Task("check", backbone, dataset.fingerprint, dataset.split)
     last = list(execute(task, place, place.folder("runs", "benchmark"), MemoryControl()))[-1]
     assert isinstance(last, RunEnded), last
     assert last.status == "done", last
-    found = read_quality(place, dataset, backbone)
-    assert found is not None
-    return found
+    report = read_quality(place, dataset, backbone)
+    assert report is not None
+    return report
 
 
 def named(dataset: Dataset, report: QualityReport, code: str) -> set[str]:
     """Return the ids that a finding is about."""
-    one = report.suspicion(code)
-    return set(dataset.items["id"].iloc[list(one.rows)]) if one else set()
+    suspicion = report.suspicion(code)
+    return set(dataset.items["id"].iloc[list(suspicion.rows)]) if suspicion else set()
 
 
 def compare(dataset: Dataset, report: QualityReport, planted: Planted, flipped: Iterable[str]) -> dict[str, list[int]]:
-    """Return for each check how many were planted, found again, and found in all."""
+    """Return three counts for each check: planted, found again, and reported in all."""
     counts = {}
     truth = {
         kind: {i for i, k in planted.kind.items() if k == kind} for kind in set(planted.kind.values()) - {"copies"}
     }
     truth["label-suspect"] = set(flipped)
     for code, wanted in truth.items():
-        told = named(dataset, report, code)
-        counts[code] = [len(wanted), len(wanted & told), len(told)]
+        reported = named(dataset, report, code)
+        counts[code] = [len(wanted), len(wanted & reported), len(reported)]
     ids = dataset.items["id"].to_numpy()
     for code in CODES["copies"]:
-        one = report.suspicion(code)
-        groups = [set(ids[list(group)]) for group in one.groups] if one else []
+        suspicion = report.suspicion(code)
+        groups = [set(ids[list(group)]) for group in suspicion.groups] if suspicion else []
         home = {item: group for group in groups for item in group}
         copies = [item for item, kind in planted.kind.items() if kind == "copies"]
         again = [item for item in copies if planted.origin[item] in home.get(item, ())]
         for name in dict.fromkeys(item.split("/")[1] for item in copies):
-            here = [item for item in copies if item.split("/")[1] == name]
-            counts[f"{code}, {name}"] = [len(here), len(set(here) & set(again)), 0]
+            of_kind = [item for item in copies if item.split("/")[1] == name]
+            counts[f"{code}, {name}"] = [len(of_kind), len(set(of_kind) & set(again)), 0]
         right = sum(any(planted.origin.get(item) in group for item in group) for group in groups)
         counts[f"{code}, groups"] = [0, right, len(groups)]
     return counts
@@ -267,7 +267,7 @@ def main() -> None:
         results: dict[str, list[list[int]]] = {}
         clean = store(base, Draft("clean", chosen.sample, modality), place, no_progress)
         lend(place, whole, clean, backbone)
-        untouched = {one.code: len(one.rows) for one in check(place, clean, backbone).suspicions}
+        untouched = {suspicion.code: len(suspicion.rows) for suspicion in check(place, clean, backbone).suspicions}
         for seed, planted in enumerate(seeds):
             replaced = {o for i, o in planted.origin.items() if planted.kind[i] != "copies"}
             mixed = [item for item in base if item.id not in replaced] + planted.items
@@ -280,23 +280,27 @@ def main() -> None:
             counts = compare(dataset, check(place, dataset, backbone), planted, set(flipped) & learned)
             for code, numbers in counts.items():
                 results.setdefault(code, []).append(numbers)
-    tell(chosen.sample, untouched, results)
+    print_results(chosen.sample, untouched, results)
 
 
-def tell(sample: str, clean: dict[str, int], results: dict[str, list[list[int]]]) -> None:
+def print_results(sample: str, clean: dict[str, int], results: dict[str, list[list[int]]]) -> None:
     """Print a line for each check: mean, least and largest over the seeds."""
     print(f"{sample}; clean: {clean}")
     lines: dict[str, dict[str, Any]] = {}
     for code, runs in sorted(results.items()):
         shares: dict[str, Any] = {}
-        for name, over in (("found again", 0), ("right", 2)):
-            values = [again[1] / again[over] for again in runs if again[over]]
+        for name, denominator in (("found again", 0), ("right", 2)):
+            values = [again[1] / again[denominator] for again in runs if again[denominator]]
             shares[name] = [float(np.mean(values)), min(values), max(values)] if values else None
         lines[code] = {"counts": runs, **shares}
         shown = (f"{name} {v[0]:.2f} ({v[1]:.2f} to {v[2]:.2f})" for name, v in shares.items() if v)
         print(f"{code:32} {', '.join(shown)}   {runs}")
-    found = sorted(line["found again"][0] for line in lines.values() if line["found again"])
-    share = (float(np.median(found)), found[0], found[-1]) if found else (math.nan, math.nan, math.nan)
+    shares_found = sorted(line["found again"][0] for line in lines.values() if line["found again"])
+    share = (
+        (float(np.median(shares_found)), shares_found[0], shares_found[-1])
+        if shares_found
+        else (math.nan, math.nan, math.nan)
+    )
     seeds = max((len(runs) for runs in results.values()), default=0)
     print(result(f"faults found again, {sample}", share, seeds, AIM, clean=clean, checks=lines))
 

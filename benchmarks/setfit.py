@@ -1,17 +1,17 @@
-"""Claim: contrastive fine-tuning with a few labelled texts a class is as accurate as the setfit package, in less time.
+"""Claim: contrastive fine-tuning on a few labelled texts per class is as accurate as the setfit package and faster.
 
 Measured side by side in one run, the same packaged MiniLM weights, the same labelled texts and test texts, in turn:
 
 product  the strategy `--strategy`, with its default options, as the app runs it, from an empty feature store
 setfit   `setfit.Trainer` over `SentenceTransformer(packaged weights)` and its logistic head, with
-         `TrainingArguments()` as they come: batches of 16 pairs, every pair once with the rarer kind oversampled, one
-         epoch; texts cut at 256 tokens. Progress bar, reports and saving are off.
+         default `TrainingArguments()`: batches of 16 pairs, one epoch over all pairs with the rarer kind oversampled;
+         texts are cut at 256 tokens. Progress bar, reports and saving are off.
 
-Every repeat draws other texts: `--per-class` labelled ones a class, and `--test` test ones. Counted is the time of
-training, for the product everything from the call of `train()`, for setfit the call of `Trainer.train()`; loading the
-weights is counted for the product only. The accuracies are those on the test texts.
+Every repeat draws other texts: `--per-class` labelled texts per class, and `--test` test texts. The training is timed:
+the call of `train()` for the product, which includes loading the weights, and that of `Trainer.train()` for setfit,
+which does not. The accuracies are those on the test texts.
 
-`--texts short` takes the headlines; "long" the whole articles, which is slow: setfit trains on every pair.
+`--texts short` takes the headlines, and "long" the whole articles, which is slow because setfit trains on every pair.
 
     python -m benchmarks.setfit [--per-class 16] [--test 400] [--texts short] [--strategy contrastive] [--repeats 5]
 """
@@ -64,16 +64,16 @@ def product(dataset: Dataset, test: pd.DataFrame, strategy: str, seed: int, plac
     folder = place.root / f"run-{seed}"
     seconds = run(TrainJob(dataset, spec, plan, seed, folder, FeatureStore(place))).seconds
     model = load_best(folder, spec, plan, len(dataset.classes))
-    found = predict(model, spec, PreparedItems(test["text"].tolist(), preprocessor(spec))).argmax(axis=1)
-    return seconds, float(np.mean(found == test["label"]))
+    predicted = predict(model, spec, PreparedItems(test["text"].tolist(), preprocessor(spec))).argmax(axis=1)
+    return seconds, float(np.mean(predicted == test["label"]))
 
 
 def setfit(dataset: Dataset, test: pd.DataFrame, seed: int, place: Workspace) -> Outcome:
     """Train the peer, then predict the test texts."""
     texts, labels = dataset.items["text"].tolist(), dataset.labels
     model, seconds = train_setfit(backbone(dataset), texts, labels, seed, place.root / "setfit")
-    found = np.asarray(model.predict(test["text"].tolist(), show_progress_bar=False))
-    return seconds, float(np.mean(found == test["label"]))
+    predicted = np.asarray(model.predict(test["text"].tolist(), show_progress_bar=False))
+    return seconds, float(np.mean(predicted == test["label"]))
 
 
 def train_setfit(
@@ -83,7 +83,7 @@ def train_setfit(
     package, encoders, tables = peer("setfit"), peer("sentence_transformers"), peer("datasets")
     body = encoders.SentenceTransformer(str(package_file(spec.weights.name, "model/config.json").parent), device="cpu")
     body.max_seq_length = spec.input.max_tokens  # type: ignore[union-attr]
-    # the head that SetFitModel.from_pretrained makes
+    # the same head as SetFitModel.from_pretrained makes
     model = package.SetFitModel(model_body=body, model_head=linear_model.LogisticRegression())
     arguments = package.TrainingArguments(
         output_dir=str(folder), seed=seed, save_strategy="no", report_to="none", show_progress_bar=False
@@ -98,9 +98,13 @@ def train_setfit(
 
 def difference(ours: list[float], theirs: list[float]) -> tuple[float, float, float]:
     """Return the mean of the paired differences of accuracy with its 95 % interval (Student's t)."""
-    found = np.subtract(ours, theirs)
-    mean = float(found.mean())
-    half = t_quantile(len(found)) * float(found.std(ddof=1)) / len(found) ** 0.5 if len(found) > 1 else float("nan")
+    differences = np.subtract(ours, theirs)
+    mean = float(differences.mean())
+    half = (
+        t_quantile(len(differences)) * float(differences.std(ddof=1)) / len(differences) ** 0.5
+        if len(differences) > 1
+        else float("nan")
+    )
     return mean, mean - half, mean + half
 
 
@@ -126,17 +130,17 @@ def main() -> None:
             }
             for name in list(legs) if seed % 2 else list(legs)[::-1]:
                 sides[name].append(legs[name]())
-        told = "  ".join(f"{name} {found[-1][0]:.1f} s {found[-1][1]:.3f}" for name, found in sides.items())
-        print(f"{seed + 1}/{chosen.repeats}  {told}", flush=True)
-    seconds = {name: [side[0] for side in found] for name, found in sides.items()}
-    accuracy = {name: [side[1] for side in found] for name, found in sides.items()}
+        line = "  ".join(f"{name} {outcomes[-1][0]:.1f} s {outcomes[-1][1]:.3f}" for name, outcomes in sides.items())
+        print(f"{seed + 1}/{chosen.repeats}  {line}", flush=True)
+    seconds = {name: [side[0] for side in outcomes] for name, outcomes in sides.items()}
+    accuracy = {name: [side[1] for side in outcomes] for name, outcomes in sides.items()}
     mean, low, high = difference(accuracy["product"], accuracy["setfit"])
     ratio = ratios(seconds["product"], seconds["setfit"])
     print(f"{torch.get_num_threads()} threads; accuracy {mean:+.3f} ({low:+.3f} to {high:+.3f}) against setfit")
     claim = (
         f"seconds of {chosen.strategy} over setfit, {chosen.per_class} {chosen.texts} texts a class, {chosen.sample}"
     )
-    more = {name: round(statistics.mean(found), 4) for name, found in accuracy.items()}
+    more = {name: round(statistics.mean(outcomes), 4) for name, outcomes in accuracy.items()}
     print(
         result(
             claim,

@@ -3,20 +3,21 @@
 Measured side by side in one run, the same packaged MiniLM, texts, token ids and cut at 256 tokens, in turn:
 
 product  the run that the app starts for full fine-tuning, with the batch size that the strategy gives
-trainer  `Trainer(BertForSequenceClassification)` with `TrainingArguments()` as they come: batches of 8 in random order,
-         padded to the longest of a batch, AdamW, a linear fall. Progress bar, reports and saving are off.
-same     the same Trainer with the product's batch size: what is left when the batch is no difference
+trainer  `Trainer(BertForSequenceClassification)` with default `TrainingArguments()`: batches of 8 in random order,
+         padded to the longest text, AdamW, linear decay. Progress bar, reports and saving are off.
+same     the same Trainer with the product's batch size, to see the difference that is not due to the batch size
 
-Counted are the epochs: for the product from the start of the phase to the end of its last epoch, for the Trainer the
-call of `train()`, which would save once in 500 steps: far less often than once in so short a run. Tokenizing, which
-both do beforehand, the product's probe and loading weights are not counted. Every text is for training, so neither
-side validates. The plan is the one for the whole sample. The ratio is that of the texts per second.
+The epochs are timed: for the product from the start of the phase to the end of its last epoch, for the Trainer the call
+of `train()`. By default the Trainer saves every 500 steps, which is longer than this run, so turning that off changes
+nothing. Tokenizing (done beforehand on both sides), the product's probe and loading weights are not counted. Every text
+is for training, so neither side validates. The plan is that for the whole sample. The ratio is that of the texts per
+second.
 
-`long` are the articles as they are, most of them cut; `short` are their headlines. The last line's ratio is the one of
-`--texts`; with "both" it is the long one, and the short one stands beside it.
+`long` are the whole articles, most of them cut; `short` are their headlines. The last line's ratio is that of
+`--texts`; with "both" it is that of the long texts, and the field `short` has the other.
 
-So short a run is in float32, because measuring would not pay. `--precision bfloat16` shows what a longer one, which
-chooses it by itself where it is faster, takes for a step.
+So short a run uses float32, because measuring the faster precision would not pay off. A longer run chooses bfloat16
+if it is faster; `--precision bfloat16` shows the time of its steps.
 
     python -m benchmarks.text_trainer [--items 32] [--titles 240] [--texts both] [--epochs 2] [--precision auto]
 """
@@ -75,7 +76,7 @@ class Sides:
         return run(self.job).learning(0)
 
     def trainer(self, **changed: Any) -> float:
-        """Run the Trainer with its defaults, but for `changed` arguments."""
+        """Run the Trainer with its default arguments, except `changed`."""
         data, folder = self.dataset, self.place.root / "trainer"
         trainer = make_trainer(
             backbone(data), self.rows, len(data.classes), folder, num_train_epochs=self.plan.epochs, **changed
@@ -93,7 +94,7 @@ class Sides:
 def make_trainer(
     spec: BackboneSpec, rows: Sequence[Mapping[str, Any]], n_classes: int, folder: Path, **changed: Any
 ) -> Any:
-    """Return a Trainer over a classifier with the packaged weights, its defaults but for `changed` arguments."""
+    """Return a Trainer for a classifier with the packaged weights; its arguments are the defaults except `changed`."""
     transformers = peer("transformers")
     weights = package_file(spec.weights.name, "model/config.json").parent
     with quiet():
@@ -106,13 +107,13 @@ def make_trainer(
 
 
 def make_plan(name: str, place: Workspace, epochs: int, precision: Any) -> TransferPlan:
-    """Return the fine-tuning phase that the app would plan for the whole sample, with `epochs` epochs."""
+    """Return the app's plan for the whole sample, reduced to its fine-tuning phase, with `epochs` epochs."""
     plan = STRATEGIES["full"].make(task_info(import_data(f"sample:{name}", place)), {"epochs": epochs})
     return replace(plan, phases=plan.phases[-1:], precision=precision)
 
 
 def compare(dataset: Dataset, place: Workspace, plan: TransferPlan, repeats: int) -> tuple[Ratio, dict[str, float]]:
-    """Return the ratio to the Trainer's defaults, and what else there is to tell."""
+    """Return the ratio to the Trainer with its defaults, and further figures."""
     sides = Sides(dataset, place, plan)
     tokens = sorted(len(row["input_ids"]) for row in sides.rows)
     print(f"{len(tokens)} texts of {tokens[len(tokens) // 2]} tokens (median), batches of {sides.plan.batch_size}")
@@ -138,24 +139,24 @@ def main() -> None:
     chosen = options.parse_args()
     peer("accelerate")
     warnings.filterwarnings("ignore")  # the peer's
-    found: dict[str, tuple[Ratio, dict[str, float]]] = {}
+    results: dict[str, tuple[Ratio, dict[str, float]]] = {}
     for kind, items in (("long", chosen.items), ("short", chosen.titles)):
         if chosen.texts not in (kind, "both"):
             continue
         with workspace() as place:
             dataset = split(sample(chosen.sample, items, place))
-            made = titles(dataset) if kind == "short" else dataset
+            texts = titles(dataset) if kind == "short" else dataset
             print(f"{kind} texts of {dataset.name}, {torch.get_num_threads()} threads")
             plan = make_plan(chosen.sample, place, chosen.epochs, chosen.precision)
-            found[kind] = compare(made, place, plan, chosen.repeats)
-    kinds = list(found)
-    ratio, more = found[kinds[0]]
-    beside: dict[str, object] = dict(more)
+            results[kind] = compare(texts, place, plan, chosen.repeats)
+    kinds = list(results)
+    ratio, more = results[kinds[0]]
+    details: dict[str, object] = dict(more)
     if len(kinds) > 1:
-        (median, low, high), other = found["short"]
-        beside["short"] = {"ratio": round(median, 3), "low": round(low, 3), "high": round(high, 3), **other}
+        (median, low, high), other = results["short"]
+        details["short"] = {"ratio": round(median, 3), "low": round(low, 3), "high": round(high, 3), **other}
     claim = f"texts per second of fine-tuning over transformers Trainer with its defaults, {kinds[0]} {chosen.sample}"
-    print(result(claim, ratio, chosen.repeats, AIM, **beside))
+    print(result(claim, ratio, chosen.repeats, AIM, **details))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The benchmarks' own arithmetic and data; the figures are theirs to find, and no peer is needed here."""
+"""The arithmetic and the data of the benchmarks; no benchmark is measured, and no peer is needed."""
 
 import ast
 import io
@@ -50,9 +50,9 @@ def test_the_sides_take_turns_and_so_does_the_first(capsys):
     def leg(name: str, seconds: float):
         return lambda: calls.append(name) or seconds
 
-    found = common.measure({"a": leg("a", 1.0), "b": leg("b", 2.0), "c": leg("c", 3.0)}, 4, warm="b")
+    seconds_by_leg = common.measure({"a": leg("a", 1.0), "b": leg("b", 2.0), "c": leg("c", 3.0)}, 4, warm="b")
     assert "".join(calls) == "b" + "abc" + "bca" + "cab" + "abc"
-    assert found == {"a": [1.0] * 4, "b": [2.0] * 4, "c": [3.0] * 4}
+    assert seconds_by_leg == {"a": [1.0] * 4, "b": [2.0] * 4, "c": [3.0] * 4}
     assert capsys.readouterr().out.splitlines()[-1] == "4/4  a 1.00 s  b 2.00 s  c 3.00 s"
 
 
@@ -73,7 +73,7 @@ def epoch(phase: int, number: int, accuracy: float) -> EpochDone:
     return EpochDone(phase, number, {}, {"accuracy": accuracy}, 1.0, True)
 
 
-def test_the_clock_of_a_run_tells_its_phases_apart():
+def test_a_timed_run_separates_its_phases():
     plan = TransferPlan("b", "s", (Phase("one", 2, {"head": 1.0}), Phase("two", 1, {"head": 1.0})))
     events = [
         PhaseStarted(0, "one", 2, plan.phases[0].lr, 2),
@@ -173,7 +173,7 @@ def test_what_cannot_be_compared_is_said(two_files):
             import_data(*source)
             for source in ((two_files[0], place), (file, place), (file, place, ImportOptions(separator=";")))
         )
-        with pytest.raises(DataError, match="No item of asked can be asked about"):
+        with pytest.raises(DataError, match="No item of asked can be used as a test item"):
             accuracy.candidates(known, one)
         with pytest.raises(DataError, match="several labels"):
             accuracy.candidates(known, multilabel)
@@ -182,11 +182,11 @@ def test_what_cannot_be_compared_is_said(two_files):
 def test_the_headline_is_the_difference_to_the_best_peer():
     out = io.StringIO()
     scores = {"graft": [0.8, 0.9], "low": [0.5, 0.7], "high": [0.9, 0.9]}
-    accuracy.tell(scores, "less", ["full", "full"], Console(out, out))
+    accuracy.print_results(scores, "less", ["full", "full"], Console(out, out))
     line = json.loads(out.getvalue().splitlines()[-1])
     assert (line["ratio"], line["best_peer"], line["n"]) == (-0.05, "high", 2)
     assert line["differences"]["low"] == pytest.approx(setfit.difference([0.8, 0.9], [0.5, 0.7]), abs=1e-4)
-    accuracy.tell({"graft": [0.8], "high": [0.9]}, "less", ["full"], Console(out, out))
+    accuracy.print_results({"graft": [0.8], "high": [0.9]}, "less", ["full"], Console(out, out))
     assert json.loads(out.getvalue().splitlines()[-1])["differences"]["high"] == [-0.1, None, None], "one draw"
 
 
@@ -219,11 +219,11 @@ def test_faults_are_planted_in_few_items_too(modality, count):
     ]
     plant = quality.plant_pictures if modality == "image" else quality.plant_texts
     planted = plant(base, 0)
-    each = min(15, count // 8)
+    per_fault = min(15, count // 8)
     times = {kind: list(planted.kind.values()).count(kind) for kind in set(planted.kind.values())}
-    assert times.pop("copies") == (4 if modality == "image" else 2) * each
-    assert times.pop("boilerplate", each) >= each
-    assert set(times.values()) == {each}
+    assert times.pop("copies") == (4 if modality == "image" else 2) * per_fault
+    assert times.pop("boilerplate", per_fault) >= per_fault
+    assert set(times.values()) == {per_fault}
     assert len(set(planted.origin.values())) == len(planted.items), "every fault has an item of its own"
     with pytest.raises(SystemExit, match="39 items: give --items 40 or more"):
         plant(base[:39], 0)
