@@ -178,7 +178,7 @@ def test_an_interrupted_training_is_queued_again_and_ends(store):
     event_log.append(store.folder(run_id) / "events.jsonl", Progress("reading", 1, 1))
     state = store.state(run_id)
     assert (state.status, state.resumable) == ("interrupted", True)
-    assert state.hint == "You can resume it from its last checkpoint."
+    assert state.hint.endswith("You can resume it from its last checkpoint.")
     store.resume(run_id)
     assert RunStore(store.workspace).state(run_id).status == store.state(run_id).status == "queued"
     store.own(run_id, identify(os.getpid()))
