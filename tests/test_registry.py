@@ -2,14 +2,16 @@
 
 import sys
 import threading
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 import pytest
 
 from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import UsageError
+from tl_core.plan import Phase
 from tl_core.registry import Registry
 from tl_core.strategies import STRATEGIES
+from tl_core.training.objectives import OBJECTIVES
 
 
 class Number(NamedTuple):
@@ -32,6 +34,10 @@ def test_a_near_miss_suggests():
 def test_a_far_miss_lists_what_there_is():
     with pytest.raises(UsageError, match=r"There are: .*lp_ft"):
         STRATEGIES["zzzz"]
+
+
+def test_a_phase_may_have_every_objective_that_is_registered_and_no_other():
+    assert set(get_args(get_type_hints(Phase)["objective"])) == set(OBJECTIVES)
 
 
 @pytest.mark.parametrize("name", ["EfficientNet-Lite0", "efficientnet_lite0", " EFFICIENTNET_LITE0"])

@@ -50,7 +50,7 @@ def also_called(name: str, *earlier: str) -> Any:
 
 
 def earlier_names(cls: Any) -> dict[str, str]:
-    """Return the present name of every field of a dataclass by each of its earlier ones."""
+    """Map every earlier name of a field to its present name."""
     return {
         str(earlier): name
         for name, hint in get_type_hints(cls, include_extras=True).items()

@@ -139,7 +139,7 @@ def test_what_it_keeps_makes_a_resumed_run_see_the_same_loss(name, job):
     for parts, staged in ((first, inputs), (second, again)):
         parts.freezer.thaw_only(job.plan.phases[1].lr)
         parts.freezer.training_mode(())
-        losses.append(penalty_loss(parts, staged, parts.rows.learned_by(job.plan.phases[1])[:6]).item())
+        losses.append(penalty_loss(parts, staged, parts.rows.train_rows(job.plan.phases[1])[:6]).item())
     assert losses[0] == losses[1]
     assert losses[0] != 0.0
 
@@ -170,7 +170,7 @@ def test_pieces_of_a_batch_add_up_to_the_batch(name, job):
             parameter.mul_(1.02)
     parts.freezer.thaw_only(job.plan.phases[1].lr)
     parts.freezer.training_mode(())
-    rows = parts.rows.learned_by(job.plan.phases[1])[:6]
+    rows = parts.rows.train_rows(job.plan.phases[1])[:6]
     whole = penalty_loss(parts, inputs, rows)
     pieces = sum(penalty_loss(parts, inputs, piece) * len(piece) / 6 for piece in (rows[:2], rows[2:]))
     assert pieces.item() == pytest.approx(whole.item(), rel=1e-4)

@@ -113,14 +113,14 @@ def test_l2_sp_is_half_the_squared_distance_of_what_learns(job):
     learns = [(n, p) for n, p in parts.model.named_parameters() if p.requires_grad and not n.startswith("head")]
     wanted = sum(((p - before[n]) ** 2).sum().item() for n, p in learns) / 2
     assert 0 < len(learns) < len(before)
-    assert size(parts, inputs, parts.rows.learned_by(TUNE)[:4]) == pytest.approx(wanted, rel=1e-4)
+    assert size(parts, inputs, parts.rows.train_rows(TUNE)[:4]) == pytest.approx(wanted, rel=1e-4)
 
 
 @pytest.mark.parametrize("with_source", [True, False])
 def test_ewc_is_the_true_fisher_times_the_squared_distance(job, with_source):
     job = with_penalty(job if with_source else dataclasses.replace(job, source=None), "ewc", 1.0, items=2000)
     parts, inputs = prepared(job)
-    rows = parts.rows.items.source.rows if with_source else parts.rows.learned_by(TUNE)
+    rows = parts.rows.items.source.rows if with_source else parts.rows.train_rows(TUNE)
     names = [n for n in parts.starting.run if n in dict(parts.model.named_parameters())]
     weights = [dict(parts.model.named_parameters())[n].requires_grad_() for n in names]
     exact = [torch.zeros_like(w, dtype=torch.float64) for w in weights]
@@ -151,7 +151,7 @@ def test_ewc_is_the_true_fisher_times_the_squared_distance(job, with_source):
     parameters = dict(parts.model.named_parameters())
     learns = [n for n in names if parameters[n].requires_grad]
     term = sum((fisher[n] * (parameters[n] - before[n]) ** 2).sum().item() for n in learns) / 2
-    assert size(parts, inputs, parts.rows.learned_by(TUNE)[:4]) == pytest.approx(term, rel=1e-4)
+    assert size(parts, inputs, parts.rows.train_rows(TUNE)[:4]) == pytest.approx(term, rel=1e-4)
 
 
 def _labels(parts: RunParts, rows: np.ndarray) -> np.ndarray:
@@ -167,7 +167,7 @@ def divergence(p, q):
 def test_recorded_terms_are_the_divergence_item_by_item(job, name, temperature):
     options = {} if name == "kl" else {"temperature": temperature}
     parts, inputs = prepared(with_penalty(job, name, 1.0, **options))
-    model, rows = parts.model, parts.rows.learned_by(TUNE)[[5, 0, 3]]
+    model, rows = parts.model, parts.rows.train_rows(TUNE)[[5, 0, 3]]
     head = original_head(parts.job.spec, parts.model) if name == "lwf" else model.head
     scores = {
         "lwf": lambda: head(inputs.features(model, rows)),
@@ -195,7 +195,7 @@ def test_recorded_terms_are_the_divergence_item_by_item(job, name, temperature):
 
 
 def _solved_on(parts, inputs):
-    rows = parts.rows.learned_by(TUNE)
+    rows = parts.rows.train_rows(TUNE)
     with torch.no_grad():
         return inputs.features(parts.model, rows), parts.rows.labels[torch.from_numpy(rows)]
 
@@ -206,7 +206,7 @@ def test_the_recorded_head_is_the_runs_own_once_it_has_learned(job):
     parts.model.head_untrained = False
     inputs = parts.provider.prepared(0)
     list(parts.penalties.prepare(penalty_context(parts, inputs)))
-    rows = parts.rows.learned_by(TUNE)
+    rows = parts.rows.train_rows(TUNE)
     wanted = log_softmax(inputs.logits(parts.model, rows), dim=1)
     torch.testing.assert_close(term_of(parts).state()["log_p"], wanted.detach(), atol=1e-5, rtol=1e-5)
     assert size_without_move(parts, inputs, rows) == pytest.approx(0.0, abs=1e-6)
@@ -225,7 +225,7 @@ def test_replay_is_the_cross_entropy_of_drawn_source_items(job, workspace, class
     helpers = parts.penalties.modules()
     assert len(helpers) == (classes == 4)
     moved(parts)
-    rows, seen = parts.rows.learned_by(TUNE)[:4], []
+    rows, seen = parts.rows.train_rows(TUNE)[:4], []
     features = inputs.features
     inputs.features = lambda model, some: seen.append(some) or features(model, some)
     total = size(parts, inputs, rows)
@@ -237,7 +237,7 @@ def test_replay_is_the_cross_entropy_of_drawn_source_items(job, workspace, class
     truth = torch.tensor(source.labels[drawn - parts.rows.items.main])
     assert total == pytest.approx(nn.functional.cross_entropy(scores, truth).item(), rel=1e-5)
     seen.clear()
-    size(parts, inputs, parts.rows.learned_by(TUNE)[4:8])
+    size(parts, inputs, parts.rows.train_rows(TUNE)[4:8])
     size(parts, inputs, rows, step=1)
     assert len({tuple(some) for some in [drawn, *seen]}) == 3, "step and piece decide what is drawn"
 
@@ -252,7 +252,7 @@ def test_replay_without_labels_says_so(job):
 def test_both_sides_share_the_statistics_of_a_layer_that_normalises_by_the_batch(job):
     parts, inputs = prepared(with_penalty(job, "mmd"))
     parts.freezer.thaw_only(TUNE.lr)
-    rows, other = parts.rows.learned_by(TUNE)[:4], parts.rows.items.target.rows[:3]
+    rows, other = parts.rows.train_rows(TUNE)[:4], parts.rows.items.target.rows[:3]
     output = objective_of(parts, 1).forward(inputs, rows)
     own, theirs = parts.penalties._features_with(rows, output.pooled, inputs)(other)
     together = inputs.features(parts.model, np.concatenate([rows, other]))

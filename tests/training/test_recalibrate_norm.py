@@ -77,7 +77,7 @@ def test_statistics_are_those_of_the_training_items_and_frozen_ones_stay(faint):
     for name, tensor in solved.state_dict().items():
         if name.startswith("backbone.net.stem") or ("running" not in name and name.startswith("backbone.")):
             assert same_bits(parts.model.state_dict()[name], tensor) or "num_batches" in name, name
-    assert [e.finding.code for e in events if isinstance(e, Noted)] == ["adapted"]
+    assert [e.finding.code for e in events if isinstance(e, Noted)] == ["recalibrate-norm"]
 
 
 def test_the_head_is_the_solution_over_the_features_that_come_of_it(faint):
@@ -137,7 +137,7 @@ def test_what_was_fitted_is_kept_where_it_validates_better(faint, monkeypatch):
         faint, [dataclasses.replace(SOLVED, weight_decay=100.0), descent(TOP, 1, STILL, recalibrate_norm=True)]
     )
     events = run(job)
-    (note,) = [e.finding.message for e in events if isinstance(e, Noted) and e.finding.code == "adapted"]
+    (note,) = [e.finding.message for e in events if isinstance(e, Noted) and e.finding.code == "recalibrate-norm"]
     model, rows = after(job), faint.rows("validation")
     scores, truth = logits(model, job, rows), torch.tensor(faint.labels[rows])
     loss = torch.nn.functional.cross_entropy(scores, truth).item()
@@ -196,7 +196,7 @@ def test_a_run_that_is_killed_while_it_fits_or_right_after_ends_with_the_same_bi
     for place, last in enumerate(
         (
             lambda event: isinstance(event, Progress) and event.stage == adapting.STAGE,
-            lambda event: isinstance(event, Noted) and event.finding.code == "adapted",
+            lambda event: isinstance(event, Noted) and event.finding.code == "recalibrate-norm",
             lambda event: isinstance(event, PhaseStarted) and event.index == 1,
         )
     ):
@@ -219,7 +219,7 @@ def test_items_with_several_labels_are_fitted_to_as_well(workspace):
     dataset = store(items, Draft("lights", "lights.zip", "image"), workspace, no_progress)
     assert dataset.multilabel
     parts, events, _ = before_first_step(dataset, descent(TOP, recalibrate_norm=True))
-    assert [e.finding.code for e in events if isinstance(e, Noted)] == ["adapted"]
+    assert [e.finding.code for e in events if isinstance(e, Noted)] == ["recalibrate-norm"]
     rows = dataset.rows("train")
     with torch.no_grad():
         features = parts.provider.prepared(0).features(parts.model.eval(), rows)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from tl_core.backbones.staged import BatchNorm
 from tl_core.layers import LayerGroup
 
 POSITIONS = 14
@@ -25,7 +26,7 @@ class ShiftMeter:
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self._layers = {n: m for n, m in network.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)}
+        self._layers = {n: m for n, m in network.named_modules() if isinstance(m, BatchNorm)}
         self._sums = {name: _Sums() for name in self._layers}
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
 

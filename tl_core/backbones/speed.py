@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from tl_core.backbones.footprint import Footprint, measure_footprint
 from tl_core.backbones.spec import BackboneSpec, ImageInput
 from tl_core.errors import BackboneError
@@ -67,7 +65,7 @@ def read_speed(workspace: Workspace, name: str) -> Speed | None:
     """Return what was measured of a backbone, or None where nothing (readable, and with its memory) is there."""
     try:
         speed = load(Speed, read_json(workspace.root / "speed" / f"{name}.json"))
-    except (OSError, ValueError, ValidationError):
+    except (OSError, ValueError):
         return None
     return speed if speed.footprint.kept else None
 

@@ -9,6 +9,8 @@ State = tuple[torch.Tensor, ...]
 """What flows between stages; the first tensor is what the stage computes on, the rest travels along (a mask)."""
 
 SMALLEST_VARIANCE = 1e-12
+BatchNorm = nn.modules.batchnorm._BatchNorm
+"""Batch normalisation of any number of dimensions."""
 
 
 class Staged(nn.Module):

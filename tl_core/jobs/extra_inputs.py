@@ -5,8 +5,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
 from tl_core.data.decisions import Decision
@@ -72,7 +70,7 @@ def open_teacher(workspace: Workspace, name: str, dataset: Dataset) -> "Teacher"
 
     try:
         folder, facts = imported_teacher(workspace, name) if name.startswith(IMPORTED_PREFIX) else _run(workspace, name)
-    except (GraftError, OSError, ValueError, ValidationError) as error:
+    except (GraftError, OSError, ValueError) as error:
         raise RunError("The model to learn from is no longer in this workspace.", "Choose another teacher.") from error
     if facts is None or not (folder / FILE).is_file():
         raise RunError("The run to learn from has no result.", "Choose a teacher that is trained to its end.")

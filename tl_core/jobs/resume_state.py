@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from tl_core.runs import event_log
 from tl_core.runs.events import EpochDone, PlanEdited, RunEnded, RunEvent, RunResumed
 from tl_core.runs.history import edits, kept_events
@@ -43,7 +41,7 @@ class ResumeState:
         progress = cls([*epochs], edits(events), bool(events), sum(event.seconds for event in epochs))
         try:
             trained = load(_Trained, read_json(folder / TRAINED))
-        except (OSError, ValueError, ValidationError):
+        except (OSError, ValueError):
             return progress
         progress.ended, progress.seconds, progress._validation = trained.ended, trained.seconds, trained.validation
         return progress

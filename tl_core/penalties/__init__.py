@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.errors import GraftError, PlanError
 from tl_core.plan import Penalty, TransferPlan
+from tl_core.plan.findings import numbered
 from tl_core.registry import Registry
 from tl_core.types import Finding, Level, Modality, WorkDone
 
@@ -278,7 +279,7 @@ def check_multilabel(plan: TransferPlan, multilabel: bool) -> tuple[Finding, ...
     for index, phase in enumerate(plan.phases):
         if phase.objective == "contrastive":
             message = (
-                f"Phase {index + 1} ({phase.name!r}) moves items of one label together and others apart, but these "
+                f"{numbered(index, phase)} moves items of one label together and others apart, but these "
                 "items may have several labels, so a pair can share one label and differ in another."
             )
             findings.append(Finding("stop", "several-contrastive", message, hint, (f"phases/{index}/objective",)))

@@ -1,4 +1,4 @@
-"""KL to the original model: predictions stay near the first ones, unless the labels speak clearly for a change."""
+"""KL to the original model: predictions are kept near those from before fine-tuning."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from tl_core.layers import HEAD, titles
-from tl_core.plan.findings import finding, stop, suggest, unknown_choice
+from tl_core.plan.findings import finding, numbered, stop, suggest, unknown_choice
 from tl_core.plan.optional_checks import check_optional
 from tl_core.plan.transfer_plan import Head, Phase, TransferPlan
 from tl_core.types import Finding, Modality
@@ -31,7 +31,7 @@ def check(
     names, group_titles = Counter(phase.name for phase in plan.phases), titles([*groups, HEAD])
     for index, phase in enumerate(plan.phases):
         where = f"phases/{index}"
-        phase_title = f"Phase {index + 1} ({phase.name!r})"
+        phase_title = numbered(index, phase)
         if names[phase.name] > 1:
             message = f"Two phases are called {phase.name!r}."
             findings.append(stop("phase-name", f"{where}/name", message, "Rename one."))
@@ -172,9 +172,7 @@ def _order(plan: TransferPlan) -> Iterator[Finding]:
         yield stop("head-frozen", f"phases/{labels[0]}/lr", message, hint)
     for index, (phase, later) in enumerate(zip(plan.phases, plan.phases[1:], strict=False)):
         if phase.fit_on == "train+validation" and later.fit_on == "train":
-            message = (
-                f"Phase {index + 1} ({phase.name!r}) learns from the validation items, so they cannot judge phase "
-            )
+            message = f"{numbered(index, phase)} learns from the validation items, so they cannot judge phase "
             message += f"{index + 2} ({later.name!r})."
             hint = "Only the last phases may learn from the validation items."
             yield stop("fit-on-order", f"phases/{index}/fit_on", message, hint)

@@ -37,7 +37,6 @@ RARE = {
 }
 KINDS = {"phases": "phase", "penalties": "penalty", "why": "reason"}
 """What one entry of each list is called."""
-NONE: Mapping[str, str] = {}
 Lines = dict[str, int]
 
 
@@ -164,7 +163,11 @@ class _Reader:
         return cls(**({"strategy": "custom"} if optional else {}) | values)
 
     def _pairs(
-        self, node: yaml.Node, where: str, names: Collection[str] | None = None, earlier: Mapping[str, str] = NONE
+        self,
+        node: yaml.Node,
+        where: str,
+        names: Collection[str] | None = None,
+        earlier: Mapping[str, str] | None = None,
     ) -> dict[str, yaml.Node]:
         if not isinstance(node, yaml.MappingNode):
             _fail(node, f"{_name(where)} must be lines of the form name: value.")
@@ -172,7 +175,7 @@ class _Reader:
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 _fail(key, "a name must be a single word.")
-            name = earlier.get(key.value, key.value)
+            name = (earlier or {}).get(key.value, key.value)
             if name in pairs:
                 _fail(key, f"{name!r} appears twice in {_name(where)}.", "Keep one of the two.")
             if names is not None and name not in names:

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Collection, Iterator
 from typing import get_args, get_type_hints
 
+from tl_core.plan.transfer_plan import Phase
 from tl_core.types import Finding, Level
 
 
@@ -15,6 +16,11 @@ def finding(level: Level, code: str, where: str, message: str, hint: str = "") -
 def stop(code: str, where: str, message: str, hint: str = "") -> Finding:
     """Return a finding that blocks the plan."""
     return finding("stop", code, where, message, hint)
+
+
+def numbered(index: int, phase: Phase) -> str:
+    """Return how a finding names a phase, counted from 1."""
+    return f"Phase {index + 1} ({phase.name!r})"
 
 
 def suggest(name: str, choices: Collection[str]) -> str:

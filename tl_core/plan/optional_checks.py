@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from tl_core.layers import HEAD
-from tl_core.plan.findings import finding, stop, unknown_choice
+from tl_core.plan.findings import finding, numbered, stop, unknown_choice
 from tl_core.plan.transfer_plan import Adapter, Augment, Loss, Phase, TransferPlan
 from tl_core.types import Finding, Modality
 
@@ -17,11 +17,10 @@ MAX_STRENGTH = 1e6
 def check_optional(plan: TransferPlan, modality: Modality | None = None) -> Iterator[Finding]:
     """Yield what is wrong or odd in rarely used settings; with `modality`, also what does not suit the items."""
     for index, phase in enumerate(plan.phases):
-        yield from _objective(phase, f"phases/{index}", f"Phase {index + 1} ({phase.name!r})")
+        phase_title = numbered(index, phase)
+        yield from _objective(phase, f"phases/{index}", phase_title)
         if phase.recalibrate_norm:
-            yield from _recalibration(
-                plan, index, f"phases/{index}/recalibrate_norm", f"Phase {index + 1} ({phase.name!r})"
-            )
+            yield from _recalibration(plan, index, f"phases/{index}/recalibrate_norm", phase_title)
         if phase.only_if_better:
             yield from _only_if_better(plan, index)
     names = Counter(penalty.name for penalty in plan.penalties)
@@ -84,14 +83,15 @@ def _recalibration(plan: TransferPlan, index: int, where: str, phase_title: str)
 
 
 def _only_if_better(plan: TransferPlan, index: int) -> Iterator[Finding]:
-    where, phase_title = f"phases/{index}/only_if_better", f"Phase {index + 1} ({plan.phases[index].name!r})"
+    where, phase_title = f"phases/{index}/only_if_better", numbered(index, plan.phases[index])
     if index == 0:
         message = f"{phase_title} is the first, so there is no phase before it that could have brought a better score."
         yield stop("only-if-better", where, message, "Leave only_if_better out of the first phase.")
         return
     before = plan.phases[index - 1]
     if before.fit_on != "train" or before.objective != "labels":
-        message = f"{phase_title} asks whether {before.name!r} did better, but the validation items do not judge that."
+        unjudged = f"the validation items do not judge phase {index}."
+        message = f"{phase_title} asks whether {before.name!r} did better, but {unjudged}"
         yield finding("info", "only-if-better", where, message, "It is trained in any case.")
 
 

@@ -26,7 +26,7 @@ class Phase:
     `interpolate_weights` ends the phase with the mix of its first and its best weights that does best on validation
     (WiSE-FT). `recalibrate_norm` begins the phase by estimating the running statistics of its normalisation layers on
     the training items (AdaBN), and by solving the head again on the resulting features. `only_if_better` skips the
-    phase if the one trained before it brought no better validation score than there was before that one.
+    phase if the last trained phase did not improve the best validation score.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""Percentile bootstraps, 95 % of them, with a seed of their own.
+"""Percentile bootstrap intervals (95 %), drawn with a fixed seed.
 
-N items, C classes, B draws. A few items are added to what is drawn from where an interval would else have no width
-although nothing is certain: two models that agree on all of a few items, a class that was always found.
+Where the draws would all be equal although nothing is certain (two models that agree on all of a few items, a class
+that was always found), a few items are added to the counts first. N items, C classes, B draws.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ MEAN_DRAWS = 1000
 
 
 def percentile_estimate(value: float, scores_B: np.ndarray, n: int, method: str) -> Estimate:
-    """Return a value with the 2.5 % and 97.5 % points of its bootstrap scores, which never leave it outside."""
+    """Return a value with an interval from the 2.5 % to the 97.5 % point of its scores, widened to hold the value."""
     low, high = (float(limit) for limit in np.quantile(scores_B, [0.025, 0.975]))
     return Estimate(value, min(low, value), max(high, value), n, method)
 

@@ -19,11 +19,11 @@ class TaskInfo:
     per item that are best for a linear head (by the probe, or the defaults before a probe); `last_l2` is the L2
     strength for the last group, where it differs.
 
-    Only the advice knows the rest; the defaults mean not known. `n_validation` counts validation items; `similarity`
+    Only the advice fills in the rest; a default means not known. `n_validation` counts validation items; `similarity`
     is how similar the data is to what the backbone has seen; `last_is_best` is whether the last group's features did
-    better than lower ones; `device` trains; `parameters` are the backbone's (0: not known). `has_target` and
-    `has_source` are whether there is a second data set, unlabelled or labelled. `multilabel` is whether an item may
-    have several labels, and `labels` is how many labels the items have in all (0: one each).
+    better than lower ones; `device` is the processor that trains; `parameters` is the size of the backbone.
+    `has_target` and `has_source` are whether there is a second data set, unlabelled or labelled. `multilabel` is
+    whether an item may have several labels, and `labels` is how many labels the items have in all (0: one each).
     """
 
     backbone: str

@@ -54,7 +54,7 @@ class FeatureExtraction:
         source=RULE_OF_THUMB,
     )
     patience: int = option(
-        10, "Patience", "Stop after so many epochs without a better validation (mlp).", (1, 100),
+        10, "Patience", "Stop after this many epochs without a better validation score (mlp).", (1, 100),
         source=f"above the 3 to 6 of {PRECHELT}, as these epochs take no time",
     )  # fmt: skip
 

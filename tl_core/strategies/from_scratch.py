@@ -45,7 +45,7 @@ class FromScratch(CommonOptions):
     scale: float = scale_option(source=f"for pictures the default of {KINGMA}; for texts {RULE_OF_THUMB}")
     decay: float = option(0.05, "Weight decay", "Pulls the weights towards zero.", (0.0, 1.0), source=DEIT)
     patience: int = option(
-        20, "Patience", "Stop after so many epochs without a better validation.", (1, 500),
+        20, "Patience", "Stop after this many epochs without a better validation score.", (1, 500),
         source=f"above the 3 to 6 of {PRECHELT}, as the score falls before it rises within one cycle",
     )  # fmt: skip
 

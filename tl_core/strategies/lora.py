@@ -56,9 +56,8 @@ def plan(task_info: TaskInfo, options: Lora) -> TransferPlan:
     """Return the solved head, then adapters in every group but the first, with the head."""
     # the first group holds the embeddings, which take no adapter, or edge detectors, which suit any picture
     lr = uniform_rates(task_info.groups[1:] or task_info.groups, task_info, RATE * options.scale)
-    tuning = replace(
-        tuning_phase("adapters", options.epochs, lr, task_info, options.patience), recalibrate_norm=False
-    )  # adapted groups keep their statistics
+    tuning = tuning_phase("adapters", options.epochs, lr, task_info, options.patience)
+    tuning = replace(tuning, recalibrate_norm=False)  # adapted groups keep their statistics
     why = (
         Reason("The backbone's own weights stay; a small change to each layer is learned.", HU),
         Reason(f"Adapters start without any change and learn at {RATE:g} times the rate of full fine-tuning.", HU),

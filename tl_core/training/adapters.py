@@ -1,4 +1,4 @@
-"""Adapters (peft): small trainable layers beside frozen ones. They are merged into the model when the run ends.
+"""Adapters (peft): small trainable layers beside frozen ones. `load_best` merges them into the weights.
 
 An adapted group learns through its adapters alone. Its own tensors do not change by a single bit. That includes the
 running statistics of its normalisation layers, which stay in evaluation mode: they belong to the frozen weights, and

@@ -18,7 +18,7 @@ Metrics = dict[str, float]
 
 def validate(parts: RunParts, phase: Phase, inputs: Inputs) -> Generator[RunEvent, None, Metrics]:
     """Return the metrics on the validation items, or nothing where they do not judge this phase."""
-    rows = parts.rows.judging(phase)
+    rows = parts.rows.validation_rows(phase)
     return (yield from measure(parts, phase, inputs, rows)) if len(rows) else {}
 
 

@@ -28,8 +28,9 @@ class InputProvider:
     """
 
     def __init__(
-        self, dataset: Dataset, spec: BackboneSpec, plan: TransferPlan, store: FeatureStore, items: ItemIndex
+        self, dataset: Dataset, spec: BackboneSpec, plan: TransferPlan, store: FeatureStore, items: ItemIndex, seed: int
     ) -> None:
+        """Let `seed` decide how pictures vary. Raises PlanError where the plan varies items that are not pictures."""
         self._dataset, self._spec, self._plan, self._store = dataset, spec, plan, store
         self._items = items
         self._cached: CachedInputs | None = None
@@ -39,12 +40,10 @@ class InputProvider:
         """Whether the backbone is still the one whose features the store has."""
         self.built: tuple[int, np.ndarray] | None = None
         """The stage and the rows of the cached activations; after a resume, of those cached before it."""
+        self._augment(seed)
 
-    def augment(self, seed: int) -> None:
-        """Vary training pictures as the plan asks: fixed views join the item index, else each step varies them again.
-
-        Raises PlanError where the items are not pictures.
-        """
+    def _augment(self, seed: int) -> None:
+        """Vary training pictures as the plan asks: fixed views join the item index, else each step varies them."""
         vary = augmentation(self._plan, self._spec)
         if vary is not None and self._plan.augment.views:
             self._items.add_views(self._plan.augment.views, view(vary), seed)
@@ -111,7 +110,7 @@ class InputProvider:
 def _pool(
     model: TransferModel, prepared: PreparedInputs, rows: np.ndarray, batch_size: int, out_ND: torch.Tensor
 ) -> Iterator[int]:
-    """Fill `out` `[N, D]` with the pooled features of `rows`; yield the items done."""
+    """Fill `out_ND` with the pooled features of `rows`; yield the items done."""
     done = 0
     for rows_B in batches(rows, batch_size, prepared.lengths):
         out_ND[torch.from_numpy(rows_B)] = prepared.features(model, rows_B)

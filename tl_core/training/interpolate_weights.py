@@ -10,12 +10,13 @@ from collections.abc import Generator, Mapping
 
 import torch
 
+from tl_core.backbones.staged import BatchNorm
 from tl_core.plan import Phase
 from tl_core.runs.events import Noted, Progress, RunEvent
 from tl_core.training.evaluate import Metrics, validate
 from tl_core.training.inputs import Inputs
 from tl_core.training.parts import RunParts
-from tl_core.training.recalibrate_norm import Norm, estimate_statistics
+from tl_core.training.recalibrate_norm import estimate_statistics
 from tl_core.training.run_state import Events
 from tl_core.types import Finding
 
@@ -30,7 +31,7 @@ def interpolate_weights(parts: RunParts, phase: Phase, inputs: Inputs) -> Events
 
     Shares 0 and 1 are the two models as they are, with their own statistics. Nothing is random.
     """
-    if not len(parts.rows.judging(phase)):
+    if not len(parts.rows.validation_rows(phase)):
         yield _note("There are no validation items to choose a mix by, so the tuned weights are kept.")
         return
     began = parts.clock.now()
@@ -68,7 +69,7 @@ def _mix(parts: RunParts, phase: Phase, inputs: Inputs, tuned: Weights, share: f
     norms = [
         module
         for name, module in parts.model.named_modules()
-        if isinstance(module, Norm) and f"{name}.running_mean" in before
+        if isinstance(module, BatchNorm) and f"{name}.running_mean" in before
     ]
     if norms:
         estimate_statistics(parts, phase, inputs, norms)

@@ -95,11 +95,11 @@ class RunRows:
         self.train = training_rows(dataset, train_rows)
         self.validation = dataset.rows("validation")
 
-    def learned_by(self, phase: Phase) -> np.ndarray:
+    def train_rows(self, phase: Phase) -> np.ndarray:
         """Return the rows that a phase learns from."""
         return self.train if phase.fit_on == "train" else np.union1d(self.train, self.validation)
 
-    def judging(self, phase: Phase) -> np.ndarray:
+    def validation_rows(self, phase: Phase) -> np.ndarray:
         """Return the rows that judge a phase: none where it learns from the validation items too."""
         return self.validation if phase.fit_on == "train" else self.validation[:0]
 

@@ -34,6 +34,7 @@ class TrainJob:
     activations; 0 caches nothing. Where they need more, `disk` limits their file in the workspace; 0 makes no file.
     `publish` is the shortest time in seconds between two StepDone or Progress events. `source` (labelled) and `target`
     (its labels are never read) are second data sets for the penalties and objectives that use them.
+    `teacher` is a finished run to learn from.
 
     `resume` continues from the newest undamaged checkpoint in the folder, if there is one. `edits` are the plan edits
     of an earlier attempt, or of the run that this one repeats; each is applied at the step that it names. With

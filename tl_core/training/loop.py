@@ -267,7 +267,7 @@ def _solve(parts: RunParts, index: int) -> Events:
     write_checkpoint(parts, index)
     inputs = yield from phase_inputs(parts, objective_of(parts, index))
     assert isinstance(inputs, PooledInputs)
-    rows = parts.rows.learned_by(phase)
+    rows = parts.rows.train_rows(phase)
     weights = parts.rows.class_weights(parts.job.plan.loss.class_weights, rows)
     data = Solvable(inputs.features[torch.from_numpy(rows)], parts.rows.labels_of(rows), weights)
     solver = Solver(model.head, data, phase.weight_decay, model.head_untrained)

@@ -13,7 +13,7 @@ BETA = 0.9
 EXPLODED = 4.0
 """The loss has exploded when it exceeds its minimum by this factor (fastai's rule)."""
 MIN_STEPS = 10
-"""The test does not end before this many steps, because the first losses are those of single batches."""
+"""Only a loss that is not finite ends the test before this many steps: the first losses are those of single batches."""
 FELL = 0.95
 """The loss must fall below this share of its first value."""
 MIN_FALL = 0.02

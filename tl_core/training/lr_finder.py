@@ -43,7 +43,7 @@ def find_rate(
 ) -> Iterator[Progress | RateCurve]:
     """Yield progress, then the curve of one phase, unless it is stopped; the phases before it are trained first.
 
-    The rates of the phase's groups keep their proportions; `phase` None takes the first one that learns by steps.
+    The rates of the phase's groups keep their proportions; `phase` None takes the first one of gradient descent.
     Raises PlanError where there is none, RunError where the phases before it cannot be trained.
     """
     index = phase_of(job.plan) if phase is None else phase

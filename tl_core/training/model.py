@@ -86,9 +86,9 @@ class TransferModel(nn.Module):
         return next((index for index, name in enumerate(names) if name in groups), self.stages)
 
     def reset_precision(self, modality: Modality) -> None:
-        """Compute in float32, in the memory layout that the model was built in."""
+        """Compute in float32; pictures in channels-last layout, which convolutions are faster in."""
         self.precision = Precision()
-        if modality == "image":  # convolutions are faster in this layout, on CPUs and GPUs alike
+        if modality == "image":
             lay_out(self, Precision(channels_last=True))
 
     def states(self, state: State, start: int = 0) -> State:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from tl_core.backbones.staged import BatchNorm
 from tl_core.plan import Phase
 from tl_core.training.model import TransferModel
 
@@ -28,7 +29,7 @@ class Freezer:
         self._fixed_norms = {
             name
             for name, module in model.named_modules()
-            if isinstance(module, nn.modules.batchnorm._BatchNorm) and not may_learn(f"{name}.running_mean")
+            if isinstance(module, BatchNorm) and not may_learn(f"{name}.running_mean")
         }
 
     def thaw_only(self, groups: Collection[str]) -> None:

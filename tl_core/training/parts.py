@@ -30,7 +30,7 @@ from tl_core.training.starting_weights import StartingWeights
 
 @dataclass(frozen=True)
 class RunParts:
-    """What a run works with. Every part keeps its own state, and gives it to a checkpoint by itself."""
+    """What a run works with. Most parts give their own state to a checkpoint; resume.py reads that of the others."""
 
     job: TrainJob
     control: RunControl
@@ -64,8 +64,7 @@ def make_parts(job: TrainJob, control: RunControl) -> RunParts:
     model.to(device)
     model.reset_precision(job.spec.modality)
     freezer = Freezer(model, groups_of(model, job.spec), adapters.may_learn(job.plan))
-    provider = InputProvider(job.dataset, job.spec, job.plan, job.store, items)
-    provider.augment(job.seed)
+    provider = InputProvider(job.dataset, job.spec, job.plan, job.store, items, job.seed)
     random = RandomState(job.seed)
     steps = [phase.epochs * _steps_per_epoch(job.plan, phase, rows, model, random) for phase in job.plan.phases]
     return RunParts(

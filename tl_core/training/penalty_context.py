@@ -107,5 +107,5 @@ def _train_subset(plan: TransferPlan, model: TransferModel, rows: RunRows) -> It
     penalised = penalised_rows(plan, rows)
     labels = rows.labels_of(penalised)
     for index in _penalised_phases(plan, model)[:1]:
-        labels[torch.from_numpy(np.isin(penalised, rows.judging(plan.phases[index])))] = -1
+        labels[torch.from_numpy(np.isin(penalised, rows.validation_rows(plan.phases[index])))] = -1
     return ItemSubset(penalised, labels, rows.classes)

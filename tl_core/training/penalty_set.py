@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from tl_core.backbones.staged import BatchNorm
 from tl_core.penalties import PENALTIES, Batch, Need, PenaltyContext, PenaltyTerm
 from tl_core.plan import TransferPlan
 from tl_core.training.inputs import StagedInputs
@@ -129,7 +130,7 @@ class PenaltySet:
         model = self._model
 
         def features_with(rows_M: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-            norms = (m for m in model.backbone.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
+            norms = (m for m in model.backbone.modules() if isinstance(m, BatchNorm))
             if any(norm.training for norm in norms):  # normalised by its own statistics, each would look like the other
                 both = inputs.features(model, np.concatenate([rows_B, rows_M]))
                 return both[: len(rows_B)], both[len(rows_B) :]
@@ -141,7 +142,7 @@ class PenaltySet:
 def penalised_rows(plan: TransferPlan, rows: RunRows) -> np.ndarray:
     """Return every row that a step with terms may learn from, also after an edit lets the backbone learn."""
     steps = [phase for phase in plan.phases if phase.objective == "labels" and phase.optimizer != "lbfgs"]
-    return np.unique(np.concatenate([rows.learned_by(phase) for phase in steps or plan.phases]))
+    return np.unique(np.concatenate([rows.train_rows(phase) for phase in steps or plan.phases]))
 
 
 def _with_prefix(prefix: str, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

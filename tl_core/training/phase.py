@@ -31,7 +31,7 @@ def phase_inputs(parts: RunParts, objective: Objective, again: bool = False) -> 
     head keeps them, and the best weights stay.
     """
     model, phase = parts.model, objective.phase
-    rows, judging, start = objective.rows(), parts.rows.judging(phase), model.first_trained(phase.lr)
+    rows, judging, start = objective.rows(), parts.rows.validation_rows(phase), model.first_trained(phase.lr)
     parts.freezer.thaw_only(())
     inputs: Inputs | None = None
     standardise = model.head_untrained and not again
@@ -113,7 +113,7 @@ class PhaseState:
         parts = self.parts
         yield from self.objective.prepare()
         inputs = yield from phase_inputs(parts, self.objective, again=saved is not None)
-        judged = self.objective.judged and len(parts.rows.judging(self.phase))
+        judged = self.objective.judged and len(parts.rows.validation_rows(self.phase))
         if saved is not None:
             self._load(saved)
         elif not parts.model.head_untrained and parts.best.score is None and judged:

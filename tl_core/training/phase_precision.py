@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 
 from tl_core.runs.events import Noted, RunEvent
 from tl_core.training.inputs import Inputs, StagedInputs
@@ -54,8 +53,8 @@ def _choose(parts: RunParts, objective: Objective, inputs: Inputs) -> Precision:
     path = _path(parts, objective)
     try:
         return load(Precision, read_json(path))
-    except (OSError, ValueError, ValidationError):
-        choice = _measure(parts, objective, inputs, rows, steps)
+    except (OSError, ValueError):
+        choice = _measure(parts, objective, inputs, size, steps)
         write_json(path, dump(choice))
         return choice
 
@@ -67,9 +66,9 @@ def measured_items(inputs: Inputs, rows: np.ndarray, at_most: int) -> int:
     return min(max(fewest, min(most, usual)), len(rows), at_most)
 
 
-def _measure(parts: RunParts, objective: Objective, inputs: Inputs, rows: np.ndarray, steps: int) -> Precision:
-    """Measure on a batch of typical length."""
-    size = measured_items(inputs, rows, parts.micro_batches.size)
+def _measure(parts: RunParts, objective: Objective, inputs: Inputs, size: int, steps: int) -> Precision:
+    """Measure on a batch of `size` items of typical length."""
+    rows = objective.rows()
     order = rows if inputs.lengths is None else rows[np.argsort(inputs.lengths[rows], kind="stable")]
     middle = (len(order) - size) // 2
     rows_B = parts.rows.items.view(order[middle : middle + size], 0)

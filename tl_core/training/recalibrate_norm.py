@@ -1,4 +1,4 @@
-"""Fits normalisation layers to the new items before a phase learns from them, and solves the head again.
+"""Recalibrates normalisation layers on the new items before a phase learns from them, and solves the head again.
 
 Batch normalisation computes something else in training (by the batch) than in evaluation (by running statistics).
 Where the items are far from those that the backbone was trained on, the difference is large, however large the batch:
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import nn
 
+from tl_core.backbones.staged import BatchNorm
 from tl_core.layers import HEAD
 from tl_core.plan import Phase
 from tl_core.runs.events import Noted, Progress
@@ -23,9 +23,7 @@ from tl_core.training.parts import RunParts
 from tl_core.training.run_state import Events, raise_if_stopped
 from tl_core.types import Finding
 
-STAGE = "fitting to your items"
-
-Norm = nn.modules.batchnorm._BatchNorm
+STAGE = "recalibrating normalisation"
 
 
 def recalibrate_norm(parts: RunParts, index: int, inputs: Inputs) -> Events:
@@ -37,7 +35,7 @@ def recalibrate_norm(parts: RunParts, index: int, inputs: Inputs) -> Events:
     phases, model = parts.edited.plan.phases, parts.model
     phase = phases[index]
     solving = next((earlier for earlier in reversed(phases[:index]) if earlier.optimizer == "lbfgs"), None)
-    norms = [module for module in model.backbone.modules() if isinstance(module, Norm) and module.training]
+    norms = [module for module in model.backbone.modules() if isinstance(module, BatchNorm) and module.training]
     if solving is None or model.head_untrained or HEAD not in phase.lr or not norms:
         return
     if not isinstance(inputs, StagedInputs):
@@ -53,15 +51,15 @@ def recalibrate_norm(parts: RunParts, index: int, inputs: Inputs) -> Events:
         yield Noted(
             Finding(
                 "info",
-                "adapted",
-                f"{phase.name}: the layers that learn were first fitted to your items. On the validation items: "
-                f"{task.describe(before)} before, {task.describe(after)} now.",
+                "recalibrate-norm",
+                f"{phase.name}: the normalisation layers that learn were first recalibrated on your items, and the "
+                f"head was solved again. On validation: {task.describe(before)} before, {task.describe(after)} now.",
             )
         )
 
 
 @torch.no_grad()
-def estimate_statistics(parts: RunParts, phase: Phase, inputs: Inputs, norms: Sequence[Norm]) -> None:
+def estimate_statistics(parts: RunParts, phase: Phase, inputs: Inputs, norms: Sequence[BatchNorm]) -> None:
     """Set running statistics to the mean of those of the training batches, which are drawn in mixed order.
 
     Izmailov et al. 2018, arXiv:1803.05407, section 3.4. Where the plan has fixed views, the first view of each item is
@@ -110,4 +108,4 @@ def _solve_head(parts: RunParts, phase: Phase, solving: Phase, inputs: StagedInp
 
 def _cached_rows(parts: RunParts, phase: Phase) -> np.ndarray:
     """Return the rows of the training items, as they are cached."""
-    return parts.rows.items.view(parts.rows.learned_by(phase), 0)
+    return parts.rows.items.view(parts.rows.train_rows(phase), 0)

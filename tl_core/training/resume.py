@@ -1,18 +1,15 @@
 """A run's whole state between two steps: taken from its parts, and given back to those of another process."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
 
 from tl_core.errors import RunError
-from tl_core.plan import Phase
 from tl_core.training.checkpoints import Snapshot
 from tl_core.training.job import identity
 from tl_core.training.parts import RunParts
 from tl_core.training.phase import PhaseState
-from tl_core.types import dump, load
 
 
 def write_checkpoint(parts: RunParts, index: int, state: PhaseState | None = None) -> None:
@@ -46,14 +43,10 @@ def capture(parts: RunParts, index: int, state: PhaseState | None = None) -> Sna
         "identity": identity(parts.job),
         "phase": index,
         "epoch": state.epoch if state else 0,
-        "step": parts.counter.step,
-        "plan": {
-            "phases": [dump(phase) for phase in parts.edited.plan.phases],
-            "edits_applied": parts.edited.edits_applied,
-        },
+        "plan": parts.edited.state(),
         "counter": parts.counter.state(),
         "clock": parts.clock.state(),
-        "micro_batches": parts.micro_batches.count,
+        "micro_batches": parts.micro_batches.state(),
         "head_untrained": parts.model.head_untrained,
         "precision_choices": parts.precision_choices,
         "best": parts.best.facts(),
@@ -74,12 +67,10 @@ def restore(parts: RunParts, saved: Snapshot) -> None:
             "The checkpoint in this folder belongs to another plan, data set, seed or teacher.",
             "Start a new run, or resume with the task that this run was started with.",
         )
-    phases = tuple(load(Phase, phase) for phase in facts["plan"]["phases"])
-    parts.edited.plan = replace(parts.edited.plan, phases=phases)
-    parts.edited.edits_applied = facts["plan"]["edits_applied"]
+    parts.edited.load(facts["plan"])
     parts.counter.load(facts["counter"])
     parts.clock.load(facts["clock"])
-    parts.micro_batches.count = facts["micro_batches"]
+    parts.micro_batches.load(facts["micro_batches"])
     parts.precision_choices.update(facts["precision_choices"])
     parts.random.load(saved.under("random"))
     _restore_weights(parts, saved)
@@ -115,7 +106,7 @@ FIRST_KINDS = {
 
 
 def of_first_format(saved: Snapshot) -> Snapshot:
-    """Return a checkpoint in the first format (until December 2026) as `capture` would write it today.
+    """Return a checkpoint in the first format (until November 2026) as `capture` would write it today.
 
     Any other checkpoint is returned as it is.
     """
@@ -123,12 +114,14 @@ def of_first_format(saved: Snapshot) -> Snapshot:
     if "run" not in facts:
         return saved
     numbers, best = facts["run"], facts["best"]
-    kinds = ((FIRST_KINDS.get(kind, kind), name, t) for (kind, _, name), t in _split_names(saved.tensors))
+    tensors = {}
+    for full_name, tensor in saved.tensors.items():
+        kind, _, name = full_name.partition("/")
+        tensors[f"{FIRST_KINDS.get(kind, kind)}/{name}"] = tensor
     translated = {
         "identity": facts["of"],
         "phase": facts["phase"],
         "epoch": facts["epoch"],
-        "step": facts["step"],
         "plan": {"phases": facts["phases"], "edits_applied": numbers["obeyed"]},
         "counter": {"step": numbers["step"], "planned": numbers["planned"]},
         "clock": {"now": facts["now"], "training_since": numbers["clock"]},
@@ -142,11 +135,7 @@ def of_first_format(saved: Snapshot) -> Snapshot:
         "cached_stage": facts["built"],
         "phase_state": _first_phase_state(facts["descent"]),
     }
-    return Snapshot({f"{kind}/{name}": tensor for kind, name, tensor in kinds}, translated)
-
-
-def _split_names(tensors: Mapping[str, torch.Tensor]) -> list[tuple[tuple[str, str, str], torch.Tensor]]:
-    return [(name.partition("/"), tensor) for name, tensor in tensors.items()]
+    return Snapshot(tensors, translated)
 
 
 def _first_phase_state(descent: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ Each gives its own state to a checkpoint (`state`) and takes it back (`load`).
 
 import math
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -12,10 +13,10 @@ import numpy as np
 import torch
 
 from tl_core.errors import RunError
-from tl_core.plan import TransferPlan
+from tl_core.plan import Phase, TransferPlan
 from tl_core.runs.control import RunControl
 from tl_core.runs.events import Progress, RunEvent
-from tl_core.types import WorkDone
+from tl_core.types import WorkDone, dump, load
 
 T = TypeVar("T")
 Events = Generator[RunEvent, None, None]
@@ -169,6 +170,14 @@ class MicroBatches:
         """Items that go through the model at once."""
         return max(1, self._batch_size // self.count)
 
+    def state(self) -> int:
+        """Return what a checkpoint keeps."""
+        return self.count
+
+    def load(self, state: int) -> None:
+        """Take back what `state` returned."""
+        self.count = state
+
     def split(self, rows_B: np.ndarray) -> list[np.ndarray]:
         """Return a batch in micro-batches."""
         return np.array_split(rows_B, min(self.count, len(rows_B)))
@@ -190,6 +199,15 @@ class EditedPlan:
         self.plan = plan
         self.edits_applied = 0
         """The number of the last edit that was applied or refused."""
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return {"phases": [dump(phase) for phase in self.plan.phases], "edits_applied": self.edits_applied}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state` returned."""
+        self.plan = replace(self.plan, phases=tuple(load(Phase, phase) for phase in state["phases"]))
+        self.edits_applied = state["edits_applied"]
 
 
 def as_progress(work: Generator[WorkDone, None, T], control: RunControl, clock: Clock) -> Generator[RunEvent, None, T]:

@@ -1,6 +1,6 @@
 """One optimiser step: learning rates, forward and backward of each micro-batch, penalties, clipping, update.
 
-B items of a batch or micro-batch, D pooled features, K classes.
+B items of a batch or micro-batch.
 """
 
 from collections.abc import Mapping

@@ -54,7 +54,7 @@ class Objective:
 
     def rows(self) -> np.ndarray:
         """Return the rows of the item index that the phase learns from."""
-        return self._rows.learned_by(self.phase)
+        return self._rows.train_rows(self.phase)
 
     def prepare(self) -> Generator[RunEvent, None, None]:
         """Make what the objective needs before the first step; a resumed run does so too."""

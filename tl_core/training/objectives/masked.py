@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from tl_core.backbones.preprocess import TextPreprocessor
+from tl_core.backbones.staged import BatchNorm
 from tl_core.errors import BackboneError
 from tl_core.plan import Phase, TransferPlan
 from tl_core.runs.events import Noted, RunEvent
@@ -73,7 +74,7 @@ class MaskedObjective(Objective):
         """Hide parts of the items by torch's random numbers, and return the loss of filling them in."""
         assert self._filler is not None
         for module in self._model.backbone.modules():  # half-hidden pictures must not shape the running statistics
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            if isinstance(module, BatchNorm):
                 module.eval()
         items, *rest = self._items.preprocessor.collate([self._items[int(row)] for row in rows_B], self._model.device)
         masked, original, where = self._filler.hide(items)
