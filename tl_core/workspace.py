@@ -82,8 +82,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read plain JSON types."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read plain JSON types. Raises ValueError where the file holds something else, OSError where it cannot be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError(f"{path.name} is nested too deeply.") from error
 
 
 def write_value(path: Path, value: Any) -> None:

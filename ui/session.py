@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from tl_core.backbones.spec import BACKBONES, BackboneSpec
 from tl_core.data import decision_log
 from tl_core.data.dataset import Dataset
+from tl_core.errors import DataError
 from tl_core.plan import TransferPlan
 from tl_core.types import dump, load
 from tl_core.workspace import Workspace, read_json, write_json
@@ -128,13 +129,18 @@ def dataset() -> Dataset | None:
 
 
 def open_dataset(fingerprint: str) -> Dataset | None:
-    """Return the data set with this fingerprint; None if the workspace does not have it."""
+    """Return the data set with this fingerprint; None if the workspace does not have it, or it is damaged."""
     folder = workspace().root / "datasets" / fingerprint
     if not re.fullmatch(r"\w+", fingerprint) or not (folder / "dataset.json").is_file():
         return None
     log = folder / decision_log.LOG
     version = (folder / "dataset.json").stat().st_mtime_ns
-    return _with_decisions(str(folder), version, log.stat().st_size) if log.exists() else _open(str(folder), version)
+    try:
+        if log.exists():
+            return _with_decisions(str(folder), version, log.stat().st_size)
+        return _open(str(folder), version)
+    except DataError:
+        return None
 
 
 def backbone() -> BackboneSpec | None:

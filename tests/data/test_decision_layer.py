@@ -183,6 +183,19 @@ def test_a_line_that_a_crash_cut_off_does_not_take_the_log_with_it(tiny_images):
     assert dataset.undo(2).splits[[one, two]].tolist() == [LEFT_OUT, "train"]
 
 
+@pytest.mark.parametrize(
+    "line", ["7", "null", "[]", '{"undo": 0, "when": 1.0}', '{"undo": [0]}', '{"decide": [{"action": "drop"}]}', "{}"]
+)
+def test_a_damaged_line_does_not_take_the_log_with_it(tiny_images, line):
+    one, two = tiny_images.rows("train")[:2].tolist()
+    dataset = tiny_images.decide(Decision("drop", (one,)))
+    log = dataset.folder / decision_log.LOG
+    log.write_text(f"{log.read_text()}{line}\n")
+    dataset = Dataset.open(dataset.folder).decide(Decision("drop", (two,)))
+    assert [(entry.number, entry.undone) for entry in decision_log.history(dataset.folder)] == [(0, 0.0), (2, 0.0)]
+    assert dataset.splits[[one, two]].tolist() == [LEFT_OUT, LEFT_OUT]
+
+
 def test_several_labels_an_item_keep_their_stratum_in_step(workspace):
     found = [("fluid", "cough"), (), ("cough",), ("cough", "fracture"), ("cough",), ("fluid",)]
     items = [RawItem(f"row {i}", "", text=f"finding {i}", labels=decision) for i, decision in enumerate(found)]

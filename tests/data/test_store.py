@@ -15,9 +15,9 @@ import pytest
 
 from tl_core.data.dataset import FIRST_LINES, Dataset
 from tl_core.data.options import RawItem, no_progress
-from tl_core.data.sources import manifest
+from tl_core.data.sources import list_datasets, manifest, open_dataset
 from tl_core.data.sources.store import Draft, store
-from tl_core.errors import ImportCancelled
+from tl_core.errors import DataError, ImportCancelled
 
 FOUND = (("fluid", "cough"), (), ("cough",), ("cough", "fracture"))
 
@@ -196,6 +196,20 @@ def test_an_older_data_set_without_counts_opens(workspace):
     opened = Dataset.open(dataset.folder)
     assert (opened.receipt.skipped, opened.receipt.converted) == (1, 0)
     assert [line.item for line in opened.receipt_lines()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "null", "{", '{"name": "x-rays"}', '{"receipt": {}, "split": 1, "classes": []}', "[" * 100_000]
+)
+def test_a_damaged_data_set_hides_no_other_and_is_whole_again_after_an_import(workspace, content):
+    damaged, good = put(mixed(), workspace), put(multilabel(), workspace)
+    (damaged.folder / "dataset.json").write_text(content)
+    assert [dataset.fingerprint for dataset in list_datasets(workspace)] == [good.fingerprint]
+    with pytest.raises(DataError, match="damaged") as refused:
+        open_dataset(workspace, damaged.fingerprint)
+    assert "Import it again" in refused.value.hint
+    put(mixed(), workspace)
+    assert open_dataset(workspace, damaged.fingerprint).receipt == damaged.receipt
 
 
 SLOW = """

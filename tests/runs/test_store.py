@@ -94,9 +94,18 @@ def test_a_damaged_owner_file_means_interrupted(store):
     assert store.state(run_id).status == "interrupted"
 
 
-def test_a_damaged_task_is_left_out_of_the_list_but_named_in_the_error(store):
+@pytest.mark.parametrize("name", ["exit.json", "attempts.json", "summary.json"])
+@pytest.mark.parametrize("content", ["", "null", "7", "[[]]", '{"left": {}}'])
+def test_a_damaged_small_file_says_nothing_and_hides_no_run(store, name, content):
+    run_id = store.create(TASK, owner=Owner(10**9, "1", "elsewhere"))
+    (store.folder(run_id) / name).write_text(content)
+    assert [(state.id, state.status) for state in store.list()] == [(run_id, "interrupted")]
+
+
+@pytest.mark.parametrize("content", ['{"kind": "dance"}', "[" * 100_000])
+def test_a_damaged_task_is_left_out_of_the_list_but_named_in_the_error(store, content):
     run_id, good = store.create(TASK), store.create(TASK)
-    (store.folder(run_id) / "task.json").write_text('{"kind": "dance"}')
+    (store.folder(run_id) / "task.json").write_text(content)
     assert [state.id for state in store.list()] == [good]
     with pytest.raises(RunError, match="damaged"):
         store.state(run_id)

@@ -293,14 +293,19 @@ class Dataset:
 
     @classmethod
     def open(cls, folder: Path) -> "Dataset":
-        """Read a data set from its folder."""
-        fields = read_json(folder / "dataset.json")
-        fields |= {
-            "receipt": load(Receipt, fields["receipt"]),
-            "split": load(SplitSpec, fields["split"]),
-            "classes": tuple(fields["classes"]),
-        }
-        return cls(folder=folder, decisions=decision_log.current(folder), **fields)
+        """Read a data set from its folder. Raises DataError where it is damaged."""
+        try:
+            fields = read_json(folder / "dataset.json")
+            fields |= {
+                "receipt": load(Receipt, fields["receipt"]),
+                "split": load(SplitSpec, fields["split"]),
+                "classes": tuple(fields["classes"]),
+            }
+            return cls(folder=folder, decisions=decision_log.current(folder), **fields)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise DataError(
+                f"The data set {folder.name} cannot be read, its dataset.json is damaged.", "Import it again."
+            ) from error
 
 
 _STORED = (

@@ -44,11 +44,11 @@ def _history(folder: Path, size: int, time_ns: int) -> tuple[DecisionEntry, ...]
     """Read the log once per state of its file, because a page asks for it on every rerun."""
     entries: dict[int, DecisionEntry] = {}
     for number, line in enumerate(_lines(folder / LOG)):
-        if "undo" in line:
-            for undone in entries.keys() & set(line["undo"]):
-                entries[undone] = DecisionEntry(undone, entries[undone].decisions, line["when"])
+        if isinstance(line, _Undone):
+            for undone in entries.keys() & set(line.undo):
+                entries[undone] = DecisionEntry(undone, entries[undone].decisions, line.when)
         elif line:
-            entries[number] = DecisionEntry(number, load(tuple[Decision, ...], line["decide"]))
+            entries[number] = DecisionEntry(number, line.decide)
     return tuple(entries.values())
 
 
@@ -98,14 +98,30 @@ def read_state(folder: Path, name: str) -> tuple[Decision, ...]:
         ) from error
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """Read the log. A line that a crash cut off counts as empty, so that the others keep their numbers."""
-    lines: list[dict[str, Any]] = []
+@dataclass(frozen=True)
+class _Decided:
+    """A line of the log that adds an entry."""
+
+    decide: tuple[Decision, ...]
+
+
+@dataclass(frozen=True)
+class _Undone:
+    """A line of the log that undoes entries."""
+
+    undo: tuple[int, ...]
+    when: float
+
+
+def _lines(path: Path) -> list[_Decided | _Undone | None]:
+    """Read the log. A damaged line, as a crash cuts one off, counts as None, so that the others keep their numbers."""
+    lines: list[_Decided | _Undone | None] = []
     for line in path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]:
         try:
-            lines.append(json.loads(line))
-        except ValueError:
-            lines.append({})
+            found = json.loads(line)
+            lines.append(load(_Undone if "undo" in found else _Decided, found))
+        except (ValueError, TypeError, RecursionError):  # pydantic's ValidationError is a ValueError
+            lines.append(None)
     return lines
 
 

@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from time import sleep
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
@@ -46,6 +46,7 @@ from tl_core.runs.task import Kind, Task
 from tl_core.types import dump, load
 from tl_core.workspace import Workspace, read_json, write_json
 
+T = TypeVar("T")
 Status = Literal["queued", "running", "paused", "done", "stopped", "failed", "interrupted"]
 Events = list[RunEvent]
 ACTIVE: tuple[Status, ...] = ("queued", "running")
@@ -163,7 +164,7 @@ class RunStore:
         ended = event_log.last_end(
             folder / EVENTS_FILE, _starts(folder)[-1]
         )  # read after the process: it may end in between
-        exit_record = _optional(folder / EXIT)
+        exit_record = _optional(folder / EXIT, dict)
         left: LeaveReason | None = exit_record.get("left")
         status: Status
         reason, hint = "", ""
@@ -194,7 +195,7 @@ class RunStore:
             stopping=status in ACTIVE and (folder / STOP_REQUEST).exists(),
             paused=status == "paused" or (status == "running" and (folder / PAUSE_REQUEST).exists()),
             resumable=resumable,
-            numbers=_optional(folder / SUMMARY),
+            numbers=_optional(folder / SUMMARY, dict),
         )
 
     def list(self) -> tuple[RunState, ...]:
@@ -336,7 +337,7 @@ def _stamp(folder: Path) -> tuple[int, ...]:
 
 def _starts(folder: Path) -> list[int]:
     """Return where in its log each attempt of a run begins: 0, then what resume() noted."""
-    starts = _optional(folder / ATTEMPTS)
+    starts = _optional(folder / ATTEMPTS, list)
     return [0, *(start for start in starts if isinstance(start, int))]
 
 
@@ -380,12 +381,13 @@ def _why_not(state: RunState) -> tuple[str, str]:
     return "This run is over, so there is nothing left to do.", "Start it again for another one."
 
 
-def _optional(path: Path) -> Any:
-    """Read a small JSON file, {} if it is missing or damaged."""
+def _optional(path: Path, kind: type[T]) -> T:
+    """Read a small JSON file; return an empty `kind` if it is missing or damaged."""
     try:
-        return read_json(path)
+        found = read_json(path)
     except (OSError, ValueError):
-        return {}
+        return kind()
+    return found if isinstance(found, kind) else kind()
 
 
 def _read_owner(folder: Path) -> Owner | None:

@@ -12,6 +12,7 @@ split column), hub_columns, and split_names. Shared parts: file_tree, zip_archiv
 (formats), store and manifest (writing a data set).
 """
 
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from tl_core.data.dataset import Dataset
@@ -75,14 +76,18 @@ def preview_table(
 
 
 def list_datasets(workspace: Workspace) -> list[Dataset]:
-    """Return every data set of the workspace, the latest import first."""
+    """Return every data set of the workspace that can be read, the latest import first."""
     folders = [f for f in workspace.folder("datasets").iterdir() if not f.name.startswith(".")]
     files = [f / "dataset.json" for f in folders if (f / "dataset.json").is_file()]
-    return [Dataset.open(f.parent) for f in sorted(files, key=lambda f: f.stat().st_mtime, reverse=True)]
+    datasets = []
+    for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
+        with suppress(DataError):  # damaged
+            datasets.append(Dataset.open(file.parent))
+    return datasets
 
 
 def open_dataset(workspace: Workspace, fingerprint: str) -> Dataset:
-    """Return one data set of the workspace. Raises DataError where it is not there."""
+    """Return one data set of the workspace. Raises DataError where it is not there, or damaged."""
     folder = workspace.folder("datasets") / PurePosixPath(fingerprint).name
     if not fingerprint or not (folder / "dataset.json").is_file():
         raise DataError(f"The data set {fingerprint!r} is not in this workspace.", "Import it again.")

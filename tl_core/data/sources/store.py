@@ -89,7 +89,9 @@ def _move(part: Path, dataset: Dataset) -> None:
         if final.exists():
             if (part / RECEIPT).exists():
                 os.replace(part / RECEIPT, final / RECEIPT)
-            replace(dataset, split=Dataset.open(final).split).save()
+            with suppress(DataError):  # a damaged data set is written anew, with the usual split
+                dataset = replace(dataset, split=Dataset.open(final).split)
+            dataset.save()
             return
         replace(dataset, folder=part).save()
         with new_folder(final) as folder:
