@@ -77,6 +77,8 @@ def _parser() -> _Parser:
         parsers[name].add_argument("--test", metavar="DATA", default="", help=TEST)
     parsers["check"].add_argument("--quick", action="store_true", help="only the checks that need no model")
     _decide(parsers["decide"])
+    for name in ("advise", "curve"):
+        _backbone(parsers[name])
     parsers["profile"].add_argument(
         "--card", metavar="FILE.md", type=_path, help="also write the data card to this Markdown file"
     )
@@ -136,8 +138,14 @@ def _others(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--teacher", metavar="DIR", default="", help="a folder that `train` wrote: the teacher")
 
 
+def _backbone(parser: argparse.ArgumentParser) -> None:
+    ready = ", ".join(spec.name for spec in BACKBONES.values() if spec.ready)
+    more = "timm:NAME, torchvision:NAME, or a name in the workspace"
+    parser.add_argument("--backbone", metavar="NAME", default="", help=f"{ready}, {more}; default: as advised")
+
+
 def _plan(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--backbone", metavar="NAME", default="", help=f"{', '.join(BACKBONES)}; default: as advised")
+    _backbone(parser)
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--strategy", metavar="NAME", default="", help=f"{', '.join(STRATEGIES)}; default: as advised")
     choice.add_argument("--plan", metavar="FILE", type=_path, help="a transfer plan as YAML")

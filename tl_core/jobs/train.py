@@ -6,7 +6,7 @@ from shutil import rmtree
 from time import monotonic, time
 from typing import TYPE_CHECKING, Literal
 
-from tl_core.backbones.spec import BACKBONES
+from tl_core.backbones.catalogue import find_backbone
 from tl_core.data.dataset import Dataset
 from tl_core.data.holdout_log import holdout_uses, record_holdout_use
 from tl_core.errors import DataError, RunError
@@ -182,7 +182,7 @@ def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
     theirs = replace(theirs, comparisons=(comparison, *others), findings=(*findings, ensemble_finding(theirs, report)))
     theirs = replace(theirs, holdout_uses=holdout_uses(dataset))
     write_report(folder, theirs)
-    spec = BACKBONES[theirs.plan.backbone]
+    spec = find_backbone(theirs.plan.backbone, job.workspace)
     model = load_best(folder, spec, theirs.plan, len(theirs.classes))
     write_bundle(bundle_folder(folder), TrainedModel(model, spec, dataset, theirs))
     write_ensemble(ensemble_folder(folder), (bundle_folder(folder), bundle_folder(job.folder)))
