@@ -71,7 +71,8 @@ def choose_backbone(name: str, modality: Modality) -> BackboneSpec:
             f"{spec.name} reads {spec.modality}s, but the data are {modality}s.", f"Ready: {', '.join(ready)}."
         )
     if not spec.ready:
-        raise UsageError(f"The weights of {spec.name} are not on this machine.", f"Ready: {', '.join(ready)}.")
+        way = f"Get them: python -m tl_core fetch {spec.name}. Or take one" if spec.weights.name else "Take one"
+        raise UsageError(f"The weights of {spec.name} are not on this machine.", f"{way} of these: {', '.join(ready)}.")
     return spec
 
 
