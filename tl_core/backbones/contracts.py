@@ -50,7 +50,7 @@ def _timm(recipe: Recipe, folder: Path | None) -> ImageInput:
         cfg |= read_json(folder / "config.json").get("pretrained_cfg") or {}
     data = resolve_data_config({}, pretrained_cfg=cfg)
     channels, height, width = data["input_size"]
-    sides = recipe.args.get("img_size", (height, width))
+    sides = recipe.args.get("img_size") or (height, width)
     sides = (sides, sides) if isinstance(sides, int) else tuple(sides)
     size = sides[0]
     if channels != 3 or set(sides) != {size}:

@@ -112,10 +112,12 @@ def modality_of(recipe: Recipe) -> Modality:
     """Return what a network reads. Raises BackboneError where it is neither pictures nor texts."""
     if recipe.library != "transformers":
         return "image"
-    main = getattr(_model_class(recipe, _config(recipe)), "main_input_name", "")
-    if main == "input_ids":
+    config = _config(recipe)
+    main = getattr(_model_class(recipe, config), "main_input_name", "")
+    joined = hasattr(config, "text_config") or hasattr(config, "vision_config")
+    if main == "input_ids" and not joined:
         return "text"
-    if main == "pixel_values" and "text_config" not in recipe.config:
+    if main == "pixel_values" and not joined:
         return "image"
     raise BackboneError(
         f"{recipe.architecture} reads neither pictures alone nor texts alone.", "Choose a network for one of the two."
@@ -158,7 +160,7 @@ def _transformers(recipe: Recipe, folder: Path | None) -> "tuple[nn.Module, Entr
         read_index(folder)
         net, info = kind.from_pretrained(
             folder, config=config, dtype=torch.float32, local_files_only=True, output_loading_info=True,
-            weights_only=True, **more,
+            weights_only=True, ignore_mismatched_sizes=True, **more,
         )  # fmt: skip
         missing = {*info["missing_keys"], *(str(key[0]) for key in info["mismatched_keys"])}
     inner = net.get_encoder() if recipe.encoder else net

@@ -97,10 +97,16 @@ class BackboneSpec:
         size = (
             f"{_size(self.weights.bytes)} of weights" if self.weights.bytes else "weights of a size that is not stated"
         )
-        place = f"the Hugging Face hub ({self.weights.name})" if self.weights.name else self.source
+        on_hub = bool(self.weights.name)
+        place = f"the Hugging Face hub ({self.weights.name})" if on_hub else self.source
+        way = (
+            f"To try it: python -m tl_core fetch {self.name}. Whether it can be used is checked first."
+            if on_hub
+            else "Once you have its weights: python -m tl_core fetch FOLDER."
+        )
         return (
             f"Not on this machine: it takes a download of {size} from {place}. Licence: {self.licence}. "
-            f"{self.access} This version uses the backbones that are marked ready."
+            f"{self.access} {way}"
         ).replace(".  ", ". ")
 
 

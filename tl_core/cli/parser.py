@@ -104,8 +104,6 @@ def _parser() -> _Parser:
     _ensemble(parsers["ensemble"])
     _fetch(parsers["fetch"])
     parsers["backbones"].add_argument("--delete", metavar="NAME", default="", help="remove a backbone that was fetched")
-    for name in ("advise", "curve"):
-        _backbone(parsers[name])
     for name in ("profile", "check", "decide", "advise", "train", "curve", "rates", "layers", "evaluate"):
         columns.add(parsers[name])
     for name in COMMANDS:
