@@ -131,7 +131,7 @@ def test_ctrl_c_leaves_nothing_half_installed_and_the_next_time_goes_on(capsys, 
         assert time.monotonic() < end
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "the same command goes on from there" in err
     assert not fetched.fetched(workspace)
