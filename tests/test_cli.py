@@ -66,7 +66,8 @@ def test_samples_are_listed_at_once(capsys, workspace):
 
 def test_quick_commands_load_nothing_heavy(tmp_path):
     code = (
-        "import sys; from tl_core.cli import main; main(['samples']); main(['profile', '/nowhere']); "
+        "import sys; from tl_core.cli import main; main(['samples']); main(['backbones']); "
+        "main(['profile', '/nowhere']); "
         "sys.exit(', '.join({'torch', 'transformers', 'timm', 'sklearn', 'streamlit'} & set(sys.modules)) or 0)"
     )
     environment = {**os.environ, "GRAFT_HOME": str(tmp_path)}

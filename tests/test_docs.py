@@ -31,6 +31,8 @@ def test_every_command_of_the_readme_is_understood():
         "evaluate": ["DIR", "DATA", "--json"],
         "ensemble": ["DIR", "DIR", "--out", "DIR", "--json"],
         "curve": ["DATA", "--json"],
+        "backbones": ["--delete", "NAME", "--json"],
+        "fetch": ["hub:OWNER/NAME@REVISION", "--as", "timm:NAME", "--json"],
     }
     assert re.findall(r"python -m tl_core (\w+)", README) == list(examples)
     for command, arguments in examples.items():

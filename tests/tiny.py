@@ -36,7 +36,7 @@ class TinyImage(Staged):
     def stage(self, index: int, state: State) -> State:
         return (self.net[self.names[index]](state[0]),)
 
-    def pool(self, state: State) -> tuple[torch.Tensor, torch.Tensor]:
+    def pool(self, state: State, index: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         variance, mean = torch.var_mean(state[0], dim=(2, 3), correction=0)
         return mean, variance.clamp_min(1e-12).sqrt()
 
@@ -57,7 +57,7 @@ class TinyText(Staged):
             return self.embeddings(hidden), mask
         return self.layer[index - 1](hidden, src_key_padding_mask=~mask.bool()), mask
 
-    def pool(self, state: State) -> tuple[torch.Tensor, torch.Tensor]:
+    def pool(self, state: State, index: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         hidden, mask = state
         weight = (mask / mask.sum(dim=1, keepdim=True)).to(hidden.dtype)[..., None]
         mean = (hidden * weight).sum(dim=1)

@@ -5,6 +5,8 @@ GraftError              one clear sentence, and a hint what to do next
 ├── DataError           a source that cannot become a data set
 ├── ImportCancelled     an import that somebody stopped; nothing of it is kept
 ├── BackboneError       weights that are missing, or do not fit their architecture
+├── DownloadError       weights that cannot be downloaded
+├── DownloadCancelled   a download that somebody stopped; it goes on from there when it is asked for again
 ├── PlanError           a plan that cannot be read or executed
 ├── WorkspaceError      the place on disk: full, gone, not writable
 ├── RunError            a run that cannot start, or ended badly
@@ -41,6 +43,21 @@ class ImportCancelled(GraftError):
 
 class BackboneError(GraftError):
     """Weights that are missing, or do not fit their architecture."""
+
+
+class DownloadError(GraftError):
+    """Weights that cannot be downloaded: no network, no access, nothing there, or a fault on the way."""
+
+
+class DownloadCancelled(GraftError):
+    """A download that was stopped: what has arrived is kept for the next time."""
+
+    def __init__(
+        self,
+        message: str = "The download was stopped.",
+        hint: str = "What has arrived is kept: the same command goes on from there.",
+    ) -> None:
+        super().__init__(message, hint)
 
 
 class PlanError(GraftError):

@@ -20,7 +20,7 @@ from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.errors import BackboneError, DataError, WorkspaceError
 from tl_core.types import dump, load
-from tl_core.workspace import Workspace, new_folder, read_json, sweep, write_json
+from tl_core.workspace import Workspace, file_name, new_folder, read_json, sweep, write_json
 
 BATCH = 16
 """Pictures per batch of the probe: larger batches are no faster on a CPU, and can be stopped less often."""
@@ -123,7 +123,7 @@ class FeatureStore:
         )
 
     def _folder(self, dataset: Dataset, spec: BackboneSpec) -> Path:
-        name = f"{spec.name}-{preprocessor(spec).key}-{VERSION}"
+        name = f"{file_name(spec.name)}-{preprocessor(spec).key}-{VERSION}"
         return self.workspace.root / "features" / dataset.fingerprint / name
 
     @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import time
 import uuid
@@ -100,6 +101,11 @@ def read_value(kind: type[T], path: Path) -> T | None:
         return load(kind, read_json(path))
     except (OSError, ValueError):  # pydantic's ValidationError is a ValueError
         return None
+
+
+def file_name(name: str) -> str:
+    """Return a name (a backbone's may hold colons and slashes) as a part of file names."""
+    return re.sub(r"[^\w.@+-]", "~", name)
 
 
 def sweep(folder: Path, pattern: str, seconds: float = 24 * 3600) -> None:

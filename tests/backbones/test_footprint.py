@@ -35,7 +35,7 @@ def items(count: int, tokens: int) -> State:
 
 
 def test_what_is_kept_is_counted_once_and_parts_by_length():
-    found = measure_footprint(Chain(), items, text=True)
+    found = measure_footprint(Chain(), items, tokens=128)
     assert found.kept["linear"] == pytest.approx(0)  # only the item itself, which the caller holds
     assert found.kept["relu"] == pytest.approx(4 * 32)
     assert found.kept_square == pytest.approx({"linear": 0, "relu": 0, "attention": 4})
@@ -54,7 +54,7 @@ def test_passing_counts_what_lives_at_once():
             hidden, mask = state
             return ((hidden.repeat(1, 1, 10) if index == 0 else hidden[..., :1].clone()), mask)
 
-    found = measure_footprint(Wide(), items, text=True)
+    found = measure_footprint(Wide(), items, tokens=128)
     wide, narrow = 10 * 8 * 4, 4
     assert wide + narrow <= found.passing < 1.3 * (wide + narrow)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
+from tl_core.backbones.catalogue import find_backbone
 from tl_core.backbones.preprocess import preprocessor
-from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
 from tl_core.evaluation.predict import PreparedItems, predict
 from tl_core.evaluation.report import make_report
@@ -16,7 +16,7 @@ from tl_core.training.model import build_model
 
 def trained_model(dataset: Dataset, backbone: str, head: Head | None = None) -> TrainedModel:
     """Return a model with varied predictions, and its report."""
-    spec = BACKBONES[backbone]
+    spec = find_backbone(backbone)
     plan = TransferPlan(
         backbone, "feature_extraction", (Phase("head", 1, {"head": 1.0}, optimizer="lbfgs"),), head=head or Head()
     )

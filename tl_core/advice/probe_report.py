@@ -8,7 +8,7 @@ from typing import Literal
 
 from tl_core.data.dataset import Dataset
 from tl_core.types import Estimate, Finding, Metric, dump, load
-from tl_core.workspace import Workspace, read_json, write_json
+from tl_core.workspace import Workspace, file_name, read_json, write_json
 
 Pool = Literal["mean", "mean_std"]
 
@@ -69,7 +69,7 @@ def split_key(dataset: Dataset) -> str:
 
 def probe_path(workspace: Workspace, fingerprint: str, backbone: str, split: str) -> Path:
     """Return the path of the probe report of a data set, backbone and split."""
-    return workspace.folder("probes") / f"{fingerprint}-{backbone}-{split}.json"
+    return workspace.folder("probes") / f"{fingerprint}-{file_name(backbone)}-{split}.json"
 
 
 def write_probe(workspace: Workspace, report: ProbeReport) -> None:

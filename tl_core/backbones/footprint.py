@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from tl_core.backbones.staged import Staged, State
 
 ITEMS = 2
-LENGTHS = (64, 128)
-"""Tokens of the texts that are counted: at two lengths, so that what grows with the square shows."""
 
 
 @dataclass(frozen=True)
@@ -40,26 +38,28 @@ class Footprint:
         return tokens * (self.kept.get(group, 0.0) + tokens * self.kept_square.get(group, 0.0))
 
 
-def measure_footprint(network: "Staged", items: Callable[[int, int], "State"], text: bool) -> Footprint:
+def measure_footprint(network: "Staged", items: Callable[[int, int], "State"], tokens: int) -> Footprint:
     """Count on a few items; `items(n, T)` makes n of them, of T tokens where they are texts.
+
+    Texts are counted at `tokens` tokens and at half as many, so that what grows with the square shows; 0 for pictures.
 
     To be called as soon as the network is built: what else the process holds then counts as its base.
     """
     tensors = [*network.parameters(), *network.buffers()]
     base = _resident() - sum(tensor.nbytes for tensor in tensors) if tensors[0].device.type == "cpu" else 0
-    counts = [_kept(network, items(ITEMS, length)) for length in (LENGTHS if text else (0,))]
+    lengths = (tokens // 2, tokens) if tokens else (0,)
+    counts = [_kept(network, items(ITEMS, length)) for length in lengths]
     per_item = [{name: kept / ITEMS for name, (kept, _) in count.items()} for count in counts]
     kept, square = per_item[0], dict.fromkeys(network.names, 0.0)
-    if text:
-        short, long = LENGTHS
+    if tokens:
+        short, long = tokens // 2, tokens
         for name, at_short in per_item[0].items():
             # a T + b T^2 through both counts
             square[name] = max(0.0, (per_item[1][name] / long - at_short / short) / (long - short))
             kept[name] = at_short / short - square[name] * short
-    size = LENGTHS[-1] if text else 0
-    unit = ITEMS * (size or 1)
+    unit = ITEMS * (tokens or 1)
     output = {name: left / unit for name, (_, left) in counts[-1].items()}
-    return Footprint(kept, square, output, _passing(network, items(ITEMS, size)) / unit, max(0.0, base))
+    return Footprint(kept, square, output, _passing(network, items(ITEMS, tokens)) / unit, max(0.0, base))
 
 
 def _kept(network: "Staged", state: "State") -> dict[str, tuple[int, int]]:

@@ -54,7 +54,7 @@ def preprocessor(spec: BackboneSpec) -> Preprocessor:
 
 @dataclass(frozen=True)
 class ImagePreprocessor:
-    """Resize the short side to size / crop, cut out the middle, then scale to `(x / 255 - mean) / std`.
+    """Resize the short side (or both) to size / crop, cut out the middle, then scale to `(x / 255 - mean) / std`.
 
     Bit for bit what timm's evaluation transform does, without torchvision.
     """
@@ -64,7 +64,7 @@ class ImagePreprocessor:
     @cached_property
     def key(self) -> str:
         """A short hash of everything that determines the result."""
-        return _hash(dump(self.input))
+        return _hash({name: value for name, value in dump(self.input).items() if name != "squash" or value})
 
     def prepare(self, item: Path | str) -> "torch.Tensor":
         """Read a picture file as uint8 `[3, size, size]`. Raises DataError where it cannot be read."""
@@ -81,6 +81,8 @@ class ImagePreprocessor:
         width, height = image.size
         scale = min(width, height)
         resized = (int(short * width / scale), int(short * height / scale))
+        if self.input.squash:
+            resized = (short, short)
         if resized != image.size:
             image = image.resize(resized, Resampling[self.input.interpolation.upper()])
         left, top = round((resized[0] - size) / 2), round((resized[1] - size) / 2)
@@ -152,7 +154,8 @@ class TextPreprocessor:
                 f"This backbone reads at most {self.input.max_tokens} tokens of a text.",
                 "These were prepared for another backbone; prepare them for this one.",
             )
-        ids = torch.nn.utils.rnn.pad_sequence([item.long() for item in prepared], batch_first=True)
+        rows = [item.long() for item in prepared]
+        ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=self.input.pad)
         mask = torch.arange(ids.shape[1]) < lengths[:, None]
         return ids.to(device), mask.to(device)
 
@@ -163,8 +166,9 @@ def describe(spec: BackboneSpec) -> str:
         made = spec.input
         values = f"mean {made.mean[0]:g}, deviation {made.std[0]:g}" if len({*made.mean, *made.std}) <= 2 else ""
         short = math.floor(made.size / made.crop)
+        until = f"to {short} x {short} pixels" if made.squash else f"until its short side has {short} pixels"
         return (
-            f"Every picture is resized ({made.interpolation}) until its short side has {short} pixels, the middle "
+            f"Every picture is resized ({made.interpolation}) {until}, the middle "
             f"{made.size} x {made.size} is cut out, and colours are scaled with "
             f"{values or f'mean {made.mean} and deviation {made.std}'}, as in this backbone's own training."
         )

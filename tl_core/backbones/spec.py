@@ -1,8 +1,8 @@
 """What a backbone is: its data contract, its layer groups, and how to build it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tl_core.layers import LayerGroup
 from tl_core.registry import Registry
@@ -16,28 +16,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImageInput:
-    """How an image becomes a tensor `[3, size, size]`: resize the short side to size / crop, crop, normalise."""
+    """How an image becomes a tensor `[3, size, size]`: resize the short side to size / crop, crop, normalise.
+
+    `squash` resizes both sides to size / crop, whatever the picture's shape.
+    """
 
     size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    interpolation: Literal["bicubic", "bilinear", "nearest", "lanczos", "box", "hamming"] = "bicubic"
     crop: float = 0.875
+    squash: bool = False
 
 
 @dataclass(frozen=True)
 class TextInput:
-    """How a text becomes token ids: the backbone's own tokenizer, cut at `max_tokens`."""
+    """How a text becomes token ids: the backbone's own tokenizer, cut at `max_tokens`, filled up with `pad`."""
 
     max_tokens: int
     tokenizer: str = "tokenizer.json"
+    pad: int = 0
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Where the pretrained weights come from: an installed package, or a repository of the hub."""
+    """Where the pretrained weights are: in an installed package, in a repository of the hub, or in the workspace."""
 
-    kind: Literal["package", "hub"]
+    kind: Literal["package", "hub", "folder"]
     name: str
     bytes: int
 
@@ -51,6 +56,7 @@ class BackboneSpec:
     `group_parameters` what each layer group holds (empty: to be counted on the network).
     `group_matrices` lists the layers of each group that take an adapter, as (inputs, kernel area, outputs).
     `original_head()` builds the classifier that the weights were trained with, from pooled features `[B, features]`.
+    `card` is what a model's bundle keeps to build the network again, as plain JSON: None for those of the registry.
     `parameters` and `weights.bytes` are 0 where its makers do not state them; `access` is what they ask for first.
     """
 
@@ -71,6 +77,12 @@ class BackboneSpec:
     access: str = ""
     load: Callable[[bool], "Staged"] | None = field(default=None, compare=False, repr=False)
     original_head: Callable[[], "nn.Module"] | None = field(default=None, compare=False, repr=False)
+    card: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def pretrained(self) -> bool:
+        """False where there are no weights but random ones to start from."""
+        return self.load is not None and (self.card is None or bool(self.weights.name))
 
     @property
     def ready(self) -> bool:
@@ -85,10 +97,16 @@ class BackboneSpec:
         size = (
             f"{_size(self.weights.bytes)} of weights" if self.weights.bytes else "weights of a size that is not stated"
         )
-        place = f"the Hugging Face hub ({self.weights.name})" if self.weights.name else self.source
+        on_hub = bool(self.weights.name)
+        place = f"the Hugging Face hub ({self.weights.name})" if on_hub else self.source
+        way = (
+            f"To try it: python -m tl_core fetch {self.name}. Whether it can be used is checked first."
+            if on_hub
+            else "Once you have its weights: python -m tl_core fetch FOLDER."
+        )
         return (
             f"Not on this machine: it takes a download of {size} from {place}. Licence: {self.licence}. "
-            f"{self.access} This version uses the backbones that are marked ready."
+            f"{self.access} {way}"
         ).replace(".  ", ". ")
 
 

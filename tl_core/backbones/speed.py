@@ -7,10 +7,10 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from tl_core.backbones.footprint import Footprint, measure_footprint
-from tl_core.backbones.spec import BackboneSpec, ImageInput
+from tl_core.backbones.spec import BackboneSpec, ImageInput, TextInput
 from tl_core.errors import BackboneError
 from tl_core.types import Estimate, dump, load
-from tl_core.workspace import Workspace, read_json, write_json
+from tl_core.workspace import Workspace, file_name, read_json, write_json
 
 if TYPE_CHECKING:
     import torch
@@ -64,7 +64,7 @@ class Speed:
 def read_speed(workspace: Workspace, name: str) -> Speed | None:
     """Return what was measured of a backbone, or None where nothing (readable, and with its memory) is there."""
     try:
-        speed = load(Speed, read_json(workspace.root / "speed" / f"{name}.json"))
+        speed = load(Speed, read_json(workspace.root / "speed" / f"{file_name(name)}.json"))
     except (OSError, ValueError):
         return None
     return speed if speed.footprint.kept else None
@@ -82,10 +82,10 @@ def measure_speed(spec: BackboneSpec, workspace: Workspace, seconds: float = SEC
     if spec.load is None:
         raise BackboneError(f"{spec.title} is not ready on this machine.", "Choose a backbone that is ready.")
     device = default_device()
-    tokens = 0 if isinstance(spec.input, ImageInput) else TOKENS
+    tokens = min(TOKENS, spec.input.max_tokens) if isinstance(spec.input, TextInput) else 0
     with torch.random.fork_rng(devices=[]):
         network = spec.load(False).to(device)
-        footprint = measure_footprint(network, lambda count, tokens: _items(spec, device, count, tokens), bool(tokens))
+        footprint = measure_footprint(network, lambda count, tokens: _items(spec, device, count, tokens), tokens)
         rounds, ratios = _rounds(network, _items(spec, device, ITEMS, tokens), seconds)
     totals = sorted(sum(times) / ITEMS for times in rounds)
     edge = int(len(totals) * 0.025)
@@ -102,7 +102,7 @@ def measure_speed(spec: BackboneSpec, workspace: Workspace, seconds: float = SEC
         threads=torch.get_num_threads(),
         footprint=footprint,
     )
-    write_json(workspace.folder("speed") / f"{spec.name}.json", dump(speed))
+    write_json(workspace.folder("speed") / f"{file_name(spec.name)}.json", dump(speed))
     return speed
 
 

@@ -1,6 +1,7 @@
 """The one shape every network has here: a chain of stages, one stage a layer group."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -26,12 +27,19 @@ class Staged(nn.Module):
         """Run one stage."""
         raise NotImplementedError
 
-    def pool(self, state: State) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return mean and standard deviation over positions, each `[B, C]`; masked positions do not count."""
+    def pool(self, state: State, index: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mean and standard deviation over positions, each `[B, C]`; masked positions do not count.
+
+        `state` is what stage `index` left, None for the last one.
+        """
         return pool_positions(*state) if len(state) == 2 else pool_image(state[0])
 
     def drop_attention(self, wanted: bool) -> None:
         """Let attention weights be dropped in training as the network's recipe says, or not; most have none to drop."""
+
+    def recipe(self) -> dict[str, Any] | None:
+        """Return how a public library builds this network, for use without Graft; None where none does."""
+        return None
 
     def run(self, state: State, start: int = 0, stop: int | None = None) -> State:
         """Run the stages start..stop-1."""
@@ -45,7 +53,7 @@ class Staged(nn.Module):
         for index in range(max(wanted) + 1):
             state = self.stage(index, state)
             if index in wanted:
-                found[index] = torch.cat(self.pool(state), dim=1)
+                found[index] = torch.cat(self.pool(state, index), dim=1)
         return found
 
 

@@ -22,6 +22,10 @@ class StagedEfficientNet(Staged):
         self.net = net
         self.names = ("stem", *(f"blocks.{i}" for i in range(len(net.blocks))), "top")
 
+    def recipe(self) -> dict[str, Any]:
+        """Return timm's name of the architecture."""
+        return {"library": "timm", "architecture": self.net.pretrained_cfg["architecture"]}
+
     def stage(self, index: int, state: State) -> State:
         """Run one stage on maps `[B, C, H, W]`."""
         (maps,) = state

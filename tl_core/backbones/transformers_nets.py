@@ -1,5 +1,6 @@
 """Networks of transformers as chains of stages, and packaged weights for them."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,10 @@ class StagedBert(Staged):
         """
         for layer in self.net.encoder.layer:
             layer.attention.self.dropout.p = self.net.config.attention_probs_dropout_prob if wanted else 0.0
+
+    def recipe(self) -> dict[str, Any]:
+        """Return the configuration."""
+        return {"library": "transformers", "config": json.loads(self.net.config.to_json_string(use_diff=False))}
 
     def stage(self, index: int, state: State) -> State:
         """Run one stage on ids or hidden states; the mask `[B, T]` is true where there is a token."""

@@ -7,6 +7,7 @@ from tl_core.cli.columns import column_options
 from tl_core.cli.console import Console, duration
 from tl_core.cli.data import choose_backbone, describe, open_data, usable_profile
 from tl_core.cli.running import run_to_end
+from tl_core.errors import UsageError
 from tl_core.runs.task import Task
 from tl_core.types import dump, metric
 from tl_core.workspace import Workspace
@@ -22,7 +23,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     """Import a data set, probe it with the backbone, and print the advice."""
     workspace = Workspace.default()
     dataset = open_data(arguments.data, workspace, console, column_options(arguments), arguments.test)
-    spec = choose_backbone("", dataset.modality)
+    spec = choose_backbone(arguments.backbone, dataset.modality)
     advice = advise_on(dataset, spec, workspace, console)
     if arguments.json:
         console.json(dump(advice))
@@ -43,12 +44,17 @@ def advise_on(dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, co
 def ensure_probe(dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, console: Console) -> "ProbeReport":
     """Return the probe report, and make sure the machine's speed is measured; reuse what the workspace has.
 
-    Raises DataError if the data set cannot be trained on.
+    Raises DataError if the data set cannot be trained on, UsageError if the backbone has no weights.
     """
     from tl_core.advice.probe_report import read_probe
     from tl_core.backbones.speed import read_speed
 
     usable_profile(dataset, spec)
+    if not spec.pretrained:
+        raise UsageError(
+            f"There are no weights of {spec.name} on this machine.",
+            "Train it from random weights (train --strategy from_scratch), or fetch weights for it.",
+        )
     if read_speed(workspace, spec.name) is None:
         run_to_end(workspace, Task("speed", spec.name, name=f"Speed of {spec.title}"), console)
     report = read_probe(workspace, dataset, spec.name)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from tl_core.advice.rules import default_backbone
+from tl_core.backbones.catalogue import LIBRARIES, find_backbone, register_library, registered
 from tl_core.backbones.spec import BACKBONES, BackboneSpec
 from tl_core.cli.console import Console
 from tl_core.data.options import AUTO_DETECT, ImportOptions
@@ -59,13 +60,26 @@ def usable_profile(dataset: "Dataset", spec: BackboneSpec | None = None) -> "Pro
 
 
 def choose_backbone(name: str, modality: Modality) -> BackboneSpec:
-    """Return the named backbone, or the default for "". Raises UsageError if it does not fit or is not ready."""
-    spec = BACKBONES[name or default_backbone(modality)[0]]
-    ready = [s.name for s in BACKBONES.values() if s.ready and s.modality == modality]
+    """Return the named backbone, or the default for "". Raises UsageError if it does not fit or is not ready.
+
+    An architecture of timm or torchvision is made ready if it is not yet.
+    """
+    spec = _find(name or default_backbone(modality)[0])
+    ready = [s.name for s in (*BACKBONES.values(), *registered()) if s.ready and s.modality == modality]
     if spec.modality != modality:
         raise UsageError(
             f"{spec.name} reads {spec.modality}s, but the data are {modality}s.", f"Ready: {', '.join(ready)}."
         )
     if not spec.ready:
-        raise UsageError(f"The weights of {spec.name} are not on this machine.", f"Ready: {', '.join(ready)}.")
+        way = f"Get them: python -m tl_core fetch {spec.name}. Or take one" if spec.weights.name else "Take one"
+        raise UsageError(f"The weights of {spec.name} are not on this machine.", f"{way} of these: {', '.join(ready)}.")
     return spec
+
+
+def _find(name: str) -> BackboneSpec:
+    try:
+        return find_backbone(name)
+    except UsageError:
+        if name.partition(":")[0] not in LIBRARIES:
+            raise
+        return find_backbone(register_library(Workspace.default(), name))

@@ -27,6 +27,8 @@ COMMANDS = {
     "curve": "accuracy over the number of labels",
     "rates": "find out by trying which learning rates suit a plan",
     "layers": "find out by trying which layer groups are worth training",
+    "backbones": "list the backbones: those that are ready, those that can be fetched, and what each needs",
+    "fetch": "make another backbone ready: from the hub, or one's own weights",
 }
 
 DECIDE = {
@@ -77,6 +79,8 @@ def _parser() -> _Parser:
         parsers[name].add_argument("--test", metavar="DATA", default="", help=TEST)
     parsers["check"].add_argument("--quick", action="store_true", help="only the checks that need no model")
     _decide(parsers["decide"])
+    for name in ("advise", "curve"):
+        _backbone(parsers[name])
     parsers["profile"].add_argument(
         "--card", metavar="FILE.md", type=_path, help="also write the data card to this Markdown file"
     )
@@ -98,6 +102,8 @@ def _parser() -> _Parser:
     )
     parsers["evaluate"].add_argument("data", metavar="DATA", help=DATA)
     _ensemble(parsers["ensemble"])
+    _fetch(parsers["fetch"])
+    parsers["backbones"].add_argument("--delete", metavar="NAME", default="", help="remove a backbone that was fetched")
     for name in ("profile", "check", "decide", "advise", "train", "curve", "rates", "layers", "evaluate"):
         columns.add(parsers[name])
     for name in COMMANDS:
@@ -136,8 +142,29 @@ def _extra_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--teacher", metavar="DIR", default="", help="a folder that `train` wrote: the teacher")
 
 
+def _fetch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "what",
+        metavar="WHAT",
+        help="a name that `backbones` lists, hub:OWNER/NAME[@REVISION], timm:NAME, or a folder, archive or file",
+    )
+    parser.add_argument(
+        "--as",
+        dest="architecture",
+        metavar="NETWORK",
+        default="",
+        help="for weights that no config.json describes: timm:NAME or torchvision:NAME",
+    )
+
+
+def _backbone(parser: argparse.ArgumentParser) -> None:
+    ready = ", ".join(spec.name for spec in BACKBONES.values() if spec.ready)
+    more = "timm:NAME, torchvision:NAME, or what `fetch` made ready"
+    parser.add_argument("--backbone", metavar="NAME", default="", help=f"{ready}, {more}; default: as advised")
+
+
 def _plan(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--backbone", metavar="NAME", default="", help=f"{', '.join(BACKBONES)}; default: as advised")
+    _backbone(parser)
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--strategy", metavar="NAME", default="", help=f"{', '.join(STRATEGIES)}; default: as advised")
     choice.add_argument("--plan", metavar="FILE", type=_path, help="a transfer plan as YAML")

@@ -2,7 +2,7 @@
 
 import argparse
 
-from tl_core.backbones.spec import BACKBONES
+from tl_core.backbones.catalogue import find_backbone
 from tl_core.cli.console import Console
 from tl_core.errors import UsageError
 from tl_core.penalties import PENALTIES, Need, available_needs, needs_of
@@ -17,7 +17,7 @@ def check_plan(plan: TransferPlan, arguments: argparse.Namespace, console: Conso
 
     Warns about each option that the plan does not use.
     """
-    spec = BACKBONES[plan.backbone]
+    spec = find_backbone(plan.backbone)
     have = available_needs(plan, spec, arguments.source, arguments.target, arguments.teacher)
     require_runnable(plan, spec, data, (*OPTIONS, *have))
     if stops := blocking(runnable(plan, spec, data, have)):

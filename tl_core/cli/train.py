@@ -130,11 +130,11 @@ def deliver(workspace: Workspace, state: RunState, out: Path, as_json: bool, con
 
 def check_names(arguments: argparse.Namespace) -> None:
     """Raise UsageError for a misspelt name before the work begins."""
-    from tl_core.backbones.spec import BACKBONES
+    from tl_core.backbones.catalogue import LIBRARIES, find_backbone
     from tl_core.strategies import STRATEGIES
 
-    if arguments.backbone:
-        BACKBONES[arguments.backbone]
+    if arguments.backbone.partition(":")[0] not in ("", *LIBRARIES):
+        find_backbone(arguments.backbone)
     if arguments.strategy:
         STRATEGIES[arguments.strategy]
 
@@ -196,14 +196,14 @@ def _read(path: Path) -> str:
 
 def _plan_from(text: str, backbone: str, dataset: "Dataset") -> tuple["TransferPlan", "BackboneSpec"]:
     """Read a plan and check it. Raises PlanError, or UsageError if it does not fit the command."""
-    from tl_core.backbones.spec import BACKBONES
+    from tl_core.backbones.catalogue import names
     from tl_core.plan import from_yaml
 
-    named = from_yaml(text, backbones=tuple(BACKBONES)).backbone
+    named = from_yaml(text).backbone
     if backbone and backbone != named:
         raise UsageError(f"The plan is for {named}, not for {backbone}.", "Leave --backbone out, or change the plan.")
     spec = choose_backbone(named, dataset.modality)
-    return from_yaml(text, [group.name for group in spec.groups], tuple(BACKBONES), spec.modality), spec
+    return from_yaml(text, [group.name for group in spec.groups], names(), spec.modality), spec
 
 
 def _strategy_plan(

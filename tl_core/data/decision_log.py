@@ -118,8 +118,8 @@ def _lines(path: Path) -> list[_Decided | _Undone | None]:
     lines: list[_Decided | _Undone | None] = []
     for line in path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]:
         try:
-            found = json.loads(line)
-            lines.append(load(_Undone if "undo" in found else _Decided, found))
+            record = json.loads(line)
+            lines.append(load(_Undone, record) if "undo" in record else load(_Decided, record))
         except (ValueError, TypeError, RecursionError):  # pydantic's ValidationError is a ValueError
             lines.append(None)
     return lines

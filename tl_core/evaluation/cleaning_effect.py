@@ -6,7 +6,7 @@ from typing import Literal
 
 from tl_core.data.dataset import Dataset
 from tl_core.types import Estimate
-from tl_core.workspace import Workspace, read_value, write_value
+from tl_core.workspace import Workspace, file_name, read_value, write_value
 
 _VERDICTS = {
     "helps": "the model became better",
@@ -50,7 +50,7 @@ class CleaningEffect:
 
 
 def _path(workspace: Workspace, dataset: Dataset, backbone: str) -> Path:
-    return workspace.folder("effects") / f"{dataset.fingerprint}-{backbone}-{dataset.version}.json"
+    return workspace.folder("effects") / f"{dataset.fingerprint}-{file_name(backbone)}-{dataset.version}.json"
 
 
 def write_cleaning_effect(workspace: Workspace, dataset: Dataset, effect: CleaningEffect) -> None:

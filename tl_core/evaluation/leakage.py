@@ -6,7 +6,7 @@ from typing import Annotated
 
 from tl_core.data.dataset import Dataset
 from tl_core.types import Estimate, also_called
-from tl_core.workspace import Workspace, read_value, write_value
+from tl_core.workspace import Workspace, file_name, read_value, write_value
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class LeakageBias:
 
 def leakage_path(workspace: Workspace, dataset: Dataset, backbone: str) -> Path:
     """Return the file for a data set's present split and decisions, and a backbone."""
-    return workspace.folder("probes") / f"{dataset.fingerprint}-{backbone}-{dataset.version}-honest.json"
+    return workspace.folder("probes") / f"{dataset.fingerprint}-{file_name(backbone)}-{dataset.version}-honest.json"
 
 
 def write_leakage(workspace: Workspace, dataset: Dataset, score: LeakageBias) -> None:

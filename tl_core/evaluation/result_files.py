@@ -11,7 +11,7 @@ from tl_core.evaluation.results import Curve, LayerSweep, Report
 from tl_core.runs.task import Task
 from tl_core.training.lr_curve import RateCurve
 from tl_core.types import dump
-from tl_core.workspace import Workspace, read_value, write_value
+from tl_core.workspace import Workspace, file_name, read_value, write_value
 
 REPORT = "report.json"
 BUNDLE = "bundle"
@@ -44,7 +44,7 @@ def curve_path(workspace: Workspace, task: Task) -> Path:
     """Return the file of the data-efficiency curve for a task's data set, split, decisions and backbone."""
     key = json.dumps(dump(task.split), sort_keys=True) + task.decisions
     split = hashlib.sha256(key.encode()).hexdigest()[:12]
-    return workspace.folder("curves") / f"{task.fingerprint}-{task.backbone}-{split}.json"
+    return workspace.folder("curves") / f"{task.fingerprint}-{file_name(task.backbone)}-{split}.json"
 
 
 def read_curve(workspace: Workspace, task: Task) -> Curve | None:

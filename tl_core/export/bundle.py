@@ -1,10 +1,9 @@
 """The bundle: a folder with a trained model and everything needed to use it, with Graft or without.
 
 weights.safetensors  plan.yaml  report.json  predict.py  README.md (the model card)  labels.json  preprocessing.json
-config.json  requirements.txt  and, for texts, tokenizer.json
+config.json  requirements.txt  and, for texts, tokenizer.json; for other networks than the packaged library_network.py
 """
 
-import json
 import math
 import shutil
 import uuid
@@ -20,9 +19,10 @@ import safetensors.torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 
+from tl_core.backbones.catalogue import embedded, find_backbone
 from tl_core.backbones.packages import tokenizer_file
 from tl_core.backbones.preprocess import preprocessor
-from tl_core.backbones.spec import BACKBONES, BackboneSpec, ImageInput, TextInput
+from tl_core.backbones.spec import BackboneSpec, ImageInput, TextInput
 from tl_core.data.dataset import Dataset
 from tl_core.data.decisions import Decision, effective_decisions
 from tl_core.data.split import SplitSpec
@@ -93,7 +93,9 @@ def load_bundle(folder: Path) -> Bundle:
             raise ExportError(f"{folder.name} has the format {config['format']}, which this version cannot read.")
         report = load(Report, read_json(folder / "report.json"))
         plan = from_yaml((folder / "plan.yaml").read_text(encoding="utf-8"))
-        spec, split = BACKBONES[config["backbone"]], load(SplitSpec, config["split"])
+        split = load(SplitSpec, config["split"])
+        card = config.get("card")
+        spec = embedded(card, folder / "tokenizer.json") if card else find_backbone(config["backbone"])
         model = build_model(spec, replace(plan, init="random"), len(classes), seed=0)
         model.load_state_dict(safetensors.torch.load_file(folder / "weights.safetensors"))
         decisions = load(tuple[Decision, ...], config.get("decisions", []))
@@ -128,6 +130,8 @@ def _fill(folder: Path, trained: TrainedModel) -> None:
     if spec.modality == "text":
         shutil.copyfile(tokenizer_file(spec), folder / "tokenizer.json")
     shutil.copyfile(TEMPLATE, folder / "predict.py")
+    if spec.card:
+        shutil.copyfile(TEMPLATE.with_name("library_network.py"), folder / "library_network.py")
     write_bytes(folder / "requirements.txt", _requirements(spec).encode())
     write_bytes(folder / "README.md", model_card(trained).encode())
 
@@ -144,7 +148,7 @@ def _config(trained: TrainedModel) -> dict[str, Any]:
         "format": FORMAT,
         "modality": trained.spec.modality,
         "backbone": trained.spec.name,
-        "recipe": _recipe(model, trained.spec),
+        "recipe": model.backbone.recipe() or {"library": "graft", "backbone": trained.spec.name},
         "tap": model.backbone.names[model.stages - 1],
         "pool": head.pool,
         "head": {"kind": head.kind, "hidden": head.hidden, "width": len(model.head.mean)},
@@ -153,17 +157,8 @@ def _config(trained: TrainedModel) -> dict[str, Any]:
         "text_column": dataset.text_column,
         "multilabel": trained.report.multilabel,
         **({"decisions": decisions} if decisions else {}),
+        **({"card": dict(trained.spec.card)} if trained.spec.card else {}),
     }
-
-
-def _recipe(model: TransferModel, spec: BackboneSpec) -> dict[str, Any]:
-    """Return how a public library builds the backbone; a network that none of them builds needs Graft to run."""
-    net: Any = getattr(model.backbone, "net", None)
-    if (settings := getattr(net, "pretrained_cfg", None)) and "architecture" in settings:
-        return {"library": "timm", "architecture": settings["architecture"]}
-    if getattr(getattr(net, "config", None), "model_type", "") == "bert":
-        return {"library": "transformers", "config": json.loads(net.config.to_json_string(use_diff=False))}
-    return {"library": "graft", "backbone": spec.name}
 
 
 def _preprocessing(spec: BackboneSpec, text_column: str) -> dict[str, Any]:
@@ -171,12 +166,16 @@ def _preprocessing(spec: BackboneSpec, text_column: str) -> dict[str, Any]:
     if isinstance(model_input, ImageInput):
         return asdict(model_input) | {"resize": math.floor(model_input.size / model_input.crop)}
     if isinstance(model_input, TextInput):
-        return {"max_tokens": model_input.max_tokens, "tokenizer": "tokenizer.json", "text_column": text_column}
+        named = {"tokenizer": "tokenizer.json", "text_column": text_column}
+        return {"max_tokens": model_input.max_tokens, "pad": model_input.pad, **named}
     raise ExportError(f"{spec.title} has no preprocessing to export.")
 
 
 def _requirements(spec: BackboneSpec) -> str:
     modality = ("timm",) if spec.modality == "image" else ("transformers", "tokenizers")
+    if spec.card is not None:
+        library = str(spec.card["recipe"]["library"])
+        modality = (library,) if spec.modality == "image" else (library, "tokenizers")
     pins = [f"{name}>={version(name).split('+')[0]}" for name in ("torch", *modality, "safetensors", "pillow", "numpy")]
     return "\n".join(pins) + "\n"
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tl_core.backbones.spec import BACKBONES
+from tl_core.backbones.catalogue import find_backbone
 from tl_core.data.dataset import Dataset
 from tl_core.data.decisions import Decision
 from tl_core.data.split import SplitSpec
@@ -74,7 +74,7 @@ def open_teacher(workspace: Workspace, name: str, dataset: Dataset) -> "Teacher"
         raise RunError("The model to learn from is no longer in this workspace.", "Choose another teacher.") from error
     if facts is None or not (folder / FILE).is_file():
         raise RunError("The run to learn from has no result.", "Choose a teacher that is trained to its end.")
-    spec = BACKBONES[facts.plan.backbone]
+    spec = find_backbone(facts.plan.backbone, workspace)
     if spec.modality != dataset.modality:
         raise RunError(
             f"The model to learn from reads {spec.modality}s, but the data are {dataset.modality}s.",

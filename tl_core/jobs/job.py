@@ -6,7 +6,8 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from tl_core.backbones.spec import BACKBONES, BackboneSpec
+from tl_core.backbones.catalogue import find_backbone
+from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.runs.control import RunControl
 from tl_core.runs.events import Progress, RunEvent, RunStarted
@@ -32,7 +33,7 @@ class Job:
     @property
     def spec(self) -> BackboneSpec:
         """The backbone. Raises UsageError for a name that does not exist."""
-        return BACKBONES[self.task.backbone]
+        return find_backbone(self.task.backbone, self.workspace)
 
     def dataset(self) -> Dataset:
         """Return the data set with the task's split and decisions. Raises DataError if they no longer exist."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tl_core.backbones.spec import BACKBONES
+from tl_core.backbones.catalogue import find_backbone
 from tl_core.data.dataset import Dataset
 from tl_core.errors import GraftError
 
@@ -23,7 +23,7 @@ def sheet(dataset: Dataset, backbone: str, policy: str) -> Image.Image:
 
     rows = dataset.rows("train")
     chosen = rows[np.linspace(0, len(rows) - 1, min(LINES, len(rows))).astype(int)]
-    shown = preview(dataset, BACKBONES[backbone], policy, chosen.tolist(), VARIATIONS)
+    shown = preview(dataset, find_backbone(backbone), policy, chosen.tolist(), VARIATIONS)
     high, wide = shown[0][0].shape[:2]
     lines, columns = len(shown), VARIATIONS + 1
     empty = (lines * (high + GAP) - GAP, columns * (wide + GAP) - GAP, 4)

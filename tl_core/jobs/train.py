@@ -6,7 +6,7 @@ from shutil import rmtree
 from time import monotonic, time
 from typing import TYPE_CHECKING, Literal
 
-from tl_core.backbones.spec import BACKBONES
+from tl_core.backbones.catalogue import find_backbone
 from tl_core.data.dataset import Dataset
 from tl_core.data.holdout_log import holdout_uses, record_holdout_use
 from tl_core.errors import DataError, RunError
@@ -186,7 +186,7 @@ def _compare_back(job: Job, dataset: Dataset, report: Report) -> Events:
     )
     compared_report = replace(compared_report, holdout_uses=holdout_uses(dataset))
     write_report(folder, compared_report)
-    spec = BACKBONES[compared_report.plan.backbone]
+    spec = find_backbone(compared_report.plan.backbone, job.workspace)
     model = load_best(folder, spec, compared_report.plan, len(compared_report.classes))
     write_bundle(bundle_folder(folder), TrainedModel(model, spec, dataset, compared_report))
     write_ensemble(ensemble_folder(folder), (bundle_folder(folder), bundle_folder(job.folder)))

@@ -101,7 +101,7 @@ class TransferModel(nn.Module):
 
     def features(self, state: State, start: int = 0) -> torch.Tensor:
         """Return pooled features `[B, D]`, from the state at the input of stage `start`."""
-        mean, std = self.backbone.pool(self.states(state, start))
+        mean, std = self.backbone.pool(self.states(state, start), self.stages - 1)
         return torch.cat((mean, std), dim=1) if self.deviation else mean
 
     def forward(self, state: State, start: int = 0) -> torch.Tensor:
@@ -169,12 +169,17 @@ def _prefixes(name: str) -> list[str]:
 
 
 def _remove(root: nn.Module, name: str, kept: set[str]) -> None:
-    """Replace the outermost module that holds `name`, and nothing that is kept, with an empty one."""
+    """Replace the outermost module that holds `name`, and nothing that is kept, with an empty one.
+
+    A tensor of a module that is kept goes alone.
+    """
     for prefix in _prefixes(name)[:-1]:
         if prefix not in kept:
             parent, _, child = prefix.rpartition(".")
             setattr(root.get_submodule(parent), child, nn.Identity())
             return
+    parent, _, child = name.rpartition(".")
+    setattr(root.get_submodule(parent), child, None)
 
 
 @torch.no_grad()
@@ -183,4 +188,4 @@ def _width(backbone: Staged, spec: BackboneSpec, stages: int) -> int:
     size = spec.input.size if isinstance(spec.input, ImageInput) else 0
     blank = torch.zeros(3, size, size, dtype=torch.uint8) if size else torch.zeros(2, dtype=torch.int32)
     state = preprocessor(spec).collate([blank], torch.device("cpu"))
-    return backbone.pool(backbone.run(state, 0, stages))[0].shape[1]
+    return backbone.pool(backbone.run(state, 0, stages), stages - 1)[0].shape[1]

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tl_core.backbones.spec import BACKBONES, BackboneSpec
+from tl_core.backbones.catalogue import BackboneSpec, find_backbone
 from tl_core.backbones.speed import read_speed
 from tl_core.data.dataset import Dataset
 from tl_core.errors import RunError
@@ -30,7 +30,7 @@ def start_scratch(run: RunState, budget: float) -> str:
     if dataset is None or plan is None:
         raise RunError("The data set of this run is no longer in the workspace.", "Import it again on the Data page.")
     dataset = dataset.with_split(run.task.split).with_decisions(run.task.decisions)
-    plan = scratch_plan(dataset, BACKBONES[plan.backbone], dataset.rows("train"))
+    plan = scratch_plan(dataset, find_backbone(plan.backbone), dataset.rows("train"))
     task = replace(run.task, plan=plan, budget=budget, compare_to=run.id, name=f"{run.name}, from scratch")
     task = replace(task, source="", target="", teacher="")  # the baseline gets no extra data
     task = replace(task, source_decisions="", target_decisions="")

@@ -8,7 +8,7 @@ import pydantic
 from tl_core.data.dataset import Dataset
 from tl_core.data.quality.checks import Suspicion
 from tl_core.types import dump, load
-from tl_core.workspace import Workspace, read_json, write_json
+from tl_core.workspace import Workspace, file_name, read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,9 @@ class QualityReport:
 
 
 def _path(workspace: Workspace, dataset: Dataset, backbone: str) -> Path:
-    return workspace.folder("quality") / f"{dataset.fingerprint}-{dataset.version}-{backbone or 'plain'}.json"
+    return (
+        workspace.folder("quality") / f"{dataset.fingerprint}-{dataset.version}-{file_name(backbone) or 'plain'}.json"
+    )
 
 
 def write_quality(workspace: Workspace, dataset: Dataset, report: QualityReport) -> None:
@@ -54,7 +56,7 @@ def latest_quality(workspace: Workspace, dataset: Dataset, backbone: str = "") -
 
     A report whose `version` differs from the data set's describes the items as they were then.
     """
-    pattern = f"{dataset.fingerprint}-*-{backbone or 'plain'}.json"
+    pattern = f"{dataset.fingerprint}-*-{file_name(backbone) or 'plain'}.json"
     paths = sorted(workspace.folder("quality").glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True)
     return next((report for report in map(_read, paths) if report), None)
 

@@ -43,9 +43,6 @@ class InputError(Exception):
     """A mistake that the user can correct."""
 
 
-# ---------------------------------------------------------------- the network
-
-
 def import_torchvision() -> None:
     """Import torchvision, which timm and transformers need, even if its build does not match that of torch.
 
@@ -62,12 +59,9 @@ def import_torchvision() -> None:
         library = torch.library.Library("torchvision", "FRAGMENT")
         for name in ("nms", "qnms"):
             library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        KEEP_ALIVE.append(library)
+        torch.kept_for_torchvision = library  # type: ignore[attr-defined]
         for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
             del sys.modules[name]
-
-
-KEEP_ALIVE: list[object] = []
 
 
 class ImageBackbone(nn.Module):
@@ -137,11 +131,16 @@ class Head(nn.Module):
 class Network(nn.Module):
     """Backbone, pooling and head; the tensors are named as in weights.safetensors."""
 
-    def __init__(self, config: dict, classes: int) -> None:
+    def __init__(self, folder: Path, config: dict, classes: int) -> None:
         super().__init__()
         recipe, head = config["recipe"], config["head"]
-        if recipe["library"] == "timm":
-            self.backbone: nn.Module = ImageBackbone(recipe["architecture"], config["tap"])
+        if "stages" in recipe:
+            sys.path.insert(0, str(folder))
+            from library_network import LibraryBackbone
+
+            self.backbone: nn.Module = LibraryBackbone(recipe, config["tap"])
+        elif recipe["library"] == "timm":
+            self.backbone = ImageBackbone(recipe["architecture"], config["tap"])
         elif recipe["library"] == "transformers":
             self.backbone = TextBackbone(recipe["config"], config["tap"])
         else:
@@ -170,8 +169,11 @@ class Model:
         if self.members != [self]:
             return
         self.input = json.loads((folder / "preprocessing.json").read_text(encoding="utf-8"))
-        self.network = Network(config, len(self.classes)).eval()
-        self.network.load_state_dict(load_file(folder / "weights.safetensors"))
+        self.network = Network(folder, config, len(self.classes)).eval()
+        strict = (
+            "stages" not in config["recipe"]
+        )  # what comes after the head's layer group is in no file, and never run
+        self.network.load_state_dict(load_file(folder / "weights.safetensors"), strict=strict)
         if self.modality == "text":
             from tokenizers import Tokenizer
 
@@ -212,6 +214,8 @@ class Model:
             return torch.tensor(self.tokenizer.encode(item).ids)
         size, short = self.input["size"], min(item.size)
         width, height = (int(self.input["resize"] * side / short) for side in item.size)
+        if self.input.get("squash"):
+            width = height = self.input["resize"]
         image = item.resize((width, height), Image.Resampling[self.input["interpolation"].upper()])
         left, top = round((width - size) / 2), round((height - size) / 2)
         pixels = np.array(image.crop((left, top, left + size, top + size)))
@@ -221,13 +225,11 @@ class Model:
         """Return a batch for the network: images `[B, 3, S, S]`, or token ids and mask `[B, T]`, padded with 0."""
         if self.modality == "text":
             mask = nn.utils.rnn.pad_sequence([torch.ones_like(row) for row in prepared], batch_first=True)
-            return nn.utils.rnn.pad_sequence(prepared, batch_first=True), mask
+            pad = self.input.get("pad", 0)
+            return nn.utils.rnn.pad_sequence(prepared, batch_first=True, padding_value=pad), mask
         mean, std = (torch.tensor(self.input[name]).view(1, 3, 1, 1) for name in ("mean", "std"))
         pixels = torch.stack(prepared).contiguous(memory_format=torch.channels_last)
         return ((pixels.float() / 255 - mean) / std,)
-
-
-# ---------------------------------------------------------------- images
 
 
 def open_image(source: object) -> Image.Image:
@@ -285,9 +287,6 @@ def fit(image: Image.Image) -> Image.Image:
     if max(image.size) > MAX_SIDE:
         image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
     return image
-
-
-# ---------------------------------------------------------------- what to classify
 
 
 def read_items(source: Path, modality: str, column: str) -> Iterator[tuple[str, object]]:

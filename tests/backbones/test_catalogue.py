@@ -1,0 +1,154 @@
+"""A folder with weights becomes a backbone: what is derived, what is refused, and the way to a bundle."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.backbones.tiny_checkpoints import bert_files, lay, pickled, timm_files
+from tests.export.made import trained_model
+from tl_core.backbones.catalogue import check_folder, find_backbone, forget, names, register_folder, register_library
+from tl_core.backbones.provenance import Provenance
+from tl_core.backbones.spec import BackboneSpec, ImageInput, TextInput
+from tl_core.errors import BackboneError, UsageError
+from tl_core.export.bundle import dataset_items, load_bundle, write_bundle
+from tl_core.layers import partition
+from tl_core.workspace import Workspace
+
+NAME = "folder:tiny@0123456789ab"
+
+
+def made(workspace: Workspace, files: dict[str, bytes]) -> BackboneSpec:
+    folder = lay(workspace.folder("backbones") / "own" / "tiny", files)
+    check_folder(folder)
+    return find_backbone(register_folder(workspace, folder, Provenance(NAME, "a folder of one's own")), workspace)
+
+
+def test_a_timm_folder(workspace):
+    spec = made(workspace, timm_files())
+    assert spec.name == NAME
+    assert spec.pretrained
+    assert isinstance(spec.input, ImageInput)
+    network = spec.load(True)
+    tensors = [n for n, _ in [*network.named_parameters(), *network.named_buffers()]]
+    assert all(partition(tensors, spec.groups).values())
+    assert sum(p.numel() for p in network.parameters()) == spec.parameters
+    stored = load_file(workspace.root / "backbones" / "own" / "tiny" / "model.safetensors")
+    assert all(torch.equal(tensor, stored[name]) for name, tensor in network.net.state_dict().items())
+    assert not torch.equal(next(spec.load(False).parameters()), next(network.parameters()))
+
+
+@pytest.mark.parametrize("kind", ["plain", "sharded", "half", "pickled"])
+def test_a_transformers_folder_however_its_weights_are_stored(workspace, kind):
+    plain = bert_files()
+    files = {
+        "plain": lambda: plain,
+        "sharded": lambda: bert_files(shard="40KB"),
+        "half": lambda: bert_files(dtype=torch.float16),
+        "pickled": lambda: pickled(plain),
+    }[kind]()
+    spec = made(workspace, files)
+    assert isinstance(spec.input, TextInput)
+    assert spec.input.max_tokens == 48
+    first = next(spec.load(True).parameters())
+    assert first.dtype == torch.float32
+    assert spec.features == 32
+
+
+def test_names(workspace):
+    spec = made(workspace, bert_files())
+    assert find_backbone("folder:tiny", workspace) == spec
+    assert NAME in names(workspace)
+    forget(workspace, NAME)
+    with pytest.raises(UsageError, match="fetch"):
+        find_backbone(NAME, workspace)
+
+
+def test_an_architecture_without_weights_starts_from_random_ones(workspace):
+    spec = find_backbone(register_library(workspace, "timm:test_resnet"), workspace)
+    assert not spec.pretrained
+    assert spec.load(False).names == tuple(group.name for group in spec.groups)
+    with pytest.raises(BackboneError, match="no weights"):
+        spec.load(True)
+
+
+def without(files: dict[str, bytes], *lost: str) -> dict[str, bytes]:
+    return {name: data for name, data in files.items() if name not in lost}
+
+
+def config(files: dict[str, bytes], **more: object) -> dict[str, bytes]:
+    return {**files, "config.json": json.dumps({**json.loads(files["config.json"]), **more}).encode()}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda f: without(f, "config.json"), "config.json"),
+        (lambda f: without(f, "tokenizer.json", "tokenizer_config.json"), "tokenizer"),
+        (lambda f: without(f, "model.safetensors"), "weights|build"),
+        (lambda f: config(f, model_type="nobody_knows"), "does not know"),
+        (lambda f: config(f, vocab_size=4000), "do not belong together|lack|build"),
+        (lambda f: config(f, num_hidden_layers=5), "lack"),
+        (lambda f: {**f, "model.safetensors": f["model.safetensors"][:2000]}, "build|damaged"),
+        (lambda f: {**f, "model.safetensors": b"<html>sign in</html>"}, "build|damaged"),
+        (lambda f: {**f, "adapter_config.json": b"{}"}, "adapter"),
+    ],
+)
+def test_what_does_not_belong_together_is_refused(workspace, change, words):
+    with pytest.raises(BackboneError, match=words):
+        made(workspace, change(bert_files()))
+    assert NAME not in names(workspace)
+
+
+def test_a_repositorys_code_is_never_run(workspace, tmp_path):
+    mark = tmp_path / "ran"
+    files = config(bert_files(), auto_map={"AutoModel": "evil.Evil", "AutoConfig": "evil.Evil"})
+    made(workspace, {**files, "evil.py": f"open({str(mark)!r}, 'w')".encode()})
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("kind", ["image", "text"])
+def test_its_bundle_answers_without_graft(workspace, kind, request, tmp_path):
+    dataset = request.getfixturevalue("tiny_images" if kind == "image" else "tiny_texts")
+    spec = made(workspace, timm_files() if kind == "image" else bert_files())
+    trained = trained_model(dataset, spec.name)
+    folder = tmp_path / "bundle"
+    write_bundle(folder, trained)
+    forget(workspace, spec.name)
+    items = dataset_items(dataset, np.arange(4))
+    ours = load_bundle(folder).predict(items)
+    code = (
+        "import sys, json; sys.path.insert(0, sys.argv[1])\n"
+        "from predict import Model, open_image\n"
+        "items = json.loads(sys.argv[2])\n"
+        "print(json.dumps(Model()(items).tolist())); assert not any(n.startswith('tl_core') for n in sys.modules)"
+    )
+    command = [sys.executable, "-W", "ignore", "-P", "-c", code, str(folder), json.dumps([str(item) for item in items])]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(json.loads(done.stdout), ours, atol=1e-4)
+
+
+def test_other_libraries_are_told_in_words(workspace):
+    spec = made(workspace, timm_files())
+    file = next(path for path in (workspace.root / "backbones" / "cards").glob("*.json"))
+    card = json.loads(file.read_text())
+    card["proof"]["fingerprint"] = "of another version"
+    file.write_text(json.dumps(card))
+    with pytest.raises(BackboneError, match="installed libraries"):
+        find_backbone(spec.name, workspace).load(False)
+
+
+def test_weights_of_another_shape_are_refused(workspace):
+    files = timm_files()
+    folder = lay(Path(workspace.folder("backbones")) / "other", files)
+    state = load_file(folder / "model.safetensors")
+    state[next(name for name, tensor in state.items() if tensor.ndim == 4)] = torch.zeros(3)
+    save_file(state, folder / "model.safetensors")
+    with pytest.raises(BackboneError, match="lack"):
+        made(workspace, {**files, "model.safetensors": (folder / "model.safetensors").read_bytes()})

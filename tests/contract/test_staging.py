@@ -1,0 +1,100 @@
+"""What every network of a public library keeps once it is cut into stages; tiny configurations, random weights."""
+
+import copy
+
+import pytest
+import torch
+
+from tl_core.backbones.recipes import Recipe, build, modality_of
+from tl_core.backbones.staging.network import GatedNetwork
+from tl_core.backbones.staging.prove import failing_cuts
+from tl_core.errors import BackboneError
+
+SIZES = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 64}
+TEXT = {**SIZES, "vocab_size": 200, "max_position_embeddings": 64, "pad_token_id": 0}
+RELATIVE = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]}
+T5 = {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 3, "num_heads": 2, "vocab_size": 200}
+GPT2 = {"n_embd": 32, "n_layer": 3, "n_head": 2, "vocab_size": 200, "n_positions": 64}
+SWIN = {"image_size": 64, "embed_dim": 16, "depths": [1, 1, 1], "num_heads": [2, 2, 2], "window_size": 4}
+RECIPES = {
+    "resnet": (Recipe("timm", "test_resnet"), 64, ["stem", "layer1.0"]),
+    "vit": (Recipe("timm", "test_vit", args={"img_size": 64}), 64, ["stem", "blocks.0"]),
+    "convnext": (Recipe("timm", "test_convnext"), 64, ["stem", "stages.0.blocks.0"]),
+    "efficientnet": (Recipe("timm", "tf_efficientnet_lite0"), 64, ["stem", "blocks.0"]),
+    "levit": (Recipe("timm", "levit_128s"), 224, ["stem", "stages.0.blocks.0"]),
+    "mobilenet": (Recipe("torchvision", "mobilenet_v3_small"), 64, ["features.0", "features.1"]),
+    "squeezenet": (Recipe("torchvision", "squeezenet1_1"), 64, ["stem", "features.3"]),
+    "swin": (Recipe("transformers", "swin", SWIN), 64, ["stem", "layers.0.blocks.0"]),
+    "dinov2": (
+        Recipe("transformers", "dinov2", {**SIZES, "image_size": 64, "patch_size": 16}),
+        64,
+        ["stem", "layer.0"],
+    ),
+    "bert": (Recipe("transformers", "bert", TEXT), 0, ["embeddings", "layer.0"]),
+    "roberta": (Recipe("transformers", "roberta", {**TEXT, "pad_token_id": 1}), 0, ["embeddings", "layer.0"]),
+    "mpnet": (Recipe("transformers", "mpnet", {**TEXT, "pad_token_id": 1}), 0, ["embeddings", "layer.0"]),
+    "deberta": (Recipe("transformers", "deberta-v2", {**TEXT, **RELATIVE}), 0, ["embeddings", "layer.0"]),
+    "llama": (Recipe("transformers", "llama", {**TEXT, "num_key_value_heads": 2}), 0, ["embeddings", "layers.0"]),
+    "gpt2": (Recipe("transformers", "gpt2", {**GPT2, "bos_token_id": 1, "eos_token_id": 2}), 0, ["embeddings", "h.0"]),
+    "t5": (Recipe("transformers", "t5", T5, encoder=True), 0, ["embeddings", "block.0"]),
+}
+REFUSED = {
+    "xlnet": (Recipe("transformers", "xlnet", {"d_model": 32, "n_layer": 2, "n_head": 2, "d_inner": 64}), 0),
+    "vit_mae": (Recipe("transformers", "vit_mae", {**SIZES, "image_size": 64, "patch_size": 16}), 64),
+}
+
+
+def network(name: str) -> GatedNetwork:
+    recipe, size = (RECIPES.get(name) or REFUSED[name])[:2]
+    torch.manual_seed(0)
+    net, entry, _ = build(recipe)
+    return GatedNetwork(net, entry, size)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_network_cut_anywhere_is_the_librarys_network(name: str):
+    """Outputs, gradients and buffers to the bit: `failing_cuts` compares them, with NaN for all that is left out."""
+    recipe, size, first = RECIPES[name]
+    assert modality_of(recipe) == ("image" if size else "text")
+    staged = network(name)
+    assert failing_cuts(staged) == []
+    assert list(staged.names[:2]) == first
+    read = {tensor for names in staged.found.owned for tensor in names}
+    assert read == {n for n, _ in [*staged.net.named_parameters(), *staged.net.named_buffers()]}
+    assert all(staged.found.owned)
+
+
+@pytest.mark.parametrize("name", ["resnet", "vit", "t5", "deberta"])
+def test_taps_and_copies_are_those_of_one_pass(name: str):
+    staged = network(name).eval()
+    state, _ = staged.traced
+    twin = copy.deepcopy(staged)
+    with torch.no_grad():
+        taps = staged.taps(state, range(len(staged.names)))
+        for index in range(len(staged.names)):
+            left = twin.run(state, 0, index + 1)
+            assert torch.equal(taps[index], torch.cat(twin.pool(left, index), dim=1))
+            assert taps[index].shape == (len(state[0]), 2 * staged.widths[index])
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_cut_is_refused_in_words(name: str):
+    with pytest.raises(BackboneError):
+        failing_cuts(network(name))
+
+
+def test_the_proof_finds_a_wrong_cut():
+    staged = network("bert")
+    staged._actions[1] = {**staged._actions[1], "encoder.layer.2": "skip"}  # a layer that the rest needs
+    assert failing_cuts(staged) == ["encoder.layer.0"]
+
+
+def test_padding_changes_nothing():
+    staged = network("roberta").eval()
+    ids = torch.randint(2, 200, (1, 6))
+    padded = torch.cat([ids, torch.ones(1, 3, dtype=torch.long)], dim=1)
+    mask = padded != 1
+    with torch.no_grad():
+        alone = staged.pool(staged.run((ids, torch.ones_like(ids, dtype=torch.bool))))[0]
+        together = staged.pool(staged.run((padded, mask)))[0]
+    torch.testing.assert_close(alone, together, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,159 @@
+"""Backbones beside the registry: what was derived of each network once, kept in the workspace and read without torch.
+
+Names begin with where a network comes from: `timm:` and `torchvision:` (random weights of a named architecture), `hub:`
+and `folder:` (weights in the workspace).
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tl_core.backbones.network_card import Card
+from tl_core.backbones.provenance import Provenance
+from tl_core.backbones.spec import BACKBONES, BackboneSpec, TextInput, Weights
+from tl_core.errors import BackboneError, UsageError
+from tl_core.types import dump, load
+from tl_core.workspace import Workspace, file_name, read_value, write_value
+
+if TYPE_CHECKING:
+    from tl_core.backbones.staged import Staged
+
+PLACE = "backbones"
+LIBRARIES = ("timm", "torchvision")
+"""Where architectures come from that can start from random weights without a download."""
+UNSTATED = "not stated: ask where you have it from"
+
+
+def find_backbone(name: str, workspace: Workspace | None = None) -> BackboneSpec:
+    """Return a backbone by its name: of the registry, else of the workspace (None: the default one).
+
+    A name without its commit or digest, and a registered one whose weights were fetched from the hub, stand for the
+    one that was made ready last. Raises UsageError for a name that there is none of.
+    """
+    workspace = workspace or Workspace.default()
+    if name in BACKBONES or ":" not in name:
+        spec = BACKBONES[name]
+        return spec if spec.ready or not spec.weights.name else _latest(workspace, f"hub:{spec.weights.name}") or spec
+    if found := _latest(workspace, name):
+        return found
+    raise UsageError(
+        f"The backbone {name} is not in this workspace.", f"Make it ready first: python -m tl_core fetch {name}"
+    )
+
+
+def registered(workspace: Workspace | None = None) -> tuple[BackboneSpec, ...]:
+    """Return the backbones of the workspace, the one that was made ready last first; damaged cards are left out."""
+    folder = (workspace or Workspace.default()).folder(PLACE, "cards")
+    files = sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime, reverse=True)
+    cards = [read_value(Card, file) for file in files if not file.name.endswith(".tokenizer.json")]
+    return tuple(spec_of(card, workspace) for card in cards if card)
+
+
+def names(workspace: Workspace | None = None) -> tuple[str, ...]:
+    """Return the names of all backbones, those of the registry first."""
+    return (*BACKBONES, *(spec.name for spec in registered(workspace)))
+
+
+def _latest(workspace: Workspace, name: str) -> BackboneSpec | None:
+    card = read_value(Card, _file(workspace, name))
+    if card:
+        return spec_of(card, workspace)
+    return next((spec for spec in registered(workspace) if spec.name.partition("@")[0] == name), None)
+
+
+def _file(workspace: Workspace, name: str) -> Path:
+    return workspace.folder(PLACE, "cards") / f"{file_name(name)}.json"
+
+
+def forget(workspace: Workspace, name: str) -> None:
+    """Remove what was derived of a network; its weights are not touched."""
+    file = _file(workspace, name)
+    for path in (file, file.with_suffix(".tokenizer.json")):
+        path.unlink(missing_ok=True)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise BackboneError where configuration and tokenizer already say that the weights are of no use here."""
+    from tl_core.backbones.contracts import check_tokenizer, image_input
+    from tl_core.backbones.recipes import modality_of, read_recipe
+
+    recipe = read_recipe(folder)
+    if modality_of(recipe) == "text":
+        check_tokenizer(folder)
+    else:
+        image_input(recipe, folder)
+
+
+def register_folder(workspace: Workspace, folder: Path, provenance: Provenance) -> str:
+    """Make a folder with a configuration and weights ready as a backbone; returns its name.
+
+    Raises BackboneError where it cannot be built, its weights do not fit, or it cannot be cut into stages.
+    """
+    from tl_core.backbones.recipes import read_recipe
+
+    return _register(workspace, read_recipe(folder), folder, provenance)
+
+
+def register_library(workspace: Workspace, name: str) -> str:
+    """Make an architecture of timm or torchvision (`timm:resnet18`) ready, without weights; returns its name."""
+    from tl_core.backbones.recipes import recipe_of
+
+    library, _, architecture = name.partition(":")
+    source = {"timm": "https://github.com/huggingface/pytorch-image-models", "torchvision": "https://pytorch.org"}
+    provenance = Provenance(name, source[library], "that of the library; there are no weights")
+    return _register(workspace, recipe_of(library, architecture), None, provenance)
+
+
+def _register(workspace: Workspace, recipe: Any, folder: Path | None, provenance: Provenance) -> str:
+    from tl_core.backbones.derive import derive
+
+    file = _file(workspace, provenance.name)
+    place = str(folder.relative_to(workspace.root)) if folder else ""
+    card = derive(recipe, folder, provenance, file.with_suffix(".tokenizer.json"))
+    write_value(file, replace(card, folder=place))
+    return provenance.name
+
+
+def embedded(data: Mapping[str, Any], tokenizer: Path) -> BackboneSpec:
+    """Return the backbone of a bundle from the card in it and its own tokenizer; it has no weights but the bundle's."""
+    card = load(Card, dict(data))
+    given = replace(card.input, tokenizer=str(tokenizer)) if isinstance(card.input, TextInput) else card.input
+    return spec_of(replace(card, input=given, folder=""))
+
+
+def spec_of(card: Card, workspace: Workspace | None = None) -> BackboneSpec:
+    """Return a network as a backbone like those of the registry."""
+    origin = card.provenance
+    folder = (workspace or Workspace.default()).root / card.folder if card.folder else None
+    weights = "random weights until it is trained" if folder is None else f"weights from {origin.source}"
+    return BackboneSpec(
+        name=origin.name,
+        title=origin.name.partition(":")[2].partition("@")[0],
+        modality=card.modality,
+        place=(card.modality, "general"),
+        summary=f"{card.recipe['architecture']} of {card.recipe['library']}, {weights}.",
+        parameters=sum(card.group_parameters),
+        licence=origin.licence or UNSTATED,
+        source=origin.source,
+        weights=Weights("folder", card.folder, origin.bytes),
+        input=card.input,
+        features=card.stages[-1].width,
+        groups=card.groups,
+        group_parameters=card.group_parameters,
+        group_matrices=card.group_matrices,
+        load=partial(_load, card, folder),
+        card=dump(card),
+    )
+
+
+def _load(card: Card, folder: Path | None, pretrained: bool) -> "Staged":
+    from tl_core.backbones.derive import load_network
+
+    if pretrained and folder is None:
+        raise BackboneError(
+            f"There are no weights of {card.provenance.name} on this machine.",
+            "Train it from random weights (--strategy from_scratch), or fetch weights for it.",
+        )
+    return load_network(card, folder if pretrained else None)

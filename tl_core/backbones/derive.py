@@ -1,0 +1,140 @@
+"""What follows from a network itself: its stages, what each holds, and the proof that it may be cut there."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from tl_core.backbones.contracts import image_input, text_input
+from tl_core.backbones.network_card import Card, Proof, StageEnd, fingerprint, plain
+from tl_core.backbones.provenance import Provenance
+from tl_core.backbones.recipes import Recipe, build, modality_of
+from tl_core.backbones.spec import ImageInput, TextInput
+from tl_core.backbones.staging.gates import plain_class
+from tl_core.backbones.staging.network import GatedNetwork
+from tl_core.backbones.staging.prove import failing_cuts
+from tl_core.backbones.staging.stages import patterns
+from tl_core.errors import BackboneError
+from tl_core.layers import LayerGroup
+from tl_core.types import load
+
+if TYPE_CHECKING:
+    from tl_core.backbones.staging.trace import Entry
+
+Matrix = tuple[int, int, int]
+TRIES = 4
+"""How often stages are found anew without those that failed the proof."""
+
+
+def derive(recipe: Recipe, folder: Path | None, provenance: Provenance, tokenizer: Path) -> Card:
+    """Build a network, cut it into stages, prove them, and return what it is; a text's tokenizer is put in a file.
+
+    Raises BackboneError where any of this fails.
+    """
+    modality = modality_of(recipe)
+    net, entry, missing = build(recipe, folder)
+    contract: ImageInput | TextInput
+    if modality == "image":
+        contract = image_input(recipe, folder)
+    elif folder is not None:
+        contract = text_input(folder, net, tokenizer)
+    else:
+        raise BackboneError("A text network needs a tokenizer.", "Bring it as a folder.")
+    network, without = _proven(net, entry, contract)
+    read = {name for names in network.found.owned for name in names}
+    parameters = dict(network.net.named_parameters())
+    if lost := [name for name in missing if name in read and not name.endswith("num_batches_tracked")]:
+        raise BackboneError(
+            f"The weights lack {len(lost)} tensors of the network, {lost[0]} among them.",
+            "They are of another network, or incomplete: bring them from where their config.json is from.",
+        )
+    ends = zip(network.found.stages, network.widths, strict=True)
+    libraries = {recipe.library, "torch"}
+    return Card(
+        provenance=provenance,
+        modality=modality,
+        recipe=plain(recipe),
+        input=contract,
+        stages=tuple(StageEnd(s.name, s.module, s.kind, s.prefix, width) for s, width in ends),
+        groups=_groups(network),
+        group_parameters=tuple(
+            sum(parameters[name].numel() for name in names if name in parameters) for names in network.found.owned
+        ),
+        group_matrices=tuple(_matrices(network.net, names) for names in network.found.owned),
+        unread=network.found.unread,
+        proof=Proof({name: version(name) for name in sorted(libraries)}, _fingerprint(network)),
+        without=without,
+    )
+
+
+def load_network(card: Card, folder: Path | None) -> GatedNetwork:
+    """Build the network of a card, with its weights or random ones, cut as it was when it was proven.
+
+    Raises BackboneError where the installed libraries build another network than then.
+    """
+    with torch.inference_mode(False), torch.enable_grad():  # tensors that are made in inference mode never learn
+        net, entry, _ = build(load(Recipe, card.recipe), folder)
+        network = GatedNetwork(net, entry, _side(card.input), card.without)
+    network.traced, network.built_by = None, card.recipe
+    if _fingerprint(network) != card.proof.fingerprint:
+        then = ", ".join(f"{name} {number}" for name, number in card.proof.versions.items())
+        raise BackboneError(
+            f"{card.provenance.name} is built otherwise by the installed libraries than it was with {then}.",
+            "Install those versions, or make it ready again: python -m tl_core fetch.",
+        )
+    return network
+
+
+def _proven(net: nn.Module, entry: "Entry", contract: ImageInput | TextInput) -> tuple[GatedNetwork, tuple[str, ...]]:
+    """Cut a network into stages that hold the proof; returns it with the modules that failed it."""
+    without: tuple[str, ...] = ()
+    for _ in range(TRIES):
+        try:
+            network = GatedNetwork(net, entry, _side(contract), without)
+            failing = failing_cuts(network)
+        except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+            reason = str(error).strip().split("\n")[0]
+            raise BackboneError(
+                f"This network does not run on a plain batch: {reason}", "Choose another network."
+            ) from error
+        if not failing:
+            network.traced = None
+            return network, without
+        without = (*without, *failing)
+    raise BackboneError("Cut into stages, this network does not compute what it computes whole.", "Choose another.")
+
+
+def _side(contract: ImageInput | TextInput) -> int:
+    return contract.size if isinstance(contract, ImageInput) else 0
+
+
+def _fingerprint(network: GatedNetwork) -> str:
+    ends = network.found.stages
+    return fingerprint({f"{s.name}={s.module}": list(o) for s, o in zip(ends, network.found.owned, strict=True)})
+
+
+def _groups(network: GatedNetwork) -> tuple[LayerGroup, ...]:
+    owned = network.found.owned
+    every = [name for names in owned for name in names]
+    return tuple(
+        LayerGroup(name, patterns(names, [other for other in every if other not in set(names)]))
+        for name, names in zip(network.names, owned, strict=True)
+    )
+
+
+def _matrices(net: nn.Module, names: tuple[str, ...]) -> tuple[Matrix, ...]:
+    """Return the layers of a group that take an adapter, as (inputs, kernel area, outputs)."""
+    found: list[Matrix] = []
+    for name in names:
+        path, _, leaf = name.rpartition(".")
+        module = net.get_submodule(path)
+        parent = net.get_submodule(path.rpartition(".")[0])
+        if leaf != "weight" or isinstance(parent, nn.MultiheadAttention):
+            continue
+        if isinstance(module, nn.Conv2d) and module.groups == 1:
+            found.append((module.weight.shape[1], module.weight[0, 0].numel(), module.weight.shape[0]))
+        elif plain_class(module) is nn.Linear:
+            found.append((module.in_features, 1, module.out_features))  # type: ignore[arg-type]
+    return tuple(found)

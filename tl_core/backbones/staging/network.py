@@ -1,0 +1,166 @@
+"""A library's network as a chain of stages that were found in it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from tl_core.backbones.staged import Staged, State, pool_image, pool_positions
+from tl_core.backbones.staging.gates import Action, Left, Run, actions, put_gates
+from tl_core.backbones.staging.graph import Graph
+from tl_core.backbones.staging.stages import Stage, find_stages
+from tl_core.backbones.staging.trace import IMAGE_SIZES, TEXT_SIZES, Entry, Template, first_tensor, templates, trace
+
+CACHE = "attention_bias_cache"
+"""Where timm's LeViT, TinyViT, EfficientFormer and EfficientViT keep position biases that were looked up."""
+
+
+class GatedNetwork(Staged):
+    """A network that runs from the end of any stage to the end of any other.
+
+    Pictures: the state is (`[B, ...]`,) in the layout of the stage that it left. Texts: (ids `[B, T]`, mask) at the
+    input, and (hidden `[B, T, D]`, mask, ids) between stages.
+    """
+
+    def __init__(self, net: nn.Module, entry: Entry, size: int, without: Sequence[str] = ()) -> None:
+        """Find the stages of `net`, whose pictures have `size` pixels a side, 0 where it reads texts.
+
+        `without` names modules that may end no stage. Raises BackboneError where fewer than two are found.
+        """
+        super().__init__()
+        self.net = net
+        self.size = size
+        self.poison = False
+        self.built_by: Mapping[str, Any] | None = None
+        """The recipe that a library built it from."""
+        self._entry = entry
+        sizes = IMAGE_SIZES if size else TEXT_SIZES
+        first, second = (trace(net, entry, blank(net, size, *sizes_of)) for sizes_of in sizes)
+        self.found = find_stages(net, first, without)
+        self.names = tuple(stage.name for stage in self.found.stages)
+        self._ends = {stage.module: index for index, stage in enumerate(self.found.stages)}
+        self._templates: dict[str, Template] = templates(first, second, sizes)
+        self.widths = [
+            stage.width((first.once[stage.module].main if stage.module else first.output).shape)  # type: ignore[union-attr]
+            for stage in self.found.stages
+        ]
+        last = self.found.stages[-1].module
+        output = first.once[last].main if last else first.output
+        self.traced: tuple[State, torch.Tensor] | None = (first.state[0].detach(), *first.state[1:]), output.detach()  # type: ignore[union-attr]
+        """A batch, and what the library's own forward pass made of it."""
+        graph = Graph(first, output)  # type: ignore[arg-type]
+        self._actions: list[dict[str, Action]] = [
+            actions(first, graph, stage.module, self._templates) for stage in self.found.stages[:-1]
+        ]
+        self._caching = [module for module in net.modules() if hasattr(module, CACHE)]
+        self._forget()
+        gates = {name for acts in self._actions for name in acts}
+        put_gates(net, sorted(gates | {stage.module for stage in self.found.stages} - {""}))
+        self._strip()
+
+    def _strip(self) -> None:
+        """Take away the tensors that no stage reads, so that none is saved, counted or trained."""
+        for name in self.found.unread:
+            path, _, leaf = name.rpartition(".")
+            module = self.net.get_submodule(path)
+            if leaf in module._parameters:
+                module._parameters[leaf] = None
+            else:
+                module._buffers[leaf] = None
+
+    def recipe(self) -> dict[str, Any] | None:
+        """Return how the library builds it, and where its stages end; None where nobody said how."""
+        if self.built_by is None:
+            return None
+        ends = [vars(stage) for stage in self.found.stages]
+        return {**self.built_by, "stages": ends, "unread": list(self.found.unread)}
+
+    def stage(self, index: int, state: State) -> State:
+        """Run one stage."""
+        return self.run(state, index, index + 1)
+
+    def run(self, state: State, start: int = 0, stop: int | None = None) -> State:
+        """Run the stages start..stop-1 in one forward pass of the library's network."""
+        stop = len(self.names) if stop is None else stop
+        if start >= stop:
+            return state
+        return self._forward(state, start, stop, ())[stop - 1]
+
+    def states(self, state: State, wanted: Sequence[int]) -> dict[int, State]:
+        """Return the states at the end of the wanted stages, in one pass."""
+        return self._forward(state, 0, max(wanted) + 1, wanted)
+
+    def taps(self, state: State, wanted: Sequence[int]) -> dict[int, torch.Tensor]:
+        """Return mean and standard deviation `[B, 2C]` at the end of each wanted stage, in one pass."""
+        seen = self.states(state, wanted)
+        return {index: torch.cat(self.pool(seen[index], index), dim=1) for index in wanted}
+
+    def pool(self, state: State, index: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mean and standard deviation `[B, C]` over the places of the state that stage `index` left.
+
+        None is the last stage. Class and register tokens are no places, and masked tokens do not count.
+        """
+        stage = self.found.stages[-1 if index is None else index]
+        return pool_kind(state, stage)
+
+    def _forward(self, state: State, start: int, stop: int, wanted: Sequence[int]) -> dict[int, State]:
+        """Return the states at the end of stage `stop - 1` and of the `wanted` ones."""
+        stages = self.found.stages
+        text = not self.size
+        ids = state[2] if text and start else state[0]
+        run = Run(
+            state=state[0],
+            items=len(state[0]),
+            tokens=state[0].shape[1] if text else 0,
+            actions=self._actions[start - 1] if start else {},
+            templates=self._templates,
+            stop=stages[stop - 1].module,
+            wanted={stages[index].module for index in wanted},
+            poison=self.poison,
+        )
+        entered = self._entered(state, ids, start)
+        self._forget()
+        with run:
+            try:
+                output = self._entry(self.net, entered)
+                run.seen[""] = first_tensor(output)  # type: ignore[assignment]
+            except Left:
+                pass
+        travels = (state[1], ids) if text else ()
+        return {self._ends[name]: (tensor, *travels) for name, tensor in run.seen.items() if name in self._ends}
+
+    def _forget(self) -> None:
+        """Forget what layers keep of their weights in evaluation mode: the weights may have learned since."""
+        for module in self._caching:
+            setattr(module, CACHE, {})
+
+    def _entered(self, state: State, ids: torch.Tensor, start: int) -> State:
+        """Return what the network itself is called on: where the run starts in its middle, a picture of no meaning."""
+        if not self.size:
+            return ids, state[1]
+        if not start:
+            return state
+        blank = torch.empty(len(ids), 3, self.size, self.size, device=ids.device)
+        return (blank.fill_(torch.nan) if self.poison else blank,)
+
+
+def pool_kind(state: State, stage: Stage) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return mean and standard deviation `[B, C]` over the places of a state, as its layout says."""
+    if stage.kind == "hidden":
+        return pool_positions(state[0], state[1])
+    if stage.kind == "tokens":
+        tokens = state[0][:, stage.prefix :]
+        return pool_image(tokens.transpose(1, 2).unsqueeze(-1))
+    return pool_image(state[0].permute(0, 3, 1, 2) if stage.kind == "nhwc" else state[0])
+
+
+def blank(net: nn.Module, size: int, items: int, tokens: int) -> State:
+    """Return a batch to trace with: pictures of noise, or texts of a few different tokens."""
+    draw = torch.Generator().manual_seed(0)
+    parameter = next(net.parameters())
+    if size:
+        return (torch.randn(items, 3, size, size, generator=draw).to(parameter.device).requires_grad_(),)
+    most = int(net.get_input_embeddings().num_embeddings)  # type: ignore[operator]
+    ids = torch.randint(min(10, most // 2), most, (items, tokens), generator=draw).to(parameter.device)
+    return ids, torch.ones_like(ids, dtype=torch.bool)
