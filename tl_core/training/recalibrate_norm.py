@@ -54,8 +54,8 @@ def recalibrate_norm(parts: RunParts, index: int, inputs: Inputs) -> Events:
             Finding(
                 "info",
                 "adapted",
-                f"{phase.name}: the layers that learn were first fitted to your items. On the validation items: "
-                f"{task.describe(before)} before, {task.describe(after)} now.",
+                f"{phase.name}: the normalisation statistics of the layers that learn were first estimated "
+                f"on your items. On the validation items: {task.describe(before)} before, {task.describe(after)} now.",
             )
         )
 
