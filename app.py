@@ -6,6 +6,9 @@ from contextlib import asynccontextmanager
 
 import streamlit as st
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tl_core import import_jobs
@@ -48,10 +51,15 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
     await asyncio.to_thread(supervisor.stop_all, store)
 
 
+async def first_page(request: Request) -> RedirectResponse:
+    """Redirect a link to the first page by its name to the root, the only place where Streamlit serves it."""
+    return RedirectResponse(f"./?{request.url.query}" if request.url.query else "./")
+
+
 app = st.App(
     "ui/shell.py",
     lifespan=lifespan,
-    routes=upload_route.routes(),
+    routes=[Route("/data", first_page), *upload_route.routes()],
     middleware=[Middleware(SecurityHeaders)],
     on_script_error=errors.unexpected,
 )

@@ -28,7 +28,7 @@ def choose() -> None:
     if picked in BACKBONES and picked != focus:
         st.session_state[FOCUS] = picked
         st.rerun()
-    st.caption("● ready on this computer\u2003○ needs a download")
+    st.caption("● ready on this computer\u2003○ needs a download\u2003M, B: million, billion parameters")
     spec = BACKBONES[focus]
     measuring = spec.modality == modality and launch.measure_speed(spec)
 

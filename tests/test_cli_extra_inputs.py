@@ -52,7 +52,7 @@ def penalty(name: str, more: str = "") -> str:
     [
         (penalty("l2sp"), "There is no penalty named 'l2sp'. Did you mean 'l2_sp'?"),
         (penalty("l2_sp", ", options: {colour: 1}"), "has no option 'colour'. There are: none."),
-        (penalty("lwf"), "“Learning without Forgetting” needs the head that the backbone was trained with"),
+        (penalty("lwf"), "“Learning without Forgetting (LwF)” needs the head that the backbone was trained with"),
         (penalty("mmd"), "needs unlabelled items of the target. Give it as --target"),
         (penalty("replay"), "needs labelled items of the source. Give it as --source"),
         (penalty("distill"), "needs a trained teacher. Give it as --teacher"),

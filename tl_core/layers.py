@@ -9,7 +9,7 @@ from tl_core.errors import BackboneError
 HEAD = "head"
 ADAPTER_PARTS = ("lora_", "hada_", "lokr_", "ia3_")
 """How peft begins the names of an adapter's tensors."""
-_TITLES = {"stem": "first layers", "embeddings": "word table", "top": "last layers", HEAD: "new head"}
+_TITLES = {"stem": "first layers", "embeddings": "word embeddings", "top": "last layers", HEAD: "new head"}
 _NUMBERED = {"blocks": "block", "layer": "layer"}
 
 

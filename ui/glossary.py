@@ -27,8 +27,10 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "subgroup": (
             "A part of the items that you want results for, such as one region. It can hide behind a good average."
         ),
+        "target items": "Items, labelled or not, of the kind that the finished model is used on.",
+        "source items": "Labelled items of an earlier task at which the model has to stay good.",
         "token": (
-            "A word or a piece of a word. A text backbone reads tokens: a common word is one, a rare word several."
+            "What a text backbone reads: a word or a piece of one. A common word is one token, a rare word several."
         ),
     },
     "The network": {
@@ -102,9 +104,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
             "The range that holds the true value in 95 of 100 such measurements. More items make it narrower."
         ),
         "confidence": "The probability that the model gives to its own answer.",
-        "calibration": (
-            "How well these probabilities match reality: of answers given with 80%, about 80% should be right."
-        ),
+        "calibration": ("How well confidence matches reality: of answers given with 80%, about 80% should be right."),
         "transfer gain": (
             "How much better the model is than the same network trained from scratch, on the same test items."
         ),

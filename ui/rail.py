@@ -11,6 +11,7 @@ from tl_core.errors import RunError
 from tl_core.runs.store import RunStore
 from ui import session as sessions
 from ui.components.step_rail import step_rail
+from ui.runs.display import strategy_title
 from ui.session import Session
 from ui.words import humanize, plural, score_text
 
@@ -57,7 +58,7 @@ def choices(session: Session) -> dict[str, str]:
     if session.backbone in BACKBONES:
         chosen["backbone"] = BACKBONES[session.backbone].title
     if session.plan:
-        chosen["plan"] = humanize(session.plan.strategy) + (", edited" if session.edited else "")
+        chosen["plan"] = strategy_title(session.plan.strategy) + (", edited" if session.edited else "")
     if session.run:
         chosen |= _run_choices(session.run)
     return chosen

@@ -23,6 +23,15 @@ def project(home) -> str:
     return scripted.project(workspace, make_images(workspace), plan)
 
 
+def test_the_names_in_the_tree_are_whole_on_a_telephone(tab: Page, server: str, project: str):
+    tab.set_viewport_size({"width": 390, "height": 900})
+    tab.goto(f"{server}/backbone?project={project}")
+    settle(tab)
+    names = tab.locator(".leaf .title")
+    expect(names.first).to_be_visible()
+    assert all(names.evaluate_all("nodes => nodes.map(node => node.scrollWidth <= node.clientWidth)"))
+
+
 def test_a_plan_of_many_phases_fits_a_telephone(tab: Page, server: str, project: str):
     tab.set_viewport_size({"width": 480, "height": 900})
     tab.goto(f"{server}/train?project={project}")

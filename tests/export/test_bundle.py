@@ -157,7 +157,7 @@ def test_the_card_states_metrics_data_and_limits(images):
     assert front["license"] == "none"
     assert front["pipeline_tag"] == "image-classification"
     report = images.report
-    assert f"{report.accuracy.value * 100:.1f} % ({report.accuracy.low * 100:.1f} to" in card
+    assert f"{report.accuracy.value * 100:.1f}% ({report.accuracy.low * 100:.1f} to" in card
     assert images.dataset.fingerprint in card
     assert "cut after `middle`" in card
     assert "only 3 items" in card.replace("\n", " ") or "items: the true accuracy" in card

@@ -105,7 +105,7 @@ def test_an_ensemble_contains_complete_members_and_its_own_card(two_members, tmp
     np.testing.assert_allclose(alone.predict(items), _probabilities(both[1], items), atol=1e-6)
     card = (folder / "README.md").read_text(encoding="utf-8")
     for report_ in (*(one.report for one in both), report):
-        assert f"{report_.accuracy.value * 100:.1f} % ({report_.accuracy.low * 100:.1f} to" in card
+        assert f"{report_.accuracy.value * 100:.1f}% ({report_.accuracy.low * 100:.1f} to" in card
     assert "probabilities are averaged" in card.replace("\n", " ")
 
 

@@ -42,8 +42,8 @@ FEW_TEXTS = (8, 250)
 """Contrastive tuning is recommended from this many to below this many labelled texts a class; tried at 10 to 200."""
 CONTRASTIVE_TRIED = Reason(
     "Few labels teach more as pairs. Accuracy measured with MiniLM, three draws of the labels each: questions in 6 "
-    "classes, 16 a class: 85 %, a head alone 69 %; film snippets, 50 a class: 75 %, a head alone 68 %. One draw each: "
-    "60 uneven questions: 75 %, a head alone 42 %; 400 film snippets: 76 %, a head alone 72 %.",
+    "classes, 16 a class: 85%, a head alone 69%; film snippets, 50 a class: 75%, a head alone 68 %. One draw each: "
+    "60 uneven questions: 75%, a head alone 42%; 400 film snippets: 76%, a head alone 72 %.",
     "Measured by this project, docs/LOG.md, 2026-11-21; SetFit, arXiv:2209.11055",
 )
 HEAD_ONLY = ("feature_extraction", "lower_layers")
@@ -150,7 +150,7 @@ def domain_of(spec: BackboneSpec, probe: ProbeReport | None, similarity: str | N
         level: Similarity = "similar" if similarity == "similar" else "different"
         return Domain(level, Reason(f"You said it is {similarity}.", "your choice"))
     if probe is None:
-        text = "How similar your data is to what the backbone has seen is not measured yet. It is taken as similar."
+        text = "How similar your data are to what the backbone has seen is not measured yet. They are taken as similar."
         return Domain("not measured", Reason(text, NOT_MEASURED))
     if (shift := probe.mean_shift) is not None:
         level = "similar" if shift < SIMILAR_BELOW else "different" if shift < VERY_DIFFERENT_FROM else "very different"
@@ -295,7 +295,7 @@ def _disagreements(row: SizeRow, task_info: TaskInfo, domain: Domain, modality: 
         yield _disagree("total-or-class", message, f"{by_class.source}; {by_total.source}; {CS231N}")
     if row.strategy == "partial":
         message = (
-            "Another source freezes the lower 30 to 50 % and trains the rest. The rule keeps to the last two blocks: "
+            "Another source freezes the lower 30 to 50% and trains the rest. The rule keeps to the last two blocks: "
             "there are fewer weights to learn from few items, and the frozen part runs only once."
         )
         yield _disagree("freeze-share", message, FUNDAMENTALS)

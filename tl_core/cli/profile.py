@@ -65,7 +65,7 @@ def _print(dataset: "Dataset", profile: "Profile", console: Console) -> None:
         console.line()
         names = ("minimum", "low", "median", "high", "maximum")
         sizes = [(f"{s.name}, {s.unit}", *(f"{getattr(s, name):,}" for name in names)) for s in profile.sizes]
-        console.table(("size", "least", "5 %", "median", "95 %", "most"), sizes)
+        console.table(("size", "least", "5%", "median", "95%", "most"), sizes)
     _print_more(profile, console)
     if profile.findings:
         console.line()

@@ -85,7 +85,7 @@ def _composition(dataset: Dataset, profile: Profile) -> Iterator[str]:
             [(g.name or "(none given)", *_numbers(*g.counts)) for g in profile.subgroups[:_CLASSES]],
         )
     if profile.sizes:
-        yield _table(("", "least", "5 %", "median", "95 %", "most"), [_spread(size) for size in profile.sizes])
+        yield _table(("", "least", "5%", "median", "95%", "most"), [_spread(size) for size in profile.sizes])
     yield from _content(profile)
     yield _findings(profile)
     yield _question(
@@ -101,7 +101,7 @@ def _content(profile: Profile) -> Iterator[str]:
     shown = profile.pictures
     if shown and shown.brightness and shown.contrast:
         yield f"Measured on {count(shown.measured, 'picture', 'pictures')}, in percent:\n\n" + _table(
-            ("", "least", "5 %", "median", "95 %", "most"), [_spread(shown.brightness), _spread(shown.contrast)]
+            ("", "least", "5%", "median", "95%", "most"), [_spread(shown.brightness), _spread(shown.contrast)]
         )
     if profile.texts:
         languages = profile_sentences.language_words(profile.texts.languages)

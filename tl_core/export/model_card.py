@@ -24,7 +24,7 @@ def model_card(trained: TrainedModel) -> str:
     sections = (
         _title(spec, report),
         f"A classifier made by transfer learning: {spec.title} with a new head, trained by the strategy "
-        f"{_strategy(report.plan.strategy)}. On {_tests(report)}, {_headline(report)} (95 % interval).",
+        f"{_strategy(report.plan.strategy)}. On {_tests(report)}, {_headline(report)} (95% interval).",
         "\n".join(_use(spec, report)),
         "\n".join(_data(trained)),
         "\n".join(_training(trained)),
@@ -46,7 +46,7 @@ def ensemble_card(report: Report, members: Sequence[Member]) -> str:
         _title(specs[0], report),
         f"An ensemble of {len(members)} networks trained on the same data; their probabilities are averaged. "
         f"On {_tests(report)}, {_headline(report)} "
-        "(95 % interval).",
+        "(95% interval).",
         "\n".join(_members(report, members)),
         "\n".join(_use(specs[0], report)),
         "\n".join(_results(report)),
@@ -94,8 +94,8 @@ def _whole(specs: Sequence[BackboneSpec], report: Report, sections: Sequence[str
 
 
 def percent(estimate: Estimate) -> str:
-    """Return "87.5 % (81.2 to 92.0)"."""
-    return f"{estimate.value * 100:.1f} % ({estimate.low * 100:.1f} to {estimate.high * 100:.1f})"
+    """Return "87.5% (81.2 to 92.0)"."""
+    return f"{estimate.value * 100:.1f}% ({estimate.low * 100:.1f} to {estimate.high * 100:.1f})"
 
 
 def _kinds(report: Report) -> str:
@@ -171,7 +171,7 @@ def _training(trained: TrainedModel) -> Iterator[str]:
 
 def _results(report: Report) -> Iterator[str]:
     yield f"## Results\n\nAll measured on the test items. {holdout_sentence(report)}"
-    yield "Intervals are 95 % confidence intervals: they cover the choice of test items, not of the training run."
+    yield "Intervals are 95% confidence intervals: they cover the choice of test items, not of the training run."
     yield "\n| | value |\n|---|---|"
     rows: list[tuple[str, Estimate | None]] = [("accuracy", report.accuracy), ("macro-F1", report.macro_f1)]
     area = "area under the ROC curve, one class against the rest"

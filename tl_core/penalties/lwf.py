@@ -52,7 +52,7 @@ class LwF(RecordedPenalty):
 PENALTIES.add(
     PenaltyKind(
         name="lwf",
-        title="Learning without Forgetting",
+        title="Learning without Forgetting (LwF)",
         summary="On the new items, the backbone's original head must keep the predictions that it made at the start.",
         when="When the model should still know its original classes and you have no source items.",
         strength=1.0,

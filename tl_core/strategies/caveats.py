@@ -16,7 +16,7 @@ the result of fine-tuning a BERT changes from run to run (Zhang et al. 2021, arX
 MUCH = 10_000
 """Items from which the published tables fine-tune everything (He et al. 2019, arXiv:1811.08883, train from 10,000)."""
 FEW_TO_JUDGE = 100
-"""Validation items below which the interval around an accuracy of 80 % is wider than 8 points to either side (normal
+"""Validation items below which the interval around an accuracy of 80% is wider than 8 points to either side (normal
 approximation to the binomial, Wilson 1927)."""
 
 
@@ -49,7 +49,7 @@ def hard_to_judge(task_info: TaskInfo) -> Finding | None:
         return None
     points = 100 * normal_half_width(0.8, n)
     message = (
-        f"With {n} validation items, an accuracy of 80 % is known only to about {points:.0f} points to either side, so "
+        f"With {n} validation items, an accuracy of 80% is known only to about {points:.0f} points to either side, so "
         "they can hardly tell when to stop."
     )
     return caveat("few-to-judge", message, "Trust the result on the test items.", BINOMIAL, "info")

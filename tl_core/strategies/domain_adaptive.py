@@ -92,15 +92,15 @@ def caveats(task_info: TaskInfo, options: DomainAdaptive) -> tuple[Finding, ...]
         hint = "Give thousands of unlabelled items of your domain as a second data set."
         alone = caveat("no-target", message, hint, GURURANGAN)
     if task_info.similarity == "similar":
-        message = "Your data is similar to what the backbone has seen; the gain grows with the difference."
+        message = "Your data are similar to what the backbone has seen; the gain grows with the difference."
         near = caveat("near", message, "It may not be worth its time.", GURURANGAN, "info")
     if task_info.modality == "image":
         message = "Filling in pictures was made for transformers; plain convolutional networks gain little from it."
         kind = caveat("masked-pictures", message, "Compare with the same plan without that phase.", CONVNEXT_V2, "info")
     elif task_info.per_class < FEW_PER_CLASS:
         message = (
-            "Where it was tried, it gained little: with MiniLM and 1,000 texts, a head was right 55 % of the time, "
-            "instead of 53 % (questions, 60 labels), and 69 % instead of 66 % (film snippets, 100 labels)."
+            "Where it was tried, it gained little: with MiniLM and 1,000 texts, a head was right 55% of the time, "
+            "instead of 53% (questions, 60 labels), and 69% instead of 66% (film snippets, 100 labels)."
         )
         tried = caveat("tried", message, "With so few labels, contrastive tuning gained far more.", MEASURED, "info")
     tuning = fine_tuning_caveats(task_info) if options.reach != "none" else ()

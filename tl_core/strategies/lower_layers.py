@@ -81,7 +81,7 @@ def _near(task_info: TaskInfo, options: LowerLayers) -> Finding | None:
         message = "On your data the last layer's features did better than any lower ones."
         return caveat("last-is-best", message, "“Feature extraction” uses them.", ALAIN)
     if task_info.last_is_best is None and task_info.similarity == "similar":
-        message = "Your data is similar to what the backbone has seen, where its last layers do best."
+        message = "Your data are similar to what the backbone has seen, where its last layers do best."
         return caveat("near", message, "“Feature extraction” uses them.", YOSINSKI)
     return None
 

@@ -47,8 +47,8 @@ def caveats(task_info: TaskInfo, options: LpFt) -> tuple[Finding, ...]:
     finding = None
     if task_info.similarity == "very different":
         message = (
-            "Your data is very different from what the backbone has seen. This strategy keeps the backbone's features, "
-            "which pays only where they are good."
+            "Your data are very different from what the backbone has seen. This strategy keeps the backbone's "
+            "features, which pays only where they are good."
         )
         finding = caveat("poor-features", message, "Full fine-tuning moves further from them.", KUMAR, "info")
     return (*fine_tuning_caveats(task_info), *without_none(finding))

@@ -51,7 +51,7 @@ def caveats(task_info: TaskInfo, options: Partial) -> tuple[Finding, ...]:
         message = f"This backbone has only {len(task_info.groups)} blocks, so all of it learns, none is frozen."
         finding = caveat("all-of-it", message, "Choose fewer blocks to keep some frozen.", YOSINSKI)
     elif task_info.similarity == "very different":
-        message = "Your data is very different from what the backbone has seen; its frozen layers may fit badly too."
+        message = "Your data are very different from what the backbone has seen; its frozen layers may fit badly too."
         hint = "Fine-tuning all layers can adapt further, if there is enough data."
         finding = caveat("far", message, hint, YOSINSKI, "info")
     return (*fine_tuning_caveats(task_info), *without_none(finding))

@@ -52,7 +52,7 @@ def caveats(task_info: TaskInfo, options: WiseFt) -> tuple[Finding, ...]:
     poor = None
     if task_info.similarity == "very different":
         message = (
-            "Your data is very different from what the backbone has seen, so the weights before fine-tuning may have "
+            "Your data are very different from what the backbone has seen, so the weights before fine-tuning may have "
             "little to add to the mix."
         )
         poor = caveat("poor-start", message, "Full fine-tuning does the same without the mix.", WORTSMAN, "info")

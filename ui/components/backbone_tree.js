@@ -39,6 +39,7 @@ function join(root) {
     const targets = [...columns[i + 1].children].sort((a, b) => a.classList.contains('open') - b.classList.contains('open'));
     for (const target of targets) {
       const to = target.getBoundingClientRect();
+      if (to.left < from.right) continue; // a narrow screen shows the models below their field
       const [x1, y1] = [from.right - home.left, from.top + from.height / 2 - home.top];
       const [x2, y2] = [to.left - home.left, to.top + to.height / 2 - home.top];
       const path = document.createElementNS('http://www.w3.org/2000/svg', 'path');

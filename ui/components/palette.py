@@ -33,8 +33,8 @@ def rate_text(rate: float) -> str:
 
 
 def count_text(count: int) -> str:
-    """Return a count in short form: 940, 12.3 k, 4.1 M."""
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+    """Return a count in short form: 940, 12.3 k, 4.1 M, 1.2 B, as parameters are counted."""
+    for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
         if count >= size:
             return f"{count / size:.3g} {unit}"
     return str(count)

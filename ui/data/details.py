@@ -182,7 +182,7 @@ def _histogram(spread: Quantiles, limit: int = 0) -> None:
     if spread.maximum > edges[-1]:
         st.caption(f"The last bar also counts everything above it, up to {spread.maximum:,} {spread.unit}.")
     if spread.unit == "tokens":
-        st.caption(f"{glossary.TERMS['token']} A text longer than the limit is cut there.")
+        st.caption(f"**Token**: {glossary.TERMS['token']} A text longer than the limit is cut there.")
 
 
 def _bars(names: Sequence[str], counts: Sequence[int], title: str, key: str) -> None:

@@ -22,7 +22,7 @@ def overview(dataset: Dataset) -> None:
         st.metric(words.noun(dataset.modality, 2).capitalize(), f"{int(dataset.included.sum()):,}", border=True)
         st.metric("Classes", len(dataset.classes), border=True)
         if totals.min() == totals.max():
-            st.metric("Every class", f"{totals.min():,}", border=True)
+            st.metric("In each class", f"{totals.min():,}", border=True)
             return
         st.metric(f"Smallest class: {escape(shorten(totals.idxmin(), 24))}", f"{totals.min():,}", border=True)
         st.metric(f"Largest class: {escape(shorten(totals.idxmax(), 24))}", f"{totals.max():,}", border=True)

@@ -82,7 +82,8 @@ def _users(need: Need, dataset: Dataset) -> str:
     example = TaskInfo("", dataset.modality, ("lower", "upper"), 100, 2, 50)
     strategies = [strategy for strategy in STRATEGIES.values() if need in needs_of(strategy.make(example))]
     titles = [f"the strategy “{strategy.title}”" for strategy in strategies]
-    return words.escape(", ".join([*titles, *(f"the penalty “{kind.title}”" for kind in kinds)]))
+    titles += [f"the penalty “{kind.title}”" for kind in kinds]
+    return words.escape(" and ".join(filter(None, (", ".join(titles[:-1]), *titles[-1:]))))
 
 
 def _data_title(dataset: Dataset) -> str:

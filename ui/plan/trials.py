@@ -108,7 +108,7 @@ def _show(kind: Kind, state: RunState, plan: TransferPlan) -> None:
     """Show the progress of a trial, or its result."""
     if state.active:
         share, stage = display.progress(state)
-        st.progress(share, text=f"{BUTTONS[kind][0]}. {stage}")
+        st.progress(share, text=stage)
         if st.button("Stop", icon=":material/stop:", disabled=state.stopping, key=f"plan_stop_{kind}"):
             lookup.store().stop(state.id)
         return

@@ -9,7 +9,7 @@ import streamlit as st
 from tl_core.errors import GraftError
 from tl_core.evaluation.label_efficiency import accuracy_gained, labels_saved
 from tl_core.evaluation.result_files import read_curve
-from tl_core.evaluation.results import Curve
+from tl_core.evaluation.results import Curve, CurveArm
 from tl_core.runs import supervisor
 from tl_core.runs.store import RunState
 from tl_core.runs.task import Task
@@ -94,20 +94,21 @@ def _reading(shown: Curve, names: Sequence[str]) -> tuple[float | None, float | 
             st.caption("The two lines do not overlap in numbers of labels yet.")
             return None, None
         labels = st.slider("Labels", low, high, min(high, max(low, round((low * high) ** 0.5))), key="results_labels")
-        _show_reading(accuracy_gained(shown, labels, other).sentence, rival.title)
+        _show_reading(accuracy_gained(shown, labels, other).sentence, rival)
         return float(labels), None
     values = [100 * point.accuracy.value for arm in (transfer, rival) for point in arm.points]
     low_p, high_p = int(min(values)), max(int(min(values)) + 1, int(max(values)))
     percent = st.slider(
         words.capitalise(shown.metric), low_p, high_p, (low_p + high_p) // 2, format="%d%%", key="results_goal"
     )
-    _show_reading(labels_saved(shown, percent / 100, other).sentence, rival.title)
+    _show_reading(labels_saved(shown, percent / 100, other).sentence, rival)
     return None, percent / 100
 
 
-def _show_reading(sentence: str, title: str) -> None:
-    """Show a sentence; the title of an arm inside it loses its capital letter."""
-    text = sentence.replace(title, title[0].lower() + title[1:])
+def _show_reading(sentence: str, arm: CurveArm) -> None:
+    """Show a sentence; the title of an arm inside it becomes what one says of that model in a sentence."""
+    spoken = {"classical": "the classical model", "scratch": "the same network from scratch"}
+    text = sentence.replace(arm.title, spoken.get(arm.name, arm.title))
     st.markdown(f"**{words.escape(text[0].upper() + text[1:])}**")
 
 

@@ -59,7 +59,8 @@ def card(state: RunState) -> None:
                 display.badge(state)
                 st.markdown(f"**{display.title(state)}**", width="content")
             strategy = display.strategy_title(state.task.plan.strategy) if state.task.plan else ""
-            parts = [KINDS[state.kind], dataset.name if dataset else "", backbone, strategy]
+            shown = [dataset.name if dataset else "", backbone]
+            parts = [KINDS[state.kind], *(part for part in shown if part not in state.name), strategy]
             when = datetime.fromtimestamp(state.created).strftime("%d %b %Y, %H:%M")
             st.caption(words.escape(" · ".join([*filter(None, parts), when])))
             if state.status in ("failed", "interrupted"):

@@ -62,11 +62,14 @@ def same(task: Task, plan: TransferPlan) -> bool:
 
 def _facts(plan: TransferPlan, dataset: Dataset, spec: BackboneSpec) -> None:
     counts = {name: len(dataset.rows(name)) for name in ("train", "validation", "test")}
-    others = f"{counts['validation']:,} validation items and {counts['test']:,} test items are kept apart."
+    learned, others = counts["train"], f"{counts['validation']:,} validation items and {counts['test']:,} test items"
+    if any(phase.fit_on == "train+validation" for phase in plan.phases):
+        learned += counts["validation"]
+        others = f"This plan also learns from the validation items in the end. {counts['test']:,} test items"
     with st.grid(4, min_column_width=180, key="train_facts"):
         st.metric("Data", dataset.name, border=True)
-        learns = f"{counts['train']:,} {words.noun(dataset.modality, counts['train'])}"
-        st.metric("Learns from", learns, border=True, help=glossary.tip("split", note=others))
+        learns = f"{learned:,} {words.noun(dataset.modality, learned)}"
+        st.metric("Learns from", learns, border=True, help=glossary.tip("split", note=f"{others} are kept apart."))
         title = display.strategy_title(plan.strategy)
         st.metric("Strategy", title, border=True, help=f"With the backbone {spec.title}.")
         if expected := _expected(plan, dataset, spec):
