@@ -100,6 +100,7 @@ def test_a_profile_as_table_and_as_json(capsys, workspace, folder):
     assert profile["n"] == 30
     assert [c["name"] for c in profile["classes"]] == ["blue one", "red"]
     assert profile["receipt"]["taken"] == 30
+    assert "several" in profile, "scripts read the labels per item under this key"
 
 
 def test_train_evaluate_and_predict(capsys, workspace, folder, plan, tmp_path):
@@ -374,6 +375,7 @@ def test_layers_prints_the_sweep(capsys, workspace, folder, plan):
     assert code == 0
     sweep = json.loads(out)
     assert [score["group"] for score in sweep["groups"]] == ["stem", "middle", "top"]
+    assert sweep["several"] is False, "scripts read whether items may have several labels under this key"
     code, out, _ = call(capsys, "layers", folder, "--plan", plan)
     assert code == 0
     assert "none (the head alone)" in out

@@ -90,7 +90,7 @@ def test_an_extra_input_that_does_not_fit_says_why(
         (replace(task, teacher="../../etc"), tiny_texts, RunError, "no longer in this workspace"),
         (replace(task, teacher=unfinished), tiny_texts, RunError, "has no result"),
         (replace(task, teacher=finished), tiny_images, RunError, "reads texts, but the data are images"),
-        (replace(task, teacher=finished), three, RunError, "tells a, b apart, but the data have a, b, c"),
+        (replace(task, teacher=finished), three, RunError, "classes a, b, but the data have a, b, c"),
     ):
         with pytest.raises(error, match=words):
             open_extra_inputs(workspace, asked, dataset)

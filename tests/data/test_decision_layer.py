@@ -148,7 +148,7 @@ def test_what_is_taken_back_leaves_every_class_something_to_learn_from(tiny_imag
     dataset = tiny_images.with_current_decisions().decide(Decision("drop", mine))
     with pytest.raises(DataError, match=f"{tiny_images.classes[0]!r} would lose its last training item") as refused:
         dataset.undo(0)
-    assert "Take back" in refused.value.hint
+    assert "Undo" in refused.value.hint
     assert [entry.undone for entry in decision_log.history(dataset.folder)] == [0, 0]
     assert dataset.with_current_decisions().version == dataset.version
     assert dataset.undo(0, 1).version == tiny_images.version

@@ -37,6 +37,10 @@ def with_uses(trained, *uses: HoldoutUse):
             (HoldoutUse("key", "", "curve of tiny", 0.0), OWN, HoldoutUse("key", "run-1", EVALUATE, 2.0)),
             "used 3 times: by the curve of tiny, this report and `evaluate` of this model.",
         ),
+        (
+            (HoldoutUse("key", "", EVALUATE, 0.0), OWN),
+            "used twice: by `evaluate` of an ensemble and this report.",
+        ),
         ((OWN, *OTHERS), "used 7 times: by this report, the report of run run-2, the report of run run-3, the report"),
     ],
 )

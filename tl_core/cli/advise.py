@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def advise_on(dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, console: Console) -> "Advice":
-    """Return the advice on a data set and a backbone, with all evidence. Raises DataError as `probed` does."""
+    """Return the advice on a data set and a backbone, with all evidence. Raises DataError as `ensure_probe` does."""
     from tl_core.advice.rules import advise
     from tl_core.backbones.speed import read_speed
 

@@ -12,7 +12,10 @@ from tl_core.errors import UsageError
 from tl_core.strategies import STRATEGIES
 
 DATA = "a zip or tar archive, a folder, a table, hub:OWNER/NAME, or sample:NAME"
-TEST = "test items from a second source; all of the first DATA is then used for training and validation"
+TEST = (
+    "test items from a second source; all of the first DATA is then used for training and validation, and the pair "
+    "has its own decisions about items"
+)
 COMMANDS = {
     "samples": "list the ready samples",
     "profile": "what is in a data set, and what to watch out for",

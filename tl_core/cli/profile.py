@@ -30,7 +30,9 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     if card:
         write_bytes(card, data_card(dataset, profile).encode())
     if arguments.json:
-        console.json({**dump(profile), "receipt": dump(dataset.full_receipt())})
+        fields = dump(profile)
+        fields["several"] = fields.pop("multilabel")  # the key that scripts have always read
+        console.json({**fields, "receipt": dump(dataset.full_receipt())})
     else:
         _print(dataset, profile, console)
     return 0

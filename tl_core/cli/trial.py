@@ -18,6 +18,9 @@ from tl_core.workspace import Workspace
 Prepare = Callable[[Task, Dataset, Workspace], Task]
 """Checks a task and completes it. Raises GraftError if it cannot be run."""
 
+_JSON_KEYS = {"multilabel": "several"}
+"""Keys of the output that differ from the field, because scripts have always read them."""
+
 
 def run_trial(
     kind: Literal["layers", "rates"],
@@ -46,7 +49,7 @@ def run_trial(
     if outcome is None:
         raise RunError("What was measured was not written.", "Run the command again.")
     if arguments.json:
-        console.json(dump(outcome))
+        console.json({_JSON_KEYS.get(key, key): value for key, value in dump(outcome).items()})
     else:
         show(outcome, console)
     return 0

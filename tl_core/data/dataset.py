@@ -238,7 +238,7 @@ class Dataset:
         return self.with_current_decisions()
 
     def undo(self, *numbers: int) -> "Dataset":
-        """Take entries of the decision log back, and return the data set without them.
+        """Undo entries of the decision log, and return the data set without them.
 
         Raises DataError for an unknown number, and if the remaining decisions leave a class without a training item.
         """

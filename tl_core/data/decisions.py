@@ -172,7 +172,7 @@ def check_undo(
     before, after, at_source = (
         _classes_in_train(decisions, classes, labels, splits) for decisions in (earlier, remaining, ())
     )
-    hint = "Take back what was decided about its other training items as well, or take everything back."
+    hint = "Undo the decisions about its other training items as well, or undo everything."
     _require_trained(before & at_source, after, classes, hint)
 
 

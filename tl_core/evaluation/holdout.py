@@ -34,4 +34,6 @@ def _describe(use: HoldoutUse, run: str) -> str:
         return "this report" if use.why == REPORT else f"`{use.why}` of this model"
     if use.why == REPORT:
         return f"the report of run {use.run}"
-    return f"`{use.why}` of run {use.run}" if use.run else f"the {use.why}"
+    if use.why == EVALUATE:
+        return f"`{use.why}` of " + (f"run {use.run}" if use.run else "an ensemble")
+    return f"the {use.why}"

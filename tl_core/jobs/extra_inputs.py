@@ -82,7 +82,7 @@ def open_teacher(workspace: Workspace, name: str, dataset: Dataset) -> "Teacher"
         )
     if facts.classes != dataset.classes:
         raise RunError(
-            f"The model to learn from tells {_list(facts.classes)} apart, but the data have {_list(dataset.classes)}.",
+            f"The teacher has the classes {_list(facts.classes)}, but the data have {_list(dataset.classes)}.",
             "Choose a teacher that was trained on the same classes.",
         )
     if facts.multilabel != dataset.multilabel:

@@ -50,7 +50,7 @@ def draw(dataset: Dataset, findings: Sequence[Finding]) -> None:
 
 
 def suspicions(dataset: Dataset, report: QualityReport | None) -> list[Suspicion]:
-    """Return the suspicions without a decision, from the last check and the checks without a model, the gravest first.
+    """Return the suspicions without a decision, from the last check and the checks without a model, most severe first.
 
     If decisions were made after the last check, its suspicions still count where only a model can find them.
     """
