@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from tests.tiny import TINY_IMAGE, make_images
 from tests.training.helpers import SOLVED, after, before, descent, epochs, logits, make_job, run, same_bits
 from tests.training.test_resume import attempt, weights
+from tl_core.backbones.staged import BatchNorm
 from tl_core.data.options import RawItem, no_progress
 from tl_core.data.sources.store import Draft, store
 from tl_core.data.split import SplitSpec
@@ -243,4 +244,4 @@ def test_the_rate_test_begins_where_the_phase_would(faint):
 
 
 def test_the_tiny_backbone_has_layers_to_fit():
-    assert any(isinstance(m, adapting.Norm) for m in TINY_IMAGE.load(True).modules())
+    assert any(isinstance(m, BatchNorm) for m in TINY_IMAGE.load(True).modules())

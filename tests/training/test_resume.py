@@ -16,7 +16,7 @@ from tl_core.plan import Augment, Head, Loss, Penalty, Phase
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import EpochDone, PhaseStarted, RunEnded, RunPaused, RunResumed, RunStarted
 from tl_core.strategies import STRATEGIES, TaskInfo
-from tl_core.training import checkpoints, resume
+from tl_core.training import checkpoints, resume, run_state
 from tl_core.training import job as job_module
 from tl_core.training.job import Teacher
 from tl_core.training.loop import train
@@ -294,7 +294,7 @@ def test_a_checkpoint_from_before_recalibration_existed_resumes(tiny_images, mon
 
     with monkeypatch.context() as then:
         then.setattr(job_module, "dump", of_then)
-        then.setattr(resume, "dump", of_then)
+        then.setattr(run_state, "dump", of_then)
         job = interrupted(tiny_images)
     (file, *_) = job.folder.glob("checkpoints/*/state.json")
     assert not any(name in file.read_text() for name in ("adapt", "recalibrate_norm", "interpolate_weights"))
