@@ -220,7 +220,7 @@ def test_a_deep_link_on_a_fresh_page_reaches_the_right_page(tab, server):
     expect(tab).to_have_title(re.compile("Graft"))
     expect(tab.get_by_role("heading", name=re.compile("runs", re.I)).first).to_be_visible()
     tab.goto(f"{server}/data")
-    expect(tab.locator(".st-key-rail").get_by_text("Bring your data")).to_be_visible()
+    expect(tab.locator(".st-key-rail_next").get_by_role("button", name="Continue to backbone")).to_be_visible()
     expect(tab.get_by_text("Page not found")).to_have_count(0)
     tab.goto(f"{server}/train?run=no-such-run")
     settle(tab)
