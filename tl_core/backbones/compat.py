@@ -1,4 +1,4 @@
-"""What stands between the installed builds and us."""
+"""Workarounds for the installed builds of torch and torchvision."""
 
 import importlib
 import sys
@@ -11,11 +11,11 @@ _DECLARED: list[torch.library.Library] = []
 
 @cache
 def ensure_torchvision() -> None:
-    """Import torchvision, also where its build does not match torch's; call before timm or transformers is imported.
+    """Import torchvision even if its build does not match torch's; call this before importing timm or transformers.
 
     A CUDA build of torchvision beside a CPU build of torch misses two operators that torchvision names while it is
-    imported; declaring them is enough, because nothing here calls them. The import itself is asked whether they are
-    missing: version numbers do not say it on every system, and where they are there, a second declaration fails.
+    imported; declaring them is enough, because nothing here calls them. Only a failed import shows that they are
+    missing: version numbers do not show it on every system, and declaring existing operators fails.
     """
     try:
         importlib.import_module("torchvision")

@@ -19,10 +19,10 @@ ITEMS = 2
 class Footprint:
     """Bytes for one item: for a picture as they are; for a text of T tokens `kept` T + `kept_square` T^2, and so on.
 
-    `kept` is what the backward pass needs again of each layer group in training mode, parameters not counted;
-    `output` what leaves each group; `passing` the most that lives at once in a forward pass without a gradient.
-    `base` is the process with its libraries and without the network; 0 on a graphics card, whose memory they are
-    not in. A Footprint() stands for one that was not measured.
+    `kept` is what each layer group stores for the backward pass in training mode, without parameters. `output` is
+    the output of each group. `passing` is the peak of a forward pass without a gradient. `base` is the process with
+    its libraries but without the network; 0 on a graphics card, whose memory holds no libraries. A Footprint() means
+    that nothing was measured.
     """
 
     kept: Mapping[str, float] = field(default_factory=dict)
@@ -39,11 +39,11 @@ class Footprint:
 
 
 def measure_footprint(network: "Staged", items: Callable[[int, int], "State"], tokens: int) -> Footprint:
-    """Count on a few items; `items(n, T)` makes n of them, of T tokens where they are texts.
+    """Measure on a few items; `items(n, T)` makes n items, texts of T tokens each.
 
-    Texts are counted at `tokens` tokens and at half as many, so that what grows with the square shows; 0 for pictures.
+    Texts are measured at `tokens` tokens and at half as many, which shows what grows with the square; 0 for pictures.
 
-    To be called as soon as the network is built: what else the process holds then counts as its base.
+    Call this right after the network is built: everything else in the process counts as its base.
     """
     tensors = [*network.parameters(), *network.buffers()]
     base = _resident() - sum(tensor.nbytes for tensor in tensors) if tensors[0].device.type == "cpu" else 0
@@ -54,7 +54,7 @@ def measure_footprint(network: "Staged", items: Callable[[int, int], "State"], t
     if tokens:
         short, long = tokens // 2, tokens
         for name, at_short in per_item[0].items():
-            # a T + b T^2 through both counts
+            # fit a T + b T^2 to both measurements
             square[name] = max(0.0, (per_item[1][name] / long - at_short / short) / (long - short))
             kept[name] = at_short / short - square[name] * short
     unit = ITEMS * (tokens or 1)
@@ -63,7 +63,7 @@ def measure_footprint(network: "Staged", items: Callable[[int, int], "State"], t
 
 
 def _kept(network: "Staged", state: "State") -> dict[str, tuple[int, int]]:
-    """Return for each group the bytes that autograd keeps in it, every storage once, and those of its output."""
+    """Return for each group the bytes that autograd stores (each storage once) and the bytes of its output."""
     import torch
 
     known = {tensor.untyped_storage()._cdata for tensor in [*network.parameters(), *network.buffers()]}
@@ -88,7 +88,7 @@ def _kept(network: "Staged", state: "State") -> dict[str, tuple[int, int]]:
 
 
 def _passing(network: "Staged", state: "State") -> int:
-    """Return the most bytes of new tensors that live at once in a forward pass without a gradient."""
+    """Return the peak bytes of new tensors in a forward pass without a gradient."""
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
     from torch.utils._pytree import tree_leaves
@@ -116,7 +116,7 @@ def _passing(network: "Staged", state: "State") -> int:
 
 
 def _resident() -> int:
-    """Return the bytes of memory that this process holds now; where nothing says it, the most it ever did."""
+    """Return the bytes of memory of this process now, or its peak on systems that do not tell the present value."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:

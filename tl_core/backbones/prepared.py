@@ -1,4 +1,4 @@
-"""Prepared items, kept where that saves work: decoding pictures again in every epoch is slow."""
+"""Prepared items, cached where that saves work: decoding pictures again in every epoch is slow."""
 
 import os
 import shutil
@@ -46,7 +46,7 @@ class PreparedTexts(Sequence[torch.Tensor]):
 
 
 class PreparedImages(Sequence[torch.Tensor]):
-    """Pictures as uint8 `[3, S, S]`, decoded when first asked for and then read from a file, where there is one."""
+    """Pictures as uint8 `[3, S, S]`: decoded on first use, then read from a record file if there is one."""
 
     def __init__(self, dataset: Dataset, prepare: ImagePreprocessor, cache: "RecordFile | None") -> None:
         self._paths = dataset.items["path"].tolist()
@@ -77,7 +77,7 @@ class PreparedImages(Sequence[torch.Tensor]):
 
 
 class RecordFile:
-    """Records of one size in a file, each with its checksum: one that was never or only half written reads as None.
+    """Records of equal size in a file, each with a checksum. A record that is missing or half written reads as None.
 
     Several threads and processes may use the same file, because equal records hold equal content.
     """
@@ -94,7 +94,7 @@ class RecordFile:
             self._file.close()
 
     def read(self, record: int) -> np.ndarray | None:
-        """Return the bytes of a record as uint8, or None where it is not there."""
+        """Return the bytes of a record as uint8, or None if it is missing."""
         data = bytearray(self._size + CHECK)
         with self._lock:
             self._file.seek(record * len(data))
@@ -104,7 +104,7 @@ class RecordFile:
         return np.frombuffer(body, dtype=np.uint8) if whole else None
 
     def write(self, record: int, body: np.ndarray) -> None:
-        """Keep a record; where the disk is full it is simply not kept."""
+        """Write a record; a full disk skips it without an error."""
         data = body.tobytes()
         data += zlib.crc32(data).to_bytes(CHECK, "little")
         try:
@@ -116,9 +116,9 @@ class RecordFile:
 
 
 def open_cache(root: Path, path: Path, count: int, size: int, budget: int) -> RecordFile | None:
-    """Open the record file at `path`, making room by removing the ones that were used longest ago.
+    """Open the record file at `path`; remove the least recently used files if space is short.
 
-    `budget` caps the bytes of all record files below `root`. Returns None where this one does not fit.
+    `budget` caps the bytes of all record files below `root`. Returns None if this file does not fit.
     """
     need = count * (size + CHECK)
     others = [p for p in root.glob(f"*/*{path.suffix}") if p != path]

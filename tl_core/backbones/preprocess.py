@@ -1,4 +1,4 @@
-"""What a backbone was trained to see: preprocessing follows from its own data contract and from nothing else."""
+"""Preprocessing of pictures and texts. It follows from the backbone's own input contract and nothing else."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Preprocessor(Protocol):
-    """Two steps: `prepare` one item, small and worth keeping, then `collate` a batch for the first stage."""
+    """Two steps: `prepare` one item (small, and cached), then `collate` a batch for the first stage."""
 
     @property
     def key(self) -> str:
@@ -42,7 +42,7 @@ class Preprocessor(Protocol):
 
 
 def preprocessor(spec: BackboneSpec) -> Preprocessor:
-    """Return the preprocessing of a backbone. Raises BackboneError where it is not at hand."""
+    """Return the preprocessing of a backbone. Raises BackboneError if it is not on this machine."""
     if isinstance(spec.input, ImageInput):
         return ImagePreprocessor(spec.input)
     if isinstance(spec.input, TextInput):
@@ -90,7 +90,7 @@ class ImagePreprocessor:
         return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
     def collate(self, prepared: "Sequence[torch.Tensor]", device: "torch.device") -> "State":
-        """Return (maps float32 `[B, 3, size, size]`,), laid out channels last, which convolutions run faster on."""
+        """Return (maps float32 `[B, 3, size, size]`,), in channels-last layout, in which convolutions are faster."""
         import torch
 
         shape = (3, self.input.size, self.input.size)
@@ -118,7 +118,7 @@ class TextPreprocessor:
 
     @cached_property
     def tokenizer(self) -> "Tokenizer":
-        """The tokenizer, its own padding (many files bring one) off and its length set. Raises BackboneError."""
+        """The tokenizer, without padding and truncating at `max_tokens`. Raises BackboneError if it is unreadable."""
         from tokenizers import Tokenizer
 
         try:
@@ -132,7 +132,7 @@ class TextPreprocessor:
         return tokenizer
 
     def prepare(self, item: Path | str) -> "torch.Tensor":
-        """Turn a text into int32 ids `[T]`, `T` at most `max_tokens`, the marks at both ends included."""
+        """Turn a text into int32 ids `[T]`, `T` at most `max_tokens`, special tokens at both ends included."""
         import torch
 
         text = str(item)

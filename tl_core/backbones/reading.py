@@ -1,4 +1,4 @@
-"""A data set's profile as a backbone reads it: lengths and words in its own tokens."""
+"""The profile of a data set, with lengths and words in the tokens of a backbone."""
 
 from tl_core.backbones.packages import tokenizer_file
 from tl_core.backbones.spec import BACKBONES, BackboneSpec, TextInput
@@ -9,9 +9,9 @@ from tl_core.errors import BackboneError
 
 
 def profile_for(dataset: Dataset, spec: BackboneSpec | None = None, progress: OnProgress = no_progress) -> Profile:
-    """Return the profile, of texts with the tokens of `spec`, or of the first text backbone that is ready.
+    """Return the profile; for texts with the tokens of `spec`, or of the first text backbone that is ready.
 
-    Where that has no tokenizer at hand, it is the profile without tokens.
+    Without a tokenizer on this machine it is the profile without tokens.
     """
     ready = (each for each in BACKBONES.values() if each.ready and isinstance(each.input, TextInput))
     if spec is None or not isinstance(spec.input, TextInput):

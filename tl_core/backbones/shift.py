@@ -1,4 +1,4 @@
-"""How far a data set is from what the backbone was trained on, read off its normalisation layers."""
+"""How far a data set is from the backbone's training data, measured at its normalisation layers."""
 
 import re
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ from tl_core.backbones.staged import BatchNorm
 from tl_core.layers import LayerGroup
 
 POSITIONS = 14
-"""Maps wider than this are read at every n-th position: the statistics stay, most of the cost goes."""
+"""Wider maps are read at every n-th position: the statistics stay almost the same at a fraction of the cost."""
 
 
 class ShiftMeter:
-    """Watches what enters each batch normalisation while the network runs; use it as a context manager.
+    """Records the inputs of each batch normalisation layer while the network runs; use it as a context manager.
 
     For a layer whose running mean and variance are m and v, over data with mean a and deviation s per channel,
-    the shift is `mean over channels of ((a - m)^2 + (s - sqrt(v))^2) / v`; channels with v = 0 carry nothing and
-    do not count. A group's shift is the mean over its layers. 0 says that the data look like the source to this
+    the shift is `mean over channels of ((a - m)^2 + (s - sqrt(v))^2) / v`; channels with v = 0 are
+    left out. A group's shift is the mean over its layers. 0 says that the data look like the source to this
     layer; it orders domains by distance from the source without any source data. The idea of comparing these
     statistics: Li et al. 2017, "Revisiting Batch Normalization For Practical Domain Adaptation", arXiv:1603.04779.
     """
@@ -69,7 +69,7 @@ class _Sums:
         self.square = self.square + (variance + center.square()) * len(maps)
 
     def moments(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return mean and standard deviation `[C]` of all that was added."""
+        """Return mean and standard deviation `[C]` of all added maps."""
         mean, square = torch.as_tensor(self.mean) / self.items, torch.as_tensor(self.square) / self.items
         return mean, (square - mean.square()).clamp_min(0).sqrt()
 

@@ -52,12 +52,13 @@ class BackboneSpec:
     """One leaf of the modality tree.
 
     `load(pretrained)` builds the network as a chain of stages, one stage a layer group, input side first; it is
-    None where this machine can only show the card. `features` is the width D of the pooled output `[N, D]`, and
-    `group_parameters` what each layer group holds (empty: to be counted on the network).
+    None if the weights are not on this machine. `features` is the width D of the pooled output `[N, D]`, and
+    `group_parameters` counts the parameters of each layer group (empty: count them on the network).
     `group_matrices` lists the layers of each group that take an adapter, as (inputs, kernel area, outputs).
     `original_head()` builds the classifier that the weights were trained with, from pooled features `[B, features]`.
-    `card` is what a model's bundle keeps to build the network again, as plain JSON: None for those of the registry.
-    `parameters` and `weights.bytes` are 0 where its makers do not state them; `access` is what they ask for first.
+    `card` holds what a bundle needs to build the network again, as plain JSON; None for registered backbones.
+    `parameters` and `weights.bytes` are 0 if the authors do not state them; `access` says what the authors ask for
+    before a download.
     """
 
     name: str
@@ -91,7 +92,7 @@ class BackboneSpec:
 
     @property
     def needs(self) -> str:
-        """What stands between a person and this backbone, in words; empty where it is ready."""
+        """What a person has to do before this backbone can be used; empty if it is ready."""
         if self.ready:
             return ""
         size = (

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from tl_core.backbones.staged import Staged, State
 
 SECONDS = 3.0
-"""How long a measurement goes on, once it has its smallest number of rounds."""
+"""Seconds after which a measurement ends, if it has its smallest number of rounds."""
 ROUNDS = (3, 24)
 """The smallest and the largest number of rounds."""
 ITEMS = 8
 TOKENS = 128
-"""Length of the texts that are measured; most of the cost of a text grows with its length."""
+"""Tokens of the texts that are measured: most of the cost of a text grows with its length."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Speed:
 
 
 def read_speed(workspace: Workspace, name: str) -> Speed | None:
-    """Return what was measured of a backbone, or None where nothing (readable, and with its memory) is there."""
+    """Return the saved measurement of a backbone; None if there is no readable one that includes memory."""
     try:
         speed = load(Speed, read_json(workspace.root / "speed" / f"{file_name(name)}.json"))
     except (OSError, ValueError):
@@ -71,7 +71,7 @@ def read_speed(workspace: Workspace, name: str) -> Speed | None:
 
 
 def measure_speed(spec: BackboneSpec, workspace: Workspace, seconds: float = SECONDS) -> Speed:
-    """Measure a backbone for some seconds, all its groups in turn in every round, and keep the result.
+    """Measure a backbone for some seconds and save the result; every round times all groups in turn.
 
     Raises BackboneError where it is not ready.
     """
@@ -152,7 +152,7 @@ def _train(network: "Staged", state: "State") -> float:
 
 
 def _now(tensor: "torch.Tensor") -> float:
-    """Read the clock once everything that was asked of the tensor's device is done."""
+    """Read the clock after the tensor's device has finished all its work."""
     if tensor.is_cuda:
         import torch
 

@@ -1,4 +1,4 @@
-"""The one shape every network has here: a chain of stages, one stage a layer group."""
+"""Every network as a chain of stages, one stage for each layer group."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 State = tuple[torch.Tensor, ...]
-"""What flows between stages; the first tensor is what the stage computes on, the rest travels along (a mask)."""
+"""The values between two stages: the tensor that a stage computes on, then what it passes on unchanged (a mask)."""
 
 SMALLEST_VARIANCE = 1e-12
 BatchNorm = nn.modules.batchnorm._BatchNorm
@@ -30,15 +30,15 @@ class Staged(nn.Module):
     def pool(self, state: State, index: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mean and standard deviation over positions, each `[B, C]`; masked positions do not count.
 
-        `state` is what stage `index` left, None for the last one.
+        `state` is the output of stage `index`; None means the last stage.
         """
         return pool_positions(*state) if len(state) == 2 else pool_image(state[0])
 
     def drop_attention(self, wanted: bool) -> None:
-        """Let attention weights be dropped in training as the network's recipe says, or not; most have none to drop."""
+        """Switch attention dropout on, at the rate of the network's recipe, or off; most networks have none."""
 
     def recipe(self) -> dict[str, Any] | None:
-        """Return how a public library builds this network, for use without Graft; None where none does."""
+        """Return the recipe by which a public library builds this network, for use without Graft; None if none does."""
         return None
 
     def run(self, state: State, start: int = 0, stop: int | None = None) -> State:
@@ -63,7 +63,7 @@ def pool_image(maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     The variance has a floor, because the gradient of a square root at 0 (a channel that is off) is infinite.
     """
     mean = maps.mean(dim=(2, 3), keepdim=True)
-    variance = (maps - mean).square().mean(dim=(2, 3))  # thrice as fast as torch.var_mean on the CPU, as exact
+    variance = (maps - mean).square().mean(dim=(2, 3))  # three times as fast as torch.var_mean on the CPU, and as exact
     return mean[:, :, 0, 0], variance.clamp_min(SMALLEST_VARIANCE).sqrt()
 
 

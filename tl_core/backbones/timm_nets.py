@@ -55,7 +55,7 @@ def efficientnet(architecture: str, weights: Path | None) -> StagedEfficientNet:
 
 
 def load_by_order(net: nn.Module, state: dict[str, torch.Tensor], source: str) -> None:
-    """Load a state dict whose tensors stand in the network's order under other names.
+    """Load a state dict whose tensors have the network's order but other names.
 
     Raises BackboneError unless count, every shape and every role (weight, bias, running statistics) agree.
     """
@@ -80,7 +80,7 @@ def _role(name: str) -> str:
 def _state_dict(path: Path) -> dict[str, torch.Tensor]:
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:  # a broken archive shows as many kinds of error
+    except Exception as error:  # a broken archive raises many kinds of error
         raise BackboneError(f"The weights in {path.name} cannot be read ({error}).", _REINSTALL) from error
     if not isinstance(state, dict) or not all(isinstance(t, torch.Tensor) for t in state.values()):
         raise BackboneError(f"{path.name} does not hold plain weights.", _REINSTALL)

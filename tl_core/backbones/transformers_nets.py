@@ -25,9 +25,9 @@ class StagedBert(Staged):
         self.drop_attention(False)
 
     def drop_attention(self, wanted: bool) -> None:
-        """Drop attention weights as the config says, or not: dropping them takes torch's fused attention away.
+        """Switch attention dropout on, at the config's rate, or off. It disables torch's fused attention.
 
-        With it goes a third of the speed of training on long texts (docs/LOG.md, 2026-11-21).
+        Without fused attention, training on long texts loses a third of its speed (docs/LOG.md, 2026-11-21).
         """
         for layer in self.net.encoder.layer:
             layer.attention.self.dropout.p = self.net.config.attention_probs_dropout_prob if wanted else 0.0

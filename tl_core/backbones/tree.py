@@ -1,4 +1,4 @@
-"""The modality tree: from what the data are to the backbones that were trained on their like."""
+"""The modality tree: from the kind of data to the backbones that were trained on such data."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from tl_core.backbones.spec import BACKBONES, BackboneSpec
 
 @dataclass(frozen=True)
 class Node:
-    """One place in the tree. `path` leads to it from the root; `specs` are the backbones in this very place."""
+    """One place in the tree. `path` leads to it from the root; `specs` are the backbones directly in it."""
 
     path: tuple[str, ...]
     title: str
@@ -52,7 +52,7 @@ PLACES: dict[tuple[str, ...], tuple[str, str]] = {
 
 
 def tree() -> tuple[Node, ...]:
-    """Build the branches of the tree from the registered backbones; what is ready stands first in its place.
+    """Build the branches of the tree from the registered backbones; in each place the ready ones come first.
 
     Raises ValueError where a backbone names a place that is not in PLACES.
     """

@@ -1,7 +1,7 @@
-"""Backbones that are described but not packaged: what each would need, as its makers state it.
+"""Backbones that are described but not packaged, with the facts that their authors state.
 
-Parameters of networks whose configuration is public are counted from it. 0 stands for a number that the makers do
-not state.
+Parameters of networks whose configuration is public are counted from it. 0 means that the authors
+do not state the number.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tl_core.backbones.spec import BACKBONES, BackboneSpec, Weights
 from tl_core.types import Modality
 
-UNSTATED = "not stated on its card: ask at the source"
+UNSTATED = "not stated on its card: ask its authors"
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ CARDS = (
         size=(1_235_814_400, 2_470_000_000),
         licence="Llama 3.2 Community License",
         hub="meta-llama/Llama-3.2-1B",
-        access="Its makers ask you to sign in to the hub and accept their licence first.",
+        access="Its authors ask you to sign in to the hub and accept their licence first.",
     ),
     _Card(
         "scibert",
