@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import huggingface_hub
@@ -124,7 +125,9 @@ def test_a_network_that_cannot_be_used_leaves_nothing(capsys, hub, workspace, mo
 def test_ctrl_c_leaves_nothing_half_installed_and_the_next_time_goes_on(capsys, hub, workspace):
     hub.faults.append(Fault("/lfs", stall=50_000))
     command = [sys.executable, "-m", "tl_core", "fetch", "hub:lab/bert"]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    # whoever runs the tests in the background ignores Ctrl-C, and a child would inherit that
+    interruptible = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=interruptible)
     part = workspace.root / "backbones" / ".parts"
     end = time.monotonic() + 180
     while not any(path.stat().st_size == 50_000 for path in part.glob("*/*.part")):

@@ -85,7 +85,7 @@ def test_a_training_paused_shut_down_and_killed_resumes_to_the_same_model(store,
     state = ended(store, held, "interrupted")
     until(lambda: "memory" in store.state(held).reason)
     assert state.resumable
-    assert "go on" in store.state(held).hint
+    assert store.state(held).hint.endswith("You can resume it from its last checkpoint.")
 
     supervisor.resume(store, held)
     ended(store, held, "done")

@@ -148,7 +148,9 @@ def test_a_resumed_training_replaces_its_earlier_result(workspace, tiny_images, 
     assert ended.status == "done", ended
     uninterrupted, resumed = (bundle_folder(store.folder(name)) / "weights.safetensors" for name in (plain, run_id))
     assert uninterrupted.read_bytes() == resumed.read_bytes()
-    assert replace(read_report(folder), run=plain) == read_report(store.folder(plain))
+    first, second = read_report(store.folder(plain)), read_report(folder)
+    assert replace(second, run=plain, holdout_uses=()) == replace(first, holdout_uses=())
+    assert [use.run for use in second.holdout_uses] == [plain, run_id], "both runs were measured on the same test items"
     assert not store.state(run_id).resumable
 
 

@@ -59,9 +59,9 @@ def test_a_network_cut_anywhere_is_the_librarys_network(name: str):
     staged = network(name)
     assert failing_cuts(staged) == []
     assert list(staged.names[:2]) == first
-    read = {tensor for names in staged.found.owned for tensor in names}
+    read = {tensor for names in staged.layout.owned for tensor in names}
     assert read == {n for n, _ in [*staged.net.named_parameters(), *staged.net.named_buffers()]}
-    assert all(staged.found.owned)
+    assert all(staged.layout.owned)
 
 
 @pytest.mark.parametrize("name", ["resnet", "vit", "t5", "deberta"])

@@ -60,16 +60,16 @@ def contents(draw: st.DrawFn) -> bytes:
     """A picture, a text or neither, intact or damaged."""
     kind = draw(st.sampled_from(["picture", "picture", "text", "bytes", "table", "flat"]))
     if kind == "picture":
-        draw = picture(draw(st.integers(0, 9)), (6, 5), *draw(st.sampled_from(_KINDS)))
+        content = picture(draw(st.integers(0, 9)), (6, 5), *draw(st.sampled_from(_KINDS)))
     elif kind == "text":
-        draw = draw(st.text(max_size=80)).encode("utf-8", "surrogatepass")
+        content = draw(st.text(max_size=80)).encode("utf-8", "surrogatepass")
     elif kind == "table":
-        draw = draw(separated())
+        content = draw(separated())
     elif kind == "flat":
-        draw = bytes(draw(st.sampled_from([1_000, 100_000, 1_000_000])))
+        content = bytes(draw(st.sampled_from([1_000, 100_000, 1_000_000])))
     else:
-        draw = draw(st.binary(max_size=80))
-    return draw(damaged(draw))
+        content = draw(st.binary(max_size=80))
+    return draw(damaged(content))
 
 
 _members = st.lists(st.tuples(names(), contents()), max_size=8)

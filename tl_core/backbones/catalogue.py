@@ -36,8 +36,8 @@ def find_backbone(name: str, workspace: Workspace | None = None) -> BackboneSpec
     if name in BACKBONES or ":" not in name:
         spec = BACKBONES[name]
         return spec if spec.ready or not spec.weights.name else _latest(workspace, f"hub:{spec.weights.name}") or spec
-    if found := _latest(workspace, name):
-        return found
+    if latest := _latest(workspace, name):
+        return latest
     raise UsageError(
         f"The backbone {name} is not in this workspace.", f"Make it ready first: python -m tl_core fetch {name}"
     )

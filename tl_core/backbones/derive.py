@@ -43,14 +43,14 @@ def derive(recipe: Recipe, folder: Path | None, provenance: Provenance, tokenize
     else:
         raise BackboneError("A text network needs a tokenizer.", "Bring it as a folder.")
     network, without = _proven(net, entry, contract)
-    read = {name for names in network.found.owned for name in names}
+    read = {name for names in network.layout.owned for name in names}
     parameters = dict(network.net.named_parameters())
     if lost := [name for name in missing if name in read and not name.endswith("num_batches_tracked")]:
         raise BackboneError(
             f"The weights lack {len(lost)} tensors of the network, {lost[0]} among them.",
             "They are of another network, or incomplete: bring them from where their config.json is from.",
         )
-    ends = zip(network.found.stages, network.widths, strict=True)
+    ends = zip(network.layout.stages, network.widths, strict=True)
     libraries = {recipe.library, "torch"}
     return Card(
         provenance=provenance,
@@ -60,10 +60,10 @@ def derive(recipe: Recipe, folder: Path | None, provenance: Provenance, tokenize
         stages=tuple(StageEnd(s.name, s.module, s.kind, s.prefix, width) for s, width in ends),
         groups=_groups(network),
         group_parameters=tuple(
-            sum(parameters[name].numel() for name in names if name in parameters) for names in network.found.owned
+            sum(parameters[name].numel() for name in names if name in parameters) for names in network.layout.owned
         ),
-        group_matrices=tuple(_matrices(network.net, names) for names in network.found.owned),
-        unread=network.found.unread,
+        group_matrices=tuple(_matrices(network.net, names) for names in network.layout.owned),
+        unread=network.layout.unread,
         proof=Proof({name: version(name) for name in sorted(libraries)}, _fingerprint(network)),
         without=without,
     )
@@ -111,12 +111,12 @@ def _side(contract: ImageInput | TextInput) -> int:
 
 
 def _fingerprint(network: GatedNetwork) -> str:
-    ends = network.found.stages
-    return fingerprint({f"{s.name}={s.module}": list(o) for s, o in zip(ends, network.found.owned, strict=True)})
+    ends = network.layout.stages
+    return fingerprint({f"{s.name}={s.module}": list(o) for s, o in zip(ends, network.layout.owned, strict=True)})
 
 
 def _groups(network: GatedNetwork) -> tuple[LayerGroup, ...]:
-    owned = network.found.owned
+    owned = network.layout.owned
     every = [name for names in owned for name in names]
     return tuple(
         LayerGroup(name, patterns(names, [other for other in every if other not in set(names)]))
@@ -126,7 +126,7 @@ def _groups(network: GatedNetwork) -> tuple[LayerGroup, ...]:
 
 def _matrices(net: nn.Module, names: tuple[str, ...]) -> tuple[Matrix, ...]:
     """Return the layers of a group that take an adapter, as (inputs, kernel area, outputs)."""
-    found: list[Matrix] = []
+    matrices: list[Matrix] = []
     for name in names:
         path, _, leaf = name.rpartition(".")
         module = net.get_submodule(path)
@@ -134,7 +134,7 @@ def _matrices(net: nn.Module, names: tuple[str, ...]) -> tuple[Matrix, ...]:
         if leaf != "weight" or isinstance(parent, nn.MultiheadAttention):
             continue
         if isinstance(module, nn.Conv2d) and module.groups == 1:
-            found.append((module.weight.shape[1], module.weight[0, 0].numel(), module.weight.shape[0]))
+            matrices.append((module.weight.shape[1], module.weight[0, 0].numel(), module.weight.shape[0]))
         elif plain_class(module) is nn.Linear:
-            found.append((module.in_features, 1, module.out_features))  # type: ignore[arg-type]
-    return tuple(found)
+            matrices.append((module.in_features, 1, module.out_features))  # type: ignore[arg-type]
+    return tuple(matrices)

@@ -77,14 +77,14 @@ def _kept(network: "Staged", state: "State") -> dict[str, tuple[int, int]]:
         return tensor
 
     network.train()
-    found, before = {}, 0
+    sizes, before = {}, 0
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         for index, name in enumerate(network.names):
             state = network.stage(index, state)
             so_far = sum(storage.nbytes() for storage in storages.values())
-            found[name] = (so_far - before, sum(tensor.nbytes for tensor in state))
+            sizes[name] = (so_far - before, sum(tensor.nbytes for tensor in state))
             before = so_far
-    return found
+    return sizes
 
 
 def _passing(network: "Staged", state: "State") -> int:

@@ -9,8 +9,8 @@ from tl_core.errors import BackboneError
 
 def package_folder(name: str) -> Path | None:
     """Return the folder of an installed package, or None where it is not installed."""
-    found = importlib.util.find_spec(name)
-    places = found.submodule_search_locations if found else None
+    module = importlib.util.find_spec(name)
+    places = module.submodule_search_locations if module else None
     return Path(next(iter(places))) if places else None
 
 

@@ -13,7 +13,9 @@ def profile_for(dataset: Dataset, spec: BackboneSpec | None = None, progress: On
 
     Without a tokenizer on this machine it is the profile without tokens.
     """
-    ready = (each for each in BACKBONES.values() if each.ready and isinstance(each.input, TextInput))
+    ready = (
+        candidate for candidate in BACKBONES.values() if candidate.ready and isinstance(candidate.input, TextInput)
+    )
     if spec is None or not isinstance(spec.input, TextInput):
         spec = next(ready, None)
     if dataset.modality == "text" and spec and isinstance(spec.input, TextInput):

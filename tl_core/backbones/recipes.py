@@ -190,8 +190,8 @@ def _model_class(recipe: Recipe, config: Any) -> Any:
         raise BackboneError(
             f"transformers has no plain network for {recipe.architecture!r}.", "Choose another architecture."
         )
-    found = MODEL_MAPPING[type(config)]
-    return found[0] if isinstance(found, tuple) else found
+    classes = MODEL_MAPPING[type(config)]
+    return classes[0] if isinstance(classes, tuple) else classes
 
 
 def _timm_entry(net: Any, state: "tuple[torch.Tensor, ...]") -> Any:

@@ -42,11 +42,11 @@ class ShiftMeter:
 
     def by_group(self, groups: Sequence[LayerGroup]) -> dict[str, float]:
         """Return the shift of each group that has a normalisation layer, input side first."""
-        found: dict[str, list[float]] = {}
+        shifts: dict[str, list[float]] = {}
         for name, layer in self._layers.items():
             owner = next(group.name for group in groups if re.match(group.pattern, f"{name}.running_mean"))
-            found.setdefault(owner, []).append(_layer_shift(layer, *self._sums[name].moments()))
-        return {name: sum(values) / len(values) for name, values in found.items()}
+            shifts.setdefault(owner, []).append(_layer_shift(layer, *self._sums[name].moments()))
+        return {name: sum(values) / len(values) for name, values in shifts.items()}
 
 
 class _Sums:

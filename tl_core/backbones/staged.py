@@ -49,12 +49,12 @@ class Staged(nn.Module):
 
     def taps(self, state: State, wanted: Sequence[int]) -> dict[int, torch.Tensor]:
         """Return mean and standard deviation `[B, 2C]` at the end of each wanted stage, in one pass."""
-        found = {}
+        pooled = {}
         for index in range(max(wanted) + 1):
             state = self.stage(index, state)
             if index in wanted:
-                found[index] = torch.cat(self.pool(state, index), dim=1)
-        return found
+                pooled[index] = torch.cat(self.pool(state, index), dim=1)
+        return pooled
 
 
 def pool_image(maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -121,7 +121,7 @@ def actions(trace: Trace, graph: Graph, module: str, templates: Mapping[str, Tem
     end = trace.once[module]
     around = graph.around(end.main.grad_fn)  # type: ignore[union-attr]
     once = trace.once
-    found: dict[str, Action] = {}
+    actions_by_name: dict[str, Action] = {}
 
     def visit(call: Call) -> None:
         if call.begin > end.end:
@@ -135,16 +135,16 @@ def actions(trace: Trace, graph: Graph, module: str, templates: Mapping[str, Tem
         needed = any(node in around for node in _other_nodes(call))
         alone = call.name in once and call.name in templates
         if call is end:
-            found[call.name] = "open" if needed or not alone else "replace"
+            actions_by_name[call.name] = "open" if needed or not alone else "replace"
         elif alone and not needed:
-            found[call.name] = "skip"
+            actions_by_name[call.name] = "skip"
         if needed:
             for inner in call.inner:
                 visit(inner)
 
     for call in trace.root.inner:
         visit(call)
-    return found
+    return actions_by_name
 
 
 def _other_nodes(call: Call) -> Iterator[Node]:

@@ -53,13 +53,13 @@ class Graph:
 def owners(nodes: list[Node]) -> dict[int, int]:
     """Return for each parameter, by its `id`, the first of the nodes (input side first) that depends on it."""
     seen: set[Node] = set()
-    found: dict[int, int] = {}
+    first_node: dict[int, int] = {}
     for index, node in enumerate(nodes):
         for below in _order(node, seen):
             seen.add(below)
             if (variable := getattr(below, "variable", None)) is not None:
-                found.setdefault(id(variable), index)
-    return found
+                first_node.setdefault(id(variable), index)
+    return first_node
 
 
 def _sources(trace: Trace) -> set[Node]:

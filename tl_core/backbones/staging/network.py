@@ -37,31 +37,31 @@ class GatedNetwork(Staged):
         self._entry = entry
         sizes = IMAGE_SIZES if size else TEXT_SIZES
         first, second = (trace(net, entry, blank(net, size, *sizes_of)) for sizes_of in sizes)
-        self.found = find_stages(net, first, without)
-        self.names = tuple(stage.name for stage in self.found.stages)
-        self._ends = {stage.module: index for index, stage in enumerate(self.found.stages)}
+        self.layout = find_stages(net, first, without)
+        self.names = tuple(stage.name for stage in self.layout.stages)
+        self._ends = {stage.module: index for index, stage in enumerate(self.layout.stages)}
         self._templates: dict[str, Template] = templates(first, second, sizes)
         self.widths = [
             stage.width((first.once[stage.module].main if stage.module else first.output).shape)  # type: ignore[union-attr]
-            for stage in self.found.stages
+            for stage in self.layout.stages
         ]
-        last = self.found.stages[-1].module
+        last = self.layout.stages[-1].module
         output = first.once[last].main if last else first.output
         self.traced: tuple[State, torch.Tensor] | None = (first.state[0].detach(), *first.state[1:]), output.detach()  # type: ignore[union-attr]
         """A batch, and what the library's own forward pass made of it."""
         graph = Graph(first, output)  # type: ignore[arg-type]
         self._actions: list[dict[str, Action]] = [
-            actions(first, graph, stage.module, self._templates) for stage in self.found.stages[:-1]
+            actions(first, graph, stage.module, self._templates) for stage in self.layout.stages[:-1]
         ]
         self._caching = [module for module in net.modules() if hasattr(module, CACHE)]
         self._forget()
         gates = {name for acts in self._actions for name in acts}
-        put_gates(net, sorted(gates | {stage.module for stage in self.found.stages} - {""}))
+        put_gates(net, sorted(gates | {stage.module for stage in self.layout.stages} - {""}))
         self._strip()
 
     def _strip(self) -> None:
         """Take away the tensors that no stage reads, so that none is saved, counted or trained."""
-        for name in self.found.unread:
+        for name in self.layout.unread:
             path, _, leaf = name.rpartition(".")
             module = self.net.get_submodule(path)
             if leaf in module._parameters:
@@ -73,8 +73,8 @@ class GatedNetwork(Staged):
         """Return how the library builds it, and where its stages end; None where nobody said how."""
         if self.built_by is None:
             return None
-        ends = [vars(stage) for stage in self.found.stages]
-        return {**self.built_by, "stages": ends, "unread": list(self.found.unread)}
+        ends = [vars(stage) for stage in self.layout.stages]
+        return {**self.built_by, "stages": ends, "unread": list(self.layout.unread)}
 
     def stage(self, index: int, state: State) -> State:
         """Run one stage."""
@@ -101,12 +101,12 @@ class GatedNetwork(Staged):
 
         None is the last stage. Class and register tokens are no places, and masked tokens do not count.
         """
-        stage = self.found.stages[-1 if index is None else index]
+        stage = self.layout.stages[-1 if index is None else index]
         return pool_kind(state, stage)
 
     def _forward(self, state: State, start: int, stop: int, wanted: Sequence[int]) -> dict[int, State]:
         """Return the states at the end of stage `stop - 1` and of the `wanted` ones."""
-        stages = self.found.stages
+        stages = self.layout.stages
         text = not self.size
         ids = state[2] if text and start else state[0]
         run = Run(

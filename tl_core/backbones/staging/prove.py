@@ -38,7 +38,7 @@ def failing_cuts(network: GatedNetwork) -> list[str]:
     network.poison = True
     try:
         return [
-            network.found.stages[cut].module
+            network.layout.stages[cut].module
             for cut in cuts
             if not _holds(network, (state, middles[cut]), whole, cut + 1, cut in trained)
         ]
@@ -69,7 +69,7 @@ def _learn(network: GatedNetwork, state: State, begin: int, start: int, training
     is: some layers compute in another way where nothing below them learns. Buffers that this moves are put back.
     """
     tensors = {f"net.{name}": tensor for name, tensor in network.net.state_dict(keep_vars=True).items()}
-    above = {f"net.{name}" for names in network.found.owned[start:] for name in names}
+    above = {f"net.{name}" for names in network.layout.owned[start:] for name in names}
     buffers = {name: tensor.clone() for name, tensor in tensors.items() if not isinstance(tensor, nn.Parameter)}
     for name, parameter in network.named_parameters():
         parameter.requires_grad_((name in above or not training) and parameter.is_floating_point())

@@ -106,7 +106,7 @@ def _ends(net: nn.Module, trace: Trace, graph: Graph) -> list[Call]:
     A layer that adapters may be put beside ends none: the adapter's share is added after it. Nor does one whose output
     is changed in place afterwards.
     """
-    found = [
+    calls = [
         call
         for call in trace.once.values()
         if call.main is not None
@@ -116,7 +116,7 @@ def _ends(net: nn.Module, trace: Trace, graph: Graph) -> list[Call]:
         and _opens(call.output)
         and not isinstance(_module(net, call), (nn.Linear, nn.Conv2d, nn.MultiheadAttention))
     ]
-    return sorted(found, key=lambda call: call.end)
+    return sorted(calls, key=lambda call: call.end)
 
 
 def _opens(output: object) -> bool:
@@ -161,8 +161,8 @@ def _opened(blocks: list[Call], calls: Sequence[Call]) -> list[Call]:
         inside = {id(call) for call in block.walk()} - {id(block)}
         inner = [call for call in calls if id(call) in inside]
         for fits in (_numbered_block, _block_with_number):
-            if found := _outermost([call for call in inner if fits(call)]):
-                opened += found
+            if fitting := _outermost([call for call in inner if fits(call)]):
+                opened += fitting
                 break
         opened.append(block)
     return opened if len(blocks) < FEW and len(opened) <= MANY else blocks
@@ -237,15 +237,15 @@ def _kinds(net: nn.Module, states: Sequence[torch.Tensor], text: bool) -> list[t
     """Return the layout of each state and the number of its prefix tokens."""
     if text:
         return [("hidden", 0)] * len(states)
-    told = [_maps(state) for state in states]
-    known = [kind for kind in told if kind]
-    found: list[tuple[Kind, int]] = []
-    for state, kind in zip(states, told, strict=True):
+    map_kinds = [_maps(state) for state in states]
+    sure_kinds = [kind for kind in map_kinds if kind]
+    kinds: list[tuple[Kind, int]] = []
+    for state, kind in zip(states, map_kinds, strict=True):
         if state.ndim == 3:
-            found.append(("tokens", _prefix(net, state.shape[1])))
+            kinds.append(("tokens", _prefix(net, state.shape[1])))
         else:  # sides that equal the channels tell nothing: a network hardly ever has maps of both kinds
-            found.append((kind or (found[-1][0] if found else known[0] if known else "nchw"), 0))
-    return found
+            kinds.append((kind or (kinds[-1][0] if kinds else sure_kinds[0] if sure_kinds else "nchw"), 0))
+    return kinds
 
 
 def _maps(state: torch.Tensor) -> Kind | None:
@@ -307,11 +307,11 @@ def patterns(names: Sequence[str], others: Sequence[str]) -> str:
     An adapter's tensors, which stand inside the module that they adapt, fit it too.
     """
     theirs = {prefix for name in others for prefix in _prefixes(name)}
-    found: dict[str, None] = {}
+    expressions: dict[str, None] = {}
     for name in names:
         whole = next((prefix for prefix in _prefixes(name)[:-1] if prefix not in theirs), None)
-        found[re.escape(whole) + r"\." if whole else re.escape(name) + "$"] = None
-    return f"net\\.(?:{'|'.join(found)})"
+        expressions[re.escape(whole) + r"\." if whole else re.escape(name) + "$"] = None
+    return f"net\\.(?:{'|'.join(expressions)})"
 
 
 def _prefixes(name: str) -> list[str]:

@@ -92,10 +92,10 @@ class Trace:
     @property
     def once(self) -> dict[str, Call]:
         """The calls of modules that were called exactly once, by the module's name."""
-        found: dict[str, list[Call]] = {}
+        calls_by_name: dict[str, list[Call]] = {}
         for call in self.calls:
-            found.setdefault(call.name, []).append(call)
-        return {name: calls[0] for name, calls in found.items() if len(calls) == 1}
+            calls_by_name.setdefault(call.name, []).append(call)
+        return {name: calls[0] for name, calls in calls_by_name.items() if len(calls) == 1}
 
 
 def first_tensor(value: Any) -> torch.Tensor | None:
@@ -169,12 +169,12 @@ def templates(first: Trace, second: Trace, sizes: Sequence[tuple[int, int]]) -> 
     """
     if [(c.name, c.begin, c.end) for c in first.calls] != [(c.name, c.begin, c.end) for c in second.calls]:
         raise BackboneError("This network calls other layers for other batches, so it cannot be cut into stages.")
-    found, other = {}, second.once
+    by_name, other = {}, second.once
     for name, call in first.once.items():
         template = _template(call.output, other[name].output, sizes)
         if template is not None:
-            found[name] = template
-    return found
+            by_name[name] = template
+    return by_name
 
 
 def _template(one: Any, two: Any, sizes: Sequence[tuple[int, int]]) -> Template | None:
