@@ -181,8 +181,7 @@ class RunStore:
             reason, hint = (CLOSED, "") if left else explain_exit(exit_record.get("code"))
         resumable = _resumable(folder, task, status)
         if status == "interrupted":
-            again = hint.removesuffix(AGAIN_HINT).strip()
-            hint = f"{again} {GO_ON_HINT}".strip() if resumable else hint or AGAIN_HINT
+            hint = f"{hint.removesuffix(AGAIN_HINT).strip()} {GO_ON_HINT}".strip() if resumable else hint or AGAIN_HINT
         return RunState(
             id=run_id,
             kind=task.kind,
