@@ -10,6 +10,7 @@ from tl_core.strategies.recipes import (
     DECAY,
     KUMAR,
     PRECHELT,
+    RULE_OF_THUMB,
     ULMFIT,
     CommonOptions,
     backbone_rate,
@@ -84,7 +85,7 @@ def plan(task_info: TaskInfo, options: Gradual) -> TransferPlan:
     why = (
         Reason("Thawing from the top down lets the upper layers settle before the lower ones move.", ULMFIT),
         solved_head_reason(),
-        Reason("A phase is trained only if the last one improved the best validation score.", PRECHELT),
+        Reason("A phase is trained only if the last one improved the best validation score.", RULE_OF_THUMB),
         *recalibration_reason(phases[-1]),
         rate_reason(task_info),
         batch_size_reason(task_info),
