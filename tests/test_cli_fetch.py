@@ -19,8 +19,8 @@ from PIL import Image
 
 from tests.backbones.tiny_checkpoints import bert_files, lay, timm_files
 from tests.hub_server import Fault, Repo, serve
-from tl_core.backbones import fetched
-from tl_core.cli import fetch, main
+from tl_core.backbones import catalogue, fetched
+from tl_core.cli import main
 from tl_core.errors import BackboneError
 
 ROOT = Path(__file__).parents[1]
@@ -117,7 +117,7 @@ def test_a_network_that_cannot_be_used_leaves_nothing(capsys, hub, workspace, mo
     def refuse(*_):
         raise BackboneError("It cannot be cut into stages.", "Take another.")
 
-    monkeypatch.setattr(fetch, "register_folder", refuse)
+    monkeypatch.setattr(catalogue, "register_folder", refuse)
     assert call(capsys, "fetch", "hub:lab/bert")[::2] == (2, "It cannot be cut into stages. Take another.\n")
     assert not fetched.fetched(workspace)
 

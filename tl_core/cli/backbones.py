@@ -2,8 +2,9 @@
 
 import argparse
 
-from tl_core.backbones.catalogue import forget, registered
-from tl_core.backbones.fetched import delete, fetched, unfinished
+from tl_core.backbones.acquire import remove
+from tl_core.backbones.catalogue import registered
+from tl_core.backbones.fetched import fetched, unfinished
 from tl_core.backbones.hub.faults import readable_size
 from tl_core.backbones.spec import BACKBONES, BackboneSpec
 from tl_core.cli.console import Console
@@ -20,8 +21,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     workspace = Workspace.default()
     if arguments.delete:
         name = _pinned(arguments.delete, workspace)
-        delete(workspace, name)
-        forget(workspace, name)
+        remove(workspace, name)
         console.line(f"{name} is deleted.")
         return 0
     specs = (*registered(workspace), *BACKBONES.values())
