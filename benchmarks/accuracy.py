@@ -308,9 +308,9 @@ def main() -> None:
             scores["graft"].append(accuracy)
             strategies.append(strategy)
             for side in sides:
-                for name, found in side(draw).items():
-                    scores.setdefault(name, []).append(found)
-            line = "  ".join(f"{name.strip()} {found[-1]:.3f}" for name, found in scores.items())
+                for name, measured in side(draw).items():
+                    scores.setdefault(name, []).append(measured)
+            line = "  ".join(f"{name.strip()} {measured[-1]:.3f}" for name, measured in scores.items())
             print(
                 f"draw {seed}, {len(draw.labelled)} labelled, {len(draw.test)} test items, {strategy}: {line}",
                 flush=True,

@@ -53,10 +53,10 @@ class Repo:
 
     def sibling(self, path: str) -> dict[str, object]:
         entry = self.entry(path)
-        found = {"rfilename": path, "size": entry["size"], "blobId": entry["oid"]}
+        sibling = {"rfilename": path, "size": entry["size"], "blobId": entry["oid"]}
         if path.endswith(LARGE):
-            found["lfs"] = {"sha256": self.sha256(path), "size": entry["size"], "pointerSize": 134}
-        return found
+            sibling["lfs"] = {"sha256": self.sha256(path), "size": entry["size"], "pointerSize": 134}
+        return sibling
 
     def sha256(self, path: str) -> str:
         return self.sums.get(path) or _sha256(self.files[path])
@@ -66,10 +66,10 @@ class Repo:
         inside = [path for path in sorted(self.files) if path.startswith(prefix)]
         parts = [path[len(prefix) :].split("/") for path in inside]
         folders = {"/".join(p[: n + 1]) for p in parts for n in range(len(p) - 1) if recursive or n == 0}
-        found: list[dict[str, object]] = [
-            {"type": "directory", "path": prefix + each, "oid": "0" * 40, "size": 0} for each in sorted(folders)
+        entries: list[dict[str, object]] = [
+            {"type": "directory", "path": prefix + name, "oid": "0" * 40, "size": 0} for name in sorted(folders)
         ]
-        return found + [self.entry(path) for path, p in zip(inside, parts, strict=True) if recursive or len(p) == 1]
+        return entries + [self.entry(path) for path, p in zip(inside, parts, strict=True) if recursive or len(p) == 1]
 
 
 @lru_cache(maxsize=256)
@@ -158,13 +158,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._fail(self._fault.status, self._fault.code, "made to fail", self._fault.headers)
         elif self._fault and self._fault.body:
             self._send(200, self._fault.body, "text/html; charset=utf-8", {})
-        elif found := API.match(url.path):
-            kind, name, what, revision, path = (unquote(each or "") for each in found.groups())
+        elif match := API.match(url.path):
+            kind, name, what, revision, path = (unquote(part or "") for part in match.groups())
             self._api(kind, name, (what, revision, path), query)
         elif url.path.startswith("/lfs/"):
             self._large(url.path.removeprefix("/lfs/"))
-        elif found := RESOLVE.match(url.path):
-            self._resolve(*(unquote(each or "models") for each in found.groups()))
+        elif match := RESOLVE.match(url.path):
+            self._resolve(*(unquote(part or "models") for part in match.groups()))
         else:
             self._fail(404, "", "no such page")
 
@@ -174,13 +174,13 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self._note()
         self._fault = None
-        found = API.match(urlsplit(self.path).path)
-        if not found or found[3] != "paths-info":
+        match = API.match(urlsplit(self.path).path)
+        if not match or match[3] != "paths-info":
             self._fail(404, "", "no such page")
-        elif repo := self._open(found[1], unquote(found[2]), unquote(found[4])):
+        elif repo := self._open(match[1], unquote(match[2]), unquote(match[4])):
             kind = self.headers.get("Content-Type", "")
             asked = json.loads(body)["paths"] if "json" in kind else parse_qs(body.decode())["paths"]
-            known = {each["path"]: each for each in repo.tree("", True)}
+            known = {entry["path"]: entry for entry in repo.tree("", True)}
             self._json([known[path] for path in asked if path in known])
 
     @property
@@ -255,8 +255,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if what == "tree":
             recursive = query.get("recursive", ["false"])[0].lower() in ("true", "1")
-            found = repo.tree(path.strip("/"), recursive)
-            self._json(found) if found or not path else self._fail(404, "EntryNotFound", "Entry not found")
+            tree = repo.tree(path.strip("/"), recursive)
+            self._json(tree) if tree or not path else self._fail(404, "EntryNotFound", "Entry not found")
             return
         files = [repo.sibling(path) for path in sorted(repo.files)]
         gated = "manual" if repo.gated and kind == "models" else repo.gated
@@ -286,7 +286,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _write(self, data: bytes) -> None:
         fault = self._fault or Fault("")
-        last = min(each for each in (fault.cut, fault.stall, len(data)) if each is not None)
+        last = min(limit for limit in (fault.cut, fault.stall, len(data)) if limit is not None)
         piece = fault.piece if fault.pace else max(1, last)
         for start in range(0, last, piece):
             sent = data[start : min(start + piece, last)]

@@ -46,16 +46,18 @@ def test_the_plan_of_the_readme_is_a_good_one():
     (text,) = re.findall(r"```yaml\n(.*?)```", README, flags=re.S)
     groups = [group.name for group in BACKBONES["efficientnet_lite0"].groups]
     plan = from_yaml(text, groups, list(BACKBONES), "image")
-    assert [found for found in check(plan, groups, modality="image") if found.level != "info"] == []
+    assert [finding for finding in check(plan, groups, modality="image") if finding.level != "info"] == []
     assert check_penalties(plan, (), "image") == ()
 
 
 def test_every_strategy_and_penalty_is_named():
-    said = re.sub(r"[^a-z0-9]", "", README.partition("## What it knows")[2].partition("```yaml")[0].lower())
+    text = re.sub(
+        r"[^a-z0-9]", "", README.partition("## Strategies, penalties and plans")[2].partition("```yaml")[0].lower()
+    )
     for name in (*STRATEGIES, *PENALTIES):
         words = {"lora": "adapters", "from_scratch": "fromscratch", "distil": "distillation", "distill": "distillation"}
         words |= {"partial": "partial", "lower_layers": "featuresfromlowerlayers", "wise_ft": "wiseft", "lp_ft": "lpft"}
-        assert words.get(name, name.replace("_", "")) in said.replace("domainadaptivepretraining", "domainadaptive"), (
+        assert words.get(name, name.replace("_", "")) in text.replace("domainadaptivepretraining", "domainadaptive"), (
             name
         )
 

@@ -39,9 +39,9 @@ STOPPED = {
     "pairs of items with several labels": (
         dataclasses.replace(TUNED, phases=(PAIRS, SOLVED)),
         True,
-        "several-contrastive",
+        "multilabel-contrastive",
     ),
-    "ewc with several labels": (with_penalty("ewc"), True, "several-penalty"),
+    "ewc with several labels": (with_penalty("ewc"), True, "multilabel-penalty"),
     "a missing teacher": (with_penalty("distill"), False, "penalty-needs"),
     "an unknown penalty": (with_penalty("l2sp"), False, "penalty"),
     "varied texts": (dataclasses.replace(TUNED, augment=Augment("light")), False, "augment-texts"),

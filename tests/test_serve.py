@@ -9,16 +9,16 @@ from tl_core.errors import DataError, ExportError
 
 def answers(classify, *questions):
     out = io.StringIO()
-    serve.serve(classify, iter([json.dumps(each) for each in questions]), out)
+    serve.serve(classify, iter([json.dumps(question) for question in questions]), out)
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
 
 def test_every_question_is_answered_in_turn():
     asked = []
 
-    def classify(source, out, told):
+    def classify(source, out, report):
         asked.append((source, out))
-        told(0, 2)
+        report(0, 2)
         return 2, [("notes.txt", "not a picture")], ["one", "two"]
 
     question = {"source": "a.zip", "out": "t.csv"}
@@ -30,7 +30,7 @@ def test_every_question_is_answered_in_turn():
 def test_a_mistake_is_told_and_the_next_question_answered():
     ends = iter([DataError("Empty.", "Type words."), ExportError("Damaged.", "Train again."), ValueError("odd"), None])
 
-    def classify(source, out, told):
+    def classify(source, out, report):
         if error := next(ends):
             raise error
         return 1, [], []
@@ -60,5 +60,5 @@ def test_lines_end_when_nobody_asks():
 
 
 def test_a_damaged_bundle_is_told_with_each_answer(tmp_path):
-    found = answers(serve._load(tmp_path), {"source": "x", "out": "y"})
-    assert "not a complete bundle" in found[0]["failure"]
+    replies = answers(serve._load(tmp_path), {"source": "x", "out": "y"})
+    assert "not a complete bundle" in replies[0]["failure"]

@@ -202,10 +202,10 @@ def make_multilabel(workspace: Workspace, count: int = 60) -> Dataset:
     chance, items = random.Random(0), []
     for number in range(count):
         labels = tuple(name for name, share in zip(words, (0.5, 0.4, 0.25), strict=True) if chance.random() < share)
-        said = [chance.choice(words[name]) for name in labels for _ in range(3)]
-        said += [chance.choice(filler) for _ in range(chance.choice((4, 12)))]
-        chance.shuffle(said)
-        size = "short" if len(said) < 10 else "long"
-        text = " ".join([*said, str(number)])
+        drawn = [chance.choice(words[name]) for name in labels for _ in range(3)]
+        drawn += [chance.choice(filler) for _ in range(chance.choice((4, 12)))]
+        chance.shuffle(drawn)
+        size = "short" if len(drawn) < 10 else "long"
+        text = " ".join([*drawn, str(number)])
         items.append(RawItem(f"row {number + 1}", "", text=text, labels=labels, subgroup=size))
     return store(items, Draft("topics", "topics.csv", "text", subgroup_column="length"), workspace, no_progress)

@@ -18,8 +18,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
 from tl_core.data.options import AUTO_DETECT, ImportOptions
 from tl_core.data.sources import TablePreview
 from tl_core.errors import GraftError
@@ -109,7 +107,7 @@ def read_import(workspace: Workspace, name: str) -> ImportJob | None:
             if state.status == "working":
                 state = replace(state, status="failed", message=_DIED[0], hint=_DIED[1])
         preview = load(TablePreview, read_json(folder / PREVIEW)) if state.status == "asking" else None
-    except (OSError, ValueError, ValidationError):
+    except (OSError, ValueError):
         return None
     return ImportJob(name, request, state, preview)
 
@@ -230,7 +228,7 @@ def _alive(folder: Path) -> bool:
     """Return whether the process of an import is alive, or has just been started."""
     try:
         return process.alive(load(process.Owner, read_json(folder / OWNER)))
-    except (OSError, ValueError, ValidationError):
+    except (OSError, ValueError):
         return time.time() - (folder / STATE).stat().st_mtime < _STARTUP
 
 
@@ -238,7 +236,7 @@ def _end(folder: Path) -> None:
     """End the process of an import, which cleans up after itself; kill it if that takes too long."""
     try:
         owner = load(process.Owner, read_json(folder / OWNER))
-    except (OSError, ValueError, ValidationError):
+    except (OSError, ValueError):
         return
     if not process.alive(owner) or owner.pid == os.getpid():
         return

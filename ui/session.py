@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import streamlit as st
-from pydantic import ValidationError
 
 from tl_core.backbones.spec import BACKBONES, BackboneSpec
 from tl_core.data import decision_log
@@ -174,7 +173,7 @@ def _read(project: str) -> Session | None:
         return None
     try:
         return load(Session, read_json(_path(project)))
-    except (ValidationError, ValueError):
+    except ValueError:
         return None
 
 

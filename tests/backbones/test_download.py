@@ -189,11 +189,11 @@ def test_progress_in_bytes(hub, workspace):
     seen = []
     fetch_repo(workspace, "lab/tiny", on_progress=seen.append)
     total = len(WEIGHTS) + sum(map(len, BESIDE.values()))
-    assert {each.total for each in seen} == {total}
-    done = [each.done for each in seen]
+    assert {progress.total for progress in seen} == {total}
+    done = [progress.done for progress in seen]
     assert done == sorted(done)
     assert done[-1] == total
-    middle = [each for each in seen if each.file == "model.safetensors" and 0 < each.done < total]
+    middle = [progress for progress in seen if progress.file == "model.safetensors" and 0 < progress.done < total]
     assert len(middle) > 3
     assert 100 * KIB < middle[-1].speed < 2000 * KIB
     assert 0 < middle[0].seconds_left < 20
@@ -421,7 +421,7 @@ def test_a_killed_download_goes_on_where_it_was(hub, workspace):
     hub.faults.clear()
     fetch_repo(workspace, "lab/tiny")
     assert hub.ranges == [f"bytes={300 * KIB}-"]
-    assert [each.name for each in fetched.fetched(workspace)] == [name]
+    assert [provenance.name for provenance in fetched.fetched(workspace)] == [name]
 
 
 def test_two_processes_that_want_the_same_share_one_download(hub, workspace):

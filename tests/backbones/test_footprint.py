@@ -35,15 +35,15 @@ def items(count: int, tokens: int) -> State:
 
 
 def test_what_is_kept_is_counted_once_and_parts_by_length():
-    found = measure_footprint(Chain(), items, tokens=128)
-    assert found.kept["linear"] == pytest.approx(0)  # only the item itself, which the caller holds
-    assert found.kept["relu"] == pytest.approx(4 * 32)
-    assert found.kept_square == pytest.approx({"linear": 0, "relu": 0, "attention": 4})
-    assert found.kept["attention"] == pytest.approx(0)  # its two inputs are the kept output of the ReLU
-    assert found.kept_by("attention", 100) == pytest.approx(4 * 100**2)
-    assert found.kept_by("relu", 100) == pytest.approx(4 * 32 * 100)
-    assert found.output["relu"] == pytest.approx(4 * 32 + 1)
-    assert found.base > 0
+    footprint = measure_footprint(Chain(), items, tokens=128)
+    assert footprint.kept["linear"] == pytest.approx(0)  # only the item itself, which the caller holds
+    assert footprint.kept["relu"] == pytest.approx(4 * 32)
+    assert footprint.kept_square == pytest.approx({"linear": 0, "relu": 0, "attention": 4})
+    assert footprint.kept["attention"] == pytest.approx(0)  # its two inputs are the kept output of the ReLU
+    assert footprint.kept_by("attention", 100) == pytest.approx(4 * 100**2)
+    assert footprint.kept_by("relu", 100) == pytest.approx(4 * 32 * 100)
+    assert footprint.output["relu"] == pytest.approx(4 * 32 + 1)
+    assert footprint.base > 0
 
 
 def test_passing_counts_what_lives_at_once():
@@ -54,9 +54,9 @@ def test_passing_counts_what_lives_at_once():
             hidden, mask = state
             return ((hidden.repeat(1, 1, 10) if index == 0 else hidden[..., :1].clone()), mask)
 
-    found = measure_footprint(Wide(), items, tokens=128)
+    footprint = measure_footprint(Wide(), items, tokens=128)
     wide, narrow = 10 * 8 * 4, 4
-    assert wide + narrow <= found.passing < 1.3 * (wide + narrow)
+    assert wide + narrow <= footprint.passing < 1.3 * (wide + narrow)
 
 
 @pytest.mark.parametrize("spec", [TINY_IMAGE, TINY_TEXT], ids=lambda spec: spec.name)

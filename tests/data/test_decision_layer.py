@@ -197,8 +197,8 @@ def test_a_damaged_line_does_not_take_the_log_with_it(tiny_images, line):
 
 
 def test_several_labels_an_item_keep_their_stratum_in_step(workspace):
-    found = [("fluid", "cough"), (), ("cough",), ("cough", "fracture"), ("cough",), ("fluid",)]
-    items = [RawItem(f"row {i}", "", text=f"finding {i}", labels=decision) for i, decision in enumerate(found)]
+    labels = [("fluid", "cough"), (), ("cough",), ("cough", "fracture"), ("cough",), ("fluid",)]
+    items = [RawItem(f"row {i}", "", text=f"finding {i}", labels=decision) for i, decision in enumerate(labels)]
     dataset = store(items, Draft("x-rays", "x.csv", "text"), workspace, no_progress)
     decisions = [Decision("relabel", (2,), ("cough", "fluid")), Decision("relabel", (4,), ())]
     changed = dataset.decide(*(Decision(d.action, d.rows, d.label, confirmed=True) for d in decisions))

@@ -84,8 +84,8 @@ def test_a_preview_of_a_large_table_leaves_its_end_alone(tmp_path, monkeypatch):
     monkeypatch.setattr("tl_core.data.sources.table_items.PREVIEW_LOOK", 20_000)
     path = tmp_path / "x.csv"
     path.write_text("text,label\n" + "".join(f"some words {i},{'ab'[i % 2]}\n" for i in range(5000)))
-    found = preview_table(path)
-    assert (found.n_rows, len(found.rows), found.label_column) == (None, 50, "label")
+    preview = preview_table(path)
+    assert (preview.n_rows, len(preview.rows), preview.label_column) == (None, 50, "label")
 
 
 def test_receipts_of_many_bad_rows_are_bounded(make_table, workspace, monkeypatch):

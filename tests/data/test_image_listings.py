@@ -48,8 +48,8 @@ def test_pictures_are_labelled_by_the_table_that_lists_them(make, table, listed,
     assert dataset.modality == "image"
     assert labels_of(dataset) == ALL
     assert reasons(dataset) == {}
-    found = preview_table(path)
-    assert (found.path_column, found.label_column, found.text_column, found.n_rows) == ("path", "label", "", 4)
+    preview = preview_table(path)
+    assert (preview.path_column, preview.label_column, preview.text_column, preview.n_rows) == ("path", "label", "", 4)
 
 
 def test_a_table_within_one_more_folder(make_zip, workspace):

@@ -1,4 +1,4 @@
-"""Near duplicates against brute force, and invariance to order and copies."""
+"""Near-duplicates against brute force, and invariance to order and copies."""
 
 import string
 from itertools import combinations
@@ -28,8 +28,8 @@ def groups_of(texts: list[str]) -> list[int]:
 
 
 def runs(text: str) -> set[tuple[str, ...]]:
-    found = words(text)
-    return {tuple(found[i : i + NGRAM]) for i in range(max(1, len(found) - NGRAM + 1))}
+    tokens = words(text)
+    return {tuple(tokens[i : i + NGRAM]) for i in range(max(1, len(tokens) - NGRAM + 1))}
 
 
 def jaccard(one: str, other: str) -> float:
@@ -64,7 +64,7 @@ def test_texts_are_found_as_by_brute_force(seed):
 @given(st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=12), min_size=2, max_size=12))
 @settings(deadline=None, max_examples=60)
 def test_similarities_are_jaccards(drawn):
-    texts = [" ".join(each) for each in drawn]
+    texts = [" ".join(letters) for letters in drawn]
     pairs = np.array(list(combinations(range(len(texts)), 2)))
     expected = [jaccard(texts[i], texts[j]) for i, j in pairs]
     np.testing.assert_allclose(similarities(np.array(texts, dtype=object), pairs), expected)
@@ -76,10 +76,10 @@ def test_similarities_are_jaccards(drawn):
 )
 @settings(deadline=None, max_examples=60)
 def test_case_spaces_and_order_do_not_matter(texts, data):
-    found = groups_of(texts)
+    groups = groups_of(texts)
     spaced = ["  " + "\n ".join(text.split()) + "\t!" if words(text)[0].isalnum() else text for text in texts]
-    assert groups_of(spaced) == found
-    assert groups_of([text.upper() if text.isascii() else text for text in texts]) == found
+    assert groups_of(spaced) == groups
+    assert groups_of([text.upper() if text.isascii() else text for text in texts]) == groups
     order = data.draw(st.permutations(range(len(texts))))
     again = groups_of([texts[i] for i in order])
     same = {
@@ -88,7 +88,9 @@ def test_case_spaces_and_order_do_not_matter(texts, data):
         for j in range(len(texts))
         if i == j or again[i] == again[j] >= 0
     }
-    assert same == {(i, j) for i in range(len(texts)) for j in range(len(texts)) if i == j or found[i] == found[j] >= 0}
+    assert same == {
+        (i, j) for i in range(len(texts)) for j in range(len(texts)) if i == j or groups[i] == groups[j] >= 0
+    }
 
 
 @pytest.mark.parametrize(
@@ -170,9 +172,9 @@ def test_all_codes_that_differ_in_few_bits_are_found_once(codes, bits):
     distance = [
         (i, j) for i, j in combinations(range(len(codes)), 2) if (codes[i] ^ codes[j]).item().bit_count() <= bits
     ]
-    found = [tuple(pair) for _, pairs in Bands(codes, bits).pairs() for pair in pairs.tolist()]
-    assert sorted(found) == distance
-    reached = np.bincount(np.array(found, dtype=np.int64).ravel(), minlength=len(codes))
+    pairs_found = [tuple(pair) for _, pairs in Bands(codes, bits).pairs() for pair in pairs.tolist()]
+    assert sorted(pairs_found) == distance
+    reached = np.bincount(np.array(pairs_found, dtype=np.int64).ravel(), minlength=len(codes))
     assert (Bands(codes, bits).count_comparisons() > reached).all(), "it counts itself and whom it is compared with"
 
 

@@ -49,14 +49,14 @@ def test_copies_are_dropped_to_one_and_never_from_the_test_set(workspace):
     rows += [("only in test", 0, "test")] * 2 + [("in both", 0, "validation"), ("in both", 0, "train")]
     rows += [("two labels", 0, "train"), ("two labels", 1, "train")]
     dataset = texts_of(workspace, rows)
-    found = found_in(CheckInput(dataset))
-    assert found["duplicates"].groups == ((60, 61), (62, 63, 64), (65, 66), (67, 68)), "two labels: said once"
-    (drop,) = found["duplicates"].proposed
+    findings = found_in(CheckInput(dataset))
+    assert findings["duplicates"].groups == ((60, 61), (62, 63, 64), (65, 66), (67, 68)), "two labels: said once"
+    (drop,) = findings["duplicates"].proposed
     assert (drop.action, drop.rows) == ("drop", (61, 62, 64, 68))
-    assert found["leak"].groups == ((62, 63, 64), (67, 68))
-    assert found["leak"].proposed[0].rows == (62, 64, 68)
-    assert found["label-conflict"].groups == ((69, 70),)
-    assert found["label-conflict"].proposed == ()
+    assert findings["leak"].groups == ((62, 63, 64), (67, 68))
+    assert findings["leak"].proposed[0].rows == (62, 64, 68)
+    assert findings["label-conflict"].groups == ((69, 70),)
+    assert findings["label-conflict"].proposed == ()
     assert [s.code for s in run_checks(CheckInput(dataset))][:2] == ["label-conflict", "leak"], "the gravest first"
     counts = duplicates(dataset)
     assert (counts.copies, counts.groups, counts.conflicts, counts.leaks) == (6, 5, 1, 2)
@@ -77,22 +77,24 @@ def test_the_profile_says_the_same_of_copies(workspace):
         workspace, [(f"text {i}", i % 2) for i in range(40)] + [("one text", 0), ("one text", 1)] + [("two", 0)] * 2
     )
     finding = {f.code: f for f in profile(dataset).findings}
-    found = found_in(CheckInput(dataset))
-    assert finding["label-conflict"] == found["label-conflict"].finding
-    assert finding["duplicates"] == found["duplicates"].finding
+    findings = found_in(CheckInput(dataset))
+    assert finding["label-conflict"] == findings["label-conflict"].finding
+    assert finding["duplicates"] == findings["duplicates"].finding
     assert {"label-conflict", "duplicates"} <= {f.code for f in find_problems(dataset, [[23, 0, 0], [21, 0, 0]])}
 
 
 @pytest.mark.parametrize("apart", [False, True])
-def test_near_copies_that_the_split_keeps_together_leave_nothing_to_do(workspace, apart):
+def test_near_duplicates_that_the_split_keeps_together_leave_nothing_to_do(workspace, apart):
     words = ["the", "cloud", "river", "stone", "letter", "garden", "winter", "engine", "paper", "music", "doctor"]
     random = np.random.default_rng(0)
     long = [" ".join(random.choice(words, 60)) for _ in range(40)]
     dataset = texts_of(workspace, [(text, i % 2) for i, text in enumerate([*long, long[0].upper() + "!"])])
-    found = found_in(CheckInput(replace(dataset, split=replace(dataset.split, keep_near=not apart))))["near-duplicates"]
-    assert bool(found.proposed) == apart
-    assert found.finding.message.startswith("1 group of texts is nearly the same text (2 in all)")
-    assert found.finding.hint.startswith("Tie them together" if apart else "You need not do anything")
+    findings = found_in(CheckInput(replace(dataset, split=replace(dataset.split, keep_near=not apart))))[
+        "near-duplicates"
+    ]
+    assert bool(findings.proposed) == apart
+    assert findings.finding.message.startswith("1 group of texts is nearly the same text (2 in all)")
+    assert findings.finding.hint.startswith("Tie them together" if apart else "You need not do anything")
 
 
 def test_skipped_items_are_reported_also_after_a_thousand_converted_ones(workspace):
@@ -100,13 +102,13 @@ def test_skipped_items_are_reported_also_after_a_thousand_converted_ones(workspa
     items = [RawItem(f"row {i}", "ab"[i % 2], text=f"text number {i}") for i in range(FIRST_LINES + 1)]
     items += [RawItem(f"empty {i}", "a") for i in range(100)]
     dataset = store(items, Draft("texts", "texts.csv", "text"), workspace, no_progress)
-    found = {f.code: f for f in find_problems(dataset, [[500, 0, 0], [501, 0, 0]])}
-    assert "1,001 items were converted" in found["converted"].message
-    assert found["skipped"].level == "warn"
-    assert found["skipped"].message == "100 entries of the source were left out. One is empty 0: the text is empty."
+    findings = {f.code: f for f in find_problems(dataset, [[500, 0, 0], [501, 0, 0]])}
+    assert "1,001 items were converted" in findings["converted"].message
+    assert findings["skipped"].level == "warn"
+    assert findings["skipped"].message == "100 entries of the source were left out. One is empty 0: the text is empty."
 
 
-def test_near_copies_across_a_given_split_are_reported(workspace):
+def test_near_duplicates_across_a_given_split_are_reported(workspace):
     words = np.array(
         ["the", "cloud", "river", "stone", "letter", "garden", "winter", "engine", "paper", "music", "doctor"]
     )
@@ -114,15 +116,15 @@ def test_near_copies_across_a_given_split_are_reported(workspace):
     long = [" ".join(random.choice(words, 60)) for _ in range(40)]
     rows = [(text, i % 2, ("train", "test")[i >= 30]) for i, text in enumerate(long)]
     rows += [(long[0].upper() + "!", 0, "test"), (long[1].replace(" ", "  "), 1, "train")]
-    found = found_in(CheckInput(texts_of(workspace, rows)))
-    assert found["near-duplicates"].groups == ((0, 40), (1, 41))
-    assert [(d.action, d.rows) for d in found["near-duplicates"].proposed] == [
+    findings = found_in(CheckInput(texts_of(workspace, rows)))
+    assert findings["near-duplicates"].groups == ((0, 40), (1, 41))
+    assert [(d.action, d.rows) for d in findings["near-duplicates"].proposed] == [
         ("together", (0, 40)),
         ("together", (1, 41)),
     ]
-    assert found["near-leak"].groups == ((0, 40),)
-    assert found["near-leak"].proposed[0].rows == (0,)
-    assert "leak" not in found
+    assert findings["near-leak"].groups == ((0, 40),)
+    assert findings["near-leak"].proposed[0].rows == (0,)
+    assert "leak" not in findings
 
 
 def test_small_classes_are_reported_with_their_items(workspace):
@@ -157,17 +159,17 @@ def test_planted_faults_among_news_are_found_and_little_else(workspace, seed):
     for number, place in enumerate(forms):
         rows[place][0] = f"Send us your comments with the form below. {number}"
     dataset = texts_of(workspace, rows, len(names))
-    found = {one.code: one for one in CHECKS["texts"].find(CheckInput(dataset))}
-    assert set(found["no-words"].rows) == set(links)
-    assert found["no-words"].finding.level == "warn"
-    assert set(notice) | set(forms) <= set(found["boilerplate"].rows)
-    assert len(found["boilerplate"].rows) <= 30
-    assert "Send us your comments" in found["boilerplate"].finding.message
-    assert set(found["only-boilerplate"].rows) == set(forms)
-    assert set(short) <= set(found["very-short"].rows) <= set(short) | set(forms)
+    findings = {one.code: one for one in CHECKS["texts"].find(CheckInput(dataset))}
+    assert set(findings["no-words"].rows) == set(links)
+    assert findings["no-words"].finding.level == "warn"
+    assert set(notice) | set(forms) <= set(findings["boilerplate"].rows)
+    assert len(findings["boilerplate"].rows) <= 30
+    assert "Send us your comments" in findings["boilerplate"].finding.message
+    assert set(findings["only-boilerplate"].rows) == set(forms)
+    assert set(short) <= set(findings["very-short"].rows) <= set(short) | set(forms)
     for code in ("no-words", "only-boilerplate"):
-        (drop,) = found[code].proposed
-        assert set(drop.rows) == set(found[code].rows) - set(dataset.rows("test").tolist())
+        (drop,) = findings[code].proposed
+        assert set(drop.rows) == set(findings[code].rows) - set(dataset.rows("test").tolist())
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -242,10 +244,10 @@ FAULTS = {
 @pytest.mark.parametrize("seed", SEEDS)
 def test_planted_pictures_are_found_and_no_others(workspace, seed):
     check_input, planted = cloth(workspace, seed, FAULTS)
-    found = {one.code: one for one in CHECKS["pictures"].find(check_input)}
-    assert {code: set(one.rows) for code, one in found.items()} == planted
+    findings = {one.code: one for one in CHECKS["pictures"].find(check_input)}
+    assert {code: set(one.rows) for code, one in findings.items()} == planted
     in_test = set(check_input.dataset.rows("test").tolist())
-    for kind, one in found.items():
+    for kind, one in findings.items():
         dropped = {row for decision in one.proposed for row in decision.rows}
         assert dropped == (set() if kind in ("odd-shape", "tiny") else planted[kind] - in_test)
 
@@ -274,18 +276,18 @@ def test_a_picture_that_cannot_be_read_any_more_is_passed_over(workspace):
 
 def test_robust_z_is_that_of_its_definition():
     values = np.array([1.0, 2, 3, 4, 100, np.nan])
-    found = robust_z(values, np.array([True] * 5 + [False]), 0.1)
-    assert found[:5] == pytest.approx((values[:5] - 3) / 1.4826)
-    assert np.isnan(found[5])
+    z_scores = robust_z(values, np.array([True] * 5 + [False]), 0.1)
+    assert z_scores[:5] == pytest.approx((values[:5] - 3) / 1.4826)
+    assert np.isnan(z_scores[5])
     assert robust_z(np.array([5.0, 5, 5, 6]), np.ones(4, bool), 0.5).tolist() == [0, 0, 0, 2]
     assert robust_z(np.array([np.nan]), np.ones(1, bool), 0.5).tolist() == [0]
 
 
 def test_every_finding_reads_well_and_goes_to_json_and_back(workspace):
     check_input, _ = cloth(workspace, 0, FAULTS)
-    found = run_checks(check_input)
-    assert len(found) >= 5
-    for one in found:
+    findings = run_checks(check_input)
+    assert len(findings) >= 5
+    for one in findings:
         assert load(type(one), dump(one)) == one
         assert one.finding.message.endswith(".")
         assert one.finding.hint.endswith(".")
@@ -330,13 +332,15 @@ def test_checks_are_found_by_the_registry_and_say_what_they_need(tiny_images):
 def test_classes_that_differ_only_in_how_they_are_written(names, similar, make_table, workspace):
     rows = [f"text {i} of its own kind,{names[i % len(names)]}" for i in range(len(names) * 4)]
     dataset = import_data(make_table("\n".join(["text,label", *rows])), workspace)
-    found = found_in(CheckInput(dataset))
+    findings = found_in(CheckInput(dataset))
     assert (
-        ("classes-alike" in found) == bool(similar) == ("classes-alike" in {f.code for f in profile(dataset).findings})
+        ("classes-alike" in findings)
+        == bool(similar)
+        == ("classes-alike" in {f.code for f in profile(dataset).findings})
     )
     if similar:
-        assert set(found["classes-alike"].finding.items) == similar
-        assert found["classes-alike"].rows == tuple(i for i in range(len(rows)) if names[i % len(names)] in similar)
+        assert set(findings["classes-alike"].finding.items) == similar
+        assert findings["classes-alike"].rows == tuple(i for i in range(len(rows)) if names[i % len(names)] in similar)
 
 
 def test_what_cannot_be_seen_of_a_class_name_is_written_out(make_table, workspace):
@@ -348,11 +352,11 @@ def test_what_cannot_be_seen_of_a_class_name_is_written_out(make_table, workspac
 @pytest.mark.parametrize(("names", "joined"), [(["a;b", "a", "b;c", "c;a"], 3), (["New York; NY", "Bonn", "Ulm"], 0)])
 def test_labels_that_look_like_several_in_one(names, joined, make_table, workspace):
     path = make_table("\n".join(["text,label", *(f"text {i} of its own,{names[i % len(names)]}" for i in range(24))]))
-    found = found_in(CheckInput(import_data(path, workspace))).get("labels-joined")
-    assert (len(found.finding.items) if found else 0) == joined
-    if found:
-        assert found.rows == tuple(i for i in range(24) if ";" in names[i % len(names)])
-        assert "--separator ';'" in found.finding.hint
+    findings = found_in(CheckInput(import_data(path, workspace))).get("labels-joined")
+    assert (len(findings.finding.items) if findings else 0) == joined
+    if findings:
+        assert findings.rows == tuple(i for i in range(24) if ";" in names[i % len(names)])
+        assert "--separator ';'" in findings.finding.hint
         again = import_data(path, workspace, ImportOptions(separator=";"))
         assert "labels-joined" not in found_in(CheckInput(again))
 
@@ -360,10 +364,10 @@ def test_labels_that_look_like_several_in_one(names, joined, make_table, workspa
 def test_labels_that_read_as_if_there_were_none(make_table, workspace):
     rows = [f"text {i} of its own kind,{('N/A', 'good', 'bad', '?')[i % 4]}" for i in range(16)]
     dataset = import_data(make_table("\n".join(["text,label", *rows])), workspace)
-    found = found_in(CheckInput(dataset))["class-like-missing"]
-    assert found.rows == tuple(i for i in range(16) if i % 4 in (0, 3))
-    assert set(found.finding.items) == {"N/A", "?"}
-    assert not found.proposed
+    findings = found_in(CheckInput(dataset))["class-like-missing"]
+    assert findings.rows == tuple(i for i in range(16) if i % 4 in (0, 3))
+    assert set(findings.finding.items) == {"N/A", "?"}
+    assert not findings.proposed
 
 
 def test_dropped_items_take_no_part(workspace):

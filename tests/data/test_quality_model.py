@@ -14,8 +14,8 @@ from tl_core.advice.folds import make_folds
 from tl_core.advice.linear import standardise
 from tl_core.data.decisions import Decision
 from tl_core.data.quality import CheckInput, nearest_neighbours
-from tl_core.data.quality.feature_copies import alike_groups
-from tl_core.data.quality.feature_copies import find as find_alike
+from tl_core.data.quality.feature_duplicates import alike_groups
+from tl_core.data.quality.feature_duplicates import find as find_alike
 from tl_core.data.quality.label_errors import find as find_labels
 from tl_core.data.quality.nearest_neighbours import NearestSearch, points
 from tl_core.data.quality.outliers import class_distance
@@ -67,8 +67,8 @@ def test_planted_wrong_labels_are_found_and_little_else(workspace, seed):
     labels = TRUTH[rows].copy()
     labels[wrong] = (labels[wrong] + random.integers(1, 10, len(wrong))) % 10
     dataset = dataset_of(workspace, labels)
-    found = {one.code: one for one in find_labels(held_out(PIXELS[rows], dataset))}
-    learned, tested = found["label-suspect"], found["label-suspect-test"]
+    findings = {one.code: one for one in find_labels(held_out(PIXELS[rows], dataset))}
+    learned, tested = findings["label-suspect"], findings["label-suspect-test"]
     in_test = set(dataset.rows("test").tolist())
     assert set(tested.rows) <= in_test
     assert not set(learned.rows) & in_test
@@ -90,11 +90,11 @@ def test_planted_wrong_labels_are_found_and_little_else(workspace, seed):
 
 def test_right_labels_are_left_alone_and_a_decision_settles_a_suspicion(workspace):
     dataset = dataset_of(workspace, TRUTH)
-    (found, *_) = find_labels(held_out(PIXELS, dataset))
-    assert len(found.rows) < 0.02 * len(TRUTH)
-    keep = Decision("keep", found.rows[:1], code="label-suspect")
+    (finding, *_) = find_labels(held_out(PIXELS, dataset))
+    assert len(finding.rows) < 0.02 * len(TRUTH)
+    keep = Decision("keep", finding.rows[:1], code="label-suspect")
     (again, *_) = find_labels(replace(held_out(PIXELS, dataset), dataset=replace(dataset, decisions=(keep,))))
-    assert again.rows == found.rows[1:]
+    assert again.rows == finding.rows[1:]
 
 
 def test_where_items_have_several_labels_a_missing_and_a_false_one_are_found(workspace):
@@ -110,12 +110,12 @@ def test_where_items_have_several_labels_a_missing_and_a_false_one_are_found(wor
         labels=[np.flatnonzero(row).tolist() for row in given_labels],
         label=[min(np.flatnonzero(r), default=4) for r in given_labels],
     )
-    found = {one.code: one for one in find_labels(held_out(features, dataset))}["label-suspect"]
+    findings = {one.code: one for one in find_labels(held_out(features, dataset))}["label-suspect"]
     planted = set(wrong.tolist()) - set(dataset.rows("test").tolist())
-    right = planted & set(found.rows)
+    right = planted & set(findings.rows)
     assert len(right) >= 0.7 * len(planted)
-    assert len(right) >= 0.5 * len(found.rows)
-    suggested = dict(zip(found.rows, found.suggested, strict=True))
+    assert len(right) >= 0.5 * len(findings.rows)
+    suggested = dict(zip(findings.rows, findings.suggested, strict=True))
     correct = [suggested[row] == tuple("abcd"[k] for k in np.flatnonzero(truth[row])) for row in right]
     assert np.mean(correct) >= 0.8
 
@@ -157,35 +157,35 @@ def test_planted_strangers_are_found_and_little_else(workspace, seed):
     strange = random.permutation(900)[:15]
     features = PIXELS[rows].copy()
     features[strange] = random.uniform(0, 16, (15, 64))
-    (found,) = find_outliers(searched(features, dataset_of(workspace, TRUTH[rows])))
-    assert len(set(found.rows) & set(strange.tolist())) >= 13
-    assert len(found.rows) <= 22
-    assert list(found.scores) == sorted(found.scores, reverse=True)
-    assert found.proposed == ()
+    (finding,) = find_outliers(searched(features, dataset_of(workspace, TRUTH[rows])))
+    assert len(set(finding.rows) & set(strange.tolist())) >= 13
+    assert len(finding.rows) <= 22
+    assert list(finding.scores) == sorted(finding.scores, reverse=True)
+    assert finding.proposed == ()
 
 
 def test_distance_within_a_class_is_that_of_a_brute_force():
     placed = points(PIXELS[:400], np.ones(400, bool))
-    found = class_distance(placed, TRUTH[:400], np.ones(400, bool))
+    distances = class_distance(placed, TRUTH[:400], np.ones(400, bool))
     members = np.flatnonzero(TRUTH[:400] == 3)
     oracle = NearestNeighbors(n_neighbors=11).fit(placed[members]).kneighbors(placed[members])[0][:, 1:]
-    np.testing.assert_allclose(found[members], oracle.mean(axis=1), atol=1e-5)
+    np.testing.assert_allclose(distances[members], oracle.mean(axis=1), atol=1e-5)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_planted_near_copies_are_grouped_and_little_else(workspace, seed):
+def test_planted_near_duplicates_are_grouped_and_little_else(workspace, seed):
     random = np.random.default_rng(seed)
     rows = random.permutation(len(TRUTH))[:800]
     copied = random.permutation(800)[:40]
     noisy = PIXELS[rows][copied] + random.normal(0, 0.4, (40, 64)).astype(np.float32)
     features = np.concatenate([PIXELS[rows], noisy])
     dataset = dataset_of(workspace, np.concatenate([TRUTH[rows], TRUTH[rows][copied]]))
-    (found,) = find_alike(searched(features, dataset))
+    (finding,) = find_alike(searched(features, dataset))
     planted = {frozenset((int(row), 800 + i)) for i, row in enumerate(copied.tolist())}
-    groups = {frozenset(group) for group in found.groups}
+    groups = {frozenset(group) for group in finding.groups}
     assert len(planted & groups) >= 34
     assert len(groups) <= 44
-    assert {(d.action, frozenset(d.rows)) for d in found.proposed} == {("together", group) for group in groups}
+    assert {(d.action, frozenset(d.rows)) for d in finding.proposed} == {("together", group) for group in groups}
     assert find_alike(searched(PIXELS[rows], dataset_of(workspace, TRUTH[rows]))) == [] or len(groups) > 30
 
 
@@ -205,7 +205,7 @@ def test_neighbours_are_those_of_a_brute_force_and_identical_items_are_none():
     assert (search.nearest.row[50:60] == -1).all()
 
 
-def test_among_very_many_items_near_copies_are_found_without_comparing_all(monkeypatch):
+def test_among_very_many_items_near_duplicates_are_found_without_comparing_all(monkeypatch):
     monkeypatch.setattr(nearest_neighbours, "EXACT", 500)
     monkeypatch.setattr(nearest_neighbours, "_WIDTH", 32)
     features = np.concatenate([PIXELS, PIXELS[:200] + 0.1])

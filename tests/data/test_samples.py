@@ -15,11 +15,11 @@ from tl_core.errors import DataError, UsageError
 )
 def test_samples(name, n, classes, copies, workspace):
     dataset = import_data(f"sample:{name}", workspace)
-    found = profile(dataset)
-    assert (found.n, len(found.classes), found.duplicates.copies) == (n, classes, copies)
+    profiled = profile(dataset)
+    assert (profiled.n, len(profiled.classes), profiled.duplicates.copies) == (n, classes, copies)
     assert dataset.modality == SAMPLES[name].modality
     assert dataset.name == name
-    assert (found.skipped, found.duplicates.leaks, found.blocking) == (0, 0, ())
+    assert (profiled.skipped, profiled.duplicates.leaks, profiled.blocking) == (0, 0, ())
     assert import_data(f"sample:{name}", workspace).fingerprint == dataset.fingerprint
 
 

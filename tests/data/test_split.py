@@ -211,7 +211,7 @@ numbers = st.lists(st.integers(-1, 6), min_size=60, max_size=60)
 @given(items=manifests(), spec=specs, near=numbers, more=numbers)
 @settings(deadline=None)
 def test_what_is_tied_stays_together(items, spec, near, more):
-    ties = [np.array(each[: len(items)]) for each in (near, more)]
+    ties = [np.array(tie[: len(items)]) for tie in (near, more)]
     splits = assign(items, spec, ties)
     for tie in ties:
         for number in set(tie.tolist()) - {-1}:
@@ -229,14 +229,14 @@ def groups_of(items):
 @given(st.lists(st.lists(st.integers(-2, 9), min_size=12, max_size=12), min_size=1, max_size=3))
 @settings(deadline=None)
 def test_units_are_the_classes_of_what_is_connected(drawn):
-    found = unite(*(np.array(each) for each in drawn))
+    united = unite(*(np.array(groups) for groups in drawn))
     expected = list(range(12))
     for _ in range(12):  # long enough for any chain
-        for each in drawn:
-            for i, j in zip(*np.nonzero(np.equal.outer(each, each)), strict=True):
-                if each[i] >= 0:
+        for groups in drawn:
+            for i, j in zip(*np.nonzero(np.equal.outer(groups, groups)), strict=True):
+                if groups[i] >= 0:
                     expected[i] = expected[j] = min(expected[i], expected[j])
-    assert [list(found).index(n) for n in found] == expected
+    assert [list(united).index(n) for n in united] == expected
 
 
 def test_ties_between_given_splits_move_nothing():

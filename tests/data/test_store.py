@@ -96,12 +96,12 @@ def mixed():
 
 
 def several_in_time():
-    found = [("b", "a", "b"), (), ("c",), ("a", "c"), ("c", "a")]
+    labels = [("b", "a", "b"), (), ("c",), ("a", "c"), ("c", "a")]
     return [
         RawItem(
             f"row {i}", "", text=f"text {i}", labels=labels, subgroup="old" * (i % 2), time=i * 0.1 if i % 3 else nan
         )
-        for i, labels in enumerate(found)
+        for i, labels in enumerate(labels)
     ]
 
 

@@ -41,11 +41,11 @@ def test_several_labels_in_a_cell_are_proposed_and_never_taken_silently(mark, ma
     path = make_table(joined(mark), "x.tsv")
     preview = preview_table(path)
     assert (preview.proposed.separator, preview.separator) == (mark.strip(), "")
-    assert "several-labels" in codes(preview)
+    assert "label-lists" in codes(preview)
     assert not import_data(path, workspace).multilabel
     options = ImportOptions(separator=preview.proposed.separator)
     assert preview_table(path, options).separator == mark.strip()
-    assert "several-labels" not in codes(preview_table(path, options))
+    assert "label-lists" not in codes(preview_table(path, options))
     dataset = import_data(path, workspace, options)
     assert dataset.multilabel
     assert dataset.classes == ("a", "b", "c")

@@ -71,5 +71,5 @@ def test_a_repeated_edit_counts_once():
 
 def test_resuming_is_described_in_words():
     again = RunResumed(12, 0, 1, restarted=False)
-    assert describe_event(again) == "Went on after step 12."
-    assert describe_event(replace(again, restarted=True)) == "Went on from what was saved after step 12."
+    assert describe_event(again) == "Resumed after step 12."
+    assert describe_event(replace(again, restarted=True)) == "Resumed from the checkpoint of step 12."

@@ -18,8 +18,8 @@ def test_wilson_solves_the_score_equation():
 
 def test_the_difference_is_newcombes_published_example():
     """Newcombe 1998, table II, example (a): 56 of 70 against 48 of 80, method 10."""
-    found = difference(wilson(56, 70), wilson(48, 80))
-    assert (found.value, found.low, found.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
+    gap = difference(wilson(56, 70), wilson(48, 80))
+    assert (gap.value, gap.low, gap.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
 
 
 def test_normal_approximation_agrees_with_wilson_for_many_items():

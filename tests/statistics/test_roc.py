@@ -24,8 +24,8 @@ def delong(scores, member):
 @pytest.mark.parametrize("ties", [False, True])
 def test_areas_are_scikit_learns(ties):
     truth, scores = case(0, ties=ties)
-    found = roc.label_aucs(truth, scores)
-    assert [one.value for one in found] == pytest.approx(roc_auc_score(truth, scores, average=None))
+    areas = roc.label_aucs(truth, scores)
+    assert [one.value for one in areas] == pytest.approx(roc_auc_score(truth, scores, average=None))
     assert roc.mean_auc(truth, scores).value == pytest.approx(roc_auc_score(truth, scores))
 
 
@@ -62,8 +62,8 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
         truth = (draw.random((80, 3)) < 0.4).astype(np.float32)
         noise = draw.normal(0, 1, (80, 1))  # the labels share their items
         scores = truth * shift + np.sqrt(0.5) * noise + np.sqrt(0.5) * draw.normal(0, 1, (80, 3))
-        found = roc.mean_auc(truth, scores)
-        held += found.low <= expected <= found.high
+        area = roc.mean_auc(truth, scores)
+        held += area.low <= expected <= area.high
         again = truth * shift + np.sqrt(0.5) * noise + np.sqrt(0.5) * draw.normal(0, 1, (80, 3))
         gain = roc.mean_auc_difference(truth, scores, again)
         gained += gain.low <= 0 <= gain.high
@@ -74,19 +74,19 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
 def test_a_label_without_a_yes_or_without_a_no_has_no_area():
     truth, scores = case(5)
     truth[:, 0], truth[:, 2] = 0, 1
-    found = roc.label_aucs(truth, scores)
-    assert found[0] is None
-    assert found[2] is None
-    assert roc.mean_auc(truth, scores).value == pytest.approx(found[1].value)
+    areas = roc.label_aucs(truth, scores)
+    assert areas[0] is None
+    assert areas[2] is None
+    assert roc.mean_auc(truth, scores).value == pytest.approx(areas[1].value)
     assert roc.mean_auc(truth[:, [0, 2]], scores[:, [0, 2]]) is None
     assert roc.mean_auc_difference(truth[:, :1], scores[:, :1], scores[:, :1]) is None
 
 
 def test_a_perfect_order_of_a_few_items_is_not_certain():
     truth = np.array([[0], [0], [1], [1]], dtype=np.float32)
-    found = roc.mean_auc(truth, truth * 2.0)
-    assert (found.value, found.high) == (1.0, 1.0)
-    assert found.low < 0.6
+    area = roc.mean_auc(truth, truth * 2.0)
+    assert (area.value, area.high) == (1.0, 1.0)
+    assert area.low < 0.6
     gain = roc.mean_auc_difference(truth, truth * 2.0, truth * 3.0)
     assert (gain.value, gain.low) == (0, -gain.high)
     assert gain.high > 0.3, "nor is it certain that two such orders are equally good"

@@ -21,7 +21,7 @@ def task_info(**changes):
 
 
 def codes(name, options=None, **changes):
-    return {f.code.removeprefix("fit-"): f.level for f in STRATEGIES[name].caveats(task_info(**changes), options)}
+    return {f.code.removeprefix("caveat-"): f.level for f in STRATEGIES[name].caveats(task_info(**changes), options)}
 
 
 def test_every_strategy_is_covered_here():

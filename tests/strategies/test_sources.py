@@ -55,8 +55,8 @@ def test_a_constant_names_its_source_below_it(path):
 
 
 def test_the_constants_are_found():
-    found = {name for path in FILES for name, _ in constants(path)}
-    assert {"HEAD_RATE", "DECAY", "MASKED_RATE", "_BACKBONE_RATE", "FEW"} <= found
+    names = {name for path in FILES for name, _ in constants(path)}
+    assert {"HEAD_RATE", "DECAY", "MASKED_RATE", "_BACKBONE_RATE", "FEW"} <= names
 
 
 @pytest.mark.parametrize("name", RATES)

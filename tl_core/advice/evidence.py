@@ -9,7 +9,7 @@ import numpy as np
 
 from tl_core.advice.folds import make_folds, sample, units
 from tl_core.advice.linear import OutOfFold, cross_validate
-from tl_core.advice.probe_report import Pool, ProbeReport, TapScore, split_key
+from tl_core.advice.probe_report import DEFAULT_L2, Pool, ProbeReport, TapScore, split_key
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.statistics.intervals import wilson
@@ -22,8 +22,6 @@ FINAL_ROWS = 10_000
 """Rows that the best depth and the last one are compared on, at most."""
 MIN_ITEMS = 8
 """Held-out items below which nothing is compared."""
-NO_EVIDENCE_L2 = 0.1
-"""L2 strength of a head where nothing could be compared."""
 
 
 class Store(Protocol):
@@ -218,8 +216,8 @@ def _without_accuracy(dataset: Dataset, spec: BackboneSpec, y_N: np.ndarray, shi
         depth=(),
         tap=None,
         pool="mean",
-        l2=NO_EVIDENCE_L2,
-        last_l2=NO_EVIDENCE_L2,
+        l2=DEFAULT_L2,
+        last_l2=DEFAULT_L2,
         accuracy=None,
         majority=0.5 if dataset.multilabel else float(np.bincount(y_N).max() / len(y_N)),
         shift=shift,

@@ -11,6 +11,8 @@ from tl_core.types import Estimate, Finding, Metric, dump, load
 from tl_core.workspace import Workspace, file_name, read_json, write_json
 
 Pool = Literal["mean", "mean_std"]
+DEFAULT_L2 = 0.1
+"""L2 strength of a head where no other has been measured to do better."""
 
 
 @dataclass(frozen=True)

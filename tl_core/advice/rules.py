@@ -1,12 +1,12 @@
 """The advice: what the published tables recommend, what the probe measured, and what the time allows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from tl_core.advice.advice import NOT_MEASURED, SOURCES, Advice, Card, Domain, SizeRow
 from tl_core.advice.cost import estimate_for, trainable_parameters
-from tl_core.advice.probe_report import ProbeReport
+from tl_core.advice.probe_report import DEFAULT_L2, ProbeReport
 from tl_core.advice.tables import (
     CS231N,
     FUNDAMENTALS,
@@ -48,8 +48,6 @@ CONTRASTIVE_TRIED = Reason(
 )
 HEAD_ONLY = ("feature_extraction", "lower_layers")
 """The strategies that train a head over frozen features."""
-DEFAULT_L2 = 0.1
-"""L2 strength of a head before the probe has run."""
 MEASURED_HERE = "Measured on this data by cross-validation"
 ORDER = (
     *("feature_extraction", "lower_layers", "contrastive", "lp_ft", "partial", "discriminative", "gradual", "full"),
@@ -88,8 +86,7 @@ def advise(
     if spec.modality == "text" and trains_upper(row) and _fits_time(maker.card("full", {}), time_budget):
         row = TEXTS
     cards = {name: maker.card(name, row.options if name == row.strategy else {}) for name in _strategy_names()}
-    depth_title = _depth_title(probe.tap if probe else None, spec)
-    strategy, verdict = _recommend(row, task_info, cards, (probe, depth_title), time_budget)
+    strategy, verdict = _recommend(row, task_info, cards, probe, time_budget)
     if (
         spec.modality == "text"
         and not task_info.multilabel
@@ -99,7 +96,7 @@ def advise(
         message = f"The rule says {_title(row.strategy)}; for so few texts {_title('contrastive')} is recommended."
         strategy, verdict = "contrastive", [Finding("info", "few-texts", message, CONTRASTIVE_TRIED.text)]
     chosen = cards[strategy]
-    reasons = _reasons(row, domain, task_info, chosen, (probe, depth_title))
+    reasons = _reasons(row, domain, task_info, chosen, probe)
     findings = (*_disagreements(row, task_info, domain, profile.modality), *verdict, *(probe.findings if probe else ()))
     plan = replace(chosen.plan, why=(*reasons, *chosen.plan.why))
     chosen = replace(chosen, plan=plan)
@@ -168,7 +165,7 @@ def domain_of(spec: BackboneSpec, probe: ProbeReport | None, similarity: str | N
     if probe.tap in (None, spec.groups[-1].name):
         text = "The features of the last layer do best on your data: the domain is similar."
         return Domain("similar", Reason(text, MEASURED_HERE))
-    depth = _depth_title(probe.tap, spec)
+    depth = _depth_title(probe.tap, [group.name for group in spec.groups])
     text = f"The features after {depth} do better on your data than those of the last layer: the domain is different."
     return Domain("different", Reason(text, MEASURED_HERE))
 
@@ -193,17 +190,17 @@ def _strategy_names() -> tuple[str, ...]:
 
 
 def _recommend(
-    row: SizeRow, task_info: TaskInfo, cards: Mapping[str, Card], probed: tuple[ProbeReport | None, str], budget: float
+    row: SizeRow, task_info: TaskInfo, cards: Mapping[str, Card], probe: ProbeReport | None, budget: float
 ) -> tuple[str, list[Finding]]:
-    """Return the strategy, and findings where measurement or time overrules the rule; `probed`: report, depth title."""
-    probe, depth_title = probed
+    """Return the strategy, and findings where measurement or time overrules the rule."""
     if probe is None or probe.accuracy is None:
         return row.strategy, []
     head = "feature_extraction" if probe.tap is None else "lower_layers"
     if row.strategy in HEAD_ONLY:
         if head == row.strategy:
             return head, []
-        message = f"The rule says {_title(row.strategy)}; on your data a head on {depth_title} did as well or better."
+        depth = _depth_title(probe.tap, task_info.groups)
+        message = f"The rule says {_title(row.strategy)}; on your data a head on {depth} did as well or better."
         return head, [Finding("info", "evidence-depth", message, "The recommendation follows the measurement.")]
     objection = _objection(row, task_info, cards[row.strategy], probe, budget)
     if not objection:
@@ -246,17 +243,16 @@ def _objection(row: SizeRow, task_info: TaskInfo, card: Card, probe: ProbeReport
 
 
 def _reasons(
-    row: SizeRow, domain: Domain, task_info: TaskInfo, card: Card, probed: tuple[ProbeReport | None, str]
+    row: SizeRow, domain: Domain, task_info: TaskInfo, card: Card, probe: ProbeReport | None
 ) -> tuple[Reason, ...]:
-    probe, depth_title = probed
     counts = f"{task_info.total} items without the test items, {task_info.n_classes} classes"
     text = f"{row.text} Here: {counts}, some {task_info.per_class:.0f} each."
     reasons = [Reason(text, row.source), domain.reason]
     if card.strategy in HEAD_ONLY and card.accuracy and probe:
         does, guess = expectation(probe)
         text = (
-            f"A head on {depth_title} is expected to {does} {card.accuracy.value:.1%} of the time "
-            f"({card.accuracy.low:.1%} to {card.accuracy.high:.1%}); {guess}, {probe.majority:.1%}."
+            f"A head on {_depth_title(probe.tap, task_info.groups)} is expected to {does} {card.accuracy.value:.1%} "
+            f"of the time ({card.accuracy.low:.1%} to {card.accuracy.high:.1%}); {guess}, {probe.majority:.1%}."
         )
         reasons.append(Reason(text, card.accuracy.method))
     if card.strategy == "contrastive":
@@ -276,9 +272,9 @@ def expectation(probe: ProbeReport) -> tuple[str, str]:
     return "rank an item with a label above one without it", "guessing"
 
 
-def _depth_title(tap: str | None, spec: BackboneSpec) -> str:
+def _depth_title(tap: str | None, groups: Sequence[str]) -> str:
     """Return the depth of a head in words for a person."""
-    return plain_titles(group.name for group in spec.groups).get(tap, tap) if tap else "the last layer"
+    return plain_titles(groups).get(tap, tap) if tap else "the last layer"
 
 
 def _disagreements(row: SizeRow, task_info: TaskInfo, domain: Domain, modality: Modality) -> Iterator[Finding]:

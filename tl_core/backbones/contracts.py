@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LONGEST = 512
 """Tokens of a text that are read at most: the cost of a text grows with them."""
 SMALLEST_VOCABULARY = 0.5
-"""Share of a network's word table that its tokenizer must know."""
+"""Share of a network's vocabulary that its tokenizer must know."""
 RESAMPLE = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
 """Pillow's numbers for ways to resize, which processors are stored with."""
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
@@ -122,7 +122,7 @@ def check_tokenizer(folder: Path) -> None:
 def text_input(folder: Path, net: "nn.Module", save_as: Path) -> TextInput:
     """Return how the network wants its texts, and write its tokenizer to `save_as` as one tokenizer.json.
 
-    Raises BackboneError where the tokenizer cannot be read or does not fit the word table.
+    Raises BackboneError where the tokenizer cannot be read or does not fit the vocabulary.
     """
     check_tokenizer(folder)
     tokenizer = _tokenizer(folder)

@@ -4,8 +4,6 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from tl_core.errors import RunError, UsageError, WorkspaceError
 from tl_core.runs.store import RunState, RunStore
 from tl_core.types import dump, load
@@ -35,7 +33,7 @@ def read_pointer(out: Path) -> RunPointer | None:
     """Return the pointer in a folder, or None if there is none."""
     try:
         return load(RunPointer, read_json(out / POINTER))
-    except (OSError, ValueError, ValidationError):
+    except (OSError, ValueError):
         return None
 
 

@@ -128,13 +128,13 @@ class Dataset:
         return assign(self.items, self.split, self.near_ties)
 
     def near_groups(self, progress: OnProgress = no_progress) -> np.ndarray:
-        """Return the group of near duplicates of each item, int64 `[N]`; -1 where it has none. Stored once found."""
+        """Return the group of near-duplicates of each item, int64 `[N]`; -1 where it has none. Stored once found."""
         stored = near_groups_file(self.folder, self.fingerprint)
         return near_groups(self.items, self.folder, self.modality, stored, progress)
 
     @property
     def near_ties(self) -> tuple[np.ndarray, ...]:
-        """Groups of near duplicates that the split keeps together: one array of group numbers `[N]`, or none.
+        """Groups of near-duplicates that the split keeps together: one array of group numbers `[N]`, or none.
 
         Images of a manifest without perceptual hashes are not tied: their split would move once hashes are computed.
         """

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from tl_core.data.decisions import Decision, effective_decisions
 from tl_core.errors import DataError, WorkspaceError
@@ -92,7 +91,7 @@ def read_state(folder: Path, name: str) -> tuple[Decision, ...]:
         return ()
     try:
         return load(tuple[Decision, ...], read_json(folder / STATES / f"{Path(name).name}.json"))
-    except (OSError, ValueError, ValidationError) as error:
+    except (OSError, ValueError) as error:
         raise DataError(
             "The decisions about items that this was made with can no longer be read.", "Start it again."
         ) from error

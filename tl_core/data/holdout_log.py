@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import ValidationError
 
 from tl_core.data.dataset import Dataset
 from tl_core.errors import WorkspaceError
@@ -83,6 +82,6 @@ def _read(path: Path) -> list[HoldoutUse]:
     for line in lines:
         try:
             uses.append(load(HoldoutUse, json.loads(line)))
-        except (ValueError, ValidationError):
+        except ValueError:
             continue
     return uses

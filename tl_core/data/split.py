@@ -25,7 +25,7 @@ _MIN_UNITS = 4  # units from which a class gets one in every split
 class SplitSpec:
     """How to split: fractions of the whole, a seed, and whether to use the split that the source names.
 
-    `by` "time" tests on the newest items instead of random ones. `keep_near` keeps near duplicates in one split.
+    `by` "time" tests on the newest items instead of random ones. `keep_near` keeps near-duplicates in one split.
     A spec saved by a version without these two fields still reads and writes without them, so that results stored under
     its hash are found again.
     """

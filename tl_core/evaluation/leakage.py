@@ -14,7 +14,7 @@ class LeakageBias:
     """Accuracy of a linear head on frozen features under two kinds of split, and their difference.
 
     The grouped split keeps copies together, the naive split ignores them; `inflation` is naive minus grouped. Of the
-    `items`, `repeated` have a copy, a near copy or another item of their group; `has_groups` says whether groups exist.
+    `items`, `repeated` have a copy, a near-duplicate or another item of their group; `has_groups`: groups exist.
     """
 
     fingerprint: str

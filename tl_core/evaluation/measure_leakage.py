@@ -65,7 +65,7 @@ def measure_leakage(dataset: Dataset, backbone: str, features_ND: np.ndarray, l2
 
 
 def _units(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
-    """Return the unit of each row: copies, near copies and items of one group share one, whatever the present split."""
+    """Return the unit of each row: copies, near-duplicates and items of one group share one, whatever the split."""
     return np.unique(together(dataset.items, [dataset.near_groups()])[rows], return_inverse=True)[1]
 
 

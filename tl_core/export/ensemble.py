@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from pydantic import ValidationError
 
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.decisions import Decision
@@ -122,7 +121,7 @@ def load_ensemble(folder: Path) -> Ensemble:
         raise ExportError(f"{folder.name} refers to models outside its own folder.", "Download it again.")
     try:
         report = load(Report, read_json(folder / "report.json"))
-    except (GraftError, OSError, ValueError, ValidationError) as error:
+    except (GraftError, OSError, ValueError) as error:
         raise ExportError(f"The report of {folder.name} cannot be read.", "Download or make it again.") from error
     members = tuple(load_bundle(folder / name) for name in names)
     if any((member.classes, member.multilabel) != (report.classes, report.multilabel) for member in members):

@@ -14,7 +14,7 @@ from tl_core.data.measurement_cache import Measure
 from tl_core.data.options import no_progress
 from tl_core.data.picture_stats import picture_stats_cache
 from tl_core.data.quality.checks import CHECKS, CheckInput, run_checks
-from tl_core.data.quality.feature_copies import alike_groups
+from tl_core.data.quality.feature_duplicates import alike_groups
 from tl_core.data.quality.nearest_neighbours import NearestSearch, points
 from tl_core.data.quality.quality_report import QualityReport, write_quality
 from tl_core.data.split import unite
@@ -74,7 +74,7 @@ def _picture_stats(job: Job, check_input: CheckInput, notes: list[str]) -> Part:
 
 
 def _languages(job: Job, check_input: CheckInput, notes: list[str]) -> Part:
-    return (yield from _from_cache(job, check_input, "languages", "telling languages"))
+    return (yield from _from_cache(job, check_input, "languages", "identifying languages"))
 
 
 def _from_cache(job: Job, check_input: CheckInput, name: Literal["picture_stats", "languages"], stage: str) -> Part:
@@ -142,7 +142,7 @@ def _probabilities(job: Job, check_input: CheckInput, notes: list[str]) -> Part:
     rows = dataset.rows("train", "validation")
     fold = np.full(len(dataset.items), -3)
     assert check_input.nearest is not None
-    copy_groups = alike_groups(check_input.nearest, check_input.inside)[rows]  # near copies stay in one fold
+    copy_groups = alike_groups(check_input.nearest, check_input.inside)[rows]  # near-duplicates stay in one fold
     groups = unite(units(dataset, rows), copy_groups)
     fold[rows] = make_folds(np.unique(dataset.labels[rows], return_inverse=True)[1], groups)
     if (fold >= 0).sum() < MIN_ITEMS or len(np.unique(dataset.labels[fold >= 0])) < 2:

@@ -282,9 +282,9 @@ def check_multilabel(plan: TransferPlan, multilabel: bool) -> tuple[Finding, ...
                 f"{numbered(index, phase)} moves items of one label together and others apart, but these "
                 "items may have several labels, so a pair can share one label and differ in another."
             )
-            findings.append(Finding("stop", "several-contrastive", message, hint, (f"phases/{index}/objective",)))
+            findings.append(Finding("stop", "multilabel-contrastive", message, hint, (f"phases/{index}/objective",)))
     for index, penalty in enumerate(plan.penalties):
         if penalty.name in PENALTIES and not PENALTIES[penalty.name].multilabel:
             message = f"{full_title(penalty.name)} works only with one label per item; these items may have several."
-            findings.append(Finding("stop", "several-penalty", message, hint, (f"penalties/{index}",)))
+            findings.append(Finding("stop", "multilabel-penalty", message, hint, (f"penalties/{index}",)))
     return tuple(findings)

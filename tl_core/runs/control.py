@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from pydantic import ValidationError
-
 from tl_core.types import dump, load
 
 STOP_REQUEST = "stop.request"
@@ -129,7 +127,7 @@ class FileControl:
             self._size = len(complete_lines) + 1 if complete_lines else 0
             self._known = []
             for line in complete_lines.splitlines():
-                with contextlib.suppress(ValueError, ValidationError):  # an unfinished line of a killed process
+                with contextlib.suppress(ValueError):  # an unfinished line of a killed process
                     self._known.append(load(Edit, {**json.loads(line), "number": len(self._known) + 1}))
         return self._known[after:]
 

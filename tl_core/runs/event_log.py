@@ -4,8 +4,6 @@ import json
 import os
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from tl_core.runs.events import EVENTS, RunEnded, RunEvent
 from tl_core.types import dump, load
 
@@ -23,7 +21,7 @@ def decode(line: bytes) -> RunEvent | None:
     try:
         fields = json.loads(line)
         event: RunEvent = load(EVENTS[fields.pop("event")], fields)
-    except (ValueError, KeyError, TypeError, AttributeError, ValidationError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
     return event
 

@@ -64,9 +64,9 @@ def describe_event(event: PlanEdited | RunPaused | RunResumed) -> str:
         case "RunPaused", _:
             return f"Paused after step {event.step:,}."
         case "RunResumed", _ if getattr(event, "restarted", False):
-            return f"Went on from what was saved after step {event.step:,}."
+            return f"Resumed from the checkpoint of step {event.step:,}."
         case "RunResumed", _:
-            return f"Went on after step {event.step:,}."
+            return f"Resumed after step {event.step:,}."
     return _edit_in_words(event)  # type: ignore[arg-type]
 
 

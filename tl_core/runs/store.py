@@ -33,8 +33,6 @@ from pathlib import Path
 from time import sleep
 from typing import Literal, TypeVar
 
-from pydantic import ValidationError
-
 from tl_core.errors import RunError
 from tl_core.runs import event_log, process
 from tl_core.runs.control import PAUSE_REQUEST, STOP_REQUEST, FileControl
@@ -138,7 +136,7 @@ class RunStore:
         """Return what the run was asked to do."""
         try:
             return load(Task, read_json(self.folder(run_id) / "task.json"))
-        except (ValueError, ValidationError) as error:
+        except ValueError as error:
             raise RunError(f"The run {run_id} cannot be read, its task.json is damaged.", "Delete it.") from error
 
     def events(self, run_id: str, cursor: int = 0) -> tuple[Events, int]:
@@ -371,7 +369,7 @@ def _saved(folder: Path) -> bool:
 def _why_not(state: RunState) -> tuple[str, str]:
     """Return sentence and hint about a run that cannot be resumed."""
     if state.kind != "train":
-        return "Only a training can go on where it was.", "Start it again; what it had measured is used again."
+        return "Only a training run can be resumed.", "Start it again: what it had measured is kept and used."
     if state.status == "queued":
         return "This run waits for its turn already.", ""
     if state.status == "running":
@@ -384,10 +382,10 @@ def _why_not(state: RunState) -> tuple[str, str]:
 def _optional(path: Path, kind: type[T]) -> T:
     """Read a small JSON file; return an empty `kind` if it is missing or damaged."""
     try:
-        found = read_json(path)
+        content = read_json(path)
     except (OSError, ValueError):
         return kind()
-    return found if isinstance(found, kind) else kind()
+    return content if isinstance(content, kind) else kind()
 
 
 def _read_owner(folder: Path) -> Owner | None:
@@ -395,5 +393,5 @@ def _read_owner(folder: Path) -> Owner | None:
         return load(Owner, read_json(folder / "owner.json"))
     except FileNotFoundError:
         return None
-    except (ValueError, ValidationError):
+    except ValueError:
         return NOBODY

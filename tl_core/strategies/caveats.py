@@ -22,7 +22,7 @@ approximation to the binomial, Wilson 1927)."""
 
 def caveat(code: str, message: str, hint: str, source: str, level: Level = "warn") -> Finding:
     """Return a finding about a strategy, with its source in the hint."""
-    return Finding(level, f"fit-{code}", message, f"{hint} Source: {source}.")
+    return Finding(level, f"caveat-{code}", message, f"{hint} Source: {source}.")
 
 
 def without_none(*findings: Finding | None) -> tuple[Finding, ...]:

@@ -171,7 +171,7 @@ def _opened(blocks: list[Call], calls: Sequence[Call]) -> list[Call]:
 def _largest_share(net: nn.Module, calls: Sequence[Call]) -> float:
     """Return the share that the largest of the stages ending with `calls` would own of the parameters after the first.
 
-    The first holds the word table of a text network, which is what it is.
+    The first holds the token embeddings of a text network, which is what it is.
     """
     sizes = dict.fromkeys(range(len(calls)), 0)
     reads = owners([call.main.grad_fn for call in calls])  # type: ignore[union-attr]

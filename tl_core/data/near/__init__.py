@@ -1,4 +1,4 @@
-"""Near duplicates: items so alike that one in train and one in test would be no test.
+"""Near-duplicates: items so alike that one in train and one in test would be no test.
 
 Pictures count that were saved again, resized or slightly brightened, and texts that differ in case, spaces and
 punctuation, or in a few of many words.
@@ -24,7 +24,7 @@ VERSION = 1
 def near_groups(
     items: pd.DataFrame, folder: Path, modality: Modality, stored: Path, progress: OnProgress = no_progress
 ) -> np.ndarray:
-    """Return the group of near duplicates of each row of a manifest, int64 `[N]`; -1 where a row has none.
+    """Return the group of near-duplicates of each row of a manifest, int64 `[N]`; -1 where a row has none.
 
     Exact copies share a group. Groups are transitive: where A is near B and B is near C, all three are one group.
     The result is read from the file `stored` where it is there, and written to it otherwise; `folder` holds the
@@ -50,7 +50,7 @@ def near_groups_file(folder: Path, fingerprint: str) -> Path:
 def find_near_groups(
     items: pd.DataFrame, folder: Path, modality: Modality, progress: OnProgress = no_progress
 ) -> np.ndarray:
-    """Find the groups of near duplicates anew, int64 `[N]`, as `near_groups` returns them."""
+    """Find the groups of near-duplicates anew, int64 `[N]`, as `near_groups` returns them."""
     from tl_core.data.near.picture_pairs import near_pictures
     from tl_core.data.near.text_pairs import near_texts
 

@@ -23,9 +23,9 @@ from tl_core.data.sampling import sample_rows
 from tl_core.errors import DataError
 
 BITS = 8
-"""Largest Hamming distance of the hashes of near duplicates, of 64 bits."""
+"""Largest Hamming distance of the hashes of near-duplicates, of 64 bits."""
 ALIKE = 0.98
-"""Correlation of 16 x 16 grey values from which two pictures are near duplicates."""
+"""Correlation of 16 x 16 grey values from which two pictures are near-duplicates."""
 _SIDE = 16
 _LOOKUP_COST, _PIXEL_COST = 8, 250  # of one lookup, and one comparison of pixels; comparing two hashes costs 1
 _SAMPLE, _FEW = 512, 5000
@@ -69,7 +69,7 @@ def _crowded(codes_N: np.ndarray) -> np.ndarray:
 
 
 class _PictureComparer:
-    """Compares pictures `[N]` and collects pairs that connect near duplicates."""
+    """Compares pictures `[N]` and collects pairs that connect near-duplicates."""
 
     def __init__(self, codes: np.ndarray, thumbs: "_Thumbnails", progress: OnProgress) -> None:
         self._codes, self._thumbs, self._progress, self._done = codes, thumbs, progress, 0
@@ -77,7 +77,7 @@ class _PictureComparer:
         self._parts, self._pending = [np.empty((0, 2), dtype=np.int64)], 0
 
     def edges(self) -> np.ndarray:
-        """Return fewer than N pairs that connect the near duplicates found so far."""
+        """Return fewer than N pairs that connect the near-duplicates found so far."""
         if self._pending:
             self._parts, self._pending = [spanning_edges(len(self._codes), np.concatenate(self._parts))], 0
             self._component = components(len(self._codes), self._parts[0])

@@ -21,7 +21,7 @@ from tl_core.data.options import OnProgress, no_progress
 NGRAM = 5
 """Words of an n-gram. A text with fewer words is one n-gram."""
 ALIKE = 0.8
-"""Jaccard similarity of n-grams (shared over all) from which two texts are near duplicates."""
+"""Jaccard similarity of n-grams (shared over all) from which two texts are near-duplicates."""
 SURE = 0.66
 """Share of MinHashes that must agree before a pair is checked. Texts on one form share much, yet differ."""
 _BANDS, _ROWS = 16, 4
@@ -60,7 +60,7 @@ def near_texts(texts: np.ndarray, progress: OnProgress = no_progress) -> np.ndar
 
 
 class _TextComparer:
-    """Compares texts `[N]`, no two with the same words, and collects pairs `edges` that connect near duplicates."""
+    """Compares texts `[N]`, no two with the same words, and collects pairs `edges` that connect near-duplicates."""
 
     def __init__(self, texts: np.ndarray, sketch: np.ndarray) -> None:
         self._texts, self._sketch = texts, sketch

@@ -31,19 +31,19 @@ def points(features_ND: np.ndarray, inside: np.ndarray) -> np.ndarray:
     if len(rows) > EXACT and width > _WIDTH:
         basis = np.random.default_rng(0).normal(0, _WIDTH**-0.5, (width, _WIDTH)).astype(np.float32)
         width = _WIDTH
-    found = np.empty((len(features_ND), width), dtype=np.float32)
-    for start in range(0, len(found), _CHUNK):
+    nearest = np.empty((len(features_ND), width), dtype=np.float32)
+    for start in range(0, len(nearest), _CHUNK):
         part = (features_ND[start : start + _CHUNK] - mean) / unit
-        found[start : start + _CHUNK] = part if basis is None else part @ basis
-    return found
+        nearest[start : start + _CHUNK] = part if basis is None else part @ basis
+    return nearest
 
 
 def distances(some_AD: np.ndarray, others_BD: np.ndarray) -> np.ndarray:
     """Return Euclidean distances `[A, B]`, precise to about 0.001 of the points' lengths."""
     squared = np.square(some_AD).sum(axis=1)[:, None] + np.square(others_BD).sum(axis=1)[None]
     squared -= 2 * (some_AD @ others_BD.T)
-    found: np.ndarray = np.sqrt(np.maximum(squared, 0, out=squared), out=squared)
-    return found
+    distances: np.ndarray = np.sqrt(np.maximum(squared, 0, out=squared), out=squared)
+    return distances
 
 
 class NearestSearch:

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import pydantic
-
 from tl_core.data.dataset import Dataset
 from tl_core.data.quality.checks import Suspicion
 from tl_core.types import dump, load
@@ -64,5 +62,5 @@ def latest_quality(workspace: Workspace, dataset: Dataset, backbone: str = "") -
 def _read(path: Path) -> QualityReport | None:
     try:
         return load(QualityReport, read_json(path))
-    except (OSError, ValueError, pydantic.ValidationError):
+    except (OSError, ValueError):
         return None

@@ -103,7 +103,7 @@ def propose_options(sample: TableSample, columns: TableColumns) -> tuple[ImportO
         findings.append(
             Finding(
                 "warn",
-                "several-labels",
+                "label-lists",
                 message,
                 "If they do, say so; otherwise each combination counts as a class of its own.",
             )

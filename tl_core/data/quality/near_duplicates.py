@@ -1,4 +1,4 @@
-"""Near copies: pictures saved again or resized, texts that differ in a few words. Default splits tie them."""
+"""Near-duplicates: pictures saved again or resized, texts that differ in a few words. Default splits tie them."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from tl_core.types import Finding
 
 
 def find(check_input: CheckInput) -> list[Suspicion]:
-    """Return groups of near copies: those that cross the split, and all. Exact copies alone do not count."""
+    """Return groups of near-duplicates: those that cross the split, and all. Exact copies alone do not count."""
     dataset = check_input.dataset
     digests = pd.factorize(dataset.items["digest"])[0]
     number = np.where(check_input.inside, dataset.near_groups(), -1)
@@ -50,7 +50,7 @@ def _near(check_input: CheckInput, groups: list[np.ndarray]) -> Suspicion:
 
 
 def _split_ties(check_input: CheckInput) -> bool:
-    """Return whether the split itself keeps near copies together: Graft made it, with `keep_near` on."""
+    """Return whether the split itself keeps near-duplicates together: Graft made it, with `keep_near` on."""
     split, items = check_input.dataset.split, check_input.dataset.items
     return split.keep_near and not (split.honour_given and (items["given"] == "train").any())
 
@@ -62,9 +62,9 @@ def _leaks(check_input: CheckInput, groups: list[np.ndarray]) -> Suspicion:
     finding = Finding(
         "warn",
         "near-leak",
-        f"{count(len(outside), 'item of validation or test has', 'items of validation or test have')} a near copy in "
-        f"train ({_versions(check_input)}), so the scores on them will look too good.",
-        f"Drop the near copies in train, or let Graft make the split: it keeps nearly equal {many} together.",
+        f"{count(len(outside), 'item of validation or test has', 'items of validation or test have')} a near-duplicate "
+        f"in train ({_versions(check_input)}), so the scores on them will look too good.",
+        f"Drop the near-duplicates in train, or let Graft make the split: it keeps nearly equal {many} together.",
         check_input.ids(outside[:NAMED]),
     )
     drop = tuple(row for group in groups for row in redundant(group, splits) if splits[row] == "train")
@@ -78,4 +78,4 @@ def _versions(check_input: CheckInput) -> str:
     return "the same one with other spaces, signs or a few other words"
 
 
-CHECKS.add(Check(name="near", title="Near copies", find=find, rank=5))
+CHECKS.add(Check(name="near", title="Near-duplicates", find=find, rank=5))

@@ -1,4 +1,4 @@
-"""Near copies in feature space: items far closer to each other than items of the data set usually are."""
+"""Near-duplicates in feature space: items far closer to each other than items of the data set usually are."""
 
 import numpy as np
 
@@ -10,18 +10,18 @@ from tl_core.data.quality.phrasing import NOUNS, count
 from tl_core.types import Finding
 
 CLOSE = 0.5
-"""Largest distance of near copies. The unit is the root mean square distance of items to their mean."""
+"""Largest distance of near-duplicates. The unit is the root mean square distance of items to their mean."""
 TIMES = 2.0
-"""How many times nearer near copies are to each other than either is to its tenth nearest item."""
+"""How many times nearer near-duplicates are to each other than either is to its tenth nearest item."""
 ODD = 3.0
-"""Robust deviations by which the log distance of near copies lies below the median log distance to a nearest item."""
+"""Robust deviations by which the log distance of near-duplicates lies below the median one to a nearest item."""
 
 
 def alike_groups(nearest: Nearest, inside: np.ndarray) -> np.ndarray:
-    """Return the group of near copies of each item `[N]`; -1 for an item without one.
+    """Return the group of near-duplicates of each item `[N]`; -1 for an item without one.
 
-    Two items are near copies if their distance is below CLOSE, ODD deviations below the median nearest distance of the
-    data set, and TIMES smaller than the distance of each to its tenth nearest item.
+    Two items are near-duplicates if their distance is below CLOSE, ODD deviations below the median nearest distance
+    of the data set, and TIMES smaller than the distance of each to its tenth nearest item.
     """
     n = len(inside)
     distance, row = nearest.distance, nearest.row
@@ -30,7 +30,7 @@ def alike_groups(nearest: Nearest, inside: np.ndarray) -> np.ndarray:
     if not len(finite):
         return np.full(n, -1)
     middle = float(np.median(finite))
-    upper = np.percentile(finite, 84) - middle  # near copies widen only the lower side
+    upper = np.percentile(finite, 84) - middle  # near-duplicates widen only the lower side
     limit = min(CLOSE, float(np.exp(middle - ODD * max(upper, 0.1))))
     tenth = np.where(row >= 0, distance, -np.inf).max(axis=1)
     left, place = np.nonzero((row >= 0) & (distance < limit) & inside[:, None])
@@ -42,7 +42,7 @@ def alike_groups(nearest: Nearest, inside: np.ndarray) -> np.ndarray:
 
 
 def find(check_input: CheckInput) -> list[Suspicion]:
-    """Return the groups of near copies by features, and say how many of them cross the split."""
+    """Return the groups of near-duplicates by features, and say how many of them cross the split."""
     assert check_input.nearest is not None
     dataset = check_input.dataset
     groups = check_input.undecided(members(alike_groups(check_input.nearest, check_input.inside)), "alike")
@@ -65,4 +65,4 @@ def find(check_input: CheckInput) -> list[Suspicion]:
     return [Suspicion(finding, tuple(rows.tolist()), as_tuples(groups), proposed=proposed)]
 
 
-CHECKS.add(Check(name="alike", title="Near copies, as a model sees them", find=find, rank=30, needs=("features",)))
+CHECKS.add(Check(name="alike", title="Near-duplicates, as a model sees them", find=find, rank=30, needs=("features",)))
