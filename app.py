@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tl_core import import_jobs
+from tl_core import fetch_jobs, import_jobs
 from tl_core.runs import supervisor
 from tl_core.runs.store import RunStore
 from tl_core.workspace import Workspace
@@ -43,11 +43,12 @@ class SecurityHeaders:
 
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
-    """Resume the queue of an earlier server; at the end, stop imports and let the running training save its state."""
+    """Resume the queue of an earlier server; at the end, stop imports and downloads, and let the training save."""
     store = RunStore(Workspace.default())
     supervisor.clean_up(store)
     yield
     await asyncio.to_thread(import_jobs.stop_all, store.workspace)
+    await asyncio.to_thread(fetch_jobs.stop_all, store.workspace)
     await asyncio.to_thread(supervisor.stop_all, store)
 
 

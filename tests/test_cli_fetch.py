@@ -7,18 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import huggingface_hub
-import huggingface_hub.constants
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.backbones.tiny_checkpoints import bert_files, lay, timm_files
-from tests.hub_server import Fault, Repo, serve
+from tests.hub_fixture import local_hub
+from tests.hub_server import Fault, Repo
 from tl_core.backbones import catalogue, fetched
 from tl_core.cli import main
 from tl_core.errors import BackboneError
@@ -43,13 +41,8 @@ def repos() -> dict[str, Repo]:
 @pytest.fixture
 def hub(repos, workspace, monkeypatch, tmp_path):
     """A hub that the command line downloads from, without a login."""
-    for name in [name for name in os.environ if name.lower().endswith("_proxy") or name.startswith("HF_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
-    with serve({}, {name: replace(repo) for name, repo in repos.items()}) as server:
-        monkeypatch.setenv("HF_ENDPOINT", server.url)
+    with local_hub(repos, monkeypatch, tmp_path) as server:
         yield server
-        huggingface_hub.close_session()
 
 
 def call(capsys, *arguments: object) -> tuple[int, str, str]:

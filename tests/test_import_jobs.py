@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tl_core import import_jobs, import_worker
+from tl_core import background, import_jobs, import_worker
 from tl_core.backbones.reading import profile_for
 from tl_core.data.options import ImportOptions
 from tl_core.data.sources import import_data, open_dataset
@@ -145,14 +145,14 @@ def test_a_data_set_goes_where_its_profile_was_cancelled_unless_it_was_there_bef
 def test_an_import_that_is_cancelled_when_its_data_set_is_whole_is_done(workspace: Workspace, tmp_path, monkeypatch):
     """The signal comes after the data set is complete but before the state says so: it still counts as done."""
     source = pictures(uploaded(workspace, "letters.zip"), 20)
-    discard = import_jobs.delete_upload
+    discard = background.delete_upload
 
     def late(*arguments: object) -> None:
         import_worker._end(signal.SIGTERM, None)
         discard(*arguments)
 
     monkeypatch.setattr(import_jobs, "start_process", import_worker.work)
-    monkeypatch.setattr(import_jobs, "delete_upload", late)
+    monkeypatch.setattr(background, "delete_upload", late)
     started = import_jobs.start_import(workspace, ImportRequest(str(source), project="p1"))
     assert started.state.status == "done"
     assert len(open_dataset(workspace, started.state.fingerprint).items) == 20
@@ -181,7 +181,7 @@ def test_a_cancelled_import_leaves_nothing(workspace: Workspace) -> None:
     source = pictures(uploaded(workspace, "many.zip"), 8000)
     started = import_jobs.start_import(workspace, ImportRequest(str(source)))
     until(workspace, started.id, "Reading pictures")
-    owner = load(process.Owner, read_json(workspace.root / "imports" / started.id / import_jobs.OWNER))
+    owner = load(process.Owner, read_json(workspace.root / "imports" / started.id / background.OWNER))
     import_jobs.cancel_import(workspace, started.id)
     assert not process.alive(owner)
     assert everything(workspace) == []
@@ -195,7 +195,7 @@ def test_an_import_that_hangs_in_a_read_can_be_cancelled(workspace: Workspace, h
     until(workspace, started.id, "Opening the source")
     before = time.monotonic()
     import_jobs.cancel_import(workspace, started.id)
-    assert time.monotonic() - before < import_jobs.PATIENCE
+    assert time.monotonic() - before < background.PATIENCE
     assert everything(workspace) == []
 
 
@@ -220,7 +220,7 @@ def test_an_import_that_is_ended_from_outside_says_so(
 ) -> None:
     started = import_jobs.start_import(workspace, ImportRequest(hanging))
     until(workspace, started.id, "Opening the source")
-    owner = load(process.Owner, read_json(workspace.root / "imports" / started.id / import_jobs.OWNER))
+    owner = load(process.Owner, read_json(workspace.root / "imports" / started.id / background.OWNER))
     if number == signal.SIGTERM:
         import_jobs.stop_all(workspace)
     else:
@@ -246,8 +246,8 @@ def test_only_uploads_are_discarded(workspace: Workspace, tmp_path: Path, source
     own_upload = uploaded(workspace, "mine.zip")
     own_upload.write_bytes(b"x")
     (tmp_path / "x.zip").write_bytes(b"x")
-    import_jobs.delete_upload(str(workspace.root / source) if source[0] in "u." else source, workspace)
+    background.delete_upload(str(workspace.root / source) if source[0] in "u." else source, workspace)
     assert own_upload.exists()
     assert (tmp_path / "x.zip").exists()
-    import_jobs.delete_upload(own_upload, workspace)
+    background.delete_upload(own_upload, workspace)
     assert list(workspace.folder("uploads").iterdir()) == []

@@ -2,6 +2,7 @@
 
 GraftError              one clear sentence, and a hint what to do next
 ├── UsageError          a command or a name that does not exist
+│   └── UnnamedNetwork  weights that do not say which network they belong to
 ├── DataError           a source that cannot become a data set
 ├── ImportCancelled     an import that somebody stopped; nothing of it is kept
 ├── BackboneError       weights that are missing, or do not fit their architecture
@@ -43,6 +44,10 @@ class ImportCancelled(GraftError):
 
 class BackboneError(GraftError):
     """Weights that are missing, or do not fit their architecture."""
+
+
+class UnnamedNetwork(UsageError):
+    """Weights that do not say which network they belong to: a person has to name it."""
 
 
 class DownloadError(GraftError):

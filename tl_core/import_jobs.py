@@ -1,16 +1,10 @@
-"""Import jobs: each import runs in a process of its own and keeps its state in the folder `imports/<id>/`.
+"""Import jobs: each import runs in the background and keeps its state in the folder `imports/<id>/`.
 
-The folder is the truth: a reloaded page, another tab or a restarted server finds the import there. An import does not
-wait for trainings, and a cancelled one leaves nothing behind.
+A cancelled import leaves nothing behind.
 """
 
 import contextlib
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -18,11 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from tl_core import background
+from tl_core.background import MAX_AGE, OWNER, REQUEST, STATE, delete_upload, end_process, is_alive
 from tl_core.data.options import AUTO_DETECT, ImportOptions
 from tl_core.data.sources import TablePreview
 from tl_core.errors import GraftError
-from tl_core.runs import process
-from tl_core.threads import THREAD_SETTINGS
 from tl_core.types import Modality, dump, load
 from tl_core.workspace import Workspace, read_json, sweep, write_json
 
@@ -30,11 +24,7 @@ Status = Literal["working", "asking", "done", "failed"]
 Role = Literal["data", "target", "source"]
 """What a source is for: the project's data, unlabelled extra data ("target"), or labelled extra data ("source")."""
 
-REQUEST, STATE, PREVIEW, OWNER, LOG = "ask.json", "state.json", "preview.json", "owner.json", "log.txt"
-PATIENCE = 5.0  # seconds that a process has to end before it is killed
-_MAX_AGE = 7 * 24 * 3600.0  # seconds after which an unused import folder is removed
-_STARTUP = 10.0  # seconds that a new process has to write its owner file
-_SOURCE = Path(__file__).resolve().parents[1]
+PREVIEW = "preview.json"
 
 
 @dataclass(frozen=True)
@@ -77,7 +67,7 @@ class ImportJob:
 
 def start_import(workspace: Workspace, request: ImportRequest) -> ImportJob:
     """Start an import in a process of its own. Earlier imports of the project in the same role are cancelled."""
-    sweep(workspace.folder("imports"), "*", _MAX_AGE)
+    sweep(workspace.folder("imports"), "*", MAX_AGE)
     for earlier in _imports(workspace, request.project, request.role):
         cancel_import(workspace, earlier.id, keep=request.source)
     folder = workspace.folder("imports", f"{time.time_ns():x}-{uuid.uuid4().hex[:6]}")
@@ -102,7 +92,7 @@ def read_import(workspace: Workspace, name: str) -> ImportJob | None:
     folder = workspace.root / "imports" / name
     try:
         request, state = load(ImportRequest, read_json(folder / REQUEST)), _state(folder)
-        if state.status == "working" and not _alive(folder):
+        if state.status == "working" and not is_alive(folder):
             state = _state(folder)  # it may have ended between the two reads
             if state.status == "working":
                 state = replace(state, status="failed", message=_DIED[0], hint=_DIED[1])
@@ -130,7 +120,7 @@ def cancel_import(workspace: Workspace, name: str, keep: str = "") -> bool:
     folder, done = workspace.root / "imports" / Path(name).name, False
     if not (folder / REQUEST).is_file():
         return done
-    _end(folder)
+    end_process(folder)
     with contextlib.suppress(OSError, ValueError):
         done = _state(folder).status == "done"
     with contextlib.suppress(OSError, ValueError):
@@ -146,16 +136,7 @@ def stop_all(workspace: Workspace) -> None:
     for folder in workspace.folder("imports").iterdir():
         with contextlib.suppress(OSError, ValueError):
             if _state(folder).status == "working":
-                _end(folder)
-
-
-def delete_upload(source: Path | str, workspace: Workspace) -> None:
-    """Delete an upload that is no longer needed. A path outside the uploads folder is left alone."""
-    uploads = workspace.folder("uploads").resolve()
-    with contextlib.suppress(OSError, ValueError):
-        parts = Path(source).resolve().relative_to(uploads).parts
-        if parts:
-            shutil.rmtree(uploads / parts[0], ignore_errors=True)
+                end_process(folder)
 
 
 def write_state(folder: Path, state: ImportState) -> None:
@@ -164,31 +145,8 @@ def write_state(folder: Path, state: ImportState) -> None:
 
 
 def start_process(folder: Path) -> None:
-    """Start the process of an import, in a process group of its own, so that Ctrl-C reaches only the server."""
-    paths = [str(_SOURCE), os.environ.get("PYTHONPATH", "")]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
-        "TMPDIR": str(folder),  # temporary files of libraries go with the folder
-        **THREAD_SETTINGS,
-    }
-    with open(folder / LOG, "ab") as output:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "tl_core.import_worker", str(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            cwd=_SOURCE,
-            env=environment,
-        )
-    write_owner(folder, child.pid)
-    threading.Thread(target=child.wait, name=f"import-{child.pid}", daemon=True).start()
-
-
-def write_owner(folder: Path, pid: int) -> None:
-    """Write which process works on an import."""
-    write_json(folder / OWNER, dump(process.identify(pid) or process.Owner(pid, "gone", "")))
+    """Start the process of an import."""
+    background.start_process("tl_core.import_worker", folder)
 
 
 _DIED = (
@@ -222,27 +180,3 @@ def _start(workspace: Workspace, folder: Path) -> ImportJob:
 
 def _state(folder: Path) -> ImportState:
     return load(ImportState, read_json(folder / STATE))
-
-
-def _alive(folder: Path) -> bool:
-    """Return whether the process of an import is alive, or has just been started."""
-    try:
-        return process.alive(load(process.Owner, read_json(folder / OWNER)))
-    except (OSError, ValueError):
-        return time.time() - (folder / STATE).stat().st_mtime < _STARTUP
-
-
-def _end(folder: Path) -> None:
-    """End the process of an import, which cleans up after itself; kill it if that takes too long."""
-    try:
-        owner = load(process.Owner, read_json(folder / OWNER))
-    except (OSError, ValueError):
-        return
-    if not process.alive(owner) or owner.pid == os.getpid():
-        return
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(owner.pid, signal.SIGTERM)
-    deadline = time.monotonic() + PATIENCE
-    while process.alive(owner) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.kill(owner)

@@ -10,7 +10,7 @@ import traceback
 from pathlib import Path
 from types import FrameType
 
-from tl_core import import_jobs
+from tl_core import background, import_jobs
 from tl_core.backbones.reading import profile_for
 from tl_core.data.dataset import Dataset
 from tl_core.data.options import OnProgress
@@ -32,7 +32,7 @@ _UNKNOWN = ("This could not be read because of an unexpected error.", "Try anoth
 
 def work(folder: Path) -> None:
     """Do the import that `folder` requests. An unconfirmed table is previewed first. It always writes a final state."""
-    request = load(ImportRequest, read_json(folder / import_jobs.REQUEST))
+    request = load(ImportRequest, read_json(folder / background.REQUEST))
     workspace = Workspace(folder.parent.parent)
     _COMPLETE.clear()
     try:
@@ -41,7 +41,7 @@ def work(folder: Path) -> None:
             state = ImportState("asking")
         else:
             dataset = _import(request, workspace, _progress_writer(folder))
-            import_jobs.delete_upload(request.source, workspace)
+            background.delete_upload(request.source, workspace)
             state = ImportState("done", fingerprint=dataset.fingerprint)
     except GraftError as error:
         state = ImportState("failed", message=error.message, hint=error.hint)
@@ -117,5 +117,5 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, _end)
     process.lower_priority()
     place = Path(sys.argv[1]).resolve()
-    import_jobs.write_owner(place, os.getpid())
+    background.write_owner(place, os.getpid())
     work(place)

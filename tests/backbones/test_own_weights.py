@@ -131,7 +131,7 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 10
 REFUSED = {
     "nothing": ({}, "", "There is nothing at", "Check the path"),
     "no weights": ({"config.json": b"{}"}, "", "holds no weights that can be used.", "config.json with model"),
-    "no config": ({"model.safetensors": WEIGHTS}, "", "holds no config.json", "config.json with model"),
+    "no config": ({"model.safetensors": WEIGHTS}, "", "mine alone does not say which network", "config.json"),
     "cut": ({**FILES, "model.safetensors": WEIGHTS[:-10]}, "", "is damaged: it has", "again"),
     "empty": ({**FILES, "model.safetensors": b""}, "", "model.safetensors of mine is empty.", "another model"),
     "noise": ({**FILES, "model.safetensors": b"\x99" * 900}, "", "is not a safetensors file.", "again"),

@@ -12,7 +12,7 @@ from streamlit.testing.v1.element_tree import Selectbox
 
 from tests.pages import scripted
 from tests.pages.conftest import csv_bytes, page_text, upload, zip_bytes
-from tl_core import import_jobs, import_worker
+from tl_core import background, import_jobs, import_worker
 from tl_core.data.dataset import Dataset
 from tl_core.data.holdout_log import record_holdout_use
 from tl_core.data.options import NONE, ImportOptions
@@ -379,7 +379,7 @@ def test_an_import_in_progress_is_shown_and_cancelled(
     app: AppTest, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def start_process(folder: Path) -> None:
-        import_jobs.write_owner(folder, os.getpid())
+        background.write_owner(folder, os.getpid())
         import_jobs.write_state(folder, import_jobs.ImportState("working", "Reading pictures", 3, 12))
 
     monkeypatch.setattr(import_jobs, "start_process", start_process)

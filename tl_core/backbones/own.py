@@ -19,7 +19,7 @@ from tl_core.backbones.hub.selection import CONFIG, choose_files, is_weights
 from tl_core.backbones.provenance import Provenance
 from tl_core.data.sources.file_tree import MAX_FILE, ArchiveEntry, read_whole
 from tl_core.data.sources.folder_source import open_tree
-from tl_core.errors import BackboneError, DownloadCancelled, UsageError
+from tl_core.errors import BackboneError, DownloadCancelled, UnnamedNetwork, UsageError
 from tl_core.workspace import Workspace
 
 _PIECE = 2**20
@@ -138,8 +138,8 @@ def _chosen(files: list[_OwnFile], path: Path, architecture: str) -> list[_OwnFi
             raise UsageError(f"{path.name} has a {CONFIG} that says which network it is.", "Leave --as out.")
         config = _config(architecture)
         files = [*files, _OwnFile(CONFIG, len(config), lambda: [config])]
-    elif path.is_file() and not any(file.name == CONFIG for file in files):
-        raise UsageError(f"{path.name} alone does not say which network its weights belong to.", _AS)
+    elif not any(file.name == CONFIG for file in files) and any(is_weights(file.name) for file in files):
+        raise UnnamedNetwork(f"{path.name} alone does not say which network its weights belong to.", _AS)
     by_name = {file.name: file for file in files}
     return [by_name[file.path] for file in choose_files([RepoFile(f.name, f.size) for f in files], path.name)]
 

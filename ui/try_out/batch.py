@@ -6,9 +6,9 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from tl_core.background import delete_upload
 from tl_core.errors import GraftError
 from tl_core.evaluation.results import HALF, Report
-from tl_core.import_jobs import delete_upload
 from ui import errors, session, words
 from ui.try_out import predictor
 from ui.try_out.single import TOP

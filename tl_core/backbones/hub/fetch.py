@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from tl_core.backbones.fetched import fetched, free_bytes, install, place_of, provenance_of, staging
@@ -28,6 +29,30 @@ def accept(folder: Path) -> None:
     """Find nothing wrong with a folder."""
 
 
+@dataclass(frozen=True)
+class Offer:
+    """What the hub would give: the pinned name, the bytes that a download takes, the licence as stated, the page.
+
+    `gated`: only accounts that have accepted its terms may download it.
+    """
+
+    name: str
+    bytes: int
+    licence: str
+    page: str
+    gated: bool = False
+
+
+def look_up(workspace: Workspace, model: HubModel, cancelled: Callable[[], bool] = never) -> Offer:
+    """Ask the hub what a download would bring, without downloading anything.
+
+    Raises DownloadCancelled, DownloadError, and BackboneError where the files cannot be a backbone.
+    """
+    listing = _listed(workspace, model, cancelled)
+    size = sum(file.size for file in choose_files(listing.files, listing.repo))
+    return Offer(listing.model.name, size, listing.licence, listing.model.page, listing.gated)
+
+
 def fetch_repo(
     workspace: Workspace,
     repo: str,
@@ -45,10 +70,7 @@ def fetch_repo(
     model = HubModel(repo, revision)
     if model.pinned and provenance_of(place_of(workspace, model.name)):
         return place_of(workspace, model.name)
-    try:
-        listing = list_repo(model, cancelled)
-    except Exception as error:
-        raise _with_earlier(explain(error, model), workspace, model) from error
+    listing = _listed(workspace, model, cancelled)
     place = place_of(workspace, listing.model.name)
     if provenance_of(place):
         return place
@@ -59,6 +81,13 @@ def fetch_repo(
             _download_all(listing, files, part, Meter(sum(f.size for f in files), on_progress), cancelled, check)
             install(part, place, _provenance(listing, files, part))
     return place
+
+
+def _listed(workspace: Workspace, model: HubModel, cancelled: Callable[[], bool]) -> RepoListing:
+    try:
+        return list_repo(model, cancelled)
+    except Exception as error:
+        raise _with_earlier(explain(error, model), workspace, model) from error
 
 
 def _with_earlier(error: GraftError, workspace: Workspace, model: HubModel) -> GraftError:

@@ -29,12 +29,16 @@ class RepoFile:
 
 @dataclass(frozen=True)
 class RepoListing:
-    """A repository by the name that the hub has for it, its commit (40 hex), its licence as stated, and its files."""
+    """A repository by the name that the hub has for it, its commit (40 hex), its licence as stated, and its files.
+
+    `gated`: only accounts that have accepted its terms may download it.
+    """
 
     repo: str
     commit: str
     licence: str
     files: tuple[RepoFile, ...]
+    gated: bool = False
 
     @property
     def model(self) -> HubModel:
@@ -86,7 +90,7 @@ def _listing(info: "ModelInfo") -> RepoListing:
         RepoFile(file.rfilename, file.size or 0, file.lfs.sha256 if file.lfs else "", file.blob_id or "")
         for file in info.siblings or ()
     ]
-    return RepoListing(info.id, info.sha, _licence(info), tuple(files))
+    return RepoListing(info.id, info.sha, _licence(info), tuple(files), bool(info.gated))
 
 
 def _licence(info: "ModelInfo") -> str:

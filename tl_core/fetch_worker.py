@@ -1,0 +1,92 @@
+"""`python -m tl_core.fetch_worker FOLDER`: bring one backbone, and report progress to the folder."""
+
+import os
+import signal
+import sys
+import time
+import traceback
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+from tl_core import background, fetch_jobs
+from tl_core.backbones.acquire import hub_model, make_ready
+from tl_core.backbones.hub.fetch import look_up
+from tl_core.backbones.hub.meter import DownloadProgress
+from tl_core.errors import DownloadCancelled, GraftError, UnnamedNetwork
+from tl_core.fetch_jobs import FetchRequest, FetchState, Status
+from tl_core.runs import process
+from tl_core.types import load
+from tl_core.workspace import Workspace, read_json, read_value
+
+_EVERY = 0.25  # seconds between two progress reports
+_FULL = ("There is not enough memory to check this network.", "Close other programs, or choose a smaller network.")
+_UNKNOWN = ("This network could not be made ready because of an unexpected error.", "Choose another network.")
+
+
+def work(folder: Path) -> None:
+    """Bring what `folder` asks for. It always writes a final state."""
+    request = load(FetchRequest, read_json(folder / background.REQUEST))
+    report = _Report(folder)
+    try:
+        model = hub_model(request.what)
+        if model and not request.agreed:
+            report.write(stage="asking")
+            report.write("asking", offer=look_up(report.workspace, model))
+        else:
+            what = report.state.offer.name if model and report.state.offer else request.what
+            spec = make_ready(report.workspace, what, request.architecture, report.arrived, report.proving)
+            background.delete_upload(request.what, report.workspace)
+            report.write("done", name=spec.name)
+    except (DownloadCancelled, SystemExit):
+        report.write("stopped", speed=0.0)
+    except UnnamedNetwork as error:
+        report.write("unnamed", message=error.message, hint=error.hint)
+    except GraftError as error:
+        report.write("failed", message=error.message, hint=error.hint)
+    except MemoryError:
+        report.write("failed", message=_FULL[0], hint=_FULL[1])
+    except Exception:
+        traceback.print_exc()
+        report.write("failed", message=_UNKNOWN[0], hint=_UNKNOWN[1])
+
+
+class _Report:
+    """Writes the state of a fetch, progress a few times a second."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.workspace = folder, Workspace(folder.parent.parent)
+        self.state = read_value(FetchState, folder / background.STATE) or FetchState()
+        self._last = 0.0
+
+    def write(self, status: Status = "working", **changes: object) -> None:
+        """Change the state, and write it."""
+        self.state = replace(self.state, status=status, **changes)  # type: ignore[arg-type]
+        fetch_jobs.write_state(self.folder, self.state)
+
+    def arrived(self, progress: DownloadProgress) -> None:
+        """Report bytes that are here."""
+        now = time.monotonic()
+        self.state = replace(self.state, done=progress.done, total=progress.total, speed=progress.speed)
+        if self.state.stage != "bringing" or now - self._last > _EVERY:
+            self._last = now
+            self.write(stage="bringing")
+
+    def proving(self) -> None:
+        """Report that everything is here, and that the network is being checked."""
+        self.write(stage="proving", done=self.state.total, speed=0.0)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """End by SystemExit, so that every `finally` runs. A second signal changes nothing."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise SystemExit
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end)
+    process.lower_priority()
+    place = Path(sys.argv[1]).resolve()
+    background.write_owner(place, os.getpid())
+    work(place)
