@@ -57,6 +57,8 @@ class BackboneSpec:
     `group_matrices` lists the layers of each group that take an adapter, as (inputs, kernel area, outputs).
     `original_head()` builds the classifier that the weights were trained with, from pooled features `[B, features]`.
     `card` holds what a bundle needs to build the network again, as plain JSON; None for registered backbones.
+    `recipe` says how a public library builds the architecture with random weights (`tl_core.backbones.recipes.Recipe`),
+    so that it can be tried before a download; None where no library does.
     `parameters` and `weights.bytes` are 0 if the authors do not state them; `access` says what the authors ask for
     before a download.
     """
@@ -79,6 +81,7 @@ class BackboneSpec:
     load: Callable[[bool], "Staged"] | None = field(default=None, compare=False, repr=False)
     original_head: Callable[[], "nn.Module"] | None = field(default=None, compare=False, repr=False)
     card: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
+    recipe: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
     @property
     def pretrained(self) -> bool:

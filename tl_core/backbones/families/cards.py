@@ -1,11 +1,12 @@
 """Backbones that are described but not packaged, with the facts that their authors state.
 
-Parameters of networks whose configuration is public are counted from it. 0 means that the authors
-do not state the number.
+Parameters are counted from the public configuration, of networks for pictures and texts in the part for pictures.
+0 means that the number is not known.
 """
 
 from dataclasses import dataclass
 
+from tl_core.backbones.architectures import RECIPES
 from tl_core.backbones.spec import BACKBONES, BackboneSpec, Weights
 from tl_core.types import Modality
 
@@ -67,7 +68,7 @@ CARDS = (
         "RAD-DINO",
         ("image", "medical"),
         "Chest X-rays without labels: DINOv2 continued on them. For research, not for clinical practice.",
-        size=(86_579_712, 346_000_000),
+        size=(86_580_480, 346_000_000),
         licence="MIT",
         hub="microsoft/rad-dino",
     ),
@@ -76,7 +77,7 @@ CARDS = (
         "BioViL-T",
         ("image", "medical"),
         "Chest X-rays together with their reports, over time. For research, not for clinical practice.",
-        size=(0, 0),
+        size=(23_508_032, 0),
         licence="MIT",
         hub="microsoft/BiomedVLP-BioViL-T",
     ),
@@ -85,7 +86,7 @@ CARDS = (
         "MedCLIP",
         ("image", "medical"),
         "Medical images and texts that need not come in pairs: chest X-rays and their findings.",
-        size=(135_800_000, 0),
+        size=(27_519_354, 0),
         licence=UNSTATED,
         source="https://github.com/RyanWangZf/MedCLIP",
     ),
@@ -103,7 +104,7 @@ CARDS = (
         "Prithvi-EO-2.0-300M-TL",
         ("image", "satellite"),
         "NASA's and IBM's model of the Earth's surface, from satellite images in several spectral bands over time.",
-        size=(300_000_000, 0),
+        size=(303_301_632, 0),
         licence="Apache-2.0",
         hub="ibm-nasa-geospatial/Prithvi-EO-2.0-300M-TL",
     ),
@@ -112,7 +113,7 @@ CARDS = (
         "CellViT",
         ("image", "microscopy"),
         "Finds and classifies cell nuclei in stained tissue.",
-        size=(0, 0),
+        size=(21_688_704, 0),
         licence="Apache-2.0 with Commons Clause (not for sale)",
         source="https://github.com/TIO-IKIM/CellViT",
     ),
@@ -121,7 +122,7 @@ CARDS = (
         "BioCLIP",
         ("image", "microscopy"),
         "A CLIP of the tree of life: 10 million images of more than 450,000 kinds of organisms.",
-        size=(149_620_737, 598_000_000),
+        size=(85_799_424, 598_000_000),
         licence="MIT",
         hub="imageomics/bioclip",
     ),
@@ -212,7 +213,7 @@ CARDS = (
         "CLIP ViT-B/32",
         ("multimodal", "general"),
         "Pictures and captions in one space: compares any picture with any sentence.",
-        size=(151_277_313, 605_000_000),
+        size=(87_456_000, 605_000_000),
         licence=UNSTATED,
         hub="openai/clip-vit-base-patch32",
     ),
@@ -230,7 +231,7 @@ CARDS = (
         "LLaVA-1.5-7B",
         ("multimodal", "general"),
         "A language model that sees: answers questions about pictures. Needs a large graphics card.",
-        size=(7_063_427_072, 14_100_000_000),
+        size=(303_507_456, 14_100_000_000),
         licence="Llama 2 Community License",
         hub="llava-hf/llava-1.5-7b-hf",
     ),
@@ -250,5 +251,6 @@ for _card in CARDS:
             source=_card.source or f"https://huggingface.co/{_card.hub}",
             weights=Weights("hub", _card.hub, _card.size[1]),
             access=_card.access,
+            recipe=RECIPES.get(_card.name),
         ),
     )
