@@ -370,6 +370,16 @@ def test_rates_prints_the_range_test(capsys, workspace, folder, plan):
     assert "the plan has 0.1" in out
 
 
+def test_rates_of_an_advised_head_are_those_of_fine_tuning(capsys, workspace, folder, tiny_backbones):
+    """The advised plan of a small data set is solved exactly; the command still finds a rate worth knowing."""
+    code, out, err = call(capsys, "rates", folder, "--backbone", "tiny_image", "--json")
+    assert code == 0, err
+    assert "the strategy partial is tried" in err
+    assert json.loads(out)["phase"] > 0, "the first phase of the strategy is the solved head"
+    code, _, err = call(capsys, "rates", folder, "--strategy", "feature_extraction", "--backbone", "tiny_image")
+    assert (code, "no learning rate to find" in err) == (2, True)
+
+
 def test_layers_prints_the_sweep(capsys, workspace, folder, plan):
     code, out, _ = call(capsys, "layers", folder, "--plan", plan, "--json")
     assert code == 0

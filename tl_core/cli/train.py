@@ -70,7 +70,7 @@ def dataset_and_plan(
         return dataset, _plan_from(written, arguments.backbone, dataset)[0]
     spec = choose_backbone(arguments.backbone, dataset.modality)
     if arguments.strategy:
-        return dataset, _strategy_plan(arguments, dataset, spec, workspace, console)
+        return dataset, strategy_plan(arguments.strategy, arguments, dataset, spec, workspace, console)
     advice = advise_on(dataset, spec, workspace, console)
     console.note(f"Training as advised: {advice.strategy} on {advice.backbone}.")
     return dataset, advice.plan
@@ -206,15 +206,20 @@ def _plan_from(text: str, backbone: str, dataset: "Dataset") -> tuple["TransferP
     return from_yaml(text, [group.name for group in spec.groups], names(), spec.modality), spec
 
 
-def _strategy_plan(
-    arguments: argparse.Namespace, dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, console: Console
+def strategy_plan(
+    name: str,
+    arguments: argparse.Namespace,
+    dataset: "Dataset",
+    spec: "BackboneSpec",
+    workspace: Workspace,
+    console: Console,
 ) -> "TransferPlan":
-    """Return the plan of the named strategy with the options that suit the data; its caveats are printed."""
+    """Return the plan of a strategy with the options that suit the data; its caveats are printed."""
     from tl_core.advice.rules import task_info_for
     from tl_core.backbones.speed import read_speed
     from tl_core.strategies import STRATEGIES
 
-    strategy = STRATEGIES[arguments.strategy]
+    strategy = STRATEGIES[name]
     probe = None if strategy.name == "from_scratch" else ensure_probe(dataset, spec, workspace, console)
     task_info = task_info_for(usable_profile(dataset, spec), spec, probe, read_speed(workspace, spec.name))
     source, target = (bool(getattr(arguments, side, None)) for side in ("source", "target"))
