@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import glossary, rail, session
+from ui import glossary, rail, session, words
 
 
 def empty(icon: str, title: str, text: str, link: str, page: str) -> None:
@@ -37,13 +37,12 @@ def need_backbone() -> bool:
     if session.backbone():
         return True
     rail.block("First, choose a backbone.")
-    empty(
-        "account_tree",
-        "No backbone yet",
-        glossary.TERMS["backbone"],
-        "Choose a backbone",
-        "backbone",
-    )
+    if gone := session.current().backbone:
+        title = f"{words.escape(session.backbone_title(gone))} is not on this computer"
+        text = "It was deleted. Download it again, or choose another. Finished models keep working."
+    else:
+        title, text = "No backbone yet", glossary.TERMS["backbone"]
+    empty("account_tree", title, text, "Choose a backbone", "backbone")
     return False
 
 

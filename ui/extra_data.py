@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from tl_core.backbones.spec import BACKBONES, BackboneSpec
+from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.data.sources import list_datasets
 from tl_core.penalties import Need, available_needs, needs_of
@@ -61,7 +61,7 @@ def teachers(dataset: Dataset) -> list[RunState]:
 
 
 def _can_teach(state: RunState, dataset: Dataset) -> bool:
-    spec = next((spec for spec in BACKBONES.values() if spec.name == state.task.backbone), None)
+    spec = session.find_backbone(state.task.backbone)
     if state.active or "accuracy" not in state.numbers or spec is None or spec.modality != dataset.modality:
         return False
     other = session.open_dataset(state.task.fingerprint)

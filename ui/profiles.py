@@ -3,7 +3,6 @@
 import streamlit as st
 
 from tl_core.backbones.reading import profile_for
-from tl_core.backbones.spec import BACKBONES
 from tl_core.data.dataset import Dataset
 from tl_core.data.profile import Profile
 from ui import session
@@ -19,4 +18,4 @@ def profile_of(dataset: Dataset) -> Profile:
 
 @st.cache_data(show_spinner="Looking through your data", max_entries=16)
 def _profile(_dataset: Dataset, version: str, source: tuple[str, str, int], backbone: str) -> Profile:
-    return profile_for(_dataset, BACKBONES[backbone] if backbone else None)
+    return profile_for(_dataset, session.find_backbone(backbone))

@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from tl_core.backbones.spec import BACKBONES
 from ui import rail, session, words
 from ui.session import Session
 
@@ -29,8 +28,8 @@ def title(project: Session) -> str:
     """Return a project's title: its data, its backbone and the score of its model."""
     dataset = session.open_dataset(project.dataset)
     parts = [dataset.name if dataset else "Deleted data set"]
-    if project.backbone in BACKBONES:
-        parts.append(BACKBONES[project.backbone].title)
+    if project.backbone:
+        parts.append(session.backbone_title(project.backbone))
     choices = rail.choices(project)
     if "results" in choices:
         parts.append(choices["results"])

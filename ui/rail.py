@@ -6,7 +6,6 @@ from typing import Literal
 
 import streamlit as st
 
-from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import RunError
 from tl_core.runs.store import RunStore
 from ui import session as sessions
@@ -55,8 +54,8 @@ def choices(session: Session) -> dict[str, str]:
     chosen = {}
     if dataset := sessions.open_dataset(session.dataset):
         chosen["data"] = f"{dataset.name} · {plural(int(dataset.included.sum()), dataset.modality)}"
-    if session.backbone in BACKBONES:
-        chosen["backbone"] = BACKBONES[session.backbone].title
+    if (spec := sessions.find_backbone(session.backbone)) and spec.ready:
+        chosen["backbone"] = spec.title
     if session.plan:
         chosen["plan"] = strategy_title(session.plan.strategy) + (", edited" if session.edited else "")
     if session.run:

@@ -12,10 +12,11 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from tl_core.backbones.spec import BACKBONES, BackboneSpec
+from tl_core.backbones import catalogue
+from tl_core.backbones.spec import BackboneSpec
 from tl_core.data import decision_log
 from tl_core.data.dataset import Dataset
-from tl_core.errors import DataError
+from tl_core.errors import DataError, UsageError
 from tl_core.plan import TransferPlan
 from tl_core.types import dump, load
 from tl_core.workspace import Workspace, read_json, write_json
@@ -74,8 +75,8 @@ def choose_dataset(dataset: Dataset) -> Session:
     if session.dataset == dataset.fingerprint:
         return session
     no_extra_data = {"source": "", "target": "", "teacher": ""}
-    fits = session.backbone in BACKBONES and BACKBONES[session.backbone].modality == dataset.modality
-    if fits:
+    spec = find_backbone(session.backbone)
+    if spec and spec.modality == dataset.modality:
         return update(dataset=dataset.fingerprint, domain="", run="", **no_extra_data)
     no_plan: dict[str, Any] = {"backbone": "", "strategy": "", "options": {}, "plan": None, "edited": False}
     return update(dataset=dataset.fingerprint, domain="", run="", **no_extra_data, **no_plan)
@@ -143,9 +144,23 @@ def open_dataset(fingerprint: str) -> Dataset | None:
 
 
 def backbone() -> BackboneSpec | None:
-    """Return the chosen backbone; None if none is chosen."""
-    chosen = current().backbone
-    return next((spec for spec in BACKBONES.values() if spec.name == chosen), None)
+    """Return the chosen backbone; None if none is chosen, or it was deleted."""
+    spec = find_backbone(current().backbone)
+    return spec if spec and spec.ready else None
+
+
+def find_backbone(name: str) -> BackboneSpec | None:
+    """Return a backbone by its full name; None if there is none, or it was deleted."""
+    try:
+        return catalogue.find_backbone(name, workspace()) if name else None
+    except UsageError:
+        return None
+
+
+def backbone_title(name: str) -> str:
+    """Return the title of a backbone; what its name says about one that was deleted."""
+    spec = find_backbone(name)
+    return spec.title if spec else catalogue.short_name(name)
 
 
 @st.cache_resource(show_spinner=False, max_entries=3)  # a million texts take 0.8 GB

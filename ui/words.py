@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 import streamlit as st
 
-from tl_core.backbones.spec import BACKBONES
 from tl_core.layers import plain_titles
 from tl_core.types import Estimate, Finding
+from ui import session
 
 _MARKS = "\\`*_[]<>$~:#|"
 
@@ -93,8 +93,8 @@ def layer_names(backbone: str, groups: Iterable[str]) -> dict[str, str]:
 
     Titles count over the whole backbone ("block 3 of 7"), also for a run that cuts the backbone lower.
     """
-    of_backbone = [group.name for group in BACKBONES[backbone].groups] if backbone in BACKBONES else []
-    return plain_titles(dict.fromkeys([*of_backbone, *groups]))
+    spec = session.find_backbone(backbone)
+    return plain_titles(dict.fromkeys([*(group.name for group in spec.groups), *groups] if spec else groups))
 
 
 def capitalise(text: str) -> str:

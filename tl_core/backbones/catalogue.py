@@ -6,7 +6,7 @@ and `folder:` (weights in the workspace).
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,15 +39,17 @@ def find_backbone(name: str, workspace: Workspace | None = None) -> BackboneSpec
     if latest := _latest(workspace, name):
         return latest
     raise UsageError(
-        f"The backbone {name} is not in this workspace.", f"Make it ready first: python -m tl_core fetch {name}"
+        f"The backbone {name} is not in this workspace.",
+        f"Get it on the Backbone page, or with python -m tl_core fetch {name}",
     )
 
 
 def registered(workspace: Workspace | None = None) -> tuple[BackboneSpec, ...]:
-    """Return the backbones of the workspace, the one that was made ready last first; damaged cards are left out."""
-    folder = (workspace or Workspace.default()).folder(PLACE, "cards")
+    """Return the backbones of the workspace, the one that was made ready last first; damaged ones are left out."""
+    workspace = workspace or Workspace.default()
+    folder = workspace.folder(PLACE, "cards")
     files = sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime, reverse=True)
-    cards = [read_value(Card, file) for file in files if not file.name.endswith(".tokenizer.json")]
+    cards = [_card(workspace, file) for file in files if not file.name.endswith(".tokenizer.json")]
     return tuple(spec_of(card, workspace) for card in cards if card)
 
 
@@ -57,10 +59,28 @@ def names(workspace: Workspace | None = None) -> tuple[str, ...]:
 
 
 def _latest(workspace: Workspace, name: str) -> BackboneSpec | None:
-    card = read_value(Card, _file(workspace, name))
-    if card:
+    if card := _card(workspace, _file(workspace, name)):
         return spec_of(card, workspace)
     return next((spec for spec in registered(workspace) if spec.name.partition("@")[0] == name), None)
+
+
+def _card(workspace: Workspace, file: Path) -> Card | None:
+    """Read a card; None where it is damaged, or the weights that it describes are gone."""
+    try:
+        card = _read_card(file, file.stat().st_mtime_ns)
+    except FileNotFoundError:
+        return None
+    return card if card and (not card.folder or (workspace.root / card.folder).is_dir()) else None
+
+
+@lru_cache(maxsize=256)
+def _read_card(file: Path, version: int) -> Card | None:
+    return read_value(Card, file)
+
+
+def short_name(name: str) -> str:
+    """Return what the name of a backbone says to a person: without where it comes from, and without its version."""
+    return name.partition(":")[2].partition("@")[0] or name
 
 
 def _file(workspace: Workspace, name: str) -> Path:
@@ -130,7 +150,7 @@ def spec_of(card: Card, workspace: Workspace | None = None) -> BackboneSpec:
     weights = "random weights until it is trained" if folder is None else f"weights from {origin.source}"
     return BackboneSpec(
         name=origin.name,
-        title=origin.name.partition(":")[2].partition("@")[0],
+        title=short_name(origin.name),
         modality=card.modality,
         place=(card.modality, "general"),
         summary=f"{card.recipe['architecture']} of {card.recipe['library']}, {weights}.",

@@ -76,8 +76,8 @@ def _instant(_dataset: Dataset, fingerprint: str, version: str, decided: int) ->
 def _backbone(dataset: Dataset) -> str:
     """Return the backbone for the check: the chosen one, else the first one that is ready, "" if none is."""
     chosen = session.backbone()
-    ready = [spec for spec in BACKBONES.values() if spec.ready and spec.modality == dataset.modality]
-    return chosen.name if chosen in ready and chosen else next((spec.name for spec in ready), "")
+    candidates = (*([chosen] if chosen else []), *BACKBONES.values())
+    return next((spec.name for spec in candidates if spec.ready and spec.modality == dataset.modality), "")
 
 
 def _report(dataset: Dataset, backbone: str) -> QualityReport | None:

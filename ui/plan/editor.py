@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from tl_core.advice.cost import estimate_for, group_parameters, trainable_parameters
-from tl_core.backbones.spec import BACKBONES
+from tl_core.backbones import catalogue
 from tl_core.errors import GraftError, PlanError
 from tl_core.layers import HEAD, plain_titles
 from tl_core.plan import Phase, TransferPlan, from_yaml, to_yaml
@@ -123,7 +123,7 @@ def _document(plan: TransferPlan, context: PlanContext) -> None:
 def _load(content: bytes, context: PlanContext) -> bool:
     """Load a plan from a document, and return whether it was valid. Errors are shown with their line."""
     try:
-        plan = from_yaml(content.decode("utf-8-sig"), context.groups, list(BACKBONES))
+        plan = from_yaml(content.decode("utf-8-sig"), context.groups, list(catalogue.names(session.workspace())))
         if plan.backbone != context.spec.name:
             raise PlanError(
                 f"This plan is for {plan.backbone}, but {context.spec.title} is chosen.",

@@ -4,10 +4,8 @@ from typing import Literal
 
 import streamlit as st
 
-from tl_core.backbones.catalogue import find_backbone
 from tl_core.errors import GraftError
 from tl_core.evaluation.result_files import read_layers, read_rates
-from tl_core.layers import plain_titles
 from tl_core.plan import TransferPlan
 from tl_core.runs.store import RunState
 from tl_core.runs.task import Task
@@ -150,7 +148,7 @@ def _layers(state: RunState, plan: TransferPlan) -> None:
     sweep = read_layers(lookup.store().folder(state.id))
     if sweep is None:
         return
-    titles = plain_titles(group.name for group in find_backbone(plan.backbone).groups)
+    titles = words.layer_names(plan.backbone, [])
     st.plotly_chart(
         trial_charts.layers(sweep, titles), width="stretch", key="plan_layers", config={"displayModeBar": False},
         alt=trial_charts.layers_words(sweep, titles),

@@ -4,7 +4,6 @@ from datetime import datetime
 
 import streamlit as st
 
-from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import GraftError
 from tl_core.runs import supervisor
 from tl_core.runs.store import RunState
@@ -51,7 +50,7 @@ def score(state: RunState) -> tuple[str, str]:
 def card(state: RunState) -> None:
     """Draw one run."""
     dataset = session.open_dataset(state.task.fingerprint)
-    backbone = BACKBONES[state.task.backbone].title if state.task.backbone in BACKBONES else ""
+    backbone = session.backbone_title(state.task.backbone)
     with st.container(border=True, key=f"runs_card_{state.id}"):
         what, number, actions = st.columns([5, 3, 3], vertical_alignment="center")
         with what:

@@ -5,14 +5,13 @@ from time import time
 
 import streamlit as st
 
-from tl_core.backbones.spec import BACKBONES
 from tl_core.errors import GraftError
 from tl_core.layers import HEAD
 from tl_core.penalties import PENALTIES
 from tl_core.runs import supervisor
 from tl_core.runs.store import RunState, RunStore
 from tl_core.types import Modality
-from ui import glossary, words
+from ui import glossary, session, words
 from ui.components.layer_stack import layer_stack, layers
 from ui.components.phase_timeline import phase_timeline, segments
 from ui.runs import display, lookup
@@ -62,8 +61,8 @@ def show(run_id: str) -> None:
             controls.pause_button(state, key="train_pause")
             if st.button("Stop", icon=":material/stop:", disabled=state.stopping, key="train_stop"):
                 confirm_stop(run_id)
-    modality = BACKBONES[state.task.backbone].modality if state.task.backbone in BACKBONES else "image"
-    draw_run(lookup.store(), state, modality)
+    spec = session.find_backbone(state.task.backbone)
+    draw_run(lookup.store(), state, spec.modality if spec else "image")
     baseline_line(state)
 
 
@@ -123,9 +122,8 @@ def _groups(live: LiveRun, state: RunState) -> Mapping[str, int]:
     """Return the layer groups, input side first, with their parameter counts; 0 while these are unknown."""
     if live.started:
         return live.started.groups
-    name = state.task.backbone
-    names = [group.name for group in BACKBONES[name].groups] if name in BACKBONES else []
-    return dict.fromkeys([*names, HEAD], 0)
+    spec = session.find_backbone(state.task.backbone)
+    return dict.fromkeys([*(group.name for group in spec.groups), HEAD] if spec else [HEAD], 0)
 
 
 def draw_run(store: RunStore, state: RunState, modality: Modality) -> None:
