@@ -9,7 +9,7 @@ from tl_core.errors import PlanError
 from tl_core.layers import HEAD
 from tl_core.penalties import Need, check_multilabel, check_penalties
 from tl_core.plan import TransferPlan, check
-from tl_core.types import Finding, Modality
+from tl_core.types import Finding, Modality, noun
 
 
 class Items(Protocol):
@@ -17,7 +17,7 @@ class Items(Protocol):
 
     @property
     def modality(self) -> Modality:
-        """Pictures or texts."""
+        """What every item is."""
         ...
 
     @property
@@ -54,8 +54,8 @@ def require_runnable(plan: TransferPlan, spec: BackboneSpec, data: Items, have: 
 
 def _modality(spec: BackboneSpec, data: Items) -> Iterator[Finding]:
     if spec.modality != data.modality:
-        message = f"{spec.title} takes {spec.modality}s, but the data are {data.modality}s."
-        yield Finding("stop", "modality", message, f"Choose a backbone for {data.modality}s.", ("backbone",))
+        message = f"{spec.title} takes {noun(spec.modality)}, but the data are {noun(data.modality)}."
+        yield Finding("stop", "modality", message, f"Choose a backbone for {noun(data.modality)}.", ("backbone",))
 
 
 def _adapter(plan: TransferPlan, spec: BackboneSpec) -> Iterator[Finding]:

@@ -5,7 +5,11 @@ from typing import Any, Literal, TypeVar, get_type_hints
 
 from pydantic import AliasChoices, Field, TypeAdapter
 
-Modality = Literal["image", "text"]
+Part = Literal["image", "text"]
+"""What an item may consist of."""
+Modality = Literal["image", "text", "multimodal"]
+"""What every item of a data set is: a picture, a text, or a picture with a text."""
+PARTS: dict[Modality, tuple[Part, ...]] = {"image": ("image",), "text": ("text",), "multimodal": ("image", "text")}
 Level = Literal["info", "warn", "stop"]
 Similarity = Literal["similar", "different", "very different", "not measured"]
 Metric = Literal["accuracy", "mean AUC"]
@@ -34,6 +38,12 @@ class Estimate:
     high: float
     n: int
     method: str
+
+
+def noun(modality: Modality, count: int = 2) -> str:
+    """Return what `count` items of a modality are called in a sentence: "image", "texts", "pictures with texts"."""
+    one = "picture with text" if modality == "multimodal" else modality
+    return one if count == 1 else one.replace("picture ", "pictures ") + "s"
 
 
 def metric(multilabel: bool) -> Metric:

@@ -13,6 +13,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import streamlit as st
 
+from tl_core.types import PARTS, Modality
 from ui import glossary
 
 COLUMN = 260
@@ -20,7 +21,7 @@ Choices = Mapping[str, Mapping[Any, str]]
 
 
 def form(
-    cls: type, values: Mapping[str, Any], prefix: str, modality: str | None = None, choices: Choices | None = None
+    cls: type, values: Mapping[str, Any], prefix: str, modality: Modality | None = None, choices: Choices | None = None
 ) -> dict[str, Any]:
     """Draw one widget for each field of a dataclass, and return their values by field name.
 
@@ -29,7 +30,9 @@ def form(
     """
     hints, result = get_type_hints(cls), {}
     shown = [item for item in dataclasses.fields(cls) if item.metadata.get("label")]
-    shown = [item for item in shown if not modality or item.metadata.get("modality") in (None, modality)]
+    shown = [
+        item for item in shown if not modality or item.metadata.get("modality") in (None, modality, *PARTS[modality])
+    ]
     shown.sort(key=lambda item: bool(item.metadata.get("last")))
     if shown:
         with st.grid("auto", min_column_width=COLUMN, gap="medium", key=f"{prefix}_grid"):

@@ -51,7 +51,7 @@ def show_image(path: Path, alt: str, width: int | str = "stretch") -> None:
 
 def show_items(dataset: Dataset, rows: Sequence[int], captions: Mapping[int, str], key: str) -> None:
     """Show the items in these rows of the manifest, each with its caption."""
-    images = dataset.modality == "image"
+    images = "image" in dataset.parts
     with st.grid("auto", min_column_width=150 if images else 300, gap="small", key=key):
         for row in rows:
             item = dataset.items.iloc[row]

@@ -10,7 +10,7 @@ from ui import session
 
 def profile_of(dataset: Dataset) -> Profile:
     """Return the profile of a data set, computed once for each content, split and set of decisions."""
-    spec = session.backbone() if dataset.modality == "text" else None
+    spec = session.backbone() if "text" in dataset.parts else None
     receipt = dataset.receipt
     source = (dataset.name, receipt.source, len(receipt.lines))
     return _profile(dataset, dataset.version, source, spec.name if spec else "")

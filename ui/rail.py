@@ -8,11 +8,12 @@ import streamlit as st
 
 from tl_core.errors import RunError
 from tl_core.runs.store import RunStore
+from tl_core.types import noun
 from ui import session as sessions
 from ui.components.step_rail import step_rail
 from ui.runs.display import strategy_title
 from ui.session import Session
-from ui.words import humanize, plural, score_text
+from ui.words import humanize, score_text
 
 PAGES = Path(__file__).parents[1] / "pages"
 TITLES = {"try": "Try & take away"}
@@ -53,7 +54,8 @@ def choices(session: Session) -> dict[str, str]:
     """Return what was chosen, by step; a step that is not done is missing."""
     chosen = {}
     if dataset := sessions.open_dataset(session.dataset):
-        chosen["data"] = f"{dataset.name} · {plural(int(dataset.included.sum()), dataset.modality)}"
+        n = int(dataset.included.sum())
+        chosen["data"] = f"{dataset.name} · {n:,} {noun(dataset.modality, n)}"
     if (spec := sessions.find_backbone(session.backbone)) and spec.ready:
         chosen["backbone"] = spec.title
     if session.plan:

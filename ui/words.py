@@ -28,11 +28,6 @@ def plural(count: int, singular: str, plural: str = "") -> str:
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
-def noun(modality: str, count: int) -> str:
-    """Return "image" or "images", "text" or "texts"."""
-    return modality if count == 1 else f"{modality}s"
-
-
 def size(count: float) -> str:
     """Return a number of bytes in short form."""
     for unit in ("B", "kB", "MB"):

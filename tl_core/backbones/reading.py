@@ -18,7 +18,7 @@ def profile_for(dataset: Dataset, spec: BackboneSpec | None = None, progress: On
     )
     if spec is None or not isinstance(spec.input, TextInput):
         spec = next(ready, None)
-    if dataset.modality == "text" and spec and isinstance(spec.input, TextInput):
+    if "text" in dataset.parts and spec and isinstance(spec.input, TextInput):
         try:
             return profile(dataset, tokenizer_file(spec), spec.input.max_tokens, progress)
         except BackboneError:

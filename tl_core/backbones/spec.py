@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tl_core.layers import LayerGroup
 from tl_core.registry import Registry
-from tl_core.types import Modality
+from tl_core.types import PARTS, Modality, Part
 
 if TYPE_CHECKING:
     from torch import nn
@@ -82,6 +82,11 @@ class BackboneSpec:
     original_head: Callable[[], "nn.Module"] | None = field(default=None, compare=False, repr=False)
     card: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
     recipe: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What it reads: a picture, a text, or both."""
+        return PARTS[self.modality]
 
     @property
     def pretrained(self) -> bool:

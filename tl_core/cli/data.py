@@ -8,7 +8,7 @@ from tl_core.backbones.spec import BACKBONES, BackboneSpec
 from tl_core.cli.console import Console
 from tl_core.data.options import AUTO_DETECT, ImportOptions
 from tl_core.errors import UsageError
-from tl_core.types import Modality
+from tl_core.types import Modality, noun
 from tl_core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ def choose_backbone(name: str, modality: Modality) -> BackboneSpec:
     ready = [s.name for s in (*BACKBONES.values(), *registered()) if s.ready and s.modality == modality]
     if spec.modality != modality:
         raise UsageError(
-            f"{spec.name} reads {spec.modality}s, but the data are {modality}s.", f"Ready: {', '.join(ready)}."
+            f"{spec.name} reads {noun(spec.modality)}, but the data are {noun(modality)}.",
+            f"Ready: {', '.join(ready)}.",
         )
     if not spec.ready:
         way = f"Get them: python -m tl_core fetch {spec.name}. Or take one" if spec.weights.name else "Take one"

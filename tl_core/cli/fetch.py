@@ -8,6 +8,7 @@ from tl_core.backbones.hub.faults import readable_size
 from tl_core.backbones.hub.meter import DownloadProgress
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.cli.console import Console, duration
+from tl_core.types import noun
 from tl_core.workspace import Workspace
 
 
@@ -51,8 +52,8 @@ def _report(spec: BackboneSpec, as_json: bool, console: Console) -> int:
         )
         return 0
     console.note(
-        f"{spec.title} is ready: it reads {spec.modality}s, and has {spec.parameters / 1e6:,.1f} million parameters "
-        f"in {len(spec.groups)} layer groups. Use it as --backbone:"
+        f"{spec.title} is ready: it reads {noun(spec.modality)}, and has {spec.parameters / 1e6:,.1f} million "
+        f"parameters in {len(spec.groups)} layer groups. Use it as --backbone:"
     )
     console.line(spec.name)
     return 0

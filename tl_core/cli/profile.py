@@ -8,7 +8,7 @@ from tl_core.cli.columns import column_options
 from tl_core.cli.console import Console
 from tl_core.cli.data import describe, open_data
 from tl_core.errors import UsageError
-from tl_core.types import dump
+from tl_core.types import dump, noun
 from tl_core.workspace import Workspace, write_bytes
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _print_more(profile: "Profile", console: Console) -> None:
 def _print(dataset: "Dataset", profile: "Profile", console: Console) -> None:
     splits = ", ".join(f"{n:,} {split}" for split, n in profile.splits.items())
     n, k = profile.n, len(profile.classes)
-    items, classes = f"{n:,} {profile.modality}{'s' * (n != 1)}", f"{k:,} class{'es' * (k != 1)}"
+    items, classes = f"{n:,} {noun(profile.modality, n)}", f"{k:,} class{'es' * (k != 1)}"
     console.line(f"{profile.name}: {items} in {classes} ({splits})\n")
     rows = [(c.name, f"{c.train:,}", f"{c.validation:,}", f"{c.test:,}", f"{c.total:,}") for c in profile.classes]
     console.table(("class", "train", "validation", "test", "all"), rows)

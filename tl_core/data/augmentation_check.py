@@ -26,7 +26,7 @@ def why_not_augment(dataset: Dataset) -> str:
         return "its classes look like digits or letters, and a mirrored one is another character, or none"
     if any(set(_SIDE_WORDS.split()) & name_words for name_words in words):
         return "some of its classes name a side or a direction, which mirroring turns round"
-    if dataset.modality == "image" and _tiny_and_grey(dataset):
+    if "image" in dataset.parts and _tiny_and_grey(dataset):
         return f"its pictures are grey and at most {SMALL} pixels wide, as scans of digits and letters are"
     return ""
 

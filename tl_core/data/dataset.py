@@ -28,7 +28,7 @@ from tl_core.data.near import near_groups, near_groups_file
 from tl_core.data.options import OnProgress, no_progress
 from tl_core.data.split import SplitSpec, assign
 from tl_core.errors import DataError
-from tl_core.types import Modality, dump, load
+from tl_core.types import PARTS, Modality, Part, dump, load
 from tl_core.workspace import read_json, write_json
 
 COLUMNS = ("id", "path", "text", "label", "given", "group", "digest")
@@ -111,6 +111,11 @@ class Dataset:
     subgroup_column: str = ""
     decisions: tuple[Decision, ...] = ()
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What an item consists of: a picture, a text, or both."""
+        return PARTS[self.modality]
+
     @cached_property
     def items(self) -> pd.DataFrame:
         """The manifest, read once. Do not write to it."""
@@ -138,7 +143,7 @@ class Dataset:
 
         Images of a manifest without perceptual hashes are not tied: their split would move once hashes are computed.
         """
-        comparable = self.modality == "text" or "perceptual_hash" in self.items
+        comparable = "image" not in self.parts or "perceptual_hash" in self.items
         return (self.near_groups(),) if self.split.keep_near and comparable else ()
 
     @cached_property

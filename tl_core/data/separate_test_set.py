@@ -108,7 +108,7 @@ def _raw(dataset: Dataset) -> Iterator[tuple[RawItem, str]]:
                 row["id"],
                 "" if dataset.multilabel else names[row["label"]],
                 *(row["given"], row["group"], row["text"]),
-                (dataset.folder / row["path"]).read_bytes if dataset.modality == "image" else None,
+                (dataset.folder / row["path"]).read_bytes if "image" in dataset.parts else None,
                 tuple(names[k] for k in row["labels"]) if dataset.multilabel else None,
                 *(row.get("subgroup") or "", nan if time is None else time),
             )

@@ -55,7 +55,7 @@ def import_unlabelled(
 def _table_texts(file: TableFile, draft: Draft) -> Iterator[RawItem]:
     table = open_table(file)
     draft.text_column = column = guess_text_column(take_sample(table))
-    if draft.modality == "image" or not column:
+    if "image" in draft.parts or not column:
         raise DataError(f"No column of {draft.source} holds {draft.modality}s.", "Give a folder or a zip of them.")
     place = table.place(column)
     for number, cells in table.records():

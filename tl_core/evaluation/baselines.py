@@ -35,7 +35,7 @@ class ClassicalModel(Protocol):
 
 def classical_model(dataset: Dataset, on_step: OnStep = lambda done, total: None) -> ClassicalModel:
     """Return the classical model for the modality; `on_step(done, total)` is called after every image read."""
-    return TfidfModel(dataset) if dataset.modality == "text" else HistogramModel(dataset, on_step)
+    return TfidfModel(dataset) if "text" in dataset.parts else HistogramModel(dataset, on_step)
 
 
 class TfidfModel:

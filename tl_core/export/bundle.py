@@ -127,7 +127,7 @@ def _fill(folder: Path, trained: TrainedModel) -> None:
     write_json(folder / "labels.json", list(report.classes))
     write_json(folder / "preprocessing.json", _preprocessing(spec, dataset.text_column))
     write_json(folder / "config.json", _config(trained))
-    if spec.modality == "text":
+    if "text" in spec.parts:
         shutil.copyfile(tokenizer_file(spec), folder / "tokenizer.json")
     shutil.copyfile(TEMPLATE, folder / "predict.py")
     if spec.card:
@@ -172,10 +172,10 @@ def _preprocessing(spec: BackboneSpec, text_column: str) -> dict[str, Any]:
 
 
 def _requirements(spec: BackboneSpec) -> str:
-    modality = ("timm",) if spec.modality == "image" else ("transformers", "tokenizers")
+    modality = ("timm",) if "image" in spec.parts else ("transformers", "tokenizers")
     if spec.card is not None:
         library = str(spec.card["recipe"]["library"])
-        modality = (library,) if spec.modality == "image" else (library, "tokenizers")
+        modality = (library,) if "image" in spec.parts else (library, "tokenizers")
     pins = [f"{name}>={version(name).split('+')[0]}" for name in ("torch", *modality, "safetensors", "pillow", "numpy")]
     return "\n".join(pins) + "\n"
 
@@ -198,7 +198,7 @@ def _parity(folder: Path, trained: TrainedModel) -> ExportResult:
 
 def dataset_items(dataset: Dataset, rows: np.ndarray) -> list[Path] | list[str]:
     """Return the image files or the texts of some rows."""
-    if dataset.modality == "text":
+    if "text" in dataset.parts:
         return [str(text) for text in dataset.items["text"].iloc[rows]]
     return [dataset.folder / path for path in dataset.items["path"].iloc[rows]]
 

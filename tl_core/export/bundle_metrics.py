@@ -14,7 +14,7 @@ from tl_core.evaluation.slices import measure_slices, slice_findings
 from tl_core.export.bundle import dataset_items
 from tl_core.export.ensemble import Predictor
 from tl_core.statistics.roc import mean_auc
-from tl_core.types import Estimate, dump
+from tl_core.types import Estimate, dump, noun
 
 
 def evaluate_bundle(bundle: Predictor, dataset: Dataset) -> dict[str, Any]:
@@ -27,7 +27,9 @@ def evaluate_bundle(bundle: Predictor, dataset: Dataset) -> dict[str, Any]:
     no label.
     """
     if dataset.modality != bundle.spec.modality:
-        raise DataError(f"This model reads {bundle.spec.modality}s, but {dataset.name} holds {dataset.modality}s.")
+        raise DataError(
+            f"This model reads {noun(bundle.spec.modality)}, but {dataset.name} holds {noun(dataset.modality)}."
+        )
     if bundle.multilabel and not dataset.multilabel:
         raise DataError(
             f"This model gives an item several labels, but the items of {dataset.name} have one each.",

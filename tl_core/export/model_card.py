@@ -86,7 +86,7 @@ def _whole(specs: Sequence[BackboneSpec], report: Report, sections: Sequence[str
     front = {
         "license": ", ".join(dict.fromkeys(spec.licence.lower() for spec in specs)),
         "library_name": "pytorch",
-        "pipeline_tag": "image-classification" if specs[0].modality == "image" else "text-classification",
+        "pipeline_tag": "image-classification" if "image" in specs[0].parts else "text-classification",
         "base_model": sources if len(sources) > 1 else sources[0],
         "tags": ["transfer-learning", report.plan.strategy],
     }
@@ -114,8 +114,8 @@ def _headline(report: Report) -> str:
 
 
 def _use(spec: BackboneSpec, report: Report) -> Iterator[str]:
-    thing = "photo.jpg" if spec.modality == "image" else "texts.csv"
-    call = 'model(["photo.jpg"])' if spec.modality == "image" else 'model(["a text", "another"])'
+    thing = "photo.jpg" if "image" in spec.parts else "texts.csv"
+    call = 'model(["photo.jpg"])' if "image" in spec.parts else 'model(["a text", "another"])'
     yield "## How to use it\n\n```"
     yield f"pip install -r requirements.txt\npython predict.py {thing} --out predictions.csv\n```\n"
     yield "or in Python, with this folder on the path:\n\n```python\nfrom predict import Model\n"

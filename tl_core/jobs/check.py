@@ -40,7 +40,7 @@ def run_check(job: Job) -> Events:
     start, dataset, notes = perf_counter(), job.dataset(), list[str]()
     yield run_started(job, dataset)
     check_input = CheckInput(dataset)
-    parts = [_picture_stats] if dataset.modality == "image" else [_languages]
+    parts = [_picture_stats] if "image" in dataset.parts else [_languages]
     parts += [_features, _probabilities, measure_cleaning_effect] if job.task.backbone else []
     for part in parts:
         added = yield from part(job, check_input, notes)

@@ -14,7 +14,7 @@ from tl_core.evaluation.result_files import read_report
 from tl_core.plan import TransferPlan
 from tl_core.runs.store import RunStore
 from tl_core.runs.task import Task
-from tl_core.types import dump, load
+from tl_core.types import dump, load, noun
 from tl_core.workspace import Workspace, new_folder, read_json, write_bytes, write_json
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def open_teacher(workspace: Workspace, name: str, dataset: Dataset) -> "Teacher"
     spec = find_backbone(facts.plan.backbone, workspace)
     if spec.modality != dataset.modality:
         raise RunError(
-            f"The model to learn from reads {spec.modality}s, but the data are {dataset.modality}s.",
-            f"Choose a teacher that reads {dataset.modality}s.",
+            f"The model to learn from reads {noun(spec.modality)}, but the data are {noun(dataset.modality)}.",
+            f"Choose a teacher that reads {noun(dataset.modality)}.",
         )
     if facts.classes != dataset.classes:
         raise RunError(
@@ -152,8 +152,8 @@ def _open(workspace: Workspace, stored: tuple[str, str], dataset: Dataset, what:
         raise DataError(f"The {what} are no longer in this workspace.", "Import them again.") from error
     if other.modality != dataset.modality:
         raise DataError(
-            f"The {what} are {other.modality}s, but the data to learn are {dataset.modality}s.",
-            f"Give {dataset.modality}s as well.",
+            f"The {what} are {noun(other.modality)}, but the data to learn are {noun(dataset.modality)}.",
+            f"Give {noun(dataset.modality)} as well.",
         )
     return other
 

@@ -13,7 +13,7 @@ from tl_core.errors import GraftError, PlanError
 from tl_core.plan import Penalty, TransferPlan
 from tl_core.plan.findings import numbered
 from tl_core.registry import Registry
-from tl_core.types import Finding, Level, Modality, WorkDone
+from tl_core.types import Finding, Level, Modality, WorkDone, noun
 
 if TYPE_CHECKING:
     import numpy as np
@@ -173,7 +173,7 @@ class PenaltyKind:
     """What it uses if the run has it, but can do without."""
     protects_pretrained: bool = True
     """Whether it preserves what was learned before, so that it is pointless with random weights."""
-    modalities: tuple[Modality, ...] = ("image", "text")
+    modalities: tuple[Modality, ...] = ("image", "text", "multimodal")
     multilabel: bool = True
     """Whether it also works where an item may have several labels."""
 
@@ -257,7 +257,7 @@ def check_penalties(plan: TransferPlan, have: Sequence[Need], modality: Modality
             findings.append(Finding("stop", "penalty", error.message, error.hint, where))
             continue
         if modality not in kind.modalities:
-            message = f"{full_title(kind.name)} does not fit {modality}s."
+            message = f"{full_title(kind.name)} does not fit {noun(modality)}."
             findings.append(Finding("stop", "penalty-modality", message, kind.when, where))
         if kind.protects_pretrained and plan.init == "random":
             message = f"{full_title(kind.name)} preserves pretrained weights, but this plan starts from random ones."

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tl_core.layers import HEAD
 from tl_core.plan.findings import finding, numbered, stop, unknown_choice
 from tl_core.plan.transfer_plan import Adapter, Augment, Loss, Phase, TransferPlan
-from tl_core.types import Finding, Modality
+from tl_core.types import PARTS, Finding, Modality
 
 MAX_RANK = 256
 MAX_VIEWS = 16
@@ -39,7 +39,7 @@ def check_optional(plan: TransferPlan, modality: Modality | None = None) -> Iter
         yield stop("interpolate-adapter", "adapter", message, "Leave out the adapter, or the weight interpolation.")
     yield from _adapter(plan)
     yield from _augment(plan.augment)
-    if modality == "text" and plan.augment.policy != "none":
+    if modality is not None and "image" not in PARTS[modality] and plan.augment.policy != "none":
         message = f"The plan varies its items ({plan.augment.policy}), which is made for pictures, not texts."
         yield stop("augment-texts", "augment/policy", message, "Set the augmentation to none.")
     yield from _loss(plan.loss)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from tl_core.errors import PlanError
 from tl_core.plan import TransferPlan
 from tl_core.registry import Registry
-from tl_core.types import Finding, Modality, Similarity
+from tl_core.types import PARTS, Finding, Modality, Part, Similarity, noun
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,11 @@ class TaskInfo:
     has_source: bool = False
     multilabel: bool = False
     labels: int = 0
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What an item consists of: a picture, a text, or both."""
+        return PARTS[self.modality]
 
     @property
     def total(self) -> int:
@@ -100,8 +105,8 @@ class Strategy:
             metadata, default = options_by_name[name].metadata, options_by_name[name].default
             _check(metadata, value)
             modality = metadata["modality"]
-            if modality not in (None, task_info.modality) and value != default:
-                message = f"{metadata['label']}: {value!r} is made for {modality}s, and these items are not."
+            if modality not in (None, task_info.modality, *task_info.parts) and value != default:
+                message = f"{metadata['label']}: {value!r} is made for {noun(modality)}, and these items are not."
                 raise PlanError(message, f"Leave it at {default!r}.")
         return replace(self.defaults(task_info), **(options or {}))
 

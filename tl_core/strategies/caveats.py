@@ -39,7 +39,7 @@ def too_few(task_info: TaskInfo) -> Finding | None:
         "changing pretrained layers: the network soon learns them by heart, and the result changes from run to run."
     )
     hint = "A head alone is safer below 100 items a class."
-    return caveat("few-items", message, hint, FEW_SAMPLE if task_info.modality == "text" else CS231N)
+    return caveat("few-items", message, hint, FEW_SAMPLE if "text" in task_info.parts else CS231N)
 
 
 def hard_to_judge(task_info: TaskInfo) -> Finding | None:

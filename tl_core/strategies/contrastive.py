@@ -102,7 +102,7 @@ def caveats(task_info: TaskInfo, options: Contrastive) -> tuple[Finding, ...]:
     if task_info.total > (drawn := _drawn(task_info, options)):
         message = f"{drawn:,} items are drawn, so some of the {task_info.total:,} items are never drawn."
         unseen = caveat("unseen", message, "Draw more of them, which takes longer.", SETFIT, "info")
-    if task_info.modality == "image":
+    if "image" in task_info.parts:
         message = "This is well tried for sentences; for pictures, in so few steps, it is not."
         kind = caveat("pictures", message, "Compare it with partial fine-tuning.", SETFIT, "info")
     return without_none(alone, many, unseen, kind)

@@ -53,7 +53,7 @@ def plan(task_info: TaskInfo, options: Discriminative) -> TransferPlan:
         schedule="slanted",
         weight_decay=DECAY,
         patience=usable_patience(options.patience, options.epochs),
-        recalibrate_norm=task_info.modality == "image",
+        recalibrate_norm="image" in task_info.parts,
     )
     why = (
         Reason("Lower layers hold general features and need to move least.", YOSINSKI),

@@ -70,7 +70,7 @@ def plan(task_info: TaskInfo, options: DomainAdaptive) -> TransferPlan:
         "Filling in masked parts teaches the backbone the words or looks of the new domain without a single label. It "
         "takes much unlabelled data to be worth its time."
     )
-    source = GURURANGAN if task_info.modality == "text" else SIMMIM
+    source = GURURANGAN if "text" in task_info.parts else SIMMIM
     why = [Reason(filled, source), solved_head_reason(), batch_size_reason(task_info)]
     phases = [masked, solved_head_phase(l2_of_last_group(task_info), final=options.reach == "none")]
     if options.reach != "none":
@@ -94,7 +94,7 @@ def caveats(task_info: TaskInfo, options: DomainAdaptive) -> tuple[Finding, ...]
     if task_info.similarity == "similar":
         message = "Your data are similar to what the backbone has seen; the gain grows with the difference."
         near = caveat("near", message, "It may not be worth its time.", GURURANGAN, "info")
-    if task_info.modality == "image":
+    if "image" in task_info.parts:
         message = "Filling in pictures was made for transformers; plain convolutional networks gain little from it."
         kind = caveat("masked-pictures", message, "Compare with the same plan without that phase.", CONVNEXT_V2, "info")
     elif task_info.per_class < FEW_PER_CLASS:

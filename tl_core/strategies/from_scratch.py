@@ -95,7 +95,7 @@ def plan(task_info: TaskInfo, options: FromScratch) -> TransferPlan:
 def caveats(task_info: TaskInfo, options: FromScratch) -> tuple[Finding, ...]:
     """Return where there is too little data for random weights."""
     short = None
-    source = CHARACTERS if task_info.modality == "text" else GUIDE
+    source = CHARACTERS if "text" in task_info.parts else GUIDE
     if task_info.total < MUCH:
         message = (
             f"{task_info.total:,} labelled items are too few to learn everything from scratch; a pretrained backbone "
@@ -103,7 +103,7 @@ def caveats(task_info: TaskInfo, options: FromScratch) -> tuple[Finding, ...]:
         )
         short = caveat("scratch", message, "It is still a fair baseline to compare with.", HE)
     elif task_info.total < ENOUGH[task_info.modality]:
-        kind = "texts" if task_info.modality == "text" else "pictures"
+        kind = "texts" if "text" in task_info.parts else "pictures"
         message = f"Networks that start from random weights usually need {ENOUGH[task_info.modality]:,} {kind} or more."
         short = caveat("scratch", message, "It is still a fair baseline to compare with.", source, "info")
     return without_none(short, hard_to_judge(task_info))

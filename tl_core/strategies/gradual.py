@@ -44,7 +44,7 @@ class Gradual(CommonOptions):
         "Epochs a phase at most",
         "A phase ends sooner at a plateau.",
         (1, 100),
-        usual=lambda task_info: 3 if task_info.modality == "text" else 5,
+        usual=lambda task_info: 5 if "image" in task_info.parts else 3,
         source=f"5 in {GUIDE}; for texts {BERT}, A.3",
     )
     decay: float = option(
@@ -78,7 +78,7 @@ def plan(task_info: TaskInfo, options: Gradual) -> TransferPlan:
                 schedule="slanted",
                 weight_decay=DECAY,
                 patience=usable_patience(options.patience, options.epochs),
-                recalibrate_norm=task_info.modality == "image",
+                recalibrate_norm="image" in task_info.parts,
                 only_if_better=count > 1,
             )
         )

@@ -70,7 +70,7 @@ def caveats(task_info: TaskInfo, options: Lora) -> tuple[Finding, ...]:
     """Return where there is too little data, or a network so small that adapters save nothing."""
     small = None
     if 0 < task_info.parameters < SMALL:
-        picture = task_info.modality == "image"
+        picture = "image" in task_info.parts
         message = (
             f"Adapters save memory on large networks; this one has {task_info.parameters / 1e6:.0f} million parameters"
             + (", and its thin convolutions leave adapters little to add." if picture else ".")

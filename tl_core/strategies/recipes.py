@@ -165,7 +165,7 @@ def tuning_epochs(task_info: TaskInfo) -> int:
     2020 (arXiv:1912.11370) take below 20,000 items. Little data means few steps an epoch, so it gets more epochs.
     """
     few = task_info.n_train < 1000
-    if task_info.modality == "text":
+    if "image" not in task_info.parts:
         return 6 if few else 4
     return 12 if few else 8
 
@@ -201,7 +201,7 @@ def tuning_phase(name: str, epochs: int, lr: Mapping[str, float], task_info: Tas
     Picture backbones normalise by running statistics, which are first estimated on the items
     (tl_core.training.recalibrate_norm).
     """
-    pictures = task_info.modality == "image"
+    pictures = "image" in task_info.parts
     return Phase(
         name,
         epochs,
@@ -278,7 +278,7 @@ def rate_reason(task_info: TaskInfo) -> Reason:
     if (times := batch_growth(task_info)) > 1:
         text = f"{rate:.2g} is the usual rate times the square root of {times}, as batches are {times} times larger."
         return Reason(text, MALLADI)
-    if task_info.modality == "text":
+    if "text" in task_info.parts:
         return Reason(f"{rate:g} is the middle of the three rates that BERT was fine-tuned with.", BERT)
     return Reason(f"{rate:g} is ten times below the rate of a new layer, so the pretrained weights survive.", CS231N)
 

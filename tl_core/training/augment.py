@@ -22,7 +22,7 @@ from tl_core.data.augmentation_check import why_not_augment
 from tl_core.data.dataset import Dataset
 from tl_core.errors import PlanError
 from tl_core.plan import TransferPlan
-from tl_core.types import Finding, Modality
+from tl_core.types import PARTS, Finding, Modality
 
 Policy = Callable[[torch.Tensor], torch.Tensor]
 """Turns a prepared picture uint8 `[3, S, S]` into a varied one, by torch's own random numbers."""
@@ -49,7 +49,7 @@ def augmentation(plan: TransferPlan, spec: BackboneSpec) -> Policy | None:
 
 def require_pictures(plan: TransferPlan, modality: Modality) -> None:
     """Raise PlanError where a plan would vary items that are not pictures."""
-    if plan.augment.policy != "none" and modality != "image":
+    if plan.augment.policy != "none" and "image" not in PARTS[modality]:
         raise PlanError(
             f"The plan varies its items ({plan.augment.policy} augmentation), which is made for pictures, not texts.",
             "Set the augmentation to none.",

@@ -42,7 +42,7 @@ class ItemIndex(Sequence[torch.Tensor]):
         self.main = len(self._parts[0])
         self.lengths: np.ndarray | None = None
         """Tokens of each item `[N]`; None for pictures."""
-        if main.modality == "text":
+        if "text" in main.parts:
             self.lengths = np.concatenate([[len(item) for item in part] for part in self._parts]).astype(np.int64)
         truth = torch.tensor(main.truth)
         self.labels = torch.full((self.whole, *truth.shape[1:]), -1, dtype=truth.dtype)

@@ -307,7 +307,7 @@ def _solve(parts: RunParts, index: int) -> Events:
 def _end_phase(parts: RunParts, index: int, steps: int, lowest: int | None = None) -> Events:
     """Put the best weights into the model; `lowest` is the first backbone stage that learned, if any did."""
     parts.best.restore()
-    parts.model.reset_precision(parts.job.spec.modality)
+    parts.model.reset_precision(parts.job.spec.parts)
     parts.counter.planned[index] = steps
     if lowest is not None and lowest < parts.model.stages:
         parts.provider.changed(lowest)

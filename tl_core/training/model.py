@@ -15,7 +15,7 @@ from tl_core.errors import BackboneError, PlanError
 from tl_core.layers import HEAD, LayerGroup, partition
 from tl_core.plan import Head, TransferPlan
 from tl_core.training.precision import Precision, autocast, lay_out
-from tl_core.types import Modality
+from tl_core.types import Part
 
 
 class HeadLayers(nn.Module):
@@ -85,10 +85,10 @@ class TransferModel(nn.Module):
         names = self.backbone.names[: self.stages]
         return next((index for index, name in enumerate(names) if name in groups), self.stages)
 
-    def reset_precision(self, modality: Modality) -> None:
+    def reset_precision(self, parts: tuple[Part, ...]) -> None:
         """Compute in float32; pictures in channels-last layout, which convolutions are faster in."""
         self.precision = Precision()
-        if modality == "image":
+        if "image" in parts:
             lay_out(self, Precision(channels_last=True))
 
     def states(self, state: State, start: int = 0) -> State:

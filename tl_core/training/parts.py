@@ -62,7 +62,7 @@ def make_parts(job: TrainJob, control: RunControl) -> RunParts:
     model = build_model(job.spec, job.plan, len(job.dataset.classes), job.seed)
     adapters.insert(model, job.spec, job.plan, job.seed)
     model.to(device)
-    model.reset_precision(job.spec.modality)
+    model.reset_precision(job.spec.parts)
     freezer = Freezer(model, groups_of(model, job.spec), adapters.may_learn(job.plan))
     provider = InputProvider(job.dataset, job.spec, job.plan, job.store, items, job.seed)
     random = RandomState(job.seed)

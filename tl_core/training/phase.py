@@ -137,7 +137,7 @@ class PhaseState:
         if start < parts.model.stages:
             parts.provider.changed(start)
         if self.start != start:
-            parts.model.reset_precision(parts.job.spec.modality)  # as in a run that resumes after the edit
+            parts.model.reset_precision(parts.job.spec.parts)  # as in a run that resumes after the edit
             inputs = yield from phase_inputs(parts, self.objective, again=True)
             yield from decide_precision(parts, self.index, self.objective, inputs)
         else:

@@ -44,7 +44,7 @@ def _choose(parts: RunParts, objective: Objective, inputs: Inputs) -> Precision:
     if not isinstance(inputs, StagedInputs) or plan.precision == "float32":
         return Precision()
     if plan.precision == "bfloat16":
-        return Precision("bfloat16", parts.job.spec.modality == "image", why="bfloat16, as the plan says")
+        return Precision("bfloat16", "image" in parts.job.spec.parts, why="bfloat16, as the plan says")
     rows = objective.rows()
     size = measured_items(inputs, rows, parts.micro_batches.size)
     steps = objective.phase.epochs * objective.steps() * plan.batch_size // size

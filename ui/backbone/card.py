@@ -8,7 +8,7 @@ from tl_core.types import Modality
 from ui import session, words
 from ui.runs import launch, lookup
 
-KINDS = {"image": "pictures", "text": "texts"}
+KINDS = {"image": "pictures", "text": "texts", "multimodal": "pictures with texts"}
 
 
 def recommended(modality: Modality) -> BackboneSpec:
@@ -65,7 +65,7 @@ def reads(spec: BackboneSpec) -> str:
         return f"Pictures, resized and cropped to {spec.input.size} × {spec.input.size} pixels"
     if isinstance(spec.input, TextInput):
         return f"The first {spec.input.max_tokens} tokens of a text (about {round(spec.input.max_tokens * 0.75)} words)"
-    return "Pictures" if spec.modality == "image" else "Texts"
+    return "Pictures" if "image" in spec.parts else "Texts"
 
 
 def preprocessing(spec: BackboneSpec) -> None:

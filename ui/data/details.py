@@ -8,7 +8,8 @@ import streamlit as st
 from tl_core.data.data_card import data_card
 from tl_core.data.dataset import Dataset
 from tl_core.data.profile import Profile, Quantiles, profile_sentences
-from ui import glossary, theme, words
+from tl_core.types import PARTS, noun
+from ui import glossary, theme
 from ui.charts import LONGEST
 from ui.words import escape, plural, shorten
 
@@ -33,8 +34,7 @@ def imbalance(profile: Profile) -> None:
 
 def more(dataset: Dataset, profile: Profile) -> None:
     """Draw everything else that is known about the items, and the download of the data card."""
-    noun = words.noun(profile.modality, 2)
-    with st.expander(f"More about these {noun}", icon=":material/query_stats:", key="data_more"):
+    with st.expander(f"More about these {noun(profile.modality)}", icon=":material/query_stats:", key="data_more"):
         left, right = st.columns(2, gap="large")
         with left:
             sizes(profile)
@@ -60,7 +60,7 @@ def more(dataset: Dataset, profile: Profile) -> None:
 def sizes(profile: Profile) -> None:
     """Draw the distribution of the sizes of the items, with the limit of the backbone if there is one."""
     constant = [spread for spread in profile.sizes if spread.minimum == spread.maximum]
-    if profile.modality == "image" and len(constant) == len(profile.sizes) == 2:
+    if "image" in PARTS[profile.modality] and len(constant) == len(profile.sizes) == 2:
         st.caption(f"All pictures have {constant[0].median:,} × {constant[1].median:,} pixels.")
         return
     for spread in profile.sizes:

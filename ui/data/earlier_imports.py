@@ -8,12 +8,13 @@ import streamlit as st
 
 from tl_core.data.dataset import Dataset
 from tl_core.data.unlabelled import NO_LABEL
-from ui import session, words
+from tl_core.types import noun
+from ui import session
 from ui.runs import lookup
 from ui.words import escape, plural
 
 PAGE = 8
-ICONS = {"image": "image", "text": "article"}
+ICONS = {"image": "image", "text": "article", "multimodal": "art_track"}
 
 
 def folders() -> list[Path]:
@@ -50,7 +51,7 @@ def title(dataset: Dataset) -> str:
     labels = "without labels" if tuple(dataset.classes) == (NO_LABEL,) else f"in {classes}"
     return (
         f":material/{ICONS[dataset.modality]}: **{escape(dataset.name)}** :gray[· {count:,} "
-        f"{words.noun(dataset.modality, count)} {labels}]"
+        f"{noun(dataset.modality, count)} {labels}]"
     )
 
 

@@ -12,9 +12,9 @@ from ui.words import escape, shorten
 
 CLASSES = 12
 """Classes on a page."""
-PER_CLASS = {"image": 6, "text": 2}
+PER_CLASS = {"image": 6, "text": 2, "multimodal": 3}
 """Items of each class, where several classes are shown."""
-PAGE = {"image": 24, "text": 12}
+PAGE = {"image": 24, "text": 12, "multimodal": 12}
 """Items on a page of one class."""
 LETTERS = 170
 THUMB = 104
@@ -65,7 +65,7 @@ def _section(dataset: Dataset) -> None:
     seed, key = st.session_state.get("data_shuffle_turn", 0), f"data_page_{dataset.fingerprint}_{name}"
     page = st.session_state.get(key, 1)
     shown = pick(dataset, name, page, seed)
-    if dataset.modality == "text":
+    if "text" in dataset.parts:
         _texts(dataset, shown)
     else:
         _pictures(dataset, shown)

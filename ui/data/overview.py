@@ -5,7 +5,8 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from tl_core.data.dataset import Dataset
-from ui import theme, words
+from tl_core.types import noun
+from ui import theme
 from ui.profiles import profile_of
 from ui.words import escape, shorten
 
@@ -19,7 +20,7 @@ def overview(dataset: Dataset) -> None:
     counts = split_counts(dataset)
     totals = counts.sum(axis=1)
     with st.grid(4, min_column_width=150, key="data_metrics"):
-        st.metric(words.noun(dataset.modality, 2).capitalize(), f"{int(dataset.included.sum()):,}", border=True)
+        st.metric(noun(dataset.modality, 2).capitalize(), f"{int(dataset.included.sum()):,}", border=True)
         st.metric("Classes", len(dataset.classes), border=True)
         if totals.min() == totals.max():
             st.metric("In each class", f"{totals.min():,}", border=True)

@@ -8,7 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from tl_core.data.dataset import Dataset
-from ui import session, words
+from tl_core.types import noun
+from ui import session
 from ui.words import plural
 
 PAGE = 100
@@ -17,7 +18,7 @@ TAKEN = "taken unchanged"
 
 def draw(dataset: Dataset) -> None:
     """Draw the receipt in an expander."""
-    taken = plural(dataset.receipt.taken, *(words.noun(dataset.modality, count) for count in (1, 2)))
+    taken = plural(dataset.receipt.taken, *(noun(dataset.modality, count) for count in (1, 2)))
     if not dataset.receipt.lines:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(f":material/check: The whole source was taken unchanged: {taken}.", width="stretch")

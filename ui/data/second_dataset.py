@@ -7,7 +7,8 @@ import streamlit as st
 from tl_core import import_jobs
 from tl_core.data.dataset import Dataset
 from tl_core.import_jobs import ImportJob, Role
-from ui import extra_data, session, uploads, words
+from tl_core.types import noun
+from ui import extra_data, session, uploads
 from ui.data import earlier_imports, import_progress
 
 ROLES: dict[Role, str] = {"target": "New items to adapt to (target)", "source": "Items not to forget (source)"}
@@ -29,7 +30,7 @@ def draw(dataset: Dataset) -> None:
             "What is it for?", list(ROLES), default=next(iter(imports), "source" if project.source else "target"),
             format_func=lambda role: ROLES[role], required=True, key="data_second_role",
         )  # fmt: skip
-        st.caption(DESCRIPTIONS[role].format(items=words.noun(dataset.modality, 2).capitalize()))
+        st.caption(DESCRIPTIONS[role].format(items=noun(dataset.modality, 2).capitalize()))
         if incoming := imports.get(role):
             _import(incoming, role, dataset)
             if incoming.state.status in ("working", "asking"):
@@ -55,7 +56,7 @@ def _import(incoming: ImportJob, role: Role, dataset: Dataset) -> None:
         st.error("This is multi-label data, which cannot be used as a source.", icon=":material/error:")
         return
     problem = "This is the same as your first data set." if other and other.modality == dataset.modality else (
-        f"There are no {words.noun(dataset.modality, 2)} in it. A second data set must have the same kind of items."
+        f"There are no {noun(dataset.modality, 2)} in it. A second data set must have the same kind of items."
     )  # fmt: skip
     st.error(problem, icon=":material/error:")
 

@@ -122,7 +122,7 @@ def _items(dataset: Dataset, suspicion: Suspicion) -> None:
     proposed = {row: (decision.action, decision.label) for decision in suspicion.proposed for row in decision.rows}
     suggested = dict(zip(suspicion.rows, suspicion.suggested, strict=True)) if suspicion.suggested else {}
     with st.form(f"decide_form_{suspicion.code}_{page}", border=False):
-        with st.grid("auto", min_column_width=210 if dataset.modality == "image" else 320, key="decide_grid"):
+        with st.grid("auto", min_column_width=210 if "image" in dataset.parts else 320, key="decide_grid"):
             chosen = {
                 row: _item(dataset, row, group_of.get(row, 0), suggested.get(row), proposed.get(row, LATER))
                 for row in shown
@@ -138,7 +138,7 @@ def _item(dataset: Dataset, row: int, group: int, suggested: str | tuple[str, ..
     """Draw an item with its label and its possible decisions, and return the chosen one."""
     item = dataset.items.iloc[row]
     with st.container(border=True, gap="xsmall"):
-        if dataset.modality == "image":
+        if "image" in dataset.parts:
             items.show_image(dataset.folder / str(item["path"]), str(item["id"]))
         else:
             text = str(item["text"])

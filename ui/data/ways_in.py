@@ -9,7 +9,8 @@ from tl_core.data.options import ImportOptions
 from tl_core.data.samples import SAMPLES, Sample
 from tl_core.data.sources.hub_source import HUB_PREFIX, is_hub
 from tl_core.import_jobs import ImportJob
-from ui import session, uploads, words
+from tl_core.types import noun
+from ui import session, uploads
 from ui.brand import ASSETS
 from ui.data import earlier_imports, import_progress
 
@@ -109,7 +110,7 @@ def _sample_card(name: str, sample: Sample) -> None:
         st.image(str(picture), width="stretch", alt=f"Examples from {sample.title}")
     st.markdown(f"#### {sample.title}")
     st.write(sample.summary)
-    st.caption(f"{words.noun(sample.modality, 2).capitalize()} · {sample.licence} · [source]({sample.source})")
+    st.caption(f"{noun(sample.modality, 2).capitalize()} · {sample.licence} · [source]({sample.source})")
 
 
 def _use_import(incoming: ImportJob) -> None:

@@ -20,7 +20,7 @@ SECONDS = 120
 def draw(plan: TransferPlan, context: PlanContext) -> None:
     """Offer examples if the plan augments pictures."""
     policy = plan.augment.policy
-    if policy == "none" or context.dataset.modality != "image":
+    if policy == "none" or "image" not in context.dataset.parts:
         return
     if not st.toggle("Show examples of augmented pictures", key="plan_varied", help=glossary.tip("augmentation")):
         return

@@ -11,7 +11,7 @@ from tl_core.penalties import PENALTIES, Need, needs_of
 from tl_core.plan import TransferPlan
 from tl_core.runs.store import RunState
 from tl_core.strategies import STRATEGIES, TaskInfo
-from tl_core.types import Finding
+from tl_core.types import Finding, noun
 from ui import session, words
 from ui.extra_data import CHOICES, ExtraData, datasets, teachers
 from ui.runs import display
@@ -35,7 +35,7 @@ def draw(plan: TransferPlan, dataset: Dataset, extra: ExtraData) -> None:
     ):  # fmt: skip
         st.write("Most plans need none of these. Some strategies and penalties do.")
         if not titles["target"]:
-            st.caption(BRING.format(items=words.noun(dataset.modality, 2)))
+            st.caption(BRING.format(items=noun(dataset.modality, 2)))
         choices = {need: _choice(need, plan, dataset, titles[need]) for need in CHOICES}
     if choices != {need: getattr(project, need) for need in CHOICES}:
         session.update(**choices)
@@ -87,7 +87,7 @@ def _users(need: Need, dataset: Dataset) -> str:
 
 
 def _data_title(dataset: Dataset) -> str:
-    return f"{dataset.name} · {dataset.receipt.taken:,} {words.noun(dataset.modality, dataset.receipt.taken)}"
+    return f"{dataset.name} · {dataset.receipt.taken:,} {noun(dataset.modality, dataset.receipt.taken)}"
 
 
 def _numbered(titles: dict[str, str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from tl_core.data.dataset import Dataset
 from tl_core.plan import TransferPlan
 from tl_core.runnable import blocking
 from tl_core.runs.task import Task
-from tl_core.types import Estimate
+from tl_core.types import Estimate, noun
 from ui import extra_data, glossary, session, words
 from ui.components.plan_grid import plan_grid
 from ui.plan import description
@@ -68,7 +68,7 @@ def _facts(plan: TransferPlan, dataset: Dataset, spec: BackboneSpec) -> None:
         others = f"This plan also learns from the validation items in the end. {counts['test']:,} test items"
     with st.grid(4, min_column_width=180, key="train_facts"):
         st.metric("Data", dataset.name, border=True)
-        learns = f"{learned:,} {words.noun(dataset.modality, learned)}"
+        learns = f"{learned:,} {noun(dataset.modality, learned)}"
         st.metric("Learns from", learns, border=True, help=glossary.tip("split", note=f"{others} are kept apart."))
         title = display.strategy_title(plan.strategy)
         st.metric("Strategy", title, border=True, help=f"With the backbone {spec.title}.")

@@ -31,7 +31,7 @@ def profile(
     A profile is made once for the same data, split and tokenizer, and stored beside the manifest. `progress` may raise
     to stop; what was counted by then is not counted again.
     """
-    tokenizer = tokenizer if dataset.modality == "text" else None
+    tokenizer = tokenizer if "text" in dataset.parts else None
     path = profile_cache.profile_file(dataset, text_stats.tokenizer_key(tokenizer) if tokenizer else "", max_tokens)
     cached = profile_cache.read(path)
     if cached is None:
@@ -43,7 +43,7 @@ def profile(
 def _make(dataset: Dataset, tokenizer: Path | None, max_tokens: int, progress: OnProgress) -> Profile:
     counts = count_classes(dataset)
     inside = np.isin(dataset.splits, SPLITS)
-    image = dataset.modality == "image"
+    image = "image" in dataset.parts
     sizes = size_stats.image_sizes(dataset) if image else text_stats.text_sizes(dataset)
     pictures = size_stats.pictures(dataset, progress) if image else None
     text_profile = None if image else _text_profile(dataset, tokenizer, progress)

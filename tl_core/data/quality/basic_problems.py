@@ -156,9 +156,7 @@ def _receipt_findings(dataset: Dataset) -> list[Finding]:
         skipped = _first_lines(dataset, "skipped")
         level: Level = "warn" if left_out > dataset.receipt.taken / 20 else "info"
         example = next((line for line in skipped if line.reason != LEFT_BEHIND), skipped[0])
-        one, many = (
-            ("file", "files") if dataset.modality == "image" else ("entry of the source", "entries of the source")
-        )
+        one, many = ("file", "files") if "image" in dataset.parts else ("entry of the source", "entries of the source")
         first = f" {'One' if left_out > 1 else 'It'} is {example.item}: {example.reason}."
         findings.append(
             Finding(

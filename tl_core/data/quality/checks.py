@@ -112,7 +112,7 @@ class Check:
 
     def fits(self, dataset: Dataset) -> bool:
         """Return whether the check applies to data of this modality."""
-        return self.modality in (None, dataset.modality)
+        return self.modality is None or self.modality in dataset.parts
 
 
 CHECKS: Registry[Check] = Registry("check", "tl_core.data.quality")

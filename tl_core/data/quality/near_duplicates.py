@@ -73,7 +73,7 @@ def _leaks(check_input: CheckInput, groups: list[np.ndarray]) -> Suspicion:
 
 
 def _versions(check_input: CheckInput) -> str:
-    if check_input.dataset.modality == "image":
+    if "image" in check_input.dataset.parts:
         return "the same one saved again, in another size or a little brighter"
     return "the same one with other spaces, signs or a few other words"
 

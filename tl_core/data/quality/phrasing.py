@@ -4,7 +4,11 @@ from collections.abc import Sequence
 
 from tl_core.types import Modality
 
-NOUNS: dict[Modality, tuple[str, str]] = {"image": ("picture", "pictures"), "text": ("text", "texts")}
+NOUNS: dict[Modality, tuple[str, str]] = {
+    "image": ("picture", "pictures"),
+    "text": ("text", "texts"),
+    "multimodal": ("picture with text", "pictures with texts"),
+}
 
 
 def count(n: int, one: str, many: str) -> str:

@@ -18,7 +18,7 @@ from tl_core.data.options import OnProgress, RawItem
 from tl_core.data.sources.manifest import ManifestWriter, ReceiptWriter, disk_errors, utf8
 from tl_core.data.sources.text_encoding import decode, tidy
 from tl_core.errors import DataError
-from tl_core.types import Modality
+from tl_core.types import PARTS, Modality, Part
 from tl_core.workspace import Limits, Workspace, new_folder, sweep
 
 _REPORT_EVERY = 0.1  # seconds
@@ -36,6 +36,11 @@ class Draft:
     lines: list[ReceiptLine] = field(default_factory=list)
     text_column: str = ""
     subgroup_column: str = ""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What an item consists of: a picture, a text, or both."""
+        return PARTS[self.modality]
 
     def skip(self, item: str, reason: str) -> None:
         """Add a receipt line that `item` was skipped."""
@@ -107,7 +112,7 @@ def stored_name(data: bytes, picture: NormalisedPicture) -> str:
 
 def _counted(items: Iterable[RawItem], total: int | None, draft: Draft, progress: OnProgress) -> Iterator[RawItem]:
     """Yield the items and report progress; the total is 0 where it is unknown."""
-    stage = "Reading pictures" if draft.modality == "image" else "Reading texts"
+    stage = "Reading pictures" if "image" in draft.parts else "Reading texts"
     total = (len(items) if isinstance(items, Sized) else 0) if total is None else total
     reported, done = 0.0, 0
     for item in items:
@@ -123,8 +128,8 @@ def _read(
     items: Iterable[RawItem], draft: Draft, folder: Path, limits: Limits
 ) -> Iterator[tuple[RawItem, dict[str, Any]]]:
     """Yield each item with the values of its manifest row, {} where it cannot be read. Pictures are stored."""
-    read_row = _image_row if draft.modality == "image" else _text_row
-    if draft.modality == "image":
+    read_row = _image_row if "image" in draft.parts else _text_row
+    if "image" in draft.parts:
         with disk_errors():
             (folder / "images").mkdir()
     for item in items:
