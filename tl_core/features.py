@@ -48,7 +48,8 @@ class Probe:
 class FeatureStore:
     """Pooled features of every layer group of a frozen backbone, per data set, in `workspace`/features.
 
-    The key is the data set's fingerprint, the backbone's name and the hash of its preprocessing.
+    The key is the data set's fingerprint, the backbone's name, the hash of its preprocessing, and whether its states are
+    pooled at the last token.
     """
 
     def __init__(self, workspace: Workspace, input_budget: int = INPUT_BUDGET) -> None:
@@ -123,7 +124,8 @@ class FeatureStore:
         )
 
     def _folder(self, dataset: Dataset, spec: BackboneSpec) -> Path:
-        name = f"{file_name(spec.name)}-{preprocessor(spec).key}-{VERSION}"
+        last = "-last" if any(stage["kind"] == "causal" for stage in (spec.card or {}).get("stages", ())) else ""
+        name = f"{file_name(spec.name)}-{preprocessor(spec).key}{last}-{VERSION}"
         return self.workspace.root / "features" / dataset.fingerprint / name
 
     @torch.inference_mode()

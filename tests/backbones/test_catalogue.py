@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.backbones.tiny_checkpoints import bert_files, lay, pickled, timm_files
+from tests.backbones.tiny_checkpoints import bert_files, lay, llama_files, pickled, timm_files
 from tests.export.made import trained_model
 from tl_core.backbones.catalogue import check_folder, find_backbone, forget, names, register_folder, register_library
 from tl_core.backbones.provenance import Provenance
@@ -58,6 +58,23 @@ def test_a_transformers_folder_however_its_weights_are_stored(workspace, kind):
     first = next(spec.load(True).parameters())
     assert first.dtype == torch.float32
     assert spec.features == 32
+
+
+def test_a_decoder_is_pooled_as_its_card_says(workspace):
+    """A card that was kept before the last token was used goes on giving the mean that its runs learned from."""
+    spec = made(workspace, llama_files())
+    assert [stage["kind"] for stage in spec.card["stages"]] == ["hidden", *["causal"] * 4]
+    file = next(workspace.folder("backbones", "cards").glob("*@0123456789ab.json"))
+    card = json.loads(file.read_text())
+    state = torch.randint(0, 118, (2, 6)), torch.tensor([[1] * 6, [1] * 4 + [0] * 2]).bool()
+    with torch.no_grad():
+        hidden = spec.load(True).eval().run(state)
+        assert torch.equal(spec.load(True).eval().pool(hidden)[0], hidden[0][[0, 1], [5, 3]])
+        for stage in card["stages"]:
+            stage["kind"] = "hidden"
+        file.write_text(json.dumps(card))
+        pooled = find_backbone(NAME, workspace).load(True).eval().pool(hidden)[0]
+    torch.testing.assert_close(pooled, torch.stack([hidden[0][0].mean(0), hidden[0][1, :4].mean(0)]))
 
 
 def test_names(workspace):

@@ -45,6 +45,18 @@ def bert_files(seed: int = 0, dtype: torch.dtype = torch.float32, shard: str = "
         }
 
 
+def llama_files(seed: int = 0) -> dict[str, bytes]:
+    """Return a repository as transformers saves a LLaMA with its language head, with a tokenizer."""
+    ensure_torchvision()
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(seed)
+    config = LlamaConfig(vocab_size=118, max_position_embeddings=64, num_key_value_heads=2, eos_token_id=3, **SIZES)
+    with tempfile.TemporaryDirectory() as folder:
+        LlamaForCausalLM(config).save_pretrained(folder)
+        return {**contents(Path(folder)), "tokenizer.json": TOKENIZER.read_bytes()}
+
+
 def pickled(files: dict[str, bytes]) -> dict[str, bytes]:
     """Return a repository whose weights are a pickle in place of safetensors."""
     from safetensors.torch import load

@@ -62,6 +62,9 @@ def test_a_network_cut_anywhere_is_the_librarys_network(name: str):
     read = {tensor for names in staged.layout.owned for tensor in names}
     assert read == {n for n, _ in [*staged.net.named_parameters(), *staged.net.named_buffers()]}
     assert all(staged.layout.owned)
+    causal = name in ("llama", "gpt2")
+    assert {stage.kind == "causal" for stage in staged.layout.stages[1:]} == {causal}
+    assert staged.layout.stages[0].kind != "causal"
 
 
 @pytest.mark.parametrize("name", ["resnet", "vit", "t5", "deberta"])
@@ -89,12 +92,23 @@ def test_the_proof_finds_a_wrong_cut():
     assert failing_cuts(staged) == ["encoder.layer.0"]
 
 
-def test_padding_changes_nothing():
-    staged = network("roberta").eval()
+@pytest.mark.parametrize("name", ["roberta", "llama", "gpt2"])
+def test_padding_changes_nothing(name: str):
+    staged = network(name).eval()
     ids = torch.randint(2, 200, (1, 6))
     padded = torch.cat([ids, torch.ones(1, 3, dtype=torch.long)], dim=1)
     mask = padded != 1
     with torch.no_grad():
         alone = staged.pool(staged.run((ids, torch.ones_like(ids, dtype=torch.bool))))[0]
         together = staged.pool(staged.run((padded, mask)))[0]
+        hidden = staged.run((ids, torch.ones_like(ids, dtype=torch.bool)))[0]
     torch.testing.assert_close(alone, together, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(alone, hidden.mean(dim=1) if name == "roberta" else hidden[:, -1])
+
+
+def test_texts_of_a_causal_network_are_pooled_at_their_own_last_token():
+    staged = network("llama").eval()
+    hidden, mask = torch.randn(3, 5, 4), torch.tensor([[1, 1, 0, 0, 0], [1, 1, 1, 1, 1], [1, 0, 0, 0, 0]]).bool()
+    last, spread = staged.pool((hidden, mask, mask))
+    assert torch.equal(last, torch.stack([hidden[0, 1], hidden[1, 4], hidden[2, 0]]))
+    torch.testing.assert_close(spread[:2], torch.stack([hidden[0, :2].std(0, False), hidden[1].std(0, False)]))

@@ -84,6 +84,7 @@ def load_network(card: Card, folder: Path | None) -> GatedNetwork:
             f"{card.provenance.name} is built otherwise by the installed libraries than it was with {then}.",
             "Install those versions, or make it ready again: python -m tl_core fetch.",
         )
+    network.set_kinds([stage.kind for stage in card.stages])
     return network
 
 

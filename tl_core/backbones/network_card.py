@@ -18,7 +18,7 @@ class StageEnd:
 
     group: str
     module: str
-    kind: Literal["nchw", "nhwc", "tokens", "hidden"]
+    kind: Literal["nchw", "nhwc", "tokens", "hidden", "causal"]
     prefix: int = 0
     width: int = 0
 

@@ -74,3 +74,13 @@ def pool_positions(hidden: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tens
     mean = (hidden * weight).sum(dim=1)
     variance = ((hidden - mean.unsqueeze(1)).square() * weight).sum(dim=1)
     return mean, variance.clamp_min(SMALLEST_VARIANCE).sqrt()
+
+
+def pool_last(hidden: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the last position and the standard deviation over positions, `[B, D]`, of `hidden` where `mask` is true.
+
+    In a causal network the last position alone has seen the whole text. Padding stands at the right.
+    """
+    last = (mask.long().sum(dim=1) - 1).clamp_min(0)
+    at_last = hidden[torch.arange(len(hidden), device=hidden.device), last]
+    return at_last, pool_positions(hidden, mask)[1]

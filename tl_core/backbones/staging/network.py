@@ -1,15 +1,16 @@
 """A library's network as a chain of stages that were found in it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 
-from tl_core.backbones.staged import Staged, State, pool_image, pool_positions
+from tl_core.backbones.staged import Staged, State, pool_image, pool_last, pool_positions
 from tl_core.backbones.staging.gates import Action, Left, Run, actions, put_gates
 from tl_core.backbones.staging.graph import Graph
-from tl_core.backbones.staging.stages import Stage, find_stages
+from tl_core.backbones.staging.stages import Kind, Stage, find_stages
 from tl_core.backbones.staging.trace import IMAGE_SIZES, TEXT_SIZES, Entry, Template, first_tensor, templates, trace
 
 CACHE = "attention_bias_cache"
@@ -58,6 +59,29 @@ class GatedNetwork(Staged):
         gates = {name for acts in self._actions for name in acts}
         put_gates(net, sorted(gates | {stage.module for stage in self.layout.stages} - {""}))
         self._strip()
+        if not size:
+            self.set_kinds(self._text_kinds())
+
+    def set_kinds(self, kinds: Sequence[Kind]) -> None:
+        """Say what the state of each stage looks like, and so how it is pooled."""
+        stages = [replace(stage, kind=kind) for stage, kind in zip(self.layout.stages, kinds, strict=True)]
+        self.layout = replace(self.layout, stages=tuple(stages))
+
+    @torch.no_grad()
+    def _text_kinds(self) -> list[Kind]:
+        """Return for each stage of a text network whether its states have seen the tokens before them alone."""
+        ids, mask = blank(self.net, 0, *TEXT_SIZES[0])
+        first, last = ids.clone(), ids.clone()
+        first[:, 0], last[:, -1] = ids[:, 1], ids[:, 0]
+        every = range(len(self.names))
+        plain, other_first, other_last = (self.states((tokens, mask), every) for tokens in (ids, first, last))
+        return [
+            "causal"
+            if torch.equal(plain[stage][0][:, :-1], other_last[stage][0][:, :-1])
+            and not torch.equal(plain[stage][0][:, -1], other_first[stage][0][:, -1])
+            else "hidden"
+            for stage in every
+        ]
 
     def _strip(self) -> None:
         """Take away the tensors that no stage reads, so that none is saved, counted or trained."""
@@ -99,7 +123,8 @@ class GatedNetwork(Staged):
     def pool(self, state: State, index: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mean and standard deviation `[B, C]` over the places of the state that stage `index` left.
 
-        None is the last stage. Class and register tokens are no places, and masked tokens do not count.
+        None is the last stage. Class and register tokens are no places, and masked tokens do not count. Of causal
+        states the last takes the place of the mean.
         """
         stage = self.layout.stages[-1 if index is None else index]
         return pool_kind(state, stage)
@@ -147,6 +172,8 @@ class GatedNetwork(Staged):
 
 def pool_kind(state: State, stage: Stage) -> tuple[torch.Tensor, torch.Tensor]:
     """Return mean and standard deviation `[B, C]` over the places of a state, as its layout says."""
+    if stage.kind == "causal":
+        return pool_last(state[0], state[1])
     if stage.kind == "hidden":
         return pool_positions(state[0], state[1])
     if stage.kind == "tokens":

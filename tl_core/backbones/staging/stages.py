@@ -13,7 +13,7 @@ from tl_core.backbones.staging.graph import Graph, owners
 from tl_core.backbones.staging.trace import Call, Trace
 from tl_core.errors import BackboneError
 
-Kind = Literal["nchw", "nhwc", "tokens", "hidden"]
+Kind = Literal["nchw", "nhwc", "tokens", "hidden", "causal"]
 LEAST, FEW, MANY = 3, 6, 40
 """Numbered blocks: fewer than LEAST are none, fewer than FEW (of pictures) are opened where that gives at most MANY."""
 SHARE = 0.9
@@ -30,7 +30,8 @@ class Stage:
     """One stage: its layer group's name, the module at its end ("" for the network's own output), and its state.
 
     `kind` is the layout of the state: maps `[B, C, H, W]` or `[B, H, W, C]`, tokens `[B, N, C]` of a picture, the first
-    `prefix` of which stand for no place in it, or hidden states `[B, T, D]` of a text.
+    `prefix` of which stand for no place in it, or hidden states `[B, T, D]` of a text: "causal" where each of them has
+    seen the tokens before it and none behind it.
     """
 
     name: str

@@ -45,11 +45,13 @@ class LibraryBackbone(nn.Module):
     def pool(self, states: torch.Tensor, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mean and standard deviation `[B, C]` of states in the layout that their stage has."""
         kind = self.stage["kind"]
-        if kind == "hidden":
+        if kind in ("hidden", "causal"):
             weight = inputs[1].to(states.dtype)
             weight = (weight / weight.sum(dim=1, keepdim=True)).unsqueeze(-1)
             mean = (states * weight).sum(dim=1)
             variance = ((states - mean.unsqueeze(1)).square() * weight).sum(dim=1)
+            if kind == "causal":  # the last token alone has seen the whole text
+                mean = states[torch.arange(len(states)), inputs[1].long().sum(dim=1) - 1]
             return mean, variance.clamp_min(1e-12).sqrt()
         if kind == "tokens":  # class and register tokens stand for no place
             states = states[:, self.stage["prefix"] :].transpose(1, 2).unsqueeze(-1)
