@@ -9,6 +9,7 @@ from tl_core.backbones.compat import ensure_torchvision
 from tl_core.backbones.recipes import Recipe
 from tl_core.backbones.spec import ImageInput, TextInput
 from tl_core.errors import BackboneError
+from tl_core.types import Modality
 from tl_core.workspace import read_json
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 LONGEST = 512
 """Tokens of a text that are read at most: the cost of a text grows with them."""
+USUAL_SIDE = 224
+"""Pixels of a picture's side where a configuration does not say it."""
 SMALLEST_VOCABULARY = 0.5
 """Share of a network's vocabulary that its tokenizer must know."""
 RESAMPLE = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
@@ -38,6 +41,18 @@ def image_input(recipe: Recipe, folder: Path | None) -> ImageInput:
             "Bring it from the same place as the weights.",
         )
     return _processor(read_json(file))
+
+
+def assumed_input(recipe: Recipe, modality: Modality, net: "nn.Module") -> ImageInput | TextInput:
+    """Return what a network reads as its architecture alone says it: enough to measure it with random weights."""
+    if modality == "text":
+        positions = getattr(net.config, "max_position_embeddings", LONGEST)
+        return TextInput(min(LONGEST, positions if isinstance(positions, int) and positions > 0 else LONGEST))
+    if recipe.library != "transformers":
+        return image_input(recipe, None)
+    size: Any = getattr(net.config, "image_size", USUAL_SIDE)
+    side = size if isinstance(size, int) else min(size) if isinstance(size, (list, tuple)) else USUAL_SIDE
+    return ImageInput(side, (0.5,) * 3, (0.5,) * 3)
 
 
 def _timm(recipe: Recipe, folder: Path | None) -> ImageInput:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from tl_core.backbones.contracts import image_input, text_input
+from tl_core.backbones.contracts import assumed_input, image_input, text_input
 from tl_core.backbones.network_card import Card, Proof, StageEnd, fingerprint, plain
 from tl_core.backbones.provenance import Provenance
 from tl_core.backbones.recipes import Recipe, build, modality_of
@@ -44,17 +44,42 @@ def derive(recipe: Recipe, folder: Path | None, provenance: Provenance, tokenize
         raise BackboneError("A text network needs a tokenizer.", "Bring it as a folder.")
     network, without = _proven(net, entry, contract)
     read = {name for names in network.layout.owned for name in names}
-    parameters = dict(network.net.named_parameters())
     if lost := [name for name in missing if name in read and not name.endswith("num_batches_tracked")]:
         raise BackboneError(
             f"The weights lack {len(lost)} tensors of the network, {lost[0]} among them.",
             "They are of another network, or incomplete: bring them from where their config.json is from.",
         )
+    return _card(recipe, provenance, contract, (network, without))
+
+
+def outline(recipe: Recipe, provenance: Provenance) -> Card:
+    """Build a network with random weights, cut it into stages without a proof, and return what it is.
+
+    What its input will be is assumed where the weights would say it. Raises BackboneError where it cannot be built.
+    """
+    net, entry, _ = build(recipe)
+    contract = assumed_input(recipe, modality_of(recipe), net)
+    try:
+        network = GatedNetwork(net, entry, _side(contract))
+    except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+        raise _not_plain(error) from error
+    return _card(recipe, provenance, contract, (network, ()))
+
+
+def _card(
+    recipe: Recipe,
+    provenance: Provenance,
+    contract: ImageInput | TextInput,
+    cut: tuple[GatedNetwork, tuple[str, ...]],
+) -> Card:
+    """Return what a network is that was cut into stages, `without` the boundaries that failed the proof."""
+    network, without = cut
+    parameters = dict(network.net.named_parameters())
     ends = zip(network.layout.stages, network.widths, strict=True)
     libraries = {recipe.library, "torch"}
     return Card(
         provenance=provenance,
-        modality=modality,
+        modality="image" if isinstance(contract, ImageInput) else "text",
         recipe=plain(recipe),
         input=contract,
         stages=tuple(StageEnd(s.name, s.module, s.kind, s.prefix, width) for s, width in ends),
@@ -96,15 +121,17 @@ def _proven(net: nn.Module, entry: "Entry", contract: ImageInput | TextInput) ->
             network = GatedNetwork(net, entry, _side(contract), without)
             failing = failing_cuts(network)
         except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
-            reason = str(error).strip().split("\n")[0]
-            raise BackboneError(
-                f"This network does not run on a plain batch: {reason}", "Choose another network."
-            ) from error
+            raise _not_plain(error) from error
         if not failing:
             network.traced = None
             return network, without
         without = (*without, *failing)
     raise BackboneError("Cut into stages, this network does not compute what it computes whole.", "Choose another.")
+
+
+def _not_plain(error: Exception) -> BackboneError:
+    reason = str(error).strip().split("\n")[0]
+    return BackboneError(f"This network does not run on a plain batch: {reason}", "Choose another network.")
 
 
 def _side(contract: ImageInput | TextInput) -> int:

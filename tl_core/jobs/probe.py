@@ -52,9 +52,10 @@ def _leakage(job: Job, dataset: Dataset, report: "ProbeReport") -> Events:
 def run_speed(job: Job) -> Events:
     """Measure the backbone on this machine."""
     from tl_core.backbones.speed import measure_speed
+    from tl_core.backbones.trial import measurable
 
     yield RunStarted("speed", None, {}, "", job.task.seed, {})
     yield Progress("measuring the speed of this machine", 0, 1)
-    measure_speed(job.spec, job.workspace)
+    measure_speed(measurable(job.workspace, job.task.backbone), job.workspace)
     yield Progress("measuring the speed of this machine", 1, 1)
     yield RunEnded("done", "The speed is measured.")
