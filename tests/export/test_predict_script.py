@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 
 from tests.export.made import trained_model
 from tests.tiny import make_images, make_texts
+from tl_core.backbones.spec import BACKBONES
 from tl_core.data.images import open_image
 from tl_core.data.prediction_items import read_prediction_items
 from tl_core.export.bundle import TEMPLATE, load_bundle, write_bundle
@@ -107,8 +109,11 @@ def test_images(workspace, tmp_path):
     assert agrees(folder, loose / "turned.jpg", tmp_path / "one.csv", workspace) == ["turned.jpg"]
 
 
-def test_texts(workspace, tmp_path):
-    trained = trained_model(make_texts(workspace), "all_minilm_l6_v2", Head(tap="layer.3"))
+def test_texts(workspace, tmp_path, monkeypatch):
+    spec = BACKBONES["all_minilm_l6_v2"]
+    prefixed = replace(spec, name="prefixed", input=replace(spec.input, prefix="a storm of "))
+    monkeypatch.setitem(BACKBONES._values, "prefixed", prefixed)
+    trained = trained_model(make_texts(workspace), "prefixed", Head(tap="layer.3"))
     folder = write_bundle(tmp_path / "bundle", trained).path
     rows = tmp_path / "rows.csv"
     long = "the storm, it came with wind " * 200

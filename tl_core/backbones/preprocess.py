@@ -114,7 +114,8 @@ class TextPreprocessor:
     @cached_property
     def key(self) -> str:
         """A short hash of everything that determines the result."""
-        return _hash([self.input.max_tokens, hashlib.sha256(self._file.read_bytes()).hexdigest()])
+        more = [self.input.prefix] if self.input.prefix else []
+        return _hash([self.input.max_tokens, *more, hashlib.sha256(self._file.read_bytes()).hexdigest()])
 
     @cached_property
     def tokenizer(self) -> "Tokenizer":
@@ -135,7 +136,7 @@ class TextPreprocessor:
         """Turn a text into int32 ids `[T]`, `T` at most `max_tokens`, special tokens at both ends included."""
         import torch
 
-        text = str(item)
+        text = f"{self.input.prefix}{item}"
         # tokenizing a whole book to keep its first page is slow, and a page nearly always fits in this
         page = text[: self.input.max_tokens * 12]
         page = page[: page.rfind(" ")] if len(page) < len(text) and " " in page else text
@@ -173,9 +174,11 @@ def describe(spec: BackboneSpec) -> str:
             f"{values or f'mean {made.mean} and deviation {made.std}'}, as in this backbone's own training."
         )
     if isinstance(spec.input, TextInput):
+        prefix = spec.input.prefix.strip()
         return (
             f"Every text is cut into tokens by this backbone's own tokenizer; the first {spec.input.max_tokens} tokens "
             f"(about {round(spec.input.max_tokens * 0.74, -1):.0f} English words) are read."
+            + (f' Before each one stands "{prefix}", as in its own training.' if prefix else "")
         )
     return "Not known on this machine."
 

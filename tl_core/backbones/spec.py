@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tl_core.layers import LayerGroup
@@ -31,11 +32,15 @@ class ImageInput:
 
 @dataclass(frozen=True)
 class TextInput:
-    """How a text becomes token ids: the backbone's own tokenizer, cut at `max_tokens`, filled up with `pad`."""
+    """How a text becomes token ids: the backbone's own tokenizer, cut at `max_tokens`, filled up with `pad`.
+
+    `prefix` is put before every text, where the backbone was trained with one.
+    """
 
     max_tokens: int
     tokenizer: str = "tokenizer.json"
     pad: int = 0
+    prefix: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class BackboneSpec:
     `group_parameters` counts the parameters of each layer group (empty: count them on the network).
     `group_matrices` lists the layers of each group that take an adapter, as (inputs, kernel area, outputs).
     `original_head()` builds the classifier that the weights were trained with, from pooled features `[B, features]`.
+    `tokenizer()` makes the tokenizer file of a package that holds its vocabulary in another form.
     `card` holds what a bundle needs to build the network again, as plain JSON; None for registered backbones.
     `recipe` says how a public library builds the architecture with random weights (`tl_core.backbones.recipes.Recipe`),
     so that it can be tried before a download; None where no library does.
@@ -80,6 +86,7 @@ class BackboneSpec:
     access: str = ""
     load: Callable[[bool], "Staged"] | None = field(default=None, compare=False, repr=False)
     original_head: Callable[[], "nn.Module"] | None = field(default=None, compare=False, repr=False)
+    tokenizer: Callable[[], Path] | None = field(default=None, compare=False, repr=False)
     card: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
     recipe: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 

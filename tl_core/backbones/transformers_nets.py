@@ -2,9 +2,11 @@
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from tl_core.backbones.compat import ensure_torchvision
@@ -49,16 +51,28 @@ def bert(config: Path, weights: Path | None) -> StagedBert:
 
     Raises BackboneError unless the weights of the safetensors file and the network's are the same, name by name.
     """
-    ensure_torchvision()
-    from transformers import BertConfig, BertModel
-
-    net = BertModel(
-        BertConfig.from_dict(read_json(config), attn_implementation="sdpa"),
-        add_pooling_layer=False,
-    )
+    net = _bert(read_json(config))
     if weights is not None:
         load_by_name(net, weights, unused=r"pooler\.|embeddings\.position_ids$")
     return StagedBert(net)
+
+
+def bert_of(config: Mapping[str, Any], state: Mapping[str, torch.Tensor] | None, file: str) -> StagedBert:
+    """Build a BertModel from its configuration and its weights, which `file` holds; None: random ones.
+
+    Raises BackboneError unless the weights and the network's are the same, name by name.
+    """
+    net = _bert(config)
+    if state is not None:
+        _load(net, state, file)
+    return StagedBert(net)
+
+
+def _bert(config: Mapping[str, Any]) -> Any:
+    ensure_torchvision()
+    from transformers import BertConfig, BertModel
+
+    return BertModel(BertConfig.from_dict(dict(config), attn_implementation="sdpa"), add_pooling_layer=False)
 
 
 def load_by_name(net: nn.Module, weights: Path, unused: str) -> None:
@@ -73,11 +87,16 @@ def load_by_name(net: nn.Module, weights: Path, unused: str) -> None:
         state = {name: tensor for name, tensor in load_file(weights).items() if not re.match(unused, name)}
     except (OSError, SafetensorError) as error:
         raise BackboneError(f"The weights in {weights.name} cannot be read ({error}).", _REINSTALL) from error
+    _load(net, state, weights.name)
+
+
+def _load(net: nn.Module, state: Mapping[str, torch.Tensor], file: str) -> None:
+    """Copy the weights of a file. Raises BackboneError that names what is missing, left over or of another shape."""
     wanted = net.state_dict()
     wrong = sorted(state.keys() ^ wanted.keys())
     wrong += [name for name in state.keys() & wanted.keys() if state[name].shape != wanted[name].shape]
     if wrong:
-        raise BackboneError(f"{weights.name} does not fit the network at: {', '.join(wrong[:5])}.", _REINSTALL)
+        raise BackboneError(f"{file} does not fit the network at: {', '.join(wrong[:5])}.", _REINSTALL)
     net.load_state_dict(state)
 
 

@@ -167,7 +167,8 @@ def _preprocessing(spec: BackboneSpec, text_column: str) -> dict[str, Any]:
         return asdict(model_input) | {"resize": math.floor(model_input.size / model_input.crop)}
     if isinstance(model_input, TextInput):
         named = {"tokenizer": "tokenizer.json", "text_column": text_column}
-        return {"max_tokens": model_input.max_tokens, "pad": model_input.pad, **named}
+        prefix = {"prefix": model_input.prefix} if model_input.prefix else {}
+        return {"max_tokens": model_input.max_tokens, "pad": model_input.pad, **prefix, **named}
     raise ExportError(f"{spec.title} has no preprocessing to export.")
 
 

@@ -211,7 +211,7 @@ class Model:
     def prepare(self, item: Any) -> torch.Tensor:
         """Turn a text into token ids `[T]`; resize and centre-crop an image to uint8 `[3, S, S]`."""
         if self.modality == "text":
-            return torch.tensor(self.tokenizer.encode(item).ids)
+            return torch.tensor(self.tokenizer.encode(self.input.get("prefix", "") + item).ids)
         size, short = self.input["size"], min(item.size)
         width, height = (int(self.input["resize"] * side / short) for side in item.size)
         if self.input.get("squash"):
