@@ -48,8 +48,8 @@ class Probe:
 class FeatureStore:
     """Pooled features of every layer group of a frozen backbone, per data set, in `workspace`/features.
 
-    The key is the data set's fingerprint, the backbone's name, the hash of its preprocessing, and whether its states are
-    pooled at the last token.
+    The key is the data set's fingerprint, the backbone's name, the hash of its preprocessing, and whether its states
+    are pooled at the last token.
     """
 
     def __init__(self, workspace: Workspace, input_budget: int = INPUT_BUDGET) -> None:
