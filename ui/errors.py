@@ -7,14 +7,15 @@ from collections.abc import Callable
 import streamlit as st
 
 from tl_core.errors import GraftError
+from tl_core.markdown import escape
 
 log = logging.getLogger("graft.ui")
 
 
 def show(error: GraftError) -> None:
     """Show a foreseen error: what happened, and what to do."""
-    hint = f"\n\n{error.hint}" if error.hint else ""
-    st.error(f"**{error.message}**{hint}", icon=":material/error:")
+    hint = f"\n\n{escape(error.hint, links=True)}" if error.hint else ""
+    st.error(f"**{escape(error.message)}**{hint}", icon=":material/error:")
 
 
 def unexpected(error: Exception) -> bool:

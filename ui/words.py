@@ -5,17 +5,9 @@ from collections.abc import Callable, Iterable, Mapping
 import streamlit as st
 
 from tl_core.layers import plain_titles
+from tl_core.markdown import escape as escape
 from tl_core.types import Estimate, Finding
 from ui import session
-
-_MARKS = "\\`*_[]<>$~:#|"
-
-
-def escape(text: str) -> str:
-    """Return text that Markdown shows unchanged: a file or class name may hold characters of markup."""
-    for mark in _MARKS:
-        text = text.replace(mark, f"\\{mark}")
-    return text
 
 
 def shorten(text: str, length: int) -> str:
@@ -69,13 +61,13 @@ def show_findings(findings: Iterable[Finding]) -> None:
     """Show findings, the blocking ones first; those for information only are plain text without a box."""
     ordered = sorted(findings, key=lambda finding: ("stop", "warn", "info").index(finding.level))
     for finding in ordered:
-        text = f"**{escape(finding.message)}** {escape(finding.hint)}".strip()
+        text = f"**{escape(finding.message)}** {escape(finding.hint, links=True)}".strip()
         if finding.level == "stop":
             st.error(text, icon=":material/block:")
         elif finding.level == "warn":
             st.warning(text, icon=":material/warning:")
         else:
-            st.markdown(f":material/info: {escape(finding.message)} :gray[{escape(finding.hint)}]")
+            st.markdown(f":material/info: {escape(finding.message)} :gray[{escape(finding.hint, links=True)}]")
 
 
 def humanize(name: str) -> str:

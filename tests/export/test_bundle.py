@@ -1,6 +1,7 @@
 """The bundle: complete, exact, written atomically, and refused if it is damaged."""
 
 import json
+import re
 import shutil
 import zipfile
 from dataclasses import replace
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from markdown_it import MarkdownIt
 
 from tests.export.made import trained_model
 from tests.tiny import make_texts
@@ -149,6 +151,24 @@ def test_the_card_says_how_the_data_were_split(by, tiny_images, tiny_backbones):
     assert ("the newest items for the test" in card) == (by == "time")
     assert ("as the source gives it" in card) == (by == "given")
     assert "stratified" not in card
+
+
+def test_names_full_of_markup_stay_names_in_the_card(images):
+    name = "![x](http://host.example/a.png) <b> | $a$ [l](http://host.example) `c`"
+    report = images.report
+    scores = tuple(replace(score, name=name) for score in report.per_class)
+    report = replace(report, dataset=name, classes=(name,) * len(report.classes), per_class=scores)
+    page = shown_card(replace(images, report=report))
+    links = re.findall(r'href="([^"]*)"', page)
+    assert "<img" not in page
+    assert "<b>" not in page
+    assert not [link for link in links if "host.example" in link]
+    assert page.count("![x](http\u2060://host.example/a.png) &lt;b&gt; | $a$") >= len(report.classes) + 1
+    assert len(re.findall(r"<td>", page)) == len(re.findall(r"<td>", shown_card(images))), "no cell was split"
+
+
+def shown_card(trained) -> str:
+    return MarkdownIt("commonmark").enable("table").render(model_card(trained).split("---", 2)[2])
 
 
 def test_the_card_states_metrics_data_and_limits(images):

@@ -14,6 +14,7 @@ from tl_core.data.quality.phrasing import NOUNS, count
 from tl_core.data.samples import SAMPLES, Sample
 from tl_core.data.sources.sample_source import SAMPLE_PREFIX
 from tl_core.data.split import split_rule
+from tl_core.markdown import escape
 
 _CLASSES = 200  # rows of a table
 _REASONS = 20
@@ -48,7 +49,7 @@ def _is_sample(dataset: Dataset) -> bool:
 
 def _head(dataset: Dataset, profile: Profile, sample: Sample | None) -> Iterator[str]:
     noun = NOUNS[dataset.modality]
-    yield f"# Data card: {_escape(dataset.name)}"
+    yield f"# Data card: {escape(dataset.name)}"
     if sample:
         yield f"{sample.title}: {sample.summary}"
     yield f"{count(profile.n, *noun)} in {count(len(profile.classes), 'class', 'classes')}."
@@ -80,7 +81,7 @@ def _composition(dataset: Dataset, profile: Profile) -> Iterator[str]:
             ("label", "label", "items"), [(p.first, p.second, f"{p.count:,}") for p in pairs]
         )
     if profile.subgroups:
-        yield f"Subgroups, from the column {_escape(dataset.subgroup_column)}:\n\n" + _table(
+        yield f"Subgroups, from the column {escape(dataset.subgroup_column)}:\n\n" + _table(
             ("subgroup", "train", "validation", "test", "all"),
             [(g.name or "(none given)", *_numbers(*g.counts)) for g in profile.subgroups[:_CLASSES]],
         )
@@ -112,13 +113,13 @@ def _content(profile: Profile) -> Iterator[str]:
 def _findings(profile: Profile) -> str:
     if not profile.findings:
         return "Graft found no problems."
-    lines = [f"- {_escape(f.message)} {_escape(f.hint)}".rstrip() for f in profile.findings]
+    lines = [f"- {escape(f.message)} {escape(f.hint)}".rstrip() for f in profile.findings]
     return "What Graft found:\n\n" + "\n".join(lines)
 
 
 def _collection(dataset: Dataset, profile: Profile, sample: Sample | None) -> Iterator[str]:
     yield "## Collection process"
-    yield f"It was imported from {sample.source if sample else _escape(dataset.receipt.source)}."
+    yield f"It was imported from {sample.source if sample else escape(dataset.receipt.source)}."
     if profile.span:
         when = profile.span
         yield f"{when.dated:,} of {profile.n:,} items are dated, from {when.first} to {when.last}."
@@ -182,7 +183,7 @@ def _split(dataset: Dataset, profile: Profile) -> Iterator[str]:
 def _uses(profile: Profile) -> Iterator[str]:
     yield "## Uses"
     named = ", ".join(c.name for c in profile.classes[:12]) + (", ..." if len(profile.classes) > 12 else "")
-    yield f"It was imported to train a classifier of: {_escape(named)}."
+    yield f"It was imported to train a classifier of: {escape(named)}."
     yield _question("What else has it been used for? What should it not be used for, and who could be harmed by that?")
 
 
@@ -223,20 +224,12 @@ def _spread(size: Quantiles) -> tuple[str, ...]:
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table. Columns of numbers are aligned right."""
     rule = ["---:" if rows and all(_is_number(row[i]) for row in rows) else "---" for i in range(len(header))]
-    lines = [header, rule, *([_escape(cell) for cell in row] for row in rows)]
+    lines = [header, rule, *([escape(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _is_number(cell: str) -> bool:
     return cell.replace(",", "").lstrip("-").isdigit()
-
-
-def _escape(text: str) -> str:
-    """Return a text on one line with Markdown characters escaped."""
-    line = " ".join(text.split())
-    for mark in "\\`*_[]<>|#":
-        line = line.replace(mark, f"\\{mark}")
-    return line
 
 
 def _question(question: str) -> str:

@@ -13,6 +13,7 @@ from tl_core.evaluation.holdout import holdout_sentence
 from tl_core.evaluation.report import IN_TRAIN, errors
 from tl_core.evaluation.results import Prediction, Report
 from tl_core.export import TrainedModel
+from tl_core.markdown import code, escape
 from tl_core.plan import Phase
 from tl_core.strategies import STRATEGIES
 from tl_core.types import Estimate
@@ -23,7 +24,7 @@ def model_card(trained: TrainedModel) -> str:
     report, spec = trained.report, trained.spec
     sections = (
         _title(spec, report),
-        f"A classifier made by transfer learning: {spec.title} with a new head, trained by the strategy "
+        f"A classifier made by transfer learning: {escape(spec.title)} with a new head, trained by the strategy "
         f"{_strategy(report.plan.strategy)}. On {_tests(report)}, {_headline(report)} (95% interval).",
         "\n".join(_use(spec, report)),
         "\n".join(_data(trained)),
@@ -70,14 +71,14 @@ def _members(report: Report, members: Sequence[Member]) -> Iterator[str]:
     yield "## The models\n\nEach folder is a complete model that also works alone; its own card says more."
     yield f"\n| folder | backbone | {report.metric} alone |\n|---|---|---|"
     for name, spec, its in members:
-        yield f"| `{name}` | {_cell(spec.title)} | {percent(its.score) if its.score else 'not known'} |"
+        yield f"| {code(name)} | {escape(spec.title)} | {percent(its.score) if its.score else 'not known'} |"
     if report.score:
         yield f"| the ensemble | | {percent(report.score)} |"
     yield "\nA prediction takes as long as the predictions of all networks one after the other."
 
 
 def _title(spec: BackboneSpec, report: Report) -> str:
-    return f"# {report.dataset}: {_kinds(report)} from {'images' if spec.modality == 'image' else 'texts'}"
+    return f"# {escape(report.dataset)}: {_kinds(report)} from {'images' if spec.modality == 'image' else 'texts'}"
 
 
 def _whole(specs: Sequence[BackboneSpec], report: Report, sections: Sequence[str]) -> str:
@@ -137,12 +138,12 @@ def _data(trained: TrainedModel) -> Iterator[str]:
         "random": f"stratified, drawn with seed {dataset.split.seed}, {copies}",
     }[split_rule(dataset.items, dataset.split)]
     items = _count(int(dataset.included.sum()), "item")
-    yield f"## Data\n\n{dataset.name} (fingerprint `{dataset.fingerprint}`): {items},"
+    yield f"## Data\n\n{escape(dataset.name)} (fingerprint `{dataset.fingerprint}`): {items},"
     noun = "label" if dataset.multilabel else "class"
     yield f"{parts} ({split_method}).{_decisions(dataset)}\n\n| {noun} | items | test |\n|---|---|---|"
     counts = (count_labels(dataset, np.flatnonzero(dataset.included)), count_labels(dataset, dataset.rows("test")))
     for name, count, tested in zip(dataset.classes, *counts, strict=True):
-        yield f"| {_cell(name)} | {count} | {tested} |"
+        yield f"| {escape(name)} | {count} | {tested} |"
 
 
 def _decisions(dataset: Dataset) -> str:
@@ -156,17 +157,18 @@ def _decisions(dataset: Dataset) -> str:
 def _training(trained: TrainedModel) -> Iterator[str]:
     plan = trained.report.plan
     start = "pretrained weights" if plan.init == "pretrained" else "random weights"
-    depth = f"cut after `{plan.head.tap}`" if plan.head.tap else "whole"
+    depth = f"cut after {code(plan.head.tap)}" if plan.head.tap else "whole"
     pooled = "mean and standard deviation" if plan.head.pool == "mean_std" else "mean"
-    yield f"## How it was trained\n\nBackbone {trained.spec.title}, {depth}, from {start}; {plan.head.kind} head"
-    yield f"on the standardised {pooled} over positions. In each phase, layer groups that are not listed were frozen.\n"
+    yield f"## How it was trained\n\nBackbone {escape(trained.spec.title)}, {depth}, from {start};"
+    yield f"{plan.head.kind} head on the standardised {pooled} over positions. In each phase, layer groups that are"
+    yield "not listed were frozen.\n"
     yield "| phase | epochs | optimiser | trained groups and learning rates | fitted on |\n|---|---|---|---|---|"
     for phase in plan.phases:
-        yield f"| {_cell(phase.name)} | {phase.epochs} | {phase.optimizer} | {_rates(phase)} | {phase.fit_on} |"
+        yield f"| {escape(phase.name)} | {phase.epochs} | {phase.optimizer} | {_rates(phase)} | {phase.fit_on} |"
     if plan.why:
         yield "\nWhy this plan:\n"
         for reason in plan.why:
-            yield f"- {reason.text} ({reason.source})"
+            yield f"- {escape(reason.text)} ({escape(reason.source, links=True)})"
 
 
 def _results(report: Report) -> Iterator[str]:
@@ -190,7 +192,7 @@ def _results(report: Report) -> Iterator[str]:
     for score in report.per_class:
         estimates = (score.precision, score.recall, score.f1, *((score.auc,) if auc else ()))
         cells = [percent(e) if e and e.n else "not known" for e in estimates]
-        yield f"| {_cell(score.name)} | {' | '.join(cells)} | {score.recall.n} |"
+        yield f"| {escape(score.name)} | {' | '.join(cells)} | {score.recall.n} |"
     yield from _slices(report)
     if report.comparisons:
         yield "\nAgainst baselines, on the same test items:\n"
@@ -198,7 +200,7 @@ def _results(report: Report) -> Iterator[str]:
         yield f"| baseline | its {metric} | gain, in points | verdict | its budget |\n|---|---|---|---|---|"
         for other in report.comparisons:
             gain = f"{other.gain.value * 100:+.1f} ({other.gain.low * 100:+.1f} to {other.gain.high * 100:+.1f})"
-            row = (_cell(other.title), percent(other.other), gain, other.verdict, _cell(other.budget))
+            row = (escape(other.title), percent(other.other), gain, other.verdict, escape(other.budget))
             yield f"| {' | '.join(row)} |"
 
 
@@ -206,23 +208,23 @@ def _slices(report: Report) -> Iterator[str]:
     slices = report.slices
     if slices is None:
         return
-    worst = f" The lowest is where {slices.column} is {slices.worst}." if slices.worst else ""
-    yield f"\nBy {_cell(slices.column)}:{worst}\n"
-    yield f"| {_cell(slices.column)} | test items | {slices.metric} | against the rest, in points |\n|---|---|---|---|"
+    worst = f" The lowest is where {escape(slices.column)} is {escape(slices.worst)}." if slices.worst else ""
+    yield f"\nBy {escape(slices.column)}:{worst}\n"
+    yield f"| {escape(slices.column)} | test items | {slices.metric} | against the rest, in points |\n|---|---|---|---|"
     for subgroup in slices.slices:
         gap, score = "too few to say", percent(subgroup.score) if subgroup.score else "not known"
         if subgroup.gap:
             low, high = subgroup.gap.low * 100, subgroup.gap.high * 100
             gap = f"{subgroup.gap.value * 100:+.1f} ({low:+.1f} to {high:+.1f})"
-        yield f"| {_cell(subgroup.name)} | {subgroup.n} | {score} | {gap} |"
+        yield f"| {escape(subgroup.name)} | {subgroup.n} | {score} | {gap} |"
     if slices.without:
-        yield f"\nWithout a value for {_cell(slices.column)}: {_count(slices.without, 'test item')}."
+        yield f"\nWithout a value for {escape(slices.column)}: {_count(slices.without, 'test item')}."
 
 
 def _limits(report: Report) -> Iterator[str]:
     yield "## Limits\n"
     for finding in report.findings:
-        yield f"- {finding.message} {finding.hint}".rstrip()
+        yield f"- {escape(finding.message)} {escape(finding.hint, links=True)}".rstrip()
     if wrong := errors(report):
         yield _most_confident_error(report, wrong[0])
     if report.multilabel:
@@ -235,21 +237,19 @@ def _limits(report: Report) -> Iterator[str]:
 
 def _most_confident_error(report: Report, wrong: Prediction) -> str:
     predicted, true = (_names(report, labels) for labels in (wrong.predicted_labels, wrong.labels))
-    if report.multilabel:
-        return (
-            f"- It can be confidently wrong: on `{wrong.item}` it predicted {predicted}, where the labels are {true}."
-        )
-    predicted += f" with {wrong.confidence:.0%}"
-    return f"- It can be confidently wrong: on `{wrong.item}` it predicted {predicted}, where the label is {true}."
+    sure = "" if report.multilabel else f" with {wrong.confidence:.0%}"
+    truth = f"labels are {true}" if report.multilabel else f"label is {true}"
+    return f"- It can be confidently wrong: on {code(wrong.item)} it predicted {predicted}{sure}, where the {truth}."
 
 
 def _names(report: Report, labels: Sequence[int]) -> str:
-    return ", ".join(repr(report.classes[label]) for label in labels) or "none"
+    return ", ".join(f"“{escape(report.classes[label])}”" for label in labels) or "none"
 
 
 def _origin(trained: TrainedModel) -> Iterator[str]:
     spec, report = trained.spec, trained.report
-    yield f"## Licence and origin\n\nThe backbone {spec.title} is licensed under {spec.licence} ({spec.source})."
+    yield f"## Licence and origin\n\nThe backbone {escape(spec.title)} is licensed under {escape(spec.licence)}"
+    yield f"({spec.source})."
     yield "The rights in the training data remain with its source.\n"
     yield f"Made with Graft, run `{report.run}`." if report.run else "Made with Graft."
     if report.environment:
@@ -262,10 +262,6 @@ def _rates(phase: Phase) -> str:
 
 def _count(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def count_labels(dataset: Dataset, rows: np.ndarray) -> list[int]:

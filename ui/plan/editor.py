@@ -27,7 +27,9 @@ def drawing(plan: TransferPlan, context: PlanContext) -> None:
         _edit_cell(plan, cell, plain_titles([*context.groups, HEAD])[cell.group])
     with st.container(horizontal=True, vertical_alignment="center", key="plan_tools"):
         for index, phase in enumerate(plan.phases):
-            if st.button(f"Phase {index + 1}: {phase.name}", icon=":material/tune:", key=f"plan_phase_{index}"):
+            if st.button(
+                f"Phase {index + 1}: {words.escape(phase.name)}", icon=":material/tune:", key=f"plan_phase_{index}"
+            ):
                 _edit_phase(plan, index)
         _document(plan, context)
         if session.current().edited and st.button("Undo my edits", icon=":material/undo:", key="plan_undo"):

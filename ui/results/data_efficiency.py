@@ -156,7 +156,7 @@ def _start(run: RunState, kind: Kind, budget: float | None) -> None:
     try:
         queue(run, kind, budget)
     except GraftError as error:
-        st.error(f"{error.message} {error.hint}".strip())
+        st.error(words.escape(f"{error.message} {error.hint}".strip(), links=True))
         return
     st.rerun()
 

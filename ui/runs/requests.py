@@ -5,6 +5,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from tl_core.errors import GraftError
+from tl_core.markdown import escape
 from tl_core.runs import supervisor
 from ui.runs import lookup
 
@@ -14,7 +15,7 @@ def send(action: Callable[[], object], done: str) -> None:
     try:
         action()
     except GraftError as error:
-        st.toast(f"{error.message} {error.hint}".strip(), icon=":material/error:")
+        st.toast(escape(f"{error.message} {error.hint}".strip(), links=True), icon=":material/error:")
     else:
         st.toast(done, icon=":material/check:")
 

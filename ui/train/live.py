@@ -84,9 +84,12 @@ def progress(live: LiveRun, state: RunState) -> tuple[float, str]:
     if state.paused:
         return live.position, f"{'Paused.' if live.waiting else 'Pausing…'} Everything learned so far is kept"
     if controls.is_ending(live, state):
-        return live.position, f"Phase {live.phase.index + 1}, {live.phase.name}: ends after this step, as requested"
+        return (
+            live.position,
+            f"Phase {live.phase.index + 1}, {words.escape(live.phase.name)}: ends after this step, as requested",
+        )
     epoch = min(live.phase_epochs + 1, live.phase.epochs)
-    text = f"Phase {live.phase.index + 1}, {live.phase.name}: epoch {epoch} of {live.phase.epochs}"
+    text = f"Phase {live.phase.index + 1}, {words.escape(live.phase.name)}: epoch {epoch} of {live.phase.epochs}"
     if live.step and live.step.phase == live.phase.index and live.step.seconds_left > 0:
         left = words.seconds(live.step.seconds_left)
         text += f" · {left} left" if live.step.seconds_left < 1 else f" · about {left} left"

@@ -65,5 +65,7 @@ def draw(bundle: Path, report: Report) -> None:
     card = bundle / "README.md"
     if card.is_file():
         with st.expander("Model card", icon=":material/description:", key="try_card"):
-            text = card.read_text(encoding="utf-8")
+            text = card.read_text(encoding="utf-8").replace(
+                "![", "!\\["
+            )  # a card of before may hold a name as a picture
             st.markdown(re.sub(r"^(#{1,3}) ", r"##\1 ", re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.S), flags=re.M))
