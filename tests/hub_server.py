@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 REVISION = r"(refs%2F[^/]+|refs/[^/]+/[^/]+|[^/]+)"
 API = re.compile(rf"/api/(datasets|models)/([^/]+/[^/]+)(?:/(revision|tree|paths-info)/{REVISION}/?(.*))?$")
 RESOLVE = re.compile(rf"(?:/(datasets))?/([^/]+/[^/]+)/resolve/{REVISION}/(.+)$")
-LARGE = (".safetensors", ".bin")
+LARGE = (".safetensors", ".bin", ".pt")
 """Suffixes of the files of a model that lie in large file storage."""
 PIECE = 16 * 2**10
 STRANGER, WRONG = "stranger", "wrong"

@@ -23,7 +23,7 @@ def whole(recipe: Recipe) -> nn.Module:
         import timm
 
         return timm.create_model(recipe.architecture, **recipe.args)
-    config = recipes._config(recipe)
+    config = recipes.library_config(recipe)
     return recipes._model_class(recipe, config)._from_config(config)
 
 

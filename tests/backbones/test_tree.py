@@ -23,6 +23,8 @@ def test_the_tree_is_that_of_the_guide():
     assert [node.name for node in TREE[1].children] == ["general", "scientific", "legal", "code"]
     assert places["image", "medical"] == ["RAD-DINO", "BioViL-T", "MedCLIP"]
     assert all(specs for path, specs in places.items() if len(path) == 2)
+    assert all((spec.place[0] == "text") <= (spec.modality == "text") for spec in BACKBONES.values())
+    assert all(BACKBONES[name].modality == "text" for name in BACKBONES if name.endswith("#text"))
 
 
 def test_what_is_ready_stands_first():

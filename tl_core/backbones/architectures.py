@@ -73,7 +73,18 @@ _VIT_L14 = {
     "patch_size": 14,
     "projection_dim": 768,
 }
+_VIT_H14 = {
+    "hidden_size": 1280,
+    "intermediate_size": 5120,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 16,
+    "patch_size": 14,
+    "hidden_act": "gelu",
+}
+_LLAMA_7B = {"vocab_size": 32000, "max_position_embeddings": 2048, "rms_norm_eps": 1e-6}
+_VICUNA_7B = {"vocab_size": 32064, "max_position_embeddings": 4096, "rms_norm_eps": 1e-5}
 _CLIP_B32 = {"patch_size": 32, "hidden_act": "quick_gelu"}
+_CLIP_TEXT = {"hidden_act": "quick_gelu"}
 
 RECIPES: Mapping[str, Described] = {
     "resnet50": _timm("resnet50"),
@@ -82,11 +93,14 @@ RECIPES: Mapping[str, Described] = {
     "vit_b16": _timm("vit_base_patch16_224"),
     "rad_dino": _transformers("dinov2", image_size=518, patch_size=14),
     "biovil_t": _timm("resnet50"),
+    "biovil_t#text": _transformers("bert"),
     "medclip": _transformers("swin"),
+    "medclip#text": _transformers("bert", vocab_size=28996),
     "satmae": _timm("vit_large_patch16_224"),
     "prithvi_eo2": _timm("vit_large_patch16_224"),
     "cellvit": _timm("vit_small_patch16_224", img_size=256),
     "bioclip": _transformers("clip_vision_model", patch_size=16, hidden_act="gelu"),
+    "bioclip#text": _transformers("clip_text_model", hidden_act="gelu"),
     "bert": _transformers("bert"),
     "roberta": _transformers("roberta", **_ROBERTA),
     "deberta_v3": _transformers("deberta-v2", **_DEBERTA_V3),
@@ -97,6 +111,12 @@ RECIPES: Mapping[str, Described] = {
     "codebert": _transformers("roberta", **_ROBERTA),
     "starcoder2_3b": _transformers("starcoder2", **_STARCODER2_3B),
     "clip_b32": _transformers("clip_vision_model", **_CLIP_B32),
+    "clip_b32#text": _transformers("clip_text_model", **_CLIP_TEXT),
+    "siglip_b16": _transformers("siglip_vision_model"),
+    "siglip_b16#text": _transformers("siglip_text_model"),
+    "idefics_9b": _transformers("clip_vision_model", **_VIT_H14),
+    "idefics_9b#text": _transformers("llama", **_LLAMA_7B),
     "llava_15_7b": _transformers("clip_vision_model", **_VIT_L14, image_size=336),
+    "llava_15_7b#text": _transformers("llama", **_VICUNA_7B),
 }
-"""Recipes by the backbone's name; of networks that read pictures and texts, of the part for pictures."""
+"""Recipes by the backbone's name. Of the networks that read pictures and texts, `NAME#text` is the part for texts."""

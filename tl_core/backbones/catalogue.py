@@ -1,10 +1,13 @@
 """Backbones beside the registry: what was derived of each network once, kept in the workspace and read without torch.
 
-Names begin with where a network comes from: `timm:` and `torchvision:` (random weights of a named architecture), `hub:`
-and `folder:` (weights in the workspace).
+Names begin with where a network comes from: `timm:` and `torchvision:` (random weights of a named architecture),
+`hub:`, `folder:` and `torchvision:NAME@CHECKSUM` (weights in the workspace). Of a network for pictures and texts, the
+part for pictures has its name and the part for texts that name with `#text` behind it.
 """
 
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -35,13 +38,25 @@ def find_backbone(name: str, workspace: Workspace | None = None) -> BackboneSpec
     workspace = workspace or Workspace.default()
     if name in BACKBONES or ":" not in name:
         spec = BACKBONES[name]
-        return spec if spec.ready or not spec.weights.name else _latest(workspace, f"hub:{spec.weights.name}") or spec
+        return spec if spec.ready else _latest(workspace, fetched_name(spec)) or spec
     if latest := _latest(workspace, name):
         return latest
     raise UsageError(
         f"The backbone {name} is not in this workspace.",
         f"Get it on the Backbone page, or with python -m tl_core fetch {name}",
     )
+
+
+def fetched_name(spec: BackboneSpec) -> str:
+    """Return what a registered backbone is called once it is fetched, without its version."""
+    leaf, _, part = spec.name.partition("#")
+    name = f"hub:{spec.weights.name}" if spec.weights.name else f"folder:{leaf.replace('_', '-')}"
+    return name + (f"#{part}" if part else "")
+
+
+def unpinned(name: str) -> str:
+    """Return a name without its commit, checksum or digest."""
+    return re.sub(r"@[0-9a-f]+", "", name)
 
 
 def registered(workspace: Workspace | None = None) -> tuple[BackboneSpec, ...]:
@@ -61,7 +76,7 @@ def names(workspace: Workspace | None = None) -> tuple[str, ...]:
 def _latest(workspace: Workspace, name: str) -> BackboneSpec | None:
     if card := _card(workspace, _file(workspace, name)):
         return spec_of(card, workspace)
-    return next((spec for spec in registered(workspace) if spec.name.partition("@")[0] == name), None)
+    return next((spec for spec in registered(workspace) if unpinned(spec.name) == name), None)
 
 
 def _card(workspace: Workspace, file: Path) -> Card | None:
@@ -95,25 +110,48 @@ def forget(workspace: Workspace, name: str) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise BackboneError where configuration and tokenizer already say that the weights are of no use here."""
+    """Raise BackboneError where configuration and tokenizer already say that the weights are of no use here.
+
+    Of two parts, one that can be used is enough.
+    """
     from tl_core.backbones.contracts import check_tokenizer, image_input
-    from tl_core.backbones.recipes import modality_of, read_recipe
+    from tl_core.backbones.memory import check_memory
+    from tl_core.backbones.parts import read_parts
+    from tl_core.backbones.recipes import check_recipe, modality_of
 
-    recipe = read_recipe(folder)
-    if modality_of(recipe) == "text":
-        check_tokenizer(folder)
-    else:
-        image_input(recipe, folder)
+    refusals: list[BackboneError] = []
+    parts = read_parts(folder)
+    for recipe in parts.values():
+        try:
+            if modality_of(check_recipe(recipe)) == "text":
+                check_tokenizer(folder)
+            else:
+                image_input(recipe, folder)
+            check_memory(recipe)
+        except BackboneError as error:
+            refusals.append(error)
+    if len(refusals) == len(parts):
+        raise refusals[0]
 
 
-def register_folder(workspace: Workspace, folder: Path, provenance: Provenance) -> str:
+def register_folder(workspace: Workspace, folder: Path, provenance: Provenance, part: str = "") -> str:
     """Make a folder with a configuration and weights ready as a backbone; returns its name.
 
-    Raises BackboneError where it cannot be built, its weights do not fit, or it cannot be cut into stages.
+    `part` is "#text" where the part for texts is wanted. The other part is made ready as well where it can be used.
+    Raises BackboneError where the wanted one cannot be built, its weights do not fit, or it cannot be cut into stages.
     """
-    from tl_core.backbones.recipes import read_recipe
+    from tl_core.backbones.parts import read_parts
 
-    return _register(workspace, read_recipe(folder), folder, provenance)
+    parts = read_parts(folder)
+    if part not in parts:
+        raise BackboneError(
+            f"{unpinned(provenance.name)} has no part for texts.", "Leave #text out, or bring its vocabulary as well."
+        )
+    name = _register(workspace, parts[part], folder, replace(provenance, name=provenance.name + part))
+    for other in parts.keys() - {part}:
+        with suppress(BackboneError):  # asked for by its own name, it says why it cannot be used
+            _register(workspace, parts[other], folder, replace(provenance, name=provenance.name + other))
+    return name
 
 
 def register_library(workspace: Workspace, name: str) -> str:
@@ -128,7 +166,9 @@ def register_library(workspace: Workspace, name: str) -> str:
 
 def _register(workspace: Workspace, recipe: Any, folder: Path | None, provenance: Provenance) -> str:
     from tl_core.backbones.derive import derive
+    from tl_core.backbones.memory import check_memory
 
+    check_memory(recipe)
     file = _file(workspace, provenance.name)
     place = str(folder.relative_to(workspace.root)) if folder else ""
     card = derive(recipe, folder, provenance, file.with_suffix(".tokenizer.json"))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tl_core.backbones.compat import ensure_torchvision
+from tl_core.backbones.layouts import LAYOUTS
 from tl_core.backbones.recipes import Recipe
 from tl_core.backbones.spec import ImageInput, TextInput
 from tl_core.errors import BackboneError
@@ -30,17 +31,30 @@ SAMPLE = "The quick brown fox jumps over the lazy dog. def f(x): return x"
 def image_input(recipe: Recipe, folder: Path | None) -> ImageInput:
     """Return how the network wants its pictures. Raises BackboneError where nothing says it."""
     ensure_torchvision()
+    if folder is not None and recipe.layout and (picture := LAYOUTS[recipe.layout].picture):
+        return picture(folder)
     if recipe.library == "timm":
         return _timm(recipe, folder)
     if recipe.library == "torchvision":
         return _torchvision(recipe)
-    file = folder / "preprocessor_config.json" if folder else None
-    if file is None or not file.is_file():
+    config = _processor_config(folder) if folder else None
+    if config is None:
         raise BackboneError(
             "There is no preprocessor_config.json, so nothing says how this network wants its pictures.",
             "Bring it from the same place as the weights.",
         )
-    return _processor(read_json(file))
+    return _processor(config)
+
+
+def _processor_config(folder: Path) -> dict[str, Any] | None:
+    """Return the configuration of a folder's image processor, which newer files keep inside of another."""
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        if (folder / name).is_file():
+            config = read_json(folder / name)
+            config = config.get("image_processor", config)
+            if "image_mean" in config or "size" in config:
+                return config
+    return None
 
 
 def assumed_input(recipe: Recipe, modality: Modality, net: "nn.Module") -> ImageInput | TextInput:
@@ -101,6 +115,8 @@ def _torchvision(recipe: Recipe) -> ImageInput:
 def _processor(config: Mapping[str, Any]) -> ImageInput:
     """Read an image processor's configuration as transformers writes it."""
     size, crop = config.get("size"), config.get("crop_size")
+    if size is None and isinstance(side := config.get("image_size"), int):  # as Idefics says it
+        size = {"height": side, "width": side}
     size = {"shortest_edge": size} if isinstance(size, int) else size or {}
     crop = {"height": crop, "width": crop} if isinstance(crop, int) else crop or {}
     cropped = bool(config.get("do_center_crop")) and bool(crop)

@@ -1,6 +1,7 @@
 """Where fetched backbones lie: one folder each, complete and checked, shared by everything in the workspace.
 
-backbones/hub/OWNER--NAME@COMMIT/    backbones/own/SLUG@DIGEST/    backbones/.parts/ (what is on its way)
+backbones/hub/OWNER--NAME@COMMIT/    backbones/torchvision/NAME@CHECKSUM/    backbones/own/SLUG@DIGEST/
+backbones/.parts/ (what is on its way)
 """
 
 import fcntl
@@ -19,9 +20,12 @@ from tl_core.errors import BackboneError, DownloadCancelled, WorkspaceError
 from tl_core.workspace import Workspace, read_value, write_value
 
 OWN_PREFIX = "folder:"
+TORCHVISION_PREFIX = "torchvision:"
 PROVENANCE = "provenance.json"
-_PLACES = {HUB_PREFIX: "hub", OWN_PREFIX: "own"}
-_NAME = re.compile(r"(hub:(?P<hub>[\w.-]+(/[\w.-]+)?)|folder:(?P<own>[\w.-]+))@(?P<version>[0-9a-f]{8,64})", re.ASCII)
+_PLACES = {HUB_PREFIX: "hub", OWN_PREFIX: "own", TORCHVISION_PREFIX: "torchvision"}
+_NAME = re.compile(
+    r"(?P<prefix>hub:|folder:|torchvision:)(?P<word>[\w.-]+(/[\w.-]+)?)@(?P<version>[0-9a-f]{8,64})(#text)?", re.ASCII
+)
 _PARTS = ".parts"
 _KEPT = 7 * 24 * 3600  # seconds that an unfinished download is kept
 _POLL = 0.1
@@ -32,8 +36,8 @@ def place_of(workspace: Workspace, name: str) -> Path:
     match = _NAME.fullmatch(name)
     if not match or ".." in name:
         raise BackboneError(f"{name} is not the full name of a fetched backbone.", _LIST)
-    kind, word = ("hub", match["hub"]) if match["hub"] else ("own", match["own"])
-    return workspace.root / "backbones" / kind / f"{word.replace('/', '--')}@{match['version']}"
+    folder = f"{match['word'].replace('/', '--')}@{match['version']}"
+    return workspace.root / "backbones" / _PLACES[match["prefix"]] / folder
 
 
 def folder_of(workspace: Workspace, name: str) -> Path:
@@ -150,7 +154,7 @@ def _sweep(parts: Path) -> None:
     for part in parts.glob("*"):
         with suppress(OSError):  # another process may be just removing it
             young = time.time() - max(path.stat().st_mtime for path in (part, *part.iterdir())) < _KEPT
-            if young and part.name.startswith("hub--"):
+            if young and part.name.startswith(("hub--", "torchvision--")):
                 continue
             _remove_free(part)
 

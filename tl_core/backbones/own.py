@@ -16,6 +16,7 @@ from tl_core.backbones.hub.fetch import SPARE, accept, never, sha256_of_all
 from tl_core.backbones.hub.listing import RepoFile
 from tl_core.backbones.hub.meter import Meter, OnDownload, unseen
 from tl_core.backbones.hub.selection import CONFIG, choose_files, is_weights
+from tl_core.backbones.layouts import FROM_FILES
 from tl_core.backbones.provenance import Provenance
 from tl_core.data.sources.file_tree import MAX_FILE, ArchiveEntry, read_whole
 from tl_core.data.sources.folder_source import open_tree
@@ -53,8 +54,8 @@ def bring(
 ) -> Path:
     """Copy one's own weights into the workspace; return their folder. Only the files that are needed are taken.
 
-    `architecture` (timm:NAME or torchvision:NAME) describes weights that have no config.json beside them. `check`
-    sees the folder before the weights are copied.
+    `architecture` (timm:NAME, torchvision:NAME, or the name of a registered backbone whose weights come as a file)
+    describes weights that have no config.json beside them. `check` sees the folder before the weights are copied.
     Raises BackboneError, UsageError, DataError for a damaged archive, WorkspaceError and DownloadCancelled.
     """
     with _opened(path, workspace, bool(architecture)) as files:
@@ -65,7 +66,8 @@ def bring(
             assert part is not None  # `at_work` is only held, and never made
             try:
                 sums = _copy(chosen, part, Meter(sum(file.size for file in chosen), on_progress), cancelled, check)
-                provenance = _provenance(path, sums, part)
+                leaf = architecture if ":" not in architecture else ""
+                provenance = _provenance(path, sums, part, leaf)
                 place = place_of(workspace, provenance.name)
                 if not provenance_of(place):
                     install(part, place, provenance)
@@ -145,6 +147,8 @@ def _chosen(files: list[_OwnFile], path: Path, architecture: str) -> list[_OwnFi
 
 
 def _config(architecture: str) -> bytes:
+    if architecture in FROM_FILES:
+        return json.dumps({"layout": architecture}).encode()
     library, _, name = architecture.partition(":")
     if library not in _LIBRARIES or not re.fullmatch(r"[\w.-]+", name):
         raise UsageError(f"{architecture} does not name a network.", "Write timm:NAME or torchvision:NAME.")
@@ -215,11 +219,11 @@ def check_weights(path: Path) -> None:
         )
 
 
-def _provenance(path: Path, sums: dict[str, str], part: Path) -> Provenance:
+def _provenance(path: Path, sums: dict[str, str], part: Path, leaf: str) -> Provenance:
     weights = {name: checksum for name, checksum in sums.items() if is_weights(name)}
     digest = sha256_of_all({name: checksum for name, checksum in sums.items() if not name.startswith(_ABOUT)})
     size = sum((part / name).stat().st_size for name in weights)
-    name = f"{OWN_PREFIX}{_slug(path)}@{digest[:_DIGEST]}"
+    name = f"{OWN_PREFIX}{leaf.replace('_', '-') or _slug(path)}@{digest[:_DIGEST]}"
     return Provenance(name, str(path.resolve()), _licence(part / "README.md"), "", size, sha256_of_all(weights))
 
 

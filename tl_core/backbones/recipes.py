@@ -3,12 +3,15 @@
 import inspect
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tl_core.backbones.compat import ensure_torchvision
+from tl_core.backbones.layouts import LAYOUTS
+from tl_core.backbones.weight_files import Tensors, read_index, weight_files
 from tl_core.errors import BackboneError
 from tl_core.types import Modality
 from tl_core.workspace import read_json
@@ -19,7 +22,6 @@ if TYPE_CHECKING:
 
     from tl_core.backbones.staging.trace import Entry
 
-SAFE, PICKLED = ("model.safetensors",), ("pytorch_model.bin", "model.bin")
 CODE = ("auto_map", "custom_pipelines", "_name_or_path", "dtype", "torch_dtype", "quantization_config")
 """Entries of a configuration that name code of the repository, or how its file was stored."""
 
@@ -29,7 +31,8 @@ class Recipe:
     """How a library builds a network.
 
     `architecture` is a name of timm's or torchvision's list or transformers' `model_type`, `config` what transformers
-    reads, `args` further arguments. `encoder`: only the encoder of an encoder and a decoder is meant.
+    reads, `args` further arguments. `encoder`: only the encoder of an encoder and a decoder is meant. `layout`: how its
+    weights are stored where that is not the library's own way (`tl_core.backbones.layouts`).
     """
 
     library: Literal["timm", "torchvision", "transformers"]
@@ -37,6 +40,7 @@ class Recipe:
     config: Mapping[str, Any] = field(default_factory=dict)
     args: Mapping[str, Any] = field(default_factory=dict)
     encoder: bool = False
+    layout: str = ""
 
 
 def read_recipe(folder: Path) -> Recipe:
@@ -96,7 +100,7 @@ def build(recipe: Recipe, folder: Path | None = None) -> "tuple[nn.Module, Entry
     check_recipe(recipe)
     builders: dict[str, Callable] = {"timm": _timm, "torchvision": _torchvision, "transformers": _transformers}
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _quietly():
             warnings.simplefilter("ignore")
             return builders[recipe.library](recipe, folder)
     except BackboneError:
@@ -108,11 +112,27 @@ def build(recipe: Recipe, folder: Path | None = None) -> "tuple[nn.Module, Entry
         ) from error
 
 
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep transformers from printing progress, and tables of the tensors that a backbone leaves out."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
 def modality_of(recipe: Recipe) -> Modality:
     """Return what a network reads. Raises BackboneError where it is neither pictures nor texts."""
     if recipe.library != "transformers":
         return "image"
-    config = _config(recipe)
+    config = library_config(recipe)
     main = getattr(_model_class(recipe, config), "main_input_name", "")
     joined = hasattr(config, "text_config") or hasattr(config, "vision_config")
     if main == "input_ids" and not joined:
@@ -132,11 +152,11 @@ def _timm(recipe: Recipe, folder: Path | None) -> "tuple[nn.Module, Entry, tuple
     net = timm.create_model(recipe.architecture, pretrained=False, num_classes=0, **recipe.args)
     missing: tuple[str, ...] = ()
     if folder is not None:
-        state = read_weights(folder)
+        state = _state(recipe, net, folder)
         convert = getattr(sys.modules[type(net).__module__], "checkpoint_filter_fn", None)
         if convert is not None and not _fits(net, state):
-            state = convert(state, net)
-        missing = _load(net, state)
+            state = convert(dict(state), net)
+        missing = load_tensors(net, state)
     return net, _timm_entry, missing
 
 
@@ -144,18 +164,19 @@ def _torchvision(recipe: Recipe, folder: Path | None) -> "tuple[nn.Module, Entry
     from torchvision import models
 
     net = models.get_model(recipe.architecture, weights=None, **recipe.args)
-    return net, _picture_entry, () if folder is None else _load(net, read_weights(folder))
+    return net, _picture_entry, () if folder is None else load_tensors(net, _state(recipe, net, folder))
 
 
 def _transformers(recipe: Recipe, folder: Path | None) -> "tuple[nn.Module, Entry, tuple[str, ...]]":
     import torch
 
-    config = _config(recipe)
+    config = library_config(recipe)
     kind = _model_class(recipe, config)
     more = {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(kind.__init__).parameters else {}
     missing: set[str] = set()
-    if folder is None:
+    if folder is None or recipe.layout:
         net = kind._from_config(config, dtype=torch.float32, **more)
+        missing = set(load_tensors(net, _state(recipe, net, folder))) if folder else set()
     else:
         read_index(folder)
         net, info = kind.from_pretrained(
@@ -172,7 +193,8 @@ def _transformers(recipe: Recipe, folder: Path | None) -> "tuple[nn.Module, Entr
     )
 
 
-def _config(recipe: Recipe) -> Any:
+def library_config(recipe: Recipe) -> Any:
+    """Return transformers' configuration of a recipe."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     ensure_torchvision()
@@ -187,6 +209,11 @@ def _model_class(recipe: Recipe, config: Any) -> Any:
     from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
     if type(config) not in MODEL_MAPPING:
+        import transformers
+
+        # the text part of SigLIP and of others is in no list, and called like its configuration
+        if part := getattr(transformers, type(config).__name__.removesuffix("Config") + "Model", None):
+            return part
         raise BackboneError(
             f"transformers has no plain network for {recipe.architecture!r}.", "Choose another architecture."
         )
@@ -206,64 +233,34 @@ def _text_entry(net: Any, state: "tuple[torch.Tensor, ...]") -> Any:
     return net(input_ids=state[0], attention_mask=state[1].long())
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """Return the files of the weights in a folder, safetensors first. Raises BackboneError without any."""
-    for name in (*SAFE, *PICKLED):
-        if (folder / f"{name}.index.json").is_file():
-            return read_index(folder)
-        if (folder / name).is_file():
-            return [folder / name]
-    raise BackboneError(f"There are no weights in {folder.name}.", "Bring model.safetensors, or pytorch_model.bin.")
-
-
-def read_index(folder: Path) -> list[Path]:
-    """Return the parts that an index names, none without an index. Raises BackboneError that names a missing part."""
-    for name in (*SAFE, *PICKLED):
-        index = folder / f"{name}.index.json"
-        if index.is_file():
-            parts = sorted(set(read_json(index)["weight_map"].values()))
-            if lost := [part for part in parts if not (folder / Path(part).name).is_file()]:
-                raise BackboneError(f"A part of the weights is missing: {lost[0]}.", "Fetch or copy it again.")
-            return [folder / Path(part).name for part in parts]
-    return []
-
-
-def read_weights(folder: Path) -> "dict[str, torch.Tensor]":
-    """Read every tensor of a folder's weights. Raises BackboneError where a file is damaged or holds other things."""
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    state: dict[str, torch.Tensor] = {}
-    for file in weight_files(folder):
-        try:
-            if file.suffix == ".safetensors":
-                part: Any = load_file(file)
-            else:
-                part = torch.load(file, weights_only=True, map_location="cpu", mmap=True)
-        except (OSError, SafetensorError, RuntimeError, ValueError, EOFError) as error:
-            raise BackboneError(f"{file.name} is damaged or holds no weights.", "Fetch or copy it again.") from error
-        except Exception as error:  # unpickling says no in many ways
-            raise BackboneError(
-                f"{file.name} holds more than weights, so it is not opened.", "Bring the weights as safetensors."
-            ) from error
-        part = part.get("state_dict", part) if isinstance(part, dict) else part
-        if not isinstance(part, dict) or not all(isinstance(t, torch.Tensor) for t in part.values()):
-            raise BackboneError(f"{file.name} does not hold plain weights.", "Bring the weights as safetensors.")
-        state |= part
-    return state
+def _state(recipe: Recipe, net: "nn.Module", folder: Path) -> "Mapping[str, torch.Tensor]":
+    """Return the tensors of a folder's weights by the names that the network has for them."""
+    if recipe.layout:
+        return LAYOUTS[recipe.layout].read(folder, net.state_dict())
+    return Tensors(weight_files(folder))
 
 
 def _fits(net: "nn.Module", state: "Mapping[str, torch.Tensor]") -> bool:
     return all(name in state and state[name].shape == t.shape for name, t in net.state_dict().items())
 
 
-def _load(net: "nn.Module", state: "Mapping[str, torch.Tensor]") -> tuple[str, ...]:
+def load_tensors(net: "nn.Module", state: "Mapping[str, torch.Tensor]") -> tuple[str, ...]:
     """Copy weights into a network; returns the names of those that are not there or of another shape."""
     wanted = net.state_dict()
-    kept = {name: tensor for name, tensor in state.items() if name in wanted and tensor.shape == wanted[name].shape}
+    found = {name: state[name] for name in wanted if name in state}
+    kept = {name: tensor for name, tensor in found.items() if tensor.shape == wanted[name].shape}
     net.load_state_dict(kept, strict=False)
     return tuple(name for name in wanted if name not in kept)
+
+
+def build_library(architecture: str, config: Mapping[str, Any]) -> "nn.Module":
+    """Build transformers' whole network of an architecture in float32, with random weights."""
+    import torch
+
+    recipe = check_recipe(Recipe("transformers", architecture, config))
+    with _quietly():
+        made = library_config(recipe)
+        return _model_class(recipe, made)._from_config(made, dtype=torch.float32)
 
 
 def recipe_of(library: str, name: str) -> Recipe:

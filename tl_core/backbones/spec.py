@@ -45,9 +45,12 @@ class TextInput:
 
 @dataclass(frozen=True)
 class Weights:
-    """Where the pretrained weights are: in an installed package, in a repository of the hub, or in the workspace."""
+    """Where the pretrained weights are: in an installed package, in a repository of the hub, or in the workspace.
 
-    kind: Literal["package", "hub", "folder"]
+    "file": their authors give them as a file, which a person has to get.
+    """
+
+    kind: Literal["package", "hub", "folder", "file"]
     name: str
     bytes: int
 
@@ -110,19 +113,16 @@ class BackboneSpec:
         """What a person has to do before this backbone can be used; empty if it is ready."""
         if self.ready:
             return ""
+        if self.weights.kind == "file":
+            way = f"Once you have the file: python -m tl_core fetch FILE --as {self.name.partition('#')[0]}."
+            return f"{self.access} Licence: {self.licence}. {way}"
         size = (
             f"{_size(self.weights.bytes)} of weights" if self.weights.bytes else "weights of a size that is not stated"
         )
-        on_hub = bool(self.weights.name)
-        place = f"the Hugging Face hub ({self.weights.name})" if on_hub else self.source
-        way = (
-            f"To try it: python -m tl_core fetch {self.name}. Whether it can be used is checked first."
-            if on_hub
-            else "Once you have its weights: python -m tl_core fetch FOLDER."
-        )
         return (
-            f"Not on this machine: it takes a download of {size} from {place}. Licence: {self.licence}. "
-            f"{self.access} {way}"
+            f"Not on this machine: it takes a download of {size} from the Hugging Face hub ({self.weights.name}). "
+            f"Licence: {self.licence}. {self.access} "
+            f"To try it: python -m tl_core fetch {self.name}. Whether it can be used is checked first."
         ).replace(".  ", ". ")
 
 

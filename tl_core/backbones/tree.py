@@ -42,7 +42,7 @@ PLACES: dict[tuple[str, ...], tuple[str, str]] = {
     ),
     ("text",): ("Texts", "Sentences, paragraphs and documents."),
     ("text", "general"): ("Everyday texts", "Trained on books, encyclopaedias and the web."),
-    ("text", "scientific"): ("Scientific texts", "Trained on papers."),
+    ("text", "scientific"): ("Scientific texts", "Trained on papers and clinical reports."),
     ("text", "legal"): ("Legal texts", "Trained on laws, court cases and contracts."),
     ("text", "code"): ("Program code", "Trained on programs and what is written about them."),
     ("multimodal",): ("Pictures with texts", "Trained on pictures and words together."),

@@ -3,7 +3,7 @@
 import argparse
 from functools import partial
 
-from tl_core.backbones.acquire import make_ready
+from tl_core.backbones.acquire import make_ready, other_part
 from tl_core.backbones.hub.faults import readable_size
 from tl_core.backbones.hub.meter import DownloadProgress
 from tl_core.backbones.spec import BackboneSpec
@@ -26,7 +26,10 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     except KeyboardInterrupt:
         console.note("What has arrived of a download is kept: the same command goes on from there.")
         raise
-    return _report(spec, arguments.json, console)
+    code = _report(spec, arguments.json, console)
+    if (other := other_part(spec, Workspace.default())) and not arguments.json:
+        console.note(f"Its other part, which was made ready as well: {other}")
+    return code
 
 
 def _show(console: Console, what: str, progress: DownloadProgress) -> None:

@@ -4,9 +4,10 @@ Parameters are counted from the public configuration, of networks for pictures a
 0 means that the number is not known.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tl_core.backbones.architectures import RECIPES
+from tl_core.backbones.provenance import TEXT
 from tl_core.backbones.spec import BACKBONES, BackboneSpec, Weights
 from tl_core.types import Modality
 
@@ -24,6 +25,8 @@ class _Card:
     hub: str = ""
     source: str = ""
     access: str = ""
+    texts: tuple[str, int] = ("", 0)
+    """What the part for texts is, and its parameters; of networks for pictures and texts alone."""
 
 
 CARDS = (
@@ -76,46 +79,53 @@ CARDS = (
         "biovil_t",
         "BioViL-T",
         ("image", "medical"),
-        "Chest X-rays together with their reports, over time. For research, not for clinical practice.",
+        "Chest X-rays with their reports, one at a time: what compares one with an earlier one is left out.",
         size=(23_508_032, 0),
         licence="MIT",
         hub="microsoft/BiomedVLP-BioViL-T",
+        texts=("The BERT that learned with it, from reports (CXR-BERT).", 109_482_240),
     ),
     _Card(
         "medclip",
         "MedCLIP",
         ("image", "medical"),
-        "Medical images and texts that need not come in pairs: chest X-rays and their findings.",
+        "Medical images and texts that need not come in pairs: a Swin-T for chest X-rays, and their findings.",
         size=(27_519_354, 0),
-        licence=UNSTATED,
+        licence="MIT",
         source="https://github.com/RyanWangZf/MedCLIP",
+        texts=("The clinical BERT that learned with it, from findings.", 108_310_272),
+        access="Get its weights from https://github.com/RyanWangZf/MedCLIP: medclip-vit-pretrained.zip. For texts, "
+        "unpack it, put the vocab.txt of emilyalsentzer/Bio_ClinicalBERT beside them, and give the folder.",
     ),
     _Card(
         "satmae",
         "SatMAE",
         ("image", "satellite"),
-        "A masked autoencoder (ViT-L) for satellite images, over time and over spectral bands.",
+        "A masked autoencoder (ViT-L) for satellite images in colour. Those over time or spectral bands are not read.",
         size=(303_301_632, 0),
         licence=UNSTATED,
         source="https://github.com/sustainlab-group/SatMAE",
+        access="Get its weights from https://github.com/sustainlab-group/SatMAE: those trained on single pictures in "
+        "colour (fMoW RGB).",
     ),
     _Card(
         "prithvi_eo2",
         "Prithvi-EO-2.0-300M-TL",
         ("image", "satellite"),
-        "NASA's and IBM's model of the Earth's surface, from satellite images in several spectral bands over time.",
+        "NASA's and IBM's model of the Earth's surface (ViT-L). A picture fills red, green and blue of its six bands.",
         size=(303_301_632, 0),
         licence="Apache-2.0",
         hub="ibm-nasa-geospatial/Prithvi-EO-2.0-300M-TL",
     ),
     _Card(
         "cellvit",
-        "CellViT",
+        "CellViT-256",
         ("image", "microscopy"),
-        "Finds and classifies cell nuclei in stained tissue.",
+        "The encoder (ViT-S) of a network that finds and classifies cell nuclei in stained tissue.",
         size=(21_688_704, 0),
         licence="Apache-2.0 with Commons Clause (not for sale)",
         source="https://github.com/TIO-IKIM/CellViT",
+        access="Get its weights from https://github.com/TIO-IKIM/CellViT: CellViT-256-x20.pth or CellViT-256-x40.pth.",
     ),
     _Card(
         "bioclip",
@@ -125,6 +135,7 @@ CARDS = (
         size=(85_799_424, 598_000_000),
         licence="MIT",
         hub="imageomics/bioclip",
+        texts=("Names and descriptions of organisms: the part for texts of BioCLIP.", 63_165_952),
     ),
     _Card(
         "bert",
@@ -216,41 +227,82 @@ CARDS = (
         size=(87_456_000, 605_000_000),
         licence=UNSTATED,
         hub="openai/clip-vit-base-patch32",
+        texts=("Captions: the part for texts of CLIP, in one space with its pictures.", 63_165_952),
+    ),
+    _Card(
+        "siglip_b16",
+        "SigLIP ViT-B/16",
+        ("multimodal", "general"),
+        "Pictures and captions like CLIP, each pair judged by itself (a sigmoid in place of a softmax).",
+        size=(92_884_224, 813_000_000),
+        licence="Apache-2.0",
+        hub="google/siglip-base-patch16-224",
+        texts=("Captions: the part for texts of SigLIP, in one space with its pictures.", 110_271_744),
+    ),
+    _Card(
+        "idefics_9b",
+        "IDEFICS-9B",
+        ("multimodal", "general"),
+        "An open rebuild of Flamingo, whose own weights were not released: the CLIP ViT-H/14 that it sees with.",
+        size=(630_766_080, 0),
+        licence="that of LLaMA (not for sale), the rest MIT",
+        hub="HuggingFaceM4/idefics-9b",
+        access="Its language model takes 26 GB of memory to load, and about four times as much to be trained in full.",
+        texts=("The language model of IDEFICS (LLaMA-7B), as it reads texts without pictures.", 6_607_343_616),
     ),
     _Card(
         "flamingo_3b",
         "Flamingo (OpenFlamingo-3B)",
         ("multimodal", "general"),
-        "An open rebuild of Flamingo, whose own weights were not released. CLIP ViT-L/14 and MPT-1B come on top.",
+        "An open rebuild of Flamingo: only the layers between a CLIP and a language model, which no library builds.",
         size=(3_000_000_000, 4_190_000_000),
         licence=UNSTATED,
         hub="openflamingo/OpenFlamingo-3B-vitl-mpt1b",
+        access="It cannot be used by itself; idefics_9b is an open rebuild that can.",
     ),
     _Card(
         "llava_15_7b",
         "LLaVA-1.5-7B",
         ("multimodal", "general"),
-        "A language model that sees: answers questions about pictures. Needs a large graphics card.",
+        "The eyes of a language model that sees: the CLIP ViT-L/14 at 336 pixels that LLaVA looks through.",
         size=(303_507_456, 14_100_000_000),
         licence="Llama 2 Community License",
         hub="llava-hf/llava-1.5-7b-hf",
+        texts=("The language model of LLaVA (Vicuna-7B).", 6_607_605_760),
+        access="Its language model takes 26 GB of memory to load, and about four times as much to be trained in full.",
     ),
 )
 
-for _card in CARDS:
-    _modality: Modality = "text" if _card.place[0] == "text" else "image"
-    BACKBONES.add(
-        BackboneSpec(
-            name=_card.name,
-            title=_card.title,
-            modality=_modality,
-            place=_card.place,
-            summary=_card.summary,
-            parameters=_card.size[0],
-            licence=_card.licence,
-            source=_card.source or f"https://huggingface.co/{_card.hub}",
-            weights=Weights("hub", _card.hub, _card.size[1]),
-            access=_card.access,
-            recipe=RECIPES.get(_card.name),
-        ),
+
+def _spec(card: _Card) -> BackboneSpec:
+    modality: Modality = "text" if card.place[0] == "text" else "image"
+    return BackboneSpec(
+        name=card.name,
+        title=card.title,
+        modality=modality,
+        place=card.place,
+        summary=card.summary,
+        parameters=card.size[0],
+        licence=card.licence,
+        source=card.source or f"https://huggingface.co/{card.hub}",
+        weights=Weights("hub" if card.hub else "file", card.hub, card.size[1]),
+        access=card.access,
+        recipe=RECIPES.get(card.name),
     )
+
+
+for _card in CARDS:
+    _pictures = BACKBONES.add(_spec(_card))
+    if _card.texts[0]:
+        BACKBONES.add(
+            replace(
+                _pictures,
+                name=_card.name + TEXT,
+                title=f"{_card.title}, texts",
+                modality="text",
+                place=_card.place if _card.place[0] == "multimodal" else ("text", "scientific"),
+                summary=_card.texts[0],
+                parameters=_card.texts[1],
+                recipe=RECIPES[_card.name + TEXT],
+            )
+        )

@@ -19,7 +19,10 @@ _SETTINGS = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1", "HF_HUB
 
 @dataclass(frozen=True)
 class RepoFile:
-    """A file by its path in the repository, its bytes, and its checksum: `sha256`, or for a small file `git_id`."""
+    """A file by its path in the repository, its bytes, and its checksum: `sha256`, or for a small file `git_id`.
+
+    The start of a checksum is enough.
+    """
 
     path: str
     size: int

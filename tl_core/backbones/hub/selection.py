@@ -7,8 +7,15 @@ from tl_core.backbones.hub.listing import RepoFile
 from tl_core.errors import BackboneError
 
 CONFIG = "config.json"
+OPEN_CLIP = "open_clip_config.json"
+_OF_THEIR_OWN = re.compile(
+    r"open_clip_model\.safetensors|open_clip_pytorch_model\.bin|Prithvi_EO_V2_\w+\.pt|biovil_t_image_model_\w+\.pt"
+)
+"""Weights in layouts of their own that are known (`tl_core.backbones.layouts`)."""
+_BESIDE = "biovil_t_image_model_proj_size_128.pt"
+"""The part for pictures of a model whose part for texts is stored in the usual way."""
 _COMPANIONS = re.compile(
-    r"config\.json|(preprocessor|processor|image_processor|sentence_bert)_config\.json|"
+    r"config\.json|open_clip_config\.json|(preprocessor|processor|image_processor|sentence_bert)_config\.json|"
     r"tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json|"
     r"vocab\.(txt|json)|merges\.txt|bpe\.codes|[\w.-]*(spiece|spm|sentencepiece[\w.]*|tokenizer)\.model|"
     r"README\.md|LICEN[SC]E[\w.-]*"
@@ -39,7 +46,7 @@ def choose_files(files: Iterable[RepoFile], name: str) -> tuple[RepoFile, ...]:
     weights = _weights(top)
     if not weights:
         raise BackboneError(f"{name} holds no weights that can be used{_instead(top)}.", _HOW)
-    if CONFIG not in top:
+    if CONFIG not in top and OPEN_CLIP not in top:
         raise BackboneError(f"{name} holds no {CONFIG}, so nothing says which network its weights belong to.", _HOW)
     companions = [file for path, file in top.items() if _COMPANIONS.fullmatch(path)]
     for file in (*companions, *weights):
@@ -52,11 +59,21 @@ def choose_files(files: Iterable[RepoFile], name: str) -> tuple[RepoFile, ...]:
 
 def is_weights(path: str) -> bool:
     """Return whether a file that was chosen holds weights."""
-    return path.endswith((".safetensors", ".bin"))
+    return path.endswith((".safetensors", ".bin", ".pt"))
 
 
 def _weights(top: dict[str, RepoFile]) -> tuple[RepoFile, ...]:
     """Return one set of weights: a file, or an index with all of its shards; nothing where there is none."""
+    beside = (top[_BESIDE],) if _BESIDE in top else ()
+    usual = _usual(top)
+    if usual or beside:
+        return (*usual, *beside)
+    named = sorted(path for path in top if _OF_THEIR_OWN.fullmatch(path))
+    return (top[named[0]],) if named else ()
+
+
+def _usual(top: dict[str, RepoFile]) -> tuple[RepoFile, ...]:
+    """Return the weights as transformers and timm store them."""
     for stem, suffix in _KINDS:
         if whole := top.get(f"{stem}.{suffix}"):
             return (whole,)

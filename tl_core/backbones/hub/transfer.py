@@ -13,7 +13,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from tl_core.backbones.hub.faults import Damaged, Stalled, WebPage, retry_after, status_of
-from tl_core.backbones.hub.listing import RepoFile, hub_client
+from tl_core.backbones.hub.listing import RepoFile, endpoint, hub_client
 from tl_core.backbones.hub.meter import Meter
 from tl_core.backbones.hub.ticking import TICK, ticking
 from tl_core.errors import DownloadCancelled
@@ -74,7 +74,7 @@ def download(url: str, file: RepoFile, target: Path, meter: Meter, cancelled: Ca
             fruitless = 0 if _size(part) - before >= _PROGRESS else fruitless + 1
             _wait(_pause(error, fruitless, part), cancelled)
             continue
-        if content == (file.sha256 or file.git_id) and _size(part) == file.size:
+        if content.startswith(file.sha256 or file.git_id) and _size(part) == file.size:
             os.replace(part, target)
             meter.finish(file.path, file.size)
             return
@@ -162,7 +162,8 @@ def _watched(pieces: Callable[[], Iterator[bytes]], cancelled: Callable[[], bool
 def _pieces(url: str, start: int) -> Iterator[bytes]:
     """Yield a file from byte `start` on. Authorisation goes to the hub alone, not to where it redirects."""
     client = hub_client()
-    headers = {**client.utils.build_hf_headers(), "Accept-Encoding": "identity"}
+    token = None if url.startswith(endpoint() or client.constants.ENDPOINT) else False
+    headers = {**client.utils.build_hf_headers(token=token), "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
     times = (PATIENCE.connect, PATIENCE.silence, PATIENCE.silence, PATIENCE.silence)

@@ -83,6 +83,12 @@ def build(recipe: dict) -> tuple[nn.Module, Any]:
         net = AutoModel.from_config(config, dtype=torch.float32, add_pooling_layer=False)
     except TypeError:  # it has no pooling layer
         net = AutoModel.from_config(config, dtype=torch.float32)
+    except ValueError:  # the text part of SigLIP and of others is in no list, and called like its configuration
+        import transformers
+
+        net = getattr(transformers, type(config).__name__.removesuffix("Config") + "Model")._from_config(
+            config, dtype=torch.float32
+        )
     main = net.main_input_name
     net = net.get_encoder() if recipe["encoder"] else net
     if main == "input_ids":
