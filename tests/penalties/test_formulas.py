@@ -203,7 +203,7 @@ def _solved_on(parts, inputs):
 def test_the_recorded_head_is_the_runs_own_once_it_has_learned(job):
     parts = make_parts(with_penalty(job, "kl"), MemoryControl())
     parts.freezer.thaw_only(())
-    parts.model.head_untrained = False
+    parts.head.untrained = False
     inputs = parts.provider.prepared(0)
     list(parts.penalties.prepare(penalty_context(parts, inputs)))
     rows = parts.rows.train_rows(TUNE)

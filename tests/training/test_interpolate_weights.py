@@ -14,6 +14,7 @@ from tl_core.plan.transfer_plan import Adapter
 from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import Noted
 from tl_core.training import interpolate_weights
+from tl_core.training.evaluate import Evaluator
 from tl_core.training.inputs import batches
 from tl_core.training.interpolate_weights import SHARES
 from tl_core.training.loop import train
@@ -30,18 +31,20 @@ def dataset(request):
 def tried(monkeypatch):
     """Share, validation metrics and weights of each mix, in the order in which they were tried."""
     results, shares = [], []
-    validate, mix = interpolate_weights.validate, interpolate_weights._mix
+    validate, mix = Evaluator.validate, interpolate_weights._mix
 
-    def validated(parts, phase, inputs):
-        metrics = yield from validate(parts, phase, inputs)
-        results.append((shares[-1], metrics, {n: t.clone() for n, t in parts.model.state_dict().items()}))
+    def validated(evaluator, phase, inputs):
+        metrics = yield from validate(evaluator, phase, inputs)
+        if shares:
+            model = evaluator.freezer.model
+            results.append((shares[-1], metrics, {n: t.clone() for n, t in model.state_dict().items()}))
         return metrics
 
     def mixed(parts, phase, inputs, tuned, share):
         mix(parts, phase, inputs, tuned, share)
         shares.append(share)
 
-    monkeypatch.setattr(interpolate_weights, "validate", validated)
+    monkeypatch.setattr(Evaluator, "validate", validated)
     monkeypatch.setattr(interpolate_weights, "_mix", mixed)
     return results
 

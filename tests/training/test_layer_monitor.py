@@ -14,6 +14,7 @@ from tl_core.runs.control import MemoryControl
 from tl_core.runs.events import EVENTS, EpochDone, LayerStats, Noted, RunEvent, StepDone
 from tl_core.strategies import STRATEGIES, TaskInfo
 from tl_core.training import layer_monitor, loop
+from tl_core.training.evaluate import Evaluator
 from tl_core.training.model import groups_of
 from tl_core.training.step import Stepper
 from tl_core.types import dump, load
@@ -193,7 +194,7 @@ def test_a_watched_run_ends_with_the_bits_of_an_unwatched_one(tiny_images, alway
 def test_epochs_too_short_to_pay_for_it_are_skipped_but_not_the_last(tiny_images, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(layer_monitor, "monotonic", lambda: now[0])
-    measure, validate = layer_monitor.LayerMonitor.measure, loop.validate
+    measure, validate = layer_monitor.LayerMonitor.measure, Evaluator.validate
 
     def slow(self, *args):
         now[0] += 0.1
@@ -204,7 +205,7 @@ def test_epochs_too_short_to_pay_for_it_are_skipped_but_not_the_last(tiny_images
         return validate(*args)
 
     monkeypatch.setattr(layer_monitor.LayerMonitor, "measure", slow)
-    monkeypatch.setattr(loop, "validate", epoch)
+    monkeypatch.setattr(Evaluator, "validate", epoch)
     events = run(make_job(tiny_images, [descent(["top", "head"], 12)]))
     # the first is free to guess; then 0.1 s is paid for by five seconds
     assert [event.epoch for event in stats(events)] == [0, 4, 7, 9, 11]

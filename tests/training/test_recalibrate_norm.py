@@ -53,7 +53,7 @@ def before_first_step(dataset, phase, **fields):
     run(first)
     parts = make_parts(job, MemoryControl())
     parts.model.load_state_dict(after(first).state_dict())
-    parts.model.head_untrained = False
+    parts.head.untrained = False
     events = list(PhaseState(parts, 1).begin(None))
     return parts, events, after(first)
 

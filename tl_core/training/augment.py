@@ -70,6 +70,7 @@ def view(vary: Policy) -> Callable[[torch.Tensor, int], torch.Tensor]:
     """Return a policy that depends on a seed alone; the caller's random numbers stay as they are."""
 
     def varied(item: torch.Tensor, seed: int) -> torch.Tensor:
+        """Return the item varied as `seed` decides."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return vary(item)

@@ -52,8 +52,9 @@ class BestWeights:
         self._weights |= {name: state[name].clone() for name in names if name in state and name not in self._weights}
 
     def state(self) -> Mapping[str, torch.Tensor]:
-        """Return the best values of the tensors that the phase may change."""
-        return self._weights
+        """Return the best values of the tensors that the phase may change, where they differ from the model's."""
+        model = self._model.state_dict()
+        return {name: tensor for name, tensor in self._weights.items() if not torch.equal(tensor, model[name])}
 
     @property
     def gained(self) -> bool | None:
@@ -78,14 +79,17 @@ class BestWeights:
             "names": list(self._weights),
         }
 
-    def load(self, facts: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> None:
-        """Take back what `facts` and `state` returned."""
+    def load(self, facts: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> None:
+        """Take back what `facts` and `state` returned; the model must have its own values back already."""
         score, before = facts["score"], facts.get("score_before")
         self.score = (score[0], score[1]) if score is not None else None
         self.score_before = (before[0], before[1]) if before is not None else None
         self._counts_as_gain = facts.get("counts_as_gain", False)
         self.accuracy, self._dirty = facts["accuracy"], True
-        self._weights = {name: tensor.clone() for name, tensor in weights.items()}
+        model = self._model.state_dict()
+        self._weights = {name: model[name].clone() for name in facts["names"]}
+        for name, tensor in state.items():
+            self._weights[name].copy_(tensor)
 
     def take(self, validation: Metrics, train: Metrics) -> bool:
         """Make the model's present values the best without comparing scores; return whether validation judged them."""

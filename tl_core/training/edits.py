@@ -101,7 +101,7 @@ def _refusal_to_freeze(parts: RunParts, phase: Phase, group: str) -> Finding | N
     if len(phase.lr) == 1:
         message = f"Only {_title(parts, group)} learns, so it cannot be frozen."
         return _finding(message, "To end the phase, skip it.")
-    if group == HEAD and parts.model.head_untrained:
+    if group == HEAD and parts.head.untrained:
         return _finding("The head has not learned for a whole epoch yet, so it cannot be frozen.", "Wait for its end.")
     return None
 

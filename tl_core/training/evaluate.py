@@ -1,47 +1,55 @@
 """Loss and accuracy on some items, in evaluation mode."""
 
 from collections.abc import Generator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from tl_core.label_task import label_task_of
 from tl_core.plan import Phase
-from tl_core.runs.events import Progress, RunEvent
+from tl_core.runs.control import RunControl
+from tl_core.runs.events import RunEvent
 from tl_core.training.inputs import Inputs, PooledInputs, batches
+from tl_core.training.item_index import RunRows
 from tl_core.training.model import TransferModel
-from tl_core.training.parts import RunParts
-from tl_core.training.run_state import raise_if_stopped
+from tl_core.training.optimisers import Freezer
+from tl_core.training.run_state import Clock, MicroBatches, as_progress
+from tl_core.types import WorkDone
 
 Metrics = dict[str, float]
 
 
-def validate(parts: RunParts, phase: Phase, inputs: Inputs) -> Generator[RunEvent, None, Metrics]:
-    """Return the metrics on the validation items, or nothing where they do not judge this phase."""
-    rows = parts.rows.validation_rows(phase)
-    return (yield from measure(parts, phase, inputs, rows)) if len(rows) else {}
+@dataclass(frozen=True)
+class Evaluator:
+    """Measures the model of a run; made of the parts of the run that this takes."""
 
+    freezer: Freezer
+    rows: RunRows
+    micro_batches: MicroBatches
+    control: RunControl
+    clock: Clock
 
-def measure(parts: RunParts, phase: Phase, inputs: Inputs, rows: np.ndarray) -> Generator[RunEvent, None, Metrics]:
-    """Return the metrics on `rows`; afterwards the groups of the phase are in training mode."""
-    parts.freezer.training_mode(())
-    try:
-        evaluation = evaluate(parts.model, inputs, parts.rows.labels, rows, parts.micro_batches.size)
-        while True:
-            done = next(evaluation)
-            raise_if_stopped(parts.control)
-            if done < len(rows) and parts.clock.due():
-                yield Progress("evaluation", done, len(rows))
-    except StopIteration as end:
-        return end.value
-    finally:
-        parts.freezer.training_mode(phase.lr)
+    def validate(self, phase: Phase, inputs: Inputs) -> Generator[RunEvent, None, Metrics]:
+        """Return the metrics on the validation items, or nothing where they do not judge this phase."""
+        rows = self.rows.validation_rows(phase)
+        return (yield from self.measure(phase, inputs, rows)) if len(rows) else {}
+
+    def measure(self, phase: Phase, inputs: Inputs, rows: np.ndarray) -> Generator[RunEvent, None, Metrics]:
+        """Return the metrics on `rows`; afterwards the groups of the phase are in training mode."""
+        self.freezer.training_mode(())
+        try:
+            work = evaluate(self.freezer.model, inputs, self.rows.labels, rows, self.micro_batches.size)
+            # the event of the epoch follows at once, so the end of its evaluation needs none
+            return (yield from as_progress(work, self.control, self.clock, tell_end=False))
+        finally:
+            self.freezer.training_mode(phase.lr)
 
 
 @torch.no_grad()
 def evaluate(
     model: TransferModel, inputs: Inputs, labels: torch.Tensor, rows: np.ndarray, batch_size: int
-) -> Generator[int, None, Metrics]:
+) -> Generator[WorkDone, None, Metrics]:
     """Yield the items done; return the mean "loss" and the "accuracy", the share of right answers, over `rows`.
 
     The model must be in evaluation mode; `labels` `[N]`, or targets `[N, K]`, are of all rows of the data set.
@@ -56,5 +64,5 @@ def evaluate(
         loss += label_task.total(logits_BK, labels_B).double()
         hits += label_task.count_correct(logits_BK, labels_B)
         done += len(rows_B)
-        yield done
+        yield "evaluation", done, len(rows)
     return {"loss": loss.item() / len(rows), "accuracy": hits.item() / len(rows) / label_task.answers_per_item(labels)}

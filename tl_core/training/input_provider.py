@@ -1,7 +1,8 @@
 """Finds the cheapest inputs for a phase: frozen stages run once, or not at all where the store has their output."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 from weakref import WeakSet
 
 import numpy as np
@@ -36,9 +37,9 @@ class InputProvider:
         self._cached: CachedInputs | None = None
         self._caches: WeakSet[CachedInputs] = WeakSet()  # a phase may still read one that was replaced
         self._vary: Policy | None = None
-        self.stored = plan.init == "pretrained"
+        self._stored = plan.init == "pretrained"
         """Whether the backbone is still the one whose features the store has."""
-        self.built: tuple[int, np.ndarray] | None = None
+        self._built: tuple[int, np.ndarray] | None = None
         """The stage and the rows of the cached activations; after a resume, of those cached before it."""
         self._augment(seed)
 
@@ -52,9 +53,23 @@ class InputProvider:
 
     def changed(self, start: int) -> None:
         """Note that a phase has trained the backbone stages from `start` on; drop what was cached above them."""
-        self.stored = False
-        if self.built is not None and start < self.built[0]:
-            self._cached = self.built = None
+        self._stored = False
+        if self._built is not None and start < self._built[0]:
+            self._cached = self._built = None
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Return what a checkpoint keeps as tensors: the rows of the cached activations."""
+        return {} if self._built is None else {"rows": torch.from_numpy(self._built[1])}
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps as JSON."""
+        return {"features_stored": self._stored, "cached_stage": self._built[0] if self._built else None}
+
+    def load(self, facts: Mapping[str, Any], state: Mapping[str, torch.Tensor]) -> None:
+        """Take back what `facts` and `state` returned; the activations themselves are computed again when read."""
+        self._stored = facts["features_stored"]
+        if "rows" in state:
+            self._built = facts["cached_stage"], state["rows"].numpy()
 
     def close(self) -> None:
         """Give back memory and disk of all cached activations. Nothing can be read from them afterwards."""
@@ -64,7 +79,7 @@ class InputProvider:
 
     def pooled(self, model: TransferModel, rows: np.ndarray) -> Generator[WorkDone, None, PooledInputs]:
         """Return pooled features of rows of the data set; the backbone runs where the store lacks them."""
-        if self.stored:
+        if self._stored:
             for done, total in self._store.probe(self._dataset, self._spec):
                 yield "features", done, total
             features = self._store.features(self._dataset, self._spec, self._plan.head.tap, self._plan.head.pool)
@@ -85,20 +100,20 @@ class InputProvider:
             return prepared
         if self._cached is None or self._cached.start != start or not self._cached.holds(rows):
             rows = self._rows_to_cache(start, rows)
-            self._cached = self.built = None
+            self._cached = self._built = None
             budget = replace(budget, disk=budget.disk - sum(cache.on_disk for cache in self._caches))
             for done, cached in cache_prefix(model, prepared, rows, self._plan.batch_size, budget):
                 if cached is not None:
                     self._caches.add(cached)
                 self._cached = cached if done == len(rows) else None
                 yield "frozen layers", done, len(rows)
-            self.built = None if self._cached is None else (start, rows)
+            self._built = None if self._cached is None else (start, rows)
         return self._cached or prepared
 
     def _rows_to_cache(self, start: int, rows: np.ndarray) -> np.ndarray:
         """Return the rows to cache; a resumed run takes those of before, so that batches and bits are the same."""
-        if self._cached is None and self.built is not None and self.built[0] == start:
-            return self.built[1] if np.isin(rows, self.built[1]).all() else rows
+        if self._cached is None and self._built is not None and self._built[0] == start:
+            return self._built[1] if np.isin(rows, self._built[1]).all() else rows
         return rows
 
     def prepared(self, start: int) -> PreparedInputs:

@@ -13,7 +13,7 @@ import torch
 from tl_core.backbones.staged import BatchNorm
 from tl_core.plan import Phase
 from tl_core.runs.events import Noted, Progress, RunEvent
-from tl_core.training.evaluate import Metrics, validate
+from tl_core.training.evaluate import Metrics
 from tl_core.training.inputs import Inputs
 from tl_core.training.parts import RunParts
 from tl_core.training.recalibrate_norm import estimate_statistics
@@ -41,7 +41,7 @@ def interpolate_weights(parts: RunParts, phase: Phase, inputs: Inputs) -> Events
     results: list[Metrics] = []
     for share in SHARES:
         _mix(parts, phase, inputs, tuned, share)
-        results.append(_without_events(validate(parts, phase, inputs)))
+        results.append(_without_events(parts.evaluator.validate(phase, inputs)))
         if parts.clock.due() or len(results) == len(SHARES):
             yield Progress("mixing weights", len(results), len(SHARES))
     task = parts.rows.label_task

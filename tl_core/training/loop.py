@@ -51,7 +51,6 @@ from tl_core.training.best_weights import FILE, load_best
 from tl_core.training.checkpoints import Snapshot
 from tl_core.training.convex import Solvable, Solver
 from tl_core.training.edits import follow_requests, pause, refuse_edits
-from tl_core.training.evaluate import measure, validate
 from tl_core.training.inputs import PooledInputs
 from tl_core.training.interpolate_weights import interpolate_weights
 from tl_core.training.job import TrainJob
@@ -98,7 +97,7 @@ def _execute(parts: RunParts) -> Events:
             else:
                 yield from _descend(parts, index, resumed)
             # with an untrained head the run goes on: its backbone alone is of no use
-            if parts.clock.out_of_time() and not parts.model.head_untrained:
+            if parts.clock.out_of_time() and not parts.head.untrained:
                 budget = f"The time budget of {parts.job.budget:g} seconds is used up, so training ends here."
                 yield _note("budget", budget)
                 end = RunEnded("done", "The time budget was used up; the best weights so far were kept.")
@@ -109,7 +108,7 @@ def _execute(parts: RunParts) -> Events:
         end, stopped = _stopped(parts), True
     except Diverged as error:
         end = _diverged(parts, error)
-    if not parts.model.head_untrained:
+    if not parts.head.untrained:
         yield from _save_best(parts, now=True)
     elif end.status == "done":
         end = RunEnded("stopped", "Every phase was skipped before the head had learned anything.")
@@ -190,7 +189,7 @@ def _descend(parts: RunParts, index: int, saved: Snapshot | None) -> Events:
         if learned:
             optimiser, gradient_norm = state.stepper.optimiser, state.gradient_norm
             yield from state.monitor.report(state.epoch - 1, optimiser, gradient_norm, last=state.over)
-        if not parts.model.head_untrained:
+        if not parts.head.untrained:
             yield from _save_best(parts)
         write_checkpoint(parts, index, state)
     if state.phase.interpolate_weights and not parts.clock.out_of_time():
@@ -240,12 +239,12 @@ def _judge_epoch(state: PhaseState) -> Events:
     """End an epoch: measure it, keep it where it is the best, and decide whether the phase goes on."""
     parts, phase, epoch = state.parts, state.phase, state.epoch
     train_metrics = state.metrics()
-    validation = (yield from validate(parts, phase, state.stepper.inputs)) if state.objective.judged else {}
+    validation = (yield from parts.evaluator.validate(phase, state.stepper.inputs)) if state.objective.judged else {}
     # if the epoch's last step broke the weights, validation shows it; without validation, the gradient does
     if not math.isfinite(validation["loss"] if validation else float(state.gradient_norm)):
         raise Diverged(parts.counter.step)
     better = parts.best.offer(validation, train_metrics)
-    parts.model.head_untrained = parts.model.head_untrained and HEAD not in phase.lr
+    parts.head.untrained = parts.head.untrained and HEAD not in phase.lr
     state.epochs_without_gain = 0 if better else state.epochs_without_gain + 1
     seconds = parts.clock.now() - state.epoch_began
     yield EpochDone(state.index, epoch, train_metrics, validation, seconds, better)
@@ -270,7 +269,7 @@ def _solve(parts: RunParts, index: int) -> Events:
     rows = parts.rows.train_rows(phase)
     weights = parts.rows.class_weights(parts.job.plan.loss.class_weights, rows)
     data = Solvable(inputs.features[torch.from_numpy(rows)], parts.rows.labels_of(rows), weights)
-    solver = Solver(model.head, data, phase.weight_decay, model.head_untrained)
+    solver = Solver(model.head, data, phase.weight_decay, parts.head.untrained)
     monitor = LayerMonitor(parts.freezer, parts.starting.run, index, phase.name)
     yield PhaseStarted(index, phase.name, phase.epochs, dict(phase.lr), phase.epochs)
     for epoch in range(phase.epochs):
@@ -283,8 +282,8 @@ def _solve(parts: RunParts, index: int) -> Events:
         parts.counter.step += 1
         if not math.isfinite(objective):
             raise Diverged(parts.counter.step)
-        train_metrics = yield from measure(parts, phase, inputs, rows)
-        validation = yield from validate(parts, phase, inputs)
+        train_metrics = yield from parts.evaluator.measure(phase, inputs, rows)
+        validation = yield from parts.evaluator.validate(phase, inputs)
         seconds = parts.clock.now() - began
         if parts.clock.due():
             left = seconds_left(parts, index, epoch + 1, seconds * (epoch + 1))
@@ -292,11 +291,11 @@ def _solve(parts: RunParts, index: int) -> Events:
             yield StepDone(index, counter.step, counter.total, train_metrics["loss"], dict(phase.lr), speed, left)
         last = solved or epoch + 1 == phase.epochs or parts.clock.out_of_time()
         # the solution is unique, so it only competes with a head that had learned before
-        better = last and (parts.best.take if model.head_untrained else parts.best.offer)(validation, train_metrics)
+        better = last and (parts.best.take if parts.head.untrained else parts.best.offer)(validation, train_metrics)
         yield EpochDone(index, epoch, train_metrics, validation, seconds, better)
         if last:
             break
-    model.head_untrained = False
+    parts.head.untrained = False
     yield from monitor.report(epoch, last=True)
     yield from _end_phase(parts, index, epoch + 1)
 
@@ -311,7 +310,7 @@ def _end_phase(parts: RunParts, index: int, steps: int, lowest: int | None = Non
     parts.counter.planned[index] = steps
     if lowest is not None and lowest < parts.model.stages:
         parts.provider.changed(lowest)
-    if not parts.model.head_untrained:
+    if not parts.head.untrained:
         yield from _save_best(parts)
 
 
@@ -325,14 +324,14 @@ def _done(parts: RunParts) -> RunEnded:
 
 def _stopped(parts: RunParts) -> RunEnded:
     """Keep the best weights, or the present ones where no epoch has ended yet."""
-    if parts.model.head_untrained and parts.counter.step:
+    if parts.head.untrained and parts.counter.step:
         parts.best.take({}, {})
-        parts.model.head_untrained = False
+        parts.head.untrained = False
         return RunEnded(
             "stopped", "Stopped on request before the head was trained; the weights were kept as they were."
         )
     parts.best.restore()
-    kept = "nothing had been learned yet" if parts.model.head_untrained else "the best weights so far were kept"
+    kept = "nothing had been learned yet" if parts.head.untrained else "the best weights so far were kept"
     return RunEnded("stopped", f"Stopped on request; {kept}.")
 
 
@@ -343,7 +342,7 @@ def _diverged(parts: RunParts, error: Diverged) -> RunEnded:
         title = PENALTIES[error.penalty].title
         cause = f"the penalty “{title}”"
         hint = f"Divide the strength of “{title}” by ten, or remove it from the plan"
-    kept = "" if parts.model.head_untrained else " The best weights from before were kept."
+    kept = "" if parts.head.untrained else " The best weights from before were kept."
     reason = f"Training went wrong at step {error.step}: {cause} is no longer a finite number.{kept}"
     return RunEnded("failed", reason, f"{hint}, and start again.")
 

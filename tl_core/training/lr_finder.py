@@ -74,7 +74,7 @@ def _train_up_to(job: TrainJob, control: RunControl, index: int) -> Generator[Pr
     parts = make_parts(job, control)
     trained = load_best(job.folder, job.spec, shortened.plan, len(job.dataset.classes))
     _copy_weights(parts.model, trained)
-    parts.model.head_untrained = False
+    parts.head.untrained = False
     start = min(parts.model.first_trained(phase.lr) for phase in before)
     if start < parts.model.stages:
         parts.provider.changed(start)
@@ -99,7 +99,7 @@ def _range_test(parts: RunParts, index: int, steps: int) -> Generator[Progress, 
         yield from _progress_only(recalibrate_norm(parts, index, inputs))
     helpers = [*objective.modules(), *parts.penalties.modules()]
     optimiser = make_optimiser(parts.model, parts.freezer.owned, phase, helpers)
-    stepper, fastest = Stepper(parts, objective, inputs, optimiser), max(phase.lr.values())
+    stepper, fastest = Stepper(parts.of_step, objective, inputs, optimiser), max(phase.lr.values())
     rates: list[float] = []
     losses: list[float] = []
     batches = _endless(objective, inputs.lengths)

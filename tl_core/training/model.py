@@ -72,8 +72,6 @@ class TransferModel(nn.Module):
         self.deviation = deviation
         self.precision = Precision()
         """What the stages compute in; pooling, head and loss are always in float32."""
-        self.head_untrained = True
-        """Whether the head has not learned anything yet in this run."""
 
     @property
     def device(self) -> torch.device:

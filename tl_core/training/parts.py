@@ -6,7 +6,6 @@ job (an objective, a step, a monitor) takes the parts that it uses.
 
 import os
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -17,6 +16,7 @@ from tl_core.runs.control import RunControl
 from tl_core.training import adapters
 from tl_core.training.best_weights import BestWeights
 from tl_core.training.checkpoints import Checkpoints
+from tl_core.training.evaluate import Evaluator
 from tl_core.training.input_provider import InputProvider
 from tl_core.training.item_index import ItemIndex, RunRows, require_different_labels
 from tl_core.training.job import TrainJob
@@ -24,19 +24,22 @@ from tl_core.training.model import TransferModel, build_model, groups_of
 from tl_core.training.objectives import Objective, make_objective
 from tl_core.training.optimisers import Freezer
 from tl_core.training.penalty_set import PenaltySet
-from tl_core.training.run_state import Clock, EditedPlan, MicroBatches, RandomState, StepCounter
+from tl_core.training.precision import PrecisionChoices
+from tl_core.training.run_state import Clock, EditedPlan, HeadState, MicroBatches, RandomState, StepCounter
 from tl_core.training.starting_weights import StartingWeights
+from tl_core.training.step import StepParts
 
 
 @dataclass(frozen=True)
 class RunParts:
-    """What a run works with. Most parts give their own state to a checkpoint; resume.py reads that of the others."""
+    """What a run works with. Each part gives its own state to a checkpoint, and takes it back."""
 
     job: TrainJob
     control: RunControl
     edited: EditedPlan
     rows: RunRows
     model: TransferModel
+    head: HeadState
     freezer: Freezer
     provider: InputProvider
     penalties: PenaltySet
@@ -44,11 +47,20 @@ class RunParts:
     best: BestWeights
     random: RandomState
     micro_batches: MicroBatches
-    precision_choices: dict[str, Any]
-    """What each phase computes in (plain JSON), decided once, so that a resumed run does not decide otherwise."""
+    precision: PrecisionChoices
     counter: StepCounter
     clock: Clock
     checkpoints: Checkpoints
+
+    @property
+    def of_step(self) -> StepParts:
+        """What an optimiser step uses of them."""
+        return StepParts(self.model, self.penalties, self.micro_batches, self.random, self.counter)
+
+    @property
+    def evaluator(self) -> Evaluator:
+        """What measures the model, with what it uses of them."""
+        return Evaluator(self.freezer, self.rows, self.micro_batches, self.control, self.clock)
 
 
 def make_parts(job: TrainJob, control: RunControl) -> RunParts:
@@ -73,6 +85,7 @@ def make_parts(job: TrainJob, control: RunControl) -> RunParts:
         edited=EditedPlan(job.plan),
         rows=rows,
         model=model,
+        head=HeadState(),
         freezer=freezer,
         provider=provider,
         penalties=PenaltySet(job.plan, items, model),
@@ -80,7 +93,7 @@ def make_parts(job: TrainJob, control: RunControl) -> RunParts:
         best=BestWeights(model, job.folder, rows.label_task),
         random=random,
         micro_batches=MicroBatches(job.plan.batch_size),
-        precision_choices={},
+        precision=PrecisionChoices(),
         counter=StepCounter(steps),
         clock=clock,
         checkpoints=Checkpoints(job.folder),

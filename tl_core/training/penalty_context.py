@@ -41,7 +41,7 @@ def penalty_context(parts: RunParts, inputs: StagedInputs) -> PenaltyContext:
         make_head=partial(make_head, model),
         batch_size=plan.batch_size,
         seed=job.seed,
-        head_trained=not model.head_untrained,
+        head_trained=not parts.head.untrained,
         source=parts.rows.items.source,
         target=parts.rows.items.target,
         original_head=original_head(job.spec, model) if "original_head" in needs else None,
@@ -82,10 +82,12 @@ def teacher_scores(job: TrainJob, device: torch.device) -> Callable[[np.ndarray]
 
     @cache
     def teacher_model() -> nn.Module:
+        """Return the teacher, loaded once."""
         return load_best(teacher.folder, teacher.spec, teacher.plan, len(job.dataset.classes)).to(device)
 
     @torch.no_grad()
     def scores(rows: np.ndarray) -> torch.Tensor:
+        """Return the scores `[B, K]` of rows `[B]`, in batches of the plan's size."""
         size = job.plan.batch_size
         parts = [rows[at : at + size] for at in range(0, len(rows), size)]
         return torch.cat([teacher_model()(prepare.collate([items[int(r)] for r in p], device)) for p in parts])

@@ -130,6 +130,7 @@ class PenaltySet:
         model = self._model
 
         def features_with(rows_M: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+            """Return pooled features `[B, D]` of the batch and `[M, D]` of `rows_M`."""
             norms = (m for m in model.backbone.modules() if isinstance(m, BatchNorm))
             if any(norm.training for norm in norms):  # normalised by its own statistics, each would look like the other
                 both = inputs.features(model, np.concatenate([rows_B, rows_M]))

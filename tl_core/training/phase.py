@@ -11,7 +11,6 @@ from tl_core.plan import Phase
 from tl_core.runs.events import Noted, RunEvent
 from tl_core.training.activation_cache import CacheBudget
 from tl_core.training.checkpoints import Snapshot
-from tl_core.training.evaluate import validate
 from tl_core.training.inputs import Inputs
 from tl_core.training.layer_monitor import LayerMonitor
 from tl_core.training.objectives import Objective
@@ -34,7 +33,7 @@ def phase_inputs(parts: RunParts, objective: Objective, again: bool = False) -> 
     rows, judging, start = objective.rows(), parts.rows.validation_rows(phase), model.first_trained(phase.lr)
     parts.freezer.thaw_only(())
     inputs: Inputs | None = None
-    standardise = model.head_untrained and not again
+    standardise = parts.head.untrained and not again
     # random weights that all learn have no meaningful features yet to take mean and spread from
     if start == model.stages or (standardise and parts.job.plan.init == "pretrained" and objective.judged):
         work = parts.provider.pooled(model, np.union1d(rows, judging))
@@ -116,14 +115,14 @@ class PhaseState:
         judged = self.objective.judged and len(parts.rows.validation_rows(self.phase))
         if saved is not None:
             self._load(saved)
-        elif not parts.model.head_untrained and parts.best.score is None and judged:
-            parts.best.take((yield from validate(parts, self.phase, inputs)), {})
+        elif not parts.head.untrained and parts.best.score is None and judged:
+            parts.best.take((yield from parts.evaluator.validate(self.phase, inputs)), {})
             parts.best.score_before = parts.best.score
         if saved is None and self.phase.recalibrate_norm:
             yield from recalibrate_norm(parts, self.index, inputs)
         yield from decide_precision(parts, self.index, self.objective, inputs)
         moments = saved.under("optimiser") if saved else {}
-        self.stepper = Stepper(parts, self.objective, inputs, self._optimiser(moments))
+        self.stepper = Stepper(parts.of_step, self.objective, inputs, self._optimiser(moments))
         self.monitor = LayerMonitor(parts.freezer, parts.starting.run, self.index, self.phase.name)
         self.log.restart_speed()
 
@@ -143,7 +142,7 @@ class PhaseState:
         else:
             thaw(parts, self.phase, again=True)
         self.lowest = min(self.lowest, self.start)
-        self.stepper = Stepper(parts, self.objective, inputs, self._optimiser(moments))
+        self.stepper = Stepper(parts.of_step, self.objective, inputs, self._optimiser(moments))
         self.monitor.edited()
         self.rebuilding = False
 

@@ -28,10 +28,10 @@ def decide_precision(
     parts: RunParts, index: int, objective: Objective, inputs: Inputs
 ) -> Generator[RunEvent, None, None]:
     """Let the model compute phase `index` as was decided before, or decide it now."""
-    key = f"precision {index} {parts.model.first_trained(objective.phase.lr)}"
-    earlier = parts.precision_choices.get(key)
-    choice = load(Precision, earlier) if earlier else _choose(parts, objective, inputs)
-    parts.precision_choices[key] = dump(choice)
+    start = parts.model.first_trained(objective.phase.lr)
+    earlier = parts.precision.get(index, start)
+    choice = earlier or _choose(parts, objective, inputs)
+    parts.precision.keep(index, start, choice)
     parts.model.precision = choice
     if choice.rounds or choice.dtype != "float32":
         lay_out(parts.model, choice)
@@ -75,6 +75,7 @@ def _measure(parts: RunParts, objective: Objective, inputs: Inputs, size: int, s
     model = parts.model
 
     def forward(precision: Precision) -> torch.Tensor:
+        """Return the loss of the batch, computed in `precision`."""
         before, model.precision = model.precision, precision
         try:
             return objective.forward(inputs, rows_B).loss

@@ -9,7 +9,7 @@ depends on processor, layers and sizes, so that is measured. Whether it computes
 import math
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from statistics import median
@@ -21,6 +21,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from tl_core.layers import is_adapter
+from tl_core.types import dump, load
 
 SHARE = 0.06
 """Largest share of a phase's time that the measurement may take. Later runs reuse the choice and do not measure. A
@@ -65,6 +66,33 @@ class Precision:
     def agrees(self) -> bool:
         """Return whether it agrees with float32; NaN agrees with nothing."""
         return self.loss_error <= LOSS_ERROR and self.cosine >= COSINE
+
+
+class PrecisionChoices:
+    """What each phase of a run computes in: decided once, so that a resumed run does not decide otherwise."""
+
+    def __init__(self) -> None:
+        self._choices: dict[str, Precision] = {}
+
+    def get(self, phase: int, start: int) -> Precision | None:
+        """Return what was decided for a phase that learns from stage `start` on; None where nothing was."""
+        return self._choices.get(self._key(phase, start))
+
+    def keep(self, phase: int, start: int, choice: Precision) -> None:
+        """Keep what was decided; an edit that moves `start` asks for another choice."""
+        self._choices[self._key(phase, start)] = choice
+
+    @staticmethod
+    def _key(phase: int, start: int) -> str:
+        return f"precision {phase} {start}"
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return {key: dump(choice) for key, choice in self._choices.items()}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state` returned."""
+        self._choices = {key: load(Precision, choice) for key, choice in state.items()}
 
 
 class _DepthwiseInFloat32(TorchFunctionMode):
@@ -202,6 +230,7 @@ def _cosine(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> float:
     """Return the cosine between two lists of gradients, each taken as one vector; NaN where one is zero."""
 
     def dot(a: list[torch.Tensor], b: list[torch.Tensor]) -> float:
+        """Return the scalar product of two lists as vectors."""
         return sum(torch.sum(x.double() * y.double()).item() for x, y in zip(a, b, strict=True))
 
     size = math.sqrt(dot(ours, ours) * dot(theirs, theirs))

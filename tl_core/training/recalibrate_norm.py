@@ -17,7 +17,6 @@ from tl_core.layers import HEAD
 from tl_core.plan import Phase
 from tl_core.runs.events import Noted, Progress
 from tl_core.training.convex import Solvable, Solver
-from tl_core.training.evaluate import validate
 from tl_core.training.inputs import Inputs, StagedInputs, batches
 from tl_core.training.parts import RunParts
 from tl_core.training.run_state import Events, raise_if_stopped
@@ -36,14 +35,14 @@ def recalibrate_norm(parts: RunParts, index: int, inputs: Inputs) -> Events:
     phase = phases[index]
     solving = next((earlier for earlier in reversed(phases[:index]) if earlier.optimizer == "lbfgs"), None)
     norms = [module for module in model.backbone.modules() if isinstance(module, BatchNorm) and module.training]
-    if solving is None or model.head_untrained or HEAD not in phase.lr or not norms:
+    if solving is None or parts.head.untrained or HEAD not in phase.lr or not norms:
         return
     if not isinstance(inputs, StagedInputs):
         return
-    before = yield from validate(parts, phase, inputs)
+    before = yield from parts.evaluator.validate(phase, inputs)
     estimate_statistics(parts, phase, inputs, norms)
     yield from _solve_head(parts, phase, solving, inputs)
-    after = yield from validate(parts, phase, inputs)
+    after = yield from parts.evaluator.validate(phase, inputs)
     parts.starting.restart_phase()
     if after:
         parts.best.offer(after, {})

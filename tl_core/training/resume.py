@@ -21,22 +21,19 @@ def write_checkpoint(parts: RunParts, index: int, state: PhaseState | None = Non
 def capture(parts: RunParts, index: int, state: PhaseState | None = None) -> Snapshot:
     """Return the state at the start of phase `index`, or in the middle of it where its `state` is given.
 
-    Backbone tensors that have not changed since the run began are left out, and so are the best weights that equal the
-    present ones. Raises Diverged where an unread loss is not finite.
+    Raises Diverged where an unread loss is not finite.
     """
     if state is not None:
         state.settle_loss()
-    model, best = parts.model.state_dict(), parts.best.state()
     kinds: dict[str, Mapping[str, torch.Tensor]] = {
-        "model": parts.starting.changed(model),
-        "best": {name: tensor for name, tensor in best.items() if not torch.equal(tensor, model[name])},
+        "model": parts.starting.changed(),
+        "best": parts.best.state(),
         "phase_start": parts.starting.state(),
         "penalties": parts.penalties.state(),
         "random": parts.random.state(),
+        "cached": parts.provider.state(),
     }
     tensors = {f"{kind}/{name}": tensor for kind, named in kinds.items() for name, tensor in named.items()}
-    if parts.provider.built is not None:
-        tensors["cached/rows"] = torch.from_numpy(parts.provider.built[1])
     if state is not None:
         tensors |= state.tensors()
     facts = {
@@ -47,13 +44,12 @@ def capture(parts: RunParts, index: int, state: PhaseState | None = None) -> Sna
         "counter": parts.counter.state(),
         "clock": parts.clock.state(),
         "micro_batches": parts.micro_batches.state(),
-        "head_untrained": parts.model.head_untrained,
-        "precision_choices": parts.precision_choices,
+        "head_untrained": parts.head.state(),
+        "precision_choices": parts.precision.state(),
         "best": parts.best.facts(),
-        "starting": {"groups": sorted(parts.starting.groups), "phase": list(parts.starting.phase)},
+        "starting": parts.starting.facts(),
         "penalties_measured": parts.penalties.measured,
-        "features_stored": parts.provider.stored,
-        "cached_stage": parts.provider.built[0] if parts.provider.built else None,
+        **parts.provider.facts(),
         "phase_state": state.state() if state else None,
     }
     return Snapshot(tensors, facts)
@@ -71,27 +67,14 @@ def restore(parts: RunParts, saved: Snapshot) -> None:
     parts.counter.load(facts["counter"])
     parts.clock.load(facts["clock"])
     parts.micro_batches.load(facts["micro_batches"])
-    parts.precision_choices.update(facts["precision_choices"])
+    parts.head.load(facts["head_untrained"])
+    parts.precision.load(facts["precision_choices"])
     parts.random.load(saved.under("random"))
-    _restore_weights(parts, saved)
+    parts.starting.load(facts["starting"], saved.under("phase_start"), saved.under("model"))
+    parts.best.load(facts["best"], saved.under("best"))
     if facts["penalties_measured"]:
         parts.penalties.resume(saved.under("penalties"))
-    parts.provider.stored = facts["features_stored"]
-    if "cached/rows" in saved.tensors:
-        parts.provider.built = facts["cached_stage"], saved.tensors["cached/rows"].numpy()
-
-
-def _restore_weights(parts: RunParts, saved: Snapshot) -> None:
-    facts = saved.facts
-    parts.starting.remember(facts["starting"]["groups"])
-    model, changed = parts.model.state_dict(), saved.under("model")
-    for name, tensor in changed.items():
-        model[name].copy_(tensor)
-    parts.starting.load(facts["starting"]["phase"], saved.under("phase_start"), touched=changed)
-    parts.model.head_untrained = facts["head_untrained"]
-    best = saved.under("best")
-    weights = {name: best.get(name, model[name]).to(model[name].device) for name in facts["best"]["names"]}
-    parts.best.load(facts["best"], weights)
+    parts.provider.load(facts, saved.under("cached"))
 
 
 FIRST_KINDS = {

@@ -1,4 +1,4 @@
-"""The small parts of a run that only keep count: time, steps, random numbers, micro-batches, the edited plan.
+"""The small parts of a run that only keep count: time, steps, random numbers, micro-batches, head, edited plan.
 
 Each gives its own state to a checkpoint (`state`) and takes it back (`load`).
 """
@@ -192,6 +192,22 @@ class MicroBatches:
         self.count *= 2
 
 
+class HeadState:
+    """What a run knows about its head."""
+
+    def __init__(self) -> None:
+        self.untrained = True
+        """Whether the head has not learned anything yet in this run."""
+
+    def state(self) -> bool:
+        """Return what a checkpoint keeps."""
+        return self.untrained
+
+    def load(self, state: bool) -> None:
+        """Take back what `state` returned."""
+        self.untrained = state
+
+
 class EditedPlan:
     """The plan with the edits that were made while it ran."""
 
@@ -210,15 +226,20 @@ class EditedPlan:
         self.edits_applied = state["edits_applied"]
 
 
-def as_progress(work: Generator[WorkDone, None, T], control: RunControl, clock: Clock) -> Generator[RunEvent, None, T]:
+def as_progress(
+    work: Generator[WorkDone, None, T], control: RunControl, clock: Clock, tell_end: bool = True
+) -> Generator[RunEvent, None, T]:
     """Pass on what `work` says it has done as Progress events, when they are due; return what it returns.
 
-    Raises Stopped where somebody asked the run to stop.
+    That all is done is told even if no event is due, or with `tell_end` False not at all. Raises Stopped where somebody
+    asked the run to stop.
     """
     try:
         while True:
             stage, done, total = next(work)
             raise_if_stopped(control)
+            if done == total and not tell_end:
+                continue
             if clock.due() or done == total:
                 yield Progress(stage, done, total)
     except StopIteration as end:

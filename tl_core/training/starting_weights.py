@@ -1,6 +1,7 @@
 """The values that weights started with: at the beginning of the run, and of the phase that needs them."""
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 import torch
 
@@ -51,8 +52,9 @@ class StartingWeights:
         state = self._freezer.model.state_dict()
         self.phase = {name: state[name].clone() for name in self.phase}
 
-    def changed(self, model: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def changed(self) -> dict[str, torch.Tensor]:
         """Return the tensors of the model that a checkpoint must keep: the head's, and those that have changed."""
+        model = self._freezer.model.state_dict()
         return {
             name: model[name]
             for name in [*self.run, *self._freezer.owned[HEAD]]
@@ -63,8 +65,20 @@ class StartingWeights:
         """Return the tensors that the phase began with and that differ from those the run began with."""
         return {n: t for n, t in self.phase.items() if n not in self.run or not torch.equal(t, self.run[n])}
 
-    def load(self, phase: Iterable[str], state: Mapping[str, torch.Tensor], touched: Iterable[str]) -> None:
-        """Take back the names in `phase`, what `state` returned of them, and the tensors that have learned."""
-        device = self._freezer.model.device
-        self.phase = {name: state[name].to(device) if name in state else self.run[name] for name in phase}
-        self.touched.update(touched)
+    def facts(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps as JSON."""
+        return {"groups": sorted(self.groups), "phase": list(self.phase)}
+
+    def load(
+        self, facts: Mapping[str, Any], state: Mapping[str, torch.Tensor], changed: Mapping[str, torch.Tensor]
+    ) -> None:
+        """Take back what `facts`, `state` and `changed` returned, and put the last into the model.
+
+        The model must still have the values that it was built with.
+        """
+        self.remember(facts["groups"])
+        model, device = self._freezer.model.state_dict(), self._freezer.model.device
+        for name, tensor in changed.items():
+            model[name].copy_(tensor)
+        self.phase = {name: state[name].to(device) if name in state else self.run[name] for name in facts["phase"]}
+        self.touched.update(changed)

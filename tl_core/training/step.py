@@ -13,10 +13,11 @@ import torch
 
 from tl_core.plan import Phase, rate_at
 from tl_core.training.inputs import Inputs, PooledInputs, StagedInputs
+from tl_core.training.model import TransferModel
 from tl_core.training.objectives import Objective
 from tl_core.training.optimisers import one_thread
-from tl_core.training.parts import RunParts
-from tl_core.training.run_state import Clock, Diverged
+from tl_core.training.penalty_set import PenaltySet
+from tl_core.training.run_state import Clock, Diverged, MicroBatches, RandomState, StepCounter
 
 CLIP = 1.0
 """The largest norm of the whole gradient, as in the BERT and ViT fine-tuning recipes."""
@@ -36,14 +37,26 @@ class StepResult:
     penalties: Mapping[str, torch.Tensor]
 
 
+@dataclass(frozen=True)
+class StepParts:
+    """What the steps of every phase of a run share."""
+
+    model: TransferModel
+    penalties: PenaltySet
+    micro_batches: MicroBatches
+    random: RandomState
+    counter: StepCounter
+
+
 class Stepper:
     """Takes the optimiser steps of a phase, until an edit changes what it reads or trains."""
 
-    def __init__(self, parts: RunParts, objective: Objective, inputs: Inputs, optimiser: torch.optim.Optimizer) -> None:
-        self.model, self.counter = parts.model, parts.counter
-        self.micro_batches = parts.micro_batches
+    def __init__(
+        self, shared: StepParts, objective: Objective, inputs: Inputs, optimiser: torch.optim.Optimizer
+    ) -> None:
+        self.model, self.counter, self.micro_batches = shared.model, shared.counter, shared.micro_batches
         self.objective, self.inputs, self.optimiser = objective, inputs, optimiser
-        self._penalties, self._random = parts.penalties, parts.random
+        self._penalties, self._random = shared.penalties, shared.random
 
     def step(self, rows_B: np.ndarray, position: float) -> StepResult:
         """Take one step on a batch, at `position` in [0, 1] of the phase.
