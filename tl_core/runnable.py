@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from tl_core.advice.adapter_sizes import stated_matrices
+from tl_core.advice.adapter_sizes import ANY_CONVOLUTION, unfit_groups
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.errors import PlanError
 from tl_core.layers import HEAD
@@ -63,8 +63,11 @@ def _adapter(plan: TransferPlan, spec: BackboneSpec) -> Iterator[Finding]:
     if plan.adapter is None:
         return
     trained = {group for phase in plan.phases for group in phase.lr} - {HEAD}
-    unfit = [group for group, layers in stated_matrices(spec).items() if group in trained and not layers]
-    if unfit:
-        message = f"An adapter fits no layer of {', '.join(unfit)}, so nothing could learn there."
-        hint = "Freeze these groups: leave them out of the phases."
+    kind = plan.adapter.kind
+    if unfit := [group for group in unfit_groups(spec, kind) if group in trained]:
+        message = f"The adapter {kind!r} fits no layer of {', '.join(unfit)}, so nothing could learn there."
+        other = any(group in spec.custom_convolutions for group in unfit) and kind not in ANY_CONVOLUTION
+        hint = "Freeze these groups: leave them out of the phases" + (
+            f", or choose {' or '.join(ANY_CONVOLUTION)}." if other else "."
+        )
         yield Finding("stop", "adapter-unfit", message, hint, ("adapter",))

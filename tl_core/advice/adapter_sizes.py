@@ -10,6 +10,8 @@ from tl_core.plan import Adapter
 
 Matrix = tuple[int, int, int]
 """Inputs, area of the kernel, outputs of one layer."""
+ANY_CONVOLUTION = ("lora", "ia3")
+"""Kinds that call the adapted layer itself. The others compute a plain convolution, without a subclass's padding."""
 
 
 def adapter_parameters(adapter: Adapter, spec: BackboneSpec) -> Mapping[str, int]:
@@ -27,6 +29,15 @@ def stated_matrices(spec: BackboneSpec) -> Mapping[str, tuple[Matrix, ...]]:
     if not spec.group_matrices:
         return {}
     return dict(zip((group.name for group in spec.groups), spec.group_matrices, strict=True))
+
+
+def unfit_groups(spec: BackboneSpec, kind: str) -> tuple[str, ...]:
+    """Return the groups with no layer that takes this kind of adapter; nothing where the spec does not state them."""
+    return tuple(
+        group
+        for group, layers in stated_matrices(spec).items()
+        if not layers or (group in spec.custom_convolutions and kind not in ANY_CONVOLUTION)
+    )
 
 
 def _count(adapter: Adapter, layer: Matrix) -> int:

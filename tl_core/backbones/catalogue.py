@@ -203,6 +203,7 @@ def spec_of(card: Card, workspace: Workspace | None = None) -> BackboneSpec:
         groups=card.groups,
         group_parameters=card.group_parameters,
         group_matrices=card.group_matrices,
+        custom_convolutions=card.custom_convolutions,
         load=partial(_load, card, folder),
         card=dump(card),
     )

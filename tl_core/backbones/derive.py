@@ -91,6 +91,11 @@ def _card(
         unread=network.layout.unread,
         proof=Proof({name: version(name) for name in sorted(libraries)}, _fingerprint(network)),
         without=without,
+        custom_convolutions=tuple(
+            name
+            for name, names in zip(network.names, network.layout.owned, strict=True)
+            if _all_custom(_adaptable(network.net, names))
+        ),
     )
 
 
@@ -154,15 +159,29 @@ def _groups(network: GatedNetwork) -> tuple[LayerGroup, ...]:
 
 def _matrices(net: nn.Module, names: tuple[str, ...]) -> tuple[Matrix, ...]:
     """Return the layers of a group that take an adapter, as (inputs, kernel area, outputs)."""
-    matrices: list[Matrix] = []
+    return tuple(_matrix(layer) for layer in _adaptable(net, names))
+
+
+def _matrix(layer: nn.Module) -> Matrix:
+    if isinstance(layer, nn.Conv2d):
+        return layer.weight.shape[1], layer.weight[0, 0].numel(), layer.weight.shape[0]
+    return layer.in_features, 1, layer.out_features  # type: ignore[return-value]
+
+
+def _all_custom(layers: list[nn.Module]) -> bool:
+    """Return whether all layers are convolutions of a class that is not torch's own; False where there is none."""
+    return bool(layers) and all(isinstance(layer, nn.Conv2d) and type(layer) is not nn.Conv2d for layer in layers)
+
+
+def _adaptable(net: nn.Module, names: tuple[str, ...]) -> list[nn.Module]:
+    """Return the layers of a group that take an adapter."""
+    layers: list[nn.Module] = []
     for name in names:
         path, _, leaf = name.rpartition(".")
         module = net.get_submodule(path)
         parent = net.get_submodule(path.rpartition(".")[0])
         if leaf != "weight" or isinstance(parent, nn.MultiheadAttention):
             continue
-        if isinstance(module, nn.Conv2d) and module.groups == 1:
-            matrices.append((module.weight.shape[1], module.weight[0, 0].numel(), module.weight.shape[0]))
-        elif plain_class(module) is nn.Linear:
-            matrices.append((module.in_features, 1, module.out_features))  # type: ignore[arg-type]
-    return tuple(matrices)
+        if (isinstance(module, nn.Conv2d) and module.groups == 1) or plain_class(module) is nn.Linear:
+            layers.append(module)
+    return layers

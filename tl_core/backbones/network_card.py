@@ -50,6 +50,7 @@ class Card:
     unread: tuple[str, ...]
     proof: Proof
     without: tuple[str, ...] = ()
+    custom_convolutions: tuple[str, ...] = ()
     folder: str = ""
 
 

@@ -63,6 +63,8 @@ class BackboneSpec:
     None if the weights are not on this machine. `features` is the width D of the pooled output `[N, D]`, and
     `group_parameters` counts the parameters of each layer group (empty: count them on the network).
     `group_matrices` lists the layers of each group that take an adapter, as (inputs, kernel area, outputs).
+    `custom_convolutions` names the groups where all of these are convolutions of a library's own class, which fewer
+    kinds of adapters fit.
     `original_head()` builds the classifier that the weights were trained with, from pooled features `[B, features]`.
     `tokenizer()` makes the tokenizer file of a package that holds its vocabulary in another form.
     `card` holds what a bundle needs to build the network again, as plain JSON; None for registered backbones.
@@ -86,6 +88,7 @@ class BackboneSpec:
     groups: tuple[LayerGroup, ...] = ()
     group_parameters: tuple[int, ...] = ()
     group_matrices: tuple[tuple[tuple[int, int, int], ...], ...] = ()
+    custom_convolutions: tuple[str, ...] = ()
     access: str = ""
     load: Callable[[bool], "Staged"] | None = field(default=None, compare=False, repr=False)
     original_head: Callable[[], "nn.Module"] | None = field(default=None, compare=False, repr=False)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from tl_core.advice.adapter_sizes import ANY_CONVOLUTION
 from tl_core.backbones.compat import ensure_torchvision
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.backbones.staged import Staged
@@ -21,9 +22,6 @@ from tl_core.layers import HEAD, is_adapter
 from tl_core.plan import TransferPlan
 from tl_core.plan.transfer_plan import Adapter
 from tl_core.training.model import TransferModel, groups_of
-
-ANY_CONVOLUTION = ("lora", "ia3")
-"""Kinds that call the adapted layer itself. The others compute a plain convolution, without a subclass's padding."""
 
 
 def insert(model: TransferModel, spec: BackboneSpec, plan: TransferPlan, seed: int) -> None:

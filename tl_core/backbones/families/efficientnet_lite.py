@@ -118,6 +118,7 @@ for _member in MEMBERS:
             groups=GROUPS,
             group_parameters=_member.group_parameters,
             group_matrices=_member.matrices,
+            custom_convolutions=("stem",),  # it pads as TensorFlow does
             load=partial(_load, _member),
             original_head=partial(_original_head, _member),
         ),
