@@ -314,6 +314,16 @@ def test_closing_asks_for_a_pause_in_this_process_only(store):
     assert not FileControl(folder).paused
 
 
+@pytest.mark.parametrize("line", ["[]", "5", "null", '"rate"', '{"action": "melt"}', '{"action": "rate", "grou'])
+def test_a_request_that_is_none_is_passed_over(store, line):
+    control = FileControl(store.folder(store.create(TRAIN)))
+    control.edit("top", 1e-3)
+    with open(control._file, "a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+    control.skip_phase()
+    assert [(edit.number, edit.action) for edit in control.edits(0)] == [(1, "rate"), (2, "skip")]
+
+
 def test_a_run_is_claimed_by_one_process(store):
     run_id = store.create(TRAIN)
     with store.claim(run_id) as first, store.claim(run_id) as second:

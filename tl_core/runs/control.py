@@ -128,7 +128,9 @@ class FileControl:
             self._known = []
             for line in complete_lines.splitlines():
                 with contextlib.suppress(ValueError):  # an unfinished line of a killed process
-                    self._known.append(load(Edit, {**json.loads(line), "number": len(self._known) + 1}))
+                    fields = json.loads(line)
+                    if isinstance(fields, dict):
+                        self._known.append(load(Edit, {**fields, "number": len(self._known) + 1}))
         return self._known[after:]
 
     def stop(self) -> None:
