@@ -13,17 +13,20 @@ import pytest
 from tests.tiny import TINY_IMAGE, TINY_TEXT, make_multilabel
 from tests.training.helpers import SOLVED, descent, make_job
 from tl_core.backbones.spec import BACKBONES
+from tl_core.cli import plan_checks
 from tl_core.cli.console import Console
 from tl_core.cli.plan_checks import check_plan
 from tl_core.errors import PlanError, UsageError
-from tl_core.penalties import available_needs
+from tl_core.penalties import PENALTIES, available_needs
 from tl_core.plan import Adapter, Augment, Penalty, TransferPlan
 from tl_core.runnable import blocking, require_runnable, runnable
 from tl_core.runs.control import MemoryControl
 from tl_core.training.adapters import fitting
 from tl_core.training.loop import train
 from tl_core.training.model import build_model
+from tl_core.types import Finding
 from ui import extra_data
+from ui.plan import penalties
 
 UPPER = descent(["layer.1", "head"])
 TUNED = TransferPlan("tiny_text", "by hand", (SOLVED, UPPER))
@@ -118,6 +121,22 @@ def test_an_adapter_is_refused_in_just_the_groups_where_the_run_refuses_it(name)
             refused[group.name] = {finding.code for finding in blocking(runnable(plan, spec, data, ()))}
         fits = fitting(model, spec, kind)
         assert refused == {group.name: set() if fits[group.name] else {"adapter-unfit"} for group in spec.groups}, kind
+
+
+def test_what_stops_a_plan_without_an_option_and_is_no_penalty_is_told_in_its_own_words(
+    tiny_texts, tiny_backbones, monkeypatch
+):
+    stop = Finding("stop", "elsewhere", "This plan needs a second machine.", "Rent one.")
+    monkeypatch.setattr(plan_checks, "require_runnable", lambda *arguments: None)
+    monkeypatch.setattr(plan_checks, "runnable", lambda *arguments: (stop,))
+    assert command_says(tiny_texts, TUNED) == stop.message
+
+
+def test_a_penalty_is_offered_where_what_stops_the_plan_has_no_place_in_it(tiny_texts, monkeypatch):
+    stop = Finding("stop", "elsewhere", "This plan needs a second machine.", "Rent one.")
+    monkeypatch.setattr(extra_data, "findings", lambda *arguments: (stop,))
+    context = SimpleNamespace(spec=TINY_TEXT, dataset=tiny_texts, extra=extra_data.ExtraData())
+    assert penalties.why_not(PENALTIES["l2_sp"], TUNED, context) == ""
 
 
 def test_items_of_another_kind_are_refused(tiny_texts):

@@ -38,7 +38,7 @@ def why_not(kind: PenaltyKind, plan: TransferPlan, context: PlanContext) -> str:
     """Return why a penalty cannot be used here, in a sentence and a hint; "" if it can."""
     alone = replace(plan, penalties=(Penalty(kind.name, kind.strength),))
     stops = blocking(extra_data.findings(alone, context.spec, context.dataset, context.extra))
-    if about_penalty := [finding for finding in stops if finding.items[0].startswith("penalties/")]:
+    if about_penalty := [stop for stop in stops if any(place.startswith("penalties/") for place in stop.items)]:
         return f"{about_penalty[0].message} {about_penalty[0].hint}"
     idle = not any(set(phase.lr) - {HEAD} for phase in plan.phases)
     return "The whole backbone is frozen in this plan, so a penalty has nothing to act on." if idle else ""
