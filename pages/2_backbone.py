@@ -2,45 +2,57 @@
 
 import streamlit as st
 
-from tl_core.backbones.spec import BACKBONES
 from ui import glossary, rail, session
-from ui.backbone import branches
+from ui.backbone import another, arrivals, branches, costs, entries
 from ui.backbone import card as backbone_card
 from ui.components.backbone_tree import backbone_tree
 from ui.empty import need_dataset
-from ui.runs import launch
 
-FOCUS = "backbone_focus"
+FOCUS = arrivals.FOCUS
+
+
+def look() -> None:
+    """Draw the tree and what is picked in it, as the body of a fragment that follows downloads and measurements."""
+    modality = session.dataset().modality
+    leaves = entries.leaves()
+    own = entries.own(leaves)
+    chosen = entries.find([*leaves, *own], session.current().backbone)
+    focus = st.session_state.get(FOCUS, "")
+    entry = entries.find([*leaves, *own], focus) or chosen
+    if entry is None:
+        entry = entries.find(leaves, backbone_card.recommended(modality).name)
+    selected = entries.ADD if focus == entries.ADD else entry.id
+    tree = branches.branches(modality, leaves, own)
+    picked = backbone_tree(tree, branches.legend(), selected, chosen.id if chosen else "", key="backbone_tree")
+    if picked and picked != selected:
+        st.session_state[FOCUS] = picked
+        st.rerun()
+    if focus != entries.ADD and st.button("Another network", icon=":material/add:", key="backbone_add"):
+        st.session_state[FOCUS] = entries.ADD
+        st.rerun()
+    if selected == entries.ADD:
+        another.draw(modality)
+    else:
+        backbone_card.draw(entry, modality)
+        backbone_card.below(entry)
+    shown = None if selected == entries.ADD else entry
+    if arrivals.changed(costs.due(shown, modality), another.is_listing()):
+        st.rerun()
 
 
 def choose() -> None:
-    modality = session.dataset().modality
     st.title("Choose what to build on", anchor=False)
     st.write(
         f"**Backbone**: {glossary.TERMS['backbone']} The more similar its training data are to yours, the less it "
         "has to learn."
     )
-    chosen = session.current().backbone
-    focus = st.session_state.get(FOCUS, "")
-    if focus not in BACKBONES:
-        focus = chosen or backbone_card.recommended(modality).name
-    picked = backbone_tree(branches.branches(modality), focus, chosen, key="backbone_tree")
-    if picked in BACKBONES and picked != focus:
-        st.session_state[FOCUS] = picked
-        st.rerun()
-    st.caption("● ready on this computer\u2003○ needs a download\u2003M, B: million, billion parameters")
-    spec = BACKBONES[focus]
-    measuring = spec.modality == modality and launch.measure_speed(spec)
-
-    def card() -> None:
-        backbone_card.card(spec, modality)
-        if measuring and not launch.measure_speed(spec):
-            st.rerun()
-
-    st.fragment(card, run_every=1.5 if measuring else None, key="backbone_live")()
-    if spec.input:
-        backbone_card.preprocessing(spec)
-    if not chosen:
+    arrivals.welcome()
+    gone = session.current().backbone and not session.backbone()
+    if gone:
+        title = session.backbone_title(session.current().backbone)
+        st.warning(f"**{title}**, which this project was built on, is not on this computer. Choose a backbone again.")
+    st.fragment(look, run_every=1.0 if arrivals.busy() else None, key="backbone_live")()
+    if not session.backbone():
         rail.block("First, choose a backbone.")
 
 

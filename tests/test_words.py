@@ -3,7 +3,7 @@
 import pytest
 
 from tl_core.types import Estimate
-from ui.words import seconds, size, span
+from ui.words import part, seconds, size, span
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,17 @@ from ui.words import seconds, size, span
 )
 def test_a_range_names_a_shared_unit_once(low, high, unit_text, text):
     assert span(Estimate((low + high) / 2, low, high, 1, "made up"), unit_text) == text
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "text"),
+    [
+        (41.2e6, 102e6, "41 of 102 MB"),
+        (801_000, 1.5e6, "0.8 of 1.5 MB"),
+        (0, 2.47e9, "0.0 of 2.5 GB"),
+        (400e6, 12.1e9, "0.4 of 12.1 GB"),
+        (900, 4200, "1 of 4 kB"),
+    ],
+)
+def test_a_part_is_told_in_the_unit_of_the_whole(done, total, text):
+    assert part(done, total) == text

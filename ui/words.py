@@ -29,6 +29,13 @@ def size(count: float) -> str:
     return f"{count:.1f} GB"
 
 
+def part(done: float, total: float) -> str:
+    """Return how much of a number of bytes is there, in the unit of the total: "41 of 102 MB", "0.8 of 1.5 MB"."""
+    scale, unit = next((each for each in ((1e9, "GB"), (1e6, "MB")) if total >= each[0]), (1e3, "kB"))
+    digits = 1 if scale == 1e9 or (scale == 1e6 and total < 1e7) else 0
+    return f"{done / scale:.{digits}f} of {total / scale:.{digits}f} {unit}"
+
+
 def millions(count: int) -> str:
     """Return a number of parameters in short form: 940, 12 k, 4.1 million."""
     if count >= 1e9:

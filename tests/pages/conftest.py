@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from tl_core import import_jobs, import_worker
+from tl_core import fetch_jobs, fetch_worker, import_jobs, import_worker
 from tl_core.runs import supervisor
 from tl_core.workspace import Workspace
 from ui import uploads
@@ -30,6 +30,7 @@ def queue_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "stop", lambda store, run_id: store.stop(run_id))
     monkeypatch.setattr(predictor, "warm", lambda bundle: None)
     monkeypatch.setattr(import_jobs, "start_process", import_worker.work)  # in this process, to its end
+    monkeypatch.setattr(fetch_jobs, "start_process", fetch_worker.work)
     monkeypatch.setattr(uploads, "drop_zone", lambda lead, ticket, **more: DROPPED.pop(ticket, ""))
 
 

@@ -188,12 +188,17 @@ def spec_of(card: Card, workspace: Workspace | None = None) -> BackboneSpec:
     origin = card.provenance
     folder = (workspace or Workspace.default()).root / card.folder if card.folder else None
     weights = "random weights until it is trained" if folder is None else f"weights from {origin.source}"
+    title = short_name(origin.name)
+    place: tuple[str, ...] = (card.modality, "general")
+    summary = f"{card.recipe['architecture']} of {card.recipe['library']}, {weights}."
+    if leaf := next((leaf for leaf in BACKBONES.values() if leaf.weights.name == title and folder), None):
+        title, place, summary = leaf.title, leaf.place, leaf.summary
     return BackboneSpec(
         name=origin.name,
-        title=short_name(origin.name),
+        title=title,
         modality=card.modality,
-        place=(card.modality, "general"),
-        summary=f"{card.recipe['architecture']} of {card.recipe['library']}, {weights}.",
+        place=place,
+        summary=summary,
         parameters=sum(card.group_parameters),
         licence=origin.licence or UNSTATED,
         source=origin.source,

@@ -2,10 +2,13 @@
 
 import streamlit as st
 
+from tl_core.backbones import acquire
 from tl_core.backbones.spec import BACKBONES, BackboneSpec, ImageInput, TextInput
 from tl_core.backbones.speed import read_speed
 from tl_core.types import Modality
 from ui import session, words
+from ui.backbone import another, bring, costs, removal
+from ui.backbone.entries import Entry
 from ui.runs import launch, lookup
 
 KINDS = {"image": "pictures", "text": "texts", "multimodal": "pictures with texts"}
@@ -16,43 +19,98 @@ def recommended(modality: Modality) -> BackboneSpec:
     return next(spec for spec in BACKBONES.values() if spec.ready and spec.modality == modality)
 
 
-def card(spec: BackboneSpec, modality: Modality) -> None:
-    """Draw everything that is known about a backbone, and the button that chooses it."""
+def draw(entry: Entry, modality: Modality) -> None:
+    """Draw everything that is known about a model, and what can be done with it."""
     with st.container(border=True, key="backbone_card"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.subheader(words.escape(spec.title), anchor=False, width="content")
-            status(spec, modality)
-        st.write(spec.summary)
-        with st.grid("auto", min_column_width=210, gap="medium", key="backbone_facts"):
-            for name, value in facts(spec, modality):
-                st.markdown(f":small[:gray[{name}]]  \n{value}")
-        if spec.ready and spec.modality == modality:
-            measure_again(spec)
-            choose_button(spec)
-        elif not spec.ready:
-            st.caption(words.escape(spec.needs))
+            st.subheader(words.escape(entry.title), anchor=False, width="content")
+            status(entry, modality)
+        if entry.spec:
+            about(entry.spec, modality)
+        if entry.state == "ready" and entry.spec:
+            ready(entry.spec, modality)
         else:
-            st.caption(f"This backbone reads {KINDS[spec.modality]}; your data are {KINDS[modality]}.")
+            not_ready(entry, modality)
 
 
-def status(spec: BackboneSpec, modality: Modality) -> None:
-    """Draw a badge that says whether the backbone can be used now."""
-    if not spec.ready:
-        st.badge("Not on this computer", icon=":material/cloud_download:", color="gray")
-    elif spec.modality != modality:
-        st.badge(f"For {KINDS[spec.modality]}", color="gray")
+def about(spec: BackboneSpec, modality: Modality) -> None:
+    """Draw the summary and the facts of a backbone."""
+    st.write(spec.summary)
+    with st.grid(3, min_column_width=200, gap="medium", key="backbone_facts"):
+        for name, value in facts(spec, modality):
+            st.markdown(f":small[:gray[{name}]]  \n{value}")
+
+
+def ready(spec: BackboneSpec, modality: Modality) -> None:
+    """Draw what can be done with a backbone that is on this computer."""
+    if spec.modality == modality:
+        measure_again(spec)
     else:
+        st.caption(f"This backbone reads {KINDS[spec.modality]}; your data are {KINDS[modality]}.")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if spec.modality == modality:
+            choose_button(spec)
+        if spec.weights.kind == "folder":
+            removal.button(spec)
+
+
+def not_ready(entry: Entry, modality: Modality) -> None:
+    """Draw what it takes to bring a model to this computer, or how far that is."""
+    job, spec = entry.job, entry.spec
+    if spec and spec.modality != modality:
+        st.caption(f"This backbone reads {KINDS[spec.modality]}; your data are {KINDS[modality]}.")
+    if job and job.active:
+        bring.progress(job)
+    elif spec and entry.state == "file":
+        st.markdown(
+            f"Its makers give its weights away by themselves: get them from [{_host(spec)}]({spec.source}), "
+            f"under their licence ({words.escape(spec.licence)}). Then bring the file here."
+        )
+        another.own_files(f"backbone_file_{spec.name}")
+    elif spec:
+        if spec.modality == modality:
+            costs.draw(spec.name, spec)
+        bring.draw(bring.download_of(spec), job, entry.here)
+    elif job and job.state.status == "asking":
+        if job.request.what.startswith(acquire.TIMM):
+            costs.draw(job.request.what, None)
+        bring.offered(job)
+    elif job and job.state.status == "unnamed":
+        another.unnamed(job)
+    elif job:
+        if job.state.status == "failed":
+            bring.failure(job)
+        bring.again(job, "Try again" if job.state.status == "failed" else "Go on")
+
+
+def status(entry: Entry, modality: Modality) -> None:
+    """Draw a badge that says whether the model can be used now."""
+    spec, state = entry.spec, entry.state
+    if spec and state == "ready" and spec.modality != modality:
+        st.badge(f"For {KINDS[spec.modality]}", color="gray")
+    elif state == "ready":
         st.badge("Ready", icon=":material/check:", color="violet")
+    elif state == "coming":
+        st.badge("On its way", icon=":material/downloading:", color="blue")
+    elif state == "file":
+        st.badge("Needs a file", icon=":material/description:", color="gray")
+    elif state == "paused":
+        st.badge("Partly here" if entry.here else "Not ready yet", icon=":material/pause:", color="orange")
+    else:
+        st.badge("One press away", icon=":material/cloud_download:", color="gray")
 
 
 def facts(spec: BackboneSpec, modality: Modality) -> list[tuple[str, str]]:
     """Return the facts of a card as pairs of name and value."""
     facts = [
         ("Parameters", words.millions(spec.parameters) if spec.parameters else "not stated"),
-        ("Size on disk", words.size(spec.weights.bytes) if spec.weights.bytes else "not stated"),
+        (
+            "Size on disk" if spec.ready else "Download",
+            words.size(spec.weights.bytes) if spec.weights.bytes else "not stated",
+        ),
         ("Licence", words.escape(spec.licence)),
         ("Reads", reads(spec)),
-        ("Source", f"[{spec.source.split('//')[-1].split('/')[0]}]({spec.source})"),
+        ("Source", f"[{_host(spec)}]({spec.source})" if "//" in spec.source else words.escape(spec.source)),
     ]
     if spec.ready and spec.modality == modality:
         facts.append((f"Time for 1,000 {KINDS[spec.modality]} on this computer", speed(spec)))
@@ -117,6 +175,40 @@ def choose_button(spec: BackboneSpec) -> None:
         if dataset := session.dataset():
             launch.find_or_start(launch.probe_task(dataset, spec.name))
         st.rerun()
+
+
+def below(entry: Entry) -> None:
+    """Show more about a backbone that is ready: its layer groups, and how items are prepared for it."""
+    if entry.spec and entry.spec.ready:
+        groups(entry.spec)
+        if entry.spec.input:
+            preprocessing(entry.spec)
+
+
+def groups(spec: BackboneSpec) -> None:
+    """Show the layer groups of a backbone: what can be frozen and trained."""
+    titles = words.layer_names(spec.name, [group.name for group in spec.groups])
+    with st.expander(
+        f"Layer groups: the {len(spec.groups)} parts that can be frozen or trained",
+        icon=":material/layers:",
+        key="backbone_groups",
+    ):
+        counts = spec.group_parameters or (0,) * len(spec.groups)
+        rows = [
+            f"| {words.escape(titles[group.name])} | `{group.name}` | {words.millions(count) if count else ''} |"
+            for group, count in zip(spec.groups, counts, strict=True)
+        ]
+        st.markdown("\n".join(["| from the input up | name in plans | parameters |", "|:--|:--|--:|", *rows]))
+        if spec.card:
+            versions = ", ".join(f"{name} {number}" for name, number in spec.card["proof"]["versions"].items())
+            st.caption(
+                f":material/verified: Checked when it was made ready: cut between these groups, it computes the same "
+                f"as whole, to the bit, forwards and backwards ({words.escape(versions)})."
+            )
+
+
+def _host(spec: BackboneSpec) -> str:
+    return spec.source.split("//")[-1].split("/")[0]
 
 
 def _numbers(values: tuple[float, ...]) -> str:

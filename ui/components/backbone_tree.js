@@ -6,6 +6,26 @@ const el = (tag, cls, text) => {
 };
 const holds = (branch, name) => branch.id === name || (branch.children ?? []).some((child) => holds(child, name));
 
+function dot(state, share) {
+  const mark = el('span', `dot ${state}`);
+  mark.style.setProperty('--share', `${Math.round(360 * (share ?? 0.3))}deg`);
+  return mark;
+}
+
+// Arrow keys: up and down within a column, left and right to the open button of the next one.
+function walk(event, root) {
+  const step = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[event.key];
+  const box = event.target.closest('.column');
+  if (!step || !box) return;
+  event.preventDefault();
+  const columns = [...root.querySelectorAll('.column')];
+  const next = columns[columns.indexOf(box) + step[0]];
+  const siblings = [...box.children];
+  const target = step[0] ? next?.querySelector('.open') ?? next?.firstElementChild
+    : siblings[siblings.indexOf(event.target.closest('button')) + step[1]];
+  target?.focus();
+}
+
 function column(items, open, kind, onpick, chosen) {
   const box = el('div', 'column');
   box.setAttribute('role', 'group');
@@ -15,9 +35,10 @@ function column(items, open, kind, onpick, chosen) {
     button.dataset.id = item.id;
     button.setAttribute('aria-pressed', String(item.id === open));
     if (kind === 'leaf') {
-      button.append(el('span', 'dot'), el('span', 'title', item.title),
-        el('span', 'note', item.id === chosen ? 'chosen' : item.note));
-      button.title = item.title;
+      const note = item.id === chosen ? 'chosen' : item.note;
+      button.append(dot(item.state, item.share), el('span', 'title', item.title), el('span', 'note', note));
+      button.title = `${item.title}: ${item.word}`;
+      button.setAttribute('aria-label', [item.title, item.word, note].filter(Boolean).join(', '));
     } else {
       button.append(el('span', 'title', item.title));
       if (item.note) button.append(el('span', 'note', item.note));
@@ -76,6 +97,12 @@ export default function ({ data, parentElement, setTriggerValue }) {
     join(root);
   };
   draw();
+  root.onkeydown = (event) => walk(event, root);
+  root.querySelector('.legend').replaceChildren(...data.legend.map((each) => {
+    const item = el('li');
+    item.append(dot(each.state), el('span', '', each.word));
+    return item;
+  }));
   const watcher = new ResizeObserver(() => join(root));
   watcher.observe(root);
   return () => watcher.disconnect();

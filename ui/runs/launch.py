@@ -54,7 +54,7 @@ def start_new(task: Task) -> RunState:
 
 def speed_task(backbone: str) -> Task:
     """Return the task that measures a backbone on this machine."""
-    return Task("speed", backbone, name=f"Speed of {backbone}")
+    return Task("speed", backbone, name=f"Speed of {session.backbone_title(backbone)}")
 
 
 def probe_task(dataset: Dataset, backbone: str) -> Task:
