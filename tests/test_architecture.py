@@ -21,6 +21,7 @@ LAYERS = [
     "layers",
     "backbones",
     "features",
+    "zero_shot",
     "plan",
     "strategies",
     "penalties",

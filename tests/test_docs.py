@@ -27,6 +27,7 @@ def test_every_command_of_the_readme_is_understood():
         "resume": ["DIR"],
         "rates": ["DATA"],
         "layers": ["DATA"],
+        "zeroshot": ["DATA", "--classes", "A,B,C", "--out", "FILE.csv", "--template", "TEXT {}", "--json"],
         "predict": ["DIR", "INPUT", "--out", "FILE.csv"],
         "evaluate": ["DIR", "DATA", "--json"],
         "ensemble": ["DIR", "DIR", "--out", "DIR", "--json"],

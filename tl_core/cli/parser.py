@@ -24,6 +24,7 @@ COMMANDS = {
     "advise": "the recommended backbone and plan, with reasons",
     "train": "train a model and write it to a folder",
     "resume": "continue a training that was interrupted",
+    "zeroshot": "sort items without labels by the names of the classes alone",
     "predict": "classify images or texts with a trained model",
     "evaluate": "measure a trained model on labelled data",
     "ensemble": "make one model of several by averaging their probabilities",
@@ -104,6 +105,7 @@ def _parser() -> _Parser:
         "bundle", metavar="DIR", type=_path, help="a folder that `train` or `ensemble` wrote"
     )
     parsers["evaluate"].add_argument("data", metavar="DATA", help=DATA)
+    _zeroshot(parsers["zeroshot"])
     _ensemble(parsers["ensemble"])
     _fetch(parsers["fetch"])
     parsers["backbones"].add_argument("--delete", metavar="NAME", default="", help="remove a backbone that was fetched")
@@ -130,6 +132,19 @@ def _decide(parser: argparse.ArgumentParser) -> None:
 def _train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", type=_path, required=True, help="the folder for the trained model")
     parser.add_argument("--fresh", action="store_true", help="start over if DIR holds an interrupted training")
+
+
+def _zeroshot(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", metavar="DATA", help=f"{DATA}; labels are not needed")
+    parser.add_argument(
+        "--classes", metavar="NAMES", required=True, help="the names of the classes: sport,politics,'\"news, world\"'"
+    )
+    parser.add_argument(
+        "--template", metavar="TEXT", action="append", default=[],
+        help="a sentence with {} where the name of a class goes; can be repeated",
+    )  # fmt: skip
+    parser.add_argument("--out", metavar="FILE.csv", type=_path, required=True, help="the table to write")
+    _backbone(parser)
 
 
 def _ensemble(parser: argparse.ArgumentParser) -> None:

@@ -1,13 +1,13 @@
-"""Unlabelled data: for adapting a backbone to a domain, or for aligning its features with it."""
+"""Unlabelled data: to be sorted by zero-shot, for adapting a backbone to a domain, or for aligning its features."""
 
 from collections.abc import Iterator
 
 from tl_core.data.dataset import Dataset
 from tl_core.data.images import IMAGE_SUFFIXES
-from tl_core.data.options import OnProgress, RawItem, no_progress
+from tl_core.data.options import AUTO_DETECT, ImportOptions, OnProgress, RawItem, no_progress
 from tl_core.data.sources import SAMPLE_PREFIX, import_data
 from tl_core.data.sources.file_tree import without_enclosing
-from tl_core.data.sources.folder_source import TEXT_SUFFIXES, only_table, open_tree
+from tl_core.data.sources.folder_source import TEXT_SUFFIXES, modality_of, only_table, open_tree
 from tl_core.data.sources.hub_source import is_hub
 from tl_core.data.sources.local_files import display_name, is_table, source_path
 from tl_core.data.sources.store import Draft, store
@@ -21,25 +21,36 @@ NO_LABEL = "no label"
 """The single class of unlabelled data. Nothing reads it."""
 
 
+def is_unlabelled(dataset: Dataset) -> bool:
+    """Return whether a data set was imported without labels."""
+    return tuple(dataset.classes) == (NO_LABEL,)
+
+
 def import_unlabelled(
-    source: str, modality: Modality, workspace: Workspace, progress: OnProgress = no_progress
+    source: str,
+    modality: Modality | None,
+    workspace: Workspace,
+    progress: OnProgress = no_progress,
+    options: ImportOptions = AUTO_DETECT,
 ) -> Dataset:
     """Import an archive, a folder or a table without labels, as a data set of one class.
 
-    Every picture or text file counts, in any folder; of a table, the guessed text column is read. Samples and hub
-    data sets are imported with their labels.
+    Every picture or text file counts, in any folder; of a table, the text column is read, guessed if `options` name
+    none. Samples and hub data sets are imported with their labels. With `modality` None, pictures are read where there
+    are more pictures than texts.
     Raises DataError where there is nothing of the modality.
     """
     if source.startswith(SAMPLE_PREFIX) or is_hub(source):
         return import_data(source, workspace, progress=progress)
     path = source_path(source)
-    draft = Draft(display_name(path), path.name, modality)
+    draft = Draft(display_name(path), path.name, modality or "text")
     if is_table(path):
-        return store(_table_texts(file_table(path, workspace.limits), draft), draft, workspace, progress)
+        return store(_table_texts(file_table(path, workspace.limits), options, draft), draft, workspace, progress)
     with open_tree(path, workspace.limits, workspace.folder("cache"), progress) as tree:
         draft.lines += tree.lines
+        modality = draft.modality = modality or modality_of(tree) or "text"
         if modality == "text" and (table := only_table(tree, workspace.limits)):
-            return store(_table_texts(table, draft), draft, workspace, progress)
+            return store(_table_texts(table, options, draft), draft, workspace, progress)
         suffixes = IMAGE_SUFFIXES if modality == "image" else TEXT_SUFFIXES
         entries = without_enclosing(tree, tree.entries, depth=1)
         items = [RawItem(entry.name, NO_LABEL, read=entry.read) for entry in entries if entry.suffix in suffixes]
@@ -52,9 +63,9 @@ def import_unlabelled(
         return store(items, draft, workspace, progress)
 
 
-def _table_texts(file: TableFile, draft: Draft) -> Iterator[RawItem]:
-    table = open_table(file)
-    draft.text_column = column = guess_text_column(take_sample(table))
+def _table_texts(file: TableFile, options: ImportOptions, draft: Draft) -> Iterator[RawItem]:
+    table = open_table(file, options)
+    draft.text_column = column = options.text_column or guess_text_column(take_sample(table))
     if "image" in draft.parts or not column:
         raise DataError(f"No column of {draft.source} holds {draft.modality}s.", "Give a folder or a zip of them.")
     place = table.place(column)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tl_core.data.dataset import Dataset
+from tl_core.data.guesses.origin import guess_findings
 from tl_core.errors import DataError
 from tl_core.evaluation import metrics, multilabel
 from tl_core.evaluation.results import HALF, Comparison, Prediction, Report
@@ -56,7 +57,7 @@ def make_report(
         predictions=_predictions(dataset, rows, truth, probabilities_NC),
         validation=dict(validation),
         comparisons=tuple(comparisons),
-        findings=(*_test_in_train(dataset), *field_findings, *slice_findings(slices)),
+        findings=(*_test_in_train(dataset), *guess_findings(dataset), *field_findings, *slice_findings(slices)),
         environment=environment(),
         multilabel=dataset.multilabel,
         slices=slices,

@@ -9,6 +9,7 @@ from tl_core.jobs.job import Events, Job
 from tl_core.jobs.probe import run_probe, run_speed
 from tl_core.jobs.train import run_train
 from tl_core.jobs.tuning import run_layers, run_rates
+from tl_core.jobs.zero_shot import run_zero_shot
 from tl_core.runs.control import RunControl
 from tl_core.runs.events import RunEvent
 from tl_core.runs.task import Kind, Task
@@ -22,6 +23,7 @@ _KINDS: dict[Kind, Callable[[Job], Events]] = {
     "rates": run_rates,
     "layers": run_layers,
     "check": run_check,
+    "zeroshot": run_zero_shot,
 }
 
 

@@ -20,6 +20,7 @@ from tl_core.data.quality.quality_report import QualityReport, write_quality
 from tl_core.data.split import unite
 from tl_core.jobs.cleaning import measure_cleaning_effect
 from tl_core.jobs.job import Events, Job, follow_steps, run_started
+from tl_core.jobs.zero_shot import sort_by_own_names
 from tl_core.runs.events import Progress, RunEnded, RunEvent
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ def _probe_report(job: Job, dataset: Dataset) -> Generator[RunEvent, None, "Prob
 
     report = read_probe(job.workspace, dataset, job.task.backbone)
     if report is None:
+        yield from sort_by_own_names(job, dataset)
         yield Progress("comparing depths", 0, 1)
         report = probe_report(dataset, job.spec, job.store())
         write_probe(job.workspace, report)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from tl_core.data.dataset import Dataset
 from tl_core.jobs.curve import cheap_arms
 from tl_core.jobs.job import Events, Job, follow_steps, run_started
+from tl_core.jobs.zero_shot import sort_by_own_names
 from tl_core.runs.events import Progress, RunEnded, RunStarted
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def run_probe(job: Job) -> Events:
     if not (yield from follow_steps(job, "features", store.probe(dataset, spec))):
         yield RunEnded("stopped", "Stopped before the backbone had seen every item; nothing was kept.")
         return
+    yield from sort_by_own_names(job, dataset)
     yield Progress("comparing depths", 0, 1)
     report = probe_report(dataset, spec, store)
     write_probe(job.workspace, report)

@@ -6,7 +6,7 @@ from typing import Literal
 from tl_core.data.split import SplitSpec
 from tl_core.plan import TransferPlan
 
-Kind = Literal["train", "probe", "curve", "speed", "rates", "layers", "check"]
+Kind = Literal["train", "probe", "curve", "speed", "rates", "layers", "check", "zeroshot"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Task:
     run that this one is a baseline for. `source` (labelled) and `target` (labels are ignored) are fingerprints of extra
     data sets; `teacher` is a finished run with the same classes, or an imported model.
     `decisions` is the digest of the decisions about items (`Dataset.pin_decisions`), "" for none; `source_decisions`
-    and `target_decisions` are those of the extra data sets.
+    and `target_decisions` are those of the extra data sets. "zeroshot" needs `classes`, their names, and `templates`.
     """
 
     kind: Kind
@@ -36,3 +36,5 @@ class Task:
     decisions: str = ""
     source_decisions: str = ""
     target_decisions: str = ""
+    classes: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ from itertools import islice
 import numpy as np
 
 from tl_core.data.dataset import Dataset, ReceiptLine
+from tl_core.data.guesses.origin import guess_findings
 from tl_core.data.quality import class_names, exact_copies
 from tl_core.data.quality.checks import NAMED, CheckInput
 from tl_core.data.quality.phrasing import count, these
@@ -33,6 +34,7 @@ def find_problems(dataset: Dataset, counts: Sequence[Sequence[int]]) -> list[Fin
     ]
     findings += _split_findings(dataset, table) + given_findings(dataset.items, dataset.split)
     findings += time_findings(dataset.items, dataset.split) + _receipt_findings(dataset)
+    findings += guess_findings(dataset)
     order = {"stop": 0, "warn": 1, "info": 2}
     return sorted(findings, key=lambda f: order[f.level])
 

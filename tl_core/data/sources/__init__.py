@@ -1,6 +1,7 @@
 """Where data comes from. A source turns what a person gives into RawItems, and the store makes a data set of them.
 
     sample_source   `sample:digits`, a data set that comes with Graft
+    guesses_source  `guesses:...`, items that zero-shot sorted and a person answered about
     hub_source      `hub:owner/name`, a data set of the Hugging Face hub; hub_columns guesses its columns
     table_source    a table in a file of its own; table_items makes items of its rows
     folder_source   a folder, zip or tar archive with class folders, one table, or a table that lists pictures
@@ -20,6 +21,7 @@ from tl_core.data.images import DEFAULT_LIMITS
 from tl_core.data.options import AUTO_DETECT, ImportOptions, OnProgress, no_progress
 from tl_core.data.samples import SAMPLES, Sample
 from tl_core.data.sources.folder_source import FOLDER
+from tl_core.data.sources.guesses_source import GUESSES, GUESSES_PREFIX
 from tl_core.data.sources.hub_source import HUB
 from tl_core.data.sources.sample_source import SAMPLE, SAMPLE_PREFIX
 from tl_core.data.sources.source import Source
@@ -29,6 +31,7 @@ from tl_core.errors import DataError
 from tl_core.workspace import Limits, Workspace
 
 __all__ = [
+    "GUESSES_PREFIX",
     "SAMPLES",
     "SAMPLE_PREFIX",
     "SOURCES",
@@ -43,7 +46,7 @@ __all__ = [
     "preview_table",
 ]
 
-SOURCES = (SAMPLE, HUB, TABLE, FOLDER)
+SOURCES = (SAMPLE, GUESSES, HUB, TABLE, FOLDER)
 """All sources; the first that takes a string is the one that reads it."""
 
 

@@ -1,0 +1,131 @@
+"""`zeroshot`: sort items without labels by the names of the classes, and write a table to correct and to train with."""
+
+import argparse
+import csv
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tl_core.cli.console import Console
+from tl_core.cli.data import choose_backbone
+from tl_core.cli.running import run_to_end
+from tl_core.errors import DataError, RunError, UsageError
+from tl_core.runs.task import Task
+from tl_core.types import Estimate, dump
+from tl_core.workspace import Workspace, write_bytes
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tl_core.data.dataset import Dataset
+    from tl_core.data.guesses.sorting import Guesses, Sorting
+
+COLUMNS = ("id", "label", "score", "margin")
+RESERVED = frozenset({*COLUMNS, "text", "path", "split", "subset", "partition", "set", "group", "group_id"})
+"""Names of columns that have a meaning of their own: the scores of a class of that name are in `score of NAME`."""
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    """Import the items, sort them by the names of the classes, write the table and print how many went where."""
+    from tl_core.data.guesses.sorting import Question, guess, measure, read_scores, read_sorting
+    from tl_core.zero_shot.names import TEMPLATES, check_names, check_templates, split_names
+    from tl_core.zero_shot.readers import readers
+
+    out: Path = arguments.out
+    if out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
+        raise UsageError(f"{out} cannot be written.", "Name a file in a folder that exists.")
+    if out == Path(arguments.data).expanduser().resolve():
+        raise UsageError(f"{out} is the input file.", "Name another file for --out.")
+    names = check_names(split_names(arguments.classes))
+    templates = check_templates(arguments.template) if arguments.template else ()
+    workspace = Workspace.default()
+    dataset, labelled = _open(arguments.data, workspace, console)
+    readers(dataset, workspace)
+    spec = choose_backbone(arguments.backbone, dataset.modality)
+    question = Question(spec.name, names, templates or TEMPLATES)
+    if read_sorting(dataset, question) is None:
+        task = Task("zeroshot", spec.name, dataset.fingerprint, dataset.split, name=f"{dataset.name}, zero-shot",
+                    classes=question.classes, templates=question.templates)  # fmt: skip
+        run_to_end(workspace, task, console)
+    sorting = read_sorting(dataset, question)
+    if sorting is None:
+        raise RunError("The result of zero-shot could not be read.", "Run the command again.")
+    scores_NK = read_scores(dataset, question)
+    guesses = guess(scores_NK)
+    write_table(out, dataset, names, guesses, scores_NK)
+    accuracy = measure(dataset, question, scores_NK, labelled) if labelled else None
+    if arguments.json:
+        counts = {name: int((guesses.label == index).sum()) for index, name in enumerate(names)}
+        about = {"items": len(dataset.items), "counts": counts, "accuracy": dump(accuracy) if accuracy else None}
+        console.json({**dump(sorting), **about, "out": str(out)})
+    else:
+        _print(dataset, sorting, guesses, accuracy, out, console)
+    return 0
+
+
+def write_table(
+    out: Path, dataset: "Dataset", names: Sequence[str], guesses: "Guesses", scores_NK: "np.ndarray"
+) -> None:
+    """Write one row an item: id, text or path, label, score, margin, then the score of each class.
+
+    A path is relative to the folder of the table where the picture lies in or below it, else as in the source.
+    Raises WorkspaceError if it cannot be written.
+    """
+    what = "text" if dataset.modality == "text" else "path"
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    score_columns = [f"score of {name}" if name.casefold() in RESERVED else name for name in names]
+    writer.writerow(["id", what, "label", "score", "margin", *score_columns])
+    contents = dataset.items["text"] if what == "text" else dataset.items["id"]
+    for row, (item, content) in enumerate(zip(dataset.items["id"], contents, strict=True)):
+        numbers = (guesses.score[row], guesses.margin[row], *scores_NK[row])
+        writer.writerow([item, content, names[guesses.label[row]], *(f"{number:.6f}" for number in numbers)])
+    write_bytes(out, text.getvalue().encode())
+
+
+def _open(source: str, workspace: Workspace, console: Console) -> "tuple[Dataset, Dataset | None]":
+    """Return all items of a source, and the same with labels where it has some that can be read.
+
+    Raises DataError where nothing can be read.
+    """
+    from tl_core.data.sources import import_data
+    from tl_core.data.unlabelled import import_unlabelled
+
+    try:
+        labelled = import_data(source, workspace, progress=console.stage)
+    except DataError:
+        return import_unlabelled(source, None, workspace, console.stage), None
+    if not labelled.receipt.skipped:
+        return labelled, labelled
+    return import_unlabelled(source, labelled.modality, workspace, console.stage), labelled
+
+
+def _print(
+    dataset: "Dataset", sorting: "Sorting", guesses: "Guesses", accuracy: Estimate | None, out: Path, console: Console
+) -> None:
+    if dataset.text_column:
+        console.note(f"The texts were read from the column {dataset.text_column!r}.")
+    for line in dataset.receipt.lines[:5]:
+        if line.action == "skipped":
+            console.note(f"Skipped {line.item}: {line.reason}")
+    for finding in sorting.findings:
+        console.note(f"{finding.message} {finding.hint}")
+    question = sorting.question
+    rows = []
+    for index, name in enumerate(question.classes):
+        members = guesses.label == index
+        margin = f"{guesses.margin[members].mean():.2f}" if members.any() else ""
+        rows.append((name, f"{int(members.sum()):,}", margin))
+    console.table(("class", "items", "mean margin"), rows)
+    console.line(f"\nBackbone: {question.backbone}. Templates: {', '.join(question.templates)}.")
+    console.line(f"Scores: {sorting.rule}.")
+    if accuracy:
+        console.line(
+            f"Accuracy on {accuracy.n:,} labelled items, none of them for testing: {accuracy.value:.1%} "
+            f"({accuracy.low:.1%} to {accuracy.high:.1%})"
+        )
+    console.line(f"{len(dataset.items):,} items are in {out}. The labels are guesses: correct the column `label`,")
+    console.line("smallest margin first, then train with the table. To measure, name items that you labelled yourself")
+    console.line("by --test: a test on guesses would only say how well the model repeats them.")

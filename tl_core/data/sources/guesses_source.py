@@ -1,0 +1,93 @@
+"""Items that zero-shot sorted, with the answers of a person, as labelled data: `guesses:FINGERPRINT`.
+
+The test items are those of the random sample that a person has checked. Everything else is for training, guesses
+included, except what is nearly the same as a test item.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tl_core.data.dataset import Dataset
+from tl_core.data.guesses.answers import answers, checked, enough, random_sample
+from tl_core.data.guesses.origin import Origin, write_origin
+from tl_core.data.guesses.sorting import Question, asked, guess, read_scores
+from tl_core.data.options import ImportOptions, OnProgress, RawItem
+from tl_core.data.sources.file_tree import file_reader
+from tl_core.data.sources.source import Source
+from tl_core.data.sources.store import Draft, store
+from tl_core.errors import DataError
+from tl_core.workspace import Limits, Workspace
+
+GUESSES_PREFIX = "guesses:"
+
+
+def _takes(source: str) -> bool:
+    return source.startswith(GUESSES_PREFIX)
+
+
+def _preview(source: str, options: ImportOptions, limits: Limits) -> None:
+    return None  # everything about it was decided where it was sorted
+
+
+def _load(source: str, workspace: Workspace, options: ImportOptions, progress: OnProgress) -> Dataset:
+    pool = Dataset.open(workspace.folder("datasets") / source.removeprefix(GUESSES_PREFIX))
+    question = asked(pool)
+    if question is None:
+        raise DataError("These items were not sorted yet.", "Name the classes, and sort them first.")
+    guesses = guess(read_scores(pool, question)).label
+    named = {row: label for row, label in answers(pool).labels.items() if label in ("", *question.classes)}
+    sample = random_sample(pool)
+    tested = checked(sample, named)
+    if len(tested) < enough(sample):
+        raise DataError(
+            f"{len(tested):,} items of the random sample are checked, and {enough(sample):,} are needed.",
+            "They become the test items: without them nothing could be measured.",
+        )
+    labels = [named.get(row, question.classes[index]) for row, index in enumerate(guesses)]
+    draft = Draft(options.name or f"{pool.name}, sorted", pool.receipt.source, pool.modality)
+    draft.text_column = pool.text_column
+    _note(draft, question, guesses, named, len(tested))
+    dataset = store(_items(pool, labels, tested, draft), draft, workspace, progress, len(labels))
+    given = sorted(row for row, label in named.items() if label)
+    write_origin(dataset, Origin(pool.fingerprint, tuple(pool.items["id"].iloc[given])))
+    return dataset
+
+
+def _note(draft: Draft, question: Question, guesses: np.ndarray, named: dict[int, str], n_test: int) -> None:
+    """Write into the receipt where the labels and the split come from."""
+    given = {row: label for row, label in named.items() if label}
+    corrected = sum(label != question.classes[guesses[row]] for row, label in given.items())
+    draft.read(
+        "labels",
+        f"proposed by zero-shot from the names of {len(question.classes):,} classes, with the backbone "
+        f"{question.backbone} and the templates {' '.join(map(repr, question.templates))}; a person has checked "
+        f"{len(given):,} of them and corrected {corrected:,}, the others are guesses",
+    )
+    draft.read("split", f"the {n_test:,} test items are of a random sample, and a person has checked each")
+
+
+def _items(pool: Dataset, labels: list[str], tested: list[int], draft: Draft) -> Iterator[RawItem]:
+    """Yield the items with their split; those that are left out, or too like a test item, are skipped in the draft."""
+    test = set(tested)
+    alike = _alike(pool.near_groups(), pool.items["digest"].to_numpy(), tested)
+    learned = {label for row, label in enumerate(labels) if row not in test and not alike[row]}
+    for row, (item, label) in enumerate(zip(pool.items.itertuples(), labels, strict=True)):
+        if not label:
+            draft.skip(item.id, "a person said that it belongs to none of the classes")
+        elif row not in test and alike[row]:
+            draft.skip(item.id, "it is nearly the same as a test item")
+        else:
+            given = "test" if row in test and label in learned else "train"  # a class needs an item to learn from
+            if pool.modality == "image":
+                yield RawItem(item.id, label, given, read=file_reader(pool.folder / item.path))
+            else:
+                yield RawItem(item.id, label, given, text=item.text)
+
+
+def _alike(near: np.ndarray, digests: np.ndarray, tested: list[int]) -> np.ndarray:
+    """Return which items are near-duplicates or copies of a test item: bool `[N]`."""
+    return np.isin(digests, digests[tested]) | (np.isin(near, near[tested]) & (near >= 0))
+
+
+GUESSES = Source("items that zero-shot sorted", _takes, _preview, _load)
