@@ -56,7 +56,7 @@ class Advice:
 
     `rule` is the strategy that the published tables recommend, `rule_row` the row that says so; `strategy` is the
     recommendation once the measurements and the time limit are taken into account. `cards` holds every strategy, the
-    recommended one first.
+    recommended one first. `zero_shot` is the accuracy without any training, by the names of the classes alone.
     """
 
     backbone: str
@@ -69,6 +69,7 @@ class Advice:
     reasons: tuple[Reason, ...]
     findings: tuple[Finding, ...]
     cards: tuple[Card, ...]
+    zero_shot: Estimate | None = None
 
     def card(self, strategy: str) -> Card:
         """Return the card of a strategy. Raises KeyError where there is none."""

@@ -1,6 +1,7 @@
 """`advise`: print the recommended backbone and plan, with reasons."""
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tl_core.cli.columns import column_options
@@ -36,9 +37,11 @@ def advise_on(dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, co
     """Return the advice on a data set and a backbone, with all evidence. Raises DataError as `ensure_probe` does."""
     from tl_core.advice.rules import advise
     from tl_core.backbones.speed import read_speed
+    from tl_core.zero_shot.measured import zero_shot_accuracy
 
     probe = ensure_probe(dataset, spec, workspace, console)
-    return advise(describe(dataset, spec), spec, probe=probe, speed=read_speed(workspace, spec.name))
+    advice = advise(describe(dataset, spec), spec, probe=probe, speed=read_speed(workspace, spec.name))
+    return replace(advice, zero_shot=zero_shot_accuracy(dataset, spec))
 
 
 def ensure_probe(dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, console: Console) -> "ProbeReport":
@@ -80,6 +83,10 @@ def _print(dataset: "Dataset", advice: "Advice", console: Console) -> None:
     if card.accuracy:
         low, high = card.accuracy.low, card.accuracy.high
         console.line(f"Expected {metric(dataset.multilabel)}: {card.accuracy.value:.1%} ({low:.1%} to {high:.1%})")
+    if none := advice.zero_shot:
+        console.line(
+            f"No training (zero-shot, by the class names): {none.value:.1%} ({none.low:.1%} to {none.high:.1%})"
+        )
     if card.seconds:
         console.line(f"Expected time: {duration(card.seconds.value)}")
     console.line("\nWhy:")

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 
+import streamlit as st
+
 from tl_core.advice.advice import Advice
 from tl_core.advice.probe_report import ProbeReport, read_probe
 from tl_core.advice.rules import advise, task_info_for
@@ -11,6 +13,8 @@ from tl_core.data.dataset import Dataset
 from tl_core.data.profile import Profile
 from tl_core.errors import PlanError
 from tl_core.strategies import TaskInfo
+from tl_core.types import Estimate
+from tl_core.zero_shot.measured import zero_shot_accuracy
 from ui import extra_data, profiles, session
 
 
@@ -43,7 +47,14 @@ def plan_context() -> PlanContext:
     speed = read_speed(session.workspace(), spec.name)
     domain = session.current().domain or None
     advice = advise(profile, spec, probe, speed, domain)
+    advice = replace(advice, zero_shot=_zero_shot(dataset, spec, dataset.version, spec.name) if probe else None)
     extra = extra_data.chosen(dataset)
     task_info = task_info_for(profile, spec, probe, speed, domain)
     task_info = replace(task_info, has_source=bool(extra.source), has_target=bool(extra.target))
     return PlanContext(dataset, spec, profile, probe, speed, advice, task_info, extra)
+
+
+@st.cache_data(show_spinner=False, max_entries=16)
+def _zero_shot(_dataset: Dataset, _spec: BackboneSpec, version: str, backbone: str) -> Estimate | None:
+    """Return what zero-shot reaches; it was sorted before the probe's report was written."""
+    return zero_shot_accuracy(_dataset, _spec)

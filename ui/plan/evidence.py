@@ -8,6 +8,7 @@ import streamlit as st
 from tl_core.advice.probe_report import ProbeReport
 from tl_core.evaluation.result_files import read_curve
 from tl_core.layers import plain_titles
+from tl_core.types import Estimate
 from ui import charts, glossary, session, theme, words
 from ui.plan.context import PlanContext
 from ui.runs import display, launch, lookup
@@ -50,12 +51,19 @@ def evidence(context: PlanContext) -> None:
     left, right = st.columns(2, gap="large") if curve else (st.container(), None)
     with left:
         st.subheader("How much of the backbone to use", anchor=False)
-        _depth(context.probe, plain_titles(context.groups))
+        none = context.advice.zero_shot
+        _depth(context.probe, plain_titles(context.groups), none)
         st.caption(
             "The score of a simple head on the frozen features after each layer group, by cross-validation. The large "
             "dot marks where to cut: the last layer group that is not clearly worse than the best.",
             help=glossary.tip("probe", "cross-validation"),
         )
+        if none:
+            st.caption(
+                f"Dotted line: no training at all, only the names of the classes: **{none.value:.0%}** "
+                f"({none.low:.0%} to {none.high:.0%}, {words.plural(none.n, 'item')}).",
+                help=glossary.tip("zero-shot"),
+            )
     if curve and right:
         with right:
             st.subheader("What more labels would bring", anchor=False)
@@ -67,7 +75,7 @@ def evidence(context: PlanContext) -> None:
             )
 
 
-def _depth(report: ProbeReport, titles: Mapping[str, str]) -> None:
+def _depth(report: ProbeReport, titles: Mapping[str, str], none: Estimate | None) -> None:
     best: dict[str, float] = {}
     low: dict[str, float] = {}
     high: dict[str, float] = {}
@@ -96,12 +104,14 @@ def _depth(report: ProbeReport, titles: Mapping[str, str]) -> None:
             hovertemplate="%{x}: %{y:.1%}<extra></extra>",
         )
     )
+    if none:
+        figure.add_hline(y=none.value, line={"color": muted, "dash": "dot"}, annotation_text="no training")
     figure.update_layout(
         height=300, margin={"l": 0, "r": 10, "t": 10, "b": 0}, dragmode=False, showlegend=False,
         yaxis={"tickformat": ".0%"}, xaxis={"type": "category"},
     )  # fmt: skip
     alt = (
         f"{words.capitalise(report.metric)} by depth: at best {max(best.values()):.0%}; cut after "
-        f"{titles.get(cut, cut)}."
+        f"{titles.get(cut, cut)}.{f' Without training: {none.value:.0%}.' if none else ''}"
     )
     st.plotly_chart(figure, key="plan_depth", config={"displayModeBar": False}, alt=alt)
