@@ -2,8 +2,20 @@
 
 import streamlit as st
 
+from tl_core.data.unlabelled import is_unlabelled
 from ui import glossary, profiles, projects, rail, session
-from ui.data import details, gallery, import_progress, overview, quality, receipt, second_dataset, split, ways_in
+from ui.data import (
+    details,
+    gallery,
+    import_progress,
+    overview,
+    quality,
+    receipt,
+    second_dataset,
+    split,
+    ways_in,
+    zero_shot,
+)
 from ui.heading import heading
 from ui.words import escape
 
@@ -13,7 +25,7 @@ def welcome() -> None:
         projects.switcher()
     st.write(
         "Give Graft examples that are already sorted into classes. It adapts a pre-trained network to your task. "
-        "Everything stays on this computer."
+        "Without labels, Graft can propose them. Everything stays on this computer."
     )
     if session.dataset() and st.button("Keep the current data", icon=":material/undo:", key="data_keep"):
         st.session_state.pop(ways_in.CHOOSING, None)
@@ -24,10 +36,24 @@ def welcome() -> None:
     ways_in.ways_in()
 
 
+def unlabelled() -> None:
+    dataset = session.dataset()
+    with heading(escape(dataset.name)):
+        projects.switcher()
+        projects.begin_button("data_new")
+        if st.button("Use other data", icon=":material/swap_horiz:", key="data_other"):
+            st.session_state[ways_in.CHOOSING] = True
+            st.rerun()
+    st.write(zero_shot.heading_text(dataset))
+    zero_shot.draw(dataset)
+    receipt.draw(dataset)
+
+
 def chosen() -> None:
     dataset = session.dataset()
     with heading(escape(dataset.name)):
         projects.switcher()
+        zero_shot.back_button(dataset)
         projects.begin_button("data_new")
         if st.button("Use other data", icon=":material/swap_horiz:", key="data_other"):
             st.session_state[ways_in.CHOOSING] = True
@@ -54,5 +80,7 @@ def chosen() -> None:
 
 if session.dataset() is None or st.session_state.get(ways_in.CHOOSING) or import_progress.pending():
     welcome()
+elif is_unlabelled(session.dataset()):
+    unlabelled()
 else:
     chosen()

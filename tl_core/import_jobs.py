@@ -29,7 +29,11 @@ PREVIEW = "preview.json"
 
 @dataclass(frozen=True)
 class ImportRequest:
-    """What to import, for which project and role; `confirmed` says that a person has checked the columns of a table."""
+    """What to import, for which project and role.
+
+    `confirmed`: a person has checked the columns of a table. Without `labels`, the items are imported as they are,
+    to be sorted.
+    """
 
     source: str
     options: ImportOptions = AUTO_DETECT
@@ -37,6 +41,7 @@ class ImportRequest:
     role: Role = "data"
     modality: Modality = "image"
     confirmed: bool = False
+    labels: bool = True
 
 
 @dataclass(frozen=True)
@@ -75,10 +80,15 @@ def start_import(workspace: Workspace, request: ImportRequest) -> ImportJob:
     return _start(workspace, folder)
 
 
-def resume_import(workspace: Workspace, job: ImportJob, options: ImportOptions, confirmed: bool = True) -> ImportJob:
-    """Continue with other options: import if `confirmed`, else preview the table again."""
+def resume_import(
+    workspace: Workspace, job: ImportJob, options: ImportOptions, confirmed: bool = True, labels: bool = True
+) -> ImportJob:
+    """Continue with other options: import if `confirmed`, else preview the table again.
+
+    Without `labels`, the items are imported as they are.
+    """
     folder = workspace.root / "imports" / job.id
-    write_json(folder / REQUEST, dump(replace(job.request, options=options, confirmed=confirmed)))
+    write_json(folder / REQUEST, dump(replace(job.request, options=options, confirmed=confirmed, labels=labels)))
     return _start(workspace, folder)
 
 

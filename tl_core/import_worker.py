@@ -57,7 +57,7 @@ def work(folder: Path) -> None:
 
 def _needs_confirmation(request: ImportRequest, workspace: Workspace, folder: Path) -> bool:
     """Write the preview of a table that nobody has confirmed, and return whether there is one."""
-    if request.confirmed or request.role == "target":
+    if request.confirmed or request.role == "target" or not request.labels:
         return False
     preview = preview_table(request.source, request.options, workspace.limits)
     if preview is not None:
@@ -70,7 +70,10 @@ def _import(request: ImportRequest, workspace: Workspace, progress: OnProgress) 
         return import_unlabelled(request.source, request.modality, workspace, progress)
     existing, dataset = {folder.name for folder in workspace.folder("datasets").iterdir()}, None
     try:
-        dataset = import_data(request.source, workspace, request.options, progress)
+        if request.labels:
+            dataset = import_data(request.source, workspace, request.options, progress)
+        else:
+            dataset = import_unlabelled(request.source, None, workspace, progress, request.options)
         _make_profile(dataset, progress)
         _COMPLETE.set()
     except SystemExit:

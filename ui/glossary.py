@@ -29,6 +29,11 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         ),
         "target items": "Items, labelled or not, of the kind that the finished model is used on.",
         "source items": "Labelled items of an earlier task at which the model has to stay good.",
+        "zero-shot": (
+            "Sorting items by the names of the classes alone, without any labelled item: the backbone says which name "
+            "is most like the item. Its answers are guesses, good enough to begin with."
+        ),
+        "margin": "How far the best class is ahead of the second best, from 0 to 1. A small one means: look at it.",
         "token": (
             "What a text backbone reads: a word or a piece of one. A common word is one token, a rare word several."
         ),

@@ -6,6 +6,7 @@ from typing import Literal
 
 import streamlit as st
 
+from tl_core.data.unlabelled import is_unlabelled
 from tl_core.errors import RunError
 from tl_core.runs.store import RunStore
 from tl_core.types import noun
@@ -53,7 +54,7 @@ def page_files() -> dict[str, Path]:
 def choices(session: Session) -> dict[str, str]:
     """Return what was chosen, by step; a step that is not done is missing."""
     chosen = {}
-    if dataset := sessions.open_dataset(session.dataset):
+    if (dataset := sessions.open_dataset(session.dataset)) and not is_unlabelled(dataset):
         n = int(dataset.included.sum())
         chosen["data"] = f"{dataset.name} · {n:,} {noun(dataset.modality, n)}"
     if (spec := sessions.find_backbone(session.backbone)) and spec.ready:

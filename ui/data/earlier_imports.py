@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from tl_core.data.dataset import Dataset
-from tl_core.data.unlabelled import NO_LABEL
+from tl_core.data.unlabelled import is_unlabelled
 from tl_core.types import noun
 from ui import session
 from ui.runs import lookup
@@ -48,7 +48,7 @@ def title(dataset: Dataset) -> str:
     """Return the title of a data set in Markdown: its name, its number of items and classes."""
     count = dataset.receipt.taken
     classes = plural(len(dataset.classes), "class", "classes")
-    labels = "without labels" if tuple(dataset.classes) == (NO_LABEL,) else f"in {classes}"
+    labels = "without labels" if is_unlabelled(dataset) else f"in {classes}"
     return (
         f":material/{ICONS[dataset.modality]}: **{escape(dataset.name)}** :gray[· {count:,} "
         f"{noun(dataset.modality, count)} {labels}]"

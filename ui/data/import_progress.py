@@ -1,5 +1,6 @@
 """An import in progress: how far it is, its questions about a table, why it failed. Its state is on disk."""
 
+from dataclasses import replace
 from pathlib import Path
 from time import time
 
@@ -8,10 +9,12 @@ import streamlit as st
 from tl_core import import_jobs
 from tl_core.data.options import AUTO_DETECT, ImportOptions
 from tl_core.data.samples import SAMPLES
+from tl_core.data.sources import GUESSES_PREFIX
+from tl_core.data.sources.hub_source import is_hub
 from tl_core.data.sources.sample_source import SAMPLE_PREFIX
 from tl_core.import_jobs import ImportJob, ImportRequest, Role
 from tl_core.types import Modality
-from ui import session
+from ui import glossary, session
 from ui.data import table_preview
 from ui.words import escape, seconds
 
@@ -30,11 +33,10 @@ def start(source: str, options: ImportOptions = AUTO_DETECT, role: Role = "data"
     st.rerun()
 
 
-def resume(incoming: ImportJob, options: ImportOptions, confirmed: bool) -> None:
-    """Continue an import with other options, and run the page again."""
-    import_jobs.wait_for_import(
-        session.workspace(), import_jobs.resume_import(session.workspace(), incoming, options, confirmed), AT_ONCE
-    )
+def resume(incoming: ImportJob, options: ImportOptions, confirmed: bool, labels: bool = True) -> None:
+    """Continue an import with other options, or without labels, and run the page again."""
+    resumed = import_jobs.resume_import(session.workspace(), incoming, options, confirmed, labels)
+    import_jobs.wait_for_import(session.workspace(), resumed, AT_ONCE)
     st.rerun()
 
 
@@ -45,6 +47,8 @@ def pending(role: Role = "data") -> ImportJob | None:
 
 def title(incoming: ImportJob) -> str:
     """Return the title of the source of an import."""
+    if incoming.request.source.startswith(GUESSES_PREFIX):
+        return incoming.request.options.name
     name = incoming.request.source.removeprefix(SAMPLE_PREFIX)
     if name != incoming.request.source:
         return SAMPLES[name].title if name in SAMPLES else name
@@ -113,6 +117,7 @@ def _table(incoming: ImportJob, key: str) -> None:
         with st.container(horizontal=True):
             if st.button("Import", type="primary", disabled=not complete, key=f"{key}_import"):
                 resume(incoming, wanted, confirmed=True)
+            _without_labels(incoming, wanted, key)
             if st.button("Cancel", key=f"{key}_cancel"):
                 cancel(incoming)
 
@@ -124,6 +129,18 @@ def _failed(incoming: ImportJob, key: str) -> None:
         with st.container(horizontal=True):
             if st.button("Try again", icon=":material/refresh:", key=f"{key}_retry"):
                 options = incoming.request.options if incoming.request.confirmed else AUTO_DETECT
-                resume(incoming, options, confirmed=False)
+                resume(incoming, options, confirmed=False, labels=incoming.request.labels)
+            if incoming.request.labels:
+                _without_labels(incoming, incoming.request.options, key)
             if st.button("Dismiss", key=f"{key}_away", type="tertiary"):
                 cancel(incoming)
+
+
+def _without_labels(incoming: ImportJob, options: ImportOptions, key: str) -> None:
+    """Offer to import the project's items without labels, to be sorted by the names of classes."""
+    source = incoming.request.source
+    if incoming.request.role != "data" or is_hub(source) or source.startswith((SAMPLE_PREFIX, GUESSES_PREFIX)):
+        return
+    if st.button("They have no labels yet", icon=":material/label_off:", key=f"{key}_unlabelled",
+                 help=glossary.tip("zero-shot")):  # fmt: skip
+        resume(incoming, replace(options, label_column=""), confirmed=True, labels=False)

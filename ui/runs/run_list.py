@@ -19,6 +19,7 @@ KINDS = {
     "rates": "Learning-rate trial",
     "layers": "Layer trial",
     "check": "Data check",
+    "zeroshot": "Sorting without labels",
 }
 PER_PAGE = 12
 
