@@ -3,7 +3,7 @@
 import streamlit as st
 
 from ui import glossary, rail, session
-from ui.backbone import another, arrivals, branches, costs, entries
+from ui.backbone import another, arrivals, branches, costs, entries, ranking
 from ui.backbone import card as backbone_card
 from ui.components.backbone_tree import backbone_tree
 from ui.empty import need_dataset
@@ -52,6 +52,7 @@ def choose() -> None:
         title = session.backbone_title(session.current().backbone)
         st.warning(f"**{title}**, which this project was built on, is not on this computer. Choose a backbone again.")
     st.fragment(look, run_every=1.0 if arrivals.busy() else None, key="backbone_live")()
+    ranking.section()
     if not session.backbone():
         rail.block("First, choose a backbone.")
 

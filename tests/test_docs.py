@@ -23,6 +23,7 @@ def test_every_command_of_the_readme_is_understood():
         "check": ["DATA", "--quick", "--json"],
         "decide": ["DATA", "relabel", "ITEM", "--label", "NAME", "--json"],
         "advise": ["DATA", "--json"],
+        "rank": ["DATA", "--backbone", "NAME", "--json"],
         "train": ["DATA", "--out", "DIR", "--backbone", "NAME", "--strategy", "NAME", "--seed", "1", "--json"],
         "resume": ["DIR"],
         "rates": ["DATA"],

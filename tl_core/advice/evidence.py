@@ -95,6 +95,11 @@ def probe_report(dataset: Dataset, spec: BackboneSpec, store: Store) -> ProbeRep
     `store` must hold the features of the probe's forward pass. Where there are too few items to compare on, the report
     says so in a finding and has no accuracy.
     """
+    return probe_evidence(dataset, spec, store)[0]
+
+
+def probe_evidence(dataset: Dataset, spec: BackboneSpec, store: Store) -> "tuple[ProbeReport, Answers | None]":
+    """Return the report of `probe_report`, and the answers to held-out items that its accuracy counts; None without."""
     started = time.perf_counter()
     rows = dataset.rows("train", "validation")
     labels, unit = np.unique(dataset.labels[rows], return_inverse=True)[1], units(dataset, rows)
@@ -103,7 +108,7 @@ def probe_report(dataset: Dataset, spec: BackboneSpec, store: Store) -> ProbeRep
     if (fold >= 0).sum() < MIN_ITEMS or len(np.unique(labels[fold >= 0])) < 2:
         message = "There are too few items of each class to measure how well the backbone's features tell them apart."
         finding = Finding("warn", "no-evidence", message, "Add items: ten of each class are a start.")
-        return replace(report, findings=(finding,))
+        return replace(report, findings=(finding,)), None
     names = [group.name for group in spec.groups]
     lower: list[Pool] = ["mean_std"] * (len(names) - 1)
     last: list[Pool] = ["mean"]
@@ -112,7 +117,7 @@ def probe_report(dataset: Dataset, spec: BackboneSpec, store: Store) -> ProbeRep
         for tap, pool in zip(names, lower + last, strict=True)
     ]
     comparison = compare_depths(depths, labels, unit, dataset.targets[rows] if dataset.multilabel else None)
-    return replace(
+    report = replace(
         report,
         folds=int(fold.max()) + 1,
         depth=comparison.scores,
@@ -124,15 +129,33 @@ def probe_report(dataset: Dataset, spec: BackboneSpec, store: Store) -> ProbeRep
         seconds=time.perf_counter() - started,
         findings=() if dataset.multilabel else _findings(dataset, labels, fold, rows),
     )
+    return report, comparison.answers
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What held-out items were answered, each by a head whose depth and strength were chosen on the other folds.
+
+    The items of two backbones are the same, in the same order. `right` says which answers were right `[M]`. Where items
+    may have several labels, `right` is None, and `probabilities` `[M, C]` are to be compared with `targets` `[M, C]`.
+    """
+
+    right: np.ndarray | None
+    probabilities: np.ndarray | None = None
+    targets: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class DepthComparison:
-    """The scores of all depths, input side first; `accuracy` is expected of a head at the chosen depth `tap`."""
+    """The scores of all depths, input side first; `accuracy` is expected of a head at the chosen depth `tap`.
+
+    It counts `answers`.
+    """
 
     scores: tuple[TapScore, ...]
     tap: str
     accuracy: Estimate
+    answers: Answers
 
 
 def compare_depths(
@@ -153,7 +176,7 @@ def compare_depths(
     scores = [_score(depth, result, fold) for depth, result in zip(depths, results, strict=True)]
     last = len(depths) - 1
     if len(ranked) == len(y_N):
-        return DepthComparison(tuple(scores), depths[choice.tap].tap, _nested_estimate(results, fold))
+        return DepthComparison(tuple(scores), depths[choice.tap].tap, *_nested(results, fold))
     finalists = sorted({choice.tap, last})
     compared = sample(y_N, unit_N, FINAL_ROWS)
     fold = make_folds(y_N[compared], unit_N[compared])
@@ -161,48 +184,39 @@ def compare_depths(
     for tap, result in zip(finalists, final, strict=True):
         scores[tap] = _score(depths[tap], result, fold)
     tap = finalists[choose(final, fold >= 0).tap]
-    return DepthComparison(tuple(scores), depths[tap].tap, _nested_estimate(final, fold))
+    return DepthComparison(tuple(scores), depths[tap].tap, *_nested(final, fold))
 
 
 def _score(depth: Depth, result: OutOfFold, fold: np.ndarray) -> TapScore:
     index = _best_strength(result, fold >= 0)
-    return TapScore(depth.tap, depth.pool, _nested_estimate([result], fold), result.l2[index])
+    return TapScore(depth.tap, depth.pool, _nested([result], fold)[0], result.l2[index])
 
 
-def _nested_estimate(results: Sequence[OutOfFold], fold_N: np.ndarray) -> Estimate:
-    """Return the accuracy over all folds, with depth and strength chosen on the other folds; Wilson's interval.
+def _nested(results: Sequence[OutOfFold], fold_N: np.ndarray) -> tuple[Estimate, Answers]:
+    """Return the accuracy over all folds and its answers, with depth and strength chosen on the other folds.
 
-    Where items may have several labels, return the mean AUC of all held-out items instead.
+    The interval is Wilson's. Where items may have several labels, return the mean AUC of all held-out items instead.
     """
     chosen = "depth and strength" if len(results) > 1 else "strength"
     method = f"{int(fold_N.max()) + 1}-fold cross-validation, {chosen} chosen on the other folds"
-    if results[0].targets is not None:
-        return _nested_auc(results, fold_N, method)
-    right = 0
-    for fold in np.unique(fold_N[fold_N >= 0]):
-        others = (fold_N >= 0) & (fold_N != fold)
-        choice = choose(results, others if others.any() else fold_N >= 0)
-        right += int(results[choice.tap].correct[choice.l2[choice.tap], fold_N == fold].sum())
-    n = int((fold_N >= 0).sum())
-    return replace(wilson(right, n), method=f"{method}; Wilson interval")
-
-
-def _nested_auc(results: Sequence[OutOfFold], fold_N: np.ndarray, method: str) -> Estimate:
-    """Return the mean AUC of the held-out items, with depth and strength chosen on the other folds."""
-    targets = results[0].targets
-    assert targets is not None
-    probabilities = np.zeros(targets.shape)
-    for fold in np.unique(fold_N[fold_N >= 0]):
-        others = (fold_N >= 0) & (fold_N != fold)
-        choice = choose(results, others if others.any() else fold_N >= 0)
-        predicted = results[choice.tap].probabilities
-        assert predicted is not None
-        probabilities[fold_N == fold] = predicted[choice.l2[choice.tap], fold_N == fold]
     held_out = fold_N >= 0
-    area = mean_auc(targets[held_out], probabilities[held_out])
+    targets = results[0].targets
+    answered = np.zeros(len(fold_N) if targets is None else targets.shape)
+    for fold in np.unique(fold_N[held_out]):
+        others = held_out & (fold_N != fold)
+        choice = choose(results, others if others.any() else held_out)
+        result = results[choice.tap]
+        answers = result.correct if result.probabilities is None else result.probabilities
+        answered[fold_N == fold] = answers[choice.l2[choice.tap], fold_N == fold]
+    answered = answered[held_out]
+    if targets is None:
+        accuracy = wilson(int(answered.sum()), len(answered))
+        return replace(accuracy, method=f"{method}; Wilson interval"), Answers(answered > 0)
+    counted = Answers(None, answered, targets[held_out])
+    area = mean_auc(targets[held_out], answered)
     if area is None:
-        return Estimate(0.5, 0.0, 1.0, int(held_out.sum()), f"{method}; no label can be measured")
-    return replace(area, method=f"{method}; mean AUC over the labels, {area.method} interval")
+        return Estimate(0.5, 0.0, 1.0, len(answered), f"{method}; no label can be measured"), counted
+    return replace(area, method=f"{method}; mean AUC over the labels, {area.method} interval"), counted
 
 
 def _without_accuracy(dataset: Dataset, spec: BackboneSpec, y_N: np.ndarray, shift: Mapping[str, float]) -> ProbeReport:

@@ -17,7 +17,7 @@ from tl_core.backbones.network_card import Card
 from tl_core.backbones.provenance import Provenance
 from tl_core.backbones.spec import BACKBONES, BackboneSpec, TextInput, Weights
 from tl_core.errors import BackboneError, UsageError
-from tl_core.types import dump, load
+from tl_core.types import Modality, dump, load
 from tl_core.workspace import Workspace, file_name, read_value, write_value
 
 if TYPE_CHECKING:
@@ -66,6 +66,12 @@ def registered(workspace: Workspace | None = None) -> tuple[BackboneSpec, ...]:
     files = sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime, reverse=True)
     cards = [_card(workspace, file) for file in files if not file.name.endswith(".tokenizer.json")]
     return tuple(spec_of(card, workspace) for card in cards if card)
+
+
+def ready_for(modality: Modality, workspace: Workspace | None = None) -> tuple[BackboneSpec, ...]:
+    """Return the backbones with weights at hand that read such items, those of the registry first."""
+    every = (*BACKBONES.values(), *registered(workspace))
+    return tuple(spec for spec in every if spec.modality == modality and spec.pretrained)
 
 
 def names(workspace: Workspace | None = None) -> tuple[str, ...]:

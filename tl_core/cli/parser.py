@@ -22,6 +22,7 @@ COMMANDS = {
     "check": "which items look wrong: copies, wrong labels, uninformative pictures and texts",
     "decide": "leave items out, correct labels, and undo such decisions",
     "advise": "the recommended backbone and plan, with reasons",
+    "rank": "compare all backbones that are ready on a data set, and say which to take",
     "train": "train a model and write it to a folder",
     "resume": "continue a training that was interrupted",
     "zeroshot": "sort items without labels by the names of the classes alone",
@@ -78,13 +79,20 @@ def _parser() -> _Parser:
     parser = _Parser(prog="python -m tl_core", description="Graft: transfer learning, step by step.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     parsers = {name: commands.add_parser(name, help=text, description=text) for name, text in COMMANDS.items()}
-    for name in ("profile", "check", "decide", "advise", "train", "curve", "rates", "layers"):
+    for name in ("profile", "check", "decide", "advise", "rank", "train", "curve", "rates", "layers"):
         parsers[name].add_argument("data", metavar="DATA", help=DATA)
         parsers[name].add_argument("--test", metavar="DATA", default="", help=TEST)
     parsers["check"].add_argument("--quick", action="store_true", help="only the checks that need no model")
     _decide(parsers["decide"])
     for name in ("advise", "curve"):
         _backbone(parsers[name])
+    parsers["rank"].add_argument(
+        "--backbone",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="compare only the named ones; can be repeated",
+    )
     parsers["profile"].add_argument(
         "--card", metavar="FILE.md", type=_path, help="also write the data card to this Markdown file"
     )
@@ -109,7 +117,7 @@ def _parser() -> _Parser:
     _ensemble(parsers["ensemble"])
     _fetch(parsers["fetch"])
     parsers["backbones"].add_argument("--delete", metavar="NAME", default="", help="remove a backbone that was fetched")
-    for name in ("profile", "check", "decide", "advise", "train", "curve", "rates", "layers", "evaluate"):
+    for name in ("profile", "check", "decide", "advise", "rank", "train", "curve", "rates", "layers", "evaluate"):
         columns.add(parsers[name])
     for name in COMMANDS:
         if name != "predict":

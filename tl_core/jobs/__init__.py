@@ -7,6 +7,7 @@ from tl_core.jobs.check import run_check
 from tl_core.jobs.curve import run_curve
 from tl_core.jobs.job import Events, Job
 from tl_core.jobs.probe import run_probe, run_speed
+from tl_core.jobs.rank import run_rank
 from tl_core.jobs.train import run_train
 from tl_core.jobs.tuning import run_layers, run_rates
 from tl_core.jobs.zero_shot import run_zero_shot
@@ -24,6 +25,7 @@ _KINDS: dict[Kind, Callable[[Job], Events]] = {
     "layers": run_layers,
     "check": run_check,
     "zeroshot": run_zero_shot,
+    "rank": run_rank,
 }
 
 

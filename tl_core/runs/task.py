@@ -6,13 +6,14 @@ from typing import Literal
 from tl_core.data.split import SplitSpec
 from tl_core.plan import TransferPlan
 
-Kind = Literal["train", "probe", "curve", "speed", "rates", "layers", "check", "zeroshot"]
+Kind = Literal["train", "probe", "curve", "speed", "rates", "layers", "check", "zeroshot", "rank"]
 
 
 @dataclass(frozen=True)
 class Task:
     """One job for a worker. Only "train", "rates" and "layers" need a plan, and "speed" no data set;
-    "check" needs a backbone only for the checks that look with a model.
+    "check" needs a backbone only for the checks that look with a model; "rank" compares `backbones`, or all that are
+    ready.
 
     `budget` limits the seconds of training (for a from-scratch baseline); None means no limit. `compare_to` names the
     run that this one is a baseline for. `source` (labelled) and `target` (labels are ignored) are fingerprints of extra
@@ -38,3 +39,4 @@ class Task:
     target_decisions: str = ""
     classes: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
+    backbones: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ KINDS = {
     "layers": "Layer trial",
     "check": "Data check",
     "zeroshot": "Sorting without labels",
+    "rank": "Comparison of backbones",
 }
 PER_PAGE = 12
 
