@@ -24,6 +24,14 @@ def test_column_options_become_import_options(command):
     assert column_options(parse(command)) == AUTO_DETECT
 
 
+@pytest.mark.parametrize("named", [",,,", " , ", " "])
+def test_label_columns_without_a_name_are_a_mistake(named, capsys, workspace):
+    from tl_core.cli import main
+
+    assert main(["profile", "x.csv", "--label-columns", named]) == 2
+    assert "names no column" in capsys.readouterr().err
+
+
 def test_column_options_reach_the_table_reader(tmp_path, monkeypatch, workspace):
     from tl_core.cli import main
     from tl_core.data import sources

@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from tl_core.data.options import NONE, ImportOptions
+from tl_core.errors import UsageError
 
 HELP = {
     "text_column": "the column with the texts",
@@ -28,7 +29,16 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def column_options(arguments: argparse.Namespace) -> ImportOptions:
-    """Return the columns that were named; all are empty if the command has no column options."""
+    """Return the columns that were named; all are empty if the command has no column options.
+
+    Raises UsageError if --label-columns names none.
+    """
     options: dict[str, Any] = {name: getattr(arguments, name, "") for name in HELP}
-    labels = tuple(name.strip() for name in options.pop("label_columns").split(",") if name.strip())
+    named = options.pop("label_columns")
+    labels = tuple(name.strip() for name in named.split(",") if name.strip())
+    if named and not labels:
+        raise UsageError(
+            f"--label-columns {named} names no column.",
+            "Give the names with commas between them, such as --label-columns cough,fever.",
+        )
     return ImportOptions(**options, label_columns=labels)
