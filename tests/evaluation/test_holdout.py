@@ -10,7 +10,7 @@ from tl_core.evaluation.holdout import EVALUATE, REPORT, holdout_sentence, merge
 from tl_core.evaluation.results import Report
 from tl_core.export.bundle import load_bundle, write_bundle
 from tl_core.export.bundle_metrics import evaluate_bundle
-from tl_core.export.ensemble import write_ensemble
+from tl_core.export.ensemble import load_ensemble, write_ensemble
 from tl_core.export.model_card import model_card
 from tl_core.types import dump, load
 
@@ -40,6 +40,10 @@ def with_uses(trained, *uses: HoldoutUse):
         (
             (HoldoutUse("key", "", EVALUATE, 0.0), OWN),
             "used twice: by `evaluate` of an ensemble and this report.",
+        ),
+        (
+            (OWN, HoldoutUse("key", "run-1+run-2+run-3", EVALUATE, 2.0)),
+            "used twice: by this report and `evaluate` of an ensemble of runs run-1, run-2 and run-3.",
         ),
         ((OWN, *OTHERS), "used 7 times: by this report, the report of run run-2, the report of run run-3, the report"),
     ],
@@ -74,6 +78,17 @@ def test_evaluating_on_the_models_own_test_items_is_a_use_and_on_other_data_is_n
     for _ in range(2):
         evaluate_bundle(bundle, dataset)
     assert [(use.run, use.why) for use in holdout_uses(dataset)] == [("run-1", REPORT), ("run-1", EVALUATE)]
+
+
+def test_each_ensemble_is_a_use_of_its_own(trained, tmp_path):
+    runs = ("run-1", "run-2", "run-3")
+    paths = [
+        write_bundle(tmp_path / run, replace(trained, report=replace(trained.report, run=run))).path for run in runs
+    ]
+    for name, members in (("one", paths[:2]), ("same", paths[1::-1]), ("other", paths[1:])):
+        write_ensemble(tmp_path / name, members)
+        evaluate_bundle(load_ensemble(tmp_path / name), trained.dataset)
+    assert [use.run for use in holdout_uses(trained.dataset)] == ["run-1+run-2", "run-2+run-3"]
 
 
 def test_an_ensemble_lists_the_uses_of_all_its_members(trained, tmp_path):

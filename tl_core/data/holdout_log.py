@@ -23,7 +23,10 @@ errors were independent (expected largest of n normal values: Harter 1961, https
 
 @dataclass(frozen=True)
 class HoldoutUse:
-    """One use of a test set, by its key: the model's `run` ("" for none), `why`, and `when` in seconds since 1970."""
+    """One use of a test set, by its key: the model's `run`, `why`, and `when` in seconds since 1970.
+
+    `run` is "" where no run made a model; an ensemble names the runs of all its members.
+    """
 
     test: str
     run: str

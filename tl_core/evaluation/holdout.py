@@ -7,6 +7,8 @@ from tl_core.evaluation.results import Report
 
 REPORT, EVALUATE = "report", "evaluate"
 """Reasons for a use of the test items: a run's report, and `evaluate` of its model on them again."""
+JOINED = "+"
+"""Between the runs of an ensemble's members, where a use names them."""
 SHOWN = 5
 
 
@@ -35,5 +37,7 @@ def _describe(use: HoldoutUse, run: str) -> str:
     if use.why == REPORT:
         return f"the report of run {use.run}"
     if use.why == EVALUATE:
-        return f"`{use.why}` of " + (f"run {use.run}" if use.run else "an ensemble")
+        members = use.run.split(JOINED)
+        ensemble = f"an ensemble of runs {', '.join(members[:-1])} and {members[-1]}" if len(members) > 1 else ""
+        return f"`{use.why}` of " + (ensemble or (f"run {use.run}" if use.run else "an ensemble"))
     return f"the {use.why}"

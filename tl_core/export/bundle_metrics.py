@@ -9,10 +9,10 @@ from tl_core.data.dataset import Dataset
 from tl_core.data.holdout_log import record_holdout_use
 from tl_core.errors import DataError
 from tl_core.evaluation import metrics, multilabel
-from tl_core.evaluation.holdout import EVALUATE
+from tl_core.evaluation.holdout import EVALUATE, JOINED
 from tl_core.evaluation.slices import measure_slices, slice_findings
 from tl_core.export.bundle import dataset_items
-from tl_core.export.ensemble import Predictor
+from tl_core.export.ensemble import Ensemble, Predictor
 from tl_core.statistics.roc import mean_auc
 from tl_core.types import Estimate, dump, noun
 
@@ -55,7 +55,7 @@ def evaluate_bundle(bundle: Predictor, dataset: Dataset) -> dict[str, Any]:
         )
     probabilities = bundle.predict(dataset_items(dataset, rows))
     if dataset.fingerprint == bundle.report.fingerprint:
-        record_holdout_use(dataset, bundle.report.run, EVALUATE)
+        record_holdout_use(dataset, _run_of(bundle), EVALUATE)
     if bundle.multilabel:
         shared = np.sort(class_index[class_index >= 0])
         truth = truth[:, [dataset.classes.index(bundle.classes[label]) for label in shared]]
@@ -73,6 +73,13 @@ def evaluate_bundle(bundle: Predictor, dataset: Dataset) -> dict[str, Any]:
         "slices": dump(slices) if slices else None,
         "findings": [dump(finding) for finding in slice_findings(slices)],
     }
+
+
+def _run_of(bundle: Predictor) -> str:
+    """Return the run that made a model; of an ensemble those of its members, so that two ensembles are told apart."""
+    if isinstance(bundle, Ensemble):
+        return JOINED.join(sorted(member.report.run for member in bundle.members))
+    return bundle.report.run
 
 
 def _single_label(truth_N: np.ndarray, probabilities_NC: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
