@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from tl_core.cli import main
+from tl_core.errors import PlanError
 from tl_core.runs.store import RunStore
 from tl_core.workspace import Workspace
 
@@ -131,9 +132,31 @@ def test_train_evaluate_and_predict(capsys, workspace, folder, plan, tmp_path):
     assert "is the input file" in err
     assert table.read_text(encoding="utf-8").startswith("item,predicted"), "what was there is not lost"
 
-    code, text, _ = call(capsys, "train", folder, "--out", out, "--plan", plan)  # an older model gives way
+    code, text, err = call(capsys, "train", folder, "--out", out, "--plan", plan)  # an older one of the data gives way
     assert code == 0
     assert str(out) in text
+    assert f"The model in {out} is replaced" in err
+
+
+@pytest.mark.parametrize("config", ['{"fingerprint": "of other data"}', "[]", "{"])
+def test_a_model_of_other_data_is_replaced_only_if_asked(config, capsys, workspace, folder, tmp_path, monkeypatch):
+    out = tmp_path / "model"
+    out.mkdir()
+    (out / "weights.safetensors").write_bytes(b"precious")
+    (out / "config.json").write_text(config)
+    code, _, err = call(capsys, "train", folder, "--out", out, "--strategy", "full")
+    assert code == 2
+    assert "trained on other data" in err
+    assert "--overwrite" in err
+    assert (out / "weights.safetensors").read_bytes() == b"precious"
+
+    def chosen(*arguments):
+        raise PlanError("The model may be replaced.")
+
+    monkeypatch.setattr("tl_core.cli.train.choose_plan", chosen)
+    code, _, err = call(capsys, "train", folder, "--out", out, "--strategy", "full", "--overwrite")
+    assert "is replaced" in err
+    assert "The model may be replaced." in err
 
 
 def test_advice_a_named_strategy_and_the_curve(capsys, workspace, folder, tiny_backbones, tmp_path, monkeypatch):

@@ -140,6 +140,7 @@ def _decide(parser: argparse.ArgumentParser) -> None:
 def _train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", type=_path, required=True, help="the folder for the trained model")
     parser.add_argument("--fresh", action="store_true", help="start over if DIR holds an interrupted training")
+    parser.add_argument("--overwrite", action="store_true", help="replace a model of other data in DIR")
 
 
 def _zeroshot(parser: argparse.ArgumentParser) -> None:

@@ -22,7 +22,7 @@ from tl_core.evaluation.result_files import bundle_folder, read_report
 from tl_core.runs.store import RunState, RunStore
 from tl_core.runs.task import Task
 from tl_core.types import dump
-from tl_core.workspace import Workspace
+from tl_core.workspace import Workspace, read_json
 
 if TYPE_CHECKING:
     from tl_core.backbones.spec import BackboneSpec
@@ -39,7 +39,10 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     check_names(arguments)
     check_out(out, arguments.fresh)
     workspace = Workspace.default()
-    dataset, plan = dataset_and_plan(arguments, workspace, console)
+    written = read_plan(arguments.plan)
+    dataset = open_data(arguments.data, workspace, console, column_options(arguments), arguments.test)
+    check_replaced(out, dataset, arguments.overwrite, console)
+    plan = choose_plan(written, arguments, dataset, workspace, console)
     check_plan(plan, arguments, console, dataset)
     task = Task(
         "train",
@@ -59,21 +62,19 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     return deliver(workspace, state, out, arguments.json, console)
 
 
-def dataset_and_plan(
-    arguments: argparse.Namespace, workspace: Workspace, console: Console
-) -> tuple["Dataset", "TransferPlan"]:
-    """Import the data; return them with the plan from --plan, the plan of --strategy, or the advised plan."""
-    written = _read(arguments.plan) if arguments.plan else None
-    dataset = open_data(arguments.data, workspace, console, column_options(arguments), arguments.test)
+def choose_plan(
+    written: str | None, arguments: argparse.Namespace, dataset: "Dataset", workspace: Workspace, console: Console
+) -> "TransferPlan":
+    """Return the `written` plan of --plan, the plan of --strategy, or the advised plan."""
     if written is not None:
         usable_profile(dataset)
-        return dataset, _plan_from(written, arguments.backbone, dataset)[0]
+        return _plan_from(written, arguments.backbone, dataset)[0]
     spec = choose_backbone(arguments.backbone, dataset.modality)
     if arguments.strategy:
-        return dataset, strategy_plan(arguments.strategy, arguments, dataset, spec, workspace, console)
+        return strategy_plan(arguments.strategy, arguments, dataset, spec, workspace, console)
     advice = advise_on(dataset, spec, workspace, console)
     console.note(f"Training as advised: {advice.strategy} on {advice.backbone}.")
-    return dataset, advice.plan
+    return advice.plan
 
 
 def with_extra_inputs(
@@ -160,6 +161,23 @@ def check_out(out: Path, fresh: bool = False) -> None:
         raise UsageError(f"The folder {out} cannot be written ({error.strerror}).", "Name another one.") from error
 
 
+def check_replaced(out: Path, dataset: "Dataset", overwrite: bool, console: Console) -> None:
+    """Say that a model in `out` will be replaced. Raises UsageError if it is of other data, unless `overwrite`."""
+    if not (out / "weights.safetensors").is_file():
+        return
+    try:
+        config = read_json(out / "config.json")
+    except (OSError, ValueError):
+        config = None
+    of_these_data = isinstance(config, dict) and config.get("fingerprint") == dataset.fingerprint
+    if not of_these_data and not overwrite:
+        raise UsageError(
+            f"The folder {out} holds a model that was trained on other data than {dataset.name}.",
+            "Name a new folder, or add --overwrite to replace that model.",
+        )
+    console.note(f"The model in {out} is replaced once this training has a result.")
+
+
 def _check_earlier(out: Path, state: RunState, fresh: bool) -> None:
     """Raise UsageError if an earlier run into the same folder is not finished."""
     if state.active:
@@ -185,7 +203,10 @@ def copy_bundle(bundle: Path, out: Path) -> None:
         raise ExportError(f"The bundle could not be copied to {out}.", "Check the free space.") from error
 
 
-def _read(path: Path) -> str:
+def read_plan(path: Path | None) -> str | None:
+    """Return the text of --plan, None without one. Raises UsageError or PlanError if it is no text file."""
+    if not path:
+        return None
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:

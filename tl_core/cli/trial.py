@@ -5,9 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+from tl_core.cli.columns import column_options
 from tl_core.cli.console import Console
+from tl_core.cli.data import open_data
 from tl_core.cli.running import run_to_end
-from tl_core.cli.train import check_names, dataset_and_plan
+from tl_core.cli.train import check_names, choose_plan, read_plan
 from tl_core.data.dataset import Dataset
 from tl_core.errors import RunError
 from tl_core.runs.store import RunStore
@@ -33,7 +35,9 @@ def run_trial(
     """Run a tuning task, and print the result that `read` finds in its folder. Raises RunError if there is none."""
     check_names(arguments)
     workspace = Workspace.default()
-    dataset, plan = dataset_and_plan(arguments, workspace, console)
+    written = read_plan(arguments.plan)
+    dataset = open_data(arguments.data, workspace, console, column_options(arguments), arguments.test)
+    plan = choose_plan(written, arguments, dataset, workspace, console)
     task = Task(
         kind,
         plan.backbone,
