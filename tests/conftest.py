@@ -33,6 +33,14 @@ def tiny_texts(workspace: Workspace) -> Dataset:
 
 
 @pytest.fixture
+def tiny_pairs(workspace: Workspace) -> Dataset:
+    """96 pictures with texts in 2 classes that only the combination decides, in the workspace."""
+    from tests.tiny import make_pairs
+
+    return make_pairs(workspace)
+
+
+@pytest.fixture
 def tiny_multilabel(workspace: Workspace) -> Dataset:
     """60 texts with any of 3 labels, in 2 subgroups, in the workspace."""
     from tests.tiny import make_multilabel

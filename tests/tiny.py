@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from tl_core.backbones.pair import pair
 from tl_core.backbones.spec import BackboneSpec, ImageInput, TextInput, Weights
 from tl_core.backbones.staged import Staged, State
 from tl_core.data.dataset import COLUMNS, Dataset, Receipt
@@ -121,6 +122,9 @@ TINY_TEXT = _spec(
 )
 
 
+TINY_PAIR = pair(TINY_IMAGE, TINY_TEXT)
+
+
 def write_dataset(workspace: Workspace, name: str, modality: Modality, rows: list[dict], classes: int) -> Dataset:
     """Write a manifest by hand. Rows give id, label, digest, and path or text."""
     digest = hashlib.sha256(repr([(modality, classes)] + [(r["digest"], r["label"]) for r in rows]).encode())
@@ -183,6 +187,30 @@ def make_texts(workspace: Workspace, per_class: int = 20) -> Dataset:
                 }
             )
     return write_dataset(workspace, "kitchen or weather", "text", rows, 2)
+
+
+def make_pairs(workspace: Workspace, count: int = 96) -> Dataset:
+    """Write pictures with texts in two classes, which only the combination decides.
+
+    The class is 1 where a red picture speaks of the kitchen or a blue one of the weather (an exclusive or), so that
+    neither part alone says anything about it.
+    """
+    folder = workspace.folder("datasets", "tiny-pairs-source")
+    words = (["pan", "oven", "salt", "bread", "butter", "soup"], ["rain", "cloud", "storm", "wind", "sun", "frost"])
+    chance, noise, rows = random.Random(0), np.random.default_rng(0), []
+    for number in range(count):
+        red, weather = number % 2, number // 2 % 2
+        pixels = noise.normal(90, 25, (36, 40, 3))
+        pixels[..., 0 if red else 2] += 110
+        path = folder / f"{number}.png"
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
+        text = " ".join(chance.choice(words[weather]) for _ in range(chance.randint(3, 12))) + f" {number}"
+        digest = hashlib.sha256(path.read_bytes() + text.encode()).hexdigest()
+        label = int(red != weather)
+        rows.append({"id": path.name, "path": f"images/{path.name}", "text": text, "label": label, "digest": digest})
+    dataset = write_dataset(workspace, "colour or word", "multimodal", rows, 2)
+    folder.rename(dataset.folder / "images")
+    return dataset
 
 
 def make_multilabel(workspace: Workspace, count: int = 60) -> Dataset:

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from tl_core.backbones.compat import default_device
-from tl_core.backbones.prepared import PreparedImages, PreparedTexts, open_cache, unique_items
-from tl_core.backbones.preprocess import ImagePreprocessor, preprocessor
+from tl_core.backbones.prepared import PreparedImages, PreparedPairs, PreparedTexts, open_cache, unique_items
+from tl_core.backbones.preprocess import ImagePreprocessor, PairPreprocessor, TextPreprocessor, preprocessor
 from tl_core.backbones.shift import ShiftMeter
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
@@ -111,11 +111,21 @@ class FeatureStore:
     def prepared(self, dataset: Dataset, spec: BackboneSpec) -> Sequence[torch.Tensor]:
         """Return every preprocessed item, by row: made when first read, and cached where there is room."""
         prepare = preprocessor(spec)
-        if not isinstance(prepare, ImagePreprocessor):
-            name = (dataset.fingerprint, prepare.key)
-            if name not in self._texts:
-                self._texts[name] = PreparedTexts(dataset, prepare)
-            return self._texts[name]
+        if isinstance(prepare, PairPreprocessor):
+            pictures, texts = self._pictures(dataset, prepare.image), self._tokens(dataset, prepare.text)
+            return PreparedPairs(pictures, texts, prepare)
+        if isinstance(prepare, ImagePreprocessor):
+            return self._pictures(dataset, prepare)
+        assert isinstance(prepare, TextPreprocessor)
+        return self._tokens(dataset, prepare)
+
+    def _tokens(self, dataset: Dataset, prepare: TextPreprocessor) -> PreparedTexts:
+        name = (dataset.fingerprint, prepare.key)
+        if name not in self._texts:
+            self._texts[name] = PreparedTexts(dataset, prepare)
+        return self._texts[name]
+
+    def _pictures(self, dataset: Dataset, prepare: ImagePreprocessor) -> PreparedImages:
         root = self.workspace.folder("features")
         path = root / dataset.fingerprint / f"inputs-{prepare.key}.records"
         size = 3 * prepare.input.size**2
@@ -163,14 +173,15 @@ class FeatureStore:
 
 def _batches(items: Sequence[torch.Tensor], first: np.ndarray) -> Iterator[np.ndarray]:
     """Yield batches of indices into `first`. Texts of similar length share a batch, the longest first."""
-    if not isinstance(items, PreparedTexts):
+    if not isinstance(items, (PreparedTexts, PreparedPairs)):
         yield from np.array_split(np.arange(len(first)), max(1, -(-len(first) // BATCH)))
         return
     lengths = items.lengths[first]
+    most = BATCH if isinstance(items, PreparedPairs) else len(first)
     order = np.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):
-        stop = start + max(1, TOKENS // int(lengths[order[start]]))
+        stop = start + max(1, min(most, TOKENS // int(lengths[order[start]])))
         yield order[start:stop]
         start = stop
 

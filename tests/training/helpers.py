@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tests.tiny import TINY_IMAGE, TINY_TEXT
+from tests.tiny import TINY_IMAGE, TINY_PAIR, TINY_TEXT
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.features import FeatureStore
@@ -21,7 +21,7 @@ SOLVED = Phase("head", 30, {"head": 1.0}, optimizer="lbfgs", weight_decay=0.01)
 
 
 def spec_of(dataset: Dataset) -> BackboneSpec:
-    return TINY_IMAGE if dataset.modality == "image" else TINY_TEXT
+    return {"image": TINY_IMAGE, "text": TINY_TEXT, "multimodal": TINY_PAIR}[dataset.modality]
 
 
 def descent(groups: Sequence[str], epochs: int = 2, rate: float = 1e-3, **fields) -> Phase:

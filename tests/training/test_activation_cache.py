@@ -56,7 +56,7 @@ def test_texts_of_any_lengths_come_back_as_they_were(lengths, parts, seed):
     items = [tuple(draw((n, *inner), dtype, generator) for dtype, inner in parts) for n in lengths]
     like = tuple(pad(tensors) for tensors in zip(*items, strict=True))
     with tempfile.TemporaryDirectory() as folder:
-        file = StateFile(Path(folder), like, sum(lengths), texts=True)
+        file = StateFile(Path(folder), like, [sum(lengths)] * len(like), [True] * len(like))
         order = torch.randperm(len(items), generator=generator).tolist()
         for row in order:
             file.put(row + 100, items[row])
@@ -73,7 +73,7 @@ def test_texts_of_any_lengths_come_back_as_they_were(lengths, parts, seed):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_pictures_keep_their_bits_and_their_layout(layout, dtype, tmp_path):
     like = torch.randn(5, 6, 4, 3).to(dtype).contiguous(memory_format=layout)
-    memory, file = InMemory(), StateFile(tmp_path, (like,), 5, texts=False)
+    memory, file = InMemory(), StateFile(tmp_path, (like,), [5], [False])
     for row in range(5):
         memory.put(row, (like[row],))
         file.put(row, (like[row],))
@@ -160,13 +160,13 @@ def test_the_last_bytes_of_free_disk_are_never_touched(tmp_path, monkeypatch):
     need = like[0].nbytes + activation_cache.ALIGN
     for free, fits in ((prepared.SPARE + need, True), (prepared.SPARE + need - 1, False)):
         monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: Usage(2**50, 0, free))
-        assert (make_cache(room(tmp_path), like, rows, None) is not None) == fits
+        assert (make_cache(room(tmp_path), like, rows, None, [False]) is not None) == fits
 
 
 def test_no_memory_means_no_file_either(tmp_path):
     like, rows = (torch.zeros(4, 64, 64),), np.arange(4)
-    assert isinstance(make_cache(room(tmp_path), like, rows, None), StateFile)
-    assert make_cache(room(tmp_path, memory=0), like, rows, None) is None
+    assert isinstance(make_cache(room(tmp_path), like, rows, None, [False]), StateFile)
+    assert make_cache(room(tmp_path, memory=0), like, rows, None, [False]) is None
 
 
 def test_what_an_earlier_cache_still_takes_counts(tiny_images, monkeypatch):
@@ -222,7 +222,7 @@ def test_where_the_system_reserves_no_space_it_is_written(tmp_path, monkeypatch)
         assert os.fstat(file.fileno()).st_size == 4321
         assert os.fstat(file.fileno()).st_blocks * 512 >= 4321
     like = (torch.randn(3, 50),)
-    file = StateFile(tmp_path, like, 3, texts=False)
+    file = StateFile(tmp_path, like, [3], [False])
     file.put(0, (like[0][1],))
     assert same_bits(file.get(0)[0], like[0][1])
 
@@ -273,7 +273,7 @@ def test_a_killed_process_leaves_nothing_behind(tmp_path):
     code = (
         "import sys, torch, pathlib\n"
         "from tl_core.training.activation_cache import StateFile\n"
-        "file = StateFile(pathlib.Path(sys.argv[1]), (torch.ones(2, 64, 64),), 2, texts=False)\n"
+        "file = StateFile(pathlib.Path(sys.argv[1]), (torch.ones(2, 64, 64),), [2], [False])\n"
         "file.put(0, (torch.ones(64, 64),))\n"
         "print('ready', flush=True); sys.stdin.read()"
     )
@@ -286,7 +286,7 @@ def test_a_killed_process_leaves_nothing_behind(tmp_path):
 
 
 def test_inputs_that_were_closed_cannot_be_read(tiny_images):
-    inputs = CachedInputs(1, None, InMemory())
+    inputs = CachedInputs(1, None, InMemory(), (False,))
     inputs.put(np.array([3]), (torch.ones(1, 2),))
     assert inputs.holds(np.array([3]))
     inputs.close()

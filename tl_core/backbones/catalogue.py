@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tl_core.backbones.network_card import Card
+from tl_core.backbones.pair import JOIN, pair
 from tl_core.backbones.provenance import Provenance
 from tl_core.backbones.spec import BACKBONES, BackboneSpec, TextInput, Weights
 from tl_core.errors import BackboneError, UsageError
@@ -32,10 +33,15 @@ UNSTATED = "not stated: ask where you have it from"
 def find_backbone(name: str, workspace: Workspace | None = None) -> BackboneSpec:
     """Return a backbone by its name: of the registry, else of the workspace (None: the default one).
 
+    `PICTURE+TEXT` names two backbones that read the two parts of an item.
+
     A name without its commit or digest, and a registered one whose weights were fetched from the hub, stand for the
     one that was made ready last. Raises UsageError for a name that there is none of.
     """
     workspace = workspace or Workspace.default()
+    if JOIN in name:
+        one, _, other = name.partition(JOIN)
+        return pair(find_backbone(one.strip(), workspace), find_backbone(other.strip(), workspace))
     if name in BACKBONES or ":" not in name:
         spec = BACKBONES[name]
         return spec if spec.ready else _latest(workspace, fetched_name(spec)) or spec
@@ -184,6 +190,9 @@ def _register(workspace: Workspace, recipe: Any, folder: Path | None, provenance
 
 def embedded(data: Mapping[str, Any], tokenizer: Path) -> BackboneSpec:
     """Return the backbone of a bundle from the card in it and its own tokenizer; it has no weights but the bundle's."""
+    if "towers" in data:
+        towers = [embedded(t["card"], tokenizer) if t["card"] else find_backbone(t["name"]) for t in data["towers"]]
+        return pair(*towers)
     card = load(Card, dict(data))
     given = replace(card.input, tokenizer=str(tokenizer)) if isinstance(card.input, TextInput) else card.input
     return spec_of(replace(card, input=given, folder=""))

@@ -19,8 +19,11 @@ ITEMS = 2
 class Footprint:
     """Bytes for one item: for a picture as they are; for a text of T tokens `kept` T + `kept_square` T^2, and so on.
 
+    `fixed` are the groups of a backbone for pictures with texts that read the picture, whatever the tokens.
+
     `kept` is what each layer group stores for the backward pass in training mode, without parameters. `output` is
-    the output of each group. `passing` is the peak of a forward pass without a gradient. `base` is the process with
+    the output of each group. `passing` is the peak of a forward pass without a gradient, beside `fixed_passing`, which
+    does not grow with a text. `base` is the process with
     its libraries but without the network; 0 on a graphics card, whose memory holds no libraries. A Footprint() means
     that nothing was measured.
     """
@@ -30,16 +33,28 @@ class Footprint:
     output: Mapping[str, float] = field(default_factory=dict)
     passing: float = 0.0
     base: float = 0.0
+    fixed: tuple[str, ...] = ()
+    fixed_passing: float = 0.0
 
     def kept_by(self, group: str, tokens: float = 0) -> float:
         """Return the bytes that one item, a text of `tokens` tokens, leaves in a group for the backward pass."""
-        if not tokens:
+        if not tokens or group in self.fixed:
             return self.kept.get(group, 0.0)
         return tokens * (self.kept.get(group, 0.0) + tokens * self.kept_square.get(group, 0.0))
 
+    def passing_of(self, tokens: float = 0) -> float:
+        """Return the bytes of a forward pass for one item, a text of `tokens` tokens."""
+        return self.fixed_passing + self.passing * (tokens or 1)
 
-def measure_footprint(network: "Staged", items: Callable[[int, int], "State"], tokens: int) -> Footprint:
-    """Measure on a few items; `items(n, T)` makes n items, texts of T tokens each.
+    def output_of(self, group: str, tokens: float = 0) -> float:
+        """Return the bytes of a group's output for one item, a text of `tokens` tokens."""
+        return self.output.get(group, 0.0) * (1.0 if group in self.fixed else tokens or 1)
+
+
+def measure_footprint(
+    network: "Staged", items: Callable[[int, int], "State"], tokens: int, fixed: tuple[str, ...] = ()
+) -> Footprint:
+    """Measure on a few items; `items(n, T)` makes n items, texts of T tokens each. `fixed` groups read a picture.
 
     Texts are measured at `tokens` tokens and at half as many, which shows what grows with the square; 0 for pictures.
 
@@ -54,12 +69,19 @@ def measure_footprint(network: "Staged", items: Callable[[int, int], "State"], t
     if tokens:
         short, long = tokens // 2, tokens
         for name, at_short in per_item[0].items():
+            if name in fixed:
+                continue
             # fit a T + b T^2 to both measurements
             square[name] = max(0.0, (per_item[1][name] / long - at_short / short) / (long - short))
             kept[name] = at_short / short - square[name] * short
     unit = ITEMS * (tokens or 1)
-    output = {name: left / unit for name, (_, left) in counts[-1].items()}
-    return Footprint(kept, square, output, _passing(network, items(ITEMS, tokens)) / unit, max(0.0, base))
+    output = {name: left / (ITEMS if name in fixed else unit) for name, (_, left) in counts[-1].items()}
+    passing, constant = _passing(network, items(ITEMS, tokens)) / unit, 0.0
+    if fixed:
+        longer = passing * tokens
+        passing = max(0.0, longer - _passing(network, items(ITEMS, tokens // 2)) / ITEMS) / (tokens - tokens // 2)
+        constant = longer - passing * tokens
+    return Footprint(kept, square, output, passing, max(0.0, base), fixed, constant)
 
 
 def _kept(network: "Staged", state: "State") -> dict[str, tuple[int, int]]:

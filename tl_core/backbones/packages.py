@@ -56,6 +56,8 @@ def converted_file(package: str, name: str, write: Callable[[Path], None]) -> Pa
 
 def tokenizer_file(spec: BackboneSpec) -> Path:
     """Return the tokenizer of a text backbone. Raises BackboneError where it is missing."""
+    if spec.towers:
+        return tokenizer_file(spec.towers[-1])
     if not isinstance(spec.input, TextInput):
         raise BackboneError(f"{spec.title} does not read texts, so it has no tokenizer.")
     if spec.tokenizer is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tl_core.backbones.preprocess import ImagePreprocessor, Preprocessor
+from tl_core.backbones.preprocess import ImagePreprocessor, PairPreprocessor, Preprocessor
 from tl_core.data.dataset import Dataset
 from tl_core.errors import DataError, WorkspaceError
 
@@ -45,6 +45,21 @@ class PreparedTexts(Sequence[torch.Tensor]):
         return torch.from_numpy(self._ids[end - self.lengths[row] : end])
 
 
+class PreparedPairs(Sequence[torch.Tensor]):
+    """Pictures with their texts, as `PairPreprocessor` joins them."""
+
+    def __init__(self, pictures: "PreparedImages", texts: PreparedTexts, prepare: PairPreprocessor) -> None:
+        self._pictures, self._texts, self._prepare = pictures, texts, prepare
+        self.lengths = texts.lengths
+        """Tokens of each text `[N]`."""
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def __getitem__(self, row: int) -> torch.Tensor:  # type: ignore[override]
+        return self._prepare.join(self._pictures[row], self._texts[row])
+
+
 class PreparedImages(Sequence[torch.Tensor]):
     """Pictures as uint8 `[3, S, S]`: decoded on first use, then read from a record file if there is one."""
 
@@ -74,6 +89,13 @@ class PreparedImages(Sequence[torch.Tensor]):
         if self._cache is not None:
             self._cache.write(record, made.numpy())
         return made
+
+
+def token_lengths(items: Sequence[torch.Tensor]) -> np.ndarray:
+    """Return the tokens of each prepared text, or of the text of each prepared pair, int64 `[N]`."""
+    if isinstance(items, (PreparedTexts, PreparedPairs)):
+        return items.lengths
+    return np.array([len(item) for item in items], dtype=np.int64)
 
 
 class RecordFile:

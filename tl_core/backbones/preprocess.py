@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from tl_core.backbones.packages import tokenizer_file
-from tl_core.backbones.spec import BackboneSpec, ImageInput, TextInput
+from tl_core.backbones.spec import BackboneSpec, ImageInput, PairInput, TextInput
 from tl_core.errors import BackboneError
 from tl_core.types import dump
 
@@ -32,8 +32,11 @@ class Preprocessor(Protocol):
         """A short hash of everything that determines the result."""
         ...
 
-    def prepare(self, item: Path | str) -> "torch.Tensor":
-        """Turn one item into a small integer tensor. Raises DataError where it cannot be read."""
+    def prepare(self, item: Any) -> "torch.Tensor":
+        """Turn one item (a file, a text, or a tuple of both) into a small integer tensor.
+
+        Raises DataError where it cannot be read.
+        """
         ...
 
     def collate(self, prepared: "Sequence[torch.Tensor]", device: "torch.device") -> "State":
@@ -47,6 +50,10 @@ def preprocessor(spec: BackboneSpec) -> Preprocessor:
         return ImagePreprocessor(spec.input)
     if isinstance(spec.input, TextInput):
         return TextPreprocessor(spec.input, tokenizer_file(spec))
+    if isinstance(spec.input, PairInput):
+        return PairPreprocessor(
+            ImagePreprocessor(spec.input.image), TextPreprocessor(spec.input.text, tokenizer_file(spec))
+        )
     raise BackboneError(
         f"{spec.title} is only described here; it cannot read data on this machine.", "Choose a backbone that is ready."
     )
@@ -161,8 +168,53 @@ class TextPreprocessor:
         return ids.to(device), mask.to(device)
 
 
+class PairPreprocessor:
+    """The picture as its own backbone reads it, and the text as its own does.
+
+    A prepared item is one uint8 tensor `[4 T + 3 S S]`: the bytes of the ids, then those of the picture.
+    """
+
+    def __init__(self, image: ImagePreprocessor, text: TextPreprocessor) -> None:
+        self.image, self.text = image, text
+        self._pixels = 3 * image.input.size**2
+
+    @cached_property
+    def key(self) -> str:
+        """A short hash of everything that determines the result."""
+        return _hash([self.image.key, self.text.key])
+
+    def prepare(self, item: "tuple[Path, str]") -> "torch.Tensor":
+        """Read a picture file and a text. Raises DataError where the picture cannot be read."""
+        path, text = item
+        return self.join(self.image.prepare(path), self.text.prepare(text))
+
+    def join(self, picture: "torch.Tensor", ids: "torch.Tensor") -> "torch.Tensor":
+        """Return a prepared picture uint8 `[3, S, S]` and the ids `[T]` of its text as one prepared item."""
+        import torch
+
+        return torch.cat((ids.contiguous().view(torch.uint8), picture.reshape(-1)))
+
+    def split(self, item: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
+        """Return the picture uint8 `[3, S, S]` and the ids int32 `[T]` of a prepared item."""
+        import torch
+
+        size = self.image.input.size
+        return item[-self._pixels :].view(3, size, size), item[: -self._pixels].view(torch.int32)
+
+    def collate(self, prepared: "Sequence[torch.Tensor]", device: "torch.device") -> "State":
+        """Return (maps float32 `[B, 3, S, S]`, ids int64 `[B, T]`, mask bool `[B, T]`)."""
+        if any(item.ndim != 1 or len(item) < self._pixels or (len(item) - self._pixels) % 4 for item in prepared):
+            raise BackboneError(
+                "These items were not prepared for this pair of backbones.", "Prepare them for this one."
+            )
+        pictures, ids = zip(*map(self.split, prepared), strict=True)
+        return (*self.image.collate(pictures, device), *self.text.collate(ids, device))
+
+
 def describe(spec: BackboneSpec) -> str:
-    """Return the preprocessing in one sentence for a person."""
+    """Return the preprocessing in one sentence for a person; of a pair, in one for each part."""
+    if spec.towers:
+        return " ".join(describe(tower) for tower in spec.towers)
     if isinstance(spec.input, ImageInput):
         made = spec.input
         values = f"mean {made.mean[0]:g}, deviation {made.std[0]:g}" if len({*made.mean, *made.std}) <= 2 else ""

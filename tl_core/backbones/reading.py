@@ -1,7 +1,7 @@
 """The profile of a data set, with lengths and words in the tokens of a backbone."""
 
 from tl_core.backbones.packages import tokenizer_file
-from tl_core.backbones.spec import BACKBONES, BackboneSpec, TextInput
+from tl_core.backbones.spec import BACKBONES, BackboneSpec
 from tl_core.data.dataset import Dataset
 from tl_core.data.options import OnProgress, no_progress
 from tl_core.data.profile import Profile, profile
@@ -13,14 +13,12 @@ def profile_for(dataset: Dataset, spec: BackboneSpec | None = None, progress: On
 
     Without a tokenizer on this machine it is the profile without tokens.
     """
-    ready = (
-        candidate for candidate in BACKBONES.values() if candidate.ready and isinstance(candidate.input, TextInput)
-    )
-    if spec is None or not isinstance(spec.input, TextInput):
+    ready = (candidate for candidate in BACKBONES.values() if candidate.ready and candidate.modality == "text")
+    if spec is None or spec.text_input is None:
         spec = next(ready, None)
-    if "text" in dataset.parts and spec and isinstance(spec.input, TextInput):
+    if "text" in dataset.parts and spec and spec.text_input:
         try:
-            return profile(dataset, tokenizer_file(spec), spec.input.max_tokens, progress)
+            return profile(dataset, tokenizer_file(spec), spec.text_input.max_tokens, progress)
         except BackboneError:
             pass
     return profile(dataset, progress=progress)

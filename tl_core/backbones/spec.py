@@ -44,6 +44,14 @@ class TextInput:
 
 
 @dataclass(frozen=True)
+class PairInput:
+    """How a picture with a text becomes tensors: each part as its own backbone reads it."""
+
+    image: ImageInput
+    text: TextInput
+
+
+@dataclass(frozen=True)
 class Weights:
     """Where the pretrained weights are: in an installed package, in a repository of the hub, or in the workspace.
 
@@ -71,7 +79,7 @@ class BackboneSpec:
     `recipe` says how a public library builds the architecture with random weights (`tl_core.backbones.recipes.Recipe`),
     so that it can be tried before a download; None where no library does.
     `parameters` and `weights.bytes` are 0 if the authors do not state them; `access` says what the authors ask for
-    before a download.
+    before a download. `towers` are the two backbones, for pictures and for texts, of which this one is made.
     """
 
     name: str
@@ -83,7 +91,7 @@ class BackboneSpec:
     licence: str
     source: str
     weights: Weights
-    input: ImageInput | TextInput | None = None
+    input: ImageInput | TextInput | PairInput | None = None
     features: int = 0
     groups: tuple[LayerGroup, ...] = ()
     group_parameters: tuple[int, ...] = ()
@@ -95,6 +103,19 @@ class BackboneSpec:
     tokenizer: Callable[[], Path] | None = field(default=None, compare=False, repr=False)
     card: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
     recipe: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
+    towers: "tuple[BackboneSpec, ...]" = ()
+
+    @property
+    def image_input(self) -> ImageInput | None:
+        """How it reads a picture; None where it reads none."""
+        given = self.input.image if isinstance(self.input, PairInput) else self.input
+        return given if isinstance(given, ImageInput) else None
+
+    @property
+    def text_input(self) -> TextInput | None:
+        """How it reads a text; None where it reads none."""
+        given = self.input.text if isinstance(self.input, PairInput) else self.input
+        return given if isinstance(given, TextInput) else None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -119,6 +140,8 @@ class BackboneSpec:
         if self.weights.kind == "file":
             way = f"Once you have the file: python -m tl_core fetch FILE --as {self.name.partition('#')[0]}."
             return f"{self.access} Licence: {self.licence}. {way}"
+        if self.towers:
+            return " ".join(tower.needs for tower in self.towers if not tower.ready)
         size = (
             f"{_size(self.weights.bytes)} of weights" if self.weights.bytes else "weights of a size that is not stated"
         )

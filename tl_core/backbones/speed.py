@@ -7,7 +7,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from tl_core.backbones.footprint import Footprint, measure_footprint
-from tl_core.backbones.spec import BackboneSpec, ImageInput, TextInput
+from tl_core.backbones.spec import BackboneSpec
 from tl_core.errors import BackboneError
 from tl_core.types import Estimate, dump, load
 from tl_core.workspace import Workspace, file_name, read_json, write_json
@@ -30,6 +30,7 @@ TOKENS = 128
 class Speed:
     """Measured seconds. `per_item` is the forward pass of one item through each layer group, input side first.
 
+    `fixed` are the groups whose time does not depend on the length of a text: those that read pictures.
     `low` and `high` bound the sum over the groups (the middle 95 % of `rounds` rounds). `train_ratio` is the time of
     a whole training step (forward and backward through everything) over that of the forward pass. `tokens` is the
     length of the texts that were measured, 0 for pictures. `footprint` is the memory.
@@ -45,6 +46,7 @@ class Speed:
     device: str
     threads: int
     footprint: Footprint = field(default_factory=Footprint)
+    fixed: tuple[str, ...] = ()
 
     @property
     def thousand(self) -> Estimate:
@@ -58,7 +60,7 @@ class Speed:
         """Return the forward seconds of one item through `groups` (None: all), a text of `tokens` tokens."""
         wanted = self.per_item if groups is None else list(groups)
         scale = tokens / self.tokens if self.tokens and tokens else 1.0
-        return scale * sum(self.per_item[name] for name in wanted)
+        return sum(self.per_item[name] * (1.0 if name in self.fixed else scale) for name in wanted)
 
 
 def read_speed(workspace: Workspace, name: str) -> Speed | None:
@@ -82,10 +84,11 @@ def measure_speed(spec: BackboneSpec, workspace: Workspace, seconds: float = SEC
     if spec.load is None:
         raise BackboneError(f"{spec.title} is not ready on this machine.", "Choose a backbone that is ready.")
     device = default_device()
-    tokens = min(TOKENS, spec.input.max_tokens) if isinstance(spec.input, TextInput) else 0
+    tokens = min(TOKENS, spec.text_input.max_tokens) if spec.text_input else 0
+    fixed = tuple(group.name for group in spec.groups if spec.towers and group.name.startswith("image."))
     with torch.random.fork_rng(devices=[]):
         network = spec.load(False).to(device)
-        footprint = measure_footprint(network, lambda count, tokens: _items(spec, device, count, tokens), tokens)
+        footprint = measure_footprint(network, lambda count, tokens: _items(spec, device, count, tokens), tokens, fixed)
         rounds, ratios = _rounds(network, _items(spec, device, ITEMS, tokens), seconds)
     totals = sorted(sum(times) / ITEMS for times in rounds)
     edge = int(len(totals) * 0.025)
@@ -101,6 +104,7 @@ def measure_speed(spec: BackboneSpec, workspace: Workspace, seconds: float = SEC
         device=device.type,
         threads=torch.get_num_threads(),
         footprint=footprint,
+        fixed=fixed,
     )
     write_json(workspace.folder("speed") / f"{file_name(spec.name)}.json", dump(speed))
     return speed
@@ -109,11 +113,14 @@ def measure_speed(spec: BackboneSpec, workspace: Workspace, seconds: float = SEC
 def _items(spec: BackboneSpec, device: "torch.device", count: int, tokens: int) -> "State":
     import torch
 
-    if isinstance(spec.input, ImageInput):
-        maps = torch.rand(count, 3, spec.input.size, spec.input.size, device=device)
-        return (maps.contiguous(memory_format=torch.channels_last),)
-    ids = torch.randint(1, 100, (count, tokens), device=device)
-    return ids, torch.ones_like(ids, dtype=torch.bool)
+    state: State = ()
+    if spec.image_input:
+        maps = torch.rand(count, 3, spec.image_input.size, spec.image_input.size, device=device)
+        state = (maps.contiguous(memory_format=torch.channels_last),)
+    if spec.text_input:
+        ids = torch.randint(1, 100, (count, tokens), device=device)
+        state = (*state, ids, torch.ones_like(ids, dtype=torch.bool))
+    return state
 
 
 def _rounds(network: "Staged", state: "State", seconds: float) -> tuple[list[list[float]], list[float]]:

@@ -34,6 +34,10 @@ class Staged(nn.Module):
         """
         return pool_positions(*state) if len(state) == 2 else pool_image(state[0])
 
+    def by_token(self, state: State, start: int) -> tuple[bool, ...]:
+        """Return which tensors of a state at the input of stage `start` have one row for each token of a text."""
+        return (len(state) > 1,) * len(state)
+
     def drop_attention(self, wanted: bool) -> None:
         """Switch attention dropout on, at the rate of the network's recipe, or off; most networks have none."""
 

@@ -62,55 +62,58 @@ class InMemory:
 
 
 class StateFile:
-    """States in a memory-mapped file, bit for bit: pictures as records of one size, texts one after the other.
+    """States in a memory-mapped file, bit for bit: what each item has once as records, tokens one after the other.
 
     The file has no name, so the system frees its space once no process has it open, even after a process was killed.
     """
 
-    def __init__(self, folder: Path, like: State, units: int, texts: bool) -> None:
-        """Reserve space for `units` pictures, or for `units` tokens of all texts together.
+    def __init__(self, folder: Path, like: State, units: Sequence[int], by_token: Sequence[bool]) -> None:
+        """Reserve space for as many `units` of each tensor: items, or tokens of all items where `by_token` is true.
 
-        `like` is the state of any batch: `[B, ...]` of pictures, or `[B, T, ...]` of `texts`. Raises OSError where the
-        disk has too little space.
+        `like` is the state of any batch: `[B, ...]`, or `[B, T, ...]` by token. Raises OSError where the disk has too
+        little space.
         """
-        samples = [tensor[0, 0].clone() if texts else tensor[0].clone() for tensor in like]  # clone keeps the strides
-        ends = np.cumsum([-(-units * sample.nbytes // ALIGN) * ALIGN for sample in samples])
+        pairs = list(zip(like, by_token, strict=True))
+        samples = [tensor[0, 0].clone() if tokens else tensor[0].clone() for tensor, tokens in pairs]  # keeps strides
+        ends = np.cumsum([-(-n * sample.nbytes // ALIGN) * ALIGN for n, sample in zip(units, samples, strict=True)])
         self.on_disk = int(ends[-1])
-        self._texts = texts
-        self._places: dict[int, slice] = {}
+        self._by_token = tuple(by_token)
+        self._places: dict[int, tuple[int, slice]] = {}
         self._end = 0
         with tempfile.TemporaryFile(dir=folder) as file:
             _reserve(file, self.on_disk)
             whole = torch.from_numpy(np.memmap(file, dtype=np.uint8, mode="r+", shape=(self.on_disk,)))
         begins = [0, *ends[:-1].tolist()]
-        self._parts = [_part(whole[begin:], sample, units) for begin, sample in zip(begins, samples, strict=True)]
+        self._parts = [_part(whole[at:], sample, n) for at, sample, n in zip(begins, samples, units, strict=True)]
 
     def put(self, row: int, state: State) -> None:
         """Write the state of an item after the last one."""
-        count = len(state[0]) if self._texts else 1
-        place = slice(self._end, self._end + count)
-        for part, tensor in zip(self._parts, state, strict=True):
-            part[place] = tensor if self._texts else tensor[None]
-        self._places[row], self._end = place, place.stop
+        count = next((len(tensor) for tensor, tokens in zip(state, self._by_token, strict=True) if tokens), 0)
+        item, place = len(self._places), slice(self._end, self._end + count)
+        for part, tensor, tokens in zip(self._parts, state, self._by_token, strict=True):
+            part[place if tokens else item] = tensor
+        self._places[row], self._end = (item, place), place.stop
 
     def get(self, row: int) -> State | None:
         """Return the state of an item, a view of the file; None where it is not cached."""
-        place = self._places.get(row)
-        if place is None:
+        if row not in self._places:
             return None
-        return tuple(part[place] if self._texts else part[place.start] for part in self._parts)
+        item, place = self._places[row]
+        return tuple(part[place if t else item] for part, t in zip(self._parts, self._by_token, strict=True))
 
 
 def make_cache(
-    budget: CacheBudget, like: State, rows: np.ndarray, lengths: np.ndarray | None
+    budget: CacheBudget, like: State, rows: np.ndarray, lengths: np.ndarray | None, by_token: Sequence[bool]
 ) -> ActivationCache | None:
     """Return a cache that the states of `rows` fit into, None where they exceed the budget.
 
-    `like` is the state of some batch of them, padded to its longest text. `lengths` are the tokens of each row of the
-    item index, None for pictures. The last SPARE bytes of free disk stay free.
+    `like` is the state of some batch of them, padded to its longest text; `by_token` says which of its tensors have one
+    row for each token. `lengths` are the tokens of each row of the item index, None for pictures. The last SPARE bytes
+    of free disk stay free.
     """
-    units = len(rows) if lengths is None else int(lengths[rows].sum())
-    size = units * sum(_unit(tensor, lengths is not None) for tensor in like)
+    tokens = 0 if lengths is None else int(lengths[rows].sum())
+    units = [tokens if by else len(rows) for by in by_token]
+    size = sum(n * _unit(tensor, by) for n, tensor, by in zip(units, like, by_token, strict=True))
     if size <= budget.memory:
         return InMemory()
     size += ALIGN * len(like)
@@ -120,7 +123,7 @@ def make_cache(
         budget.folder.mkdir(parents=True, exist_ok=True)
         if size > shutil.disk_usage(budget.folder).free - prepared.SPARE:
             return None
-        return StateFile(budget.folder, like, units, lengths is not None)
+        return StateFile(budget.folder, like, units, by_token)
     except OSError:
         return None
 
@@ -132,9 +135,9 @@ def pad(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
     return torch.nn.utils.rnn.pad_sequence(list(tensors), batch_first=True)
 
 
-def _unit(tensor: torch.Tensor, texts: bool) -> int:
-    """Return the bytes of one picture, or of one token."""
-    return tensor.nbytes // (tensor.shape[0] * (tensor.shape[1] if texts else 1))
+def _unit(tensor: torch.Tensor, by_token: bool) -> int:
+    """Return the bytes of one item, or of one token."""
+    return tensor.nbytes // (tensor.shape[0] * (tensor.shape[1] if by_token else 1))
 
 
 def _reserve(file: IO[bytes], size: int) -> None:

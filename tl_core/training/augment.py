@@ -9,15 +9,15 @@ strong  a random crop of half to all of the area (Szegedy et al. 2015, arXiv:140
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
 
 from tl_core.backbones.compat import ensure_torchvision
 from tl_core.backbones.prepared import PreparedImages
-from tl_core.backbones.preprocess import ImagePreprocessor
-from tl_core.backbones.spec import BackboneSpec, ImageInput
+from tl_core.backbones.preprocess import ImagePreprocessor, PairPreprocessor, preprocessor
+from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.augmentation_check import why_not_augment
 from tl_core.data.dataset import Dataset
 from tl_core.errors import PlanError
@@ -42,9 +42,18 @@ def policy(name: str, size: int) -> Policy:
 def augmentation(plan: TransferPlan, spec: BackboneSpec) -> Policy | None:
     """Return how a plan varies pictures, None where it does not. Raises PlanError where the items are not pictures."""
     require_pictures(plan, spec.modality)
-    if plan.augment.policy == "none" or not isinstance(spec.input, ImageInput):
+    if plan.augment.policy == "none" or spec.image_input is None:
         return None
-    return policy(plan.augment.policy, spec.input.size)
+    vary, prepare = policy(plan.augment.policy, spec.image_input.size), preprocessor(spec)
+    if isinstance(prepare, PairPreprocessor):
+        return partial(_vary_picture, vary, prepare)
+    return vary
+
+
+def _vary_picture(vary: Policy, prepare: PairPreprocessor, item: torch.Tensor) -> torch.Tensor:
+    """Vary the picture of a prepared picture with text; the text stays."""
+    picture, ids = prepare.split(item)
+    return prepare.join(vary(picture), ids)
 
 
 def require_pictures(plan: TransferPlan, modality: Modality) -> None:
@@ -85,9 +94,10 @@ def preview(
 
     Raises PlanError where the backbone takes no pictures.
     """
-    if not isinstance(spec.input, ImageInput):
+    if spec.image_input is None:
         raise PlanError(f"{spec.title} takes no pictures, so there is nothing to vary.", "Choose an image backbone.")
-    pictures, vary = PreparedImages(dataset, ImagePreprocessor(spec.input), None), view(policy(name, spec.input.size))
+    pictures = PreparedImages(dataset, ImagePreprocessor(spec.image_input), None)
+    vary = view(policy(name, spec.image_input.size))
     previews = []
     for row in rows:
         item = pictures[row]

@@ -130,10 +130,13 @@ class PreparedInputs(StagedInputs):
 class CachedInputs(StagedInputs):
     """Activations at the input of stage `start`, cached in memory or in a file; texts without their padding."""
 
-    def __init__(self, start: int, lengths: np.ndarray | None, cache: ActivationCache) -> None:
-        """`lengths` are the tokens of each row, None for pictures."""
+    def __init__(
+        self, start: int, lengths: np.ndarray | None, cache: ActivationCache, by_token: Sequence[bool]
+    ) -> None:
+        """`lengths` are the tokens of each row, None for pictures; `by_token` are the tensors with a row for each."""
         self.start, self.lengths = start, lengths
         self._cache: ActivationCache = cache
+        self._by_token = tuple(by_token)
 
     @property
     def on_disk(self) -> int:
@@ -148,7 +151,8 @@ class CachedInputs(StagedInputs):
         """Cache the state of a batch, without the padding of texts."""
         for place, row in enumerate(rows_B):
             end = None if self.lengths is None else int(self.lengths[row])
-            self._cache.put(int(row), tuple(tensor[place, :end] for tensor in state))
+            by_token = zip(state, self._by_token, strict=True)
+            self._cache.put(int(row), tuple(t[place, :end] if tokens else t[place] for t, tokens in by_token))
 
     def holds(self, rows: np.ndarray) -> bool:
         """Return whether all of the rows are cached."""
@@ -195,11 +199,12 @@ def cache_prefix(
     for rows_B in reversed(batches(rows, batch_size, prepared.lengths)):  # the longest texts need most memory: first
         state = prepared.state(model, rows_B)
         if inputs is None:
-            cache = make_cache(budget, state, rows, prepared.lengths)
+            by_token = model.backbone.by_token(state, prepared.start)
+            cache = make_cache(budget, state, rows, prepared.lengths, by_token)
             if cache is None:
                 yield done, None
                 return
-            inputs = CachedInputs(prepared.start, prepared.lengths, cache)
+            inputs = CachedInputs(prepared.start, prepared.lengths, cache, by_token)
         inputs.put(rows_B, state)
         done += len(rows_B)
         yield done, inputs

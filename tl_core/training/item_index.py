@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence, Set
 import numpy as np
 import torch
 
+from tl_core.backbones.prepared import token_lengths
 from tl_core.backbones.preprocess import Preprocessor, preprocessor
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.dataset import Dataset
@@ -43,7 +44,7 @@ class ItemIndex(Sequence[torch.Tensor]):
         self.lengths: np.ndarray | None = None
         """Tokens of each item `[N]`; None for pictures."""
         if "text" in main.parts:
-            self.lengths = np.concatenate([[len(item) for item in part] for part in self._parts]).astype(np.int64)
+            self.lengths = np.concatenate([token_lengths(part) for part in self._parts])
         truth = torch.tensor(main.truth)
         self.labels = torch.full((self.whole, *truth.shape[1:]), -1, dtype=truth.dtype)
         """Labels of the run's own items `[N]`, or their targets `[N, K]`; -1 elsewhere."""

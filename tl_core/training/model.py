@@ -8,8 +8,8 @@ from collections.abc import Container, Sequence
 import torch
 from torch import nn
 
-from tl_core.backbones.preprocess import preprocessor
-from tl_core.backbones.spec import BackboneSpec, ImageInput
+from tl_core.backbones.preprocess import PairPreprocessor, preprocessor
+from tl_core.backbones.spec import BackboneSpec
 from tl_core.backbones.staged import Staged, State
 from tl_core.errors import BackboneError, PlanError
 from tl_core.layers import HEAD, LayerGroup, partition
@@ -180,10 +180,19 @@ def _remove(root: nn.Module, name: str, kept: set[str]) -> None:
     setattr(root.get_submodule(parent), child, None)
 
 
+def _blank(spec: BackboneSpec) -> torch.Tensor:
+    """Return a prepared item: a black picture, a text of two tokens, or both."""
+    ids = torch.zeros(2, dtype=torch.int32)
+    size = spec.image_input.size if spec.image_input else 0
+    picture = torch.zeros(3, size, size, dtype=torch.uint8)
+    prepare = preprocessor(spec)
+    if isinstance(prepare, PairPreprocessor):
+        return prepare.join(picture, ids)
+    return picture if size else ids
+
+
 @torch.no_grad()
 def _width(backbone: Staged, spec: BackboneSpec, stages: int) -> int:
     """Return the number of features C at the end of the first `stages` stages, from one blank item."""
-    size = spec.input.size if isinstance(spec.input, ImageInput) else 0
-    blank = torch.zeros(3, size, size, dtype=torch.uint8) if size else torch.zeros(2, dtype=torch.int32)
-    state = preprocessor(spec).collate([blank], torch.device("cpu"))
+    state = preprocessor(spec).collate([_blank(spec)], torch.device("cpu"))
     return backbone.pool(backbone.run(state, 0, stages), stages - 1)[0].shape[1]
