@@ -220,7 +220,7 @@ def test_a_group_and_a_split_that_were_found_can_be_switched_off_for_good(make_t
     assert set(dataset.items["given"]) == set(dataset.items["group"]) == {""}
 
 
-@pytest.mark.parametrize("name", ["text_column", "label_column", "subgroup_column", "time_column", "path_column"])
+@pytest.mark.parametrize("name", ["label_column", "subgroup_column", "time_column"])
 def test_no_other_column_can_be_switched_off(name, make_table, workspace):
     path = make_table("text,label\n" + "".join(f"words number {i},{'ab'[i % 2]}\n" for i in range(20)))
     for read in (lambda options: preview_table(path, options), lambda options: import_data(path, workspace, options)):

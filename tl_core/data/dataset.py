@@ -84,10 +84,10 @@ class Dataset:
     """Labelled items under a content fingerprint.
 
     The manifest `items` has one row per item and the columns of COLUMNS: `id` is unique and recognisable (a relative
-    path, a row number); `path` is relative to `folder` (images); `text` is the text (texts); `label` indexes
-    `classes`; `given` is the split that the source names ("train", "validation", "test") or ""; `digest` is the
-    content hash, equal for identical items; items of one `group` stay in one split. Optional columns: `subgroup`, whom
-    an item is about, and `time`, when it was made, in seconds since 1970.
+    path, a row number); `path` is relative to `folder` (pictures); `text` is the text (texts); an item may have both;
+    `label` indexes `classes`; `given` is the split that the source names ("train", "validation", "test") or "";
+    `digest` is the content hash, equal for identical items; items of one `group` stay in one split. Optional columns:
+    `subgroup`, whom an item is about, and `time`, when it was made, in seconds since 1970.
 
     With several labels per item (`multilabel`), `labels` lists the class indices of an item in ascending order,
     possibly none. `label` is then the item's stratum: the rarest of its labels, or the class count if it has none.
@@ -109,6 +109,7 @@ class Dataset:
     text_column: str = ""
     multilabel: bool = False
     subgroup_column: str = ""
+    path_column: str = ""
     decisions: tuple[Decision, ...] = ()
 
     @property
@@ -315,5 +316,5 @@ class Dataset:
 
 _STORED = (
     *("fingerprint", "name", "modality", "classes", "receipt", "split"),
-    *("text_column", "multilabel", "subgroup_column"),
+    *("text_column", "multilabel", "subgroup_column", "path_column"),
 )

@@ -15,7 +15,8 @@ NONE = "(none)"
 class ImportOptions:
     """What a person says about a source. "" (and None for `header`) means: guess it.
 
-    `group_column` and `split_column` may be NONE. Several labels per item are in one cell, separated by `separator`,
+    `group_column` and `split_column` may be NONE. So may `text_column` and `path_column`, for the pictures or the texts
+    alone of a table that has both. Several labels per item are in one cell, separated by `separator`,
     or in `label_columns`, one column per label. `path_column` names the pictures of a table that lists them.
     `subgroup_column` says whom an item is about, for scores by subgroup; `time_column` when it was made, for a split
     by time.
@@ -43,6 +44,8 @@ AUTO_DETECT = ImportOptions()
 @dataclass(frozen=True)
 class RawItem:
     """One item of a source. `read` returns the bytes of an image or text file; without it, `text` is the item.
+
+    A picture with a text has both: `read` for the picture, and `text`.
 
     `labels` is set for an item that may have several labels, possibly none; then `label` is "". `time` is in seconds
     since 1970, nan where it is unknown.

@@ -13,6 +13,7 @@ from tl_core.data.options import AUTO_DETECT, ImportOptions, OnProgress, RawItem
 from tl_core.data.sources import import_data
 from tl_core.data.sources.store import Draft, store
 from tl_core.errors import DataError
+from tl_core.types import noun
 from tl_core.workspace import Workspace
 
 _BATCH_ROWS = 10_000  # of a manifest, in memory at a time
@@ -43,6 +44,7 @@ def import_with_test(
         list(main.receipt_lines()),
         main.text_column,
         main.subgroup_column or test_data.subgroup_column,
+        main.path_column,
     )
     draft.lines += [replace(line, item=_test_name(line.item)) for line in test_data.receipt_lines()]
     items = _items(main, test_data, draft, "train" in given or "" in given)
@@ -51,9 +53,10 @@ def import_with_test(
 
 def _check(main: Dataset, test_data: Dataset, given: set[str]) -> None:
     one, other = main.receipt.source, test_data.receipt.source
+    here, there = noun(main.modality), noun(test_data.modality)
     if main.modality != test_data.modality:
         raise DataError(
-            f"{one} holds {main.modality}s and {other} holds {test_data.modality}s, so one cannot test the other.",
+            f"{one} holds {here} and {other} holds {there}, so one cannot test the other.",
             "Give test items of the same kind.",
         )
     if main.multilabel != test_data.multilabel:

@@ -40,6 +40,11 @@ def import_unlabelled(
     are more pictures than texts.
     Raises DataError where there is nothing of the modality.
     """
+    if modality == "multimodal":
+        raise DataError(
+            "Items without labels can be pictures or texts, but not pictures with texts.",
+            "Use a plan that learns from your labelled items alone.",
+        )
     if source.startswith(SAMPLE_PREFIX) or is_hub(source):
         return import_data(source, workspace, progress=progress)
     path = source_path(source)

@@ -41,7 +41,7 @@ def run_check(job: Job) -> Events:
     start, dataset, notes = perf_counter(), job.dataset(), list[str]()
     yield run_started(job, dataset)
     check_input = CheckInput(dataset)
-    parts = [_picture_stats] if "image" in dataset.parts else [_languages]
+    parts = [{"image": _picture_stats, "text": _languages}[part] for part in dataset.parts]
     parts += [_features, _probabilities, measure_cleaning_effect] if job.task.backbone else []
     for part in parts:
         added = yield from part(job, check_input, notes)

@@ -1,7 +1,8 @@
 """Near-duplicates: items so alike that one in train and one in test would be no test.
 
 Pictures count that were saved again, resized or slightly brightened, and texts that differ in case, spaces and
-punctuation, or in a few of many words.
+punctuation, or in a few of many words. Pictures with texts are near-duplicates where their pictures are, or where
+their texts are and have at least DISTINCT words.
 """
 
 import io
@@ -14,9 +15,11 @@ import pandas as pd
 from tl_core.data.groups import components, number_groups
 from tl_core.data.options import OnProgress, no_progress
 from tl_core.errors import WorkspaceError
-from tl_core.types import Modality
+from tl_core.types import PARTS, Modality
 from tl_core.workspace import write_bytes
 
+DISTINCT = 10
+"""Words from which the text of a picture ties it to another: names and short captions are often those of several."""
 VERSION = 1
 """Counts up when the method changes, so that groups which an older version stored are found again."""
 
@@ -56,10 +59,17 @@ def find_near_groups(
 
     copy_of = pd.factorize(items["digest"])[0]
     first = np.unique(copy_of, return_index=True)[1]
-    if modality == "text":
-        edges = near_texts(items["text"].to_numpy(dtype=object)[first], progress)
-    else:
+    edges = [np.empty((0, 2), dtype=np.int64)]
+    if "image" in PARTS[modality]:
         column = items["perceptual_hash"].fillna("") if "perceptual_hash" in items else None
         hashes = None if column is None else column.to_numpy(dtype=object)[first]
-        edges = near_pictures([folder / path for path in items["path"].iloc[first]], hashes, progress)
-    return number_groups(components(len(first), edges)[copy_of])
+        paths = items["path"].iloc[first]
+        edges.append(near_pictures([folder / path for path in paths], hashes, progress))
+        same = np.unique(pd.factorize(paths)[0], return_index=True, return_inverse=True)
+        edges.append(np.stack([same[1][same[2]], np.arange(len(first))], axis=1))  # one picture with several texts
+    if "text" in PARTS[modality]:
+        texts = items["text"].to_numpy(dtype=object)[first]
+        long = [modality == "text" or len(text.split()) >= DISTINCT for text in texts]
+        rows = np.flatnonzero(np.array(long, dtype=bool))
+        edges.append(rows[near_texts(texts[rows], progress)])
+    return number_groups(components(len(first), np.concatenate(edges))[copy_of])

@@ -43,10 +43,10 @@ def profile(
 def _make(dataset: Dataset, tokenizer: Path | None, max_tokens: int, progress: OnProgress) -> Profile:
     counts = count_classes(dataset)
     inside = np.isin(dataset.splits, SPLITS)
-    image = "image" in dataset.parts
-    sizes = size_stats.image_sizes(dataset) if image else text_stats.text_sizes(dataset)
+    image, text = ("image" in dataset.parts), ("text" in dataset.parts)
+    sizes = (*(size_stats.image_sizes(dataset) if image else ()), *(text_stats.text_sizes(dataset) if text else ()))
     pictures = size_stats.pictures(dataset, progress) if image else None
-    text_profile = None if image else _text_profile(dataset, tokenizer, progress)
+    text_profile = _text_profile(dataset, tokenizer, progress) if text else None
     truncated, typical_tokens = None, 0.0
     if tokenizer:
         tokens = text_stats.token_counts(dataset, tokenizer, progress)

@@ -73,6 +73,8 @@ def _leaks(check_input: CheckInput, groups: list[np.ndarray]) -> Suspicion:
 
 
 def _versions(check_input: CheckInput) -> str:
+    if check_input.dataset.modality == "multimodal":
+        return "the same picture with another text, or the same longer text with another picture"
     if "image" in check_input.dataset.parts:
         return "the same one saved again, in another size or a little brighter"
     return "the same one with other spaces, signs or a few other words"

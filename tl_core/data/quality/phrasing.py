@@ -7,7 +7,7 @@ from tl_core.types import Modality
 NOUNS: dict[Modality, tuple[str, str]] = {
     "image": ("picture", "pictures"),
     "text": ("text", "texts"),
-    "multimodal": ("picture with text", "pictures with texts"),
+    "multimodal": ("item", "items"),
 }
 
 

@@ -15,7 +15,7 @@ from tl_core.data.sources.file_tree import (
     strip_enclosing,
     without_enclosing,
 )
-from tl_core.data.sources.image_listing import listing_of
+from tl_core.data.sources.image_listing import listing_of, texts_alone
 from tl_core.data.sources.local_files import WHAT_TO_GIVE, display_name, is_table, source_path
 from tl_core.data.sources.source import Source
 from tl_core.data.sources.split_names import guess_split
@@ -60,7 +60,7 @@ def _takes(source: str) -> bool:
 def _preview(source: str, options: ImportOptions, limits: Limits) -> TablePreview | None:
     path = source_path(source)
     with open_tree(path, limits) as tree:
-        table = only_table(tree, limits)
+        table = only_table(tree, limits, texts_alone(options))
         if table:
             return preview_file(table, options)
         listing = listing_of(tree, options, limits) if modality_of(tree) == "image" else None
@@ -71,7 +71,7 @@ def _load(source: str, workspace: Workspace, options: ImportOptions, progress: O
     path = source_path(source)
     progress("Listing files", 0, 0)
     with open_tree(path, workspace.limits, workspace.folder("cache"), progress) as tree:
-        table = only_table(tree, workspace.limits)
+        table = only_table(tree, workspace.limits, texts_alone(options))
         modality = "text" if table else modality_of(tree)
         if modality is None:
             raise _nothing(tree, path.name)
@@ -93,16 +93,16 @@ def _load(source: str, workspace: Workspace, options: ImportOptions, progress: O
 FOLDER = Source("a folder, a zip or a tar archive", _takes, _preview, _load)
 
 
-def only_table(tree: Tree, limits: Limits) -> TableFile | None:
+def only_table(tree: Tree, limits: Limits, beside_pictures: bool = False) -> TableFile | None:
     """Return the one table of a tree without pictures and class folders of texts, None otherwise.
 
-    One table per split (train.csv, test.csv) counts as one.
+    One table per split (train.csv, test.csv) counts as one. With `beside_pictures`, pictures do not matter.
     """
     tables = best_tables(tree.entries)
     texts = [e.name for e in tree.entries if e.suffix in TEXT_SUFFIXES]
     shared = strip_enclosing([*texts, *(e.name for e in tables)], 1)
     sorted_texts = any(name.count("/") > shared for name in texts)
-    if sorted_texts or modality_of(tree) == "image":
+    if sorted_texts or (modality_of(tree) == "image" and not beside_pictures):
         return None
     return entry_table(tables[0], limits) if len(tables) == 1 else split_tables(tree.entries, limits)
 

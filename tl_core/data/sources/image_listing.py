@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from tl_core.data.images import IMAGE_SUFFIXES
-from tl_core.data.options import ImportOptions, OnProgress, RawItem, no_progress
+from tl_core.data.options import NONE, ImportOptions, OnProgress, RawItem, no_progress
 from tl_core.data.sources.file_tree import MAX_PATH, ArchiveEntry, Tree, climbs, file_reader
 from tl_core.data.sources.store import Draft
 from tl_core.data.sources.table_items import FindPicture, table_items
@@ -61,7 +61,7 @@ class Listing:
             named.add(item.id)
             yield item
         for picture in self.pictures or ():
-            if picture.name not in named:
+            if picture.name not in named:  # the first item of a picture has its name
                 draft.skip(picture.name, f"{self.file.name} gives it no label")
 
 
@@ -70,6 +70,8 @@ def listing_of(tree: Tree, options: ImportOptions, limits: Limits) -> Listing | 
 
     Raises DataError where several tables do, and where the column that the options name does not.
     """
+    if texts_alone(options):
+        return None
     pictures = [entry for entry in tree.entries if entry.suffix in IMAGE_SUFFIXES]
     tables = [entry for entry in tree.entries if has_table_name(entry.name)]
     if not pictures or not tables:
@@ -102,7 +104,7 @@ def listing_beside(file: TableFile, folder: Path, options: ImportOptions) -> Lis
 
     Raises DataError where a column names pictures that lie elsewhere and the table has no texts.
     """
-    if options.text_column and not options.path_column:
+    if texts_alone(options):
         return None
     sample = _take_sample(file, options)
     if options.path_column:
@@ -126,6 +128,11 @@ def listing_beside(file: TableFile, folder: Path, options: ImportOptions) -> Lis
                 "Put the table and the pictures into one folder or zip, with paths as they are from the table.",
             )
     return None
+
+
+def texts_alone(options: ImportOptions) -> bool:
+    """Return whether a person wants the texts of a table alone, even where it names pictures."""
+    return options.path_column == NONE or (options.text_column not in ("", NONE) and not options.path_column)
 
 
 def _listing(file: TableFile, names: "_PictureNames", options: ImportOptions, in_folders: bool) -> Listing | None:

@@ -21,6 +21,7 @@ from tl_core.errors import DataError
 from tl_core.types import PARTS, Modality, Part
 from tl_core.workspace import Limits, Workspace, new_folder, sweep
 
+NOUNS: dict[Modality, str] = {"image": "pictures", "text": "texts", "multimodal": "pictures with texts"}
 _REPORT_EVERY = 0.1  # seconds
 _STAGING = ".import-"
 _UNLOCKED = 60  # seconds in which a new folder may not be locked yet
@@ -36,6 +37,7 @@ class Draft:
     lines: list[ReceiptLine] = field(default_factory=list)
     text_column: str = ""
     subgroup_column: str = ""
+    path_column: str = ""
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -80,6 +82,7 @@ def store(
         dataset = Dataset(
             *(final, fingerprint, draft.name, draft.modality, classes, receipts.receipt(draft.source, manifest.count)),
             text_column=draft.text_column, multilabel=manifest.multilabel, subgroup_column=draft.subgroup_column,
+            path_column=draft.path_column,
         )  # fmt: skip
         if not final.exists():
             replace(dataset, folder=part).near_groups(progress)
@@ -112,7 +115,7 @@ def stored_name(data: bytes, picture: NormalisedPicture) -> str:
 
 def _counted(items: Iterable[RawItem], total: int | None, draft: Draft, progress: OnProgress) -> Iterator[RawItem]:
     """Yield the items and report progress; the total is 0 where it is unknown."""
-    stage = "Reading pictures" if "image" in draft.parts else "Reading texts"
+    stage = f"Reading {NOUNS[draft.modality]}"
     total = (len(items) if isinstance(items, Sized) else 0) if total is None else total
     reported, done = 0.0, 0
     for item in items:
@@ -128,7 +131,7 @@ def _read(
     items: Iterable[RawItem], draft: Draft, folder: Path, limits: Limits
 ) -> Iterator[tuple[RawItem, dict[str, Any]]]:
     """Yield each item with the values of its manifest row, {} where it cannot be read. Pictures are stored."""
-    read_row = _image_row if "image" in draft.parts else _text_row
+    read_row = {"image": _image_row, "text": _text_row, "multimodal": _pair_row}[draft.modality]
     if "image" in draft.parts:
         with disk_errors():
             (folder / "images").mkdir()
@@ -159,6 +162,14 @@ def _text_row(item: RawItem, draft: Draft, folder: Path, limits: Limits) -> dict
     if change:
         draft.convert(item.id, change)
     return {"text": text, "digest": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _pair_row(item: RawItem, draft: Draft, folder: Path, limits: Limits) -> dict[str, Any]:
+    """Return the values of a picture with its text. An item without one of the two is none: it raises DataError."""
+    words = _text_row(replace(item, read=None), draft, folder, limits)
+    picture = _image_row(item, draft, folder, limits)
+    digest = hashlib.sha256(f"{picture['digest']} {words['digest']}".encode()).hexdigest()
+    return {**picture, **words, "digest": digest}
 
 
 def _first_reason(lines: list[ReceiptLine]) -> str:

@@ -70,7 +70,8 @@ def table_items(
 ) -> tuple[Iterator[RawItem], int]:
     """Return an iterator over the items of a table, and its number of rows.
 
-    Skipped rows are added to the draft along the way. With `find`, items are the pictures named in the column `path`.
+    Skipped rows are added to the draft along the way. With `find`, items are the pictures named in the column `path`,
+    with the texts of their rows if the table has such a column too: then the draft's modality becomes "multimodal".
     Raises DataError where no text or label column is found; the iterator raises it where no row has a label.
     """
     sample = take_sample(open_table(file, options), progress=progress)
@@ -78,13 +79,17 @@ def table_items(
     for finding in findings:
         if finding.level == "stop" and finding.code != "label-like-id":
             raise DataError(finding.message, finding.hint)
-    draft.text_column, draft.subgroup_column = columns.text, columns.subgroup
+    draft.text_column, draft.path_column, draft.subgroup_column = columns.text, columns.path, columns.subgroup
+    if columns.text and columns.path:
+        draft.modality = "multimodal"
     _note_reading(sample, columns, draft)
     return _RowReader(sample, columns, draft, label_reader(sample, columns), find).all(), sample.n_rows
 
 
 def _note_reading(sample: TableSample, columns: TableColumns, draft: Draft) -> None:
     table = sample.table
+    if columns.text and columns.path:
+        draft.read(table.name, f"pictures are named in the column {columns.path!r}, texts are in {columns.text!r}")
     for name, split in table.parts:
         split_note = f"; its rows are the {split} items" if columns.split == table.joined else ""
         draft.read(name, f"read as one table with {_others(table, name)}{split_note}")
@@ -152,19 +157,22 @@ class _RowReader:
         except DataError as error:
             self._skip(number, error.message)
             return None
-        if entry and entry.name in self.named:
+        if entry and entry.name in self.named and not columns.text:
             conflict = "" if self.named[entry.name] == labels else ", with another label"
             self._skip(number, f"the picture {entry.name} is named by an earlier row{conflict}")
             return None
+        name = entry.name if entry else self.sample.table.row(number)
+        if name in self.named:  # a picture may have several texts
+            name = f"{name}, {self.sample.table.row(number)}"
         if entry:
-            self.named[entry.name] = labels
+            self.named[name] = labels
         self.labelled = self.labelled or bool(labels)
         return RawItem(
-            entry.name if entry else self.sample.table.row(number),
+            name,
             labels if isinstance(labels, str) else "",
             guess_split(self._cell(cells, columns.split)),
             self._cell(cells, columns.group),
-            "" if entry else self._cell(cells, columns.text, tidy=False),
+            self._cell(cells, columns.text, tidy=False),
             entry.read if entry else None,
             None if isinstance(labels, str) else labels,
             self._cell(cells, columns.subgroup),

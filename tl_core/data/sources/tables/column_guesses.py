@@ -13,10 +13,12 @@ _TEXT_NAMES = "text sentence review comment content body message document tweet 
 _TEXT_NAMES += "description summary headline title subject post query"
 _LABEL_NAMES = "label class category target sentiment topic intent genre emotion tag y rating kategorie klasse thema "
 _LABEL_NAMES += "labels classes code polarity tags categories topics"
+_CAPTION_NAMES = _TEXT_NAMES + " caption captions"
 _NEVER_TEXT = frozenset({"label", "labels", "class", "category", "target"})
 GROUP_NAMES = ("group", "group_id", "patient_id", "subject_id", "author_id", "user_id", "document_id")
 """Names of columns that say which items belong together."""
 _SPLIT_COLUMNS = ("split", "subset", "partition", "set")
+_SENTENCE, _VARIED = 4, 0.5  # words of a cell, and share of different cells, from which a column holds texts
 _MANY = 10  # different values from which a label column may be an id
 
 
@@ -52,13 +54,12 @@ class TableColumns:
 def choose_columns(sample: TableSample, options: ImportOptions, path: str = "") -> tuple[TableColumns, list[Finding]]:
     """Return the columns that the options name, guess the others, and return findings about the choice.
 
-    `path` is the column that names pictures; then no text column is guessed. Raises DataError where a column that the
-    options name does not exist.
+    `path` is the column that names pictures. Then a text column is guessed only if nobody named `path`, and only one
+    column can be it. Raises DataError where a column that the options name does not exist.
     """
     _check_names(sample, options)
     given = {options.subgroup_column, options.time_column, path, *options.label_columns} - {""}
-    text = options.text_column if path or options.text_column else guess_text_column(sample, options.label_column)
-    text = "" if path else text
+    text = _text_column(sample, options, path)
     joined = sample.table.joined
     split = options.split_column or guess_split_column(sample, {text, options.label_column} | given) or joined
     split = "" if split == NONE else split
@@ -75,13 +76,55 @@ def choose_columns(sample: TableSample, options: ImportOptions, path: str = "") 
         *(text, "" if options.label_columns else label, group, split, path),
         *(options.subgroup_column, options.time_column, options.separator, options.label_columns),
     )
-    return columns, _choice_findings(sample, columns, certain)
+    findings = _choice_findings(sample, columns, certain)
+    return columns, [*findings, *_several_texts(sample, options, columns)]
+
+
+def _text_column(sample: TableSample, options: ImportOptions, path: str) -> str:
+    if options.text_column:
+        return "" if options.text_column == NONE else options.text_column
+    if not path:
+        return guess_text_column(sample, options.label_column)
+    if options.path_column:
+        return ""
+    texts = texts_beside(sample, {path, options.label_column, *options.label_columns, options.group_column})
+    return texts[0] if len(texts) == 1 else ""
+
+
+def _several_texts(sample: TableSample, options: ImportOptions, columns: TableColumns) -> list[Finding]:
+    """Return a finding where a table names pictures, and it is not clear which of its texts belongs to them."""
+    if not columns.path or columns.text or options.text_column or options.path_column:
+        return []
+    texts = texts_beside(sample, columns.used)
+    if len(texts) < 2:
+        return []
+    names = " and ".join(map(repr, texts[:3])) + (", ..." if len(texts) > 3 else "")
+    message = f"The columns {names} hold texts, so it is not clear which belongs to the pictures; none is read."
+    return [Finding("info", "texts-beside", message, "To learn from pictures and texts, name both columns.")]
+
+
+def texts_beside(sample: TableSample, excluded: set[str]) -> list[str]:
+    """Return the columns that hold texts, of a table that names pictures: by their whole name, else by their cells.
+
+    A cell of such a column has several words, and most cells differ.
+    """
+    named, wordy = [], []
+    for name, column in sample.by_column():
+        filled = [cell for cell in column if cell.strip() not in MISSING]
+        if name in excluded or not filled or _named(name, _LABEL_NAMES) or all(map(is_number, filled)):
+            continue
+        words = sum(len(cell.split()) for cell in filled) / len(filled)
+        if name.lower() in _CAPTION_NAMES.split():
+            named.append(name)
+        elif words >= _SENTENCE and len(set(filled)) >= _VARIED * len(filled):
+            wordy.append(name)
+    return named or wordy
 
 
 def _check_names(sample: TableSample, options: ImportOptions) -> None:
-    optional = [name for name in (options.group_column, options.split_column) if name != NONE]
-    named = (options.text_column, options.label_column, options.path_column, *options.label_columns, *optional)
-    for name in (*named, options.subgroup_column, options.time_column):
+    optional = (options.text_column, options.path_column, options.group_column, options.split_column)
+    named = (options.label_column, *options.label_columns, options.subgroup_column, options.time_column)
+    for name in (*named, *(name for name in optional if name != NONE)):
         if name:
             sample.table.place(name)
 
@@ -109,19 +152,22 @@ def _choice_findings(sample: TableSample, columns: TableColumns, certain: bool) 
                 "Check it, and choose another one if it is wrong.",
             )
         )
-    if (text or columns.path) and (text or columns.path) in (label, *columns.label_columns):
-        what = "the text" if text else "the path of the picture"
-        findings.append(
-            Finding(
-                "stop",
-                "same-column",
-                f"The column {text or columns.path!r} cannot be both {what} and the label.",
-                "Choose two different columns.",
-            )
-        )
+    if clash := _clash(columns):
+        findings.append(Finding("stop", "same-column", clash, "Choose two different columns."))
     elif label and not columns.multilabel:
         findings += label_findings(label_counts(sample, label), label)
     return findings
+
+
+def _clash(columns: TableColumns) -> str:
+    """Return which column cannot have two roles at once; "" where none has."""
+    roles = {"the text": columns.text, "the path of the picture": columns.path}
+    for what, name in roles.items():
+        if name and name in (columns.label, *columns.label_columns):
+            return f"The column {name!r} cannot be both {what} and the label."
+    if columns.text and columns.text == columns.path:
+        return f"The column {columns.text!r} cannot be both the text and the path of the picture."
+    return ""
 
 
 def label_counts(sample: TableSample, column: str) -> Counter[str]:
