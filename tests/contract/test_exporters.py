@@ -4,17 +4,21 @@ import numpy as np
 import pytest
 
 from tests.export.made import trained_model
+from tests.tiny import make_images, make_pairs, make_texts
 from tl_core.errors import ExportError
 from tl_core.evaluation.predict import PreparedItems, predict
 from tl_core.export import EXPORTERS
 from tl_core.export.bundle import dataset_items, preprocessor
 
+BACKBONE = {"image": "tiny_image", "text": "tiny_text", "multimodal": "tiny_image+tiny_text"}
+
 
 @pytest.mark.parametrize("exporter", EXPORTERS.values(), ids=lambda exporter: exporter.name)
-@pytest.mark.parametrize("modality", ["image", "text"])
-def test_write_and_load(exporter, modality, tmp_path, tiny_images, tiny_texts, tiny_backbones):
-    dataset = tiny_images if modality == "image" else tiny_texts
-    trained = trained_model(dataset, f"tiny_{modality}")
+@pytest.mark.parametrize("modality", ["image", "text", "multimodal"])
+def test_write_and_load(exporter, modality, tmp_path, workspace, tiny_backbones):
+    make = {"image": make_images, "text": make_texts, "multimodal": make_pairs}[modality]
+    dataset = make(workspace)
+    trained = trained_model(dataset, BACKBONE[modality])
     target = tmp_path / f"model{exporter.suffix}"
     result = exporter.write(target, trained)
     assert result.path == target

@@ -4,6 +4,7 @@ import csv
 import importlib.util
 import io
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -15,7 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.export.made import trained_model
-from tests.tiny import make_images, make_texts
+from tests.tiny import make_images, make_pairs, make_texts
 from tl_core.backbones.spec import BACKBONES
 from tl_core.data.images import open_image
 from tl_core.data.prediction_items import read_prediction_items
@@ -49,8 +50,9 @@ def agrees(folder: Path, source: Path, out: Path, workspace) -> list[str]:
     assert done.returncode == 0, done.stderr
     header, items, predicted, values = table(out)
     bundle = load_bundle(folder)
-    inputs = read_prediction_items(str(source), bundle.spec.modality, workspace, bundle.text_column)
-    expected = bundle.predict(inputs.paths or inputs.texts)
+    columns = bundle.text_column, bundle.path_column
+    inputs = read_prediction_items(str(source), bundle.spec.modality, workspace, *columns)
+    expected = bundle.predict(inputs.items)
     assert header == ["item", "predicted", *bundle.classes]
     assert items == list(inputs.ids)
     assert np.abs(values - expected).max() <= 1e-4
@@ -124,6 +126,33 @@ def test_texts(workspace, tmp_path, monkeypatch):
     assert agrees(folder, single, tmp_path / "one-out.csv", workspace) == ["one.txt"]
     message = run(folder, single, "--out", tmp_path / "again.csv").stderr
     assert f"one.txt: {table(tmp_path / 'again.csv')[2][0]}, written to" in message, "one answer is said at once"
+
+
+@pytest.mark.parametrize("tap", [None, "image.blocks.3"])
+def test_pictures_with_texts(tap, workspace, tmp_path):
+    """A table beside its pictures, and a zip of both: the app's answers, also where the head sits lower."""
+    dataset = replace(make_pairs(workspace), path_column="photo", text_column="words")
+    trained = trained_model(dataset, "efficientnet_lite0+all_minilm_l6_v2", Head(tap=tap, pool="mean_std"))
+    folder = write_bundle(tmp_path / "bundle", trained).path
+    source = tmp_path / "data"
+    (source / "photos").mkdir(parents=True)
+    for name, data in list(pictures().items())[:6]:
+        (source / "photos" / Path(name).name).write_bytes(data)
+    names = sorted(path.name for path in (source / "photos").iterdir())
+    lines = [f"{n};photos/{name};soup in a pan {n}" for n, name in enumerate(names)]
+    lines[2:2] = ["", "x;photos/none.png;rain", f"y;{lines[0].split(';')[1]};", "z;../bundle/README.md;fog"]
+    (source / "items.csv").write_text("\n".join(["id;photo;words", *lines]) + "\n")
+    archive = shutil.make_archive(str(tmp_path / "packed"), "zip", source)
+    expected = [f"row {n}" for n in (2, 3, 8, 9, 10, 11)]
+    assert agrees(folder, source / "items.csv", tmp_path / "table.csv", workspace) == expected
+    if tap is None:
+        assert agrees(folder, Path(archive), tmp_path / "zip.csv", workspace) == expected
+        skipped = run(folder, source / "items.csv").stderr.splitlines()[:3]
+        assert skipped == [
+            "skipped row 5: the picture photos/none.png is missing or damaged",
+            "skipped row 6: it has no text",
+            "skipped row 7: its path leads out of the table's folder",
+        ]
 
 
 def test_user_mistakes_are_readable_errors(workspace, tmp_path):

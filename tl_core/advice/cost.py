@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tl_core.advice.adapter_sizes import adapter_parameters
 from tl_core.backbones.footprint import Footprint
-from tl_core.backbones.spec import BackboneSpec, TextInput
+from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.profile import Profile
 from tl_core.layers import HEAD, partition
 from tl_core.plan import Phase, TransferPlan
@@ -162,8 +162,8 @@ def estimate(
     `tokens` is the typical length of a text (Profile.typical_tokens); 0 takes the longest that the backbone reads. The
     memory of a step always follows from that longest text, as the longest batch holds it.
     """
-    if isinstance(spec.input, TextInput):
-        tokens = min(tokens or spec.input.max_tokens, spec.input.max_tokens)
+    if spec.text_input:
+        tokens = min(tokens or spec.text_input.max_tokens, spec.text_input.max_tokens)
     names = [group.name for group in spec.groups]
     top = names.index(plan.head.tap) + 1 if plan.head.tap in names else len(names)
     seconds = {name: speed.seconds([name], tokens) for name in names}
@@ -182,7 +182,7 @@ def _memory(cost: _PlanCost, spec: BackboneSpec, footprint: Footprint, n_classes
     """Return the run's peak memory: that of its largest phase."""
     sizes = {**group_parameters(spec), HEAD: _head_parameters(cost.plan, spec, n_classes)}
     weights = 4.0 * (sum(sizes.values()) or spec.parameters)
-    longest = spec.input.max_tokens if isinstance(spec.input, TextInput) else 0
+    longest = spec.text_input.max_tokens if spec.text_input else 0
     pass_items = min(PASS_BATCH[1], max(PASS_BATCH[0], round(cost.n_train * VALIDATION_SHARE)))
     batch = min(cost.plan.batch_size, round(cost.n_train * (1 + VALIDATION_SHARE)))  # a phase may learn from both
     peaks = []
@@ -192,7 +192,7 @@ def _memory(cost: _PlanCost, spec: BackboneSpec, footprint: Footprint, n_classes
         moving = 4.0 * sum(sizes.get(group, 0) for group in phase.lr)
         activations = batch * sum(footprint.kept_by(group, longest) for group in cost.groups[lowest:])
         at_once = max(pass_items, batch if learning else 0)
-        passing = at_once * footprint.passing * (longest or 1)
+        passing = at_once * footprint.passing_of(longest)
         checkpoint = weights + MOMENTS * moving  # assembled in memory, after the activations are freed
         stored = _stored(cost, footprint, cost.groups[lowest - 1], tokens) if learning and lowest else 0.0
         peaks.append(moving * (1 + MOMENTS + COPIES) + stored + max(SLACK * max(activations, passing), checkpoint))
@@ -204,5 +204,5 @@ def _memory(cost: _PlanCost, spec: BackboneSpec, footprint: Footprint, n_classes
 def _stored(cost: _PlanCost, footprint: Footprint, boundary: str, tokens: float) -> float:
     """Return the bytes of the frozen prefix's activations; 0 where they are too many to be kept in memory."""
     items = cost.n_train * (1 + VALIDATION_SHARE)
-    size = items * footprint.output.get(boundary, 0.0) * (tokens or 1)
+    size = items * footprint.output_of(boundary, tokens)
     return size if size <= CACHE_LIMIT else 0.0

@@ -22,6 +22,7 @@ from tl_core.advice.tables import (
     per_class_row,
     trains_upper,
 )
+from tl_core.backbones.pair import JOIN
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.profile import Profile
 from tl_core.layers import plain_titles
@@ -58,6 +59,9 @@ ORDER = (
 
 def default_backbone(modality: Modality) -> tuple[str, Reason]:
     """Return the backbone to begin with for a modality, and why."""
+    if modality == "multimodal":
+        (image, why), (texts, also) = default_backbone("image"), default_backbone("text")
+        return f"{image}{JOIN}{texts}", Reason(f"{why.text} {also.text}", f"{why.source}; {also.source}")
     if modality == "image":
         text = "EfficientNet-Lite0 is the quickest image backbone at hand, and trained on 1.2 million photographs."
         return "efficientnet_lite0", Reason(text, "https://arxiv.org/abs/1905.11946")
@@ -85,7 +89,9 @@ def advise(
     row = rule_for(task_info, domain)
     if spec.modality == "text" and trains_upper(row) and _fits_time(maker.card("full", {}), time_budget):
         row = TEXTS
-    cards = {name: maker.card(name, row.options if name == row.strategy else {}) for name in _strategy_names()}
+    cards = {
+        name: maker.card(name, row.options if name == row.strategy else {}) for name in _strategy_names(spec.modality)
+    }
     strategy, verdict = _recommend(row, task_info, cards, probe, time_budget)
     if (
         spec.modality == "text"
@@ -184,9 +190,10 @@ def rule_for(task_info: TaskInfo, domain: Domain) -> SizeRow:
     return row
 
 
-def _strategy_names() -> tuple[str, ...]:
-    """Return the names of all strategies: those of ORDER first, then any others that are registered."""
-    return (*ORDER, *(name for name in STRATEGIES if name not in ORDER))
+def _strategy_names(modality: Modality) -> tuple[str, ...]:
+    """Return the names of all strategies for such items: those of ORDER first, then any others that are registered."""
+    names = (*ORDER, *(name for name in STRATEGIES if name not in ORDER))
+    return tuple(name for name in names if modality in STRATEGIES[name].modalities)
 
 
 def _recommend(

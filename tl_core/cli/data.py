@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING
 
 from tl_core.advice.rules import default_backbone
 from tl_core.backbones.catalogue import LIBRARIES, find_backbone, register_library, registered
+from tl_core.backbones.pair import JOIN
 from tl_core.backbones.spec import BACKBONES, BackboneSpec
 from tl_core.cli.console import Console
 from tl_core.data.options import AUTO_DETECT, ImportOptions
 from tl_core.errors import UsageError
-from tl_core.types import Modality, noun
+from tl_core.types import PARTS, Modality, noun
 from tl_core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -31,6 +32,11 @@ def open_data(
         dataset = import_with_test(source, test, workspace, options, console.stage)
     else:
         dataset = import_data(source, workspace, options, progress=console.stage)
+    if len(dataset.parts) > 1:
+        console.note(
+            f"Pictures are named in the column {dataset.path_column!r}, and texts are in {dataset.text_column!r}. To "
+            "learn from one of the two alone, name its column: --path-column or --text-column."
+        )
     skipped = dataset.receipt.skipped
     if skipped:
         was = "1 item of the source was" if skipped == 1 else f"{skipped:,} items of the source were"
@@ -49,7 +55,7 @@ def describe(dataset: "Dataset", spec: BackboneSpec | None = None) -> "Profile":
     """Return the profile, with lengths in the tokens of a text backbone."""
     from tl_core.backbones.reading import profile_for
 
-    return profile_for(dataset, spec or BACKBONES[default_backbone(dataset.modality)[0]])
+    return profile_for(dataset, spec or find_backbone(default_backbone(dataset.modality)[0]))
 
 
 def usable_profile(dataset: "Dataset", spec: BackboneSpec | None = None) -> "Profile":
@@ -65,7 +71,7 @@ def choose_backbone(name: str, modality: Modality) -> BackboneSpec:
     An architecture of timm or torchvision is made ready if it is not yet.
     """
     spec = _find(name or default_backbone(modality)[0])
-    ready = [s.name for s in (*BACKBONES.values(), *registered()) if s.ready and s.modality == modality]
+    ready = _ready(modality)
     if spec.modality != modality:
         raise UsageError(
             f"{spec.name} reads {noun(spec.modality)}, but the data are {noun(modality)}.",
@@ -75,6 +81,15 @@ def choose_backbone(name: str, modality: Modality) -> BackboneSpec:
         way = f"Get them: python -m tl_core fetch {spec.name}. Or take one" if spec.weights.name else "Take one"
         raise UsageError(f"The weights of {spec.name} are not on this machine.", f"{way} of these: {', '.join(ready)}.")
     return spec
+
+
+def _ready(modality: Modality) -> list[str]:
+    """Return the names of the backbones that read such items now; for pictures with texts some pairs of them."""
+    specs = [spec for spec in (*BACKBONES.values(), *registered()) if spec.ready]
+    if modality != "multimodal":
+        return [spec.name for spec in specs if spec.modality == modality]
+    images, texts = ([spec.name for spec in specs if spec.modality == part] for part in PARTS[modality])
+    return [f"{image}{JOIN}{texts[0]}" for image in images] + [f"{images[0]}{JOIN}{text}" for text in texts[1:]]
 
 
 def _find(name: str) -> BackboneSpec:

@@ -186,7 +186,7 @@ def _fetch(parser: argparse.ArgumentParser) -> None:
 
 def _backbone(parser: argparse.ArgumentParser) -> None:
     ready = ", ".join(spec.name for spec in BACKBONES.values() if spec.ready)
-    more = "timm:NAME, torchvision:NAME, or what `fetch` made ready"
+    more = "timm:NAME, torchvision:NAME, or what `fetch` made ready; for pictures with texts, two: PICTURE+TEXT"
     parser.add_argument("--backbone", metavar="NAME", default="", help=f"{ready}, {more}; default: as advised")
 
 

@@ -30,6 +30,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     inputs = classify(bundle, arguments.input, out, lambda done, total: console.stage("Classifying", done, total))
     if inputs.text_column != bundle.text_column and inputs.text_column:
         console.note(f"The texts were read from the column {inputs.text_column!r}.")
+    if inputs.path_column != bundle.path_column and inputs.path_column:
+        console.note(f"The pictures were read from the column {inputs.path_column!r}.")
     for item, reason in inputs.skipped:
         console.note(f"Skipped {item}: {reason}")
     n = len(inputs.ids)
@@ -47,8 +49,9 @@ def classify(bundle: "Predictor", source: str, out: Path, on_progress: Callable[
     from tl_core.data.prediction_items import read_prediction_items
     from tl_core.evaluation.prediction_table import write_predictions
 
-    inputs = read_prediction_items(source, bundle.spec.modality, Workspace.default(), bundle.text_column)
-    items = inputs.paths or inputs.texts
+    columns = bundle.text_column, bundle.path_column
+    inputs = read_prediction_items(source, bundle.spec.modality, Workspace.default(), *columns)
+    items = inputs.items
     blocks = []
     for start in range(0, len(items), CHUNK):
         on_progress(start, len(items))

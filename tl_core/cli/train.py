@@ -224,7 +224,7 @@ def _plan_from(text: str, backbone: str, dataset: "Dataset") -> tuple["TransferP
     if backbone and backbone != named:
         raise UsageError(f"The plan is for {named}, not for {backbone}.", "Leave --backbone out, or change the plan.")
     spec = choose_backbone(named, dataset.modality)
-    return from_yaml(text, [group.name for group in spec.groups], names(), spec.modality), spec
+    return from_yaml(text, [group.name for group in spec.groups], (*names(), spec.name), spec.modality), spec
 
 
 def strategy_plan(

@@ -35,7 +35,9 @@ class ClassicalModel(Protocol):
 
 def classical_model(dataset: Dataset, on_step: OnStep = lambda done, total: None) -> ClassicalModel:
     """Return the classical model for the modality; `on_step(done, total)` is called after every image read."""
-    return TfidfModel(dataset) if "text" in dataset.parts else HistogramModel(dataset, on_step)
+    if dataset.modality == "multimodal":
+        return MeanModel(TfidfModel(dataset), HistogramModel(dataset, on_step))
+    return TfidfModel(dataset) if dataset.modality == "text" else HistogramModel(dataset, on_step)
 
 
 class TfidfModel:
@@ -97,6 +99,18 @@ class HistogramModel:
         std[std < 1e-6] = 1.0
         x_train, x_rows = ((self._features[part] - mean) / std for part in (train, rows))
         return logistic(x_train, self._labels[train], x_rows, self._classes, INVERSE_L2["image"])
+
+
+class MeanModel:
+    """The mean of what two classical models say, one about the text and one about the picture."""
+
+    def __init__(self, *models: ClassicalModel) -> None:
+        self._models = models
+        self.title = "Mean of two models. " + ". ".join(model.title for model in models)
+
+    def predict(self, train: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Fit both on the rows `train`; return probabilities `[len(rows), C]`."""
+        return np.mean([model.predict(train, rows) for model in self._models], axis=0)
 
 
 def histogram_features(image: np.ndarray) -> np.ndarray:

@@ -58,7 +58,13 @@ def sweep_layers(job: TrainJob, control: RunControl, steps: int = STEPS) -> Iter
     yield sweep
     for index, group in enumerate(groups):
         yield Progress("trying each layer group", index, len(groups))
-        tune = Phase("one group", epochs, {group: rate, HEAD: HEAD_RATE}, "constant", draws=per_epoch * size)
+        tune = Phase(
+            "one group",
+            epochs,
+            {group: backbone_rate(task_info, group), HEAD: HEAD_RATE},
+            "constant",
+            draws=per_epoch * size,
+        )
         score = yield from _score(job, (probe, tune), group, control)
         if score is None:
             return

@@ -1,7 +1,7 @@
 """Probabilities from a trained model in memory. (cli/predict.py: the command; export/templates: the script.)"""
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,9 +58,9 @@ def keeps_backbone(plan: TransferPlan) -> bool:
 
 
 class PreparedItems(Sequence[torch.Tensor]):
-    """Image files or texts, each prepared when it is read."""
+    """Image files, texts, or tuples of both, each prepared when it is read."""
 
-    def __init__(self, items: Sequence[Path] | Sequence[str], prepare: Preprocessor) -> None:
+    def __init__(self, items: Sequence[Any], prepare: Preprocessor) -> None:
         self._items, self._prepare = items, prepare
 
     def __len__(self) -> int:

@@ -1,7 +1,8 @@
 """The bundle: a folder with a trained model and everything needed to use it, with Graft or without.
 
 weights.safetensors  plan.yaml  report.json  predict.py  README.md (the model card)  labels.json  preprocessing.json
-config.json  requirements.txt  and, for texts, tokenizer.json; for other networks than the packaged library_network.py
+config.json  requirements.txt  and, for texts, tokenizer.json; for other networks than the packaged library_network.py;
+for pictures with texts predict_single.py, which predict.py uses for each part
 """
 
 import math
@@ -21,6 +22,7 @@ from safetensors import SafetensorError
 
 from tl_core.backbones.catalogue import embedded, find_backbone
 from tl_core.backbones.packages import tokenizer_file
+from tl_core.backbones.pair import tower
 from tl_core.backbones.preprocess import preprocessor
 from tl_core.backbones.spec import BackboneSpec, ImageInput, TextInput
 from tl_core.data.dataset import Dataset
@@ -57,9 +59,13 @@ class Bundle:
     text_column: str = ""
     multilabel: bool = False
     decisions: tuple[Decision, ...] = ()
+    path_column: str = ""
 
-    def predict(self, items: Sequence[Path] | Sequence[str]) -> np.ndarray:
-        """Return probabilities `[N, C]` of image files or texts. Raises DataError for one that cannot be read."""
+    def predict(self, items: Sequence[Any]) -> np.ndarray:
+        """Return probabilities `[N, C]` of image files, texts, or tuples of both.
+
+        Raises DataError for one that cannot be read.
+        """
         return predict(self.model, self.spec, PreparedItems(items, preprocessor(self.spec)), self.multilabel)
 
 
@@ -100,7 +106,9 @@ def load_bundle(folder: Path) -> Bundle:
         model.load_state_dict(safetensors.torch.load_file(folder / "weights.safetensors"))
         decisions = load(tuple[Decision, ...], config.get("decisions", []))
         data = str(config["text_column"]), bool(config.get("multilabel", False)), decisions
-        return Bundle(folder, model.eval(), spec, classes, plan, report, split, *data)
+        return Bundle(
+            folder, model.eval(), spec, classes, plan, report, split, *data, str(config.get("path_column", ""))
+        )
     except ExportError:
         raise
     except (GraftError, OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
@@ -129,11 +137,20 @@ def _fill(folder: Path, trained: TrainedModel) -> None:
     write_json(folder / "config.json", _config(trained))
     if "text" in spec.parts:
         shutil.copyfile(tokenizer_file(spec), folder / "tokenizer.json")
-    shutil.copyfile(TEMPLATE, folder / "predict.py")
+    copy_script(folder, spec)
     if spec.card:
         shutil.copyfile(TEMPLATE.with_name("library_network.py"), folder / "library_network.py")
     write_bytes(folder / "requirements.txt", _requirements(spec).encode())
     write_bytes(folder / "README.md", model_card(trained).encode())
+
+
+def copy_script(folder: Path, spec: BackboneSpec) -> None:
+    """Write predict.py; for pictures with texts also the script for one of the two, which it uses."""
+    if len(spec.parts) == 1:
+        shutil.copyfile(TEMPLATE, folder / "predict.py")
+        return
+    shutil.copyfile(TEMPLATE.with_name("predict_pairs.py"), folder / "predict.py")
+    shutil.copyfile(TEMPLATE, folder / "predict_single.py")
 
 
 def _config(trained: TrainedModel) -> dict[str, Any]:
@@ -156,12 +173,22 @@ def _config(trained: TrainedModel) -> dict[str, Any]:
         "split": dump(dataset.split),
         "text_column": dataset.text_column,
         "multilabel": trained.report.multilabel,
+        **(_pair_config(trained) if trained.spec.towers else {}),
         **({"decisions": decisions} if decisions else {}),
         **({"card": dict(trained.spec.card)} if trained.spec.card else {}),
     }
 
 
+def _pair_config(trained: TrainedModel) -> dict[str, Any]:
+    """Return the last layer group of each tower that is used, and the column with the pictures."""
+    names = trained.model.backbone.names[: trained.model.stages]
+    taps = {part: inner for part, _, inner in (name.partition(".") for name in names)}
+    return {"taps": taps, "path_column": trained.dataset.path_column}
+
+
 def _preprocessing(spec: BackboneSpec, text_column: str) -> dict[str, Any]:
+    if spec.towers:
+        return {part: _preprocessing(tower(spec, part), text_column) for part in spec.parts}
     model_input = spec.input
     if isinstance(model_input, ImageInput):
         return asdict(model_input) | {"resize": math.floor(model_input.size / model_input.crop)}
@@ -173,12 +200,17 @@ def _preprocessing(spec: BackboneSpec, text_column: str) -> dict[str, Any]:
 
 
 def _requirements(spec: BackboneSpec) -> str:
-    modality = ("timm",) if "image" in spec.parts else ("transformers", "tokenizers")
-    if spec.card is not None:
-        library = str(spec.card["recipe"]["library"])
-        modality = (library,) if "image" in spec.parts else (library, "tokenizers")
-    pins = [f"{name}>={version(name).split('+')[0]}" for name in ("torch", *modality, "safetensors", "pillow", "numpy")]
+    libraries = dict.fromkeys(name for one in spec.towers or (spec,) for name in _libraries(one))
+    names = ("torch", *libraries, "safetensors", "pillow", "numpy")
+    pins = [f"{name}>={version(name).split('+')[0]}" for name in names]
     return "\n".join(pins) + "\n"
+
+
+def _libraries(spec: BackboneSpec) -> tuple[str, ...]:
+    """Return what builds the network of one modality and reads its items, beside what every bundle needs."""
+    usual = "timm" if "image" in spec.parts else "transformers"
+    library = str(spec.card["recipe"]["library"]) if spec.card is not None else usual
+    return (library,) if "image" in spec.parts else (library, "tokenizers")
 
 
 def _parity(folder: Path, trained: TrainedModel) -> ExportResult:
@@ -197,11 +229,12 @@ def _parity(folder: Path, trained: TrainedModel) -> ExportResult:
     return ExportResult(folder, difference, len(items))
 
 
-def dataset_items(dataset: Dataset, rows: np.ndarray) -> list[Path] | list[str]:
-    """Return the image files or the texts of some rows."""
-    if "text" in dataset.parts:
-        return [str(text) for text in dataset.items["text"].iloc[rows]]
-    return [dataset.folder / path for path in dataset.items["path"].iloc[rows]]
+def dataset_items(dataset: Dataset, rows: np.ndarray) -> list[Any]:
+    """Return the image files or the texts of some rows, or tuples of both."""
+    texts = [str(text) for text in dataset.items["text"].iloc[rows]]
+    paths = [dataset.folder / path for path in dataset.items["path"].iloc[rows]]
+    by_modality = {"image": paths, "text": texts, "multimodal": list(zip(paths, texts, strict=True))}
+    return by_modality[dataset.modality]
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from tl_core.data.split import SplitSpec
 from tl_core.errors import ExportError, GraftError
 from tl_core.evaluation.ensemble import ensemble_report
 from tl_core.evaluation.results import Report
-from tl_core.export.bundle import FORMAT, TEMPLATE, Bundle, load_bundle, members_of, replaced
+from tl_core.export.bundle import FORMAT, Bundle, copy_script, load_bundle, members_of, replaced
 from tl_core.export.model_card import ensemble_card
 from tl_core.types import dump, load
 from tl_core.workspace import read_json, write_bytes, write_json
@@ -53,6 +53,11 @@ class Ensemble:
         return self.members[0].text_column
 
     @property
+    def path_column(self) -> str:
+        """The column that named the pictures, where the items also have texts."""
+        return self.members[0].path_column
+
+    @property
     def split(self) -> SplitSpec:
         """How the data were split."""
         return self.members[0].split
@@ -62,7 +67,7 @@ class Ensemble:
         """The decisions about items of the training data."""
         return self.members[0].decisions
 
-    def predict(self, items: Sequence[Path] | Sequence[str]) -> np.ndarray:
+    def predict(self, items: Sequence[Any]) -> np.ndarray:
         """Return the mean of the members' probabilities `[N, C]`. Raises DataError for an item that cannot be read."""
         probabilities_NC: np.ndarray = np.mean([member.predict(items) for member in self.members], axis=0)
         return probabilities_NC
@@ -102,11 +107,12 @@ def write_ensemble(folder: Path, bundles: Sequence[Path]) -> Report:
             "members": names,
             "fingerprint": report.fingerprint,
             "text_column": first.text_column,
+            **({"path_column": first.path_column} if first.path_column else {}),
             "multilabel": first.multilabel,
         })  # fmt: skip
         write_json(part / "labels.json", list(report.classes))
         write_json(part / "report.json", dump(report))
-        shutil.copyfile(TEMPLATE, part / "predict.py")
+        copy_script(part, first.spec)
         requirements = {line for name in names for line in (part / name / "requirements.txt").read_text().splitlines()}
         write_bytes(part / "requirements.txt", "".join(f"{line}\n" for line in sorted(requirements)).encode())
         card = ensemble_card(report, [(name, m.spec, m.report) for name, m in zip(names, members, strict=True)])

@@ -16,7 +16,7 @@ from tl_core.export import TrainedModel
 from tl_core.markdown import code, escape
 from tl_core.plan import Phase
 from tl_core.strategies import STRATEGIES
-from tl_core.types import Estimate
+from tl_core.types import Estimate, noun
 
 
 def model_card(trained: TrainedModel) -> str:
@@ -78,16 +78,18 @@ def _members(report: Report, members: Sequence[Member]) -> Iterator[str]:
 
 
 def _title(spec: BackboneSpec, report: Report) -> str:
-    return f"# {escape(report.dataset)}: {_kinds(report)} from {'images' if spec.modality == 'image' else 'texts'}"
+    return f"# {escape(report.dataset)}: {_kinds(report)} from {noun(spec.modality)}"
 
 
 def _whole(specs: Sequence[BackboneSpec], report: Report, sections: Sequence[str]) -> str:
     """Return the sections after the front matter, which a model hub reads."""
+    specs = [one for spec in specs for one in spec.towers or (spec,)]
+    kinds = {part for spec in specs for part in spec.parts}
     sources = list(dict.fromkeys(spec.source for spec in specs))
     front = {
         "license": ", ".join(dict.fromkeys(spec.licence.lower() for spec in specs)),
         "library_name": "pytorch",
-        "pipeline_tag": "image-classification" if "image" in specs[0].parts else "text-classification",
+        **({"pipeline_tag": f"{min(kinds)}-classification"} if len(kinds) == 1 else {}),
         "base_model": sources if len(sources) > 1 else sources[0],
         "tags": ["transfer-learning", report.plan.strategy],
     }
@@ -115,8 +117,12 @@ def _headline(report: Report) -> str:
 
 
 def _use(spec: BackboneSpec, report: Report) -> Iterator[str]:
-    thing = "photo.jpg" if "image" in spec.parts else "texts.csv"
-    call = 'model(["photo.jpg"])' if "image" in spec.parts else 'model(["a text", "another"])'
+    thing, items = {
+        "image": ("photo.jpg", '"photo.jpg"'),
+        "text": ("texts.csv", '"a text", "another"'),
+        "multimodal": ("items.csv", '("photo.jpg", "its text")'),
+    }[spec.modality]
+    call = f"model([{items}])"
     yield "## How to use it\n\n```"
     yield f"pip install -r requirements.txt\npython predict.py {thing} --out predictions.csv\n```\n"
     yield "or in Python, with this folder on the path:\n\n```python\nfrom predict import Model\n"

@@ -42,6 +42,9 @@ def check_optional(plan: TransferPlan, modality: Modality | None = None) -> Iter
     if modality is not None and "image" not in PARTS[modality] and plan.augment.policy != "none":
         message = f"The plan varies its items ({plan.augment.policy}), which is made for pictures, not texts."
         yield stop("augment-texts", "augment/policy", message, "Set the augmentation to none.")
+    if modality == "multimodal" and any(phase.objective == "masked" for phase in plan.phases):
+        message = "The plan fills in masked items, which is made for pictures or texts alone, not for both together."
+        yield stop("masked-both", "phases", message, "Leave that phase out.")
     yield from _loss(plan.loss)
     yield from _idle(plan)
     yield from unknown_choice(TransferPlan, "precision", plan.precision, "precision")

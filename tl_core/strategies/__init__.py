@@ -82,6 +82,7 @@ class Strategy:
     plan: Callable[[TaskInfo, Any], TransferPlan]
     sources: tuple[str, ...]
     caveats_for: Callable[[TaskInfo, Any], tuple[Finding, ...]] = no_caveats
+    modalities: tuple[Modality, ...] = ("image", "text", "multimodal")
 
     def defaults(self, task_info: TaskInfo) -> Any:
         """Return the default options for a task; some of them depend on its data."""
@@ -89,7 +90,12 @@ class Strategy:
         return replace(self.options(), **usual)
 
     def make(self, task_info: TaskInfo, options: Mapping[str, Any] | None = None) -> TransferPlan:
-        """Return the plan for a task, with some options changed by name. Raises PlanError for a bad option."""
+        """Return the plan for a task, with some options changed by name.
+
+        Raises PlanError for a bad option, and where the strategy does not fit such items.
+        """
+        if task_info.modality not in self.modalities:
+            raise PlanError(f"{self.title} does not work with {noun(task_info.modality)}.", "Choose another strategy.")
         return self.plan(task_info, self._chosen(task_info, options))
 
     def caveats(self, task_info: TaskInfo, options: Mapping[str, Any] | None = None) -> tuple[Finding, ...]:

@@ -7,6 +7,7 @@ from tl_core.types import Finding, Level
 
 FEW_SAMPLE = "Zhang et al. 2021, Revisiting Few-sample BERT Fine-tuning, arXiv:2006.05987"
 GUIDE = "BloomWiki, Transfer Learning, strategy selection guide"
+PERCEPTRONS = "Minsky & Papert 1969, Perceptrons, on the exclusive or"
 BINOMIAL = "Wilson 1927, Probable inference, doi:10.1080/01621459.1927.10502953"
 FEW_PER_CLASS = 100
 """Items a class below which only a head should learn (BloomWiki, Transfer Learning, strategy selection guide)."""
@@ -55,6 +56,18 @@ def hard_to_judge(task_info: TaskInfo) -> Finding | None:
     return caveat("few-to-judge", message, "Trust the result on the test items.", BINOMIAL, "info")
 
 
+def adds_up(task_info: TaskInfo) -> Finding | None:
+    """Return a note that a linear head over a picture and a text cannot learn what only their combination tells."""
+    if task_info.modality != "multimodal":
+        return None
+    message = (
+        "A linear head adds up what the picture and the text say. It cannot learn classes that only their combination "
+        "tells, such as whether a text names the colour of its picture."
+    )
+    hint = "Feature extraction with the small network (mlp) as its head can."
+    return caveat("adds-up", message, hint, PERCEPTRONS, "info")
+
+
 def fine_tuning_caveats(task_info: TaskInfo) -> tuple[Finding, ...]:
     """Return the caveats of any fine-tuning."""
-    return without_none(too_few(task_info), hard_to_judge(task_info))
+    return without_none(too_few(task_info), hard_to_judge(task_info), adds_up(task_info))

@@ -10,11 +10,12 @@ from tl_core.strategies.recipes import (
     RULE_OF_THUMB,
     WARMUP,
     l2_of_last_group,
+    reached,
     scale_option,
     scaled,
     solved_head_phase,
-    top_groups,
 )
+from tl_core.strategies.towers import together
 from tl_core.types import Finding
 
 SETFIT = "Tunstall et al. 2022, Efficient Few-Shot Learning Without Prompts (SetFit), arXiv:2209.11055"
@@ -68,7 +69,7 @@ def plan(task_info: TaskInfo, options: Contrastive) -> TransferPlan:
     pairs = Phase(
         "pairs",
         ROUNDS,
-        dict.fromkeys(top_groups(task_info.groups, options.reach), scaled(RATE * BATCH / size, options.scale)),
+        dict.fromkeys(together(reached(task_info, options.reach)), scaled(RATE * BATCH / size, options.scale)),
         schedule="linear",
         warmup=WARMUP,
         weight_decay=DECAY,

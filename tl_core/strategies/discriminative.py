@@ -11,15 +11,13 @@ from tl_core.strategies.recipes import (
     ULMFIT,
     YOSINSKI,
     CommonOptions,
-    backbone_rate,
     epochs_option,
+    falling_rates,
     from_solved_head,
-    layerwise_decay,
     patience_option,
     rate_reason,
+    reached,
     scale_option,
-    scaled,
-    top_groups,
     usable_patience,
 )
 from tl_core.types import Finding
@@ -44,8 +42,7 @@ class Discriminative(CommonOptions):
 
 def plan(task_info: TaskInfo, options: Discriminative) -> TransferPlan:
     """Return a head phase and a phase whose rates fall towards the input."""
-    base = scaled(backbone_rate(task_info), options.scale)
-    lr = layerwise_decay(top_groups(task_info.groups, options.reach), base, options.decay, head=base)
+    lr = falling_rates(reached(task_info, options.reach, options.towers), task_info, options.decay, options.scale)
     tuning = Phase(
         "falling rates",
         options.epochs,
@@ -68,7 +65,7 @@ def plan(task_info: TaskInfo, options: Discriminative) -> TransferPlan:
 def caveats(task_info: TaskInfo, options: Discriminative) -> tuple[Finding, ...]:
     """Return where there is too little data, or where the rates do not fall."""
     finding = None
-    if options.decay == 1 or len(top_groups(task_info.groups, options.reach)) == 1:
+    if options.decay == 1 or all(len(tower) == 1 for tower in reached(task_info, options.reach, options.towers)):
         message = "With these choices every block that learns has the same rate, so the rates do not fall."
         hint = "This is the same as fine-tuning at one rate."
         finding = caveat("no-fall", message, hint, ULMFIT, "info")

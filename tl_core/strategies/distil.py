@@ -16,6 +16,7 @@ from tl_core.strategies.recipes import (
     tuning_phase,
     uniform_rates,
 )
+from tl_core.strategies.towers import groups_of
 from tl_core.types import Finding
 
 HINTON = "Hinton, Vinyals & Dean 2015, Distilling the Knowledge in a Neural Network, arXiv:1503.02531"
@@ -44,7 +45,7 @@ class Distil(CommonOptions):
 
 def plan(task_info: TaskInfo, options: Distil) -> TransferPlan:
     """Return the solved head, then a phase over every group that learns the labels and the teacher's scores."""
-    lr = uniform_rates(task_info.groups, task_info, options.scale)
+    lr = uniform_rates(groups_of(task_info, options.towers), task_info, options.scale)
     tuning = tuning_phase("learn from the teacher", options.epochs, lr, task_info, options.patience)
     why = (
         Reason("A teacher's scores show how similar the classes are; labels do not. The plan needs a finished run.",

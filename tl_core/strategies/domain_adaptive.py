@@ -118,5 +118,6 @@ STRATEGIES.add(
         plan=plan,
         sources=(GURURANGAN, SIMMIM, BERT),
         caveats_for=caveats,
+        modalities=("image", "text"),
     ),
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tl_core.layers import HEAD
 from tl_core.plan import Head, Phase, Reason, TransferPlan
 from tl_core.strategies import STRATEGIES, Strategy, TaskInfo, option
-from tl_core.strategies.caveats import FEW_PER_CLASS, MUCH, caveat, without_none
+from tl_core.strategies.caveats import FEW_PER_CLASS, MUCH, adds_up, caveat, without_none
 from tl_core.strategies.recipes import (
     ADAMW,
     ALAIN,
@@ -106,7 +106,8 @@ def caveats(task_info: TaskInfo, options: FeatureExtraction) -> tuple[Finding, .
             "learn them by heart."
         )
         small = caveat("free-head", message, "The linear head is safer.", ESL_NETWORKS)
-    return without_none(far, deep, small)
+    additive = adds_up(task_info) if options.head == "linear" else None
+    return without_none(far, deep, small, additive)
 
 
 STRATEGIES.add(

@@ -26,6 +26,7 @@ from tl_core.strategies.recipes import (
     scratch_rate,
     usable_patience,
 )
+from tl_core.strategies.towers import part_of
 from tl_core.types import Finding
 
 CHARACTERS = "Zhang, Zhao & LeCun 2015, Character-level Convolutional Networks, arXiv:1509.01626"
@@ -67,11 +68,11 @@ def scratch_plan(dataset: Dataset, spec: BackboneSpec, rows: np.ndarray) -> Tran
 
 def plan(task_info: TaskInfo, options: FromScratch) -> TransferPlan:
     """Return one phase over every group, from random weights."""
-    rate = scaled(scratch_rate(task_info), options.scale)
+    rates = {group: scaled(scratch_rate(task_info, group), options.scale) for group in (*task_info.groups, HEAD)}
     phase = Phase(
         "everything",
         options.epochs,
-        dict.fromkeys([*task_info.groups, HEAD], rate),
+        rates,
         schedule="one_cycle",
         weight_decay=options.decay,
         patience=usable_patience(options.patience, options.epochs),
@@ -102,9 +103,9 @@ def caveats(task_info: TaskInfo, options: FromScratch) -> tuple[Finding, ...]:
             "is nearly always better."
         )
         short = caveat("scratch", message, "It is still a fair baseline to compare with.", HE)
-    elif task_info.total < ENOUGH[task_info.modality]:
-        kind = "texts" if "text" in task_info.parts else "pictures"
-        message = f"Networks that start from random weights usually need {ENOUGH[task_info.modality]:,} {kind} or more."
+    elif task_info.total < ENOUGH[part_of(task_info)]:
+        kind = "texts" if task_info.modality == "text" else "pictures"
+        message = f"Networks that start from random weights usually need {ENOUGH[part_of(task_info)]:,} {kind} or more."
         short = caveat("scratch", message, "It is still a fair baseline to compare with.", source, "info")
     return without_none(short, hard_to_judge(task_info))
 

@@ -18,6 +18,7 @@ from tl_core.strategies.recipes import (
     tuning_phase,
     uniform_rates,
 )
+from tl_core.strategies.towers import groups_of
 from tl_core.types import Finding
 
 
@@ -32,7 +33,7 @@ class Full(CommonOptions):
 
 def plan(task_info: TaskInfo, options: Full) -> TransferPlan:
     """Return a head phase and a phase over every group at one rate."""
-    lr = uniform_rates(task_info.groups, task_info, options.scale)
+    lr = uniform_rates(groups_of(task_info, options.towers), task_info, options.scale)
     why = (Reason("Enough data lets every layer adapt, which reaches furthest.", KORNBLITH), rate_reason(task_info))
     return from_solved_head(
         task_info,

@@ -13,19 +13,18 @@ from tl_core.strategies.recipes import (
     RULE_OF_THUMB,
     ULMFIT,
     CommonOptions,
-    backbone_rate,
     batch_size,
     batch_size_reason,
+    falling_rates,
     l2_of_last_group,
-    layerwise_decay,
     rate_reason,
     recalibration_reason,
     scale_option,
-    scaled,
     solved_head_phase,
     solved_head_reason,
     usable_patience,
 )
+from tl_core.strategies.towers import towers_of
 from tl_core.types import Finding
 
 
@@ -66,15 +65,15 @@ def plan(task_info: TaskInfo, options: Gradual) -> TransferPlan:
 
     From the second block on, a phase is trained only if the last one improved the best validation score.
     """
-    base = scaled(backbone_rate(task_info), options.scale)
+    towers = towers_of(task_info, options.towers)
     phases = [solved_head_phase(l2_of_last_group(task_info), final=False)]
-    for count in range(1, min(options.steps, len(task_info.groups)) + 1):
-        thawed = task_info.groups[-count:]
+    for count in range(1, min(options.steps, max(map(len, towers))) + 1):
+        thawed = [tower[-count:] for tower in towers]
         phases.append(
             Phase(
                 "last block" if count == 1 else f"last {count} blocks",
                 options.epochs,
-                layerwise_decay(thawed, base, options.decay, head=base),
+                falling_rates(thawed, task_info, options.decay, options.scale),
                 schedule="slanted",
                 weight_decay=DECAY,
                 patience=usable_patience(options.patience, options.epochs),

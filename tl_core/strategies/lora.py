@@ -16,6 +16,7 @@ from tl_core.strategies.recipes import (
     tuning_phase,
     uniform_rates,
 )
+from tl_core.strategies.towers import together, towers_of
 from tl_core.types import Finding
 
 HU = "Hu et al. 2021, LoRA: Low-Rank Adaptation of Large Language Models, arXiv:2106.09685"
@@ -54,8 +55,9 @@ class Lora(CommonOptions):
 
 def plan(task_info: TaskInfo, options: Lora) -> TransferPlan:
     """Return the solved head, then adapters in every group but the first, with the head."""
-    # the first group holds the embeddings, which take no adapter, or edge detectors, which suit any picture
-    lr = uniform_rates(task_info.groups[1:] or task_info.groups, task_info, RATE * options.scale)
+    # the first group of a tower holds the embeddings, which take no adapter, or edge detectors, which suit any picture
+    towers = towers_of(task_info, options.towers)
+    lr = uniform_rates(together([tower[1:] or tower for tower in towers]), task_info, RATE * options.scale)
     tuning = tuning_phase("adapters", options.epochs, lr, task_info, options.patience)
     tuning = replace(tuning, recalibrate_norm=False)  # adapted groups keep their statistics
     why = (

@@ -16,6 +16,7 @@ from tl_core.strategies.recipes import (
     batch_size,
     solved_head_phase,
 )
+from tl_core.strategies.towers import towers_of
 from tl_core.types import Finding
 
 
@@ -49,7 +50,8 @@ def plan(task_info: TaskInfo, options: LowerLayers) -> TransferPlan:
         names = ", ".join(task_info.groups)
         raise PlanError(f"There is no layer group {options.tap!r} to cut after.", f"There are: {names}.")
     probed = task_info.tap if task_info.tap in task_info.groups[:-1] else None
-    tap = options.tap or probed or task_info.groups[max(0, (len(task_info.groups) - 1) // 2)]
+    last = towers_of(task_info)[-1]  # a cut below the text's layers would leave the text out
+    tap = options.tap or probed or last[max(0, (len(last) - 1) // 2)]
     depth = plain_titles(task_info.groups)[tap]
     if probed == tap:
         why = Reason(f"Of the lower layers, {depth} is best for a linear head here, by cross-validation.", ALAIN)

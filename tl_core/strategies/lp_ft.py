@@ -16,6 +16,7 @@ from tl_core.strategies.recipes import (
     tuning_phase,
     uniform_rates,
 )
+from tl_core.strategies.towers import groups_of
 from tl_core.types import Finding
 
 
@@ -33,7 +34,7 @@ class LpFt(CommonOptions):
 
 def plan(task_info: TaskInfo, options: LpFt) -> TransferPlan:
     """Return the solved head, then every group at a rate below that of full fine-tuning."""
-    lr = uniform_rates(task_info.groups, task_info, options.scale)
+    lr = uniform_rates(groups_of(task_info, options.towers), task_info, options.scale)
     tuning = tuning_phase("everything, gently", options.epochs, lr, task_info, options.patience)
     why = (
         Reason("It keeps more of the pretrained features than plain fine-tuning, most of all on shifted data.", KUMAR),

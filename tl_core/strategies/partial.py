@@ -13,11 +13,12 @@ from tl_core.strategies.recipes import (
     from_solved_head,
     patience_option,
     rate_reason,
+    reached,
     scale_option,
-    top_groups,
     tuning_phase,
     uniform_rates,
 )
+from tl_core.strategies.towers import together
 from tl_core.types import Finding
 
 
@@ -35,7 +36,7 @@ class Partial(CommonOptions):
 
 def plan(task_info: TaskInfo, options: Partial) -> TransferPlan:
     """Return a head phase and a phase over the last blocks."""
-    lr = uniform_rates(top_groups(task_info.groups, options.reach), task_info, options.scale)
+    lr = uniform_rates(together(reached(task_info, options.reach, options.towers)), task_info, options.scale)
     tuning = tuning_phase("last blocks", options.epochs, lr, task_info, options.patience)
     why = (
         Reason("Lower layers are general and stay frozen; the upper ones, specific to the task, adapt.", YOSINSKI),
@@ -47,7 +48,7 @@ def plan(task_info: TaskInfo, options: Partial) -> TransferPlan:
 def caveats(task_info: TaskInfo, options: Partial) -> tuple[Finding, ...]:
     """Return where there is too little data, or where the last blocks are not enough or are already everything."""
     finding = None
-    if len(top_groups(task_info.groups, options.reach)) == len(task_info.groups):
+    if together(reached(task_info, options.reach, options.towers)) == task_info.groups:
         message = f"This backbone has only {len(task_info.groups)} blocks, so all of it learns, none is frozen."
         finding = caveat("all-of-it", message, "Choose fewer blocks to keep some frozen.", YOSINSKI)
     elif task_info.similarity == "very different":

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from tl_core.layers import HEAD
 from tl_core.plan import Augment, Loss, Phase, Reason, TransferPlan
 from tl_core.strategies import TaskInfo, option
+from tl_core.strategies.towers import part_of, towers_of
 
 CS231N = "Stanford CS231n notes, Transfer Learning, https://cs231n.github.io/transfer-learning/"
 RAZAVIAN = "Razavian et al. 2014, CNN Features off-the-shelf, arXiv:1403.6382"
@@ -62,6 +63,14 @@ class CommonOptions:
         modality="image",
         last=True,
     )
+    towers: str = option(
+        "both",
+        "Which backbone learns",
+        "both: the last blocks of each. picture, text: only those of that one; the other stays frozen.",
+        choices=("both", "picture", "text"),
+        modality="multimodal",
+        last=True,
+    )
     class_weights: str = option(
         "none",
         "Weigh rare classes up",
@@ -113,14 +122,14 @@ def patience_option(default: int, help: str = "Stop after this many epochs witho
     return option(default, "Patience", help, (1, 50), source=source)
 
 
-def backbone_rate(task_info: TaskInfo) -> float:
-    """Return AdamW's usual peak rate for pretrained layers: 1e-4 for images, 3e-5 for texts.
+def backbone_rate(task_info: TaskInfo, group: str = "") -> float:
+    """Return AdamW's usual peak rate for pretrained layers, such as those of `group`: 1e-4 for images, 3e-5 for texts.
 
     The text rate is the middle one of the three that Devlin et al. 2019 (arXiv:1810.04805, A.3) search: 2e-5,
     3e-5 and 5e-5. The image rate is ten times below the usual 1e-3 for a new layer. Both grow with larger batches
     (see `batch_growth`).
     """
-    return scaled(_BACKBONE_RATE[task_info.modality], math.sqrt(batch_growth(task_info)))
+    return scaled(_BACKBONE_RATE[part_of(task_info, group)], math.sqrt(batch_growth(task_info)))
 
 
 def scaled(rate: float, factor: float) -> float:
@@ -128,13 +137,13 @@ def scaled(rate: float, factor: float) -> float:
     return float(f"{rate * factor:.6g}")
 
 
-def scratch_rate(task_info: TaskInfo) -> float:
+def scratch_rate(task_info: TaskInfo, group: str = "") -> float:
     """Return AdamW's usual peak rate for random weights: 1e-3 for images, 3e-4 for texts (a transformer).
 
     1e-3 is Adam's default (Kingma & Ba 2015, arXiv:1412.6980); a transformer needs less (1e-4 in Devlin et al. 2019,
     arXiv:1810.04805, A.2, at twelve layers; 3e-4 is a rule of thumb for smaller ones).
     """
-    return scaled(_SCRATCH_RATE[task_info.modality], math.sqrt(batch_growth(task_info)))
+    return scaled(_SCRATCH_RATE[part_of(task_info, group)], math.sqrt(batch_growth(task_info)))
 
 
 def batch_growth(task_info: TaskInfo) -> int:
@@ -215,8 +224,17 @@ def tuning_phase(name: str, epochs: int, lr: Mapping[str, float], task_info: Tas
 
 
 def uniform_rates(groups: Sequence[str], task_info: TaskInfo, factor: float) -> dict[str, float]:
-    """Return the same rate for the named groups and the head: `factor` times the backbone's usual rate."""
-    return dict.fromkeys([*groups, HEAD], scaled(backbone_rate(task_info), factor))
+    """Return one rate for the named groups and the head: `factor` times the usual rate of their backbone."""
+    return {group: scaled(backbone_rate(task_info, group), factor) for group in (*groups, HEAD)}
+
+
+def falling_rates(towers: Sequence[Sequence[str]], task_info: TaskInfo, decay: float, scale: float) -> dict[str, float]:
+    """Return rates that fall towards the input of each tower (see `layerwise_decay`); the head gets the usual rate."""
+    head = scaled(backbone_rate(task_info), scale)
+    rates: dict[str, float] = {}
+    for tower in towers:
+        rates |= layerwise_decay(tower, scaled(backbone_rate(task_info, tower[0]), scale), decay, head)
+    return {**{group: rate for group, rate in rates.items() if group != HEAD}, HEAD: head}
 
 
 def from_solved_head(
@@ -258,6 +276,11 @@ def l2_of_last_group(task_info: TaskInfo) -> float:
     return task_info.l2 if task_info.last_l2 is None else task_info.last_l2
 
 
+def reached(task_info: TaskInfo, reach: str, towers: str = "both") -> tuple[tuple[str, ...], ...]:
+    """Return the groups nearest the head (see `top_groups`) of each tower that a person chose to train."""
+    return tuple(top_groups(tower, reach) for tower in towers_of(task_info, towers))
+
+
 def top_groups(groups: Sequence[str], reach: Literal["one", "two", "half", "all"] | str) -> tuple[str, ...]:
     """Return the groups nearest the head: the last one, the last two, the upper half (rounded up), or all."""
     count = {"one": 1, "two": 2, "half": (len(groups) + 1) // 2, "all": len(groups)}[reach]
@@ -278,7 +301,11 @@ def rate_reason(task_info: TaskInfo) -> Reason:
     if (times := batch_growth(task_info)) > 1:
         text = f"{rate:.2g} is the usual rate times the square root of {times}, as batches are {times} times larger."
         return Reason(text, MALLADI)
-    if "text" in task_info.parts:
+    if task_info.modality == "multimodal":
+        texts = backbone_rate(task_info, "text.")
+        text = f"{rate:g} for the picture's layers and {texts:g} for those of the text are the usual rates of each."
+        return Reason(text, f"{CS231N}; {BERT}")
+    if task_info.modality == "text":
         return Reason(f"{rate:g} is the middle of the three rates that BERT was fine-tuned with.", BERT)
     return Reason(f"{rate:g} is ten times below the rate of a new layer, so the pretrained weights survive.", CS231N)
 

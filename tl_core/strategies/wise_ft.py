@@ -16,6 +16,7 @@ from tl_core.strategies.recipes import (
     tuning_phase,
     uniform_rates,
 )
+from tl_core.strategies.towers import groups_of
 from tl_core.types import Finding
 
 WORTSMAN = "Wortsman et al. 2022, Robust fine-tuning of zero-shot models, arXiv:2109.01903"
@@ -33,7 +34,7 @@ class WiseFt(CommonOptions):
 
 def plan(task_info: TaskInfo, options: WiseFt) -> TransferPlan:
     """Return the solved head, then a phase over every group that ends in the best mix of weights."""
-    lr = uniform_rates(task_info.groups, task_info, options.scale)
+    lr = uniform_rates(groups_of(task_info, options.towers), task_info, options.scale)
     tuning = replace(
         tuning_phase("everything, then mixed", options.epochs, lr, task_info, options.patience),
         interpolate_weights=True,

@@ -170,9 +170,7 @@ class Model:
             return
         self.input = json.loads((folder / "preprocessing.json").read_text(encoding="utf-8"))
         self.network = Network(folder, config, len(self.classes)).eval()
-        strict = (
-            "stages" not in config["recipe"]
-        )  # what comes after the head's layer group is in no file, and never run
+        strict = "stages" not in config["recipe"]  # what comes after the head's layer group is in no file
         self.network.load_state_dict(load_file(folder / "weights.safetensors"), strict=strict)
         if self.modality == "text":
             from tokenizers import Tokenizer
@@ -185,12 +183,15 @@ class Model:
     def __call__(self, items: Iterable, batch_size: int = 32) -> np.ndarray:
         """Return probabilities `[N, C]` of texts, or of images (paths, file objects or PIL images)."""
         chunks = [np.empty((0, len(self.classes)), np.float32)]
-        text = self.modality == "text"
-        opened = (item if text or isinstance(item, Image.Image) else open_image(item) for item in items)
+        opened = map(self.open, items)
         while prepared := [[member.prepare(item) for member in self.members] for item in islice(opened, 1024)]:
             inputs = zip(self.members, zip(*prepared, strict=True), strict=True)
             chunks.append(np.mean([member.classify(rows, batch_size) for member, rows in inputs], axis=0))
         return np.concatenate(chunks)
+
+    def open(self, item: Any) -> Any:
+        """Open an image (a path or file object); a text and a PIL image stay as they are."""
+        return item if self.modality == "text" or isinstance(item, Image.Image) else open_image(item)
 
     def classify(self, prepared: Sequence[torch.Tensor], batch_size: int) -> np.ndarray:
         """Return the probabilities `[N, C]` of this network alone."""
