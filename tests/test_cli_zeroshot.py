@@ -2,6 +2,7 @@
 
 import csv
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from tl_core.zero_shot.names import TEMPLATES, prompts
 from tl_core.zero_shot.scoring import scores
 
 TEXTS = [f"{word} {word} number {n}, with a comma" for n in range(20) for word in ("red", "blue", "green")]
+EMBED = partial(embed_texts, spec=TINY_TEXT)
 LABELS = ["red", "blue", "green"] * 20
 
 
@@ -43,7 +45,7 @@ def test_a_table_without_labels_is_sorted_corrected_and_trained_on(capsys, pool,
     rows = read(out)
     assert list(rows[0]) == ["id", "text", "label", "score", "margin", "red", "blue", "score of text"]
     assert [row["text"] for row in rows] == TEXTS
-    classes = encode_classes(prompts(("red", "blue", "text"), TEMPLATES), TINY_TEXT)
+    classes = encode_classes(prompts(("red", "blue", "text"), TEMPLATES["text"]), EMBED)
     expected = scores(embed_texts(TEXTS, TINY_TEXT), classes.vectors, classes.scale)
     found = np.array([[float(row[name]) for name in ("red", "blue", "score of text")] for row in rows])
     np.testing.assert_allclose(found, expected, atol=2e-5)

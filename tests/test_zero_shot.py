@@ -109,7 +109,7 @@ def test_texts_are_embedded_as_the_mean_of_the_last_layer_over_their_own_tokens(
             alone.append(hidden[0].mean(dim=0).numpy())
     np.testing.assert_allclose(embed_texts(texts, TINY_TEXT), np.stack(alone), atol=1e-5)
     averaged = sum(row / np.linalg.norm(row) for row in alone[:2])
-    encoded = encode_classes([[texts[0]], [texts[1]]], TINY_TEXT)
+    encoded = encode_classes([[texts[0]], [texts[1]]], lambda more: embed_texts(more, TINY_TEXT))
     np.testing.assert_allclose(encoded.vectors[0], averaged / np.linalg.norm(averaged), atol=1e-5)
     apart = [
         1 - float(np.dot(a, b) / np.linalg.norm(a) / np.linalg.norm(b))
@@ -146,9 +146,9 @@ def test_accuracy_counts_training_and_validation_items_and_no_copy_of_a_test_ite
 
 
 def test_names_that_are_numbers_say_nothing(workspace, tiny_texts):
-    assert question_of(tiny_texts, TINY_TEXT).classes == tiny_texts.classes
+    assert question_of(tiny_texts, TINY_TEXT, workspace).classes == tiny_texts.classes
     from dataclasses import replace
 
-    assert question_of(replace(tiny_texts, classes=("0", "1")), TINY_TEXT) is None
-    assert question_of(replace(tiny_texts, classes=("a", "A")), TINY_TEXT) is None
-    assert question_of(replace(tiny_texts, multilabel=True), TINY_TEXT) is None
+    assert question_of(replace(tiny_texts, classes=("0", "1")), TINY_TEXT, workspace) is None
+    assert question_of(replace(tiny_texts, classes=("a", "A")), TINY_TEXT, workspace) is None
+    assert question_of(replace(tiny_texts, multilabel=True), TINY_TEXT, workspace) is None

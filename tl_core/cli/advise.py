@@ -41,7 +41,7 @@ def advise_on(dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, co
 
     probe = ensure_probe(dataset, spec, workspace, console)
     advice = advise(describe(dataset, spec), spec, probe=probe, speed=read_speed(workspace, spec.name))
-    return replace(advice, zero_shot=zero_shot_accuracy(dataset, spec))
+    return replace(advice, zero_shot=zero_shot_accuracy(dataset, spec, workspace))
 
 
 def ensure_probe(dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace, console: Console) -> "ProbeReport":

@@ -19,6 +19,7 @@ from tl_core.workspace import Workspace, write_bytes
 if TYPE_CHECKING:
     import numpy as np
 
+    from tl_core.backbones.spec import BackboneSpec
     from tl_core.data.dataset import Dataset
     from tl_core.data.guesses.sorting import Guesses, Sorting
 
@@ -26,12 +27,16 @@ COLUMNS = ("id", "label", "score", "margin")
 RESERVED = frozenset({*COLUMNS, "text", "path", "split", "subset", "partition", "set", "group", "group_id"})
 """Names of columns that have a meaning of their own: the scores of a class of that name are in `score of NAME`."""
 
+NEXT = (
+    "The labels are guesses: correct the column `label`, smallest margin first, then train with the table. To measure, "
+    "name items that you labelled yourself by --test: a test on guesses only says how well a model repeats them."
+)
+
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Import the items, sort them by the names of the classes, write the table and print how many went where."""
     from tl_core.data.guesses.sorting import Question, guess, measure, read_scores, read_sorting
     from tl_core.zero_shot.names import TEMPLATES, check_names, check_templates, split_names
-    from tl_core.zero_shot.readers import readers
 
     out: Path = arguments.out
     if out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
@@ -42,9 +47,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     templates = check_templates(arguments.template) if arguments.template else ()
     workspace = Workspace.default()
     dataset, labelled = _open(arguments.data, workspace, console)
-    readers(dataset, workspace)
-    spec = choose_backbone(arguments.backbone, dataset.modality)
-    question = Question(spec.name, names, templates or TEMPLATES)
+    spec = _backbone(arguments.backbone, dataset, workspace)
+    question = Question(spec.name, names, templates or TEMPLATES[dataset.parts[0]])
     if read_sorting(dataset, question) is None:
         task = Task("zeroshot", spec.name, dataset.fingerprint, dataset.split, name=f"{dataset.name}, zero-shot",
                     classes=question.classes, templates=question.templates)  # fmt: skip
@@ -54,7 +58,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         raise RunError("The result of zero-shot could not be read.", "Run the command again.")
     scores_NK = read_scores(dataset, question)
     guesses = guess(scores_NK)
-    write_table(out, dataset, names, guesses, scores_NK)
+    write_table(out, dataset, _contents(dataset, arguments.data, out), names, scores_NK)
     accuracy = measure(dataset, question, scores_NK, labelled) if labelled else None
     if arguments.json:
         counts = {name: int((guesses.label == index).sum()) for index, name in enumerate(names)}
@@ -65,24 +69,50 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def write_table(
-    out: Path, dataset: "Dataset", names: Sequence[str], guesses: "Guesses", scores_NK: "np.ndarray"
-) -> None:
-    """Write one row an item: id, text or path, label, score, margin, then the score of each class.
+def _backbone(name: str, dataset: "Dataset", workspace: Workspace) -> "BackboneSpec":
+    """Return the named backbone, or for "" one that fits. Raises DataError or UsageError where none can be used."""
+    from tl_core.zero_shot.readers import readers
 
-    A path is relative to the folder of the table where the picture lies in or below it, else as in the source.
+    names = [spec.name for spec in readers(dataset, workspace)]
+    default = "" if dataset.modality == "text" else names[0]
+    spec = choose_backbone(name or default, dataset.modality)
+    if spec.name not in names:
+        raise UsageError(
+            f"{spec.name} reads no texts, so it cannot compare the items with names of classes.",
+            f"These can: {', '.join(names)}.",
+        )
+    return spec
+
+
+def write_table(
+    out: Path, dataset: "Dataset", contents: Sequence[str], names: Sequence[str], scores_NK: "np.ndarray"
+) -> None:
+    """Write one row an item: id, text or path (`contents`), label, score, margin, then the score of each class.
+
     Raises WorkspaceError if it cannot be written.
     """
-    what = "text" if dataset.modality == "text" else "path"
-    text = io.StringIO(newline="")
+    from tl_core.data.guesses.sorting import guess
+
+    guesses, text = guess(scores_NK), io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     score_columns = [f"score of {name}" if name.casefold() in RESERVED else name for name in names]
-    writer.writerow(["id", what, "label", "score", "margin", *score_columns])
-    contents = dataset.items["text"] if what == "text" else dataset.items["id"]
+    content_column = "text" if dataset.modality == "text" else "path"
+    writer.writerow(["id", content_column, "label", "score", "margin", *score_columns])
     for row, (item, content) in enumerate(zip(dataset.items["id"], contents, strict=True)):
         numbers = (guesses.score[row], guesses.margin[row], *scores_NK[row])
         writer.writerow([item, content, names[guesses.label[row]], *(f"{number:.6f}" for number in numbers)])
     write_bytes(out, text.getvalue().encode())
+
+
+def _contents(dataset: "Dataset", source: str, out: Path) -> list[str]:
+    """Return the texts, or the paths of the pictures: from the folder of the table where they lie in or below it."""
+    if dataset.modality == "text":
+        return dataset.items["text"].tolist()
+    root = Path(source).expanduser().resolve()
+    files = [root / item for item in dataset.items["id"]]
+    if all(file.is_relative_to(out.parent) and file.is_file() for file in files):
+        return [file.relative_to(out.parent).as_posix() for file in files]
+    return dataset.items["id"].tolist()
 
 
 def _open(source: str, workspace: Workspace, console: Console) -> "tuple[Dataset, Dataset | None]":
@@ -126,6 +156,7 @@ def _print(
             f"Accuracy on {accuracy.n:,} labelled items, none of them for testing: {accuracy.value:.1%} "
             f"({accuracy.low:.1%} to {accuracy.high:.1%})"
         )
-    console.line(f"{len(dataset.items):,} items are in {out}. The labels are guesses: correct the column `label`,")
-    console.line("smallest margin first, then train with the table. To measure, name items that you labelled yourself")
-    console.line("by --test: a test on guesses would only say how well the model repeats them.")
+    console.line(f"{len(dataset.items):,} items are in {out}.")
+    console.line(NEXT)
+    if dataset.modality == "image":
+        console.line("The table has to lie in the folder of the pictures, or above it, when you train with it.")

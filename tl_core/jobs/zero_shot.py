@@ -1,6 +1,7 @@
 """The zero-shot job: sort items into classes by the names of the classes, and store the scores with the data set."""
 
 from collections.abc import Generator
+from typing import TYPE_CHECKING
 
 from tl_core.data.dataset import Dataset
 from tl_core.data.guesses.sorting import Question, Sorting, read_sorting, write_sorting
@@ -8,6 +9,12 @@ from tl_core.jobs.job import Events, Job, follow_steps, run_started
 from tl_core.runs.events import Progress, RunEnded, RunEvent
 from tl_core.zero_shot.measured import question_of
 from tl_core.zero_shot.names import check_names, check_templates, prompts
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tl_core.zero_shot.encoder import EncodedClasses
+    from tl_core.zero_shot.scoring import Scale
 
 STAGE = "comparing items with class names"
 
@@ -20,30 +27,65 @@ def run_zero_shot(job: Job) -> Events:
     dataset = job.dataset()
     question = Question(job.spec.name, check_names(job.task.classes), check_templates(job.task.templates))
     yield run_started(job, dataset)
-    if not (yield from follow_steps(job, "features", job.store().probe(dataset, job.spec))):
+    if (yield from sort_items(job, dataset, question)):
+        yield RunEnded("done", "Every item is sorted by the names of the classes.")
+    else:
         yield RunEnded("stopped", "Stopped before the backbone had seen every item; nothing was kept.")
-        return
-    yield from sort_items(job, dataset, question)
-    yield RunEnded("done", "Every item is sorted by the names of the classes.")
 
 
-def sort_items(job: Job, dataset: Dataset, question: Question) -> Generator[RunEvent, None, None]:
-    """Compare every item with every class, from the features of an earlier forward pass. Does nothing if it is done."""
-    from tl_core.zero_shot.encoder import encode_classes
-    from tl_core.zero_shot.scoring import alike_findings, scores
-
+def sort_items(job: Job, dataset: Dataset, question: Question) -> Generator[RunEvent, None, bool]:
+    """Compare every item with every class, and store the scores; return False if the run was stopped meanwhile."""
     if read_sorting(dataset, question):
-        return
-    yield Progress(STAGE, 0, 1)
-    classes = encode_classes(prompts(question.classes, question.templates), job.spec)
-    scores_NK = scores(job.store().features(dataset, job.spec), classes.vectors, classes.scale)
-    findings = alike_findings(question.classes, classes.vectors, classes.spread)
-    write_sorting(dataset, Sorting(question, classes.scale.words, findings), scores_NK)
-    yield Progress(STAGE, 1, 1)
+        return True
+    compare = _texts if job.spec.modality == "text" else _pictures
+    return (yield from compare(job, dataset, question))
 
 
 def sort_by_own_names(job: Job, dataset: Dataset) -> Generator[RunEvent, None, None]:
     """Sort a labelled data set by the names of its own classes, so that training can be compared with none."""
-    question = question_of(dataset, job.spec)
+    question = question_of(dataset, job.spec, job.workspace)
     if question is not None:
         yield from sort_items(job, dataset, question)
+
+
+def _texts(job: Job, dataset: Dataset, question: Question) -> Generator[RunEvent, None, bool]:
+    """Compare texts with names by the features of the probe, which are made first if they are not there."""
+    from tl_core.zero_shot.encoder import embed_texts, encode_classes
+
+    if not (yield from follow_steps(job, "features", job.store().probe(dataset, job.spec))):
+        return False
+    yield Progress(STAGE, 0, 1)
+    asked = prompts(question.classes, question.templates)
+    classes = encode_classes(asked, lambda texts: embed_texts(texts, job.spec))
+    _write(dataset, question, classes, classes.scale, job.store().features(dataset, job.spec))
+    yield Progress(STAGE, 1, 1)
+    return True
+
+
+def _pictures(job: Job, dataset: Dataset, question: Question) -> Generator[RunEvent, None, bool]:
+    """Compare pictures with names in the space of the backbone and its part for texts, with the scale they learned."""
+    from tl_core.backbones.towers import joint_embedding
+    from tl_core.zero_shot import pictures
+    from tl_core.zero_shot.encoder import encode_classes
+    from tl_core.zero_shot.scoring import Scale
+
+    space = joint_embedding(job.spec.name, job.workspace)
+    steps = pictures.embed_pictures(dataset, job.spec, space, job.store())
+    if not (yield from follow_steps(job, "features", steps)):
+        return False
+    yield Progress(STAGE, 0, 1)
+    asked = prompts(question.classes, question.templates)
+    classes = encode_classes(asked, lambda texts: pictures.embed_texts(texts, space))
+    scale = Scale(space.scale, space.bias if space.sigmoid else None)
+    _write(dataset, question, classes, scale, pictures.picture_embeddings(dataset, job.spec))
+    yield Progress(STAGE, 1, 1)
+    return True
+
+
+def _write(
+    dataset: Dataset, question: Question, classes: "EncodedClasses", scale: "Scale", items_ND: "np.ndarray"
+) -> None:
+    from tl_core.zero_shot.scoring import alike_findings, scores
+
+    findings = alike_findings(question.classes, classes.vectors, classes.spread)
+    write_sorting(dataset, Sorting(question, scale.words, findings), scores(items_ND, classes.vectors, scale))

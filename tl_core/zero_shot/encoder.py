@@ -1,6 +1,6 @@
-"""Encoders that put items and the names of classes into one space, so that a cosine compares them."""
+"""Texts and the names of classes as vectors of one space, so that a cosine compares them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,14 +60,14 @@ class EncodedClasses:
 
     @property
     def scale(self) -> Scale:
-        """How cosines with these vectors become scores."""
+        """How cosines of texts with these vectors become scores."""
         return Scale(1 / (TEMPERATURE * self.spread))
 
 
-def encode_classes(prompts: Sequence[Sequence[str]], spec: BackboneSpec) -> EncodedClasses:
-    """Return the vectors of the classes, from the prompts of each template `[T][K]`."""
+def encode_classes(prompts: Sequence[Sequence[str]], embed: Callable[[list[str]], np.ndarray]) -> EncodedClasses:
+    """Return the vectors of the classes, from the prompts of each template `[T][K]`; `embed` embeds texts `[M, D]`."""
     texts = [prompt for template in prompts for prompt in template]
-    embedded = embed_texts([*texts, *UNRELATED], spec)
+    embedded = embed([*texts, *UNRELATED])
     others = unit(embedded[len(texts) :].astype(np.float64))
     cosines = (others @ others.T)[np.triu_indices(len(others), 1)]
     vectors = class_vectors(embedded[: len(texts)].reshape(len(prompts), -1, embedded.shape[1]))

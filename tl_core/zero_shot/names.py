@@ -2,14 +2,19 @@
 
 import csv
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tl_core.errors import DataError
+from tl_core.types import Part
 
 SLOT = "{}"
 """Where the name of a class goes in a template."""
-TEMPLATES = ("This text is about {}.", "The topic is {}.", "An article about {}.")
-"""The templates that are used where a person names none; docs/LOG.md says what was measured with them."""
+TEMPLATES: Mapping[Part, tuple[str, ...]] = {
+    "text": ("This text is about {}.", "The topic is {}.", "An article about {}."),
+    "image": ("a photo of a {}.",),
+}
+"""The templates that are used where a person names none. Those for texts were measured, see docs/LOG.md; the one for
+pictures is that of CLIP's authors, https://arxiv.org/abs/2103.00020, section 3.1.4."""
 MOST = 1000
 """Names of classes at most: each is a column of the result."""
 LONGEST = 200
@@ -61,11 +66,11 @@ def check_templates(templates: Iterable[str]) -> tuple[str, ...]:
     """
     tidy = tuple(dict.fromkeys(template.strip() for template in templates))
     if not tidy:
-        raise DataError("There is no template.", f"Give one such as {TEMPLATES[0]!r}.")
+        raise DataError("There is no template.", f"Give one such as {TEMPLATES['text'][0]!r}.")
     if wrong := next((template for template in tidy if SLOT not in template), None):
         raise DataError(
             f"The template {wrong!r} has no {SLOT}, where the name of a class goes.",
-            f"Write it like {TEMPLATES[0]!r}.",
+            f"Write it like {TEMPLATES['text'][0]!r}.",
         )
     return tidy
 

@@ -13,7 +13,8 @@ from tl_core.errors import GraftError
 from ui import glossary, items
 from ui.words import escape
 
-PAGE = 8
+PAGE = {"image": 12, "text": 8}
+"""Items on a page."""
 LETTERS = 300
 NONE = "None of these"
 ORDERS = {"margin": "Least certain first", "sample": "Random sample"}
@@ -28,9 +29,10 @@ def draw(dataset: Dataset, question: Question, guesses: Guesses, labels: dict[in
         )  # fmt: skip
         place = st.container(width="content")
     rows = sample if order == "sample" else np.argsort(guesses.margin, kind="stable")
-    pages = math.ceil(len(rows) / PAGE)
+    size = PAGE[dataset.parts[0]]
+    pages = math.ceil(len(rows) / size)
     page = min(st.session_state.get(f"zero_page_{order}", 1), pages)
-    shown = [int(row) for row in rows[(page - 1) * PAGE : page * PAGE]]
+    shown = [int(row) for row in rows[(page - 1) * size : page * size]]
     open_rows = [row for row in shown if row not in labels]
     place.button(
         "All on this page are right",
@@ -40,8 +42,10 @@ def draw(dataset: Dataset, question: Question, guesses: Guesses, labels: dict[in
         on_click=_record_page,
         args=(dataset, {row: question.classes[guesses.label[row]] for row in open_rows}, order, min(page + 1, pages)),
     )
-    for row in shown:
-        _item(dataset, question, guesses, row, labels.get(row))
+    pictures = "image" in dataset.parts
+    with st.grid("auto", min_column_width=190, gap="small", key="zero_items") if pictures else st.container():
+        for row in shown:
+            _item(dataset, question, guesses, row, labels.get(row))
     if pages > 1:
         st.pagination(pages, key=f"zero_page_{order}")
 
@@ -72,7 +76,7 @@ def _item(dataset: Dataset, question: Question, guesses: Guesses, row: int, labe
 def _content(dataset: Dataset, row: int) -> None:
     item = dataset.items.iloc[row]
     if "image" in dataset.parts:
-        items.show_image(dataset.folder / str(item["path"]), str(item["id"]), width=220)
+        items.show_image(dataset.folder / str(item["path"]), str(item["id"]))
         return
     text = " ".join(str(item["text"])[: 4 * LETTERS].split())
     st.text(text if len(text) <= LETTERS else text[:LETTERS].rsplit(" ", 1)[0] + " …")

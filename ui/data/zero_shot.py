@@ -52,7 +52,7 @@ def _question(dataset: Dataset, question: Question | None, specs: dict[str, Back
         with right:
             templates = st.text_area(
                 "Templates, one a line",
-                "\n".join(question.templates if question else TEMPLATES),
+                "\n".join(question.templates if question else TEMPLATES[dataset.parts[0]]),
                 height=105, key=f"{key}_templates",
                 help="The sentences that each name is put into, in place of {}. The average of them is compared.",
             )  # fmt: skip

@@ -57,4 +57,4 @@ def plan_context() -> PlanContext:
 @st.cache_data(show_spinner=False, max_entries=16)
 def _zero_shot(_dataset: Dataset, _spec: BackboneSpec, version: str, backbone: str) -> Estimate | None:
     """Return what zero-shot reaches; it was sorted before the probe's report was written."""
-    return zero_shot_accuracy(_dataset, _spec)
+    return zero_shot_accuracy(_dataset, _spec, session.workspace())
