@@ -144,9 +144,16 @@ def test_a_stopped_training_is_usable_and_resumes_to_the_same_model(
 ):
     whole, out = tmp_path / "whole", tmp_path / "model"
     assert call(capsys, "train", table, "--out", whole, "--plan", plan)[0] == 0
-    looks = iter(range(10_000))
-    with monkeypatch.context() as patch:  # somebody presses Ctrl-C
-        patch.setattr(FileControl, "stopped", property(lambda control: next(looks) >= 45))
+    store = RunStore(workspace)
+    (first,) = store.list()
+
+    def after_three_epochs(control: FileControl) -> bool:
+        """Somebody presses Ctrl-C; counted in epochs, so that it does not depend on the machine's speed."""
+        events = [event for run in store.list() if run.id != first.id for event in store.events(run.id)[0]]
+        return sum(isinstance(event, EpochDone) for event in events) >= 3
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileControl, "stopped", property(after_three_epochs))
         code, printed, err = call(capsys, "train", table, "--out", out, "--plan", plan, "--json")
     assert (code, json.loads(printed)["status"]) == (130, "stopped"), err
     assert f"resume {out}" in err
@@ -159,8 +166,8 @@ def test_a_stopped_training_is_usable_and_resumes_to_the_same_model(
     assert code == 0, err
     assert (out / "weights.safetensors").read_bytes() == (whole / "weights.safetensors").read_bytes()
     assert not (out / POINTER).exists()
-    state = RunStore(workspace).list()[0]
-    assert any(isinstance(e, RunResumed) and e.step for e in RunStore(workspace).events(state.id)[0])
+    (state,) = (run for run in store.list() if run.id != first.id)
+    assert any(isinstance(event, RunResumed) and event.step for event in store.events(state.id)[0])
 
 
 def test_a_training_that_cannot_be_resumed_is_one_sentence(capsys, workspace, table, plan, tmp_path):
