@@ -1,5 +1,6 @@
 """Fetch jobs: what a person asked for is brought by a process of its own, and can be stopped and gone on with."""
 
+import re
 import time
 import zipfile
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.hub_server import Fault, Repo
 from tl_core import background, fetch_jobs, fetch_worker
 from tl_core.backbones import fetched
 from tl_core.backbones.catalogue import find_backbone
+from tl_core.backbones.hub import torchvision_files
 from tl_core.errors import UsageError
 from tl_core.fetch_jobs import FetchJob, FetchRequest, FetchState
 from tl_core.runs import process
@@ -91,6 +93,14 @@ def test_a_model_of_the_hub_waits_until_its_terms_are_seen(hub, workspace, here)
     done = fetch_jobs.start_fetch(workspace, FetchRequest("hub:lab/bert", agreed=True))
     assert (done.state.status, done.state.name) == ("done", offer.name)
     assert fetch_jobs.start_fetch(workspace, FetchRequest("hub:lab/gated")).state.offer.gated
+
+
+def test_the_weights_of_torchvision_are_offered_too(workspace, here, monkeypatch):
+    monkeypatch.setattr(torchvision_files, "_size", lambda url: 46_830_571)
+    job = fetch_jobs.start_fetch(workspace, FetchRequest("torchvision:resnet18"))
+    assert job.state.status == "asking", job.state
+    assert re.fullmatch(r"torchvision:resnet18@[0-9a-f]{8}", job.state.offer.name)
+    assert (job.state.offer.bytes, job.state.offer.licence) == (46_830_571, "")
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from tl_core import background, fetch_jobs
-from tl_core.backbones.acquire import hub_model, make_ready
-from tl_core.backbones.hub.fetch import look_up
+from tl_core.backbones.acquire import TEXT, make_ready, offer_of
 from tl_core.backbones.hub.meter import DownloadProgress
 from tl_core.errors import DownloadCancelled, GraftError, UnnamedNetwork
 from tl_core.fetch_jobs import FetchRequest, FetchState, Status
@@ -29,12 +28,15 @@ def work(folder: Path) -> None:
     request = load(FetchRequest, read_json(folder / background.REQUEST))
     report = _Report(folder)
     try:
-        model = hub_model(request.what)
-        if model and not request.agreed:
+        offer = report.state.offer
+        if not request.agreed:
             report.write(stage="asking")
-            report.write("asking", offer=look_up(report.workspace, model))
+            offer = offer_of(report.workspace, request.what)
+        if offer and not request.agreed:
+            report.write("asking", offer=offer)
         else:
-            what = report.state.offer.name if model and report.state.offer else request.what
+            part = TEXT if request.what.endswith(TEXT) else ""
+            what = offer.name + part if offer else request.what
             spec = make_ready(report.workspace, what, request.architecture, report.arrived, report.proving)
             background.delete_upload(request.what, report.workspace)
             report.write("done", name=spec.name)

@@ -205,13 +205,14 @@ def test_a_download_is_seen_in_every_tab_cancelled_and_gone_on_with(app, hub, wo
 
 def test_terms_are_accepted_first_and_a_login_is_asked_for(app, hub, workspace, tiny_texts) -> None:
     opened(app, tiny_texts, GATED)
-    assert "hf auth login" in page_text(app)
+    assert "accept their licence first" in page_text(app)
     assert button(app, "backbone_download").disabled
     (agree,) = app.checkbox
     assert "Llama 3.2 Community License" in agree.label
     agree.check().run()
     button(app, "backbone_download").click().run()
     assert "only given to people who are signed in" in page_text(app)
+    assert "hf auth login" in page_text(app)
     assert button(app, "backbone_download").label == "Try again"
 
 
@@ -289,14 +290,24 @@ def test_a_file_that_does_not_say_its_network_asks_for_it(app, workspace, tiny_i
     folder = workspace.folder("backbones", name_list.NAMES)
     write_value(name_list._file(folder), NameList((Network("timm:test_vit.r160_in1k", side=160),)))
     (tmp_path / "w.safetensors").write_bytes(timm_files("test_vit")["model.safetensors"])
-    opened(app, tiny_images, "medclip")
-    assert "github.com" in page_text(app)
-    app.text_input(key="backbone_file_medclip_path").set_value(str(tmp_path / "w.safetensors"))
-    app.button(key="backbone_file_medclip_open").click().run()
+    opened(app, tiny_images, entries.ADD)
+    app.session_state["backbone_way"] = "own"
+    app.run()
+    app.text_input(key="backbone_own_path").set_value(str(tmp_path / "w.safetensors"))
+    app.button(key="backbone_own_open").click().run()
     assert "does not say which network" in page_text(app)
     app.selectbox[0].select_index(0).run()
     button(app, "backbone_named").click().run()
     assert button(app, "backbone_use_folder:w@").label == "Use w"
+
+
+def test_a_leaf_that_needs_a_file_takes_only_its_own(app, workspace, tiny_images, tmp_path) -> None:
+    (tmp_path / "w.safetensors").write_bytes(timm_files("test_vit")["model.safetensors"])
+    opened(app, tiny_images, "medclip")
+    assert "medclip-vit-pretrained.zip" in page_text(app).replace("\\", "")
+    app.text_input(key="backbone_file_medclip_path").set_value(str(tmp_path / "w.safetensors"))
+    app.button(key="backbone_file_medclip_open").click().run()
+    assert "These weights are not of the MedCLIP" in page_text(app)
 
 
 def test_what_failed_is_tried_again_or_dismissed(app, workspace, tiny_images) -> None:

@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from tl_core.backbones import catalogue, fetched
-from tl_core.backbones.hub.fetch import fetch_repo, never
+from tl_core.backbones.hub.fetch import Offer, fetch_repo, look_up, never
 from tl_core.backbones.hub.meter import OnDownload, unseen
 from tl_core.backbones.hub.names import HubModel, is_hub_model, parse_model
-from tl_core.backbones.hub.torchvision_files import fetch_torchvision
+from tl_core.backbones.hub.torchvision_files import fetch_torchvision, look_up_torchvision
 from tl_core.backbones.own import bring
 from tl_core.backbones.provenance import TEXT
 from tl_core.backbones.spec import BACKBONES, BackboneSpec
@@ -58,6 +58,18 @@ def make_ready(
             fetched.delete(workspace, provenance.name)
         raise
     return catalogue.find_backbone(name, workspace)
+
+
+def offer_of(workspace: Workspace, what: str) -> Offer | None:
+    """Return what a download would bring, without downloading anything; None for what lies on this machine.
+
+    Raises UsageError, BackboneError and DownloadError.
+    """
+    name = what.strip().removesuffix(TEXT)
+    if name.startswith(fetched.TORCHVISION_PREFIX):
+        return look_up_torchvision(name)
+    model = hub_model(name)
+    return look_up(workspace, model) if model else None
 
 
 def remove(workspace: Workspace, name: str) -> None:

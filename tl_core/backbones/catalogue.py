@@ -206,7 +206,7 @@ def spec_of(card: Card, workspace: Workspace | None = None) -> BackboneSpec:
     title = short_name(origin.name)
     place: tuple[str, ...] = (card.modality, "general")
     summary = f"{card.recipe['architecture']} of {card.recipe['library']}, {weights}."
-    if leaf := next((leaf for leaf in BACKBONES.values() if leaf.weights.name == title and folder), None):
+    if leaf := next((leaf for leaf in BACKBONES.values() if fetched_name(leaf) == unpinned(origin.name)), None):
         title, place, summary = leaf.title, leaf.place, leaf.summary
     return BackboneSpec(
         name=origin.name,

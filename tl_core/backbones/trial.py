@@ -16,6 +16,7 @@ from tl_core.workspace import Workspace, file_name, read_value, write_value
 
 PEAK = 16
 """Bytes a parameter that a training takes without what it keeps of the items: weights, gradients, two moments."""
+_GROUP = Path("/sys/fs/cgroup")
 SHARE = 0.5
 """Share of the free memory that a trial may take."""
 
@@ -55,12 +56,16 @@ def fits(parameters: int) -> bool:
 
 
 def free_memory() -> int:
-    """Return the bytes of memory that are available now; without /proc, half of all there are."""
+    """Return the bytes of memory that are available now, here or in this container; else half of all there are."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+        free = next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
     except (OSError, StopIteration):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    try:
+        return min(free, int((_GROUP / "memory.max").read_text()) - int((_GROUP / "memory.current").read_text()))
+    except (OSError, ValueError):  # no container, or one without a limit
+        return free
 
 
 def _known(workspace: Workspace, name: str) -> BackboneSpec | None:

@@ -17,6 +17,7 @@ WAYS = {
     "hub": ("From the Hugging Face Hub", ":material/cloud_download:"),
     "own": ("Your own weights", ":material/folder_open:"),
 }
+WEIGHTS = (".safetensors", ".bin", ".pth", ".pt", ".ckpt")
 _BEGUN = "backbone_list_begun"
 LAYOUT = (
     "A folder or an archive in the layout of transformers or timm: `config.json`, the weights "
@@ -117,12 +118,17 @@ def own_files(key: str, architecture: str = "") -> None:
     st.caption(LAYOUT)
     lead = "Drop an archive, a folder, or one file of weights here"
     if path := uploads.drop(lead, key, small=True):
-        bring.start(FetchRequest(str(path), architecture))
+        bring.start(_request(path, architecture))
     with st.form(f"{key}_form", border=False):
         typed = st.text_input("Folder or file on this computer", placeholder="/home/me/my-network", key=f"{key}_path")
         if st.form_submit_button("Open", icon=":material/folder_open:", key=f"{key}_open") and typed.strip():
             place = Path(typed.strip().strip("'\"")).expanduser()
-            bring.start(FetchRequest(str(place.absolute()), architecture))
+            bring.start(_request(place.absolute(), architecture))
+
+
+def _request(path: Path, architecture: str) -> FetchRequest:
+    """Return the fetch of one's own weights; a folder or an archive says itself what it holds."""
+    return FetchRequest(str(path), architecture if path.suffix.lower() in WEIGHTS else "")
 
 
 def unnamed(job: FetchJob) -> None:

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from tl_core import fetch_jobs
+from tl_core.backbones import acquire
 from tl_core.backbones.spec import BACKBONES
 from ui import session
 from ui.backbone.entries import JOB
@@ -20,8 +21,16 @@ def welcome() -> None:
             continue
         fetch_jobs.dismiss_fetch(workspace, job.id)
         if st.session_state.get(FOCUS) == f"{JOB}{job.id}":
-            st.session_state[FOCUS] = job.state.name
+            st.session_state[FOCUS] = _part(job.state.name)
         st.toast(f"{session.backbone_title(job.state.name)} is ready.", icon=":material/check:")
+
+
+def _part(name: str) -> str:
+    """Return the part of a network for pictures and texts that reads the project's data; else the network."""
+    spec, dataset = session.find_backbone(name), session.dataset()
+    if spec is None or dataset is None or spec.modality == dataset.modality:
+        return name
+    return acquire.other_part(spec, session.workspace()) or name
 
 
 def show(job: fetch_jobs.FetchJob) -> None:

@@ -20,6 +20,7 @@ STAGES = {
     "asking": "Asking the hub what it holds",
     "proving": "Checking that it can be trained in stages. A large network takes a minute or two",
 }
+GATED = "Its makers ask you to sign in to the hub and to accept their terms on its page first."
 _PATHS = ("/", "~", ".")
 
 
@@ -32,17 +33,17 @@ class Download:
     bytes: int
     licence: str
     page: str
-    gated: bool = False
+    access: str = ""
 
     @property
     def needs_consent(self) -> bool:
         """Whether a person has to say that they accept the terms."""
-        return self.gated or not is_open(self.licence)
+        return bool(self.access) or not is_open(self.licence)
 
 
 def download_of(spec: BackboneSpec) -> Download:
     """Return the download of a registered backbone."""
-    return Download(spec.name, spec.title, spec.weights.bytes, spec.licence, spec.source, bool(spec.access))
+    return Download(spec.name, spec.title, spec.weights.bytes, spec.licence, spec.source, spec.access)
 
 
 def draw(download: Download, job: FetchJob | None, here: int = 0) -> None:
@@ -116,7 +117,8 @@ def offered(job: FetchJob) -> None:
     if offer is None:
         return
     title = offer.name.partition(":")[2].partition("@")[0]
-    download = Download(job.request.what, title, offer.bytes, offer.licence or "not stated", offer.page, offer.gated)
+    licence, access = offer.licence or "not stated", GATED if offer.gated else ""
+    download = Download(job.request.what, title, offer.bytes, licence, offer.page, access)
     st.markdown(
         f"[{words.escape(title)}]({offer.page}) holds weights that can be tried: **{words.size(offer.bytes)}**, "
         f"licence: **{words.escape(download.licence)}**. Version {offer.name.rpartition('@')[2][:10]}."
@@ -147,11 +149,8 @@ def _consent(download: Download) -> bool:
     page = download.page
     stated = not download.licence.startswith("not stated")
     terms = f"{download.licence}" if stated else "its page, which states no licence"
-    if download.gated:
-        st.caption(
-            f":material/key: Its makers ask you to sign in and accept their terms first: do so on [its page]({page}), "
-            "then run `hf auth login` in a terminal on this computer. Graft uses that login."
-        )
+    if download.access:
+        st.caption(f":material/key: {words.escape(download.access)}")
     return st.checkbox(
         f"I have read and accept the terms of {words.escape(download.title)}: [{words.escape(terms)}]({page})"
         if stated

@@ -63,16 +63,16 @@ def not_ready(entry: Entry, modality: Modality) -> None:
         bring.progress(job)
     elif spec and entry.state == "file":
         st.markdown(
-            f"Its makers give its weights away by themselves: get them from [{_host(spec)}]({spec.source}), "
-            f"under their licence ({words.escape(spec.licence)}). Then bring the file here."
+            f"{words.escape(spec.access)} Its makers give them away on [{_host(spec)}]({spec.source}), under their "
+            f"licence ({words.escape(spec.licence)}). Then bring the file here."
         )
-        another.own_files(f"backbone_file_{spec.name}")
+        another.own_files(f"backbone_file_{spec.name}", spec.name.removesuffix(acquire.TEXT))
     elif spec:
         if spec.modality == modality:
             costs.draw(spec.name, spec)
         bring.draw(bring.download_of(spec), job, entry.here)
     elif job and job.state.status == "asking":
-        if job.request.what.startswith(acquire.TIMM):
+        if costs.in_a_library(job.request.what):
             costs.draw(job.request.what, None)
         bring.offered(job)
     elif job and job.state.status == "unnamed":

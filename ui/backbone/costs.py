@@ -3,7 +3,8 @@
 import streamlit as st
 
 from tl_core.advice.rules import advise, task_info_for
-from tl_core.backbones import acquire, trial
+from tl_core.backbones import trial
+from tl_core.backbones.catalogue import LIBRARIES
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.backbones.speed import read_speed
 from tl_core.data.dataset import Dataset
@@ -32,7 +33,12 @@ def due(entry: Entry | None, modality: Modality) -> bool:
     if spec := entry.spec:
         return spec.modality == modality and measurable(spec) and is_measuring(spec.name)
     what = entry.job.request.what if entry.job and entry.job.state.status == "asking" else ""
-    return what.startswith(acquire.TIMM) and is_measuring(what)
+    return in_a_library(what) and is_measuring(what)
+
+
+def in_a_library(what: str) -> bool:
+    """Return whether a library builds what was asked for by its name alone."""
+    return what.partition(":")[0] in LIBRARIES
 
 
 def is_measuring(name: str) -> bool:

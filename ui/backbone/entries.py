@@ -6,8 +6,10 @@ from typing import Literal
 
 from tl_core import fetch_jobs
 from tl_core.backbones import catalogue, fetched
+from tl_core.backbones.acquire import TEXT
 from tl_core.backbones.spec import BACKBONES, BackboneSpec
 from tl_core.fetch_jobs import FetchJob
+from tl_core.workspace import Workspace
 from ui import session
 
 State = Literal["ready", "coming", "paused", "away", "file", "add"]
@@ -73,7 +75,7 @@ def leaves() -> tuple[Entry, ...]:
     entries = []
     for leaf in BACKBONES.values():
         spec = leaf if leaf.ready else session.find_backbone(leaf.name) or leaf
-        job = None if spec.ready else fetch_jobs.fetch_of(workspace, leaf.name)
+        job = None if spec.ready else _job(workspace, leaf)
         entries.append(Entry(leaf.name, spec, job, 0 if spec.ready else _here(here, leaf)))
     return tuple(entries)
 
@@ -92,6 +94,15 @@ def find(known: Iterable[Entry], name: str) -> Entry | None:
     entries = tuple(known)
     by_id = next((entry for entry in entries if entry.id == name), None)
     return by_id or next((entry for entry in entries if entry.spec and entry.spec.name == name), None)
+
+
+def _job(workspace: Workspace, leaf: BackboneSpec) -> FetchJob | None:
+    """Return the fetch of a leaf, or that of its other part, which comes with it."""
+    if job := fetch_jobs.fetch_of(workspace, leaf.name):
+        return job
+    name = leaf.name.removesuffix(TEXT) if leaf.name.endswith(TEXT) else leaf.name + TEXT
+    job = fetch_jobs.fetch_of(workspace, name)
+    return job if job and job.active else None
 
 
 def _here(unfinished: dict[str, int], leaf: BackboneSpec) -> int:

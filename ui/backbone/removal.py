@@ -22,12 +22,15 @@ def button(spec: BackboneSpec) -> None:
 def confirm(spec: BackboneSpec) -> None:
     """Ask before a backbone is deleted, and say which projects and runs use it."""
     st.write(f"**{words.escape(spec.title)}**, {words.size(spec.weights.bytes)}, is shared by all projects.")
-    using = [state for state in lookup.store().list() if state.task.backbone == spec.name and state.kind != "speed"]
+    names = (spec.name, acquire.other_part(spec, session.workspace()))
+    if names[1]:
+        st.write("Its part for pictures and its part for texts are deleted together.")
+    using = [state for state in lookup.store().list() if state.task.backbone in names and state.kind != "speed"]
     runs = [state for state in using if state.kind == "train"]
     if working := [state for state in using if state.active]:
         st.warning(f"**{display.title(working[0])}** is using it now. Wait until it ends, or stop it first.")
         return
-    used = [projects.title(project) for project in session.projects() if project.backbone == spec.name]
+    used = [projects.title(project) for project in session.projects() if project.backbone in names]
     if used:
         st.write(f"{words.plural(len(used), 'project')} built on it would need it again before the next training:")
         more = [f"and {len(used) - LISTED} more"] if len(used) > LISTED else []

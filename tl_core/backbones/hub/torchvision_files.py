@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tl_core.backbones.fetched import TORCHVISION_PREFIX, free_bytes, install, place_of, provenance_of, staging
 from tl_core.backbones.hub.faults import explain, no_room
-from tl_core.backbones.hub.fetch import SPARE, never, sha256_of, sha256_of_all
+from tl_core.backbones.hub.fetch import SPARE, Offer, never, sha256_of, sha256_of_all
 from tl_core.backbones.hub.listing import RepoFile, hub_client
 from tl_core.backbones.hub.meter import Meter, OnDownload, unseen
 from tl_core.backbones.hub.names import HubModel
@@ -18,6 +18,7 @@ from tl_core.workspace import Workspace
 
 _FILE = "pytorch_model.bin"
 _NAMED = re.compile(r"-(?P<sum>[0-9a-f]{8,64})\.pth$")
+_PAGE = "https://docs.pytorch.org/vision/stable/models.html"
 _PATIENCE = 30.0  # seconds
 
 
@@ -54,6 +55,19 @@ def fetch_torchvision(
             digest = sha256_of_all({_FILE: sha256_of(part / _FILE)})
             install(part, place, Provenance(full, url, "", "", file.size, digest))
     return place
+
+
+def look_up_torchvision(name: str) -> Offer:
+    """Ask what a download of `torchvision:NAME` would bring. Raises BackboneError and DownloadError."""
+    architecture = name.removeprefix(TORCHVISION_PREFIX).partition("@")[0]
+    url = weights_url(architecture)
+    checksum = _NAMED.search(url)
+    try:
+        size = _size(url)
+    except Exception as error:
+        raise explain(error, HubModel(f"torchvision/{architecture}"), url.rpartition("/")[2]) from error
+    full = f"{TORCHVISION_PREFIX}{architecture}" + (f"@{checksum['sum']}" if checksum else "")
+    return Offer(full, size, "", _PAGE)
 
 
 def weights_url(architecture: str) -> str:
