@@ -24,7 +24,10 @@ SMALLEST_VOCABULARY = 0.5
 """Share of a network's vocabulary that its tokenizer must know."""
 RESAMPLE = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
 """Pillow's numbers for ways to resize, which processors are stored with."""
-TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+SPM = "spm.model"
+"""DeBERTa's name for the vocabulary that SentencePiece made."""
+_SENTENCE_PIECE = (SPM, "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
+TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", *_SENTENCE_PIECE)
 SAMPLE = "The quick brown fox jumps over the lazy dog. def f(x): return x"
 
 
@@ -156,8 +159,8 @@ def text_input(folder: Path, net: "nn.Module", save_as: Path) -> TextInput:
     Raises BackboneError where the tokenizer cannot be read or does not fit the vocabulary.
     """
     check_tokenizer(folder)
-    tokenizer = _tokenizer(folder)
     config: Any = net.config
+    tokenizer = _tokenizer(folder, config.model_type)
     words = max(int(getattr(config, "vocab_size", 0)), 1)
     ids = tokenizer(SAMPLE)["input_ids"]
     unknown = tokenizer.unk_token_id
@@ -176,17 +179,57 @@ def text_input(folder: Path, net: "nn.Module", save_as: Path) -> TextInput:
     return TextInput(_longest(folder, net, int(tokenizer.model_max_length)), str(save_as), pad)
 
 
-def _tokenizer(folder: Path) -> Any:
-    from transformers import AutoTokenizer
-
+def _tokenizer(folder: Path, model_type: str) -> Any:
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        if not (folder / "tokenizer.json").is_file() and (folder / SPM).is_file():
+            return _deberta_tokenizer(folder)
+        kind = _tokenizer_class(folder, model_type)
+        tokenizer = kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         tokenizer.backend_tokenizer  # noqa: B018 (a tokenizer in plain Python has none)
     except Exception as error:  # libraries that are missing and files that are broken show in many ways
         raise BackboneError(
             "The tokenizer beside the weights cannot be read.", "Bring it as tokenizer.json, which needs nothing else."
         ) from error
     return tokenizer
+
+
+def _tokenizer_class(folder: Path, model_type: str) -> Any:
+    """Return what reads a tokenizer: tokenizer.json itself where transformers would not, or does not know the model."""
+    import transformers
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+    from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
+
+    fast = transformers.PreTrainedTokenizerFast
+    whole = (folder / "tokenizer.json").is_file()
+    config, settings = (_json(folder / name) for name in ("config.json", "tokenizer_config.json"))
+    if config.get("model_type") not in CONFIG_MAPPING:
+        return fast if whole else getattr(transformers, str(TOKENIZER_MAPPING_NAMES.get(model_type)))
+    named = getattr(transformers, str(settings.get("tokenizer_class")), fast)
+    return transformers.AutoTokenizer if not whole or issubclass(named, fast) else fast
+
+
+def _json(file: Path) -> dict[str, Any]:
+    return read_json(file) if file.is_file() else {}
+
+
+def _deberta_tokenizer(folder: Path) -> Any:
+    """Read the vocabulary of SentencePiece that DeBERTa-v3 is published with, and nothing else.
+
+    transformers asks for the package sentencepiece, of which it then uses only the description of the file.
+    """
+    from transformers import DebertaV2Tokenizer
+    from transformers.convert_slow_tokenizer import import_protobuf
+
+    model = import_protobuf().ModelProto()
+    model.ParseFromString((folder / SPM).read_bytes())
+    if model.trainer_spec.model_type != 1:
+        raise BackboneError("Its spm.model is not a unigram model.", "Bring it as tokenizer.json.")
+    settings = _json(folder / "tokenizer_config.json")
+    return DebertaV2Tokenizer(
+        vocab=[(piece.piece, piece.score) for piece in model.pieces],
+        do_lower_case=bool(settings.get("do_lower_case", False)),
+        unk_id=model.trainer_spec.unk_id,
+    )
 
 
 def _longest(folder: Path, net: "nn.Module", stated: int) -> int:

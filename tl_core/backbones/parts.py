@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tl_core.backbones.layouts import OPEN_CLIP, plain_tensors, prithvi_settings
+from tl_core.backbones.layouts import BIOVIL_T, OPEN_CLIP, plain_tensors, prithvi_settings
 from tl_core.backbones.provenance import TEXT
 from tl_core.backbones.recipes import Recipe, library_config, read_recipe
+from tl_core.backbones.weight_files import Tensors
 from tl_core.errors import BackboneError
 from tl_core.workspace import read_json
 
@@ -29,7 +30,7 @@ def read_parts(folder: Path) -> Parts:
     if config.get(LAYOUT) in _BY_LAYOUT:
         return _BY_LAYOUT[config[LAYOUT]](folder)
     if config.get("model_type") == "cxr-bert":
-        return _biovil_t(config)
+        return _biovil_t(folder, config)
     if str(config.get("architecture", "")).startswith("prithvi_eo_v2"):
         return {"": _prithvi(folder)}
     recipe = read_recipe(folder)
@@ -66,7 +67,7 @@ def _plain(config: Any) -> dict[str, Any]:
 
 
 def _idefics(config: Any) -> Parts:
-    """Idefics rebuilds Flamingo: a CLIP for pictures beside a LLaMA, which without a picture is all that runs."""
+    """Idefics rebuilds Flamingo: a CLIP for pictures, a LLaMA, and layers between that look at pictures (left out)."""
     vision = config.vision_config.to_dict()
     same = ("image_size", "intermediate_size", "patch_size", "num_hidden_layers", "num_attention_heads", "hidden_act")
     clip = {key: vision[key] for key in (*same, "layer_norm_eps")} | {"hidden_size": vision["embed_dim"]}
@@ -126,7 +127,7 @@ def _open_clip(model: Mapping[str, Any]) -> Parts:
     }
 
 
-def _biovil_t(config: Mapping[str, Any]) -> Parts:
+def _biovil_t(folder: Path, config: Mapping[str, Any]) -> Parts:
     """BioViL-T: a ResNet-50 for one X-ray (what compares it with an earlier one is left out), and a BERT."""
     kept = (
         "vocab_size",
@@ -143,9 +144,22 @@ def _biovil_t(config: Mapping[str, Any]) -> Parts:
         "pad_token_id",
     )
     return {
-        "": Recipe("timm", "resnet50", layout="biovil_t"),
+        "": Recipe("timm", "resnet50", args=_resnet(folder), layout="biovil_t"),
         TEXT: Recipe("transformers", "bert", {k: v for k, v in config.items() if k in kept}, layout="part"),
     }
+
+
+def _resnet(folder: Path) -> dict[str, Any]:
+    """Return the blocks and channels of the ResNet in BioViL-T's file; those of ResNet-50 before it is there."""
+    if not (folder / BIOVIL_T).is_file():
+        return {}
+    state = Tensors([folder / BIOVIL_T])
+    blocks = [name.split(".layer")[1].split(".") for name in state if name.endswith(".conv3.weight")]
+    depths = [sum(layer == str(n) for layer, *_ in blocks) for n in range(1, 5)]
+    channels = [_end({name: state.shape(name) for name in state}, f"layer{n}.0.conv1.weight") for n in range(1, 5)]
+    if not all(depths) or not all(channels):
+        raise BackboneError(f"{BIOVIL_T} holds no ResNet.", "Fetch it again.")
+    return {"layers": depths, "channels": [shape[0] for shape in channels if shape]}
 
 
 def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:

@@ -12,7 +12,7 @@ from tl_core.workspace import Workspace
 
 LEGEND = (
     "ready: can be used now. download: `python -m tl_core fetch NAME` brings it. "
-    "file: get the weights from the source, and fetch their folder."
+    "file: get it from its authors, and `python -m tl_core fetch FILE --as NAME`."
 )
 
 

@@ -173,14 +173,15 @@ def _fetch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
         metavar="WHAT",
-        help="a name that `backbones` lists, hub:OWNER/NAME[@REVISION], timm:NAME, or a folder, archive or file",
+        help="a name that `backbones` lists, hub:OWNER/NAME[@REVISION], timm:NAME, torchvision:NAME, or a "
+        "folder, archive or file; with #text behind it the part for texts",
     )
     parser.add_argument(
         "--as",
         dest="architecture",
         metavar="NETWORK",
         default="",
-        help="for weights that no config.json describes: timm:NAME or torchvision:NAME",
+        help="for weights that no config.json describes: timm:NAME, torchvision:NAME, or a backbone listed as a file",
     )
 
 

@@ -248,7 +248,10 @@ CARDS = (
         licence="that of LLaMA (not for sale), the rest MIT",
         hub="HuggingFaceM4/idefics-9b",
         access="Its language model takes 26 GB of memory to load, and about four times as much to be trained in full.",
-        texts=("The language model of IDEFICS (LLaMA-7B), as it reads texts without pictures.", 6_607_343_616),
+        texts=(
+            "The language model inside of IDEFICS (LLaMA-7B), without the layers that look at pictures.",
+            6_607_343_616,
+        ),
     ),
     _Card(
         "flamingo_3b",
