@@ -20,7 +20,7 @@ def look() -> None:
     focus = st.session_state.get(FOCUS, "")
     entry = entries.find([*leaves, *own], focus) or chosen
     if entry is None:
-        entry = entries.find(leaves, backbone_card.recommended(modality).name)
+        entry = entries.find(leaves, backbone_card.recommended(session.dataset()).name)
     selected = entries.ADD if focus == entries.ADD else entry.id
     tree = branches.branches(modality, leaves, own)
     picked = backbone_tree(tree, branches.legend(), selected, chosen.id if chosen else "", key="backbone_tree")

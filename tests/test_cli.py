@@ -160,7 +160,7 @@ def test_a_model_of_other_data_is_replaced_only_if_asked(config, capsys, workspa
 
 
 def test_advice_a_named_strategy_and_the_curve(capsys, workspace, folder, tiny_backbones, tmp_path, monkeypatch):
-    monkeypatch.setattr("tl_core.cli.data.default_backbone", lambda modality: ("tiny_image", None))
+    monkeypatch.setattr("tl_core.cli.data.default_backbone", lambda dataset: ("tiny_image", None))
     monkeypatch.setattr("tl_core.jobs.curve.SCRATCH_SECONDS", 0.1)
     code, out, err = call(capsys, "advise", folder)
     assert code == 0, err

@@ -24,7 +24,7 @@ def listed(workspace, tmp_path):
 
 def test_the_whole_way(listed, capsys, workspace, tiny_backbones, tmp_path, monkeypatch):
     names = {"image": "tiny_image", "text": "tiny_text", "multimodal": "tiny_image+tiny_text"}
-    monkeypatch.setattr("tl_core.cli.data.default_backbone", lambda modality: (names[modality], None))
+    monkeypatch.setattr("tl_core.cli.data.default_backbone", lambda dataset: (names[dataset.modality], None))
     code, out, err = call(capsys, "profile", listed)
     assert code == 0, err
     assert "96 pictures with texts in 2 classes" in out

@@ -72,7 +72,7 @@ def test_a_stopped_ranking_keeps_what_was_read(workspace, tiny_images, two):
 
 def test_the_command_prints_a_table_and_a_sentence(workspace, two, capsys, monkeypatch):
     made = make_images(workspace, per_class=10)
-    monkeypatch.setattr("tl_core.cli.data.default_backbone", lambda modality: ("tiny_image", None))
+    monkeypatch.setattr("tl_core.cli.data.default_backbone", lambda dataset: ("tiny_image", None))
     monkeypatch.setattr("tl_core.cli.rank.open_data", lambda *arguments: made)
     assert main(["rank", "ignored", "--backbone", "tiny_image", "--backbone", "second"]) == 0
     printed = capsys.readouterr().out

@@ -22,7 +22,6 @@ from tl_core.advice.tables import (
     per_class_row,
     trains_upper,
 )
-from tl_core.backbones.pair import JOIN
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.data.profile import Profile
 from tl_core.layers import plain_titles
@@ -55,18 +54,6 @@ ORDER = (
     *("wise_ft", "lora", "domain_adaptive", "from_scratch"),
 )  # fmt: skip
 """The order in which the cards of the strategies are shown."""
-
-
-def default_backbone(modality: Modality) -> tuple[str, Reason]:
-    """Return the backbone to begin with for a modality, and why."""
-    if modality == "multimodal":
-        (image, why), (texts, also) = default_backbone("image"), default_backbone("text")
-        return f"{image}{JOIN}{texts}", Reason(f"{why.text} {also.text}", f"{why.source}; {also.source}")
-    if modality == "image":
-        text = "EfficientNet-Lite0 is the quickest image backbone at hand, and trained on 1.2 million photographs."
-        return "efficientnet_lite0", Reason(text, "https://arxiv.org/abs/1905.11946")
-    text = "MiniLM is small and quick, and was trained to bring sentences of similar meaning together."
-    return "all_minilm_l6_v2", Reason(text, "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2")
 
 
 def advise(

@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     """Import a data set, probe it with the backbone, and print the advice."""
     workspace = Workspace.default()
     dataset = open_data(arguments.data, workspace, console, column_options(arguments), arguments.test)
-    spec = choose_backbone(arguments.backbone, dataset.modality)
+    spec = choose_backbone(arguments.backbone, dataset)
     advice = advise_on(dataset, spec, workspace, console)
     if arguments.json:
         console.json(dump(advice))

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
     workspace = Workspace.default()
     dataset = open_data(arguments.data, workspace, console, column_options(arguments), arguments.test)
-    backbone = "" if arguments.quick else choose_backbone("", dataset.modality).name
+    backbone = "" if arguments.quick else choose_backbone("", dataset).name
     report = read_quality(workspace, dataset, backbone)
     if report is None:
         task = Task(

@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
     workspace = Workspace.default()
     dataset = open_data(arguments.data, workspace, console, column_options(arguments), arguments.test)
-    spec = choose_backbone(arguments.backbone, dataset.modality)
+    spec = choose_backbone(arguments.backbone, dataset)
     ensure_probe(dataset, spec, workspace, console)
     task = Task(
         "curve",

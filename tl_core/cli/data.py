@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from tl_core.advice.rules import default_backbone
+from tl_core.advice.defaults import default_backbone
 from tl_core.backbones.catalogue import LIBRARIES, find_backbone, register_library, registered
 from tl_core.backbones.pair import JOIN
 from tl_core.backbones.spec import BACKBONES, BackboneSpec
@@ -55,7 +55,7 @@ def describe(dataset: "Dataset", spec: BackboneSpec | None = None) -> "Profile":
     """Return the profile, with lengths in the tokens of a text backbone."""
     from tl_core.backbones.reading import profile_for
 
-    return profile_for(dataset, spec or find_backbone(default_backbone(dataset.modality)[0]))
+    return profile_for(dataset, spec or find_backbone(default_backbone(dataset)[0]))
 
 
 def usable_profile(dataset: "Dataset", spec: BackboneSpec | None = None) -> "Profile":
@@ -65,12 +65,14 @@ def usable_profile(dataset: "Dataset", spec: BackboneSpec | None = None) -> "Pro
     return profile
 
 
-def choose_backbone(name: str, modality: Modality) -> BackboneSpec:
-    """Return the named backbone, or the default for "". Raises UsageError if it does not fit or is not ready.
+def choose_backbone(name: str, dataset: "Dataset") -> BackboneSpec:
+    """Return the named backbone, or the default for "" and these data.
 
-    An architecture of timm or torchvision is made ready if it is not yet.
+    An architecture of timm or torchvision is made ready if it is not yet. Raises UsageError if it does not fit or is
+    not ready.
     """
-    spec = _find(name or default_backbone(modality)[0])
+    modality = dataset.modality
+    spec = _find(name or default_backbone(dataset)[0])
     ready = _ready(modality)
     if spec.modality != modality:
         raise UsageError(

@@ -85,7 +85,7 @@ def _proposed(codes: list[str], dataset: "Dataset", workspace: Workspace) -> lis
     from tl_core.data.quality.open_suspicions import open_part
     from tl_core.data.quality.quality_report import latest_quality
 
-    backbone = choose_backbone("", dataset.modality).name
+    backbone = choose_backbone("", dataset).name
     report = latest_quality(workspace, dataset, backbone) or latest_quality(workspace, dataset)
     if report is None:
         raise DataError(f"{dataset.name} was not checked yet.", "Run `check` first.")

@@ -8,7 +8,7 @@ from tl_core.cli.columns import column_options
 from tl_core.cli.console import Console
 from tl_core.cli.data import choose_backbone, open_data, usable_profile
 from tl_core.cli.running import run_to_end
-from tl_core.errors import RunError
+from tl_core.errors import RunError, UsageError
 from tl_core.runs.task import Task
 from tl_core.types import dump, noun
 from tl_core.workspace import Workspace
@@ -24,8 +24,12 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     workspace = Workspace.default()
     dataset = open_data(arguments.data, workspace, console, column_options(arguments), arguments.test)
     usable_profile(dataset)
-    named = tuple(choose_backbone(name, dataset.modality).name for name in arguments.backbone)
+    named = tuple(choose_backbone(name, dataset).name for name in arguments.backbone)
     wanted = named or tuple(spec.name for spec in ready_for(dataset.modality, workspace))
+    if not wanted:
+        raise UsageError(
+            f"No backbone for {noun(dataset.modality)} is ready as it is.", "Name those to compare with --backbone."
+        )
     ranking = read_ranking(workspace, dataset)
     if ranking is None or {row.backbone for row in ranking.rows} != set(wanted):
         task = Task(

@@ -69,7 +69,7 @@ def choose_plan(
     if written is not None:
         usable_profile(dataset)
         return _plan_from(written, arguments.backbone, dataset)[0]
-    spec = choose_backbone(arguments.backbone, dataset.modality)
+    spec = choose_backbone(arguments.backbone, dataset)
     if arguments.strategy:
         return strategy_plan(arguments.strategy, arguments, dataset, spec, workspace, console)
     advice = advise_on(dataset, spec, workspace, console)
@@ -223,7 +223,7 @@ def _plan_from(text: str, backbone: str, dataset: "Dataset") -> tuple["TransferP
     named = from_yaml(text).backbone
     if backbone and backbone != named:
         raise UsageError(f"The plan is for {named}, not for {backbone}.", "Leave --backbone out, or change the plan.")
-    spec = choose_backbone(named, dataset.modality)
+    spec = choose_backbone(named, dataset)
     return from_yaml(text, [group.name for group in spec.groups], (*names(), spec.name), spec.modality), spec
 
 

@@ -75,7 +75,7 @@ def _backbone(name: str, dataset: "Dataset", workspace: Workspace) -> "BackboneS
 
     names = [spec.name for spec in readers(dataset, workspace)]
     default = "" if dataset.modality == "text" else names[0]
-    spec = choose_backbone(name or default, dataset.modality)
+    spec = choose_backbone(name or default, dataset)
     if spec.name not in names:
         raise UsageError(
             f"{spec.name} reads no texts, so it cannot compare the items with names of classes.",

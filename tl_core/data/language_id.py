@@ -10,12 +10,15 @@ import numpy as np
 from tl_core.data.dataset import Dataset
 from tl_core.data.measurement_cache import Measure, MeasurementCache
 from tl_core.data.options import OnProgress, no_progress
+from tl_core.data.sampling import sample_rows
 
 MIN_LETTERS = 20
 """Fewest letters of a text whose language is identified. Of 1,000 pieces of 20 characters from BBC news, 369 were then
 identified as English and 3 as another language; the others were left unknown."""
 SURE = 0.5
 """Smallest probability of a language that is reported."""
+LOOKED_AT = 300
+"""Most texts of a data set that its main language is guessed from."""
 _READ = 400  # characters of a text
 _CHUNK = 1000
 _UNSEEN = 255  # not identified yet; a language is stored as its index in a list, in one byte
@@ -61,6 +64,23 @@ def languages_of(dataset: Dataset, rows: np.ndarray, progress: OnProgress = no_p
     """
     with language_cache(dataset) as identify:
         return identify(rows, progress)
+
+
+def mostly_english(dataset: Dataset) -> bool:
+    """Return whether at least half of the texts whose language can be told are English; True where none can be.
+
+    A text that is too short to identify is not English if most of its letters are none of A to Z. A sample is read.
+    """
+    rows = sample_rows(len(dataset.items), LOOKED_AT)
+    codes = languages_of(dataset, rows)
+    unknown = dataset.items["text"].iloc[rows[codes == ""]]
+    foreign = int(((codes != "") & (codes != "en")).sum()) + sum(map(_other_letters, unknown))
+    return int((codes == "en").sum()) >= foreign
+
+
+def _other_letters(text: str) -> bool:
+    letters = [letter for letter in text[:_READ] if letter.isalpha()]
+    return 2 * sum(map(str.isascii, letters)) < len(letters)
 
 
 @contextmanager

@@ -2,9 +2,11 @@
 
 import streamlit as st
 
+from tl_core.advice.defaults import default_backbone
 from tl_core.backbones import acquire
 from tl_core.backbones.spec import BACKBONES, BackboneSpec, ImageInput, TextInput
 from tl_core.backbones.speed import read_speed
+from tl_core.data.dataset import Dataset
 from tl_core.types import Modality
 from ui import session, words
 from ui.backbone import another, bring, costs, removal
@@ -14,9 +16,11 @@ from ui.runs import launch, lookup
 KINDS = {"image": "pictures", "text": "texts", "multimodal": "pictures with texts"}
 
 
-def recommended(modality: Modality) -> BackboneSpec:
-    """Return the recommended backbone of a modality: the first one that is ready."""
-    return next(spec for spec in BACKBONES.values() if spec.ready and spec.modality == modality)
+def recommended(dataset: Dataset) -> BackboneSpec:
+    """Return the backbone to begin with for these data; the first one that is ready if that one is not."""
+    ready = [spec for spec in BACKBONES.values() if spec.ready and spec.modality == dataset.modality]
+    advised, _ = default_backbone(dataset)
+    return next((spec for spec in ready if spec.name == advised), ready[0])
 
 
 def draw(entry: Entry, modality: Modality) -> None:
