@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import glossary, rail, session
+from ui import glossary, rail, session, words
 from ui.backbone import another, arrivals, branches, costs, entries, ranking
 from ui.backbone import card as backbone_card
 from ui.components.backbone_tree import backbone_tree
@@ -49,7 +49,7 @@ def choose() -> None:
     arrivals.welcome()
     gone = session.current().backbone and not session.backbone()
     if gone:
-        title = session.backbone_title(session.current().backbone)
+        title = words.escape(session.backbone_title(session.current().backbone))
         st.warning(f"**{title}**, which this project was built on, is not on this computer. Choose a backbone again.")
     st.fragment(look, run_every=1.0 if arrivals.busy() else None, key="backbone_live")()
     ranking.section()

@@ -30,6 +30,11 @@ def test_the_names_in_the_tree_are_whole_on_a_telephone(tab: Page, server: str, 
     names = tab.locator(".leaf .title")
     expect(names.first).to_be_visible()
     assert all(names.evaluate_all("nodes => nodes.map(node => node.scrollWidth <= node.clientWidth)"))
+    tab.locator(".leaf").first.focus()  # the arrow keys lead through the tree
+    for key in ("ArrowDown", "ArrowDown", "Enter"):
+        tab.keyboard.press(key)
+    second = names.nth(2).inner_text()
+    expect(tab.locator(".st-key-backbone_card").get_by_role("heading", name=second)).to_be_visible()
 
 
 def test_a_plan_of_many_phases_fits_a_telephone(tab: Page, server: str, project: str):

@@ -27,7 +27,7 @@ def branches(modality: Modality, leaves: Sequence[Entry], own: Sequence[Entry]) 
             }
             for field in branch.children
         ]
-        mine = [entry for entry in own if (entry.spec.modality if entry.spec else modality) == branch.name]
+        mine = [entry for entry in own if (entry.modality or modality) == branch.name]
         if mine or branch.name == modality:
             fields.append(_yours(branch.name, mine, modality))
         fits = branch.name == modality
@@ -71,5 +71,5 @@ def _leaf(entry: Entry, modality: Modality) -> dict[str, Any]:
         "state": entry.state,
         "word": WORDS[entry.state],
         "share": round(entry.share, 3),
-        "fits": spec is None or spec.modality == modality,
+        "fits": entry.modality in (None, modality),
     }

@@ -6,6 +6,7 @@ import streamlit as st
 
 from tl_core import fetch_jobs
 from tl_core.backbones import fetched
+from tl_core.backbones.catalogue import short_name
 from tl_core.backbones.hub.faults import no_room
 from tl_core.backbones.hub.fetch import SPARE
 from tl_core.backbones.licences import is_open
@@ -20,6 +21,7 @@ STAGES = {
     "asking": "Asking the hub what it holds",
     "proving": "Checking that it can be trained in stages. A large network takes a minute or two",
 }
+NOT_STATED = "not stated"
 GATED = "Its makers ask you to sign in to the hub and to accept their terms on its page first."
 _PATHS = ("/", "~", ".")
 
@@ -56,7 +58,7 @@ def draw(download: Download, job: FetchJob | None, here: int = 0) -> None:
     if not fits:
         error = no_room(free, missing, SPARE)
         st.warning(f"**{error.message}** {error.hint}", icon=":material/hard_drive:")
-    agreed = not download.needs_consent or _consent(download)
+    agreed = bool(job and job.request.agreed) or not download.needs_consent or _consent(download)
     with st.container(horizontal=True, vertical_alignment="center"):
         label = _label(download, job, here)
         pressed = st.button(
@@ -112,18 +114,23 @@ def again(job: FetchJob, label: str = "Try again") -> None:
 
 
 def offered(job: FetchJob) -> None:
-    """Draw what the hub would give for a name, and the button that takes it."""
-    offer = job.state.offer
-    if offer is None:
-        return
-    title = offer.name.partition(":")[2].partition("@")[0]
-    licence, access = offer.licence or "not stated", GATED if offer.gated else ""
-    download = Download(job.request.what, title, offer.bytes, licence, offer.page, access)
-    st.markdown(
-        f"[{words.escape(title)}]({offer.page}) holds weights that can be tried: **{words.size(offer.bytes)}**, "
-        f"licence: **{words.escape(download.licence)}**. Version {offer.name.rpartition('@')[2][:10]}."
-    )
-    draw(download, job)
+    """Say what the hub or torchvision would give for a name."""
+    if offer := job.state.offer:
+        st.markdown(
+            f"[{words.escape(short_name(offer.name))}]({offer.page}) holds weights that can be tried: "
+            f"**{words.size(offer.bytes)}**, licence: **{words.escape(offer.licence or NOT_STATED)}**. "
+            f"Version {offer.name.rpartition('@')[2][:10]}."
+        )
+
+
+def take(job: FetchJob) -> None:
+    """Draw the button that takes what is offered, and one that does not."""
+    if offer := job.state.offer:
+        licence, access = offer.licence or NOT_STATED, GATED if offer.gated else ""
+        draw(Download(job.request.what, short_name(offer.name), offer.bytes, licence, offer.page, access), job)
+    if st.button("Dismiss", type="tertiary", key=f"backbone_dismiss_{job.id}"):
+        fetch_jobs.dismiss_fetch(session.workspace(), job.id)
+        st.rerun()
 
 
 def drop_part(download: Download, job: FetchJob | None) -> None:
@@ -147,7 +154,7 @@ def drop_part(download: Download, job: FetchJob | None) -> None:
 def _consent(download: Download) -> bool:
     """Ask a person to accept the terms; return whether they do."""
     page = download.page
-    stated = not download.licence.startswith("not stated")
+    stated = not download.licence.startswith(NOT_STATED)
     terms = f"{download.licence}" if stated else "its page, which states no licence"
     if download.access:
         st.caption(f":material/key: {words.escape(download.access)}")

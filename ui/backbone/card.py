@@ -40,7 +40,7 @@ def draw(entry: Entry, modality: Modality) -> None:
 def about(spec: BackboneSpec, modality: Modality) -> None:
     """Draw the summary and the facts of a backbone."""
     st.write(spec.summary)
-    with st.grid(3, min_column_width=200, gap="medium", key="backbone_facts"):
+    with st.grid(3, min_column_width=130, gap="medium", key="backbone_facts"):
         for name, value in facts(spec, modality):
             st.markdown(f":small[:gray[{name}]]  \n{value}")
 
@@ -76,9 +76,10 @@ def not_ready(entry: Entry, modality: Modality) -> None:
             costs.draw(spec.name, spec)
         bring.draw(bring.download_of(spec), job, entry.here)
     elif job and job.state.status == "asking":
+        bring.offered(job)
         if costs.in_a_library(job.request.what):
             costs.draw(job.request.what, None)
-        bring.offered(job)
+        bring.take(job)
     elif job and job.state.status == "unnamed":
         another.unnamed(job)
     elif job:
@@ -99,7 +100,7 @@ def status(entry: Entry, modality: Modality) -> None:
     elif state == "file":
         st.badge("Needs a file", icon=":material/description:", color="gray")
     elif state == "paused":
-        st.badge("Partly here" if entry.here else "Not ready yet", icon=":material/pause:", color="orange")
+        st.badge("Partly here" if entry.here else "Not finished", icon=":material/pause:", color="orange")
     else:
         st.badge("One press away", icon=":material/cloud_download:", color="gray")
 

@@ -9,6 +9,7 @@ from tl_core.backbones import catalogue, fetched
 from tl_core.backbones.acquire import TEXT
 from tl_core.backbones.spec import BACKBONES, BackboneSpec
 from tl_core.fetch_jobs import FetchJob
+from tl_core.types import Modality
 from tl_core.workspace import Workspace
 from ui import session
 
@@ -16,7 +17,7 @@ State = Literal["ready", "coming", "paused", "away", "file", "add"]
 WORDS: dict[State, str] = {
     "ready": "ready on this computer",
     "coming": "on its way",
-    "paused": "partly here",
+    "paused": "begun, not finished",
     "away": "one press away",
     "file": "needs a file from its makers",
     "add": "add another network",
@@ -47,9 +48,18 @@ class Entry:
             return "ready"
         if self.job and self.job.active:
             return "coming"
+        if self.spec is None and self.job and self.job.state.status == "asking":
+            return "away"
         if self.here or self.spec is None:
             return "paused"
         return "away" if self.spec.weights.name else "file"
+
+    @property
+    def modality(self) -> Modality | None:
+        """What the model reads; None while nothing says it."""
+        if self.spec:
+            return self.spec.modality
+        return "image" if self.job and self.job.request.what.partition(":")[0] in catalogue.LIBRARIES else None
 
     @property
     def title(self) -> str:
