@@ -7,7 +7,7 @@ from tl_core.data.dataset import Dataset
 from tl_core.data.decisions import Decision
 from tl_core.data.guesses.answers import LEAVE_OUT, answer, answers, checked, enough, random_sample, undo_latest
 from tl_core.data.guesses.origin import guess_findings, guessed_labels, read_origin
-from tl_core.data.guesses.sorting import Question, Sorting, ask, read_scores, read_sorting, write_sorting
+from tl_core.data.guesses.sorting import Question, Sorting, ask, measure, read_scores, read_sorting, write_sorting
 from tl_core.data.sources import import_data
 from tl_core.data.split import SplitSpec
 from tl_core.data.unlabelled import import_unlabelled, is_unlabelled
@@ -105,6 +105,9 @@ def test_guesses_among_the_test_items_are_warned_of_until_a_person_looks(pool, w
     check_sample(pool)
     labelled = first_labels(pool, workspace)
     assert [finding.code for finding in guess_findings(labelled)] == ["guessed-labels"]
+    scores = read_scores(pool, QUESTION)
+    asked = Question("any", labelled.classes, ("{}",))
+    assert measure(pool, asked, scores[:, :2], labelled) is None  # a guess is right about a guess
     moved = labelled.with_split(SplitSpec(honour_given=False, test=0.4))
     guessed = guessed_labels(moved)
     rows = [row for row in moved.rows("test") if guessed[row]]

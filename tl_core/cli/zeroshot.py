@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tl_core.backbones.spec import BackboneSpec
     from tl_core.data.dataset import Dataset
-    from tl_core.data.guesses.sorting import Guesses, Sorting
+    from tl_core.data.guesses.sorting import Guesses, Question, Sorting
 
 COLUMNS = ("id", "label", "score", "margin")
 RESERVED = frozenset({*COLUMNS, "text", "path", "split", "subset", "partition", "set", "group", "group_id"})
@@ -35,38 +35,61 @@ NEXT = (
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Import the items, sort them by the names of the classes, write the table and print how many went where."""
-    from tl_core.data.guesses.sorting import Question, guess, measure, read_scores, read_sorting
+    from tl_core.data.guesses.sorting import Question, guess, measure, read_scores
     from tl_core.zero_shot.names import TEMPLATES, check_names, check_templates, split_names
 
-    out: Path = arguments.out
-    if out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
-        raise UsageError(f"{out} cannot be written.", "Name a file in a folder that exists.")
-    if out == Path(arguments.data).expanduser().resolve():
-        raise UsageError(f"{out} is the input file.", "Name another file for --out.")
+    out = _check_out(arguments)
     names = check_names(split_names(arguments.classes))
     templates = check_templates(arguments.template) if arguments.template else ()
     workspace = Workspace.default()
     dataset, labelled = _open(arguments.data, workspace, console)
     spec = _backbone(arguments.backbone, dataset, workspace)
     question = Question(spec.name, names, templates or TEMPLATES[dataset.parts[0]])
-    if read_sorting(dataset, question) is None:
-        task = Task("zeroshot", spec.name, dataset.fingerprint, dataset.split, name=f"{dataset.name}, zero-shot",
-                    classes=question.classes, templates=question.templates)  # fmt: skip
-        run_to_end(workspace, task, console)
-    sorting = read_sorting(dataset, question)
-    if sorting is None:
-        raise RunError("The result of zero-shot could not be read.", "Run the command again.")
+    sorting = _sort(dataset, question, workspace, console)
     scores_NK = read_scores(dataset, question)
-    guesses = guess(scores_NK)
     write_table(out, dataset, _contents(dataset, arguments.data, out), names, scores_NK)
-    accuracy = measure(dataset, question, scores_NK, labelled) if labelled else None
+    guesses, accuracy = guess(scores_NK), measure(dataset, question, scores_NK, labelled) if labelled else None
     if arguments.json:
         counts = {name: int((guesses.label == index).sum()) for index, name in enumerate(names)}
         about = {"items": len(dataset.items), "counts": counts, "accuracy": dump(accuracy) if accuracy else None}
         console.json({**dump(sorting), **about, "out": str(out)})
-    else:
-        _print(dataset, sorting, guesses, accuracy, out, console)
+        return 0
+    _print_counts(dataset, sorting, guesses, console)
+    if labelled:
+        _print_accuracy(labelled, accuracy, console)
+    console.line(f"{len(dataset.items):,} items are in {out}.")
+    console.line(NEXT)
+    if dataset.modality == "image":
+        console.line("The table has to lie in the folder of the pictures, or above it, when you train with it.")
     return 0
+
+
+def _check_out(arguments: argparse.Namespace) -> Path:
+    """Return the file to write. Raises UsageError where it cannot be written."""
+    out: Path = arguments.out
+    if out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
+        raise UsageError(f"{out} cannot be written.", "Name a file in a folder that exists.")
+    if out == Path(arguments.data).expanduser().resolve():
+        raise UsageError(f"{out} is the input file.", "Name another file for --out.")
+    return out
+
+
+def _sort(dataset: "Dataset", question: "Question", workspace: Workspace, console: Console) -> "Sorting":
+    """Return the result of a question: a stored one, or one made now."""
+    from tl_core.data.guesses.sorting import read_sorting
+
+    if read_sorting(dataset, question) is None:
+        task = Task(
+            *("zeroshot", question.backbone, dataset.fingerprint, dataset.split),
+            name=f"{dataset.name}, sorting",
+            classes=question.classes,
+            templates=question.templates,
+        )
+        run_to_end(workspace, task, console)
+    sorting = read_sorting(dataset, question)
+    if sorting is None:
+        raise RunError("The result of zero-shot could not be read.", "Run the command again.")
+    return sorting
 
 
 def _backbone(name: str, dataset: "Dataset", workspace: Workspace) -> "BackboneSpec":
@@ -132,14 +155,13 @@ def _open(source: str, workspace: Workspace, console: Console) -> "tuple[Dataset
     return import_unlabelled(source, labelled.modality, workspace, console.stage), labelled
 
 
-def _print(
-    dataset: "Dataset", sorting: "Sorting", guesses: "Guesses", accuracy: Estimate | None, out: Path, console: Console
-) -> None:
+def _print_counts(dataset: "Dataset", sorting: "Sorting", guesses: "Guesses", console: Console) -> None:
+    """Print how the items were read and how many went where."""
     if dataset.text_column:
         console.note(f"The texts were read from the column {dataset.text_column!r}.")
-    for line in dataset.receipt.lines[:5]:
-        if line.action == "skipped":
-            console.note(f"Skipped {line.item}: {line.reason}")
+    if skipped := dataset.receipt.skipped:
+        first = next(line for line in dataset.receipt.lines if line.action == "skipped")
+        console.note(f"Items that were skipped: {skipped:,}. The first is {first.item}: {first.reason}")
     for finding in sorting.findings:
         console.note(f"{finding.message} {finding.hint}")
     question = sorting.question
@@ -149,14 +171,17 @@ def _print(
         margin = f"{guesses.margin[members].mean():.2f}" if members.any() else ""
         rows.append((name, f"{int(members.sum()):,}", margin))
     console.table(("class", "items", "mean margin"), rows)
-    console.line(f"\nBackbone: {question.backbone}. Templates: {', '.join(question.templates)}.")
+    console.line(f"\nBackbone: {question.backbone}. Templates: {', '.join(map(repr, question.templates))}.")
     console.line(f"Scores: {sorting.rule}.")
+
+
+def _print_accuracy(labelled: "Dataset", accuracy: Estimate | None, console: Console) -> None:
+    """Print what was measured on the labels that the data have, or why nothing was."""
     if accuracy:
         console.line(
             f"Accuracy on {accuracy.n:,} labelled items, none of them for testing: {accuracy.value:.1%} "
             f"({accuracy.low:.1%} to {accuracy.high:.1%})"
         )
-    console.line(f"{len(dataset.items):,} items are in {out}.")
-    console.line(NEXT)
-    if dataset.modality == "image":
-        console.line("The table has to lie in the folder of the pictures, or above it, when you train with it.")
+        return
+    shown = ", ".join(labelled.classes[:10]) + (", ..." if len(labelled.classes) > 10 else "")
+    console.line(f"The data have labels, but of other classes ({shown}), so nothing was measured.")

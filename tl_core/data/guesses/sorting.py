@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tl_core.data.dataset import Dataset
+from tl_core.data.guesses.origin import guessed_labels
 from tl_core.errors import DataError
 from tl_core.statistics.intervals import wilson
 from tl_core.types import Estimate, Finding, dump
@@ -107,10 +108,13 @@ def measure(dataset: Dataset, question: Question, scores_NK: np.ndarray, labelle
     """Return the accuracy on the training and validation items of `labelled`, with Wilson's interval.
 
     The items are found in `dataset` by their content; no test item, nor a copy of one, is counted. None where the
-    classes of `labelled` are other ones than those asked for, items may have several labels, or no item is found.
+    classes of `labelled` are other ones than those asked for, items may have several labels, no item is found, or
+    labels are guesses themselves.
     """
     place = {name.casefold(): index for index, name in enumerate(question.classes)}
     if labelled.multilabel or {name.casefold() for name in labelled.classes} != set(place):
+        return None
+    if guessed_labels(labelled).any():
         return None
     names = np.array([place[name.casefold()] for name in labelled.classes])
     digests = labelled.items["digest"]
