@@ -4,6 +4,7 @@ GraftError              one clear sentence, and a hint what to do next
 ├── UsageError          a command or a name that does not exist
 │   └── UnnamedNetwork  weights that do not say which network they belong to
 ├── DataError           a source that cannot become a data set
+│   └── UnclearError    a source that could be read in several ways; the hint says how to choose one
 ├── ImportCancelled     an import that somebody stopped; nothing of it is kept
 ├── BackboneError       weights that are missing, or do not fit their architecture
 ├── DownloadError       weights that cannot be downloaded
@@ -33,6 +34,10 @@ class UsageError(GraftError):
 
 class DataError(GraftError):
     """A source that cannot become a data set."""
+
+
+class UnclearError(DataError):
+    """A source that could be read in several ways; the hint says how to choose one."""
 
 
 class ImportCancelled(GraftError):

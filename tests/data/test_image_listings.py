@@ -8,7 +8,7 @@ import pytest
 from tests.data.files import TWO_CLASSES, picture, pictures
 from tl_core.data.options import ImportOptions
 from tl_core.data.sources import import_data, preview_table
-from tl_core.errors import DataError
+from tl_core.errors import DataError, UnclearError
 
 FILES = pictures("images/1.png", "images/2.PNG", "images/3.jpg", "images/4.png")
 LABELS = "path,label\nimages/1.png,a\nimages/2.PNG,b\nimages/3.jpg,a\nimages/4.png,b\n"
@@ -47,7 +47,8 @@ def test_pictures_are_labelled_by_the_table_that_lists_them(make, table, listed,
     dataset = import_data(path, workspace)
     assert dataset.modality == "image"
     assert labels_of(dataset) == ALL
-    assert reasons(dataset) == {}
+    by_name = "old_folder" in listed or table.endswith(".tsv")
+    assert list(reasons(dataset)) == ([table] if by_name else [])
     preview = preview_table(path)
     assert (preview.path_column, preview.label_column, preview.text_column, preview.n_rows) == ("path", "label", "", 4)
 
@@ -197,3 +198,105 @@ def test_a_cell_that_is_no_path_costs_little_and_is_reported_briefly(make, reque
     dataset = import_data(request.getfixturevalue(make)({**FILES, "labels.csv": table}), workspace)
     assert labels_of(dataset) == ALL
     assert reasons(dataset) == {"row 6": "it names no picture: the path is too long"}
+
+
+def given_of(dataset):
+    return dict(zip(dataset.items["id"], dataset.items["given"], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("file", "header", "row"),
+    [
+        ("metadata.csv", "file_name,label\n", "{n}.png,{label}\n"),
+        ("metadata.jsonl", "", '{{"file_name": "{n}.png", "label": "{label}"}}\n'),
+        ("_classes.csv", "filename, a, b\n", "{n}.png, {a}, {b}\n"),
+    ],
+)
+def test_a_table_in_each_split_folder(file, header, row, make_zip, workspace):
+    """Pictures of all folders have the same names; each table names those beside it."""
+    files = {}
+    for split, numbers in (("train", range(6)), ("valid", range(2)), ("test", range(3))):
+        listed = [row.format(n=n, label="ab"[n % 2], a=1 - n % 2, b=n % 2) for n in numbers]
+        files |= {f"{split}/{file}": header + "".join(listed)}
+        files |= {f"{split}/{n}.png": picture(hash_of(split, n)) for n in numbers}
+    dataset = import_data(make_zip(files), workspace)
+    assert (dataset.classes, dataset.multilabel) == (("a", "b"), False)
+    given = given_of(dataset)
+    assert {name.split("/")[0]: split for name, split in given.items()} == {
+        "train": "train", "valid": "validation", "test": "test",
+    }  # fmt: skip
+    assert labels_of(dataset) == {name: "ab"[int(name.split("/")[1][0]) % 2] for name in given}
+    assert len(given) == 11
+
+
+def hash_of(split, n):
+    return 100 * len(split) + n
+
+
+def test_splits_of_listed_pictures_come_from_their_folders(make_zip, workspace):
+    files = pictures(*(f"d/{split}/{n}.png" for split, k in (("train", 6), ("test", 2)) for n in range(k)))
+    table = "file_name,label\n" + "".join(f"{name[2:]},{'ab'[i % 2]}\n" for i, name in enumerate(files))
+    path = make_zip({**files, "d/metadata.csv": table})
+    dataset = import_data(path, workspace)
+    assert given_of(dataset) == {name: name.split("/")[1] for name in files}
+    assert "split from the folders of the pictures" in [str(origin) for origin in dataset.origins]
+    with_column = table.replace("label\n", "label,data set\n").replace(",a\n", ",a,train\n").replace(",b\n", ",b,val\n")
+    dataset = import_data(make_zip({**files, "d/metadata.csv": with_column}, "column.zip"), workspace)
+    assert set(given_of(dataset).values()) == {"train", "validation"}, "what the table says counts more than folders"
+
+
+@pytest.mark.parametrize(
+    ("cells", "how"),
+    [
+        (["/data/upload/1/{n:02d}.png"], "file name"),
+        (["C:\\Users\\me\\{n:02d}.png"], "file name"),
+        (["s3://bucket/set/{n:02d}.png"], "file name"),
+        (["/data/local-files/?d=set/{n:02d}.png"], "file name"),
+        (["{n:02d}.jpg"], "name without suffix"),
+        (["{n}"], "name without leading zeros"),
+        (["{n}.0"], "name without leading zeros"),
+    ],
+)
+def test_listings_of_another_machine_or_spreadsheet(cells, how, make_zip, workspace):
+    files = {f"images/{n:02d}.png": picture(n) for n in range(12)}
+    rows = [cells[0].format(n=n) + f",{'ab'[n % 2]}\n" for n in range(12)]
+    dataset = import_data(make_zip({**files, "labels.csv": "item,label\n" + "".join(rows)}), workspace)
+    assert labels_of(dataset) == {name: "ab"[n % 2] for n, name in enumerate(files)}
+    line = dataset.receipt.lines[-1]
+    assert (line.item, line.action) == ("labels.csv", "read")
+    assert line.reason.endswith(f"of its rows name their pictures by {how}, not by the whole path")
+
+
+def test_the_longest_end_of_a_path_tells_pictures_of_one_name_apart(make_zip, workspace):
+    files = pictures("x/one/1.png", "x/two/1.png", "x/two/2.png")
+    table = "path,label\n/old/one/1.png,a\n/old/two/1.png,b\n/old/two/2.png,a\n/old/three/2.png,b\n"
+    dataset = import_data(make_zip({**files, "labels.csv": table}), workspace)
+    assert labels_of(dataset) == {"x/one/1.png": "a", "x/two/1.png": "b", "x/two/2.png": "a"}
+    assert list(reasons(dataset)) == ["row 5"], "a path of another folder is never matched by its name alone"
+
+
+def test_batch_folders_are_no_classes_where_a_table_names_the_species(make_zip, workspace):
+    files = {f"batch{n % 2}/{n}.png": picture(n) for n in range(12)}
+    rows = "".join(f"{name},{['owl', 'fox'][n // 6]},{'ns'[n % 3 % 2]}\n" for n, name in enumerate(files))
+    dataset = import_data(make_zip({**files, "labels.csv": "path,species,site\n" + rows}), workspace)
+    assert dataset.classes == ("fox", "owl")
+
+
+def test_a_table_and_class_folders_that_disagree_are_asked_about(make_zip, workspace):
+    files = {f"{c}/{n}.png": picture(10 * i + n) for i, c in enumerate(("cats", "dogs")) for n in range(6)}
+    rows = "".join(f"{name},{'pq'[i % 2]}\n" for i, name in enumerate(files))
+    path = make_zip({**files, "more.csv": "path,finish\n" + rows})
+    with pytest.raises(UnclearError, match="either could be their class") as error:
+        import_data(path, workspace)
+    assert "--label-column 'finish', or --folders class" in error.value.hint
+    assert import_data(path, workspace, ImportOptions(label_column="finish")).classes == ("p", "q")
+    assert import_data(path, workspace, ImportOptions(folders="class")).classes == ("cats", "dogs")
+
+
+def test_pictures_to_predict_and_a_sample_submission_are_no_classes(make_zip, workspace):
+    files = pictures(*(f"train/r{n}.jpg" for n in range(8)), *(f"test/e{n}.jpg" for n in range(4)))
+    labels = "id,breed\n" + "".join(f"r{n},{'ab'[n % 2]}\n" for n in range(8))
+    sample = "id,a,b\n" + "".join(f"e{n},0.5,0.5\n" for n in range(4))
+    dataset = import_data(make_zip({**files, "labels.csv": labels, "sample_submission.csv": sample}), workspace)
+    assert labels_of(dataset) == {f"train/r{n}.jpg": "ab"[n % 2] for n in range(8)}
+    assert reasons(dataset)["test/e0.jpg"] == "labels.csv gives it no label"

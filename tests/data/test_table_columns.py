@@ -123,9 +123,8 @@ def test_one_column_a_label(yes, no, make_table, workspace):
     path = make_table(one_column_a_label(yes, no))
     preview = preview_table(path)
     if no:
-        assert preview.proposed.label_columns == ("a", "b", "c")
-        assert "label-columns" in codes(preview)
-    assert preview.label_columns == ()
+        assert (preview.label_columns, preview.one_of) == (("a", "b", "c"), False)
+        assert "labels-guessed" in codes(preview)
     options = ImportOptions(label_columns=("a", "b", "c"))
     assert (preview_table(path, options).label_columns, preview_table(path, options).label_column) == (
         ("a", "b", "c"),

@@ -3,7 +3,7 @@ import pytest
 from tl_core.data.options import NONE, ImportOptions
 from tl_core.data.profile import profile
 from tl_core.data.sources import import_data, preview_table
-from tl_core.errors import DataError
+from tl_core.errors import DataError, UnclearError
 from tl_core.workspace import Limits, Workspace
 
 ROWS = [
@@ -122,16 +122,19 @@ def test_labels_that_are_an_id(make_table, workspace):
 
 
 def test_an_id_column_is_not_taken_for_the_label(make_table):
-    content = "id,comment,kind\n" + "".join(f"{i},words and more words {i},{'ab'[i % 2]}\n" for i in range(40))
+    content = "id,comment,shelf\n" + "".join(f"{i},words and more words {i},{'ab'[i % 2]}\n" for i in range(40))
     result = preview_table(make_table(content))
-    assert (result.text_column, result.label_column) == ("comment", "kind")
+    assert (result.text_column, result.label_column) == ("comment", "shelf")
     assert [f.code for f in result.findings] == ["label-guessed"]
 
 
 def test_a_guessed_label_says_so_and_can_be_corrected(make_table, workspace):
     content = "a,b,c\n" + "".join(f"words and more {i},{'xy'[i % 2]},{'pqr'[i % 3]}\n" for i in range(30))
     path = make_table(content)
-    assert [f.code for f in preview_table(path).findings] == ["label-guessed"]
+    assert [f.code for f in preview_table(path).findings] == ["label-unclear"]
+    with pytest.raises(UnclearError, match=r"'b'.* or 'c'|'c'.* or 'b'") as error:
+        import_data(path, workspace)
+    assert "--label-column" in error.value.hint
     options = ImportOptions(text_column="a", label_column="c", name="mine")
     dataset = import_data(path, workspace, options)
     assert (dataset.classes, dataset.name, dataset.text_column) == (("p", "q", "r"), "mine", "a")
@@ -141,7 +144,7 @@ def test_a_name_that_only_holds_the_word_class_is_no_sure_label(make_table):
     rows = "".join(f"words and more {i},{'xy'[i % 2]},{'pqr'[i % 3]}\n" for i in range(30))
     for header, label, codes in (
         ("Observation,School class,Topic", "Topic", []),
-        ("Observation,School class,Weather", "School class", ["label-guessed"]),
+        ("Observation,School class,Weather", "", ["label-unclear"]),
         ("Observation,Class,Weather", "Class", []),
     ):
         result = preview_table(make_table(f"{header}\n{rows}"))

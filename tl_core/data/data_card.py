@@ -120,6 +120,8 @@ def _findings(profile: Profile) -> str:
 def _collection(dataset: Dataset, profile: Profile, sample: Sample | None) -> Iterator[str]:
     yield "## Collection process"
     yield f"It was imported from {sample.source if sample else escape(dataset.receipt.source)}."
+    if dataset.origins:
+        yield "What was read from where:\n\n" + "\n".join(f"- {escape(str(origin))}" for origin in dataset.origins)
     if profile.span:
         when = profile.span
         yield f"{when.dated:,} of {profile.n:,} items are dated, from {when.first} to {when.last}."

@@ -79,6 +79,27 @@ class Receipt:
         return len({line.item for line in self.lines if line.action == "converted"}) + self.more_converted
 
 
+OriginKind = Literal["label", "text", "picture", "split", "group"]
+"""What an import has read from somewhere in the source."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an import read something: "label" from `source` "column 'stars'", which `others` could have been too.
+
+    `note` says what follows from it or how to choose another one.
+    """
+
+    what: OriginKind
+    source: str
+    others: tuple[str, ...] = ()
+    note: str = ""
+
+    def __str__(self) -> str:
+        others = f" (not {' or '.join(self.others)}, which could be it too)" if self.others else ""
+        return f"{self.what} from {self.source}{others}" + (f"; {self.note}" if self.note else "")
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Labelled items under a content fingerprint.
@@ -94,6 +115,8 @@ class Dataset:
 
     The fingerprint covers modality, classes, and each item's digest, labels, given split, group, subgroup and time, in
     order. It leaves out the split that is made from them, because features do not depend on it.
+
+    `origins` say where labels, texts, splits and groups were read from.
 
     `decisions` are laid over the manifest and change `labels`, `targets` and `splits`. Row numbers stay, and the split
     is always made from the source's labels, so a corrected label moves no item.
@@ -111,6 +134,7 @@ class Dataset:
     subgroup_column: str = ""
     path_column: str = ""
     decisions: tuple[Decision, ...] = ()
+    origins: tuple[Origin, ...] = ()
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -295,6 +319,7 @@ class Dataset:
     def save(self) -> None:
         """Write dataset.json: every field except the folder and the decisions."""
         fields = {k: dump(v) if k in ("receipt", "split") else v for k, v in vars(self).items() if k in _STORED}
+        fields["origins"] = [dump(origin) for origin in self.origins]
         write_json(self.folder / "dataset.json", fields)
 
     @classmethod
@@ -306,6 +331,7 @@ class Dataset:
                 "receipt": load(Receipt, fields["receipt"]),
                 "split": load(SplitSpec, fields["split"]),
                 "classes": tuple(fields["classes"]),
+                "origins": tuple(load(Origin, origin) for origin in fields.get("origins", ())),
             }
             return cls(folder=folder, decisions=decision_log.current(folder), **fields)
         except (OSError, ValueError, TypeError, KeyError) as error:

@@ -10,16 +10,22 @@ OnProgress = Callable[[str, int, int], None]
 NONE = "(none)"
 """In place of a column name: there is no such column, and none is guessed."""
 
+SKIP = "skip"
+"""In place of a split: the items are left out."""
+
 
 @dataclass(frozen=True)
 class ImportOptions:
     """What a person says about a source. "" (and None for `header`) means: guess it.
 
     `group_column` and `split_column` may be NONE. So may `text_column` and `path_column`, for the pictures or the texts
-    alone of a table that has both. Several labels per item are in one cell, separated by `separator`,
-    or in `label_columns`, one column per label. `path_column` names the pictures of a table that lists them.
-    `subgroup_column` says whom an item is about, for scores by subgroup; `time_column` when it was made, for a split
-    by time.
+    alone of a table that has both. Several labels per item are in one cell, separated by `separator`, or in
+    `label_columns`, one column per label; with `one_of`, each row has exactly one of these. `path_column` names the
+    pictures of a table that lists them. `subgroup_column` says whom an item is about, for scores by subgroup;
+    `time_column` when it was made, for a split by time.
+
+    `folders` says what the folders of a path mean, as `folder_layout` describes; `split_names` pairs names of folders
+    or cells with the split that they mean, or with SKIP to leave their items out.
     """
 
     name: str = ""
@@ -32,10 +38,13 @@ class ImportOptions:
     split_column: str = ""
     separator: str = ""
     label_columns: tuple[str, ...] = ()
+    one_of: bool = False
     path_column: str = ""
     subgroup_column: str = ""
     time_column: str = ""
     sheet: str = ""
+    folders: str = ""
+    split_names: tuple[tuple[str, str], ...] = ()
 
 
 AUTO_DETECT = ImportOptions()

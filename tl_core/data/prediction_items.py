@@ -14,11 +14,11 @@ from tl_core.data.options import ImportOptions
 from tl_core.data.sources import SAMPLE_PREFIX, import_data
 from tl_core.data.sources.file_tree import ArchiveEntry, Tree, without_enclosing
 from tl_core.data.sources.folder_source import TEXT_SUFFIXES, only_table, open_tree
-from tl_core.data.sources.image_listing import Listing, listing_beside, listing_of
+from tl_core.data.sources.image_listing import Beside, Listing, listing_beside, listing_of
 from tl_core.data.sources.local_files import is_table, source_path
 from tl_core.data.sources.store import stored_name
 from tl_core.data.sources.tables import Table, TableFile, best_tables, entry_table, file_table, open_table, take_sample
-from tl_core.data.sources.tables.column_guesses import guess_text_column
+from tl_core.data.sources.tables.text_guess import guess_text_column
 from tl_core.data.sources.text_encoding import decode, tidy
 from tl_core.errors import DataError
 from tl_core.types import Modality, noun
@@ -139,7 +139,7 @@ class _Reader:
             except DataError as error:
                 self._skip(table.row(number), error.message)
 
-    def add_pairs(self, listing: Listing, text_column: str) -> None:
+    def add_pairs(self, listing: Listing | Beside, text_column: str) -> None:
         """Add every row with a picture and a text. Raises DataError if no column holds texts."""
         table, place = self._texts_of(listing.file, text_column, listing.column)
         self.path_column = listing.column
@@ -150,7 +150,7 @@ class _Reader:
                 continue
             try:
                 text, _ = tidy(cells[place], self.workspace.limits.cell)
-                self._add_image(replace(listing.find(cells[at]), name=table.row(number)))
+                self._add_image(replace(listing.find(cells[at], number), name=table.row(number)))
                 self.texts.append(text)
             except DataError as error:
                 self._skip(table.row(number), error.message)
@@ -197,7 +197,7 @@ class _Reader:
 
 
 @contextmanager
-def _listed(path: Path, workspace: Workspace, path_column: str) -> Iterator[Listing]:
+def _listed(path: Path, workspace: Workspace, path_column: str) -> Iterator[Listing | Beside]:
     """Yield the table that names pictures: `path` itself, or the one in an archive or folder.
 
     Raises DataError where there is none.
@@ -206,8 +206,8 @@ def _listed(path: Path, workspace: Workspace, path_column: str) -> Iterator[List
     if not single and is_table(path):
         file = file_table(path, limits)
         named = ImportOptions(path_column=path_column if path_column in open_table(file).columns else "")
-        if listing := listing_beside(file, path.parent, named):
-            yield listing
+        if beside := listing_beside(file, path.parent, named):
+            yield beside
             return
     elif not single:
         with open_tree(path, limits, workspace.folder("cache")) as tree:

@@ -8,7 +8,7 @@ from math import nan
 import pandas as pd
 from pyarrow.parquet import ParquetFile
 
-from tl_core.data.dataset import Dataset
+from tl_core.data.dataset import Dataset, Origin
 from tl_core.data.options import AUTO_DETECT, ImportOptions, OnProgress, RawItem, no_progress
 from tl_core.data.sources import import_data
 from tl_core.data.sources.store import Draft, store
@@ -45,6 +45,7 @@ def import_with_test(
         main.text_column,
         main.subgroup_column or test_data.subgroup_column,
         main.path_column,
+        [*(o for o in main.origins if o.what != "split"), Origin("split", f"the two sources: {test} is the test set")],
     )
     draft.lines += [replace(line, item=_test_name(line.item)) for line in test_data.receipt_lines()]
     items = _items(main, test_data, draft, "train" in given or "" in given)

@@ -12,7 +12,7 @@ from tl_core.data.sources.hub_source import is_hub
 from tl_core.data.sources.local_files import display_name, is_table, source_path
 from tl_core.data.sources.store import Draft, store
 from tl_core.data.sources.tables import TableFile, file_table, open_table, take_sample
-from tl_core.data.sources.tables.column_guesses import guess_text_column
+from tl_core.data.sources.tables.text_guess import guess_text_column
 from tl_core.errors import DataError
 from tl_core.types import Modality
 from tl_core.workspace import Workspace

@@ -5,12 +5,13 @@
     hub_source      `hub:owner/name`, a data set of the Hugging Face hub; hub_columns guesses its columns
     table_source    a table in a file of its own; table_items makes items of its rows
     folder_source   a folder, zip or tar archive with class folders, one table, or a table that lists pictures
-    image_listing   which table of a source lists pictures, and the picture that each of its cells names
+    folder_layout   what folders mean: splits, classes, items that belong together
+    image_listing   which table of a source lists pictures; picture_names finds the picture that a cell names
 
 Each `*_source` module says in one Source what it takes, how it is previewed and how it is imported. To add a source,
-write such a module and put its Source into SOURCES below. Guesses live in tables/column_guesses (text, label, group and
-split column), hub_columns, and split_names. Shared parts: file_tree, zip_archive and tar_archive (files), tables/
-(formats), store and manifest (writing a data set).
+write such a module and put its Source into SOURCES below. Guesses live in tables/column_guesses and label_guess,
+hub_columns, folder_layout and split_names; what is not clear raises UnclearError and is asked. Shared parts: file_tree,
+zip_archive and tar_archive (files), tables/ (formats), store and manifest (writing a data set).
 """
 
 from contextlib import suppress
@@ -25,7 +26,7 @@ from tl_core.data.sources.guesses_source import GUESSES, GUESSES_PREFIX
 from tl_core.data.sources.hub_source import HUB
 from tl_core.data.sources.sample_source import SAMPLE, SAMPLE_PREFIX
 from tl_core.data.sources.source import Source
-from tl_core.data.sources.table_preview import TablePreview
+from tl_core.data.sources.table_preview import FolderPreview, Preview, TablePreview
 from tl_core.data.sources.table_source import TABLE
 from tl_core.errors import DataError
 from tl_core.workspace import Limits, Workspace
@@ -35,7 +36,9 @@ __all__ = [
     "SAMPLES",
     "SAMPLE_PREFIX",
     "SOURCES",
+    "FolderPreview",
     "ImportOptions",
+    "Preview",
     "Sample",
     "Source",
     "TablePreview",
@@ -43,6 +46,7 @@ __all__ = [
     "import_data",
     "list_datasets",
     "open_dataset",
+    "preview_source",
     "preview_table",
 ]
 
@@ -66,16 +70,24 @@ def import_data(
     return find_source(source).load(source, workspace, options, progress)
 
 
-def preview_table(
+def preview_source(
     path: Path | str, options: ImportOptions = AUTO_DETECT, limits: Limits = DEFAULT_LIMITS
-) -> TablePreview | None:
-    """Return the first rows of a source and the columns that would be read; None where it is not a table.
+) -> Preview | None:
+    """Return the first rows of a source and the columns that would be read, or the ways to read its folders.
 
-    A data set of the hub is shown in the same way. An archive or folder counts as a table where it holds one table,
-    one table per split, or a table that lists its pictures.
+    None where there is nothing to choose. A data set of the hub is shown as a table. An archive or folder counts as one
+    where it holds one table, one table per split, or a table that lists its pictures.
     Raises DataError where it cannot be read.
     """
     return find_source(str(path)).preview(str(path), options, limits)
+
+
+def preview_table(
+    path: Path | str, options: ImportOptions = AUTO_DETECT, limits: Limits = DEFAULT_LIMITS
+) -> TablePreview | None:
+    """Return the preview of a source that is a table; None for other sources. Raises DataError as `preview_source`."""
+    preview = preview_source(path, options, limits)
+    return preview if isinstance(preview, TablePreview) else None
 
 
 def list_datasets(workspace: Workspace) -> list[Dataset]:

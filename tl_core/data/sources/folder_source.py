@@ -1,12 +1,14 @@
 """A folder, or a zip or tar archive that is read like one: class folders, one table, or a table that lists pictures."""
 
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from tl_core.data.dataset import Dataset
+from tl_core.data.dataset import Dataset, Origin
 from tl_core.data.images import IMAGE_SUFFIXES
-from tl_core.data.options import ImportOptions, OnProgress, RawItem, no_progress
+from tl_core.data.options import AUTO_DETECT, ImportOptions, OnProgress, RawItem, no_progress
 from tl_core.data.sources.file_tree import (
     ARCHIVE_SUFFIXES,
     ArchiveEntry,
@@ -15,17 +17,17 @@ from tl_core.data.sources.file_tree import (
     strip_enclosing,
     without_enclosing,
 )
+from tl_core.data.sources.folder_layout import NO_CLASS, Layout, LayoutGuess, classes_of_names, hint_of, layout_of
 from tl_core.data.sources.image_listing import listing_of, texts_alone
 from tl_core.data.sources.local_files import WHAT_TO_GIVE, display_name, is_table, source_path
 from tl_core.data.sources.source import Source
-from tl_core.data.sources.split_names import guess_split
 from tl_core.data.sources.store import Draft, store
 from tl_core.data.sources.table_items import preview_file, table_items
-from tl_core.data.sources.table_preview import TablePreview
+from tl_core.data.sources.table_preview import MOST_CLASSES, FolderPreview, FolderWay, Preview
 from tl_core.data.sources.tables import TableFile, best_tables, entry_table, split_tables
 from tl_core.data.sources.tar_archive import is_tar, open_tar
 from tl_core.data.sources.zip_archive import open_zip
-from tl_core.errors import DataError
+from tl_core.errors import DataError, UnclearError
 from tl_core.types import Modality
 from tl_core.workspace import Limits, Workspace
 
@@ -57,14 +59,40 @@ def _takes(source: str) -> bool:
     return not is_table(source_path(source))
 
 
-def _preview(source: str, options: ImportOptions, limits: Limits) -> TablePreview | None:
+def _preview(source: str, options: ImportOptions, limits: Limits) -> Preview | None:
     path = source_path(source)
     with open_tree(path, limits) as tree:
         table = only_table(tree, limits, texts_alone(options))
         if table:
             return preview_file(table, options)
-        listing = listing_of(tree, options, limits) if modality_of(tree) == "image" else None
-        return preview_file(listing.file, options, listing.column) if listing else None
+        modality = modality_of(tree)
+        listing = listing_of(tree, options, limits) if modality == "image" else None
+        if listing:
+            return preview_file(listing.file, options, listing.column)
+        return _preview_folders(tree, modality, path.name, options) if modality else None
+
+
+def _preview_folders(tree: Tree, modality: Modality, source: str, options: ImportOptions) -> FolderPreview | None:
+    """Return the ways to read the folders of a tree; None where there is one."""
+    with suppress(DataError):  # the import says what is wrong
+        entries, guess = _sorted_files(tree, modality, source, options)
+        if guess.choices:
+            names = [entry.name for entry in entries]
+            ways = tuple(_way(names, options, *choice) for choice in guess.choices)
+            return FolderPreview(ways, guess.question)
+    return None
+
+
+def _way(names: list[str], options: ImportOptions, said: ImportOptions, title: str) -> FolderWay:
+    """Return what the classes and splits are where the folders of some paths are read in one way."""
+    told = replace(options, folders=said.folders, split_names=said.split_names)
+    layout, placed = layout_of(names, told).layout, []
+    for name in names:
+        with suppress(DataError):
+            placed.append(layout.place(name))
+    classes = sorted({label for label, _, _ in placed})
+    splits = Counter(split for _, split, _ in placed if split)
+    return FolderWay(told, title, tuple(classes[:MOST_CLASSES]), len(classes), tuple(splits.items()))
 
 
 def _load(source: str, workspace: Workspace, options: ImportOptions, progress: OnProgress) -> Dataset:
@@ -85,7 +113,7 @@ def _load(source: str, workspace: Workspace, options: ImportOptions, progress: O
             draft.lines += tree.lines
             items, total = listing.items(options, draft, progress)
             return store(items, draft, workspace, progress, total)
-        files = class_folders(tree, modality, path.name)
+        files = class_folders(tree, modality, path.name, options, draft.origins)
         draft.lines += tree.lines
         return store(files, draft, workspace, progress)
 
@@ -116,23 +144,69 @@ def modality_of(tree: Tree) -> Modality | None:
     return "image" if images >= texts else "text"
 
 
-def class_folders(tree: Tree, modality: Modality, source: str) -> list[RawItem]:
+def class_folders(
+    tree: Tree,
+    modality: Modality,
+    source: str,
+    options: ImportOptions = AUTO_DETECT,
+    origins: list[Origin] | None = None,
+) -> list[RawItem]:
     """Return the items of a tree of class folders. Files elsewhere are skipped, with a line in the tree.
 
-    Raises DataError where no file lies in a class folder.
+    What the folders mean is added to `origins`. Raises DataError where no file lies in a class folder, and UnclearError
+    where it is not clear what the folders mean.
     """
+    entries, guess = _sorted_files(tree, modality, source, options)
+    if guess.question:
+        raise UnclearError(guess.question, hint_of(guess.choices))
+    items = []
+    for entry in entries:
+        try:
+            label, split, group = guess.layout.place(entry.name)
+        except DataError as error:
+            tree.skip(entry.name, error.message)
+            continue
+        items.append(RawItem(entry.name, label, split, group, read=entry.read))
+    if not items:
+        raise DataError(f"No file of {source} lies where the folders {guess.layout.pattern} say.", _HINT)
+    _skip_empty_classes(tree, items)
+    if origins is not None:
+        origins += _origins(guess, items)
+    return items
+
+
+def _sorted_files(
+    tree: Tree, modality: Modality, source: str, options: ImportOptions
+) -> tuple[list[ArchiveEntry], LayoutGuess]:
+    """Return the files of a tree below its enclosing folder, and what the folders mean. Others are skipped."""
     entries = _of_modality(tree, modality)
+    if options.folders == "name":
+        return entries, LayoutGuess(Layout(("name",)))
     deep = [e for e in entries if "/" in e.name]
     if not deep:
         noun = "pictures" if modality == "image" else "text files"
-        raise DataError(f"The {noun} in {source} are not sorted into classes.", _HINT)
-    shallow = [e for e in entries if "/" not in e.name]
-    for entry in shallow:
-        tree.skip(entry.name, "it lies in no class folder")
+        named = classes_of_names([e.name for e in entries])
+        hint = f"If their names begin with the class ({', '.join(named[:3])}), say --folders name." if named else _HINT
+        raise DataError(f"The {noun} in {source} are not sorted into classes.", hint)
+    for entry in entries:
+        if "/" not in entry.name:
+            tree.skip(entry.name, NO_CLASS)
     deep = without_enclosing(tree, deep, depth=2)
-    items = _items_of_splits(tree, deep) if _has_splits(deep) else [_item(e, "", 0) for e in deep]
-    _skip_empty_classes(tree, items)
-    return items
+    return deep, layout_of([e.name for e in deep], options)
+
+
+def _origins(guess: LayoutGuess, items: list[RawItem]) -> Iterator[Origin]:
+    """Yield what the folders were read as."""
+    layout = guess.layout
+    others = tuple(f"--folders {o.folders}: {m}" for o, m in guess.choices if o.folders != layout.pattern and o.folders)
+    ways = f"other ways to read it: {'; '.join(others)}" if others else ""
+    yield Origin("label", f"the {layout.where('name' if 'name' in layout.levels else 'class')}", note=ways)
+    if "split" in layout.levels:
+        named = ", ".join(f"{name} ({split})" for name, split in sorted(layout.splits.items()))
+        yield Origin("split", f"the {layout.where('split')}: {named}")
+    if "group" in layout.levels:
+        n = len({item.group for item in items if item.group})
+        yield Origin("group", f"the {layout.where('group')}", note=f"items of each of the {n:,} stay together")
 
 
 def _of_modality(tree: Tree, modality: Modality) -> list[ArchiveEntry]:
@@ -143,34 +217,6 @@ def _of_modality(tree: Tree, modality: Modality) -> list[ArchiveEntry]:
             reason = "an archive inside; unpack it first" if archive else f"not {noun} that can be read"
             tree.skip(entry.name, reason)
     return [e for e in tree.entries if e.suffix in wanted]
-
-
-def _split_of(entry: ArchiveEntry) -> str:
-    return guess_split(PurePosixPath(entry.name).parts[0])
-
-
-def _has_splits(entries: list[ArchiveEntry]) -> bool:
-    """Return whether the outermost folders are splits: train with class folders inside, and at least one other."""
-    splits = {_split_of(e) for e in entries} - {""}
-    return len(splits) > 1 and any(_split_of(e) == "train" and e.name.count("/") > 1 for e in entries)
-
-
-def _items_of_splits(tree: Tree, entries: list[ArchiveEntry]) -> list[RawItem]:
-    items = []
-    for entry in entries:
-        split = _split_of(entry)
-        if not split:
-            tree.skip(entry.name, "it lies outside the folders train, validation and test")
-        elif len(PurePosixPath(entry.name).parts) < 3:
-            tree.skip(entry.name, "it lies in no class folder")
-        else:
-            items.append(_item(entry, split, 1))
-    return items
-
-
-def _item(entry: ArchiveEntry, split: str, depth: int) -> RawItem:
-    folder = PurePosixPath(entry.name).parts[depth]
-    return RawItem(entry.name, folder.strip() or folder, split, read=entry.read)
 
 
 def _skip_empty_classes(tree: Tree, items: list[RawItem]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from tl_core.data.options import NONE, ImportOptions
 from tl_core.data.sources.table_preview import PREVIEW_CELL, TablePreview
 from tl_core.data.sources.tables.cell_text import cell_text
-from tl_core.data.sources.tables.column_guesses import GROUP_NAMES
+from tl_core.data.sources.tables.column_roles import group_kind
 from tl_core.data.sources.tables.label_reader import is_yes, split_labels
 from tl_core.data.sources.tables.table_rows import MISSING
 from tl_core.data.sources.tables.timestamps import TimeReader, guess_time_reader
@@ -129,7 +129,7 @@ def choose_hub_columns(features: Any, sample: Callable[[], list[Row]], options: 
         raise DataError(f"No column of {repo} looks like a label.", f"Choose one: it has {_listed(kinds)}.")
     if label == text and label:
         raise DataError(f"The column {label} cannot be both the text and the label.", "Choose two different ones.")
-    group = options.group_column or next((n for n in GROUP_NAMES if n in kinds), "")
+    group = options.group_column or next((n for n in kinds if group_kind(n) == "sure"), "")
     return HubColumns(
         "image" if image else "text", image or text, label, options.label_columns, _class_names(features, label),
         options.separator, "" if group == NONE else group,

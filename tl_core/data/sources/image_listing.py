@@ -1,24 +1,24 @@
-"""Tables that list pictures: where it is guessed which table and column do, and which picture a cell names.
+"""Tables that list pictures: where it is guessed which table and column do. picture_names finds what a cell names."""
 
-A cell names a picture by its path from the top of the source or from the table's folder, by the end of that path, or by
-its file name if only one picture has it. As a last resort, case and suffix are ignored.
-"""
-
-import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from tl_core.data.images import IMAGE_SUFFIXES
 from tl_core.data.options import NONE, ImportOptions, OnProgress, RawItem, no_progress
-from tl_core.data.sources.file_tree import MAX_PATH, ArchiveEntry, Tree, climbs, file_reader
+from tl_core.data.sources.file_tree import MAX_PATH, ArchiveEntry, Tree, climbs, file_reader, strip_enclosing
+from tl_core.data.sources.folder_layout import folder_splits, layout_of
+from tl_core.data.sources.picture_names import HOW, OUTSIDE, TOO_LONG, PictureNames, is_picture_cell, tidy_cell
 from tl_core.data.sources.store import Draft
-from tl_core.data.sources.table_items import FindPicture, table_items
+from tl_core.data.sources.table_items import table_items
 from tl_core.data.sources.tables import TableFile, TableSample, entry_table, open_table, split_tables, take_sample
-from tl_core.data.sources.tables.column_guesses import choose_columns, guess_text_column
+from tl_core.data.sources.tables.column_guesses import choose_columns
+from tl_core.data.sources.tables.column_roles import has_other_role
 from tl_core.data.sources.tables.table_file import has_table_name
-from tl_core.data.sources.tables.table_rows import MISSING
-from tl_core.errors import DataError
+from tl_core.data.sources.tables.table_rows import MISSING, PART_ROWS
+from tl_core.data.sources.tables.text_guess import guess_text_column
+from tl_core.errors import DataError, UnclearError
 from tl_core.workspace import Limits
 
 _SAMPLE_CHARS = 2**20  # characters of a table from which it is guessed whether it lists pictures
@@ -26,18 +26,41 @@ _CELLS = 500  # most different values of a column that are tried
 _MOST_TABLES = 20
 _MIN_SHARE = 0.2  # smallest share of a column's cells that name pictures, if it lists them
 _MANY = 0.5  # share of the pictures that a column must name, if its cells have no suffix
-_TOO_LONG = "it names no picture: the path is too long"
-_OUTSIDE = "its path leads out of the folder of the data"
+_MOST = 0.5  # share of the pictures from which a table is the source of their labels
 
 
 @dataclass(frozen=True)
 class Listing:
-    """A table, its column that names pictures, how they are found, and all pictures (None where unknown)."""
+    """A table, its column that names pictures, and the pictures of each file that the table is read from."""
 
     file: TableFile
     column: str
-    find: FindPicture
-    pictures: tuple[ArchiveEntry, ...] | None = None
+    names: tuple[PictureNames, ...]
+    pictures: tuple[ArchiveEntry, ...]
+    options: ImportOptions
+
+    def find(self, cell: str, row: int) -> ArchiveEntry:
+        """Return the picture that the cell of a row names. Raises DataError, with the bare reason as message."""
+        return self.names[row // PART_ROWS].find(cell)
+
+    @property
+    def split_folders(self) -> str:
+        """Return in words which folders name splits; "" where none does."""
+        return "the folders of the pictures" if self._splits else ""
+
+    def split(self, picture: str) -> str:
+        """Return the split that the folders of a picture name, "" for none."""
+        return self._splits.get(picture, "")
+
+    @cached_property
+    def _splits(self) -> dict[str, str]:
+        if self.options.split_column == NONE:
+            return {}
+        paths = [picture.name for picture in self.pictures]
+        shared = strip_enclosing(paths, 2)
+        below = ["/".join(path.split("/")[shared:]) for path in paths]
+        found = folder_splits(below, self.options)
+        return {path: found[rest] for path, rest in zip(paths, below, strict=True) if rest in found}
 
     def skip_others(self, tree: Tree) -> None:
         """Skip the files of a tree that are neither the table nor pictures, with a receipt line each."""
@@ -52,7 +75,7 @@ class Listing:
 
         Pictures that no row names are skipped in the draft at the end. Raises DataError as `table_items` does.
         """
-        items, total = table_items(self.file, options, draft, self.column, self.find, progress)
+        items, total = table_items(self.file, options, draft, self.column, self, progress)
         return self._and_unlisted(items, draft), total
 
     def _and_unlisted(self, items: Iterable[RawItem], draft: Draft) -> Iterator[RawItem]:
@@ -60,37 +83,41 @@ class Listing:
         for item in items:
             named.add(item.id)
             yield item
-        for picture in self.pictures or ():
+        for picture in self.pictures:
             if picture.name not in named:  # the first item of a picture has its name
                 draft.skip(picture.name, f"{self.file.name} gives it no label")
+        for how in HOW[1:]:
+            if n := sum(names.used[how] for names in self.names):
+                draft.read(self.file.name, f"{n:,} of its rows name their pictures by {how}, not by the whole path")
 
 
 def listing_of(tree: Tree, options: ImportOptions, limits: Limits) -> Listing | None:
     """Return the table of a tree that lists its pictures; None where none does, or where folders name the classes.
 
-    Raises DataError where several tables do, and where the column that the options name does not.
+    Raises DataError where several tables do, and where the column that the options name does not; UnclearError where
+    both a table and the folders could name the classes.
     """
     if texts_alone(options):
         return None
     pictures = [entry for entry in tree.entries if entry.suffix in IMAGE_SUFFIXES]
     tables = [entry for entry in tree.entries if has_table_name(entry.name)]
-    if not pictures or not tables:
+    if not pictures or not tables or options.folders:
         return None
-    in_folders = len({PurePosixPath(picture.name).parent for picture in pictures}) > 1
-    names = _PictureNames(pictures)
-    listings = []
-    for table in tables[:_MOST_TABLES]:
-        listing = _listing(entry_table(table, limits), names, options, in_folders)
-        if listing:
-            listings.append(listing)
-    if len(listings) > 1 and (joined := split_tables(tables, limits)):
-        listings = [listing] if (listing := _listing(joined, names, options, in_folders)) else listings
-    if len(listings) == 1:
-        return listings[0]
-    if listings and not in_folders:
+    names = PictureNames(pictures)
+    by_name: dict[str, list[ArchiveEntry]] = {}
+    for table in tables:
+        by_name.setdefault(PurePosixPath(table.name).name, []).append(table)
+    for group in (tables, *by_name.values()):
+        if (joined := split_tables(group, limits)) and (listing := _listing(joined, names, options)):
+            return listing
+    found = (_listing(entry_table(table, limits), names, options) for table in tables[:_MOST_TABLES])
+    listings = [listing for listing in found if listing]
+    if len(listings) > 1:
         named = ", ".join(listing.file.name for listing in listings[:3])
         hint = "Join them, or name them train, validation and test: tables with the same columns are then joined."
         raise DataError(f"{len(listings):,} tables list the pictures ({named}), and only one can be read.", hint)
+    if listings:
+        return listings[0]
     if options.path_column:
         raise DataError(
             f"No cell of the column {options.path_column!r} names an existing picture.",
@@ -99,7 +126,35 @@ def listing_of(tree: Tree, options: ImportOptions, limits: Limits) -> Listing | 
     return None
 
 
-def listing_beside(file: TableFile, folder: Path, options: ImportOptions) -> Listing | None:
+@dataclass(frozen=True)
+class Beside:
+    """A table in a file of its own, and its column that names pictures in its folder or below."""
+
+    file: TableFile
+    column: str
+    root: Path
+
+    def find(self, cell: str, row: int) -> ArchiveEntry:
+        """Return the picture that the cell of a row names. Raises DataError, with the bare reason as message."""
+        return _find_beside(self.root, cell)
+
+    @property
+    def split_folders(self) -> str:
+        """Return "": which folders there are is not known."""
+        return ""
+
+    def split(self, picture: str) -> str:
+        """Return "": which folders there are is not known."""
+        return ""
+
+    def items(
+        self, options: ImportOptions, draft: Draft, progress: OnProgress = no_progress
+    ) -> tuple[Iterator[RawItem], int]:
+        """Return an iterator over the listed pictures, and the number of rows. Raises DataError as `table_items`."""
+        return table_items(self.file, options, draft, self.column, self, progress)
+
+
+def listing_beside(file: TableFile, folder: Path, options: ImportOptions) -> Beside | None:
     """Return the listing of a table whose pictures lie in its folder or below; None where it lists none.
 
     Raises DataError where a column names pictures that lie elsewhere and the table has no texts.
@@ -112,14 +167,14 @@ def listing_beside(file: TableFile, folder: Path, options: ImportOptions) -> Lis
     root = folder.resolve()
     columns = [(name, _cells(cells)) for name, cells in sample.by_column()]
     candidates = [
-        (n, c) for n, c in columns if (c and sum(map(_is_picture, c)) >= len(c) / 2) or n == options.path_column
+        (n, c) for n, c in columns if (c and sum(map(is_picture_cell, c)) >= len(c) / 2) or n == options.path_column
     ]
     for name, cells in candidates:
         if options.path_column in ("", name) and any(_beside(root, cell) for cell in cells):
-            return Listing(file, name, lambda cell: _find_beside(root, cell))
+            return Beside(file, name, root)
     for name, cells in candidates:
         if name == (options.path_column or guess_text_column(sample, options.label_column)):
-            outside = next((cell for cell in cells if climbs(_tidy(cell))), "")
+            outside = next((cell for cell in cells if climbs(tidy_cell(cell))), "")
             where = (
                 f"outside the table's folder, for example {outside!r}" if outside else "that are not beside the table"
             )
@@ -135,30 +190,115 @@ def texts_alone(options: ImportOptions) -> bool:
     return options.path_column == NONE or (options.text_column not in ("", NONE) and not options.path_column)
 
 
-def _listing(file: TableFile, names: "_PictureNames", options: ImportOptions, in_folders: bool) -> Listing | None:
+def _listing(file: TableFile, names: PictureNames, options: ImportOptions) -> Listing | None:
+    """Return the listing of a table; None where it lists no pictures or says nothing about their classes."""
     try:
         sample = _take_sample(file, options)
     except DataError:
         return None  # another table may list the pictures; what is wrong with this one matters only if none does
-    folder = PurePosixPath(file.names[0]).parent.as_posix()
-    best, best_share, best_by_file_name = "", 0.0, False
-    for name, column in sample.by_column():
-        cells = _cells(column)
-        if not cells or options.path_column not in ("", name):
-            continue
-        names.by_file_name = _all_different(cells)
-        matched = {picture.name for cell in cells if (picture := names.find_or_none(cell, folder))}
-        share = len(matched) / len(cells)
-        sure = any(map(_is_picture, cells)) or len(matched) >= _MANY * min(len(names.pictures), _CELLS)
-        if matched and share > best_share and (options.path_column or (share >= _MIN_SHARE and sure)):
-            best, best_share, best_by_file_name = name, share, names.by_file_name
+    parts = _of_parts(file, names)
+    best, best_match = "", (False, 0, 0.0)
+    for name in sample.columns:
+        if options.path_column in ("", name) and (match := _match(sample, name, parts, options)) > best_match:
+            best, best_match = name, match
     if not best:
         return None
-    codes = {finding.code for finding in choose_columns(sample, options, best)[1]}
-    if not options.path_column and (codes & {"no-label"} or (in_folders and codes & {"label-guessed"})):
-        return None
-    names.by_file_name = best_by_file_name
-    return Listing(file, best, lambda cell: names.find(cell, folder), tuple(names.pictures))
+    for part, cells in zip(parts, _cells_of_parts(sample, best, len(parts)), strict=True):
+        part.for_column(cells)
+    listing = Listing(file, best, parts, tuple(names.pictures), options)
+    return listing if options.path_column or _says_classes(listing, sample, options) else None
+
+
+def _of_parts(file: TableFile, names: PictureNames) -> tuple[PictureNames, ...]:
+    """Return the pictures that each file of a table can name: of a table for each folder, those in its folder."""
+    folders = [PurePosixPath(name).parent.as_posix() for name in file.names]
+    if len(set(folders)) < len(folders):
+        return tuple(PictureNames(names.pictures, folder) for folder in folders)
+    if len(folders) == 1:
+        return (PictureNames(names.pictures, folders[0]),)
+    return tuple(PictureNames([p for p in names.pictures if p.name.startswith(f"{f}/")], f) for f in folders)
+
+
+def _cells_of_parts(sample: TableSample, column: str, n: int) -> list[list[str]]:
+    """Return the first different cells of a column, of each file that the table is read from."""
+    cells = sample.column(column)
+    if n == 1:
+        return [_cells(cells)]
+    part_of = [split for _, split in sample.table.parts]
+    at = [part_of.index(split) for split in sample.column(sample.table.joined)]
+    return [_cells(cell for cell, place in zip(cells, at, strict=True) if place == part) for part in range(n)]
+
+
+def _match(
+    sample: TableSample, column: str, parts: tuple[PictureNames, ...], options: ImportOptions
+) -> tuple[bool, int, float]:
+    """Return how well a column names pictures: mostly or not, how surely, the share of its cells; all 0 for not."""
+    n_cells, matched, worst, suffixes = 0, set(), 0, False
+    for names, cells in zip(parts, _cells_of_parts(sample, column, len(parts)), strict=True):
+        names.for_column(cells)
+        n_cells += len(cells)
+        suffixes = suffixes or any(map(is_picture_cell, cells))
+        for cell in cells:
+            if found := names.match(cell):
+                matched.add(found[0].name)
+                worst = max(worst, HOW.index(found[1]))
+    n_pictures = sum(len(names.pictures) for names in _different(parts))
+    share = len(matched) / n_cells if n_cells else 0.0
+    sure = suffixes or len(matched) >= _MANY * min(n_pictures, _CELLS)
+    if not matched or not (options.path_column or (share >= _MIN_SHARE and sure)):
+        return False, 0, 0.0
+    return share >= _MOST, len(HOW) - worst, share
+
+
+def _different(parts: tuple[PictureNames, ...]) -> list[PictureNames]:
+    """Return the parts with different pictures."""
+    return list({id(part.pictures): part for part in parts}.values())
+
+
+def _says_classes(listing: Listing, sample: TableSample, options: ImportOptions) -> bool:
+    """Return whether a table, and not the folders, says the classes of the pictures it lists.
+
+    Raises UnclearError where both could: no column has a name for labels, and the pictures lie in class folders.
+    """
+    columns, findings = choose_columns(sample, options, listing.column)
+    if any(finding.code == "no-label" for finding in findings):
+        return False
+    if columns.label_sure in ("told", "name"):
+        return True
+    if columns.label and has_other_role(columns.label):  # a width or a date is no class
+        return False
+    classes = _folder_classes(listing, options)
+    if not classes:
+        return True
+    cells = sample.column(listing.column)[:_CELLS]
+    found = {m[0].name for cell in cells for names in listing.names if (m := names.match(cell))}
+    if len(found) < _MOST * min(len(listing.pictures), _CELLS):
+        return False
+    if columns.label and set(sample.column(columns.label)) - MISSING == set(classes.values()):
+        return False  # the folders say the same
+    label = columns.label or columns.label_columns[0]
+    raise UnclearError(
+        f"The pictures lie in folders, and {listing.file.name} says more about them, in {label!r}: either could be "
+        "their class.",
+        f"Say which: --label-column {label!r}, or --folders class.",
+    )
+
+
+def _folder_classes(listing: Listing, options: ImportOptions) -> dict[str, str]:
+    """Return the class that the folders name for each picture; {} where they name none."""
+    paths = [picture.name for picture in listing.pictures if "/" in picture.name]
+    shared = strip_enclosing(paths, 2)
+    below = ["/".join(path.split("/")[shared:]) for path in paths]
+    if len({path.rsplit("/", 1)[0] for path in below}) < 2:
+        return {}
+    guess = layout_of(below, options)
+    classes = {}
+    for path in below if not guess.question else ():
+        try:
+            classes[path] = guess.layout.place(path)[0]
+        except DataError:
+            continue
+    return classes if len(set(classes.values())) > 1 else {}
 
 
 def _take_sample(file: TableFile, options: ImportOptions) -> TableSample:
@@ -171,87 +311,9 @@ def _cells(column: Iterable[str]) -> list[str]:
     return list(filled)[:_CELLS]
 
 
-def _tidy(cell: str) -> str:
-    name = unicodedata.normalize("NFC", cell.strip().replace("\\", "/"))
-    return name.removeprefix("./")
-
-
-def _is_picture(cell: str) -> bool:
-    return "://" not in cell and PurePosixPath(_tidy(cell)).suffix.lower() in IMAGE_SUFFIXES
-
-
-@dataclass
-class _PictureNames:
-    """The pictures of a tree, by every name that a cell may use; None where a name fits two.
-
-    `by_file_name` says that only the file name of a path counts, where its folders are not those of the tree.
-    """
-
-    pictures: list[ArchiveEntry]
-    paths: dict[str, ArchiveEntry] = field(default_factory=dict)
-    ends: dict[str, ArchiveEntry | None] = field(default_factory=dict)
-    stems: dict[str, ArchiveEntry | None] = field(default_factory=dict)
-    by_file_name: bool = False
-
-    def __post_init__(self) -> None:
-        for picture in self.pictures:
-            self.paths[picture.name] = picture
-            folded = picture.name.casefold()
-            for end in _ends(folded):
-                self.ends[end] = None if end in self.ends else picture
-            stem = PurePosixPath(folded).stem
-            self.stems[stem] = None if stem in self.stems else picture
-
-    def find_or_none(self, cell: str, folder: str) -> ArchiveEntry | None:
-        """Return the picture that a cell names; None where it names none, or more than one."""
-        name = _tidy(cell)
-        if not name or len(name) > MAX_PATH or climbs(name):
-            return None
-        exact = self.paths.get(str(PurePosixPath(folder) / name)) or self.paths.get(name)
-        if exact:
-            return exact
-        folded = name.casefold()
-        if picture := self.ends.get(folded):
-            return picture
-        for end in _ends(folded):  # the table's paths may start at a higher folder than the archive's
-            if "/" in folded and (picture := self.ends.get(end)) and picture.name.casefold() == end:
-                return picture
-        if self.by_file_name and (picture := self.ends.get(PurePosixPath(folded).name)):
-            return picture
-        return None if _is_picture(name) or "/" in name else self.stems.get(folded)
-
-    def find(self, cell: str, folder: str) -> ArchiveEntry:
-        """Return the picture that a cell names. Raises DataError, with the bare reason as message, if none."""
-        picture = self.find_or_none(cell, folder)
-        if picture:
-            return picture
-        name = _tidy(cell)
-        if not name:
-            raise DataError("it names no picture")
-        if len(name) > MAX_PATH:
-            raise DataError(_TOO_LONG)
-        if climbs(name):
-            raise DataError(_OUTSIDE)
-        several = name.casefold() in self.ends or name.casefold() in self.stems
-        raise DataError(f"several pictures have the name {name}" if several else f"there is no picture {name}")
-
-
-def _all_different(cells: list[str]) -> bool:
-    """Return whether all cells end in different file names: train/1.png and test/1.png do not."""
-    return len({PurePosixPath(_tidy(cell)).name.casefold() for cell in cells}) == len(cells)
-
-
-def _ends(path: str) -> Iterator[str]:
-    """Yield a path, then the path without its first folder, without its first two, and so on."""
-    yield path
-    while "/" in path:
-        path = path.split("/", 1)[1]
-        yield path
-
-
 def _beside(root: Path, cell: str) -> Path | None:
     """Return the file below the root that a cell names, None where there is none."""
-    name = _tidy(cell)
+    name = tidy_cell(cell)
     if not name or len(name) > MAX_PATH or climbs(name):
         return None
     try:
@@ -262,13 +324,13 @@ def _beside(root: Path, cell: str) -> Path | None:
 
 
 def _find_beside(root: Path, cell: str) -> ArchiveEntry:
-    name = _tidy(cell)
+    name = tidy_cell(cell)
     path = _beside(root, cell)
     if path:
         return ArchiveEntry(name, path.stat().st_size, file_reader(path))
     if not name:
         raise DataError("it names no picture")
     if len(name) > MAX_PATH:
-        raise DataError(_TOO_LONG)
+        raise DataError(TOO_LONG)
     linked = (root / name).is_symlink() if not climbs(name) and "\0" not in name else False
-    raise DataError(_OUTSIDE if climbs(name) or linked else f"there is no picture {name} beside the table")
+    raise DataError(OUTSIDE if climbs(name) or linked else f"there is no picture {name} beside the table")

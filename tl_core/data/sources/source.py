@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tl_core.data.dataset import Dataset
 from tl_core.data.options import ImportOptions, OnProgress
-from tl_core.data.sources.table_preview import TablePreview
+from tl_core.data.sources.table_preview import Preview
 from tl_core.workspace import Limits, Workspace
 
 
@@ -19,5 +19,5 @@ class Source:
 
     title: str
     takes: Callable[[str], bool]
-    preview: Callable[[str, ImportOptions, Limits], TablePreview | None]
+    preview: Callable[[str, ImportOptions, Limits], Preview | None]
     load: Callable[[str, Workspace, ImportOptions, OnProgress], Dataset]

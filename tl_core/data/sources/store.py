@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tl_core.data.dataset import RECEIPT, Dataset, ReceiptLine
+from tl_core.data.dataset import RECEIPT, Dataset, Origin, ReceiptLine
 from tl_core.data.images import NormalisedPicture, normalise
 from tl_core.data.options import OnProgress, RawItem
 from tl_core.data.sources.manifest import ManifestWriter, ReceiptWriter, disk_errors, utf8
@@ -38,6 +38,7 @@ class Draft:
     text_column: str = ""
     subgroup_column: str = ""
     path_column: str = ""
+    origins: list[Origin] = field(default_factory=list)
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -83,6 +84,7 @@ def store(
             *(final, fingerprint, draft.name, draft.modality, classes, receipts.receipt(draft.source, manifest.count)),
             text_column=draft.text_column, multilabel=manifest.multilabel, subgroup_column=draft.subgroup_column,
             path_column=draft.path_column,
+            origins=tuple(draft.origins),
         )  # fmt: skip
         if not final.exists():
             replace(dataset, folder=part).near_groups(progress)

@@ -3,14 +3,16 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from math import isnan, nan
+from typing import Protocol
 
-from tl_core.data.options import NONE, ImportOptions, OnProgress, RawItem, no_progress
+from tl_core.data.dataset import Origin
+from tl_core.data.options import NONE, SKIP, ImportOptions, OnProgress, RawItem, no_progress
 from tl_core.data.sources.file_tree import ArchiveEntry
-from tl_core.data.sources.split_names import guess_split
 from tl_core.data.sources.store import Draft
 from tl_core.data.sources.table_preview import PREVIEW_CELL, TablePreview
 from tl_core.data.sources.tables import Table, TableFile, TableSample, open_table, take_sample
-from tl_core.data.sources.tables.column_guesses import TableColumns, choose_columns
+from tl_core.data.sources.tables.column_guesses import UNKNOWN_SPLIT, TableColumns, choose_columns, split_reader
+from tl_core.data.sources.tables.column_origins import check_clear, column_origins
 from tl_core.data.sources.tables.label_reader import LabelReader, label_reader
 from tl_core.data.sources.tables.table_findings import leak_findings, propose_options, reading_findings
 from tl_core.data.sources.tables.table_rows import MISSING, Record
@@ -24,8 +26,19 @@ _CHUNK_ROWS = 1000
 _CHUNK_CHARS = 4_000_000
 _MOST_LINES = 10_000  # of a receipt about single rows
 
-FindPicture = Callable[[str], ArchiveEntry]
-"""Returns the picture that a cell names. Raises DataError, with the bare reason as message, where there is none."""
+
+class Pictures(Protocol):
+    """The pictures that a table lists."""
+
+    @property
+    def split_folders(self) -> str:
+        """Return in words which folders name splits; "" where none does."""
+
+    def find(self, cell: str, row: int) -> ArchiveEntry:
+        """Return the picture that the cell of a row names. Raises DataError, with the bare reason as message."""
+
+    def split(self, picture: str) -> str:
+        """Return the split that the folders of a picture name: "train", "validation", "test", "skip", or ""."""
 
 
 def preview_file(file: TableFile, options: ImportOptions, path: str = "") -> TablePreview:
@@ -43,8 +56,8 @@ def preview_file(file: TableFile, options: ImportOptions, path: str = "") -> Tab
         table.delimiter,
         table.encoding,
         table.header,
-        columns.text,
-        columns.label,
+        "" if columns.text_others and not options.text_column else columns.text,
+        "" if columns.label_sure == "unclear" else columns.label,
         findings=(*reading_findings(sample, columns), *choices, *proposals, *leak_findings(sample, columns)),
         n_rows=sample.n_rows if sample.whole else table.n_rows,
         split_column=NONE if options.split_column == NONE else columns.split,
@@ -52,6 +65,7 @@ def preview_file(file: TableFile, options: ImportOptions, path: str = "") -> Tab
         path_column=columns.path,
         separator=columns.separator,
         label_columns=columns.label_columns,
+        one_of=columns.one_of,
         subgroup_column=columns.subgroup,
         time_column=columns.time,
         sheet=table.sheet,
@@ -65,13 +79,13 @@ def table_items(
     options: ImportOptions,
     draft: Draft,
     path: str = "",
-    find: FindPicture | None = None,
+    pictures: Pictures | None = None,
     progress: OnProgress = no_progress,
 ) -> tuple[Iterator[RawItem], int]:
     """Return an iterator over the items of a table, and its number of rows.
 
-    Skipped rows are added to the draft along the way. With `find`, items are the pictures named in the column `path`,
-    with the texts of their rows if the table has such a column too: then the draft's modality becomes "multimodal".
+    Skipped rows are added to the draft along the way. With `pictures`, items are those named in the column `path`, with
+    the texts of their rows if the table has such a column too: then the draft's modality becomes "multimodal".
     Raises DataError where no text or label column is found; the iterator raises it where no row has a label.
     """
     sample = take_sample(open_table(file, options), progress=progress)
@@ -79,11 +93,18 @@ def table_items(
     for finding in findings:
         if finding.level == "stop" and finding.code != "label-like-id":
             raise DataError(finding.message, finding.hint)
+    check_clear(sample, columns, options)
     draft.text_column, draft.path_column, draft.subgroup_column = columns.text, columns.path, columns.subgroup
     if columns.text and columns.path:
         draft.modality = "multimodal"
+    draft.origins += column_origins(sample, columns, options)
+    if pictures and not columns.split and (where := pictures.split_folders):
+        draft.origins.append(Origin("split", where))
     _note_reading(sample, columns, draft)
-    return _RowReader(sample, columns, draft, label_reader(sample, columns), find).all(), sample.n_rows
+    reader = _RowReader(
+        sample, columns, draft, label_reader(sample, columns), split_reader(sample, columns, options), pictures
+    )
+    return reader.all(), sample.n_rows
 
 
 def _note_reading(sample: TableSample, columns: TableColumns, draft: Draft) -> None:
@@ -113,7 +134,8 @@ class _RowReader:
     columns: TableColumns
     draft: Draft
     labels: LabelReader
-    find: FindPicture | None
+    splits: Callable[[str], str]
+    pictures: Pictures | None
     reported: int = 0
     unreported: int = 0
     labelled: bool = False
@@ -150,7 +172,8 @@ class _RowReader:
         columns = self.columns
         try:
             labels = self.labels(cells)
-            entry = self.find(self._cell(cells, columns.path)) if self.find else None
+            entry = self.pictures.find(self._cell(cells, columns.path), number) if self.pictures else None
+            given = self._given(cells, entry)
         except ValueError as error:
             self._skip(number, str(error))
             return None
@@ -170,7 +193,7 @@ class _RowReader:
         return RawItem(
             name,
             labels if isinstance(labels, str) else "",
-            guess_split(self._cell(cells, columns.split)),
+            given,
             self._cell(cells, columns.group),
             self._cell(cells, columns.text, tidy=False),
             entry.read if entry else None,
@@ -178,6 +201,20 @@ class _RowReader:
             self._cell(cells, columns.subgroup),
             seconds,
         )
+
+    def _given(self, cells: list[str], entry: ArchiveEntry | None) -> str:
+        """Return the split that the table or else the folders say. Raises DataError where an item is to be left out."""
+        if self.columns.split:
+            cell = self._cell(cells, self.columns.split)
+            given = self.splits(cell)
+        else:
+            given = self.pictures.split(entry.name) if self.pictures and entry else ""
+            cell = entry.name if entry else ""
+        if given in (SKIP, UNKNOWN_SPLIT):
+            raise DataError(
+                f"you said that {cell} is left out" if given == SKIP else f"its split, {cell[:40]!r}, is not known"
+            )
+        return given
 
     def _cell(self, cells: list[str], column: str, tidy: bool = True) -> str:
         if not column:

@@ -3,7 +3,8 @@
 table_file         a table's bytes, and its format: delimited, json_records, xlsx or parquet opens it
 table_rows         Table and TableSample, which every format becomes
 split_files        train.csv and test.csv as one table
-column_guesses     where text, label, group and split column are guessed
+column_guesses     where text, group and split column are guessed; label_guess: the label; column_roles: by which names
+column_origins     what is said about the columns that were read, and what is asked
 label_reader       how a cell holds one or several labels; timestamps: how it holds a time
 table_findings     what a person is told about a table
 """

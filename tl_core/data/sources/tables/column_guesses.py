@@ -1,32 +1,28 @@
 """Where the columns of a table are guessed, by name and values: text, label, group and split column."""
 
-import statistics
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tl_core.data.options import NONE, ImportOptions
-from tl_core.data.sources.split_names import SPLIT_NAMES
-from tl_core.data.sources.tables.table_rows import MISSING, TableSample, is_number
+from tl_core.data.sources.split_names import guess_split, split_and_rest, splits_of_names
+from tl_core.data.sources.tables.column_roles import GROUP_NAMES, NO_TIER, group_kind, is_split_name, label_tier
+from tl_core.data.sources.tables.label_guess import NO, YES, LabelGuess, guess_label, label_findings
+from tl_core.data.sources.tables.table_rows import MISSING, TableSample
+from tl_core.data.sources.tables.text_guess import choose_text_column, texts_beside
 from tl_core.types import Finding
 
-_TEXT_NAMES = "text sentence review comment content body message document tweet utterance question article abstract "
-_TEXT_NAMES += "description summary headline title subject post query"
-_LABEL_NAMES = "label class category target sentiment topic intent genre emotion tag y rating kategorie klasse thema "
-_LABEL_NAMES += "labels classes code polarity tags categories topics"
-_CAPTION_NAMES = _TEXT_NAMES + " caption captions"
-_NEVER_TEXT = frozenset({"label", "labels", "class", "category", "target"})
-GROUP_NAMES = ("group", "group_id", "patient_id", "subject_id", "author_id", "user_id", "document_id")
-"""Names of columns that say which items belong together."""
-_SPLIT_COLUMNS = ("split", "subset", "partition", "set")
-_SENTENCE, _VARIED = 4, 0.5  # words of a cell, and share of different cells, from which a column holds texts
-_MANY = 10  # different values from which a label column may be an id
+_MOST_SPLITS = 20  # different values of a split column
+_FEW_GROUPS = 5  # different values from which a column is taken for one of groups
 
 
 @dataclass(frozen=True)
 class TableColumns:
     """The column of each role; "" where there is none.
 
-    Several labels per item are in `label`, separated by `separator`, or in `label_columns`. `path` names pictures.
+    Several labels per item are in `label`, separated by `separator`, or in `label_columns`; with `one_of`, each row has
+    exactly one of the latter. `path` names pictures. `label_others` and `text_others` could be the label or text too;
+    `label_sure` says how the label was found: "told" by the options, by its "name", as the "only" one, or "unclear".
     """
 
     text: str = ""
@@ -38,11 +34,15 @@ class TableColumns:
     time: str = ""
     separator: str = ""
     label_columns: tuple[str, ...] = ()
+    one_of: bool = False
+    label_others: tuple[str, ...] = ()
+    text_others: tuple[str, ...] = ()
+    label_sure: str = "told"
 
     @property
     def multilabel(self) -> bool:
         """Return whether items may have several labels."""
-        return bool(self.separator or self.label_columns)
+        return bool(self.separator or (self.label_columns and not self.one_of))
 
     @property
     def used(self) -> set[str]:
@@ -59,36 +59,28 @@ def choose_columns(sample: TableSample, options: ImportOptions, path: str = "") 
     """
     _check_names(sample, options)
     given = {options.subgroup_column, options.time_column, path, *options.label_columns} - {""}
-    text = _text_column(sample, options, path)
+    text, text_others = choose_text_column(sample, options, path)
     joined = sample.table.joined
     split = options.split_column or guess_split_column(sample, {text, options.label_column} | given) or joined
     split = "" if split == NONE else split
     excluded = {text, options.label_column} | given
-    group = options.group_column or guess_group_column(sample, excluded)
+    group = options.group_column or guess_group_column(sample, excluded | {split})
     group = "" if group == NONE else group
-    label, certain = options.label_column, True
-    if not label and not options.label_columns:
-        label, certain = guess_label_column(sample, {text, split, group, joined} | given)
-        if not label and not options.group_column:
-            label, certain = guess_label_column(sample, {text, split, joined} | given)
-            group = ""
+    guess = LabelGuess(options.label_column, options.label_columns, options.one_of)
+    if told := bool(options.label_column or options.label_columns):
+        guess = LabelGuess("" if options.label_columns else guess.column, guess.columns, guess.one_of)
+    else:
+        guess = guess_label(sample, {text, split, group, joined} | given)
+        if not guess.column and not guess.columns and not options.group_column:
+            guess, group = guess_label(sample, {text, split, joined} | given), ""
     columns = TableColumns(
-        *(text, "" if options.label_columns else label, group, split, path),
-        *(options.subgroup_column, options.time_column, options.separator, options.label_columns),
+        *(text, guess.column, group, split, path),
+        *(options.subgroup_column, options.time_column, options.separator, guess.columns, guess.one_of),
+        *(guess.others, tuple(name for name in text_others if name not in (guess.column, group, split))),
+        "told" if told else guess.sure,
     )
-    findings = _choice_findings(sample, columns, certain)
+    findings = _choice_findings(sample, columns)
     return columns, [*findings, *_several_texts(sample, options, columns)]
-
-
-def _text_column(sample: TableSample, options: ImportOptions, path: str) -> str:
-    if options.text_column:
-        return "" if options.text_column == NONE else options.text_column
-    if not path:
-        return guess_text_column(sample, options.label_column)
-    if options.path_column:
-        return ""
-    texts = texts_beside(sample, {path, options.label_column, *options.label_columns, options.group_column})
-    return texts[0] if len(texts) == 1 else ""
 
 
 def _several_texts(sample: TableSample, options: ImportOptions, columns: TableColumns) -> list[Finding]:
@@ -103,24 +95,6 @@ def _several_texts(sample: TableSample, options: ImportOptions, columns: TableCo
     return [Finding("info", "texts-beside", message, "To learn from pictures and texts, name both columns.")]
 
 
-def texts_beside(sample: TableSample, excluded: set[str]) -> list[str]:
-    """Return the columns that hold texts, of a table that names pictures: by their whole name, else by their cells.
-
-    A cell of such a column has several words, and most cells differ.
-    """
-    named, wordy = [], []
-    for name, column in sample.by_column():
-        filled = [cell for cell in column if cell.strip() not in MISSING]
-        if name in excluded or not filled or _named(name, _LABEL_NAMES) or all(map(is_number, filled)):
-            continue
-        words = sum(len(cell.split()) for cell in filled) / len(filled)
-        if name.lower() in _CAPTION_NAMES.split():
-            named.append(name)
-        elif words >= _SENTENCE and len(set(filled)) >= _VARIED * len(filled):
-            wordy.append(name)
-    return named or wordy
-
-
 def _check_names(sample: TableSample, options: ImportOptions) -> None:
     optional = (options.text_column, options.path_column, options.group_column, options.split_column)
     named = (options.label_column, *options.label_columns, options.subgroup_column, options.time_column)
@@ -129,11 +103,15 @@ def _check_names(sample: TableSample, options: ImportOptions) -> None:
             sample.table.place(name)
 
 
-def _choice_findings(sample: TableSample, columns: TableColumns, certain: bool) -> list[Finding]:
+def _choice_findings(sample: TableSample, columns: TableColumns) -> list[Finding]:
     text, label = columns.text, columns.label
     findings = []
     if not text and not columns.path:
         findings.append(Finding("stop", "no-text", "No column of this table holds texts.", "Choose the text column."))
+    if columns.text_others:
+        others = " or ".join(map(repr, columns.text_others))
+        message = f"The text could be in the column {text!r} or in {others}."
+        findings.append(Finding("warn", "text-unclear", message, "Check it: only one of them is read."))
     if not label and not columns.label_columns:
         findings.append(
             Finding(
@@ -143,19 +121,15 @@ def _choice_findings(sample: TableSample, columns: TableColumns, certain: bool) 
                 "Add a column with the class of each text, or choose the column that holds it.",
             )
         )
-    elif not certain:
-        findings.append(
-            Finding(
-                "warn",
-                "label-guessed",
-                f"The column {label!r} was guessed to be the label from its name and values.",
-                "Check it, and choose another one if it is wrong.",
-            )
-        )
+    elif columns.label_sure in ("only", "unclear"):
+        findings.append(_guess_finding(columns))
     if clash := _clash(columns):
         findings.append(Finding("stop", "same-column", clash, "Choose two different columns."))
     elif label and not columns.multilabel:
         findings += label_findings(label_counts(sample, label), label)
+    if unknown := unknown_splits(sample, columns.split):
+        message = f"The column {columns.split!r} says which split a row is in, but for {', '.join(unknown[:5])}."
+        findings.append(Finding("warn", "split-unclear", message, "Rows of these values are left out."))
     return findings
 
 
@@ -168,6 +142,23 @@ def _clash(columns: TableColumns) -> str:
     if columns.text and columns.text == columns.path:
         return f"The column {columns.text!r} cannot be both the text and the path of the picture."
     return ""
+
+
+def _guess_finding(columns: TableColumns) -> Finding:
+    if columns.label_sure == "unclear":
+        named = " or ".join(map(repr, (columns.label, *columns.label_others)))
+        return Finding("warn", "label-unclear", f"The label could be in the column {named}.", "Check which one it is.")
+    if columns.label_columns:
+        kind = "a label; each row has exactly one" if columns.one_of else "a label; a row may have several"
+        named = ", ".join(columns.label_columns[:5]) + (", ..." if len(columns.label_columns) > 5 else "")
+        message = f"{len(columns.label_columns)} columns hold only 0 and 1, so each was taken for {kind}: {named}."
+        return Finding("info", "labels-guessed", message, "Check them, and choose another column if it is wrong.")
+    return Finding(
+        "warn",
+        "label-guessed",
+        f"The column {columns.label!r} was guessed to be the label from its name and values.",
+        "Check it, and choose another one if it is wrong.",
+    )
 
 
 def label_counts(sample: TableSample, column: str) -> Counter[str]:
@@ -186,88 +177,82 @@ def written_as_decimals(values: Counter[str]) -> bool:
     return bool(values) and all(v.endswith(".0") and v[:-2].lstrip("-").isdigit() for v in values)
 
 
-def label_findings(counts: Counter[str], column: str = "") -> list[Finding]:
-    """Return a blocking finding where there are so many different labels that they must be ids or quantities."""
-    n, kinds = sum(counts.values()), len(counts)
-    if kinds < _MANY or kinds <= n / 3:
-        return []
-    where = f"The column {column!r} has" if column else "There are"
-    what = "numbers, as if it measured a quantity" if all(map(is_number, counts)) else "values, as if it were an id"
-    return [
-        Finding(
-            "stop",
-            "label-like-id",
-            f"{where} {kinds:,} different {what}, in {n:,} rows: too few rows of each to learn.",
-            "Choose the column that says which class a row belongs to.",
-        )
-    ]
-
-
-def guess_text_column(sample: TableSample, excluded: str = "") -> str:
-    """Guess the text column: its cells are long, varied and of several words, and its name may say so."""
-    best, best_score = "", 0.0
-    for name, column in sample.by_column():
-        filled = [cell for cell in column if cell.strip()]
-        if name == excluded or name.lower() in _NEVER_TEXT or not filled:
-            continue
-        length = statistics.median(map(len, filled))
-        variety = len(set(filled)) / len(filled)
-        words = sum(len(cell.split()) for cell in filled) / len(filled)
-        score = length * variety * (len(filled) / len(column))
-        if all(map(is_number, filled)) or ("http" in filled[0][:5] and words < 2):
-            score *= 0.01
-        if words < 2:
-            score *= 0.3
-        if _named(name, _TEXT_NAMES):
-            score *= 5
-        if _named(name, _LABEL_NAMES):
-            score *= 0.1
-        if score > best_score:
-            best, best_score = name, score
-    return best
-
-
-def guess_label_column(sample: TableSample, excluded: set[str]) -> tuple[str, bool]:
-    """Guess the label column, and return whether the guess is certain: by its name, or as the only candidate."""
-    named, guessed = [], []
-    for name, column in sample.by_column():
-        if name in excluded:
-            continue
-        values = Counter(v for v in (cell.strip() for cell in column) if v not in MISSING)
-        if not values:
-            continue
-        class_like = not label_findings(values) and statistics.median(map(len, values)) <= 60
-        if _named(name, _LABEL_NAMES):
-            named.append((not class_like, name.lower() not in _LABEL_NAMES.split(), _rank(name, _LABEL_NAMES), name))
-        elif class_like and 1 < len(values) <= max(2, sum(values.values()) / 2):
-            guessed.append((len(values) / sum(values.values()), name))
-    if named and (not min(named)[0] or not guessed):
-        _, in_part, _, name = min(named)
-        return name, not in_part or len(named) + len(guessed) == 1
-    return (min(guessed)[1], False) if guessed else ("", False)
-
-
 def guess_group_column(sample: TableSample, excluded: set[str]) -> str:
-    """Guess the group column by its name; "" where none has such a name."""
-    return next((name for name in sample.columns if name.lower() in GROUP_NAMES and name not in excluded), "")
+    """Guess the column that says which items belong together: by its name, and for a weak name by its values."""
+    likely = ""
+    for name in sample.columns:
+        kind = group_kind(name)
+        if not kind or name in excluded:
+            continue
+        if name.lower() in GROUP_NAMES or (not likely and _holds_groups(sample.column(name), kind == "sure")):
+            likely = name
+        if likely and kind == "sure":
+            return likely
+    return likely
+
+
+def _holds_groups(cells: list[str], sure: bool) -> bool:
+    """Return whether cells could say what belongs together: enough different ones, some of which recur."""
+    filled = [cell.strip() for cell in cells if cell.strip() not in MISSING]
+    numbered = sum(any(c.isdigit() for c in cell) for cell in filled) > len(filled) / 2
+    return _FEW_GROUPS <= len(set(filled)) < len(filled) and (sure or numbered)
 
 
 def guess_split_column(sample: TableSample, excluded: set[str]) -> str:
-    """Guess the split column: it has a name for splits, and only names of splits as values; "" where there is none."""
+    """Guess the split column: by its name and values, or because all of its values mean splits; "" for none."""
+    by_values = ""
     for name, column in sample.by_column():
-        if name.lower() in _SPLIT_COLUMNS and name not in excluded:
-            values = {cell.strip().lower() for cell in column} - {""}
-            if values and values <= set(SPLIT_NAMES):
-                return name
-    return ""
+        values = {cell.strip() for cell in column} - MISSING
+        if name in excluded or not values or len(values) > _MOST_SPLITS:
+            continue
+        splits = _splits_of(values)
+        if split_of_flag(name) and {v.lower() for v in values} <= YES | NO:
+            return name
+        if is_split_name(name) and (len(splits) == len(values) or "train" in splits.values()):
+            return name
+        all_splits = len(splits) == len(values) and "train" in splits.values() and len(set(splits.values())) > 1
+        if all_splits and not by_values and label_tier(name)[0] == NO_TIER:
+            by_values = name
+    return by_values
 
 
-def _named(column: str, names: str) -> bool:
-    return _rank(column, names) < len(names.split())
+def split_of_flag(name: str) -> str:
+    """Return the split of which a column of yes and no speaks: "test" for "is_test", "train" for "is training image".
+
+    "" for other names.
+    """
+    split, rest = split_and_rest(name)
+    return split if set(rest) <= {"is", "in", "for", "use", "used"} else ""
 
 
-def _rank(column: str, names: str) -> int:
-    """Return the place of a column's name, or of a word of it, in `names`; their number where it is not among them."""
-    order = names.split()
-    words = {column.lower(), *column.lower().replace("-", "_").replace(" ", "_").split("_")}
-    return min((order.index(word) for word in words if word in order), default=len(order))
+def split_reader(sample: TableSample, columns: TableColumns, options: ImportOptions) -> Callable[[str], str]:
+    """Return a function that returns the split in a cell: that of SPLITS or "skip", None where it is unknown."""
+    told = dict(options.split_names)
+    name = columns.split
+    values = set(sample.counts(name)) if name else set()
+    flag = split_of_flag(name) if name and {v.lower() for v in values} <= YES | NO else ""
+    if flag:
+        other = "test" if flag == "train" else "train"
+        known = {value: flag if value.lower() in YES else other for value in values}
+    else:
+        known = _splits_of(values)
+    known = known | told | dict.fromkeys(MISSING, "")
+    return lambda cell: known.get(cell, UNKNOWN_SPLIT)
+
+
+UNKNOWN_SPLIT = "unknown"
+"""What a split reader returns for a cell that means no split."""
+
+
+def unknown_splits(sample: TableSample, column: str, told: dict[str, str] | None = None) -> list[str]:
+    """Return the values of a split column that mean no split."""
+    if not column:
+        return []
+    values = set(sample.counts(column))
+    if split_of_flag(column) and {v.lower() for v in values} <= YES | NO:
+        return []
+    return sorted(values - set(_splits_of(values)) - set(told or {}))
+
+
+def _splits_of(values: set[str]) -> dict[str, str]:
+    return splits_of_names(values) | {value: split for value in values if (split := guess_split(value))}

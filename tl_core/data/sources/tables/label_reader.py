@@ -6,14 +6,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 from tl_core.data.sources.tables.column_guesses import TableColumns, written_as_decimals
+from tl_core.data.sources.tables.label_guess import NO, YES
 from tl_core.data.sources.tables.table_rows import MISSING, TableSample
 
 LIST = "[]"
 """The separator of labels in a JSON or Python list: ["a", "b"]."""
 SEPARATORS = (LIST, "|", ";", ",")
 """Possible separators of several labels in one cell, the most reliable first."""
-_YES = frozenset({"1", "1.0", "true", "yes", "y", "x"})
-_NO = frozenset({"0", "0.0", "false", "no", "n"})
 _LONGEST = 60  # characters of a label
 _LONGEST_LIST = 100_000  # characters
 
@@ -24,7 +23,8 @@ LabelReader = Callable[[Sequence[str]], "str | tuple[str, ...]"]
 def label_reader(sample: TableSample, columns: TableColumns) -> LabelReader:
     """Return a function that reads the label of a row."""
     if columns.label_columns:
-        return _of_columns(sample, columns.label_columns)
+        several = _of_columns(sample, columns.label_columns)
+        return _only_one(several) if columns.one_of else several
     place = sample.table.place(columns.label)
     if columns.separator:
         return lambda cells: split_labels(cells[place], columns.separator)
@@ -80,35 +80,33 @@ def guess_separator(cells: Iterable[str]) -> str:
     return ""
 
 
-def guess_label_columns(sample: TableSample, excluded: set[str]) -> tuple[str, ...]:
-    """Guess label columns: the longest run of at least two adjacent columns of 0 and 1, each with both; else ()."""
-    best: list[str] = []
-    run: list[str] = []
-    for name, column in sample.by_column():
-        values = {cell.strip().lower() for cell in column}
-        binary = name not in excluded and bool(values & _YES) and bool(values & _NO) and values <= _YES | _NO | MISSING
-        run = [*run, name] if binary else []
-        best = max(best, run, key=len)
-    return tuple(best) if len(best) > 1 else ()
-
-
 def is_yes(cell: str, column: str) -> bool:
     """Return whether a cell means yes (1, true, x); an empty cell means no. Raises ValueError for other cells."""
     value = cell.strip()
-    if value.lower() in _YES:
+    if value.lower() in YES:
         return True
-    if value.lower() in _NO or value in MISSING:
+    if value.lower() in NO or value in MISSING:
         return False
     raise ValueError(f"{value[:40]!r} in the column {column!r} is neither 0 nor 1")
 
 
-def _of_columns(sample: TableSample, names: tuple[str, ...]) -> LabelReader:
+def _of_columns(sample: TableSample, names: tuple[str, ...]) -> Callable[[Sequence[str]], tuple[str, ...]]:
     places = [(name, sample.table.place(name)) for name in names]
 
     def several(cells: Sequence[str]) -> tuple[str, ...]:
         return tuple(name for name, place in places if is_yes(cells[place], name))
 
     return several
+
+
+def _only_one(several: Callable[[Sequence[str]], tuple[str, ...]]) -> LabelReader:
+    def one(cells: Sequence[str]) -> str:
+        labels = several(cells)
+        if len(labels) != 1:
+            raise ValueError("it has no label" if not labels else f"it has several labels: {', '.join(labels[:5])}")
+        return labels[0]
+
+    return one
 
 
 def _parse_list(cell: str) -> list[str] | None:

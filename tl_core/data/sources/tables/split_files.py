@@ -1,11 +1,11 @@
-"""Tables named after splits (train.csv, test.csv), joined as one table with a split column."""
+"""Tables named after splits (train.csv, test.csv), or in folders so named, joined as one with a split column."""
 
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from tl_core.data.sources.file_tree import ArchiveEntry
-from tl_core.data.sources.split_names import guess_split
+from tl_core.data.sources.split_names import guess_split, splits_of_names
 from tl_core.data.sources.tables.table_file import TableFile, best_tables, entry_table
 from tl_core.data.sources.tables.table_rows import PART_ROWS, Record, Table, unique_names
 from tl_core.data.split import SPLITS
@@ -17,21 +17,41 @@ COLUMN = "split"
 
 
 def split_tables(entries: list[ArchiveEntry], limits: Limits) -> TableFile | None:
-    """Return the tables among files as one if each name means a different split, train among them; else None.
+    """Return the tables among files as one if each means a different split, train among them; else None.
 
     The split is guessed from the whole name, or from its first or last word if the rest is the same for all: train.csv
-    and test.csv, reviews_train.csv and reviews_test.csv, train-00000-of-00001.parquet and test-00000-of-00001.parquet.
+    and test.csv, reviews_train.csv and reviews_test.csv, train-00000-of-00001.parquet and test-00000-of-00001.parquet;
+    or from the folder of tables that have the same name: train/metadata.csv and test/metadata.csv.
     """
     tables = best_tables(entries)
+    by_split = _by_folder(tables) or _by_name(tables)
+    if len(by_split) != len(tables) or len(tables) < 2 or "train" not in by_split:
+        return None
+    parts = {split: entry_table(by_split[split], limits) for split in SPLITS if split in by_split}
+    name = ", ".join(file.name for file in parts.values())
+    return TableFile(name, parts["train"].open, limits, tuple(parts.items()))
+
+
+def _by_name(tables: list[ArchiveEntry]) -> dict[str, ArchiveEntry]:
     words = [re.split(r"[-_ ]+", PurePosixPath(table.name).name.lower().split(".")[0]) for table in tables]
     for place in (0, -1):
         rests = {tuple(name[1:] if place == 0 else name[:-1]) for name in words}
         by_split = {guess_split(name[place]): table for name, table in zip(words, tables, strict=True)}
-        if len(rests) == 1 and len(by_split) == len(tables) > 1 and "train" in by_split and "" not in by_split:
-            parts = {split: entry_table(by_split[split], limits) for split in SPLITS if split in by_split}
-            name = ", ".join(file.name for file in parts.values())
-            return TableFile(name, parts["train"].open, limits, tuple(parts.items()))
-    return None
+        if len(rests) == 1 and len(by_split) == len(tables) and "" not in by_split:
+            return by_split
+    splits = splits_of_names(PurePosixPath(table.name).name.split(".")[0] for table in tables)
+    names = [PurePosixPath(table.name).name.split(".")[0] for table in tables]
+    return {splits[name]: table for name, table in zip(names, tables, strict=True)} if set(splits) == set(names) else {}
+
+
+def _by_folder(tables: list[ArchiveEntry]) -> dict[str, ArchiveEntry]:
+    """Return tables of one name by the split that their folders mean; {} where they have other names or folders."""
+    paths = [PurePosixPath(table.name) for table in tables]
+    if len({path.name.casefold() for path in paths}) > 1 or len({path.parent.parent for path in paths}) > 1:
+        return {}
+    splits = splits_of_names(path.parent.name for path in paths)
+    named = [(splits.get(path.parent.name, ""), table) for path, table in zip(paths, tables, strict=True)]
+    return dict(named) if all(split for split, _ in named) else {}
 
 
 def join(name: str, parts: Sequence[tuple[str, Table]]) -> Table:

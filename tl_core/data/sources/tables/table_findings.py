@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from tl_core.data.options import AUTO_DETECT, ImportOptions
 from tl_core.data.sources.tables.column_guesses import TableColumns
-from tl_core.data.sources.tables.label_reader import LIST, guess_label_columns, guess_label_separator
+from tl_core.data.sources.tables.label_guess import guess_label_columns
+from tl_core.data.sources.tables.label_reader import LIST, guess_label_separator
 from tl_core.data.sources.tables.table_rows import MISSING, Table, TableSample
 from tl_core.data.sources.tables.timestamps import holds_times
 from tl_core.types import Finding
@@ -109,7 +110,7 @@ def propose_options(sample: TableSample, columns: TableColumns) -> tuple[ImportO
             )
         )
     excluded = columns.used - {columns.label}
-    if not columns.multilabel and (names := guess_label_columns(sample, excluded)):
+    if not columns.multilabel and not columns.one_of and (names := guess_label_columns(sample, excluded)):
         proposed = replace(proposed, label_columns=names)
         shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         message = f"{len(names):,} columns hold only 0 and 1, as if each were a label: {shown}."

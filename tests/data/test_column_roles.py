@@ -1,0 +1,160 @@
+"""Which column of a table is the label, the split and the group; and that what is not clear is asked."""
+
+import random
+
+import pytest
+
+from tl_core.data.options import NONE, ImportOptions
+from tl_core.data.sources import import_data, preview_table
+from tl_core.errors import DataError, UnclearError
+
+WORDS = {"bread": "loaf dough oven rye", "river": "bank canoe trout delta", "chess": "pawn rook mate bishop"}
+CLASSES = tuple(WORDS)
+
+
+def text(i):
+    draw = random.Random(i)
+    words = [*draw.choices(WORDS[CLASSES[i % 3]].split(), k=5), *draw.choices(["the", "old", "new", "with"], k=4)]
+    return " ".join(words)
+
+
+def table(header, *cells, n=48):
+    """Return a CSV: a text, then a cell of each function of the row number."""
+    rows = (",".join([text(i), *(str(cell(i)) for cell in cells)]) for i in range(n))
+    return f"{header}\n" + "\n".join(rows) + "\n"
+
+
+def kind(i):
+    return CLASSES[i % 3]
+
+
+def side(i):
+    return "ab"[i // 3 % 2]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "texto,etiqueta,fuente",
+        "text,gold,annotator",
+        "Text,Abteilung,Bearbeiter",
+        "review,stars,verified",
+        "texte,étiquette,langue",
+        "tekst,Kategorie,Quelle",
+        "文本,标签,来源",
+        "text,target_class,created_by_site",
+    ],
+)
+def test_label_columns_in_several_languages(header, make_table, workspace):
+    dataset = import_data(make_table(table(header, kind, side)), workspace)
+    assert dataset.classes == tuple(sorted(CLASSES))
+    label = next(origin for origin in dataset.origins if origin.what == "label")
+    assert label.source == f"the column {header.split(',')[1]!r}"
+
+
+def test_two_columns_that_could_be_the_label_are_asked_about_best_told_first(make_table, workspace):
+    path = make_table(table("text,alpha,beta", side, kind))
+    with pytest.raises(UnclearError, match=r"holds the labels: 'beta' \(.*%\) or 'alpha'") as error:
+        import_data(path, workspace)
+    assert error.value.hint == "Name it, such as --label-column 'beta'."
+    preview = preview_table(path)
+    assert preview.label_column == ""
+    assert "label-unclear" in [finding.code for finding in preview.findings]
+    chosen = import_data(path, workspace, ImportOptions(label_column="alpha"))
+    assert chosen.classes == ("a", "b")
+
+
+def test_what_else_could_be_the_label_is_said(make_table, workspace):
+    dataset = import_data(make_table(table("text,shelf,label", side, kind)), workspace)
+    assert "label from the column 'label' (not 'shelf', which could be it too)" in [str(o) for o in dataset.origins]
+
+
+def test_a_class_and_its_number_are_one_label(make_table, workspace):
+    number = {"bread": 3, "river": 1, "chess": 2}
+    path = make_table(table("text,class id,labels", lambda i: number[kind(i)], kind))
+    assert import_data(path, workspace).classes == tuple(sorted(CLASSES))
+
+
+def test_columns_of_0_and_1_are_one_label_where_each_row_has_one(make_table, workspace):
+    columns = [lambda i, c=c: int(kind(i) == c) for c in CLASSES]
+    path = make_table(table("comment,bread,river,chess", *columns))
+    dataset = import_data(path, workspace)
+    assert (dataset.classes, dataset.multilabel) == (tuple(sorted(CLASSES)), False)
+    assert [dataset.classes[k] for k in dataset.items["label"]] == [kind(i) for i in range(48)]
+    preview = preview_table(path)
+    assert (preview.label_columns, preview.one_of) == (CLASSES, True)
+    more = [lambda i, c=c: int(kind(i) == c or i % 4 == 0) for c in CLASSES]
+    several = import_data(make_table(table("comment,bread,river,chess", *more), "more.csv"), workspace)
+    assert several.multilabel
+    assert len(several.items["labels"].iloc[0]) == 3
+
+
+def test_a_row_of_two_classes_is_left_out_where_each_row_has_one(make_table, workspace):
+    columns = [lambda i, c=c: int(kind(i) == c or i == 5) for c in CLASSES]
+    path = make_table(table("comment,bread,river,chess", *columns))
+    dataset = import_data(path, workspace, ImportOptions(label_columns=CLASSES, one_of=True))
+    assert [(line.item, line.reason) for line in dataset.receipt.lines] == [
+        ("row 7", "it has several labels: bread, river, chess")
+    ]
+
+
+def test_two_columns_of_texts_are_asked_about(make_table, workspace):
+    path = make_table(table("sentence1,sentence2,label", lambda i: text(i + 100), side))
+    with pytest.raises(UnclearError, match=r"'sentence1' or 'sentence2'|'sentence2' or 'sentence1'"):
+        import_data(path, workspace)
+    dataset = import_data(path, workspace, ImportOptions(text_column="sentence1"))
+    assert dataset.text_column == "sentence1"
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "split"),
+    [
+        ("Usage", ("Training", "PublicTest", "PrivateTest"), {"train": 16, "test": 32}),
+        ("dataset", ("train", "val", "test"), {"train": 16, "validation": 16, "test": 16}),
+        ("data set", ("train", "valid", "test"), {"train": 16, "validation": 16, "test": 16}),
+        ("what for", ("my_train", "my_dev", "my_test"), {"train": 16, "validation": 16, "test": 16}),
+        ("is_test", ("0", "0", "1"), {"train": 32, "test": 16}),
+        ("is_train", ("True", "True", "False"), {"train": 32, "test": 16}),
+        ("for validation", ("no", "no", "yes"), {"train": 32, "validation": 16}),
+    ],
+)
+def test_columns_that_hold_the_split(name, values, split, make_table, workspace):
+    path = make_table(table(f"text,label,{name}", side, lambda i: values[i % 3]))
+    dataset = import_data(path, workspace)
+    assert dict(dataset.items["given"].value_counts()) == split
+    assert preview_table(path).split_column == name
+    assert [origin.source for origin in dataset.origins if origin.what == "split"] == [f"the column {name!r}"]
+    without = import_data(path, workspace, ImportOptions(split_column=NONE))
+    assert set(without.items["given"]) == {""}
+
+
+def test_a_value_that_means_no_split_is_asked_about(make_table, workspace):
+    path = make_table(table("text,label,split", side, lambda i: ("train", "extra", "test")[i % 3]))
+    with pytest.raises(UnclearError, match="but not for 'extra'") as error:
+        import_data(path, workspace)
+    assert "--split-names" in error.value.hint
+    told = import_data(path, workspace, ImportOptions(split_names=(("extra", "validation"),)))
+    assert dict(told.items["given"].value_counts()) == {"train": 16, "validation": 16, "test": 16}
+    left = import_data(path, workspace, ImportOptions(split_names=(("extra", "skip"),)))
+    assert (len(left.items), left.receipt.lines[0].reason) == (32, "you said that extra is left out")
+    chosen = import_data(path, workspace, ImportOptions(split_column="split"))
+    assert (len(chosen.items), chosen.receipt.lines[0].reason) == (32, "its split, 'extra', is not known")
+    with pytest.raises(DataError, match="No value of the column 'label' means a split"):
+        import_data(path, workspace, ImportOptions(split_column="label", label_column="split"))
+
+
+@pytest.mark.parametrize(
+    "name", ["Patient ID", "patientId", "subject_id", "lesion_id", "participant", "SessionID", "user"]
+)
+def test_groups_are_kept_together_whatever_they_are_called(name, make_table, workspace):
+    path = make_table(table(f"text,label,{name}", side, lambda i: f"P{i // 4:03d}"))
+    dataset = import_data(path, workspace)
+    parts = dataset.items.assign(split=dataset.splits).groupby("group")["split"].nunique()
+    assert (len(parts), parts.max()) == (12, 1)
+    assert preview_table(path).group_column == name
+
+
+@pytest.mark.parametrize("name", ["subject", "author", "case"])
+def test_words_that_may_be_more_than_a_group_need_numbers(name, make_table, workspace):
+    path = make_table(table(f"text,label,{name}", side, kind))
+    assert preview_table(path).group_column == ""
