@@ -15,7 +15,7 @@ from typing import Literal
 from tl_core import background
 from tl_core.background import MAX_AGE, OWNER, REQUEST, STATE, delete_upload, end_process, is_alive
 from tl_core.data.options import AUTO_DETECT, ImportOptions
-from tl_core.data.sources import TablePreview
+from tl_core.data.sources import FolderPreview, Preview, TablePreview
 from tl_core.errors import GraftError
 from tl_core.types import Modality, dump, load
 from tl_core.workspace import Workspace, read_json, sweep, write_json
@@ -62,12 +62,12 @@ class ImportState:
 
 @dataclass(frozen=True)
 class ImportJob:
-    """An import: its id, request and state, and the table preview that it asks about."""
+    """An import: its id, request and state, and the preview that it asks about."""
 
     id: str
     request: ImportRequest
     state: ImportState
-    preview: TablePreview | None = None
+    preview: Preview | None = None
 
 
 def start_import(workspace: Workspace, request: ImportRequest) -> ImportJob:
@@ -106,7 +106,7 @@ def read_import(workspace: Workspace, name: str) -> ImportJob | None:
             state = _state(folder)  # it may have ended between the two reads
             if state.status == "working":
                 state = replace(state, status="failed", message=_DIED[0], hint=_DIED[1])
-        preview = load(TablePreview, read_json(folder / PREVIEW)) if state.status == "asking" else None
+        preview = _preview(folder) if state.status == "asking" else None
     except (OSError, ValueError):
         return None
     return ImportJob(name, request, state, preview)
@@ -190,3 +190,8 @@ def _start(workspace: Workspace, folder: Path) -> ImportJob:
 
 def _state(folder: Path) -> ImportState:
     return load(ImportState, read_json(folder / STATE))
+
+
+def _preview(folder: Path) -> Preview:
+    fields = read_json(folder / PREVIEW)
+    return load(FolderPreview, fields) if "ways" in fields else load(TablePreview, fields)

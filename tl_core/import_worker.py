@@ -14,7 +14,7 @@ from tl_core import background, import_jobs
 from tl_core.backbones.reading import profile_for
 from tl_core.data.dataset import Dataset
 from tl_core.data.options import OnProgress
-from tl_core.data.sources import import_data, preview_table
+from tl_core.data.sources import import_data, preview_source
 from tl_core.data.unlabelled import import_unlabelled
 from tl_core.errors import GraftError
 from tl_core.import_jobs import ImportRequest, ImportState
@@ -56,10 +56,10 @@ def work(folder: Path) -> None:
 
 
 def _needs_confirmation(request: ImportRequest, workspace: Workspace, folder: Path) -> bool:
-    """Write the preview of a table that nobody has confirmed, and return whether there is one."""
+    """Write the preview of a source that nobody has confirmed, and return whether there is one."""
     if request.confirmed or request.role == "target" or not request.labels:
         return False
-    preview = preview_table(request.source, request.options, workspace.limits)
+    preview = preview_source(request.source, request.options, workspace.limits)
     if preview is not None:
         write_json(folder / import_jobs.PREVIEW, dump(preview))
     return preview is not None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tl_core.cli.columns import column_options
 from tl_core.cli.console import Console, duration
-from tl_core.cli.data import choose_backbone, describe, open_data, usable_profile
+from tl_core.cli.data import choose_backbone, describe, open_data, origins_json, print_origins, usable_profile
 from tl_core.cli.running import run_to_end
 from tl_core.errors import UsageError
 from tl_core.runs.task import Task
@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     spec = choose_backbone(arguments.backbone, dataset)
     advice = advise_on(dataset, spec, workspace, console)
     if arguments.json:
-        console.json(dump(advice))
+        console.json({**dump(advice), **origins_json(dataset)})
     else:
         _print(dataset, advice, console)
     return 0
@@ -77,6 +77,7 @@ def ensure_probe(dataset: "Dataset", spec: "BackboneSpec", workspace: Workspace,
 
 
 def _print(dataset: "Dataset", advice: "Advice", console: Console) -> None:
+    print_origins(dataset, console)
     console.line(f"Backbone: {advice.backbone}")
     console.line(f"Strategy: {advice.strategy}")
     card = advice.card(advice.strategy)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from tl_core.cli.columns import column_options
 from tl_core.cli.console import Console
-from tl_core.cli.data import choose_backbone, open_data
+from tl_core.cli.data import choose_backbone, open_data, origins_json, print_origins
 from tl_core.cli.running import run_to_end
 from tl_core.errors import RunError
 from tl_core.runs.task import Task
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     if report is None:
         raise RunError("The result of the check could not be read.", "Run the command again.")
     if arguments.json:
-        console.json(dump(report))
+        console.json({**dump(report), **origins_json(dataset)})
     else:
         _print(dataset, report, console)
     return 0
@@ -53,6 +53,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 def _print(dataset: "Dataset", report: "QualityReport", console: Console) -> None:
     """Print the findings, the most serious first, each with its first items."""
     ids = dataset.items["id"]
+    print_origins(dataset, console)
     if not report.suspicions:
         console.line(f"Nothing in {dataset.name} looks wrong.")
     for suspicion in report.suspicions:

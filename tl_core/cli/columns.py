@@ -1,9 +1,9 @@
-"""Options that name the columns of a table, for when the detected ones are wrong."""
+"""Options that say what columns and folders mean, for when it is detected wrongly or not clear."""
 
 import argparse
 from typing import Any
 
-from tl_core.data.options import NONE, ImportOptions
+from tl_core.data.options import NONE, SKIP, ImportOptions
 from tl_core.errors import UsageError
 
 HELP = {
@@ -11,34 +11,70 @@ HELP = {
     "label_column": "the column with the labels",
     "separator": "the separator between the labels of an item, if it may have several, such as ;",
     "label_columns": "one yes-or-no column for each label, such as cough,fever",
+    "one_of": "one yes-or-no column for each class, of which each row has exactly one",
     "path_column": "the column with the picture file names",
     "subgroup_column": "results are also given for each value of this column",
     "group_column": f"items with the same value stay in the same part of the split; {NONE} for none",
     "time_column": "the column with the date or time of an item",
+    "split_column": f"the column that says whether an item is for train, validation or test; {NONE} for none",
+    "split_names": "what other names of splits mean: train, validation, test, or skip to leave their items out",
+    "folders": "what each folder of a path means, outermost first: split, class, group or skip, such as split/class; "
+    "the last may be name if file names begin with the class",
+}
+_MEANINGS = ("train", "validation", "test", SKIP)
+_METAVARS = {
+    "label_columns": "A,B,...",
+    "one_of": "A,B,...",
+    "separator": "MARK",
+    "split_names": "NAME=SPLIT,...",
+    "folders": "LEVELS",
 }
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the column options to a command."""
     group = parser.add_argument_group(
-        "columns of a table", "Only if DATA is a table whose columns are not detected correctly."
+        "columns and folders", "Only if those of DATA are not detected correctly, or a command asks for one of these."
     )
     for name, text in HELP.items():
-        metavar = {"label_columns": "A,B,...", "separator": "MARK"}.get(name, "COLUMN")
+        metavar = _METAVARS.get(name, "COLUMN")
         group.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, default="", help=text)
 
 
 def column_options(arguments: argparse.Namespace) -> ImportOptions:
-    """Return the columns that were named; all are empty if the command has no column options.
+    """Return what was said about columns and folders; all is empty if the command has no such options.
 
-    Raises UsageError if --label-columns names none.
+    Raises UsageError where it is not written as the help says.
     """
+    from tl_core.data.sources.folder_layout import parse_layout
+
     options: dict[str, Any] = {name: getattr(arguments, name, "") for name in HELP}
-    named = options.pop("label_columns")
-    labels = tuple(name.strip() for name in named.split(",") if name.strip())
-    if named and not labels:
+    labels, one_of = (_columns(options.pop(name), name) for name in ("label_columns", "one_of"))
+    if options["folders"]:
+        parse_layout(options["folders"])
+    split_names = tuple(_split_name(pair) for pair in _listed(options.pop("split_names")))
+    return ImportOptions(**options, label_columns=one_of or labels, one_of=bool(one_of), split_names=split_names)
+
+
+def _columns(text: str, option: str) -> tuple[str, ...]:
+    names = _listed(text)
+    if text and not names:
+        flag = f"--{option.replace('_', '-')}"
         raise UsageError(
-            f"--label-columns {named} names no column.",
-            "Give the names with commas between them, such as --label-columns cough,fever.",
+            f"{flag} {text} names no column.", f"Give the names with commas between them, such as {flag} cough,fever."
         )
-    return ImportOptions(**options, label_columns=labels)
+    return names
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _split_name(pair: str) -> tuple[str, str]:
+    name, _, split = (part.strip() for part in pair.rpartition("="))
+    if split not in _MEANINGS or not name:
+        raise UsageError(
+            f"{pair!r} does not say which split a name means.",
+            f"Write NAME=SPLIT, with one of {', '.join(_MEANINGS)}; such as holdout=test.",
+        )
+    return name, split

@@ -1,6 +1,6 @@
 """Open what a command line names: a data set, extra data, a backbone."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tl_core.advice.defaults import default_backbone
 from tl_core.backbones.catalogue import LIBRARIES, find_backbone, register_library, registered
@@ -9,7 +9,7 @@ from tl_core.backbones.spec import BACKBONES, BackboneSpec
 from tl_core.cli.console import Console
 from tl_core.data.options import AUTO_DETECT, ImportOptions
 from tl_core.errors import UsageError
-from tl_core.types import PARTS, Modality, noun
+from tl_core.types import PARTS, Modality, dump, noun
 from tl_core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -42,6 +42,17 @@ def open_data(
         was = "1 item of the source was" if skipped == 1 else f"{skipped:,} items of the source were"
         console.note(f"{was} left out; `profile` lists which and why.")
     return dataset
+
+
+def print_origins(dataset: "Dataset", console: Console) -> None:
+    """Print where labels, texts, splits and groups were read from."""
+    for origin in dataset.origins:
+        console.line(f"Read: {origin}.")
+
+
+def origins_json(dataset: "Dataset") -> dict[str, Any]:
+    """Return where labels, texts, splits and groups were read from, as an entry of a JSON document."""
+    return {"origins": [{**dump(origin), "sentence": str(origin)} for origin in dataset.origins]}
 
 
 def open_pool(source: str, modality: Modality, workspace: Workspace, console: Console) -> "Dataset":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tl_core.cli.columns import column_options
 from tl_core.cli.console import Console
-from tl_core.cli.data import describe, open_data
+from tl_core.cli.data import describe, open_data, origins_json, print_origins
 from tl_core.errors import UsageError
 from tl_core.types import dump, noun
 from tl_core.workspace import Workspace, write_bytes
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.json:
         fields = dump(profile)
         fields["several"] = fields.pop("multilabel")  # the key that scripts have always read
-        console.json({**fields, "receipt": dump(dataset.full_receipt())})
+        console.json({**fields, "receipt": dump(dataset.full_receipt()), **origins_json(dataset)})
     else:
         _print(dataset, profile, console)
     return 0
@@ -73,6 +73,9 @@ def _print(dataset: "Dataset", profile: "Profile", console: Console) -> None:
         console.line()
     for finding in profile.findings:
         console.line(f"{finding.level:4}  {finding.message} {finding.hint}".rstrip())
+    if dataset.origins:
+        console.line()
+    print_origins(dataset, console)
     lines = dataset.receipt.lines
     count = dataset.receipt.skipped + dataset.receipt.converted
     if lines:

@@ -6,12 +6,12 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tl_core.cli.advise import advise_on, ensure_probe
 from tl_core.cli.columns import column_options
 from tl_core.cli.console import Console
-from tl_core.cli.data import choose_backbone, open_data, open_pool, usable_profile
+from tl_core.cli.data import choose_backbone, open_data, open_pool, origins_json, usable_profile
 from tl_core.cli.evaluate import ONE, SEVERAL, numbers, print_slices
 from tl_core.cli.plan_checks import check_plan
 from tl_core.cli.run_pointer import POINTER, RunPointer, clear_pointer, command, read_pointer, write_pointer
@@ -55,6 +55,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         decisions=dataset.pin_decisions(),
     )
     task = with_extra_inputs(task, arguments, dataset, workspace, console)
+    for origin in dataset.origins:
+        console.note(f"Read: {origin}.")
     run_id = begin(workspace, task)
     write_pointer(out, RunPointer(workspace.root, run_id))
     with hint_to_resume(workspace, run_id, out, console):
@@ -115,6 +117,8 @@ def hint_to_resume(workspace: Workspace, run_id: str, out: Path, console: Consol
 
 def deliver(workspace: Workspace, state: RunState, out: Path, as_json: bool, console: Console) -> int:
     """Copy the bundle of a run to `out`, print its metrics, and return the exit code."""
+    from tl_core.data.sources import open_dataset
+
     folder = RunStore(workspace).folder(state.id)
     report = read_report(folder)
     if report is None:
@@ -125,7 +129,11 @@ def deliver(workspace: Workspace, state: RunState, out: Path, as_json: bool, con
     if state.resumable:
         write_pointer(out, RunPointer(workspace.root, state.id))
         console.note(f"To go on with the training: {command(out)}")
-    _print(report, state, out, as_json, console)
+    if as_json:
+        dataset = open_dataset(workspace, state.task.fingerprint)
+        console.json({**_document(report, state, out), **origins_json(dataset)})
+    else:
+        _print(report, out, console)
     return STOPPED if state.status == "stopped" else 0
 
 
@@ -250,29 +258,29 @@ def strategy_plan(
     return strategy.make(task_info)
 
 
-def _print(report: "Report", state: RunState, out: Path, as_json: bool, console: Console) -> None:
-    if as_json:
-        console.json(
-            {
-                "out": str(out),
-                "run": state.id,
-                "status": state.status,
-                "backbone": report.plan.backbone,
-                "strategy": report.plan.strategy,
-                "seed": state.task.seed,
-                "seconds": state.numbers.get("seconds"),
-                "accuracy": dump(report.accuracy),
-                "macro_f1": dump(report.macro_f1),
-                "validation": dict(report.validation),
-                "comparisons": [dump(comparison) for comparison in report.comparisons],
-                "multilabel": report.multilabel,
-                "auc": dump(report.auc) if report.auc else None,
-                "slices": dump(report.slices) if report.slices else None,
-                "holdout_uses": [dump(use) for use in report.holdout_uses],
-                "findings": [dump(finding) for finding in report.findings],
-            }
-        )
-        return
+def _document(report: "Report", state: RunState, out: Path) -> dict[str, Any]:
+    """Return what a script reads of a training."""
+    return {
+        "out": str(out),
+        "run": state.id,
+        "status": state.status,
+        "backbone": report.plan.backbone,
+        "strategy": report.plan.strategy,
+        "seed": state.task.seed,
+        "seconds": state.numbers.get("seconds"),
+        "accuracy": dump(report.accuracy),
+        "macro_f1": dump(report.macro_f1),
+        "validation": dict(report.validation),
+        "comparisons": [dump(comparison) for comparison in report.comparisons],
+        "multilabel": report.multilabel,
+        "auc": dump(report.auc) if report.auc else None,
+        "slices": dump(report.slices) if report.slices else None,
+        "holdout_uses": [dump(use) for use in report.holdout_uses],
+        "findings": [dump(finding) for finding in report.findings],
+    }
+
+
+def _print(report: "Report", out: Path, console: Console) -> None:
     console.line(f"{report.plan.strategy} on {report.plan.backbone}, measured on {report.accuracy.n} test items:")
     rows = [(title, getattr(report, name)) for name, title in (SEVERAL[:5] if report.multilabel else ONE[:2])]
     console.table(("", "value", "low", "high"), [(title, *numbers(estimate)) for title, estimate in rows if estimate])

@@ -172,6 +172,7 @@ def _config(trained: TrainedModel) -> dict[str, Any]:
         "fingerprint": dataset.fingerprint,
         "split": dump(dataset.split),
         "text_column": dataset.text_column,
+        "data_read_from": [str(origin) for origin in dataset.origins],
         "multilabel": trained.report.multilabel,
         **(_pair_config(trained) if trained.spec.towers else {}),
         **({"decisions": decisions} if decisions else {}),

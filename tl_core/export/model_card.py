@@ -150,6 +150,8 @@ def _data(trained: TrainedModel) -> Iterator[str]:
     counts = (count_labels(dataset, np.flatnonzero(dataset.included)), count_labels(dataset, dataset.rows("test")))
     for name, count, tested in zip(dataset.classes, *counts, strict=True):
         yield f"| {escape(name)} | {count} | {tested} |"
+    if dataset.origins:
+        yield "\nRead from the source: " + "; ".join(escape(str(origin)) for origin in dataset.origins) + "."
 
 
 def _decisions(dataset: Dataset) -> str:
