@@ -57,11 +57,11 @@ def hanging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / "sitecustomize.py").write_text(
         "import time\n"
         "from tl_core.data import sources\n"
-        "look = sources.preview_table\n"
-        "def preview_table(source, *rest):\n"
+        "look = sources.preview_source\n"
+        "def preview_source(source, *rest):\n"
         "    time.sleep(600) if source.endswith('endless.csv') else None\n"
         "    return look(source, *rest)\n"
-        "sources.preview_table = preview_table\n"
+        "sources.preview_source = preview_source\n"
     )
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{Path(import_jobs.__file__).parents[1]}")
     (tmp_path / "endless.csv").write_text("text,label\n")

@@ -53,7 +53,7 @@ def zip_bytes(per_class: int = 12, classes: tuple[str, ...] = ("daisy", "tulip")
     with zipfile.ZipFile(buffer, "w") as archive:
         for number, label in enumerate(classes):
             for index in range(per_class):
-                pixels = draw.integers(0, 120, (24, 24, 3), dtype=np.uint8) + np.uint8(100 * number)
+                pixels = draw.integers(0, 120, (24, 24, 3), dtype=np.uint8) + np.uint8(min(100 * number, 130))
                 picture = io.BytesIO()
                 Image.fromarray(pixels).save(picture, "PNG")
                 archive.writestr(f"{label}/{index:03d}.png", picture.getvalue())

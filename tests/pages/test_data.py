@@ -337,6 +337,30 @@ def test_a_table_preview_survives_a_reload_and_can_be_cancelled(app: AppTest, wo
     assert list(workspace.folder("imports").iterdir()) == []
 
 
+def test_folders_that_could_be_splits_or_classes_are_asked_about(app: AppTest, workspace: Workspace) -> None:
+    names = tuple(f"{folder}/{label}" for folder in ("train", "extra") for label in ("daisy", "tulip"))
+    upload(app, "flowers.zip", zip_bytes(classes=names))
+    assert "extra beside the folder train has the same folders inside" in app.warning[0].value
+    assert app.button(key="data_import").disabled
+    app.radio(key="data_folders").set_value(0).run()
+    app.button(key="data_import").click().run()
+    (dataset,) = list_datasets(workspace)
+    assert dataset.classes == ("daisy", "tulip")
+    assert dict(dataset.items["given"].value_counts()) == {"train": 24, "test": 24}
+    assert any("split from the outermost folders: extra" in c.value for c in app.caption)
+
+
+def test_a_label_that_is_not_clear_is_left_open(app: AppTest) -> None:
+    rows = [f"a text with number {i} about parcels,{'ab'[i % 2]},{'pq'[i // 2 % 2]}" for i in range(40)]
+    upload(app, "letters.csv", "\n".join(["said,alpha,beta", *rows]).encode())
+    assert box(app, "label").value is None
+    assert app.button(key="data_import").disabled
+    box(app, "label").select("beta").run()
+    app.button(key="data_import").click().run()
+    assert metrics(app)["Classes"] == "2"
+    assert any("label from the column 'beta'" in caption.value for caption in app.caption)
+
+
 def test_a_receipt_counts_by_reason_and_names_every_item(app: AppTest, workspace: Workspace) -> None:
     buffer = io.BytesIO(zip_bytes())
     with zipfile.ZipFile(buffer, "a") as archive:
@@ -485,7 +509,7 @@ def test_the_hub_is_asked_by_name_and_configuration(
         calls.append(source)
         raise DataError("The hub cannot be reached.", "Check the connection.")
 
-    monkeypatch.setattr(import_worker, "preview_table", lambda source, *more: None)
+    monkeypatch.setattr(import_worker, "preview_source", lambda source, *more: None)
     monkeypatch.setattr(import_worker, "import_data", refuse)
     app.run()
     assert "the data set is downloaded" in page_text(app)
@@ -510,7 +534,7 @@ def test_the_columns_of_a_hub_data_set_are_chosen_before_the_import(
         rows = [{"photo": {"bytes": b"", "path": "x/1.png"}, "kind": 1, "place": "here"}]
         return preview_hub_rows(features, rows, options, "owner/flowers", 1)
 
-    monkeypatch.setattr(import_worker, "preview_table", look)
+    monkeypatch.setattr(import_worker, "preview_source", look)
     monkeypatch.setattr(import_worker, "import_data", refuse)
     app.run()
     app.text_input(key="data_hub").input("owner/flowers")

@@ -1,4 +1,4 @@
-"""An import in progress: how far it is, its questions about a table, why it failed. Its state is on disk."""
+"""An import in progress: how far it is, its questions about a table or folders, why it failed. Its state is on disk."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +9,13 @@ import streamlit as st
 from tl_core import import_jobs
 from tl_core.data.options import AUTO_DETECT, ImportOptions
 from tl_core.data.samples import SAMPLES
-from tl_core.data.sources import GUESSES_PREFIX
+from tl_core.data.sources import GUESSES_PREFIX, FolderPreview
 from tl_core.data.sources.hub_source import is_hub
 from tl_core.data.sources.sample_source import SAMPLE_PREFIX
 from tl_core.import_jobs import ImportJob, ImportRequest, Role
 from tl_core.types import Modality
 from ui import glossary, session
-from ui.data import table_preview
+from ui.data import folder_preview, table_preview
 from ui.words import escape, seconds
 
 KEPT = ":material/check:"
@@ -67,7 +67,7 @@ def draw(incoming: ImportJob, key: str) -> None:
     if incoming.state.status == "working":
         st.fragment(_progress, run_every=REFRESH, key=f"{key}_live")(incoming.id, key)
     elif incoming.state.status == "asking" and incoming.preview:
-        _table(incoming, key)
+        _ask(incoming, key)
     elif incoming.state.status == "failed":
         _failed(incoming, key)
 
@@ -107,13 +107,19 @@ def _remaining(incoming: ImportJob, key: str) -> str:
     )
 
 
-def _table(incoming: ImportJob, key: str) -> None:
+def _ask(incoming: ImportJob, key: str) -> None:
+    """Ask what a person has to check before the import: the columns of a table, or what folders mean."""
     assert incoming.preview
+    icon = "folder" if isinstance(incoming.preview, FolderPreview) else "table"
     with st.container(border=True, key=f"{key}_preview"):
-        st.subheader(f":material/table: {escape(title(incoming))}", anchor=False)
-        wanted, complete = table_preview.draw(incoming.preview, incoming.request.options, key)
-        if wanted not in (incoming.request.options, table_preview.as_read(incoming.preview)):
-            resume(incoming, wanted, confirmed=False)
+        st.subheader(f":material/{icon}: {escape(title(incoming))}", anchor=False)
+        if isinstance(incoming.preview, FolderPreview):
+            way = folder_preview.draw(incoming.preview, key)
+            wanted, complete = way or incoming.request.options, way is not None
+        else:
+            wanted, complete = table_preview.draw(incoming.preview, incoming.request.options, key)
+            if wanted not in (incoming.request.options, table_preview.as_read(incoming.preview)):
+                resume(incoming, wanted, confirmed=False)
         with st.container(horizontal=True):
             if st.button("Import", type="primary", disabled=not complete, key=f"{key}_import"):
                 resume(incoming, wanted, confirmed=True)

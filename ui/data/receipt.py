@@ -10,7 +10,7 @@ import streamlit as st
 from tl_core.data.dataset import Dataset
 from tl_core.types import noun
 from ui import session
-from ui.words import plural
+from ui.words import escape, plural
 
 PAGE = 100
 TAKEN = "taken unchanged"
@@ -18,6 +18,8 @@ TAKEN = "taken unchanged"
 
 def draw(dataset: Dataset) -> None:
     """Draw the receipt in an expander."""
+    if dataset.origins:
+        st.caption(":material/search: " + "; ".join(escape(str(origin)) for origin in dataset.origins) + ".")
     taken = plural(dataset.receipt.taken, *(noun(dataset.modality, count) for count in (1, 2)))
     if not dataset.receipt.lines:
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -49,6 +49,7 @@ def as_read(preview: TablePreview) -> ImportOptions:
         split_column=preview.split_column,
         separator=preview.separator,
         label_columns=preview.label_columns,
+        one_of=preview.one_of,
         path_column=preview.path_column,
         subgroup_column=preview.subgroup_column,
         time_column=preview.time_column,
@@ -113,7 +114,10 @@ def _columns(preview: TablePreview, chosen: ImportOptions, key: str, version: st
             label_columns = st.multiselect(
                 "Labels, one column each", preview.columns, chosen.label_columns, key=f"{version}_labels"
             )
-            return replace(chosen, label_columns=tuple(label_columns), label_column="")
+            return replace(
+                chosen, label_columns=tuple(label_columns), label_column="",
+                one_of=preview.one_of and tuple(label_columns) == preview.label_columns,
+            )  # fmt: skip
         return replace(chosen, label_column=_column("Labels are in", preview, chosen.label_column, f"{version}_label"))
 
 
@@ -158,7 +162,7 @@ def _more(preview: TablePreview, chosen: ImportOptions, version: str, key: str) 
                     format_func=lambda mark: SEPARATORS.get(mark, mark), key=f"{version}_separator",
                 )  # fmt: skip
         if chosen.label_columns and st.button("One column of labels instead", key=f"{key}_single"):
-            chosen = replace(chosen, label_columns=())
+            chosen = replace(chosen, label_columns=(), one_of=False)
     return replace(chosen, separator=separator, **picked)
 
 

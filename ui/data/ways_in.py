@@ -16,7 +16,8 @@ from ui.data import earlier_imports, import_progress
 
 CHOOSING = "data_choosing"
 ARRANGE = """
-**Pictures**: one folder per class, zipped or not. Folders named `train`, `validation` and `test` are used as the split.
+**Pictures**: one folder per class, zipped or not. Folders named `train`, `validation` and `test` are used as the split,
+outside or inside these.
 ```
 flowers
 ├── daisy/   001.jpg  002.jpg …
