@@ -25,7 +25,7 @@ from tl_core.export import TrainedModel
 from tl_core.export.bundle import dataset_items, load_bundle, write_bundle
 from tl_core.features import FeatureStore
 from tl_core.layers import partition
-from tl_core.plan import Phase, TransferPlan
+from tl_core.plan import Adapter, Phase, TransferPlan
 from tl_core.runs.control import MemoryControl
 from tl_core.training.loop import TrainJob, load_best, train
 from tl_core.workspace import Workspace
@@ -74,18 +74,24 @@ def fetched(place: Place, name: str) -> BackboneSpec:
     return find_backbone(name, place.workspace)
 
 
-def trained(place: Place, spec: BackboneSpec) -> TrainedModel:
-    """Train the head and the last layer group for two steps."""
-    data, last = place.data[spec.modality], spec.groups[-1].name
-    phase = Phase("both", 1, {last: 1e-2, "head": 1e-2})
-    plan = TransferPlan(spec.name, "by hand", (phase,), batch_size=4)
-    folder = place.files / "runs" / spec.name.replace("/", "-")
+def two_steps(place: Place, spec: BackboneSpec, groups: list[str], adapter: Adapter | None = None) -> tuple:
+    """Train the head and some layer groups for two steps; return the model and its plan."""
+    data = place.data[spec.modality]
+    phase = Phase("both", 1, dict.fromkeys([*groups, "head"], 1e-2))
+    plan = TransferPlan(spec.name, "by hand", (phase,), batch_size=4, adapter=adapter)
+    folder = place.files / "runs" / f"{spec.name.replace('/', '-')}-{adapter.kind if adapter else 'plain'}"
     folder.mkdir(parents=True)
     rows = data.rows("train")[:8]
     job = TrainJob(data, spec, plan, 0, folder, FeatureStore(place.workspace), train_rows=rows)
     events = list(train(job, MemoryControl()))
     assert events[-1].status == "done", events[-1]
-    model = load_best(folder, spec, plan, len(data.classes))
+    return load_best(folder, spec, plan, len(data.classes)), plan
+
+
+def trained(place: Place, spec: BackboneSpec) -> TrainedModel:
+    """Train the last layer group and nothing else of the backbone."""
+    data, last = place.data[spec.modality], spec.groups[-1].name
+    model, plan = two_steps(place, spec, [last])
     before, after = spec.load(True).state_dict(), model.backbone.state_dict()
     moved = {name for name in after if not torch.equal(before[name], after[name])}
     assert moved
@@ -104,6 +110,19 @@ def test_a_leaf_is_fetched_trained_and_exported(name: str, place: Place):
     write_bundle(bundle, trained(place, spec))
     items = dataset_items(place.data[spec.modality], np.arange(ITEMS))
     place.bundles[name] = bundle, load_bundle(bundle).predict(items)
+
+
+@pytest.mark.parametrize("name", ["llama32_1b", "starcoder2_3b"])
+def test_a_decoder_learns_by_lora(name: str, place: Place):
+    spec = fetched(place, name)
+    assert spec.groups[1].name == "layers.0"
+    model, _ = two_steps(place, spec, ["layers.0", "layers.1"], Adapter(rank=2))
+    before, after = spec.load(True).state_dict(), model.backbone.state_dict()
+    changes = {
+        tensor: after[tensor] - value for tensor, value in before.items() if not torch.equal(after[tensor], value)
+    }
+    assert {tensor.split("layers.")[1][0] for tensor in changes} == {"0", "1"}
+    assert all(torch.linalg.matrix_rank(change, rtol=1e-3) <= 2 for change in changes.values())
 
 
 def test_their_bundles_answer_without_graft(place: Place):

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from torch import nn
 
 from tl_core.backbones.recipes import Recipe, build, modality_of
 from tl_core.backbones.staging.network import GatedNetwork
@@ -84,6 +85,22 @@ def test_taps_and_copies_are_those_of_one_pass(name: str):
 def test_what_cannot_be_cut_is_refused_in_words(name: str):
     with pytest.raises(BackboneError):
         failing_cuts(network(name))
+
+
+@pytest.mark.parametrize("name", ["bert", "roberta", "deberta", "mpnet", "gpt2", "t5"])
+def test_attention_is_dropped_only_where_that_is_wanted(name: str):
+    staged = copy.deepcopy(network(name)).train()
+    state, _ = staged.traced
+    kept = {id(rate.module) for rate in staged._attention_rates if isinstance(rate.module, nn.Dropout)}
+    assert staged._attention_rates
+    for module in staged.modules():
+        if isinstance(module, nn.Dropout) and id(module) not in kept:
+            module.p = 0.0
+    assert torch.equal(staged.run(state)[0], staged.run(state)[0]), "nothing is left to chance"
+    staged.drop_attention(True)
+    assert not torch.equal(staged.run(state)[0], staged.run(state)[0])
+    staged.drop_attention(False)
+    assert torch.equal(staged.run(state)[0], staged.run(state)[0])
 
 
 def test_the_proof_finds_a_wrong_cut():

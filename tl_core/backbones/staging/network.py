@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from tl_core.backbones.staged import Staged, State, pool_image, pool_last, pool_positions
+from tl_core.backbones.staging.attention_dropout import attention_rates
 from tl_core.backbones.staging.gates import Action, Left, Run, actions, put_gates
 from tl_core.backbones.staging.graph import Graph
 from tl_core.backbones.staging.stages import Kind, Stage, find_stages
@@ -61,6 +62,13 @@ class GatedNetwork(Staged):
         self._strip()
         if not size:
             self.set_kinds(self._text_kinds())
+        self._attention_rates = attention_rates(net)
+        self.drop_attention(False)
+
+    def drop_attention(self, wanted: bool) -> None:
+        """Switch attention dropout on, at the rate of the network's recipe, or off."""
+        for rate in self._attention_rates:
+            rate.switch(wanted)
 
     def set_kinds(self, kinds: Sequence[Kind]) -> None:
         """Say what the state of each stage looks like, and so how it is pooled."""
