@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from tests.test_jobs import run
 from tests.tiny import TINY_TEXT, write_dataset
 from tl_core.backbones.preprocess import preprocessor
-from tl_core.data.guesses.sorting import Question, guess, measure
+from tl_core.data.guesses.sorting import Question, guess, measure, read_sorting
 from tl_core.data.split import SplitSpec
 from tl_core.errors import BackboneError, DataError
+from tl_core.runs.control import MemoryControl
+from tl_core.runs.task import Task
 from tl_core.statistics.intervals import wilson
 from tl_core.zero_shot.encoder import TEMPERATURE, UNRELATED, embed_texts, encode_classes
 from tl_core.zero_shot.measured import question_of
@@ -152,3 +155,25 @@ def test_names_that_are_numbers_say_nothing(workspace, tiny_texts):
     assert question_of(replace(tiny_texts, classes=("0", "1")), TINY_TEXT, workspace) is None
     assert question_of(replace(tiny_texts, classes=("a", "A")), TINY_TEXT, workspace) is None
     assert question_of(replace(tiny_texts, multilabel=True), TINY_TEXT, workspace) is None
+
+
+@pytest.mark.parametrize(
+    ("classes", "stopped", "status", "reason"),
+    [
+        (("a", "b"), True, "stopped", "nothing was kept"),
+        (("a", "A"), False, "failed", "are the same name"),
+        (("a", "b"), False, "done", "Every item is sorted"),
+    ],
+)
+def test_a_sorting_ends_in_a_sentence_and_only_a_whole_one_is_kept(
+    workspace, tiny_texts, tiny_backbones, classes, stopped, status, reason
+):
+    control = MemoryControl()
+    if stopped:
+        control.stop()
+    task = Task("zeroshot", "tiny_text", tiny_texts.fingerprint, name="sort", classes=classes, templates=("On {}.",))
+    ended = run(workspace, task, control)[1][-1]
+    assert ended.status == status
+    assert reason in ended.reason
+    kept = read_sorting(tiny_texts, Question("tiny_text", classes, ("On {}.",)))
+    assert (kept is not None) == (status == "done")

@@ -26,7 +26,7 @@ def readers(dataset: Dataset, workspace: Workspace) -> tuple[BackboneSpec, ...]:
         raise DataError(
             "To sort pictures by the names of classes, a backbone is needed that reads pictures and texts alike, and "
             "none is on this machine.",
-            "Get CLIP: python -m tl_core fetch clip_b32 (about 605 MB).",
+            "Get CLIP (about 605 MB): on the Backbone page, or by python -m tl_core fetch clip_b32.",
         )
     if not found:
         raise DataError(
