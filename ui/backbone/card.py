@@ -79,6 +79,8 @@ def not_ready(entry: Entry, modality: Modality) -> None:
         bring.offered(job)
         if costs.in_a_library(job.request.what):
             costs.draw(job.request.what, None)
+        else:
+            st.caption(":material/timer: Time and memory are measured once it is here.")
         bring.take(job)
     elif job and job.state.status == "unnamed":
         another.unnamed(job)

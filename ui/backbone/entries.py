@@ -82,9 +82,12 @@ def leaves() -> tuple[Entry, ...]:
     """Return the registered backbones, in the order of the tree; a fetched one stands in for its leaf."""
     workspace = session.workspace()
     here = fetched.unfinished(workspace)
+    added: dict[str, BackboneSpec] = {}
+    for spec in catalogue.registered(workspace):  # the latest first
+        added.setdefault(catalogue.unpinned(spec.name), spec)
     entries = []
     for leaf in BACKBONES.values():
-        spec = leaf if leaf.ready else session.find_backbone(leaf.name) or leaf
+        spec = leaf if leaf.ready else added.get(catalogue.fetched_name(leaf), leaf)
         job = None if spec.ready else _job(workspace, leaf)
         entries.append(Entry(leaf.name, spec, job, 0 if spec.ready else _here(here, leaf)))
     return tuple(entries)
