@@ -184,7 +184,7 @@ def torchvision_hub(workspace, monkeypatch):
     from torchvision import models
 
     torch.manual_seed(0)
-    data = torch_bytes(models.squeezenet1_1().state_dict())
+    data = torch_bytes(models.squeezenet1_1().state_dict(), old=True)
     name = f"squeezenet1_1-{hashlib.sha256(data).hexdigest()[:8]}.pth"
     with serve({}, {"files/torchvision": Repo({name: data})}) as server:
         url = f"{server.url}/files/torchvision/resolve/main/{name}"
@@ -209,7 +209,7 @@ def test_a_damaged_file_of_torchvision_is_never_used(torchvision_hub, workspace,
     wrong = torchvision_files.weights_url("").replace(name, f"squeezenet1_1-{'0' * 8}.pth")
     monkeypatch.setattr(torchvision_files, "weights_url", lambda architecture: wrong)
     server.models["files/torchvision"].files[f"squeezenet1_1-{'0' * 8}.pth"] = b"not these"
-    with pytest.raises(DownloadError):
+    with pytest.raises(DownloadError, match="than the server of torchvision promises"):
         make_ready(workspace, "torchvision:squeezenet1_1")
     assert not fetched.fetched(workspace)
 

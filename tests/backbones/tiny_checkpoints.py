@@ -131,10 +131,10 @@ def _ending_with_the_last_word() -> bytes:
     return json.dumps(tokenizer).encode()
 
 
-def torch_bytes(value: Any) -> bytes:
-    """Return what torch.save writes."""
+def torch_bytes(value: Any, old: bool = False) -> bytes:
+    """Return what torch.save writes, or wrote before 2020."""
     buffer = io.BytesIO()
-    torch.save(value, buffer)
+    torch.save(value, buffer, _use_new_zipfile_serialization=not old)
     return buffer.getvalue()
 
 

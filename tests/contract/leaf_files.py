@@ -81,15 +81,17 @@ def sentence_pieces() -> bytes:
     return model.SerializeToString()
 
 
-def stored(net: Any, pickle: bool = False, names: Callable[[str], str] = str, shard: str = "1GB") -> Files:
-    """Return config.json and weights, under other names where asked for."""
+def stored(
+    net: Any, pickle: bool = False, names: Callable[[str], str] = str, shard: str = "1GB", old: bool = False
+) -> Files:
+    """Return config.json and weights, under other names where asked for, or as torch wrote them before 2020."""
     with tempfile.TemporaryDirectory() as folder:
         net.save_pretrained(folder, max_shard_size=shard)
         files = {name: data for name, data in contents(Path(folder)).items() if name != "generation_config.json"}
     if shard != "1GB":
         return files
     state = {names(name): tensor for name, tensor in load(files.pop("model.safetensors")).items()}
-    weights = {"pytorch_model.bin": torch_bytes(state)} if pickle else {"model.safetensors": save(state)}
+    weights = {"pytorch_model.bin": torch_bytes(state, old)} if pickle else {"model.safetensors": save(state)}
     return files | weights
 
 
@@ -277,9 +279,9 @@ HUB: dict[str, Callable[[], Files]] = {
     "roberta": lambda: roberta("RobertaForMaskedLM"),
     "deberta_v3": deberta,
     "llama32_1b": lambda: decoder("LlamaForCausalLM:LlamaConfig", dtype=torch.bfloat16),
-    "scibert": lambda: bert(pickle=True),
+    "scibert": lambda: bert(pickle=True, old=True),
     "biomedbert": lambda: bert("BertForMaskedLM", pickle=True),
-    "legalbert": lambda: bert(pickle=True),
+    "legalbert": lambda: bert(pickle=True, names=with_old_norms, old=True),
     "codebert": lambda: roberta("RobertaModel", pickle=True),
     "starcoder2_3b": lambda: decoder("Starcoder2ForCausalLM:Starcoder2Config", shard="60KB"),
     "clip_b32": lambda: library_files(clip_net(), pictures=True, texts=True),

@@ -1,6 +1,7 @@
 """The tensors in files of weights, read one by one: nothing but tensors is ever unpickled."""
 
 import argparse
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,7 +86,8 @@ def _unpickled(file: Path) -> "dict[str, torch.Tensor]":
     try:
         # training scripts save the arguments that they were called with, which are plain values in a Namespace
         with torch.serialization.safe_globals([argparse.Namespace]):
-            held: Any = torch.load(file, weights_only=True, map_location="cpu", mmap=True)
+            mapped = zipfile.is_zipfile(file)  # files of before 2020 are read whole
+            held: Any = torch.load(file, weights_only=True, map_location="cpu", mmap=mapped)
     except (OSError, RuntimeError, ValueError, EOFError) as error:
         raise _damaged(file) from error
     except Exception as error:  # unpickling says no in many ways

@@ -13,7 +13,7 @@ from tl_core.backbones.hub.meter import Meter, OnDownload, unseen
 from tl_core.backbones.hub.names import HubModel
 from tl_core.backbones.hub.transfer import download
 from tl_core.backbones.provenance import Provenance
-from tl_core.errors import BackboneError
+from tl_core.errors import BackboneError, DownloadError, GraftError
 from tl_core.workspace import Workspace
 
 _FILE = "pytorch_model.bin"
@@ -49,7 +49,7 @@ def fetch_torchvision(
                     raise no_room(free_bytes(part), file.size, SPARE)
                 download(url, file, part / _FILE, Meter(file.size, on_progress), cancelled)
             except Exception as error:
-                raise explain(error, HubModel(f"torchvision/{architecture}"), url.rpartition("/")[2]) from error
+                raise _explained(error, architecture, url) from error
             config = {"library": "torchvision", "architecture": architecture}
             (part / "config.json").write_text(json.dumps(config), encoding="utf-8")
             digest = sha256_of_all({_FILE: sha256_of(part / _FILE)})
@@ -81,6 +81,19 @@ def weights_url(architecture: str) -> str:
     if chosen is None:
         raise BackboneError(f"torchvision has no weights for {architecture}.", "Choose another network.")
     return str(chosen.url)
+
+
+def _explained(error: Exception, architecture: str, url: str) -> GraftError:
+    """Return what ended a download, in the words for the hub, of torchvision's server."""
+    fault = explain(error, HubModel(f"torchvision/{architecture}"), url.rpartition("/")[2])
+    if isinstance(fault, DownloadError):
+        server = "the server of torchvision"
+        words = [
+            text.replace("the hub", server).replace("The hub", "The server of torchvision")
+            for text in (fault.message, fault.hint)
+        ]
+        return DownloadError(*words)
+    return fault
 
 
 def _size(url: str) -> int:
