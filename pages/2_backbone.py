@@ -47,10 +47,10 @@ def choose() -> None:
         "has to learn."
     )
     arrivals.welcome()
-    gone = session.current().backbone and not session.backbone()
-    if gone:
+    note = st.container()  # always there: the fragment below keeps its place on the page when a sentence comes or goes
+    if session.current().backbone and not session.backbone():
         title = words.escape(session.backbone_title(session.current().backbone))
-        st.warning(f"**{title}**, which this project was built on, is not on this computer. Choose a backbone again.")
+        note.warning(f"**{title}**, which this project was built on, is not on this computer. Choose a backbone again.")
     st.fragment(look, run_every=1.0 if arrivals.busy() else None, key="backbone_live")()
     ranking.section()
     if not session.backbone():

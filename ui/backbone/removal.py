@@ -46,6 +46,7 @@ def confirm(spec: BackboneSpec) -> None:
         if isinstance(problem := st.session_state.pop(_PROBLEM, None), GraftError):
             errors.show(problem)
             return
+        st.toast(f"{spec.title} is deleted.", icon=":material/delete:")
         st.rerun()
 
 
@@ -53,6 +54,4 @@ def _delete(spec: BackboneSpec) -> None:
     try:
         acquire.remove(session.workspace(), spec.name)
     except GraftError as error:
-        st.session_state[_PROBLEM] = error
-    else:
-        st.toast(f"{spec.title} is deleted.", icon=":material/delete:")
+        st.session_state[_PROBLEM] = error  # a callback that draws would draw over the page
