@@ -1,11 +1,14 @@
 """Which column of a table is the label, the split and the group; and that what is not clear is asked."""
 
+import json
 import random
 
+import pandas as pd
 import pytest
 
 from tl_core.data.options import NONE, ImportOptions
 from tl_core.data.sources import import_data, preview_table
+from tl_core.data.split import group_findings
 from tl_core.errors import DataError, UnclearError
 
 WORDS = {"bread": "loaf dough oven rye", "river": "bank canoe trout delta", "chess": "pawn rook mate bishop"}
@@ -154,7 +157,53 @@ def test_groups_are_kept_together_whatever_they_are_called(name, make_table, wor
     assert preview_table(path).group_column == name
 
 
+def test_how_many_groups_would_have_been_divided_is_said(make_table, workspace):
+    path = make_table(table("text,label,patientId", side, lambda i: f"P{i // 4:03d}"))
+    dataset = import_data(path, workspace)
+    alone = import_data(path, workspace, ImportOptions(group_column=NONE))
+    parts = pd.Series(alone.splits).groupby(dataset.items["group"]).nunique()
+    (finding,) = group_findings(dataset.items, dataset.split, dataset.near_ties)
+    assert f"{(parts > 1).sum()} of 12 groups of several items would have been divided" in finding.message
+    assert (parts > 1).any()
+    assert group_findings(alone.items, alone.split, alone.near_ties) == []
+
+
 @pytest.mark.parametrize("name", ["subject", "author", "case"])
 def test_words_that_may_be_more_than_a_group_need_numbers(name, make_table, workspace):
     path = make_table(table(f"text,label,{name}", side, kind))
     assert preview_table(path).group_column == ""
+
+
+def test_rows_that_repeat_the_column_names_are_no_class(make_table, workspace):
+    one = table("text,label", kind)
+    dataset = import_data(make_table(one + one.replace(" oven", " stove") + "text,label\n"), workspace)
+    assert dataset.classes == tuple(sorted(CLASSES))
+    assert [(line.item, line.reason) for line in dataset.receipt.lines] == [
+        (f"row {row}", "it repeats the column names") for row in (50, 99)
+    ]
+
+
+def test_rejected_rows_are_left_out(make_table, workspace):
+    answers = ("accept", "reject", "accept", "ignore")
+    lines = [f'{{"text": "{text(i)}", "label": "{kind(i)}", "answer": "{answers[i % 4]}"}}' for i in range(48)]
+    dataset = import_data(make_table("\n".join(lines), "annotations.jsonl"), workspace)
+    assert len(dataset.items) == 24
+    assert {line.reason for line in dataset.receipt.lines} == {"its answer is 'reject'", "its answer is 'ignore'"}
+    assert "reject or ignore are left out" in str(dataset.origins[0])
+
+
+def test_labels_alone_in_a_list_are_labels_and_empty_lists_are_none(make_table, workspace):
+    lines = [f'{{"text": "{text(i)}", "label": {[kind(i)] if i % 6 else []}}}'.replace("'", '"') for i in range(48)]
+    dataset = import_data(make_table("\n".join(lines), "export.jsonl"), workspace)
+    assert (dataset.classes, dataset.multilabel, len(dataset.items)) == (tuple(sorted(CLASSES)), False, 40)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_choices_of_label_studio_are_labels(several, make_table, workspace):
+    chosen = [[kind(i)] + ["chess"] * (several and kind(i) != "chess" and i % 4 == 0) for i in range(48)]
+    rows = [{"text": text(i), "topic": {"choices": c} if i % 2 == 0 else c[0]} for i, c in enumerate(chosen)]
+    dataset = import_data(make_table(json.dumps(rows), "min.json"), workspace)
+    assert (dataset.classes, dataset.multilabel) == (tuple(sorted(CLASSES)), several)
+    if several:
+        named = [{dataset.classes[k] for k in row} for row in dataset.items["labels"]]
+        assert named == [set(names) for names in chosen]

@@ -1,5 +1,6 @@
 """Tables that list pictures, inside an archive or beside them on disk."""
 
+import json
 import os
 
 import numpy as np
@@ -300,3 +301,54 @@ def test_pictures_to_predict_and_a_sample_submission_are_no_classes(make_zip, wo
     dataset = import_data(make_zip({**files, "labels.csv": labels, "sample_submission.csv": sample}), workspace)
     assert labels_of(dataset) == {f"train/r{n}.jpg": "ab"[n % 2] for n in range(8)}
     assert reasons(dataset)["test/e0.jpg"] == "labels.csv gives it no label"
+
+
+def coco(files, kinds):
+    """Return COCO annotations: `kinds` holds the categories of each file, in the order of the files."""
+    names = sorted({kind for found in kinds for kind in found})
+    marks = [(i, names.index(kind) + 7) for i, found in enumerate(kinds) for kind in found]
+    return json.dumps(
+        {
+            "images": [{"id": i, "file_name": name, "width": 64 + i % 2, "height": 9} for i, name in enumerate(files)],
+            "annotations": [{"id": n, "image_id": i, "category_id": k} for n, (i, k) in enumerate([*marks, *marks])],
+            "categories": [{"id": 7 + k, "name": name, "supercategory": "thing"} for k, name in enumerate(names)],
+        }
+    )
+
+
+def test_coco_annotations_say_the_classes(make_zip, workspace):
+    files = {f"images/{n}.png": picture(n) for n in range(8)}
+    names = [name.split("/")[1] for name in files]
+    one = [["cat"], ["dog"]] * 3 + [["cat"], []]
+    dataset = import_data(make_zip({**files, "annotations/instances.json": coco(names, one)}), workspace)
+    assert (dataset.classes, dataset.multilabel) == (("cat", "dog"), False)
+    assert list(labels_of(dataset).values()) == ["cat", "dog"] * 3 + ["cat"]
+    assert reasons(dataset)["row 8"] == "it has no label"
+    several = [["cat"], ["cat", "dog"]] * 4
+    dataset = import_data(make_zip({**files, "a.json": coco(names, several)}, "several.zip"), workspace)
+    assert [[dataset.classes[k] for k in row] for row in dataset.items["labels"]] == several
+
+
+def test_coco_annotations_of_each_split(make_zip, workspace):
+    files, tables = {}, {}
+    for split, at in (("train2017", 0), ("val2017", 6)):
+        names = [f"{n:04d}.png" for n in range(at, at + 6)]
+        files |= {f"{split}/{name}": picture(int(name[:4])) for name in names}
+        tables[f"annotations/instances_{split}.json"] = coco(names, [["cat"], ["dog"]] * 3)
+    dataset = import_data(make_zip(files | tables), workspace)
+    assert dataset.classes == ("cat", "dog")
+    assert {name.split("/")[0]: split for name, split in given_of(dataset).items()} == {
+        "train2017": "train", "val2017": "validation",
+    }  # fmt: skip
+
+
+def test_pictures_without_a_suffix_are_known_by_their_content(make_zip, make_folder, workspace):
+    files = {f"{'ab'[n % 2]}/{n:05d}": picture(n, kind=("PNG", "JPEG", "GIF")[n % 3]) for n in range(9)}
+    dataset = import_data(make_zip(files), workspace)
+    assert (dataset.modality, dataset.classes, len(dataset.items)) == ("image", ("a", "b"), 9)
+    listed = {f"images/{name[2:]}": data for name, data in files.items()}
+    table = "id,label\n" + "".join(f"{name[2:]},{name[0]}\n" for name in files)
+    dataset = import_data(make_folder({**listed, "labels.csv": table}), workspace)
+    assert (dataset.modality, dataset.classes, len(dataset.items)) == ("image", ("a", "b"), 9)
+    with pytest.raises(DataError, match=r"nothing in other\.zip"):
+        import_data(make_zip({"a/1": b"no picture", "b/2": b"none either"}, "other.zip"), workspace)

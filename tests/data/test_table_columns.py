@@ -13,7 +13,7 @@ import pytest
 
 from tl_core.data.options import ImportOptions
 from tl_core.data.sources import import_data, preview_table
-from tl_core.data.sources.tables.label_reader import LIST, split_labels
+from tl_core.data.sources.tables.label_cells import LIST, split_labels
 from tl_core.data.sources.tables.timestamps import guess_time_reader, holds_times
 from tl_core.errors import DataError
 

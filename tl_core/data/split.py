@@ -122,6 +122,21 @@ def given_findings(items: pd.DataFrame, spec: SplitSpec) -> list[Finding]:
     return [Finding("warn", "given-without-train", f"{message} Graft made a new split instead.", hint)]
 
 
+def group_findings(items: pd.DataFrame, spec: SplitSpec, ties: Sequence[np.ndarray] = ()) -> list[Finding]:
+    """Return a finding on how many groups the split keeps in one part that it would divide if it ignored them."""
+    groups = items["group"][items["group"] != ""]
+    several = groups[groups.duplicated(keep=False)]
+    if several.empty or split_rule(items, spec) == "given":
+        return []
+    without = pd.Series(assign(items.assign(group=""), spec, ties), index=items.index)
+    divided = int((without[several.index].groupby(several).nunique() > 1).sum())
+    message = (
+        f"Items of a group stay in one part of the split: {divided:,} of {several.nunique():,} groups of several items "
+        "would have been divided."
+    )
+    return [Finding("info", "groups-kept", message, "So the scores are those on groups that the model has not seen.")]
+
+
 def _moments(items: pd.DataFrame) -> int:
     """Return the number of different times."""
     return int(items["time"][np.isfinite(items["time"])].nunique()) if "time" in items else 0

@@ -9,7 +9,7 @@ import streamlit as st
 
 from tl_core.data.options import NONE, ImportOptions
 from tl_core.data.sources import TablePreview
-from tl_core.data.sources.tables.label_reader import split_labels
+from tl_core.data.sources.tables.label_cells import split_labels
 from ui.words import escape, shorten, show_findings
 
 SEEN = 8

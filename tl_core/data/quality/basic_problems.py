@@ -11,7 +11,7 @@ from tl_core.data.quality import class_names, exact_copies
 from tl_core.data.quality.checks import NAMED, CheckInput
 from tl_core.data.quality.phrasing import count, these
 from tl_core.data.sources.file_tree import LEFT_BEHIND
-from tl_core.data.split import SPLITS, assign, given_findings, time_findings
+from tl_core.data.split import SPLITS, assign, given_findings, group_findings, time_findings
 from tl_core.types import Finding, Level
 
 FEW = 10
@@ -34,6 +34,7 @@ def find_problems(dataset: Dataset, counts: Sequence[Sequence[int]]) -> list[Fin
     ]
     findings += _split_findings(dataset, table) + given_findings(dataset.items, dataset.split)
     findings += time_findings(dataset.items, dataset.split) + _receipt_findings(dataset)
+    findings += group_findings(dataset.items, dataset.split, dataset.near_ties)
     findings += guess_findings(dataset)
     order = {"stop": 0, "warn": 1, "info": 2}
     return sorted(findings, key=lambda f: order[f.level])

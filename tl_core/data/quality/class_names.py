@@ -8,7 +8,8 @@ import numpy as np
 
 from tl_core.data.quality.checks import CHECKS, NAMED, Check, CheckInput, Suspicion
 from tl_core.data.quality.phrasing import clip, count
-from tl_core.data.sources.tables.label_reader import LIST, guess_separator
+from tl_core.data.sources.tables.label_cells import LIST
+from tl_core.data.sources.tables.label_reader import guess_separator
 from tl_core.types import Finding
 
 _MARKS = ["", "-", "--", "?", "??", ".", "#n/a", "#ref!", "#value!"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from tl_core.data.dataset import ReceiptLine
+from tl_core.data.images import IMAGE_SUFFIXES
 from tl_core.errors import DataError
 from tl_core.workspace import Limits
 
@@ -24,22 +25,30 @@ ARCHIVE_SUFFIXES = frozenset(
 )
 LEFT_BEHIND = "a file that the operating system left behind, not data"
 """The reason why junk is skipped."""
+_PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*", b"RIFF")
+"""How files of pictures begin, of the common formats."""
+_ANY_PICTURE = ".png"  # pictures are decoded by their content, whatever their suffix
+_LOOKED = 20  # files without a suffix that are looked into
 _DEEPEST = 200  # folders within folders; os.walk calls itself for each
 _JUNK = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx"})
 
 
 @dataclass(frozen=True)
 class ArchiveEntry:
-    """One file: its path in the source (POSIX, NFC), its size in bytes, and a function that reads it."""
+    """One file: its path in the source (POSIX, NFC), its size in bytes, and a function that reads it.
+
+    `kind` is the suffix that a file should have, where its name has none.
+    """
 
     name: str
     size: int
     read: Callable[[], bytes]
+    kind: str = ""
 
     @property
     def suffix(self) -> str:
-        """Return the lower-case suffix, with its dot."""
-        return PurePosixPath(self.name).suffix.lower()
+        """Return the lower-case suffix, with its dot, or the kind of a file whose name has none."""
+        return PurePosixPath(self.name).suffix.lower() or self.kind
 
 
 @dataclass
@@ -90,6 +99,27 @@ class Tree:
             more = f" and {len(self.junk) - 1:,} more" if len(self.junk) > 1 else ""
             self.skip(min(self.junk) + more, LEFT_BEHIND)
         return self
+
+
+def name_pictures(tree: Tree) -> Tree:
+    """Take files whose names have no suffix for pictures if no file is named as one, and most of a few begin as one."""
+    bare = [entry for entry in tree.entries if not PurePosixPath(entry.name).suffix]
+    if not bare or any(entry.suffix in IMAGE_SUFFIXES for entry in tree.entries):
+        return tree
+    looked = bare[:: max(1, len(bare) // _LOOKED)][:_LOOKED]
+    if sum(map(_begins_like_a_picture, looked)) > len(looked) / 2:
+        named = {entry.name for entry in bare}
+        tree.entries = [replace(e, kind=_ANY_PICTURE) if e.name in named else e for e in tree.entries]
+    return tree
+
+
+def _begins_like_a_picture(entry: ArchiveEntry) -> bool:
+    if entry.size > MAX_FILE // 8:
+        return False
+    try:
+        return entry.read()[:12].startswith(_PICTURES)
+    except DataError:
+        return False
 
 
 def is_junk(name: str) -> bool:

@@ -14,6 +14,7 @@ from tl_core.data.sources.file_tree import (
     ArchiveEntry,
     Tree,
     list_folder,
+    name_pictures,
     strip_enclosing,
     without_enclosing,
 )
@@ -46,13 +47,13 @@ def open_tree(
     Raises DataError where the archive is damaged, empty, protected by a password, or larger than the limits.
     """
     if path.is_dir():
-        yield list_folder(path, limits)
+        yield name_pictures(list_folder(path, limits))
     elif is_tar(path):
         with open_tar(path, limits, cache, progress) as tree:
-            yield tree
+            yield name_pictures(tree)
     else:
         with open_zip(path, limits) as tree:
-            yield tree
+            yield name_pictures(tree)
 
 
 def _takes(source: str) -> bool:

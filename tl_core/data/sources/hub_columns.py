@@ -13,7 +13,8 @@ from tl_core.data.options import NONE, ImportOptions
 from tl_core.data.sources.table_preview import PREVIEW_CELL, TablePreview
 from tl_core.data.sources.tables.cell_text import cell_text
 from tl_core.data.sources.tables.column_roles import group_kind
-from tl_core.data.sources.tables.label_reader import is_yes, split_labels
+from tl_core.data.sources.tables.label_cells import split_labels
+from tl_core.data.sources.tables.label_reader import is_yes
 from tl_core.data.sources.tables.table_rows import MISSING
 from tl_core.data.sources.tables.timestamps import TimeReader, guess_time_reader
 from tl_core.errors import DataError

@@ -11,7 +11,13 @@ from tl_core.data.sources.file_tree import ArchiveEntry
 from tl_core.data.sources.store import Draft
 from tl_core.data.sources.table_preview import PREVIEW_CELL, TablePreview
 from tl_core.data.sources.tables import Table, TableFile, TableSample, open_table, take_sample
-from tl_core.data.sources.tables.column_guesses import UNKNOWN_SPLIT, TableColumns, choose_columns, split_reader
+from tl_core.data.sources.tables.column_guesses import (
+    REJECTED,
+    UNKNOWN_SPLIT,
+    TableColumns,
+    choose_columns,
+    split_reader,
+)
 from tl_core.data.sources.tables.column_origins import check_clear, column_origins
 from tl_core.data.sources.tables.label_reader import LabelReader, label_reader
 from tl_core.data.sources.tables.table_findings import leak_findings, propose_options, reading_findings
@@ -171,6 +177,8 @@ class _RowReader:
     def _item(self, number: int, cells: list[str], seconds: float) -> RawItem | None:
         columns = self.columns
         try:
+            if reason := self._unusable(cells):
+                raise ValueError(reason)
             labels = self.labels(cells)
             entry = self.pictures.find(self._cell(cells, columns.path), number) if self.pictures else None
             given = self._given(cells, entry)
@@ -201,6 +209,14 @@ class _RowReader:
             self._cell(cells, columns.subgroup),
             seconds,
         )
+
+    def _unusable(self, cells: list[str]) -> str:
+        """Return why a row is no item: it repeats the column names, or whoever labelled it rejected it; else ""."""
+        columns = self.columns
+        if columns.label and all(self._cell(cells, name) == name for name in columns.used):
+            return "it repeats the column names"
+        verdict = self._cell(cells, columns.verdict).lower()
+        return f"its {columns.verdict} is {verdict!r}" if verdict in REJECTED else ""
 
     def _given(self, cells: list[str], entry: ArchiveEntry | None) -> str:
         """Return the split that the table or else the folders say. Raises DataError where an item is to be left out."""

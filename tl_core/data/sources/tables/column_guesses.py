@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tl_core.data.options import NONE, ImportOptions
 from tl_core.data.sources.split_names import guess_split, split_and_rest, splits_of_names
 from tl_core.data.sources.tables.column_roles import GROUP_NAMES, NO_TIER, group_kind, is_split_name, label_tier
+from tl_core.data.sources.tables.label_cells import LIST, holds_choices
 from tl_core.data.sources.tables.label_guess import NO, YES, LabelGuess, guess_label, label_findings
 from tl_core.data.sources.tables.table_rows import MISSING, TableSample
 from tl_core.data.sources.tables.text_guess import choose_text_column, texts_beside
@@ -14,6 +15,8 @@ from tl_core.types import Finding
 
 _MOST_SPLITS = 20  # different values of a split column
 _FEW_GROUPS = 5  # different values from which a column is taken for one of groups
+REJECTED = frozenset({"reject", "ignore"})
+"""What Prodigy writes of a row whose label is wrong, or that was passed over."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class TableColumns:
     Several labels per item are in `label`, separated by `separator`, or in `label_columns`; with `one_of`, each row has
     exactly one of the latter. `path` names pictures. `label_others` and `text_others` could be the label or text too;
     `label_sure` says how the label was found: "told" by the options, by its "name", as the "only" one, or "unclear".
+    `verdict` says whether an annotator accepted or rejected the row.
     """
 
     text: str = ""
@@ -38,6 +42,7 @@ class TableColumns:
     label_others: tuple[str, ...] = ()
     text_others: tuple[str, ...] = ()
     label_sure: str = "told"
+    verdict: str = ""
 
     @property
     def multilabel(self) -> bool:
@@ -47,7 +52,7 @@ class TableColumns:
     @property
     def used(self) -> set[str]:
         """Return the names of all columns that are read."""
-        single = {self.text, self.label, self.group, self.split, self.path, self.subgroup, self.time}
+        single = {self.text, self.label, self.group, self.split, self.path, self.subgroup, self.time, self.verdict}
         return (single | set(self.label_columns)) - {""}
 
 
@@ -61,6 +66,7 @@ def choose_columns(sample: TableSample, options: ImportOptions, path: str = "") 
     given = {options.subgroup_column, options.time_column, path, *options.label_columns} - {""}
     text, text_others = choose_text_column(sample, options, path)
     joined = sample.table.joined
+    verdict = _verdict_column(sample, {text, options.label_column} | given)
     split = options.split_column or guess_split_column(sample, {text, options.label_column} | given) or joined
     split = "" if split == NONE else split
     excluded = {text, options.label_column} | given
@@ -69,18 +75,34 @@ def choose_columns(sample: TableSample, options: ImportOptions, path: str = "") 
     guess = LabelGuess(options.label_column, options.label_columns, options.one_of)
     if told := bool(options.label_column or options.label_columns):
         guess = LabelGuess("" if options.label_columns else guess.column, guess.columns, guess.one_of)
+    elif "label" in sample.table.told:
+        guess = LabelGuess(sample.table.told["label"], sure="name")
     else:
-        guess = guess_label(sample, {text, split, group, joined} | given)
+        guess = guess_label(sample, {text, split, group, joined, verdict} | given)
         if not guess.column and not guess.columns and not options.group_column:
-            guess, group = guess_label(sample, {text, split, joined} | given), ""
+            guess, group = guess_label(sample, {text, split, joined, verdict} | given), ""
+    separator = options.separator or ("" if told else _separator(sample, guess.column))
     columns = TableColumns(
         *(text, guess.column, group, split, path),
-        *(options.subgroup_column, options.time_column, options.separator, guess.columns, guess.one_of),
+        *(options.subgroup_column, options.time_column, separator, guess.columns, guess.one_of),
         *(guess.others, tuple(name for name in text_others if name not in (guess.column, group, split))),
-        "told" if told else guess.sure,
+        *("told" if told else guess.sure, verdict),
     )
     findings = _choice_findings(sample, columns)
     return columns, [*findings, *_several_texts(sample, options, columns)]
+
+
+def _separator(sample: TableSample, label: str) -> str:
+    """Return the separator of several labels that the format of the source says; "" where it says none."""
+    if label and holds_choices(sample, label):
+        return LIST
+    return sample.table.told.get("separator", "")
+
+
+def _verdict_column(sample: TableSample, excluded: set[str]) -> str:
+    """Return the column that says whether an annotator accepted a row, as Prodigy writes it; "" where there is none."""
+    values = set(sample.counts("answer")) if "answer" in sample.columns and "answer" not in excluded else set()
+    return "answer" if values and values <= {"accept", *REJECTED} else ""
 
 
 def _several_texts(sample: TableSample, options: ImportOptions, columns: TableColumns) -> list[Finding]:

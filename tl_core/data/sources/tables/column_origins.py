@@ -52,6 +52,8 @@ def column_origins(sample: TableSample, columns: TableColumns, options: ImportOp
         yield Origin("label", f"the columns {_listed(columns.label_columns)} of 0 and 1", note=kind)
     else:
         how = {"only": "no other column could be it"}.get(columns.label_sure, "")
+        if columns.verdict:
+            how = f"rows whose {columns.verdict!r} is reject or ignore are left out"
         yield Origin("label", f"the column {columns.label!r}", _quoted(columns.label_others), how)
     if columns.path:
         yield Origin("picture", f"the column {columns.path!r}")

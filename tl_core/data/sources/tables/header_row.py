@@ -70,10 +70,11 @@ def _count_title_rows(records: list[list[str]]) -> int:
 def _guess_has_header(records: list[list[str]]) -> bool:
     """Guess whether the first row is a header.
 
-    It is none if one of its cells occurs again in the same column. Otherwise it is one if a cell is a typical header
-    word, or if no cell is long, a number, or repeated.
+    It is none if one of its cells occurs again in the same column, in a row that differs from it as a whole. Otherwise
+    it is one if a cell is a typical header word, or if no cell is long, a number, or repeated.
     """
     first, rest = [cell.strip() for cell in records[0]], records[1:_SAMPLE_ROWS]
+    rest = [row for row in rest if [cell.strip() for cell in row] != first]  # tables joined with their headers
     for place, cell in enumerate(first):
         if cell and any(place < len(row) and row[place].strip() == cell for row in rest):
             return False

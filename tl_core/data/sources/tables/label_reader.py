@@ -1,20 +1,16 @@
 """How cells hold the label of a row, or several labels; and where it is guessed that they hold several."""
 
-import ast
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 from tl_core.data.sources.tables.column_guesses import TableColumns, written_as_decimals
+from tl_core.data.sources.tables.label_cells import LIST, are_wrapped, parse_list, split_labels
 from tl_core.data.sources.tables.label_guess import NO, YES
 from tl_core.data.sources.tables.table_rows import MISSING, TableSample
 
-LIST = "[]"
-"""The separator of labels in a JSON or Python list: ["a", "b"]."""
 SEPARATORS = (LIST, "|", ";", ",")
 """Possible separators of several labels in one cell, the most reliable first."""
 _LONGEST = 60  # characters of a label
-_LONGEST_LIST = 100_000  # characters
 
 LabelReader = Callable[[Sequence[str]], "str | tuple[str, ...]"]
 """Returns the label in the cells of a row, or a tuple of labels. Raises ValueError with the reason if there is none."""
@@ -29,23 +25,17 @@ def label_reader(sample: TableSample, columns: TableColumns) -> LabelReader:
     if columns.separator:
         return lambda cells: split_labels(cells[place], columns.separator)
     decimals = written_as_decimals(sample.counts(columns.label))
+    wrapped = are_wrapped(sample, columns.label)
 
     def single(cells: Sequence[str]) -> str:
         label = cells[place].strip()
+        if wrapped:
+            label = next(iter(split_labels(label, LIST)), "")
         if label in MISSING:
             raise ValueError("it has no label")
         return label.removesuffix(".0") if decimals else label
 
     return single
-
-
-def split_labels(cell: str, separator: str) -> tuple[str, ...]:
-    """Split a cell into labels, in order and each once; () for an empty cell."""
-    parts = _parse_list(cell) if separator == LIST else cell.split(separator)
-    if parts is None:
-        parts = [cell]
-    stripped = (part.strip() for part in parts)
-    return tuple(dict.fromkeys(part for part in stripped if part not in MISSING))
 
 
 def guess_label_separator(sample: TableSample, column: str) -> str:
@@ -61,7 +51,7 @@ def guess_separator(cells: Iterable[str]) -> str:
     values = [v for v in dict.fromkeys(cell.strip() for cell in cells) if v not in MISSING]
     for separator in SEPARATORS:
         if separator == LIST:
-            lists = [_parse_list(value) for value in values]
+            lists = [parse_list(value) for value in values]
             if (
                 values
                 and all(labels is not None for labels in lists)
@@ -107,18 +97,3 @@ def _only_one(several: Callable[[Sequence[str]], tuple[str, ...]]) -> LabelReade
         return labels[0]
 
     return one
-
-
-def _parse_list(cell: str) -> list[str] | None:
-    """Return the elements of a list in a cell, None where it holds no list."""
-    cell = cell.strip()
-    if not (cell.startswith("[") and cell.endswith("]")) or len(cell) > _LONGEST_LIST:
-        return None
-    for parse in (json.loads, ast.literal_eval):
-        try:
-            value = parse(cell)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-        if isinstance(value, list) and all(isinstance(label, str | int | float) for label in value):
-            return [str(label) for label in value]
-    return None

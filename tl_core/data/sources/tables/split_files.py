@@ -84,4 +84,5 @@ def join(name: str, parts: Sequence[tuple[str, Table]]) -> Table:
         *(first.sheet, first.sheets),
         None if None in counts else sum(filter(None, counts)),
         tuple((table.name, split) for split, table in parts),
+        {name: value for _, table in parts for name, value in table.told.items()},
     )

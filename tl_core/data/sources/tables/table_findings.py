@@ -5,8 +5,9 @@ from dataclasses import replace
 
 from tl_core.data.options import AUTO_DETECT, ImportOptions
 from tl_core.data.sources.tables.column_guesses import TableColumns
+from tl_core.data.sources.tables.label_cells import LIST
 from tl_core.data.sources.tables.label_guess import guess_label_columns
-from tl_core.data.sources.tables.label_reader import LIST, guess_label_separator
+from tl_core.data.sources.tables.label_reader import guess_label_separator
 from tl_core.data.sources.tables.table_rows import MISSING, Table, TableSample
 from tl_core.data.sources.tables.timestamps import holds_times
 from tl_core.types import Finding

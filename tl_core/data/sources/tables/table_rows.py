@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -34,7 +34,8 @@ class Table:
     Each call of `records` starts at the first row, and yields rows as wide as the header. Reading raises DataError, in
     a whole sentence, where the file is damaged. `loose` says that quotes are read literally, `mixed` that some bytes
     are in another encoding. `sheets` names those of a spreadsheet. `n_rows` is None where the file does not state it.
-    `parts` names the files that were joined, each with the split of its rows.
+    `parts` names the files that were joined, each with the split of its rows. `told` is what the format itself says:
+    the column of the "label", and the "separator" of several labels.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Table:
     sheets: tuple[str, ...] = ()
     n_rows: int | None = None
     parts: tuple[tuple[str, str], ...] = ()
+    told: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def joined(self) -> str:
