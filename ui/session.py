@@ -159,7 +159,7 @@ def find_backbone(name: str) -> BackboneSpec | None:
 
 def backbone_title(name: str) -> str:
     """Return the title of a backbone; what its name says about one that was deleted."""
-    spec = find_backbone(name)
+    spec = find_backbone(name) or catalogue.leaf_called(name)
     return spec.title if spec else catalogue.short_name(name)
 
 

@@ -153,6 +153,7 @@ def test_a_leaf_is_downloaded_chosen_used_and_deleted(app, hub, workspace, tiny_
     app.switch_page(PAGES["train"]).run()
     assert not app.button(key="train_start").disabled
 
+    write_value(workspace.folder("projects") / "0123ffff.json", Session("0123ffff", dataset=tiny_images.fingerprint))
     store = RunStore(workspace)
     for state in store.list():
         store.stop(state.id)
@@ -160,6 +161,7 @@ def test_a_leaf_is_downloaded_chosen_used_and_deleted(app, hub, workspace, tiny_
     app.button(key="backbone_delete").click().run()
     said = page_text(app)
     assert "1 project built on it" in said
+    assert "ResNet-50" in said.partition("1 project built on it")[2]
     assert "Finished bundles keep working" in said
     app.button(key="backbone_delete_yes").click().run()
     assert not fetched.fetched(workspace)
@@ -377,4 +379,5 @@ def test_an_earlier_version_that_was_removed_is_not_found(workspace, hub) -> Non
     with pytest.raises(UsageError, match="not in this workspace"):
         entries.session.catalogue.find_backbone(spec.name, workspace)
     assert entries.session.find_backbone(spec.name) is None
-    assert entries.session.backbone_title(spec.name) == REPO
+    assert entries.session.backbone_title(spec.name) == "ResNet-50"
+    assert entries.session.backbone_title("hub:lab/own@0123") == "lab/own"

@@ -105,6 +105,11 @@ def _read_card(file: Path, version: int) -> Card | None:
     return read_value(Card, file)
 
 
+def leaf_called(name: str) -> BackboneSpec | None:
+    """Return the registered backbone whose weights a fetched one has, by its name; None where there is none."""
+    return next((leaf for leaf in BACKBONES.values() if fetched_name(leaf) == unpinned(name)), None)
+
+
 def short_name(name: str) -> str:
     """Return what the name of a backbone says to a person: without where it comes from, and without its version."""
     return name.partition(":")[2].partition("@")[0] or name
@@ -206,7 +211,7 @@ def spec_of(card: Card, workspace: Workspace | None = None) -> BackboneSpec:
     title = short_name(origin.name)
     place: tuple[str, ...] = (card.modality, "general")
     summary = f"{card.recipe['architecture']} of {card.recipe['library']}, {weights}."
-    if leaf := next((leaf for leaf in BACKBONES.values() if fetched_name(leaf) == unpinned(origin.name)), None):
+    if leaf := leaf_called(origin.name):
         title, place, summary = leaf.title, leaf.place, leaf.summary
     return BackboneSpec(
         name=origin.name,

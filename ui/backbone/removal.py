@@ -22,8 +22,9 @@ def button(spec: BackboneSpec) -> None:
 def confirm(spec: BackboneSpec) -> None:
     """Ask before a backbone is deleted, and say which projects and runs use it."""
     st.write(f"**{words.escape(spec.title)}**, {words.size(spec.weights.bytes)}, is shared by all projects.")
-    names = (spec.name, acquire.other_part(spec, session.workspace()))
-    if names[1]:
+    other = acquire.other_part(spec, session.workspace())
+    names = (spec.name, other) if other else (spec.name,)
+    if other:
         st.write("Its part for pictures and its part for texts are deleted together.")
     using = [state for state in lookup.store().list() if state.task.backbone in names and state.kind != "speed"]
     runs = [state for state in using if state.kind == "train"]
