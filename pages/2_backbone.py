@@ -3,7 +3,7 @@
 import streamlit as st
 
 from ui import glossary, rail, session, words
-from ui.backbone import another, arrivals, branches, costs, entries, ranking
+from ui.backbone import another, arrivals, branches, costs, entries, pairs, ranking
 from ui.backbone import card as backbone_card
 from ui.components.backbone_tree import backbone_tree
 from ui.empty import need_dataset
@@ -51,6 +51,8 @@ def choose() -> None:
     if session.current().backbone and not session.backbone():
         title = words.escape(session.backbone_title(session.current().backbone))
         note.warning(f"**{title}**, which this project was built on, is not on this computer. Choose a backbone again.")
+    with st.container():
+        pairs.section()
     st.fragment(look, run_every=1.0 if arrivals.busy() else None, key="backbone_live")()
     ranking.section()
     if not session.backbone():

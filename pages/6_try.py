@@ -5,7 +5,7 @@ import streamlit as st
 from tl_core.evaluation.result_files import bundle_folder
 from ui import empty, projects, rail, reports, session
 from ui.runs import lookup
-from ui.try_out import batch, predictor, single, take_away
+from ui.try_out import batch, pair, predictor, single, take_away
 
 st.title("Use it anywhere", anchor=False)
 run = lookup.project_run()
@@ -16,7 +16,8 @@ if empty.need_run() and run:
         dataset = session.open_dataset(report.fingerprint)
         one, many = st.tabs(["One at a time", "Many at once"], key="try_tabs")
         with one:
-            (single.one_text if predictor.reads_text(bundle) else single.one_image)(bundle, report, dataset)
+            one_of = {"image": single.one_image, "text": single.one_text, "multimodal": pair.one_pair}
+            one_of[predictor.modality(bundle)](bundle, report, dataset)
         with many:
             batch.batch(bundle, report)
         st.header("Take it away", anchor=False)

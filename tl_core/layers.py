@@ -10,6 +10,8 @@ HEAD = "head"
 ADAPTER_PARTS = ("lora_", "hada_", "lokr_", "ia3_")
 """How peft begins the names of an adapter's tensors."""
 _TITLES = {"stem": "first layers", "embeddings": "word embeddings", "top": "last layers", HEAD: "new head"}
+_PARTS = {"image.": "picture", "text.": "text"}
+"""How the groups of a backbone for pictures with texts begin, and the words for it."""
 _NUMBERED = {"blocks": "block", "layer": "layer"}
 
 
@@ -27,15 +29,22 @@ def titles(groups: Iterable[str]) -> dict[str, str]:
     The words are for people; the name in brackets is the one that plans and documents use.
     """
     names = list(groups)
-    parts = {name: name.rpartition(".") for name in names}
+    split = {name: (*_part(name), *name.rpartition(".")[::2]) for name in names}
     titled = {}
-    for name, (kind, _, number) in parts.items():
-        if kind in _NUMBERED and number.isdigit():
-            same = [other for other in names if parts[other][0] == kind]
-            titled[name] = f"{_NUMBERED[kind]} {same.index(name) + 1} of {len(same)} ({name})"
-        else:
-            titled[name] = f"{_TITLES[name]} ({name})" if name in _TITLES else name
+    for name, (part, inner, kind, number) in split.items():
+        numbered = _NUMBERED.get(inner.rpartition(".")[0])
+        words = _TITLES.get(inner, "")
+        if numbered and number.isdigit():
+            same = [other for other in names if split[other][2] == kind]
+            words = f"{numbered} {same.index(name) + 1} of {len(same)}"
+        titled[name] = f"{part}{words} ({name})" if words else name
     return titled
+
+
+def _part(name: str) -> tuple[str, str]:
+    """Return the part of an item that a layer group reads, in words, and the rest of its name."""
+    prefix = next((prefix for prefix in _PARTS if name.startswith(prefix)), "")
+    return (f"{_PARTS[prefix]}, " if prefix else ""), name.removeprefix(prefix)
 
 
 def plain_titles(groups: Iterable[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Items of a data set on a page: pictures in a grid, texts as cards."""
+"""Items of a data set on a page: pictures in a grid, texts as cards, and pictures with their texts."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -58,7 +58,7 @@ def show_items(dataset: Dataset, rows: Sequence[int], captions: Mapping[int, str
             with st.container(border=True, gap="xsmall"):
                 if images:
                     show_image(dataset.folder / str(item["path"]), f"{item['id']}. {captions.get(row, '')}")
-                else:
+                if "text" in dataset.parts:
                     text = str(item["text"])
                     st.text(text if len(text) <= LETTERS else text[:LETTERS].rsplit(" ", 1)[0] + " …")
                 if captions.get(row):

@@ -4,10 +4,11 @@ import streamlit as st
 
 from tl_core.advice.defaults import default_backbone
 from tl_core.backbones import acquire
+from tl_core.backbones.pair import JOIN
 from tl_core.backbones.spec import BACKBONES, BackboneSpec, ImageInput, TextInput
 from tl_core.backbones.speed import read_speed
 from tl_core.data.dataset import Dataset
-from tl_core.types import Modality
+from tl_core.types import PARTS, Modality, Part
 from ui import session, words
 from ui.backbone import another, bring, costs, removal
 from ui.backbone.entries import Entry
@@ -16,11 +17,11 @@ from ui.runs import launch, lookup
 KINDS = {"image": "pictures", "text": "texts", "multimodal": "pictures with texts"}
 
 
-def recommended(dataset: Dataset) -> BackboneSpec:
-    """Return the backbone to begin with for these data; the first one that is ready if that one is not."""
-    ready = [spec for spec in BACKBONES.values() if spec.ready and spec.modality == dataset.modality]
-    advised, _ = default_backbone(dataset)
-    return next((spec for spec in ready if spec.name == advised), ready[0])
+def recommended(dataset: Dataset, part: Part | None = None) -> BackboneSpec:
+    """Return the backbone to begin with for a part of these data; the first one that is ready if that one is not."""
+    ready = [spec for spec in BACKBONES.values() if spec.ready and spec.modality == (part or dataset.parts[0])]
+    advised = default_backbone(dataset)[0].split(JOIN)
+    return next((spec for spec in ready if spec.name in advised), ready[0])
 
 
 def draw(entry: Entry, modality: Modality) -> None:
@@ -37,10 +38,10 @@ def draw(entry: Entry, modality: Modality) -> None:
             not_ready(entry, modality)
 
 
-def about(spec: BackboneSpec, modality: Modality) -> None:
+def about(spec: BackboneSpec, modality: Modality, key: str = "backbone_facts") -> None:
     """Draw the summary and the facts of a backbone."""
     st.write(spec.summary)
-    with st.grid(3, min_column_width=130, gap="medium", key="backbone_facts"):
+    with st.grid(3, min_column_width=130, gap="medium", key=key):
         for name, value in facts(spec, modality):
             st.markdown(f":small[:gray[{name}]]  \n{value}")
 
@@ -50,7 +51,8 @@ def ready(spec: BackboneSpec, modality: Modality) -> None:
     if spec.modality == modality:
         measure_again(spec)
     else:
-        st.caption(f"This backbone reads {KINDS[spec.modality]}; your data are {KINDS[modality]}.")
+        where = ": choose it above, beside one for the other part" if spec.modality in PARTS[modality] else ""
+        st.caption(f"This backbone reads {KINDS[spec.modality]}; your data are {KINDS[modality]}{where}.")
     with st.container(horizontal=True, vertical_alignment="center"):
         if spec.modality == modality:
             choose_button(spec)
@@ -117,15 +119,21 @@ def facts(spec: BackboneSpec, modality: Modality) -> list[tuple[str, str]]:
         ),
         ("Licence", words.escape(spec.licence)),
         ("Reads", reads(spec)),
-        ("Source", f"[{_host(spec)}]({spec.source})" if "//" in spec.source else words.escape(spec.source)),
+        ("Source", " · ".join(_source(one) for one in spec.towers or (spec,))),
     ]
     if spec.ready and spec.modality == modality:
         facts.append((f"Time for 1,000 {KINDS[spec.modality]} on this computer", speed(spec)))
     return facts
 
 
+def _source(spec: BackboneSpec) -> str:
+    return f"[{_host(spec)}]({spec.source})" if "//" in spec.source else words.escape(spec.source)
+
+
 def reads(spec: BackboneSpec) -> str:
     """Return in words what part of an item the backbone reads."""
+    if spec.towers:
+        return ". ".join(reads(one) for one in spec.towers)
     if isinstance(spec.input, ImageInput):
         return f"Pictures, resized and cropped to {spec.input.size} × {spec.input.size} pixels"
     if isinstance(spec.input, TextInput):

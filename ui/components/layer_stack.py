@@ -59,6 +59,9 @@ _component = st.components.v2.component(
 )
 
 
+BOTTOM = {"image": "Image", "text": "Text", "multimodal": "Image and text"}
+
+
 def layer_stack(drawn: list[Layer], *, learning: bool, modality: str, key: str) -> None:
     """Draw the stack. With `learning`, trainable groups pulse (unless the reader asked for reduced motion)."""
     _component(
@@ -67,6 +70,6 @@ def layer_stack(drawn: list[Layer], *, learning: bool, modality: str, key: str) 
             "layers": [asdict(layer) for layer in drawn],
             "learning": learning,
             "top": "Answer",
-            "bottom": "Text" if modality == "text" else "Image",
+            "bottom": BOTTOM[modality],
         },
     )

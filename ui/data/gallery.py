@@ -7,12 +7,12 @@ import numpy as np
 import streamlit as st
 
 from tl_core.data.dataset import Dataset
-from ui.items import thumbnail
+from ui.items import show_image, thumbnail
 from ui.words import escape, shorten
 
 CLASSES = 12
 """Classes on a page."""
-PER_CLASS = {"image": 6, "text": 2, "multimodal": 3}
+PER_CLASS = {"image": 6, "text": 2, "multimodal": 4}
 """Items of each class, where several classes are shown."""
 PAGE = {"image": 24, "text": 12, "multimodal": 12}
 """Items on a page of one class."""
@@ -65,7 +65,9 @@ def _section(dataset: Dataset) -> None:
     seed, key = st.session_state.get("data_shuffle_turn", 0), f"data_page_{dataset.fingerprint}_{name}"
     page = st.session_state.get(key, 1)
     shown = pick(dataset, name, page, seed)
-    if "text" in dataset.parts:
+    if dataset.modality == "multimodal":
+        _pairs(dataset, shown)
+    elif "text" in dataset.parts:
         _texts(dataset, shown)
     else:
         _pictures(dataset, shown)
@@ -83,6 +85,18 @@ def _pictures(dataset: Dataset, shown: GalleryPage) -> None:
         if pictures:
             width = THUMB if len(shown.rows) < 5 else THUMB * 2 // 3
             st.image(pictures, width=width, alt=[f"Example of {name}"] * len(pictures))
+
+
+def _pairs(dataset: Dataset, shown: GalleryPage) -> None:
+    for name, rows in shown.rows.items():
+        if len(shown.rows) > 1:
+            st.caption(escape(name))
+        with st.grid("auto", min_column_width=280, gap="small", key=f"data_pairs_{dataset.fingerprint}_{name}"):
+            for row in rows:
+                item = dataset.items.iloc[row]
+                with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                    show_image(dataset.folder / str(item["path"]), f"Example of {name}", THUMB)
+                    st.caption(escape(shorten(" ".join(str(item["text"])[:1000].split()), LETTERS)))
 
 
 def _texts(dataset: Dataset, shown: GalleryPage) -> None:

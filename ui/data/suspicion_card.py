@@ -140,7 +140,7 @@ def _item(dataset: Dataset, row: int, group: int, suggested: str | tuple[str, ..
     with st.container(border=True, gap="xsmall"):
         if "image" in dataset.parts:
             items.show_image(dataset.folder / str(item["path"]), str(item["id"]))
-        else:
+        if "text" in dataset.parts:
             text = str(item["text"])
             st.text(text if len(text) <= items.LETTERS else text[: items.LETTERS] + " …")
         notes = [f"duplicates {group}"] if group else []

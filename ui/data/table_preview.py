@@ -37,6 +37,10 @@ MORE = {
 }
 
 
+ITEMS = {"both": "A picture and a text", "picture": "A picture", "text": "A text"}
+"""What a row of a table is, where the table names pictures."""
+
+
 def as_read(preview: TablePreview) -> ImportOptions:
     """Return the options under which the preview was read."""
     return ImportOptions(
@@ -61,7 +65,12 @@ def draw(preview: TablePreview, options: ImportOptions, key: str) -> tuple[Impor
     """Draw a preview; return the chosen options, and whether they are complete enough for the import."""
     version = f"{key}_{crc32(repr((preview.columns, as_read(preview))).encode()):x}"
     chosen = replace(as_read(preview), name=options.name)
-    chosen = _columns(preview, chosen, f"{key}_columns", version)
+    if options.path_column == NONE:
+        chosen = replace(chosen, path_column=NONE)
+    item, before = _item(preview, chosen, version)
+    if item != before and (before, item) != ("picture", "both"):  # of texts beside pictures, a person names the column
+        return _with_item(chosen, item), False
+    chosen = _columns(preview, chosen, item, f"{key}_columns", version)
     rows = pd.DataFrame(list(preview.rows), columns=list(preview.columns))
     st.dataframe(rows, hide_index=True, height=260, column_order=_chosen_first(preview, chosen), key=f"{key}_rows")
     if seen := labels_seen(preview, chosen.label_column, chosen.separator):
@@ -72,8 +81,9 @@ def draw(preview: TablePreview, options: ImportOptions, key: str) -> tuple[Impor
         return accepted, False
     chosen = _more(preview, chosen, version, key)
     chosen = chosen if preview.declared else _reading(preview, chosen, key)
-    item, labels = chosen.path_column or chosen.text_column, chosen.label_columns or (chosen.label_column,)
-    return chosen, bool(item) and all(labels) and item not in labels
+    labels = chosen.label_columns or (chosen.label_column,)
+    columns = [chosen.path_column] * (item != "text") + [chosen.text_column] * (item != "picture")
+    return chosen, all(columns) and all(labels) and len({*columns, *labels}) == len([*columns, *labels])
 
 
 def labels_seen(preview: TablePreview, column: str, separator: str = "") -> str:
@@ -92,14 +102,32 @@ def labels_seen(preview: TablePreview, column: str, separator: str = "") -> str:
 
 def _chosen_first(preview: TablePreview, chosen: ImportOptions) -> list[str]:
     """Return all columns, the chosen ones first, so that a narrow page shows them."""
-    wanted = (chosen.path_column or chosen.text_column, *(chosen.label_columns or (chosen.label_column,)))
-    return list(dict.fromkeys([*filter(None, wanted), *preview.columns]))
+    wanted = (chosen.path_column, chosen.text_column, *(chosen.label_columns or (chosen.label_column,)))
+    return list(dict.fromkeys([*(name for name in wanted if name in preview.columns), *preview.columns]))
 
 
-def _columns(preview: TablePreview, chosen: ImportOptions, key: str, version: str) -> ImportOptions:
-    """Ask for the column of the items and the column of the labels."""
+def _item(preview: TablePreview, chosen: ImportOptions, version: str) -> tuple[str, str]:
+    """Ask what a row is, where the table names pictures; return the answer, a key of ITEMS, and what it is now."""
+    now = "both" if preview.path_column and preview.text_column else "picture" if preview.path_column else "text"
+    if preview.declared or not chosen.path_column:
+        return now, now
+    item = st.segmented_control(
+        "Each item is", list(ITEMS), default=now, format_func=lambda name: ITEMS[name], key=f"{version}_item",
+        required=True,
+    )  # fmt: skip
+    return item, now
+
+
+def _with_item(chosen: ImportOptions, item: str) -> ImportOptions:
+    """Return the options under which a row is read as `item`; its columns are detected again."""
+    columns = {"both": ("", ""), "picture": ("", NONE), "text": (NONE, "")}[item]
+    return replace(chosen, path_column=columns[0], text_column=columns[1])
+
+
+def _columns(preview: TablePreview, chosen: ImportOptions, item: str, key: str, version: str) -> ImportOptions:
+    """Ask for the columns of the items and the column of the labels."""
     with st.grid(2, min_column_width=220, key=key):
-        if chosen.path_column:
+        if item != "text":
             path = _column(
                 "Pictures are in" if preview.declared else "File names are in",
                 preview,
@@ -107,7 +135,7 @@ def _columns(preview: TablePreview, chosen: ImportOptions, key: str, version: st
                 f"{version}_path",
             )
             chosen = replace(chosen, path_column=path)
-        else:
+        if item == "both" or (item == "text" and chosen.text_column != NONE):
             text = _column("Texts are in", preview, chosen.text_column, f"{version}_text")
             chosen = replace(chosen, text_column=text)
         if chosen.label_columns:

@@ -79,8 +79,10 @@ def _users(need: Need, dataset: Dataset) -> str:
         for kind in PENALTIES.values()
         if need in (*kind.needs, *kind.reads) and dataset.modality in kind.modalities
     ]
-    example = TaskInfo("", dataset.modality, ("lower", "upper"), 100, 2, 50)
-    strategies = [strategy for strategy in STRATEGIES.values() if need in needs_of(strategy.make(example))]
+    groups = tuple(f"{part}.{place}" for part in dataset.parts for place in ("lower", "upper"))
+    example = TaskInfo("", dataset.modality, groups, 100, 2, 50)
+    fitting = [strategy for strategy in STRATEGIES.values() if dataset.modality in strategy.modalities]
+    strategies = [strategy for strategy in fitting if need in needs_of(strategy.make(example))]
     titles = [f"the strategy “{strategy.title}”" for strategy in strategies]
     titles += [f"the penalty “{kind.title}”" for kind in kinds]
     return words.escape(" and ".join(filter(None, (", ".join(titles[:-1]), *titles[-1:]))))

@@ -9,12 +9,18 @@ from streamlit.delta_generator import DeltaGenerator
 from tl_core.background import delete_upload
 from tl_core.errors import GraftError
 from tl_core.evaluation.results import HALF, Report
+from tl_core.types import Modality
 from ui import errors, session, words
 from ui.try_out import predictor
 from ui.try_out.single import TOP
 from ui.uploads import uploader
 
 TABLES = ["zip", "csv", "tsv", "txt", "xlsx", "jsonl", "ndjson", "json", "parquet"]
+MANY: dict[Modality, tuple[str, list[str]]] = {
+    "image": ("pictures in a zip", ["zip"]),
+    "text": ("texts: a table (CSV, XLSX, JSON lines or Parquet) or a zip", TABLES),
+    "multimodal": ("pictures with texts: a zip with the pictures, and a table that names them and has texts", ["zip"]),
+}
 BEGINS = "Begins with"
 ROWS = 1000
 
@@ -45,10 +51,9 @@ def _first_rows(predictions: predictor.Predictions) -> pd.DataFrame:
 
 def batch(bundle: Path, report: Report) -> None:
     """Classify many items at once, and offer the table of predictions for download."""
-    text = predictor.reads_text(bundle)
-    kind = "texts: a table (CSV, XLSX, JSON lines or Parquet) or a zip" if text else "pictures in a zip"
+    kind, suffixes = MANY[predictor.modality(bundle)]
     st.write(f"Upload many {kind}. You get a table with the predicted class and a probability for each class.")
-    uploaded = uploader("A batch", TABLES if text else ["zip"], "try_batch")
+    uploaded = uploader("A batch", suffixes, "try_batch")
     if uploaded:
         st.session_state.pop("try_table", None)
         bar = st.progress(0.0, text="Loading the model")

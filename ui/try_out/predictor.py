@@ -18,6 +18,8 @@ import pandas as pd
 from tl_core.errors import DataError, RunError
 from tl_core.evaluation.results import HALF
 from tl_core.threads import THREAD_SETTINGS
+from tl_core.types import Modality
+from tl_core.workspace import read_json
 
 ROOT = Path(__file__).resolve().parents[2]
 OnProgress = Callable[[float, str], None]
@@ -81,9 +83,16 @@ _helpers: dict[tuple[Path, int], Helper] = {}
 _helpers_lock = Lock()
 
 
-def reads_text(bundle: Path) -> bool:
-    """Return whether a bundle's model reads texts; else it reads pictures."""
-    return (bundle / "tokenizer.json").is_file()
+def modality(bundle: Path) -> Modality:
+    """Return what a bundle's model reads."""
+    reads: Modality = "text" if (bundle / "tokenizer.json").is_file() else "image"
+    return "multimodal" if _config(bundle).get("modality") == "multimodal" else reads
+
+
+def _config(bundle: Path) -> dict[str, Any]:
+    with contextlib.suppress(OSError, ValueError):
+        return dict(read_json(bundle / "config.json"))
+    return {}
 
 
 def warm(bundle: Path) -> None:
@@ -116,6 +125,17 @@ def predict_text(bundle: Path, text: str, on_progress: OnProgress) -> Prediction
         source = folder / "text.txt"
         source.write_text(text, encoding="utf-8")
         return predict(bundle, source, on_progress)
+
+
+def predict_pair(bundle: Path, picture: Path, text: str, on_progress: OnProgress) -> Predictions:
+    """Return the prediction for a picture with a text. Raises like `predict`."""
+    config = _config(bundle)
+    columns = config.get("path_column") or "picture", config.get("text_column") or "text"
+    with _scratch() as folder:
+        name = f"picture{picture.suffix}"
+        shutil.copyfile(picture, folder / name)
+        pd.DataFrame([(name, text)], columns=list(columns)).to_csv(folder / "item.csv", index=False)
+        return predict(bundle, folder / "item.csv", on_progress)
 
 
 def probabilities(table: pd.DataFrame, row: int = 0) -> dict[str, float]:

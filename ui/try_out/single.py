@@ -29,10 +29,10 @@ def one_image(bundle: Path, report: Report, dataset: Dataset | None) -> None:
         uploaded = uploader("A picture", IMAGES, "try_image")
         if uploaded:
             st.session_state["try_source"] = (str(uploaded), None)
-        row = _random_test_item(report, dataset)
+        row = random_test_item(report, dataset)
         if row is not None and dataset is not None:
             path = dataset.folder / str(dataset.items["path"].iloc[row])
-            st.session_state["try_source"] = (str(path), _true_labels(report, row))
+            st.session_state["try_source"] = (str(path), true_labels(report, row))
     source, truth = st.session_state.get("try_source", ("", None))
     if not source or not Path(source).is_file():
         return
@@ -46,10 +46,10 @@ def one_text(bundle: Path, report: Report, dataset: Dataset | None) -> None:
     """Classify a text: typed or a test item."""
     left, right = st.columns(2, gap="large")
     with left:
-        row = _random_test_item(report, dataset)
+        row = random_test_item(report, dataset)
         if row is not None and dataset is not None:
             st.session_state["try_text"] = str(dataset.items["text"].iloc[row])
-            st.session_state["try_truth"] = _true_labels(report, row)
+            st.session_state["try_truth"] = true_labels(report, row)
         text = st.text_area("A text", key="try_text", height=220, placeholder="Type or paste a text", max_chars=100_000)
         go = st.button(
             "Classify", type="primary", icon=":material/play_arrow:", key="try_go", disabled=not text.strip()
@@ -70,7 +70,7 @@ def one_text(bundle: Path, report: Report, dataset: Dataset | None) -> None:
             )
 
 
-def _true_labels(report: Report, row: int) -> tuple[str, ...]:
+def true_labels(report: Report, row: int) -> tuple[str, ...]:
     """Return the true labels of the test item in this row."""
     item = next(item for item in report.predictions if item.row == row)
     return tuple(report.classes[label] for label in item.labels)
@@ -80,7 +80,7 @@ def _is_test_item(text: str, dataset: Dataset | None) -> bool:
     return dataset is not None and bool((dataset.items["text"] == text).any())
 
 
-def _random_test_item(report: Report, dataset: Dataset | None) -> int | None:
+def random_test_item(report: Report, dataset: Dataset | None) -> int | None:
     """Offer a random test item, which the model never learned from; return its row, for one rerun."""
     if dataset is None or not report.predictions:
         return None

@@ -13,6 +13,7 @@ from ui.try_out import ensemble, predictor
 CONTENTS = {
     "weights.safetensors": "the weights: what the network has learned",
     "predict.py": "a program that classifies files, without this app",
+    "predict_single.py": "what predict.py uses for each part of an item",
     "labels.json": "the names of the classes",
     "preprocessing.json": "how a file is turned into numbers, exactly as in training",
     "plan.yaml": "the plan: what learned, when and how fast",
@@ -46,8 +47,7 @@ def draw(bundle: Path, report: Report) -> None:
             key="try_download",
         )
         st.markdown("**Use it on another computer**")
-        of_pictures = (bundle / "preprocessing.json").is_file() and not predictor.reads_text(bundle)
-        sample = "pictures/" if of_pictures else "texts.csv"
+        sample = {"image": "pictures/", "text": "texts.csv", "multimodal": "items.csv"}[predictor.modality(bundle)]
         st.code(
             f"unzip {slug}-model.zip && cd {slug}-model\npip install -r requirements.txt\n"
             f"python predict.py {sample} --out predictions.csv",
