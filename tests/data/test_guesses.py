@@ -128,6 +128,25 @@ def test_a_class_that_only_test_items_have_can_still_be_learned(pool, workspace)
     assert len(checked(sample, answers(pool).labels)) == 20
 
 
+def test_guesses_that_nobody_has_checked_can_be_left_out(pool, workspace):
+    sample = check_sample(pool)
+    others = [row for row in range(10, 60) if row not in sample][:12]
+    answer(pool, {row: CLASSES[row % 2] for row in others})
+    labelled = import_data(f"guesses:{pool.fingerprint}/checked", workspace)
+    ids = pool.items["id"]
+    assert set(labelled.items["id"].iloc[labelled.rows("train", "validation")]) == set(ids.iloc[others])
+    assert set(labelled.items["id"].iloc[labelled.rows("test")]) == set(ids.iloc[sample])
+    assert guess_findings(labelled) == []
+    skipped = [line.item for line in labelled.receipt.lines if line.action == "skipped"]
+    assert sorted([*skipped, *labelled.items["id"]]) == sorted(ids)
+
+
+@pytest.mark.parametrize("name", ["nothing", "../datasets", ""])
+def test_a_sorting_that_is_not_there_is_told(workspace, name):
+    with pytest.raises(DataError):
+        import_data(f"guesses:{name}", workspace)
+
+
 def test_data_without_guesses_say_nothing_of_them(tiny_texts):
     assert not guessed_labels(tiny_texts).any()
     assert guess_findings(tiny_texts) == []

@@ -108,6 +108,9 @@ def test_only_checked_items_of_the_random_sample_become_test_items(sorted_: AppT
         app.button(key="zero_all").click().run()
     done = len(checked(sample, answers(dataset).labels))
     assert done >= enough(sample)
+    app.segmented_control(key="zero_order").set_value("random").run()
+    assert not {int(str(button.key).removeprefix("zero_right_")) for button in app.button
+                if "zero_right_" in str(button.key)} & set(map(int, sample))  # fmt: skip
     app.button(key="zero_use").click().run()
     assert not app.exception
     labelled = session.open_dataset(session.current().dataset)
@@ -122,7 +125,7 @@ def test_only_checked_items_of_the_random_sample_become_test_items(sorted_: AppT
     assert "test labels are guesses of zero-shot that nobody has checked" in page_text(app)
     app.button(key="zero_back").click().run()
     assert session.current().dataset == dataset.fingerprint
-    assert f"{done} of {enough(sample)} checked" in app.get("progress")[0].proto.text
+    assert f"{done} checked, at least {enough(sample)} needed" in app.get("progress")[0].proto.text
 
 
 def test_pictures_say_what_they_need(app: AppTest) -> None:

@@ -17,7 +17,7 @@ PAGE = {"image": 12, "text": 8}
 """Items on a page."""
 LETTERS = 300
 NONE = "None of these"
-ORDERS = {"margin": "Least certain first", "sample": "Random sample"}
+ORDERS = {"margin": "Least certain first", "random": "Any at random", "sample": "Random sample for testing"}
 
 
 def draw(dataset: Dataset, question: Question, guesses: Guesses, labels: dict[int, str], sample: np.ndarray) -> None:
@@ -28,7 +28,7 @@ def draw(dataset: Dataset, question: Question, guesses: Guesses, labels: dict[in
             key="zero_order", help=glossary.tip("margin"),
         )  # fmt: skip
         place = st.container(width="content")
-    rows = sample if order == "sample" else np.argsort(guesses.margin, kind="stable")
+    rows = _rows(dataset, guesses, sample, order)
     size = PAGE[dataset.parts[0]]
     pages = math.ceil(len(rows) / size)
     page = min(st.session_state.get(f"zero_page_{order}", 1), pages)
@@ -48,6 +48,15 @@ def draw(dataset: Dataset, question: Question, guesses: Guesses, labels: dict[in
             _item(dataset, question, guesses, row, labels.get(row))
     if pages > 1:
         st.pagination(pages, key=f"zero_page_{order}")
+
+
+def _rows(dataset: Dataset, guesses: Guesses, sample: np.ndarray, order: str) -> np.ndarray:
+    """Return the rows in the chosen order; those at random are none of the sample, which is kept for testing."""
+    if order == "sample":
+        return sample
+    if order == "margin":
+        return np.argsort(guesses.margin, kind="stable")
+    return np.setdiff1d(np.random.default_rng(1).permutation(len(dataset.items)), sample, assume_unique=True)
 
 
 def _item(dataset: Dataset, question: Question, guesses: Guesses, row: int, label: str | None) -> None:

@@ -22,7 +22,7 @@ from tl_core.data.images import DEFAULT_LIMITS
 from tl_core.data.options import AUTO_DETECT, ImportOptions, OnProgress, no_progress
 from tl_core.data.samples import SAMPLES, Sample
 from tl_core.data.sources.folder_source import FOLDER
-from tl_core.data.sources.guesses_source import GUESSES, GUESSES_PREFIX
+from tl_core.data.sources.guesses_source import GUESSES, GUESSES_PREFIX, ONLY_CHECKED
 from tl_core.data.sources.hub_source import HUB
 from tl_core.data.sources.sample_source import SAMPLE, SAMPLE_PREFIX
 from tl_core.data.sources.source import Source
@@ -33,6 +33,7 @@ from tl_core.workspace import Limits, Workspace
 
 __all__ = [
     "GUESSES_PREFIX",
+    "ONLY_CHECKED",
     "SAMPLES",
     "SAMPLE_PREFIX",
     "SOURCES",

@@ -1,10 +1,12 @@
 """Items that zero-shot sorted, with the answers of a person, as labelled data: `guesses:FINGERPRINT`.
 
 The test items are those of the random sample that a person has checked. Everything else is for training, guesses
-included, except what is nearly the same as a test item.
+included, except what is nearly the same as a test item. With `/checked` behind it, guesses that nobody has checked are
+left out.
 """
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -19,7 +21,7 @@ from tl_core.data.sources.store import Draft, store
 from tl_core.errors import DataError
 from tl_core.workspace import Limits, Workspace
 
-GUESSES_PREFIX = "guesses:"
+GUESSES_PREFIX, ONLY_CHECKED = "guesses:", "/checked"
 
 
 def _takes(source: str) -> bool:
@@ -31,7 +33,9 @@ def _preview(source: str, options: ImportOptions, limits: Limits) -> None:
 
 
 def _load(source: str, workspace: Workspace, options: ImportOptions, progress: OnProgress) -> Dataset:
-    pool = Dataset.open(workspace.folder("datasets") / source.removeprefix(GUESSES_PREFIX))
+    only_checked = source.endswith(ONLY_CHECKED)
+    name = PurePosixPath(source.removeprefix(GUESSES_PREFIX).removesuffix(ONLY_CHECKED)).name
+    pool = Dataset.open(workspace.folder("datasets") / name)
     question = asked(pool)
     if question is None:
         raise DataError("These items were not sorted yet.", "Name the classes, and sort them first.")
@@ -44,36 +48,40 @@ def _load(source: str, workspace: Workspace, options: ImportOptions, progress: O
             f"{len(tested):,} items of the random sample are checked, and {enough(sample):,} are needed.",
             "They become the test items: without them nothing could be measured.",
         )
-    labels = [named.get(row, question.classes[index]) for row, index in enumerate(guesses)]
+    unnamed = [None if only_checked else question.classes[index] for index in guesses]
+    labels = [named.get(row, label) for row, label in enumerate(unnamed)]
     draft = Draft(options.name or f"{pool.name}, sorted", pool.receipt.source, pool.modality)
     draft.text_column = pool.text_column
-    _note(draft, question, guesses, named, len(tested))
+    _note(draft, question, guesses, named, only_checked)
+    draft.read("split", f"the {len(tested):,} test items are of a random sample, and a person has checked each")
     dataset = store(_items(pool, labels, tested, draft), draft, workspace, progress, len(labels))
     given = sorted(row for row, label in named.items() if label)
     write_origin(dataset, Origin(pool.fingerprint, tuple(pool.items["id"].iloc[given])))
     return dataset
 
 
-def _note(draft: Draft, question: Question, guesses: np.ndarray, named: dict[int, str], n_test: int) -> None:
-    """Write into the receipt where the labels and the split come from."""
+def _note(draft: Draft, question: Question, guesses: np.ndarray, named: dict[int, str], only_checked: bool) -> None:
+    """Write into the receipt where the labels come from."""
     given = {row: label for row, label in named.items() if label}
     corrected = sum(label != question.classes[guesses[row]] for row, label in given.items())
     draft.read(
         "labels",
         f"proposed by zero-shot from the names of {len(question.classes):,} classes, with the backbone "
         f"{question.backbone} and the templates {' '.join(map(repr, question.templates))}; a person has checked "
-        f"{len(given):,} of them and corrected {corrected:,}, the others are guesses",
+        f"{len(given):,} of them and corrected {corrected:,}, the others are guesses"
+        + (", which are left out" if only_checked else ""),
     )
-    draft.read("split", f"the {n_test:,} test items are of a random sample, and a person has checked each")
 
 
-def _items(pool: Dataset, labels: list[str], tested: list[int], draft: Draft) -> Iterator[RawItem]:
+def _items(pool: Dataset, labels: list[str | None], tested: list[int], draft: Draft) -> Iterator[RawItem]:
     """Yield the items with their split; those that are left out, or too like a test item, are skipped in the draft."""
     test = set(tested)
     alike = _alike(pool.near_groups(), pool.items["digest"].to_numpy(), tested)
-    learned = {label for row, label in enumerate(labels) if row not in test and not alike[row]}
+    learned = {label for row, label in enumerate(labels) if label and row not in test and not alike[row]}
     for row, (item, label) in enumerate(zip(pool.items.itertuples(), labels, strict=True)):
-        if not label:
+        if label is None:
+            draft.skip(item.id, "its label is a guess that nobody has checked")
+        elif not label:
             draft.skip(item.id, "a person said that it belongs to none of the classes")
         elif row not in test and alike[row]:
             draft.skip(item.id, "it is nearly the same as a test item")
