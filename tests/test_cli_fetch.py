@@ -59,6 +59,8 @@ def test_every_backbone_is_listed_with_what_it_takes(capsys, workspace):
     rows = listed(capsys)
     assert (rows["efficientnet_lite0"]["state"], rows["resnet50"]["state"]) == ("ready", "download")
     assert (rows["medclip"]["state"], rows["medclip"]["bytes"]) == ("file", None)
+    assert (rows["flamingo_3b"]["state"], rows["clip_b32#text"]["state"]) == ("no", "download")
+    assert "idefics_9b" in rows["flamingo_3b"]["needs"]
     assert rows["roberta"]["licence"] == "MIT"
     _, out, _ = call(capsys, "backbones")
     assert "all_minilm_l6_v2" in out

@@ -23,6 +23,7 @@ from tests.contract.leaf_files import (
     satmae,
     sentence_pieces,
     small_vit,
+    under,
 )
 from tests.hub_server import Repo, serve
 from tl_core.backbones import fetched
@@ -114,9 +115,12 @@ def saved(**state: torch.Tensor) -> Files:
     [
         ("satmae", saved(channel_embed=torch.zeros(1, 3, 16)), "groups of spectral bands"),
         ("satmae", saved(pos_embed=torch.zeros(1, 197, 40)), "three moments"),
-        ("satmae", {"net.pth": torch_bytes({"model": {"fc.weight": torch.zeros(2, 2)}})}, "no vision transformer"),
+        ("satmae", {"net.pth": torch_bytes({"model": {"fc.weight": torch.zeros(2, 2)}})}, "not those of SatMAE"),
+        ("satmae", cellvit(), "not those of SatMAE"),
+        ("cellvit", satmae(), "not those of CellViT-256"),
+        ("medclip", {"net.bin": torch_bytes(under("swin.", {"layernorm.weight": torch.zeros(2)}))}, "not those of Med"),
         ("cellvit", {"net.pth": torch_bytes({"blocks.0.attn.rel_pos_h": torch.zeros(2, 2)})}, "SAM-H"),
-        ("medclip", {"net.bin": torch_bytes({"vision_model.model.fc.weight": torch.zeros(2, 2)})}, "Swin"),
+        ("medclip", {"net.bin": torch_bytes({"vision_model.model.fc.weight": torch.zeros(2, 2)})}, "MedCLIP on a Swin"),
         ("resnet50", {"net.bin": torch_bytes({})}, "does not name a network"),
         ("cellvitt", {"net.bin": torch_bytes({})}, "does not name a network"),
     ],

@@ -309,7 +309,7 @@ def test_a_leaf_that_needs_a_file_takes_only_its_own(app, workspace, tiny_images
     assert "medclip-vit-pretrained.zip" in page_text(app).replace("\\", "")
     app.text_input(key="backbone_file_medclip_path").set_value(str(tmp_path / "w.safetensors"))
     app.button(key="backbone_file_medclip_open").click().run()
-    assert "These weights are not of the MedCLIP" in page_text(app)
+    assert "These weights are not those of MedCLIP" in page_text(app)
 
 
 def test_what_failed_is_tried_again_or_dismissed(app, workspace, tiny_images) -> None:

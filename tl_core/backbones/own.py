@@ -29,6 +29,7 @@ _DEEPEST = 3  # folders that are looked through for the configuration
 _WEIGHTS = {".safetensors": "model.safetensors", **dict.fromkeys((".bin", ".pth", ".pt"), "pytorch_model.bin")}
 _LIBRARIES = ("timm", "torchvision")
 _ABOUT = ("README.md", "LICENSE", "LICENCE")
+_NETWORKS = f"Write timm:NAME, torchvision:NAME, or {', '.join(FROM_FILES)}, whose authors give a file."
 _LAYOUT = "Give a folder or an archive that holds config.json, the weights, and the tokenizer files of a text model."
 _AS = "Say which network it belongs to: --as timm:NAME or --as torchvision:NAME. Or give a folder with its config.json."
 _SLUG = 40  # characters
@@ -151,7 +152,7 @@ def _config(architecture: str) -> bytes:
         return json.dumps({"layout": architecture}).encode()
     library, _, name = architecture.partition(":")
     if library not in _LIBRARIES or not re.fullmatch(r"[\w.-]+", name):
-        raise UsageError(f"{architecture} does not name a network.", "Write timm:NAME or torchvision:NAME.")
+        raise UsageError(f"{architecture} does not name a network.", _NETWORKS)
     described = {"architecture": name} if library == "timm" else {"library": library, "architecture": name}
     return json.dumps(described).encode()
 

@@ -177,6 +177,15 @@ def _end(shapes: Mapping[str, tuple[int, ...]], end: str) -> tuple[int, ...] | N
     return next((shape for name, shape in shapes.items() if name.endswith(end) and "decoder" not in name), None)
 
 
+def _check_own(shapes: Mapping[str, tuple[int, ...]], start: str, title: str) -> None:
+    """Raise BackboneError where there are weights, and none of them is called as its authors call theirs."""
+    if shapes and not any(name.startswith(start) for name in shapes):
+        raise BackboneError(
+            f"These weights are not those of {title}: none of them begins with {start!r}.",
+            "Bring the file that its authors publish.",
+        )
+
+
 def _vit(architecture: str, shapes: Mapping[str, tuple[int, ...]], **args: Any) -> dict[str, Any]:
     """Return the arguments of timm's vision transformer that has such tensors; its heads are 64 channels wide."""
     kernel = _end(shapes, "patch_embed.proj.weight")
@@ -196,6 +205,7 @@ def _vit(architecture: str, shapes: Mapping[str, tuple[int, ...]], **args: Any) 
 
 def _satmae(folder: Path) -> Parts:
     shapes = _shapes(folder)
+    _check_own(shapes, "cls_token", "SatMAE")
     kernel, positions = _end(shapes, "patch_embed.proj.weight"), _end(shapes, "pos_embed")
     if _end(shapes, "channel_embed") or any("patch_embed.0." in name for name in shapes):
         raise BackboneError(
@@ -231,6 +241,7 @@ def _cellvit(folder: Path) -> Parts:
             "This is the CellViT on the encoder of SAM-H, which has 637 million parameters and is not read here.",
             "Bring CellViT-256.",
         )
+    _check_own(shapes, "encoder.", "CellViT-256")
     args = _vit("CellViT-256", shapes, img_size=256) if shapes else {"img_size": 256}
     return {"": Recipe("timm", "vit_small_patch16_224", args=args, layout="cellvit")}
 
@@ -238,6 +249,7 @@ def _cellvit(folder: Path) -> Parts:
 def _medclip(folder: Path) -> Parts:
     """MedCLIP on Swin-T, and its BERT where a vocabulary lies beside the weights."""
     shapes = _shapes(folder)
+    _check_own(shapes, "vision_model.model.", "MedCLIP")
     swin, bert = _swin(shapes), _bert(shapes)
     parts = {"": Recipe("transformers", "swin", swin, layout="medclip")}
     if any((folder / name).is_file() for name in ("vocab.txt", "tokenizer.json")):

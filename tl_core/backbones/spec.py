@@ -133,10 +133,17 @@ class BackboneSpec:
         return self.load is not None
 
     @property
+    def unusable(self) -> bool:
+        """True where the weights can be had, and no library builds their network."""
+        return self.weights.kind == "hub" and self.recipe is None and not self.towers and not self.ready
+
+    @property
     def needs(self) -> str:
         """What a person has to do before this backbone can be used; empty if it is ready."""
         if self.ready:
             return ""
+        if self.unusable:
+            return f"{self.access} Licence: {self.licence}. About it: {self.source}."
         if self.weights.kind == "file":
             way = f"Once you have the file: python -m tl_core fetch FILE --as {self.name.partition('#')[0]}."
             return f"{self.access} Licence: {self.licence}. {way}"

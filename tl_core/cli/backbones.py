@@ -12,7 +12,8 @@ from tl_core.workspace import Workspace
 
 LEGEND = (
     "ready: can be used now. download: `python -m tl_core fetch NAME` brings it. "
-    "file: get it from its authors, and `python -m tl_core fetch FILE --as NAME`."
+    "file: get it from its authors, and `python -m tl_core fetch FILE --as NAME`. "
+    "no: it cannot be used."
 )
 
 
@@ -61,9 +62,11 @@ def _unfinished_states(workspace: Workspace, usable: set[str]) -> dict[str, str]
 
 
 def _state(spec: BackboneSpec) -> str:
-    """Return what it takes to use a backbone: nothing, a download, or a file of its makers."""
+    """Return what it takes to use a backbone: nothing, a download, or a file of its makers; "no" if nothing helps."""
     if spec.ready:
         return "ready"
+    if spec.unusable:
+        return "no"
     return "download" if spec.weights.name else "file"
 
 
