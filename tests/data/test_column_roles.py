@@ -69,7 +69,7 @@ def test_two_columns_that_could_be_the_label_are_asked_about_best_told_first(mak
 
 def test_what_else_could_be_the_label_is_said(make_table, workspace):
     dataset = import_data(make_table(table("text,shelf,label", side, kind)), workspace)
-    assert "label from the column 'label' (not 'shelf', which could be it too)" in [str(o) for o in dataset.origins]
+    assert "label from the column 'label' (of 'shelf' that could be it too)" in [str(o) for o in dataset.origins]
 
 
 def test_a_class_and_its_number_are_one_label(make_table, workspace):
@@ -90,6 +90,17 @@ def test_columns_of_0_and_1_are_one_label_where_each_row_has_one(make_table, wor
     several = import_data(make_table(table("comment,bread,river,chess", *more), "more.csv"), workspace)
     assert several.multilabel
     assert len(several.items["labels"].iloc[0]) == 3
+
+
+def test_a_label_that_no_row_has_is_one_of_the_columns(make_table, workspace):
+    columns = [lambda i: i % 2, lambda i: int(i % 3 == 0), lambda i: 0]
+    dataset = import_data(make_table(table("comment,toxic,threat,insult", *columns)), workspace)
+    assert dataset.multilabel
+    assert dataset.classes == ("threat", "toxic")
+    two = make_table(table("comment,toxic,threat", *columns[:2]), "two.csv")
+    with pytest.raises(UnclearError) as error:
+        import_data(two, workspace)
+    assert "--label-columns toxic,threat" in error.value.hint
 
 
 def test_a_row_of_two_classes_is_left_out_where_each_row_has_one(make_table, workspace):
@@ -147,7 +158,7 @@ def test_a_value_that_means_no_split_is_asked_about(make_table, workspace):
 
 
 @pytest.mark.parametrize(
-    "name", ["Patient ID", "patientId", "subject_id", "lesion_id", "participant", "SessionID", "user"]
+    "name", ["Patient ID", "patientId", "subject_id", "lesion_id", "participant", "SessionID", "user", "pid"]
 )
 def test_groups_are_kept_together_whatever_they_are_called(name, make_table, workspace):
     path = make_table(table(f"text,label,{name}", side, lambda i: f"P{i // 4:03d}"))

@@ -93,6 +93,17 @@ def test_flat_splits_are_never_classes_unless_somebody_says_so(make_zip, workspa
         import_data(bare, workspace)
 
 
+def test_names_that_hold_a_split_and_more_are_asked_about(make_zip, workspace):
+    path = make_zip(pictures(*(f"{c}_{s}/{n}.png" for c in ("cat", "dog") for s in ("train", "test") for n in (1, 2))))
+    with pytest.raises(UnclearError, match="called after splits and something else"):
+        import_data(path, workspace)
+    assert len(import_data(path, workspace, ImportOptions(folders="class")).classes) == 4
+    deep = make_zip(pictures(*names("{split}/{cls}/{n}.png", ("trainA", "testB"))), "deep.zip")
+    preview = preview_source(deep)
+    assert isinstance(preview, FolderPreview)
+    assert given(import_data(deep, workspace, preview.ways[1].options)) == [("test", 4), ("train", 4)]
+
+
 def test_a_class_called_train_stays_a_class(make_zip, workspace):
     nested = names("{split}/{cls}/{n}.png", ("train", "test"), ("train", "bus"))
     assert import_data(make_zip(pictures(*nested)), workspace).classes == ("bus", "train")

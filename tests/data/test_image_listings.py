@@ -342,6 +342,19 @@ def test_coco_annotations_of_each_split(make_zip, workspace):
     }  # fmt: skip
 
 
+def test_voc_annotations_say_the_classes_and_the_split(make_zip, workspace):
+    files, kinds = {}, [["cat"], ["dog", "dog"], ["cat"], ["dog"], []]
+    for n, names in enumerate(kinds):
+        objects = "".join(f"<object><name>{k}</name><part><name>head</name></part></object>" for k in names)
+        files[f"VOC/Annotations/{n}.xml"] = f"<annotation><filename>{n}.png</filename>{objects}</annotation>"
+        files[f"VOC/JPEGImages/{n}.png"] = picture(n)
+    path = make_zip({**files, "VOC/ImageSets/Main/train.txt": "0\n1\n", "VOC/ImageSets/Main/test.txt": "2\n3\n"})
+    dataset = import_data(path, workspace)
+    assert labels_of(dataset) == {f"VOC/JPEGImages/{n}.png": kinds[n][0] for n in range(4)}
+    assert [given_of(dataset)[f"VOC/JPEGImages/{n}.png"] for n in range(4)] == ["train", "train", "test", "test"]
+    assert reasons(dataset)["row 5"] == "it has no label"
+
+
 def test_pictures_without_a_suffix_are_known_by_their_content(make_zip, make_folder, workspace):
     files = {f"{'ab'[n % 2]}/{n:05d}": picture(n, kind=("PNG", "JPEG", "GIF")[n % 3]) for n in range(9)}
     dataset = import_data(make_zip(files), workspace)

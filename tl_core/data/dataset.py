@@ -96,7 +96,7 @@ class Origin:
     note: str = ""
 
     def __str__(self) -> str:
-        others = f" (not {' or '.join(self.others)}, which could be it too)" if self.others else ""
+        others = f" (of {', '.join(self.others)} that could be it too)" if self.others else ""
         return f"{self.what} from {self.source}{others}" + (f"; {self.note}" if self.note else "")
 
 

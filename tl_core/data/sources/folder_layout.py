@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from tl_core.data.options import SKIP, ImportOptions
-from tl_core.data.sources.split_names import guess_split, name_words, splits_of_names
+from tl_core.data.sources.split_names import guess_split, name_words, split_and_rest, splits_of_names
 from tl_core.data.split import SPLITS
 from tl_core.errors import DataError, UsageError
 
@@ -143,6 +143,8 @@ def _guess(paths: Sequence[str], folders: Counter[Folders], told: Mapping[str, s
         return _below_splits(paths, folders, splits)
     if "train" in splits.values() and (guess := _beside_splits(folders, splits)):
         return guess
+    if len(outer) > 1 and all(split_and_rest(name)[0] for name in outer):
+        return _asked_what_splits(folders, outer)
     inner = {f[1] for f in folders if len(f) > 1}
     deep = sum(n for f, n in folders.items() if len(f) > 1) > _DEEP_SHARE * len(paths)
     splits = splits_of_names(inner) | _told(inner, told)
@@ -172,6 +174,19 @@ def _below_splits(paths: Sequence[str], folders: Collection[Folders], splits: di
         choices.insert(0, (by_name, f"file names begin with the class ({named})"))
         return LayoutGuess(Layout((*levels, "name"), splits), tuple(choices), question)
     return LayoutGuess(Layout(("class",)), tuple(choices), question)
+
+
+def _asked_what_splits(folders: Collection[Folders], outer: set[str]) -> LayoutGuess:
+    """Ask about folders such as cat_train and dog_test, whose names hold a split and more."""
+    meant = tuple((name, split_and_rest(name)[0]) for name in sorted(outer))
+    splits = ImportOptions(folders="split/class", split_names=meant)
+    choices = (
+        (ImportOptions(folders="class"), "each folder is a class"),
+        (splits, "each is a split, of class folders"),
+    )
+    question = f"The folders {', '.join(sorted(outer)[:4])} are called after splits and something else."
+    deep = any(len(f) > 1 for f in folders)
+    return LayoutGuess(Layout(("class",)), choices if deep else choices[:1], question)
 
 
 def _adds_nothing(folders: Collection[Folders], at: int) -> bool:
@@ -265,7 +280,8 @@ def hint_of(choices: Iterable[tuple[ImportOptions, str]]) -> str:
 
 def _written(options: ImportOptions) -> str:
     if options.folders:
-        return f"--folders {options.folders}"
+        names = f" --split-names {','.join(f'{n}={s}' for n, s in options.split_names)}" if options.split_names else ""
+        return f"--folders {options.folders}{names}"
     return f"--split-names {','.join(f'{name}={split}' for name, split in options.split_names)}"
 
 

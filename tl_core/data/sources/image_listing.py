@@ -1,7 +1,7 @@
 """Tables that list pictures: where it is guessed which table and column do. picture_names finds what a cell names."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -18,6 +18,7 @@ from tl_core.data.sources.tables.column_roles import has_other_role
 from tl_core.data.sources.tables.table_file import has_table_name
 from tl_core.data.sources.tables.table_rows import MISSING, PART_ROWS
 from tl_core.data.sources.tables.text_guess import guess_text_column
+from tl_core.data.sources.voc import voc_table
 from tl_core.errors import DataError, UnclearError
 from tl_core.workspace import Limits
 
@@ -38,6 +39,7 @@ class Listing:
     names: tuple[PictureNames, ...]
     pictures: tuple[ArchiveEntry, ...]
     options: ImportOptions
+    read_suffixes: frozenset[str] = IMAGE_SUFFIXES
 
     def find(self, cell: str, row: int) -> ArchiveEntry:
         """Return the picture that the cell of a row names. Raises DataError, with the bare reason as message."""
@@ -65,7 +67,7 @@ class Listing:
     def skip_others(self, tree: Tree) -> None:
         """Skip the files of a tree that are neither the table nor pictures, with a receipt line each."""
         for entry in tree.entries:
-            if entry.name not in self.file.names and entry.suffix not in IMAGE_SUFFIXES:
+            if entry.name not in self.file.names and entry.suffix not in self.read_suffixes:
                 tree.skip(entry.name, "not a picture that can be read")
 
     def items(
@@ -101,9 +103,13 @@ def listing_of(tree: Tree, options: ImportOptions, limits: Limits) -> Listing | 
         return None
     pictures = [entry for entry in tree.entries if entry.suffix in IMAGE_SUFFIXES]
     tables = [entry for entry in tree.entries if has_table_name(entry.name)]
-    if not pictures or not tables or options.folders:
+    if not pictures or options.folders:
         return None
     names = PictureNames(pictures)
+    if not tables:
+        annotations = voc_table(tree, limits)
+        listing = _listing(annotations, names, options) if annotations else None
+        return replace(listing, read_suffixes=IMAGE_SUFFIXES | {".xml"}) if listing else None
     by_name: dict[str, list[ArchiveEntry]] = {}
     for table in tables:
         by_name.setdefault(PurePosixPath(table.name).name, []).append(table)

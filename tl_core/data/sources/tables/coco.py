@@ -20,7 +20,8 @@ _KEYS = ("images", "annotations", "categories")
 def open_coco(file: TableFile) -> Table | None:
     """Return the table of COCO annotations; None where a file holds something else.
 
-    Where no picture has several categories, a cell is a category; otherwise it is a list of them.
+    Where no picture has several categories, a cell is a category; otherwise it is a list of them. A column holds the
+    split where pictures name one.
     Raises DataError where the annotations are too large to be read at once.
     """
     head = file.head(_HEAD)
@@ -41,16 +42,19 @@ def open_coco(file: TableFile) -> Table | None:
     if not isinstance(value, dict) or not all(_is_list_of_objects(value.get(key)) for key in _KEYS):
         return None
     kinds = _kinds(value)
+    parted = any(image.get("split") for image in value["images"])
     several = any(len(names) > 1 for names in kinds.values())
 
     def records() -> Iterator[Record]:
         for number, image in enumerate(value["images"], start=1):
             names = kinds.get(str(image.get("id")), [])
             cell = json.dumps(names, ensure_ascii=False) if several else "".join(names)
-            yield number, [str(image.get(FILE, "")), cell]
+            yield number, [str(image.get(FILE, "")), cell, *([str(image.get("split", ""))] if parted else [])]
 
     told = {"label": CATEGORY} | ({"separator": "[]"} if several else {})
-    return Table(file.name, (FILE, CATEGORY), records, n_rows=len(value["images"]), told=told)
+    return Table(
+        file.name, (FILE, CATEGORY, *(["split"] if parted else [])), records, n_rows=len(value["images"]), told=told
+    )
 
 
 def _is_list_of_objects(value: Any) -> bool:

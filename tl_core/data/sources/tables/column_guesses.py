@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tl_core.data.options import NONE, ImportOptions
-from tl_core.data.sources.split_names import guess_split, split_and_rest, splits_of_names
-from tl_core.data.sources.tables.column_roles import GROUP_NAMES, NO_TIER, group_kind, is_split_name, label_tier
+from tl_core.data.sources.split_names import guess_split, name_words, split_and_rest, splits_of_names
+from tl_core.data.sources.tables.column_roles import GROUP_NAMES, NO_TIER, PEOPLE, group_kind, is_split_name, label_tier
 from tl_core.data.sources.tables.label_cells import LIST, holds_choices
 from tl_core.data.sources.tables.label_guess import NO, YES, LabelGuess, guess_label, label_findings
 from tl_core.data.sources.tables.table_rows import MISSING, TableSample
@@ -206,18 +206,19 @@ def guess_group_column(sample: TableSample, excluded: set[str]) -> str:
         kind = group_kind(name)
         if not kind or name in excluded:
             continue
-        if name.lower() in GROUP_NAMES or (not likely and _holds_groups(sample.column(name), kind == "sure")):
+        alone = kind == "sure" or bool(PEOPLE.intersection(name_words(name)))
+        if name.lower() in GROUP_NAMES or (not likely and _holds_groups(sample.column(name), alone)):
             likely = name
         if likely and kind == "sure":
             return likely
     return likely
 
 
-def _holds_groups(cells: list[str], sure: bool) -> bool:
+def _holds_groups(cells: list[str], by_name: bool) -> bool:
     """Return whether cells could say what belongs together: enough different ones, some of which recur."""
     filled = [cell.strip() for cell in cells if cell.strip() not in MISSING]
     numbered = sum(any(c.isdigit() for c in cell) for cell in filled) > len(filled) / 2
-    return _FEW_GROUPS <= len(set(filled)) < len(filled) and (sure or numbered)
+    return _FEW_GROUPS <= len(set(filled)) < len(filled) and (by_name or numbered)
 
 
 def guess_split_column(sample: TableSample, excluded: set[str]) -> str:

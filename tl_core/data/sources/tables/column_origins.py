@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from tl_core.data.dataset import Origin
 from tl_core.data.options import ImportOptions
 from tl_core.data.sources.tables.column_guesses import TableColumns, unknown_splits
-from tl_core.data.sources.tables.label_guess import told_from_text
+from tl_core.data.sources.tables.label_guess import guess_label_columns, told_from_text
 from tl_core.data.sources.tables.table_rows import TableSample
 from tl_core.errors import DataError, UnclearError
 
@@ -22,7 +22,7 @@ def check_clear(sample: TableSample, columns: TableColumns, options: ImportOptio
         ]
         raise UnclearError(
             f"It is not clear which column of {sample.table.name} holds the labels: {' or '.join(shown)}.",
-            f"Name it, such as --label-column {names[0]!r}.",
+            f"Name it, such as --label-column {names[0]!r}{_together(sample, names)}.",
         )
     if columns.text_others and not options.text_column:
         names = (columns.text, *columns.text_others)
@@ -45,13 +45,19 @@ def check_clear(sample: TableSample, columns: TableColumns, options: ImportOptio
         )
 
 
+def _together(sample: TableSample, names: tuple[str, ...]) -> str:
+    """Return the option that takes columns of 0 and 1 as labels together, where all that are in question are such."""
+    columns = guess_label_columns(sample, set())
+    return f"; or all of them, --label-columns {','.join(columns)}" if set(names) <= set(columns) else ""
+
+
 def column_origins(sample: TableSample, columns: TableColumns, options: ImportOptions) -> Iterator[Origin]:
     """Yield where label, text or picture, split and group of a row are from."""
     if columns.label_columns:
         kind = "exactly one a row" if columns.one_of else "several a row are possible"
         yield Origin("label", f"the columns {_listed(columns.label_columns)} of 0 and 1", note=kind)
     else:
-        how = {"only": "no other column could be it"}.get(columns.label_sure, "")
+        how = "no other column is likely to be it" if columns.label_sure == "only" and not columns.label_others else ""
         if columns.verdict:
             how = f"rows whose {columns.verdict!r} is reject or ignore are left out"
         yield Origin("label", f"the column {columns.label!r}", _quoted(columns.label_others), how)

@@ -44,9 +44,11 @@ GROUP_NAMES = ("group", "group_id", "patient_id", "subject_id", "author_id", "us
 _TOGETHER = (
     "patient subject participant person proband author user speaker document doc group lesion session case family "
     "household film video clip movie scene sequence recording conversation dialog dialogue thread study exam slide "
-    "donor animal mouse client customer episode interview paciente sujeto autor patiente patienten"
+    "donor animal mouse client customer episode interview paciente pid sujeto autor patiente patienten"
 )
 _GROUPS = frozenset(_TOGETHER.split())
+PEOPLE = frozenset(("author", "speaker", "participant", "patient", "person", "user", "donor", "customer", "client"))
+"""Words for people, whose names are those of groups even without numbers."""
 _ID_WORDS = frozenset(("id", "ids", "no", "nr", "number", "num", "key", "uid"))
 _SPLITTING = "split splits subset partition set usage dataset datasplit datasets phase role sample fold part purpose"
 _SPLIT_NAMES = frozenset(_SPLITTING.split())

@@ -68,10 +68,11 @@ def guess_label(sample: TableSample, excluded: set[str]) -> LabelGuess:
     merged = _merged(likely)
     merged.sort(key=lambda c: (*c.strength, c.kinds / len(c.values)))
     best, others = merged[0], tuple(c.name for c in merged[1:] if c.class_like)
+    unlikely = tuple(c.name for c in candidates if c not in likely)
     if not others or (best.tier < NO_TIER - 1 and not best.in_part and merged[1].strength > best.strength):
-        return LabelGuess(best.name, others=others, sure="name" if best.tier < NO_TIER else "only")
+        return LabelGuess(best.name, others=others + unlikely, sure="name" if best.tier < NO_TIER else "only")
     if not best.in_part and best.tier == NO_TIER - 1 and best.class_like and merged[1].tier == NO_TIER:
-        return LabelGuess(best.name, others=others, sure="name")
+        return LabelGuess(best.name, others=others + unlikely, sure="name")
     return LabelGuess(best.name, others=others)
 
 
@@ -116,15 +117,17 @@ def _alike(one: _Candidate, other: _Candidate) -> bool:
 
 
 def guess_label_columns(sample: TableSample, excluded: set[str]) -> tuple[str, ...]:
-    """Guess label columns: the longest run of at least two adjacent columns of 0 and 1, each with both; else ()."""
+    """Guess label columns: the longest run of adjacent columns of 0 and 1, at least two of which hold both; else ()."""
     best: list[str] = []
     run: list[str] = []
+    both: set[str] = set()
     for name, column in sample.by_column():
         values = {cell.strip().lower() for cell in column}
-        binary = name not in excluded and bool(values & YES) and bool(values & NO) and values <= YES | NO | MISSING
+        binary = name not in excluded and bool(values & (YES | NO)) and values <= YES | NO | MISSING
+        both |= {name} if values & YES and values & NO else set()
         run = [*run, name] if binary else []
-        best = max(best, run, key=len)
-    return tuple(best) if len(best) > 1 else ()
+        best = max(best, run, key=lambda names: (len(both.intersection(names)), len(names)))
+    return tuple(best) if len(both.intersection(best)) > 1 else ()
 
 
 def one_a_row(sample: TableSample, columns: tuple[str, ...]) -> bool:
