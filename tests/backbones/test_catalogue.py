@@ -1,22 +1,17 @@
-"""A folder with weights becomes a backbone: what is derived, what is refused, and the way to a bundle."""
+"""A folder with weights becomes a backbone: what is derived, and what is refused."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from tests.backbones.tiny_checkpoints import bert_files, lay, llama_files, pickled, timm_files
-from tests.export.made import trained_model
 from tl_core.backbones.catalogue import check_folder, find_backbone, forget, names, register_folder, register_library
 from tl_core.backbones.provenance import Provenance
 from tl_core.backbones.spec import BackboneSpec, ImageInput, TextInput
 from tl_core.errors import BackboneError, UsageError
-from tl_core.export.bundle import dataset_items, load_bundle, write_bundle
 from tl_core.layers import partition
 from tl_core.workspace import Workspace
 
@@ -127,28 +122,6 @@ def test_a_repositorys_code_is_never_run(workspace, tmp_path):
     files = config(bert_files(), auto_map={"AutoModel": "evil.Evil", "AutoConfig": "evil.Evil"})
     made(workspace, {**files, "evil.py": f"open({str(mark)!r}, 'w')".encode()})
     assert not mark.exists()
-
-
-@pytest.mark.parametrize("kind", ["image", "text"])
-def test_its_bundle_answers_without_graft(workspace, kind, request, tmp_path):
-    dataset = request.getfixturevalue("tiny_images" if kind == "image" else "tiny_texts")
-    spec = made(workspace, timm_files() if kind == "image" else bert_files())
-    trained = trained_model(dataset, spec.name)
-    folder = tmp_path / "bundle"
-    write_bundle(folder, trained)
-    forget(workspace, spec.name)
-    items = dataset_items(dataset, np.arange(4))
-    ours = load_bundle(folder).predict(items)
-    code = (
-        "import sys, json; sys.path.insert(0, sys.argv[1])\n"
-        "from predict import Model, open_image\n"
-        "items = json.loads(sys.argv[2])\n"
-        "print(json.dumps(Model()(items).tolist())); assert not any(n.startswith('tl_core') for n in sys.modules)"
-    )
-    command = [sys.executable, "-W", "ignore", "-P", "-c", code, str(folder), json.dumps([str(item) for item in items])]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
-    assert done.returncode == 0, done.stderr
-    np.testing.assert_allclose(json.loads(done.stdout), ours, atol=1e-4)
 
 
 def test_other_libraries_are_told_in_words(workspace):

@@ -102,13 +102,14 @@ def trained(place: Place, spec: BackboneSpec) -> TrainedModel:
 
 
 @pytest.mark.parametrize("name", [name for name in LEAVES if name not in CANNOT])
-def test_a_leaf_is_fetched_trained_and_exported(name: str, place: Place):
+def test_a_leaf_is_fetched_trained_and_exported(name: str, place: Place, monkeypatch: pytest.MonkeyPatch):
     leaf, spec = BACKBONES[name], fetched(place, name)
     assert find_backbone(name, place.workspace) == spec
     assert (spec.modality, spec.ready, spec.pretrained) == (leaf.modality, True, True)
     bundle = place.files / "bundles" / name
     write_bundle(bundle, trained(place, spec))
     items = dataset_items(place.data[spec.modality], np.arange(ITEMS))
+    monkeypatch.setenv("GRAFT_HOME", str(place.files / "elsewhere"))  # a bundle needs nothing but itself
     place.bundles[name] = bundle, load_bundle(bundle).predict(items)
 
 
