@@ -130,6 +130,7 @@ def test_an_upload_that_does_not_say_its_network_asks_for_it(hub, workspace, her
     assert named.state.status == "done", named.state
     assert named.state.name.startswith("folder:mine@")
     assert not folder.exists(), "the upload is still there"
+    assert find_backbone(named.state.name, workspace).source == "mine.safetensors"
     assert hub.requests == []
 
 

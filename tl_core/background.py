@@ -78,6 +78,8 @@ def end_process(folder: Path) -> None:
     while process.alive(owner) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.kill(owner)
+    while process.alive(owner) and time.monotonic() < deadline + PATIENCE:
+        time.sleep(0.02)
 
 
 def delete_upload(source: Path | str, workspace: Workspace) -> None:

@@ -92,3 +92,5 @@ if __name__ == "__main__":
     place = Path(sys.argv[1]).resolve()
     background.write_owner(place, os.getpid())
     work(place)
+    sys.stderr.flush()
+    os._exit(0)  # everything is written; taking the libraries down would take seconds, and a person waits for a cancel

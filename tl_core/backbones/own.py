@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from tl_core.backbones.fetched import OWN_PREFIX, free_bytes, install, place_of, provenance_of, staging, store_errors
@@ -69,6 +69,8 @@ def bring(
                 sums = _copy(chosen, part, Meter(sum(file.size for file in chosen), on_progress), cancelled, check)
                 leaf = architecture if ":" not in architecture else ""
                 provenance = _provenance(path, sums, part, leaf)
+                if path.resolve().is_relative_to(workspace.root.resolve() / "uploads"):
+                    provenance = replace(provenance, source=path.name)  # where an upload lay tells nobody anything
                 place = place_of(workspace, provenance.name)
                 if not provenance_of(place):
                     install(part, place, provenance)

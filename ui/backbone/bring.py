@@ -57,7 +57,7 @@ def draw(download: Download, job: FetchJob | None, here: int = 0) -> None:
     fits = missing + SPARE <= free
     if not fits:
         error = no_room(free, missing, SPARE)
-        st.warning(f"**{error.message}** {error.hint}", icon=":material/hard_drive:")
+        st.warning(f"**{words.escape(error.message)}** {words.escape(error.hint)}", icon=":material/hard_drive:")
     agreed = bool(job and job.request.agreed) or not download.needs_consent or _consent(download)
     with st.container(horizontal=True, vertical_alignment="center"):
         label = _label(download, job, here)
@@ -100,7 +100,9 @@ def progress(job: FetchJob) -> None:
 def failure(job: FetchJob) -> None:
     """Draw why a fetch failed."""
     with st.container(key=f"backbone_failed_{job.id}"):
-        st.error(f"**{words.escape(job.state.message)}** {words.escape(job.state.hint)}", icon=":material/error:")
+        st.error(
+            f"**{words.escape(job.state.message)}** {words.escape(job.state.hint, links=True)}", icon=":material/error:"
+        )
 
 
 def again(job: FetchJob, label: str = "Try again") -> None:

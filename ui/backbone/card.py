@@ -69,8 +69,7 @@ def not_ready(entry: Entry, modality: Modality) -> None:
         bring.progress(job)
     elif spec and entry.state == "file":
         st.markdown(
-            f"{words.escape(spec.access)} Its makers give them away on [{_host(spec)}]({spec.source}), under their "
-            f"licence ({words.escape(spec.licence)}). Then bring the file here."
+            f"{words.escape(spec.access, links=True)} Licence: {words.escape(spec.licence)}. Then bring the file here."
         )
         another.own_files(f"backbone_file_{spec.name}", spec.name.removesuffix(acquire.TEXT))
     elif spec:
