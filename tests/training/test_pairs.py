@@ -111,7 +111,7 @@ def _result(generator):
             return end.value
 
 
-def test_a_cached_run_gives_the_bits_of_one_without_a_cache(tiny_pairs):
+def test_a_run_with_a_cache_scores_as_one_without(tiny_pairs):
     phases = [SOLVED, descent(("text.layer.1", "head"), 2)]
     cached, computed = (make_job(tiny_pairs, phases, name, cache=size) for name, size in (("a", 2**30), ("b", 0)))
     assert epochs(run(cached), 1)[-1].validation == pytest.approx(epochs(run(computed), 1)[-1].validation)

@@ -43,7 +43,7 @@ def import_unlabelled(
     if modality == "multimodal":
         raise DataError(
             "Items without labels can be pictures or texts, but not pictures with texts.",
-            "Use a plan that learns from your labelled items alone.",
+            "Give the pictures or the texts alone.",
         )
     if source.startswith(SAMPLE_PREFIX) or is_hub(source):
         return import_data(source, workspace, progress=progress)
