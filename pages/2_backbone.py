@@ -36,8 +36,7 @@ def look() -> None:
         backbone_card.draw(entry, modality)
         backbone_card.below(entry)
     shown = None if selected == entries.ADD else entry
-    if arrivals.changed(costs.due(shown, modality), another.is_listing()):
-        st.rerun()
+    arrivals.follow(costs.due(shown, modality), another.is_listing())
 
 
 def choose() -> None:
@@ -53,7 +52,7 @@ def choose() -> None:
         note.warning(f"**{title}**, which this project was built on, is not on this computer. Choose a backbone again.")
     with st.container():
         pairs.section()
-    st.fragment(look, run_every=1.0 if arrivals.busy() else None, key="backbone_live")()
+    arrivals.live(look)
     ranking.section()
     if not session.backbone():
         rail.block("First, choose a backbone.")

@@ -1,5 +1,7 @@
 """What is going on around the backbones, so that the page follows it: arrivals, downloads, measurements."""
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from tl_core import fetch_jobs
@@ -11,6 +13,9 @@ from ui.backbone.entries import JOB
 FOCUS = "backbone_focus"
 """Session key of the model whose card is shown, by its id in the tree."""
 _SEEN = "backbone_seen"
+_WHOLE = "backbone_whole"
+"""Session key that is true while the whole page is drawn, and not this part of it alone."""
+_EVERY = 1.0  # seconds
 
 
 def welcome() -> None:
@@ -38,8 +43,32 @@ def show(job: fetch_jobs.FetchJob) -> None:
     st.session_state[FOCUS] = job.request.what if job.request.what in BACKBONES else f"{JOB}{job.id}"
 
 
-def changed(*others: bool) -> bool:
-    """Return whether a fetch or any of the `others` (a measurement, a list) began or ended since the last drawing."""
+def live(body: Callable[[], None]) -> None:
+    """Draw the part of the page that follows what is going on; `body` ends with `follow`.
+
+    A rerun in the middle of a whole page would lose a click on what is drawn below it, so the page is drawn to its end
+    and again a moment later.
+    """
+    before = _busy()
+    st.session_state[_WHOLE] = True
+    st.fragment(body, run_every=_EVERY if before else None, key="backbone_live")()
+    if _busy() != before:
+        st.fragment(_draw_again, run_every=_EVERY, key="backbone_again")()
+    st.session_state[_WHOLE] = False
+
+
+def follow(*others: bool) -> None:
+    """Draw the page anew where a fetch or any of the `others` (a measurement, a list) began or ended."""
+    if _changed(*others):
+        _draw_again()
+
+
+def _draw_again() -> None:
+    if not st.session_state.get(_WHOLE):
+        st.rerun()
+
+
+def _changed(*others: bool) -> bool:
     jobs = fetch_jobs.fetches(session.workspace())
     now = (any(others) or any(job.active for job in jobs), tuple((job.id, job.state.status) for job in jobs), others)
     before = st.session_state.get(_SEEN)
@@ -47,6 +76,6 @@ def changed(*others: bool) -> bool:
     return before != now
 
 
-def busy() -> bool:
+def _busy() -> bool:
     """Return whether something was going on when the page was last drawn."""
     return bool(st.session_state.get(_SEEN, (False,))[0])
