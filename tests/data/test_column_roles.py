@@ -118,6 +118,7 @@ def test_two_columns_of_texts_are_asked_about(make_table, workspace):
         import_data(path, workspace)
     dataset = import_data(path, workspace, ImportOptions(text_column="sentence1"))
     assert dataset.text_column == "sentence1"
+    assert "text from the column 'sentence1'; not read: 'sentence2'" in [str(origin) for origin in dataset.origins]
 
 
 @pytest.mark.parametrize(

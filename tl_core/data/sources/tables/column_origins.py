@@ -61,10 +61,12 @@ def column_origins(sample: TableSample, columns: TableColumns, options: ImportOp
         if columns.verdict:
             how = f"rows whose {columns.verdict!r} is reject or ignore are left out"
         yield Origin("label", f"the column {columns.label!r}", _quoted(columns.label_others), how)
+    unread = tuple(name for name in sample.columns if name not in {*columns.used, sample.table.joined})
+    note = f"not read: {_listed(unread)}" if unread else ""
     if columns.path:
-        yield Origin("picture", f"the column {columns.path!r}")
-    elif columns.text:
-        yield Origin("text", f"the column {columns.text!r}", _quoted(columns.text_others))
+        yield Origin("picture", f"the column {columns.path!r}", note="" if columns.text else note)
+    if columns.text:
+        yield Origin("text", f"the column {columns.text!r}", _quoted(columns.text_others), note)
     if columns.split and columns.split == sample.table.joined:
         yield Origin("split", ", ".join(f"{name} ({split})" for name, split in sample.table.parts))
     elif columns.split:
