@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from tl_core.backbones.recipes import Recipe, build, modality_of
+from tl_core.backbones.staging.discover import Discovered, discover, without_values
 from tl_core.backbones.staging.network import GatedNetwork
 from tl_core.backbones.staging.prove import failing_cuts
 from tl_core.errors import BackboneError
@@ -45,11 +46,12 @@ REFUSED = {
 }
 
 
-def network(name: str) -> GatedNetwork:
+def cut(name: str) -> tuple[GatedNetwork, Discovered]:
     recipe, size = (RECIPES.get(name) or REFUSED[name])[:2]
     torch.manual_seed(0)
     net, entry, _ = build(recipe)
-    return GatedNetwork(net, entry, size)
+    found = discover(net, entry, size)
+    return GatedNetwork(net, entry, size, found), found
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -57,8 +59,8 @@ def test_a_network_cut_anywhere_is_the_librarys_network(name: str):
     """Outputs, gradients and buffers to the bit: `failing_cuts` compares them, with NaN for all that is left out."""
     recipe, size, first = RECIPES[name]
     assert modality_of(recipe) == ("image" if size else "text")
-    staged = network(name)
-    assert failing_cuts(staged) == []
+    staged, found = cut(name)
+    assert failing_cuts(staged, found.traced) == []
     assert list(staged.names[:2]) == first
     read = {tensor for names in staged.layout.owned for tensor in names}
     assert read == {n for n, _ in [*staged.net.named_parameters(), *staged.net.named_buffers()]}
@@ -70,8 +72,9 @@ def test_a_network_cut_anywhere_is_the_librarys_network(name: str):
 
 @pytest.mark.parametrize("name", ["resnet", "vit", "t5", "deberta"])
 def test_taps_and_copies_are_those_of_one_pass(name: str):
-    staged = network(name).eval()
-    state, _ = staged.traced
+    staged, found = cut(name)
+    staged.eval()
+    state, _ = found.traced
     twin = copy.deepcopy(staged)
     with torch.no_grad():
         taps = staged.taps(state, range(len(staged.names)))
@@ -83,14 +86,18 @@ def test_taps_and_copies_are_those_of_one_pass(name: str):
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_cut_is_refused_in_words(name: str):
+    def try_it() -> None:
+        staged, found = cut(name)
+        failing_cuts(staged, found.traced)
+
     with pytest.raises(BackboneError):
-        failing_cuts(network(name))
+        try_it()
 
 
 @pytest.mark.parametrize("name", ["bert", "roberta", "deberta", "mpnet", "gpt2", "t5"])
 def test_attention_is_dropped_only_where_that_is_wanted(name: str):
-    staged = copy.deepcopy(network(name)).train()
-    state, _ = staged.traced
+    made, found = cut(name)
+    staged, state = copy.deepcopy(made).train(), found.traced[0]
     kept = {id(rate.module) for rate in staged._attention_rates if isinstance(rate.module, nn.Dropout)}
     assert staged._attention_rates
     for module in staged.modules():
@@ -104,14 +111,15 @@ def test_attention_is_dropped_only_where_that_is_wanted(name: str):
 
 
 def test_the_proof_finds_a_wrong_cut():
-    staged = network("bert")
-    staged._actions[1] = {**staged._actions[1], "encoder.layer.2": "skip"}  # a layer that the rest needs
-    assert failing_cuts(staged) == ["encoder.layer.0"]
+    staged, found = cut("bert")
+    first, second, *others = staged._actions
+    staged._actions = (first, {**second, "encoder.layer.2": "skip"}, *others)  # a layer that the rest needs
+    assert failing_cuts(staged, found.traced) == ["encoder.layer.0"]
 
 
 @pytest.mark.parametrize("name", ["roberta", "llama", "gpt2"])
 def test_padding_changes_nothing(name: str):
-    staged = network(name).eval()
+    staged = cut(name)[0].eval()
     ids = torch.randint(2, 200, (1, 6))
     padded = torch.cat([ids, torch.ones(1, 3, dtype=torch.long)], dim=1)
     mask = padded != 1
@@ -124,8 +132,28 @@ def test_padding_changes_nothing(name: str):
 
 
 def test_texts_of_a_causal_network_are_pooled_at_their_own_last_token():
-    staged = network("llama").eval()
+    staged = cut("llama")[0].eval()
     hidden, mask = torch.randn(3, 5, 4), torch.tensor([[1, 1, 0, 0, 0], [1, 1, 1, 1, 1], [1, 0, 0, 0, 0]]).bool()
     last, spread = staged.pool((hidden, mask, mask))
     assert torch.equal(last, torch.stack([hidden[0, 1], hidden[1, 4], hidden[2, 0]]))
     torch.testing.assert_close(spread[:2], torch.stack([hidden[0, :2].std(0, False), hidden[1].std(0, False)]))
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if RECIPES[name][1]])
+def test_shapes_alone_tell_the_stages_of_a_picture_network(name: str):
+    """A pass without values finds what one with values found, and leaves the network's own tensors alone."""
+    recipe, size = RECIPES[name][:2]
+    torch.manual_seed(0)
+    net, entry, _ = build(recipe)
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    shadow = without_values(net)
+    assert {tensor.device.type for tensor in (*shadow.parameters(), *shadow.buffers())} == {"meta"}
+    assert discover(shadow, entry, size).same(discover(net, entry, size))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
+
+
+def test_other_stages_are_not_the_same():
+    net, entry, _ = build(RECIPES["resnet"][0])
+    found = discover(net, entry, 64)
+    fewer = discover(net, entry, 64, [found.layout.stages[1].module])
+    assert not found.same(fewer)

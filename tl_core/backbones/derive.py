@@ -1,5 +1,6 @@
 """What follows from a network itself: its stages, what each holds, and the proof that it may be cut there."""
 
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from tl_core.backbones.network_card import Card, Proof, StageEnd, fingerprint, p
 from tl_core.backbones.provenance import Provenance
 from tl_core.backbones.recipes import Recipe, build, modality_of
 from tl_core.backbones.spec import ImageInput, TextInput
+from tl_core.backbones.staging.discover import Discovered, discover, without_values
 from tl_core.backbones.staging.gates import plain_class
 from tl_core.backbones.staging.network import GatedNetwork
 from tl_core.backbones.staging.prove import failing_cuts
@@ -42,14 +44,14 @@ def derive(recipe: Recipe, folder: Path | None, provenance: Provenance, tokenize
         contract = text_input(folder, net, tokenizer)
     else:
         raise BackboneError("A text network needs a tokenizer.", "Bring it as a folder.")
-    network, without = _proven(net, entry, contract)
+    network, without, shapes_tell = _proven(net, entry, contract)
     read = {name for names in network.layout.owned for name in names}
     if lost := [name for name in missing if name in read and not name.endswith("num_batches_tracked")]:
         raise BackboneError(
             f"The weights lack {len(lost)} tensors of the network, {lost[0]} among them.",
             "They are of another network, or incomplete: bring them from where their config.json is from.",
         )
-    return _card(recipe, provenance, contract, (network, without))
+    return replace(_card(recipe, provenance, contract, (network, without)), shapes_tell=shapes_tell)
 
 
 def outline(recipe: Recipe, provenance: Provenance) -> Card:
@@ -60,7 +62,7 @@ def outline(recipe: Recipe, provenance: Provenance) -> Card:
     net, entry, _ = build(recipe)
     contract = assumed_input(recipe, modality_of(recipe), net)
     try:
-        network = GatedNetwork(net, entry, _side(contract))
+        network = GatedNetwork(net, entry, _side(contract), discover(net, entry, _side(contract)))
     except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
         raise _not_plain(error) from error
     return _card(recipe, provenance, contract, (network, ()))
@@ -106,30 +108,33 @@ def load_network(card: Card, folder: Path | None) -> GatedNetwork:
     """
     with torch.inference_mode(False), torch.enable_grad():  # tensors that are made in inference mode never learn
         net, entry, _ = build(load(Recipe, card.recipe), folder)
-        network = GatedNetwork(net, entry, _side(card.input), card.without)
-    network.traced, network.built_by = None, card.recipe
+        watched = without_values(net) if card.shapes_tell else net
+        found = discover(watched, entry, _side(card.input), card.without)
+        network = GatedNetwork(net, entry, _side(card.input), found, [stage.kind for stage in card.stages])
+    network.built_by = card.recipe
     if _fingerprint(network) != card.proof.fingerprint:
         then = ", ".join(f"{name} {number}" for name, number in card.proof.versions.items())
         raise BackboneError(
             f"{card.provenance.name} is built otherwise by the installed libraries than it was with {then}.",
             "Install those versions, or make it ready again: python -m tl_core fetch.",
         )
-    network.set_kinds([stage.kind for stage in card.stages])
     return network
 
 
-def _proven(net: nn.Module, entry: "Entry", contract: ImageInput | TextInput) -> tuple[GatedNetwork, tuple[str, ...]]:
-    """Cut a network into stages that hold the proof; returns it with the modules that failed it."""
+def _proven(
+    net: nn.Module, entry: "Entry", contract: ImageInput | TextInput
+) -> tuple[GatedNetwork, tuple[str, ...], bool]:
+    """Cut a network into stages that hold the proof; returns it, the modules that failed it, and `shapes_tell`."""
     without: tuple[str, ...] = ()
     for _ in range(TRIES):
         try:
-            network = GatedNetwork(net, entry, _side(contract), without)
-            failing = failing_cuts(network)
+            found = discover(net, entry, _side(contract), without)
+            network = GatedNetwork(net, entry, _side(contract), found)
+            failing = failing_cuts(network, found.traced)
         except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
             raise _not_plain(error) from error
         if not failing:
-            network.traced = None
-            return network, without
+            return network, without, _shapes_tell(network, entry, found, without)
         without = (*without, *failing)
     raise BackboneError("Cut into stages, this network does not compute what it computes whole.", "Choose another.")
 
@@ -137,6 +142,14 @@ def _proven(net: nn.Module, entry: "Entry", contract: ImageInput | TextInput) ->
 def _not_plain(error: Exception) -> BackboneError:
     reason = str(error).strip().split("\n")[0]
     return BackboneError(f"This network does not run on a plain batch: {reason}", "Choose another network.")
+
+
+def _shapes_tell(network: GatedNetwork, entry: "Entry", found: Discovered, without: tuple[str, ...]) -> bool:
+    """Return whether a pass without values, which takes no time, finds the same in a network as one with values."""
+    try:
+        return discover(without_values(network.net), entry, network.size, without).same(found)
+    except Exception:  # some networks look at values; libraries say so in many ways
+        return False
 
 
 def _side(contract: ImageInput | TextInput) -> int:

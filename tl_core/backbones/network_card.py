@@ -36,7 +36,8 @@ class Card:
     """What a network is. `recipe`, `input` and `provenance` are given; everything else is derived from them.
 
     `folder` is where the weights are, below the workspace; "" where there are none. `without` are modules that looked
-    like the end of a stage and failed the proof; `unread` are tensors that no stage reads.
+    like the end of a stage and failed the proof; `unread` are tensors that no stage reads. `shapes_tell`: its stages
+    are found without computing anything, as was checked when it was proven.
     """
 
     provenance: Provenance
@@ -52,6 +53,7 @@ class Card:
     without: tuple[str, ...] = ()
     custom_convolutions: tuple[str, ...] = ()
     folder: str = ""
+    shapes_tell: bool = False
 
 
 def fingerprint(stages: Mapping[str, list[str]]) -> str:

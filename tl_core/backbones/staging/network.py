@@ -9,10 +9,10 @@ from torch import nn
 
 from tl_core.backbones.staged import Staged, State, pool_image, pool_last, pool_positions
 from tl_core.backbones.staging.attention_dropout import attention_rates
-from tl_core.backbones.staging.gates import Action, Left, Run, actions, put_gates
-from tl_core.backbones.staging.graph import Graph
-from tl_core.backbones.staging.stages import Kind, Stage, find_stages
-from tl_core.backbones.staging.trace import IMAGE_SIZES, TEXT_SIZES, Entry, Template, first_tensor, templates, trace
+from tl_core.backbones.staging.discover import Discovered, blank
+from tl_core.backbones.staging.gates import Left, Run, put_gates
+from tl_core.backbones.staging.stages import Kind, Stage
+from tl_core.backbones.staging.trace import TEXT_SIZES, Entry, first_tensor
 
 CACHE = "attention_bias_cache"
 """Where timm's LeViT, TinyViT, EfficientFormer and EfficientViT keep position biases that were looked up."""
@@ -25,10 +25,10 @@ class GatedNetwork(Staged):
     input, and (hidden `[B, T, D]`, mask, ids) between stages.
     """
 
-    def __init__(self, net: nn.Module, entry: Entry, size: int, without: Sequence[str] = ()) -> None:
-        """Find the stages of `net`, whose pictures have `size` pixels a side, 0 where it reads texts.
+    def __init__(self, net: nn.Module, entry: Entry, size: int, found: Discovered, kinds: Sequence[Kind] = ()) -> None:
+        """Take a network whose pictures have `size` pixels a side, 0 where it reads texts, and the stages in it.
 
-        `without` names modules that may end no stage. Raises BackboneError where fewer than two are found.
+        `kinds` are the layouts of a text's states where they are known; finding out takes three forward passes.
         """
         super().__init__()
         self.net = net
@@ -37,31 +37,19 @@ class GatedNetwork(Staged):
         self.built_by: Mapping[str, Any] | None = None
         """The recipe that a library built it from."""
         self._entry = entry
-        sizes = IMAGE_SIZES if size else TEXT_SIZES
-        first, second = (trace(net, entry, blank(net, size, *sizes_of)) for sizes_of in sizes)
-        self.layout = find_stages(net, first, without)
+        self.layout = found.layout
         self.names = tuple(stage.name for stage in self.layout.stages)
+        self.widths = list(found.widths)
         self._ends = {stage.module: index for index, stage in enumerate(self.layout.stages)}
-        self._templates: dict[str, Template] = templates(first, second, sizes)
-        self.widths = [
-            stage.width((first.once[stage.module].main if stage.module else first.output).shape)  # type: ignore[union-attr]
-            for stage in self.layout.stages
-        ]
-        last = self.layout.stages[-1].module
-        output = first.once[last].main if last else first.output
-        self.traced: tuple[State, torch.Tensor] | None = (first.state[0].detach(), *first.state[1:]), output.detach()  # type: ignore[union-attr]
-        """A batch, and what the library's own forward pass made of it."""
-        graph = Graph(first, output)  # type: ignore[arg-type]
-        self._actions: list[dict[str, Action]] = [
-            actions(first, graph, stage.module, self._templates) for stage in self.layout.stages[:-1]
-        ]
+        self._templates = found.templates
+        self._actions = found.actions
         self._caching = [module for module in net.modules() if hasattr(module, CACHE)]
         self._forget()
         gates = {name for acts in self._actions for name in acts}
         put_gates(net, sorted(gates | {stage.module for stage in self.layout.stages} - {""}))
         self._strip()
-        if not size:
-            self.set_kinds(self._text_kinds())
+        if kinds or not size:
+            self.set_kinds(kinds or self._text_kinds())
         self._attention_rates = attention_rates(net)
         self.drop_attention(False)
 
@@ -188,14 +176,3 @@ def pool_kind(state: State, stage: Stage) -> tuple[torch.Tensor, torch.Tensor]:
         tokens = state[0][:, stage.prefix :]
         return pool_image(tokens.transpose(1, 2).unsqueeze(-1))
     return pool_image(state[0].permute(0, 3, 1, 2) if stage.kind == "nhwc" else state[0])
-
-
-def blank(net: nn.Module, size: int, items: int, tokens: int) -> State:
-    """Return a batch to trace with: pictures of noise, or texts of a few different tokens."""
-    draw = torch.Generator().manual_seed(0)
-    parameter = next(net.parameters())
-    if size:
-        return (torch.randn(items, 3, size, size, generator=draw).to(parameter.device).requires_grad_(),)
-    most = int(net.get_input_embeddings().num_embeddings)  # type: ignore[operator]
-    ids = torch.randint(min(10, most // 2), most, (items, tokens), generator=draw).to(parameter.device)
-    return ids, torch.ones_like(ids, dtype=torch.bool)

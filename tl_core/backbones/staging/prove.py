@@ -14,16 +14,16 @@ Left = dict[str, torch.Tensor | None]
 """What a pass leaves: its output under "", gradients by the parameter's name, and buffers."""
 
 
-def failing_cuts(network: GatedNetwork) -> list[str]:
+def failing_cuts(network: GatedNetwork, traced: tuple[State, torch.Tensor]) -> list[str]:
     """Return the modules at whose end the network must not be cut.
 
-    At a good cut, running up to it and then on from it gives the output and the gradients of one pass. Whatever a run
-    from the middle leaves out is filled with NaN, so that nothing of it can be in the result. At TRAINED cuts a step in
-    training mode, from the same random numbers, is compared too, with the buffers that it moves. Raises BackboneError
-    where the whole network does not give what the library's own forward pass gave, or gives something else each time.
+    `traced` is a batch, and what the library made of it. At a good cut, running up to it and then on from it gives the
+    output and the gradients of one pass. Whatever a run from the middle leaves out is filled with NaN, so that nothing
+    of it can be in the result. At TRAINED cuts a step in training mode, from the same random numbers, is compared too,
+    with the buffers that it moves. Raises BackboneError where the whole network does not give what the library's own
+    forward pass gave, or gives something else each time.
     """
-    assert network.traced is not None
-    state, expected = network.traced
+    state, expected = traced
     every = range(len(network.names))
     whole = _learn(network, state, 0, 0)
     network.eval()
