@@ -60,3 +60,13 @@ def test_a_linear_head_says_what_it_cannot_learn():
     codes = {name: {f.code for f in STRATEGIES[name].caveats(INFO)} for name in ("feature_extraction", "partial")}
     assert all("caveat-adds-up" in found for found in codes.values())
     assert "caveat-adds-up" not in {f.code for f in STRATEGIES["feature_extraction"].caveats(INFO, {"head": "mlp"})}
+
+
+@pytest.mark.parametrize("name", ["full", "partial", "gradual", "discriminative", "lp_ft"])
+def test_the_plan_of_one_backbone_says_nothing_of_the_other(name):
+    plan = STRATEGIES[name].make(INFO, {"towers": "text"})
+    assert not any(phase.recalibrate_norm for phase in plan.phases), "nothing that learns normalises pictures"
+    assert not any("picture" in reason.text for reason in plan.why)
+    both = STRATEGIES[name].make(INFO)
+    assert any(phase.recalibrate_norm for phase in both.phases)
+    assert any("for the picture's layers" in reason.text for reason in both.why)

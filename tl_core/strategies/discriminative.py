@@ -20,6 +20,7 @@ from tl_core.strategies.recipes import (
     scale_option,
     usable_patience,
 )
+from tl_core.strategies.towers import parts_that_learn
 from tl_core.types import Finding
 
 
@@ -50,14 +51,14 @@ def plan(task_info: TaskInfo, options: Discriminative) -> TransferPlan:
         schedule="slanted",
         weight_decay=DECAY,
         patience=usable_patience(options.patience, options.epochs),
-        recalibrate_norm="image" in task_info.parts,
+        recalibrate_norm="image" in parts_that_learn(task_info, lr),
     )
     why = (
         Reason("Lower layers hold general features and need to move least.", YOSINSKI),
         Reason(
             f"Each block learns at {options.decay:g} times the rate of the block above; 1/2.6 is published.", ULMFIT
         ),
-        rate_reason(task_info),
+        rate_reason(task_info, lr),
     )
     return from_solved_head(task_info, options, "discriminative", tuning, why)
 

@@ -51,7 +51,7 @@ def plan(task_info: TaskInfo, options: Distil) -> TransferPlan:
         Reason("A teacher's scores show how similar the classes are; labels do not. The plan needs a finished run.",
                HINTON),
         Reason("A student keeps improving for more epochs than with labels alone.", BEYER),
-        rate_reason(task_info),
+        rate_reason(task_info, lr),
     )  # fmt: skip
     teaching = (Penalty("distill", options.strength),)
     return from_solved_head(task_info, options, "distil", tuning, why, penalties=teaching)

@@ -78,7 +78,7 @@ def plan(task_info: TaskInfo, options: DomainAdaptive) -> TransferPlan:
             [*top_groups(task_info.groups, options.reach), HEAD], scaled(backbone_rate(task_info), options.scale)
         )
         phases.append(tuning_phase("last blocks", options.epochs, lr, task_info, patience=3))
-        why.append(rate_reason(task_info))
+        why.append(rate_reason(task_info, lr))
     return TransferPlan(
         task_info.backbone, "domain_adaptive", tuple(phases), batch_size=batch_size(task_info), why=tuple(why)
     )

@@ -96,7 +96,7 @@ def plan(task_info: TaskInfo, options: FromScratch) -> TransferPlan:
 def caveats(task_info: TaskInfo, options: FromScratch) -> tuple[Finding, ...]:
     """Return where there is too little data for random weights."""
     short = None
-    source = CHARACTERS if "text" in task_info.parts else GUIDE
+    source = CHARACTERS if part_of(task_info) == "text" else GUIDE
     if task_info.total < MUCH:
         message = (
             f"{task_info.total:,} labelled items are too few to learn everything from scratch; a pretrained backbone "

@@ -34,7 +34,7 @@ class Full(CommonOptions):
 def plan(task_info: TaskInfo, options: Full) -> TransferPlan:
     """Return a head phase and a phase over every group at one rate."""
     lr = uniform_rates(groups_of(task_info, options.towers), task_info, options.scale)
-    why = (Reason("Enough data lets every layer adapt, which reaches furthest.", KORNBLITH), rate_reason(task_info))
+    why = (Reason("Enough data lets every layer adapt, which reaches furthest.", KORNBLITH), rate_reason(task_info, lr))
     return from_solved_head(
         task_info,
         options,

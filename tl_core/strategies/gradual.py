@@ -24,7 +24,7 @@ from tl_core.strategies.recipes import (
     solved_head_reason,
     usable_patience,
 )
-from tl_core.strategies.towers import towers_of
+from tl_core.strategies.towers import parts_that_learn, towers_of
 from tl_core.types import Finding
 
 
@@ -68,16 +68,16 @@ def plan(task_info: TaskInfo, options: Gradual) -> TransferPlan:
     towers = towers_of(task_info, options.towers)
     phases = [solved_head_phase(l2_of_last_group(task_info), final=False)]
     for count in range(1, min(options.steps, max(map(len, towers))) + 1):
-        thawed = [tower[-count:] for tower in towers]
+        lr = falling_rates([tower[-count:] for tower in towers], task_info, options.decay, options.scale)
         phases.append(
             Phase(
                 "last block" if count == 1 else f"last {count} blocks",
                 options.epochs,
-                falling_rates(thawed, task_info, options.decay, options.scale),
+                lr,
                 schedule="slanted",
                 weight_decay=DECAY,
                 patience=usable_patience(options.patience, options.epochs),
-                recalibrate_norm="image" in task_info.parts,
+                recalibrate_norm="image" in parts_that_learn(task_info, lr),
                 only_if_better=count > 1,
             )
         )
@@ -86,7 +86,7 @@ def plan(task_info: TaskInfo, options: Gradual) -> TransferPlan:
         solved_head_reason(),
         Reason("A phase is trained only if the last one improved the best validation score.", RULE_OF_THUMB),
         *recalibration_reason(phases[-1]),
-        rate_reason(task_info),
+        rate_reason(task_info, phases[-1].lr),
         batch_size_reason(task_info),
     )
     return TransferPlan(

@@ -38,7 +38,7 @@ def plan(task_info: TaskInfo, options: LpFt) -> TransferPlan:
     tuning = tuning_phase("everything, gently", options.epochs, lr, task_info, options.patience)
     why = (
         Reason("It keeps more of the pretrained features than plain fine-tuning, most of all on shifted data.", KUMAR),
-        rate_reason(task_info),
+        rate_reason(task_info, lr),
     )
     return from_solved_head(task_info, options, "lp_ft", tuning, why)
 

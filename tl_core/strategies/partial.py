@@ -40,7 +40,7 @@ def plan(task_info: TaskInfo, options: Partial) -> TransferPlan:
     tuning = tuning_phase("last blocks", options.epochs, lr, task_info, options.patience)
     why = (
         Reason("Lower layers are general and stay frozen; the upper ones, specific to the task, adapt.", YOSINSKI),
-        rate_reason(task_info),
+        rate_reason(task_info, lr),
     )
     return from_solved_head(task_info, options, "partial", tuning, why)
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from tl_core.layers import HEAD
 from tl_core.plan import Augment, Loss, Phase, Reason, TransferPlan
 from tl_core.strategies import TaskInfo, option
-from tl_core.strategies.towers import part_of, towers_of
+from tl_core.strategies.towers import part_of, parts_that_learn, towers_of
 
 CS231N = "Stanford CS231n notes, Transfer Learning, https://cs231n.github.io/transfer-learning/"
 RAZAVIAN = "Razavian et al. 2014, CNN Features off-the-shelf, arXiv:1403.6382"
@@ -210,7 +210,7 @@ def tuning_phase(name: str, epochs: int, lr: Mapping[str, float], task_info: Tas
     Picture backbones normalise by running statistics, which are first estimated on the items
     (tl_core.training.recalibrate_norm).
     """
-    pictures = "image" in task_info.parts
+    pictures = "image" in parts_that_learn(task_info, lr)
     return Phase(
         name,
         epochs,
@@ -295,17 +295,18 @@ def batch_size_reason(task_info: TaskInfo) -> Reason:
     return Reason(text, BERT)
 
 
-def rate_reason(task_info: TaskInfo) -> Reason:
-    """Return the reason for the backbone's rate."""
-    rate = backbone_rate(task_info)
+def rate_reason(task_info: TaskInfo, lr: Mapping[str, float]) -> Reason:
+    """Return the reason for the rate of the layer groups in `lr`."""
+    parts = parts_that_learn(task_info, lr)
+    rate = backbone_rate(task_info, "text." if parts == {"text"} else "")
     if (times := batch_growth(task_info)) > 1:
         text = f"{rate:.2g} is the usual rate times the square root of {times}, as batches are {times} times larger."
         return Reason(text, MALLADI)
-    if task_info.modality == "multimodal":
+    if len(parts) > 1:
         texts = backbone_rate(task_info, "text.")
         text = f"{rate:g} for the picture's layers and {texts:g} for those of the text are the usual rates of each."
         return Reason(text, f"{CS231N}; {BERT}")
-    if task_info.modality == "text":
+    if parts == {"text"}:
         return Reason(f"{rate:g} is the middle of the three rates that BERT was fine-tuned with.", BERT)
     return Reason(f"{rate:g} is ten times below the rate of a new layer, so the pretrained weights survive.", CS231N)
 

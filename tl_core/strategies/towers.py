@@ -3,7 +3,7 @@
 Names of other backbones' groups have no such part, so a backbone for one of the two is a single tower.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tl_core.layers import HEAD
 from tl_core.strategies import TaskInfo
@@ -27,6 +27,11 @@ def together(towers: Sequence[Sequence[str]]) -> tuple[str, ...]:
 def groups_of(task_info: TaskInfo, choice: str = "both") -> tuple[str, ...]:
     """Return all layer groups of the towers that a person chose to train."""
     return together(towers_of(task_info, choice))
+
+
+def parts_that_learn(task_info: TaskInfo, lr: Mapping[str, float]) -> frozenset[Part]:
+    """Return which parts of an item the layer groups read that have a rate; of a head alone, none."""
+    return frozenset(part_of(task_info, group) for group in lr if group != HEAD)
 
 
 def part_of(task_info: TaskInfo, group: str = "") -> Part:

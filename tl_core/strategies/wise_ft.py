@@ -43,7 +43,7 @@ def plan(task_info: TaskInfo, options: WiseFt) -> TransferPlan:
         Reason("Weights between those before and after fine-tuning often do better than either, most of all on new "
                "kinds of items. The validation items choose the mix.", WORTSMAN),
         Reason("Normalisation statistics are estimated anew for each mix, as those of neither end suit it.", IZMAILOV),
-        rate_reason(task_info),
+        rate_reason(task_info, lr),
     )  # fmt: skip
     return from_solved_head(task_info, options, "wise_ft", tuning, why)
 

@@ -5,6 +5,7 @@ import streamlit as st
 from tl_core.advice.defaults import default_backbone
 from tl_core.backbones import acquire
 from tl_core.backbones.pair import JOIN
+from tl_core.backbones.preprocess import describe
 from tl_core.backbones.spec import BACKBONES, BackboneSpec, ImageInput, TextInput
 from tl_core.backbones.speed import read_speed
 from tl_core.data.dataset import Dataset
@@ -40,7 +41,7 @@ def draw(entry: Entry, modality: Modality) -> None:
 
 def about(spec: BackboneSpec, modality: Modality, key: str = "backbone_facts") -> None:
     """Draw the summary and the facts of a backbone."""
-    st.write(spec.summary)
+    st.markdown(words.escape(spec.summary, links=True))
     with st.grid(3, min_column_width=130, gap="medium", key=key):
         for name, value in facts(spec, modality):
             st.markdown(f":small[:gray[{name}]]  \n{value}")
@@ -145,20 +146,9 @@ def preprocessing(spec: BackboneSpec) -> None:
     with st.expander(
         "Preprocessing: how your items are prepared", icon=":material/photo_size_select_large:", key="backbone_prepare"
     ):
-        if isinstance(spec.input, ImageInput):
-            size, crop = spec.input.size, spec.input.crop
-            st.markdown(
-                f"1. The picture is resized so that its short side has {round(size / crop)} pixels "
-                f"({spec.input.interpolation}).\n"
-                f"2. The middle {size} × {size} pixels are cropped.\n"
-                f"3. Colours are normalised: minus {_numbers(spec.input.mean)}, divided by {_numbers(spec.input.std)}."
-            )
-        elif isinstance(spec.input, TextInput):
-            st.markdown(
-                "1. The text is split into tokens, with the vocabulary of the backbone.\n"
-                f"2. Everything after token {spec.input.max_tokens} is cut off."
-            )
-        st.caption("The backbone was trained with these steps. They become part of the model that you download.")
+        for tower in spec.towers or (spec,):
+            st.markdown(words.escape(describe(tower)))
+        st.caption("These steps become part of the model that you download.")
 
 
 def speed(spec: BackboneSpec) -> str:
@@ -223,7 +213,3 @@ def groups(spec: BackboneSpec) -> None:
 
 def _host(spec: BackboneSpec) -> str:
     return spec.source.split("//")[-1].split("/")[0]
-
-
-def _numbers(values: tuple[float, ...]) -> str:
-    return f"{values[0]:g}" if len(set(values)) == 1 else ", ".join(f"{value:g}" for value in values)
