@@ -365,3 +365,23 @@ def test_pictures_without_a_suffix_are_known_by_their_content(make_zip, make_fol
     assert (dataset.modality, dataset.classes, len(dataset.items)) == ("image", ("a", "b"), 9)
     with pytest.raises(DataError, match=r"nothing in other\.zip"):
         import_data(make_zip({"a/1": b"no picture", "b/2": b"none either"}, "other.zip"), workspace)
+
+
+def test_rows_far_down_are_never_given_the_picture_of_another_row(make_zip, workspace):
+    small = picture(0)
+    files = {f"train/{n}.png": small if n > 3 else picture(n) for n in range(600)}
+    rows = [f"train/{n}.png,{'ab'[n % 2]},words {n}\n" for n in range(600)]
+    missing = [f"test/{n}.png,{'ba'[n % 2]},other words {n}\n" for n in range(100)]
+    table = "path,label,text\n" + "".join(rows + missing)
+    dataset = import_data(make_zip({**files, "labels.csv": table}), workspace)
+    assert len(dataset.items) <= 600
+    assert not dataset.items["text"].str.startswith("other").any()
+    assert reasons(dataset)["row 602"] == "there is no picture test/0.png"
+
+
+def test_a_name_in_two_folders_of_another_machine_spoils_no_other_row(make_zip, workspace):
+    files = {f"images/{n}.png": picture(n) for n in range(12)}
+    rows = "".join(f"/data/upload/1/{n}.png,{'ab'[n % 2]}\n" for n in range(12))
+    dataset = import_data(make_zip({**files, "labels.csv": f"item,label\n{rows}/data/upload/2/3.png,a\n"}), workspace)
+    assert set(labels_of(dataset)) == set(files) - {"images/3.png"}
+    assert reasons(dataset)["row 14"] == "rows with other folders name a picture 3.png too"

@@ -212,7 +212,22 @@ def _listing(file: TableFile, names: PictureNames, options: ImportOptions) -> Li
     for part, cells in zip(parts, _cells_of_parts(sample, best, len(parts)), strict=True):
         part.for_column(cells)
     listing = Listing(file, best, parts, tuple(names.pictures), options)
-    return listing if options.path_column or _says_classes(listing, sample, options) else None
+    if not options.path_column and not _says_classes(listing, sample, options):
+        return None
+    for part, column in zip(parts, _all_cells(file, options, best, len(parts)), strict=True):
+        part.for_column(column)
+    return listing
+
+
+def _all_cells(file: TableFile, options: ImportOptions, column: str, n: int) -> list[dict[str, None]]:
+    """Return all different cells of a column, in order, of each of the `n` files that the table is read from."""
+    table = open_table(file, options)
+    place = table.place(column)
+    cells: list[dict[str, None]] = [{} for _ in range(n)]
+    for number, row in table.rows():
+        if row[place].strip() not in MISSING:
+            cells[number // PART_ROWS][row[place]] = None
+    return cells
 
 
 def _of_parts(file: TableFile, names: PictureNames) -> tuple[PictureNames, ...]:

@@ -2,7 +2,8 @@
 
 A cell names a picture by its path from the top of the source or from the table's folder; by the longest end of its path
 that only one picture has; by its file name; by its file name without suffix; or by that name without leading zeros.
-The last three need cells that all differ in that part. Case is ignored. Paths of another machine count by their ends.
+The last three need cells that all differ in that part; where their folders are unknown to the source, only
+the file names that several cells share are left out. Case is ignored. Paths of another machine count by their ends.
 """
 
 import re
@@ -45,21 +46,28 @@ class PictureNames:
     """The pictures of a tree by every name that a cell may use, and how the cells of one column name them.
 
     `folder` is the folder of the table. `ways` are the matches that the column allows, `used` counts those made.
+    `repeated` are the file names of several cells, which name no picture by themselves.
     """
 
     pictures: list[ArchiveEntry]
     folder: str = "."
     ways: tuple[How, ...] = HOW[:1]
     used: Counter[How] = field(default_factory=Counter)
+    repeated: frozenset[str] = frozenset()
 
     def for_column(self, cells: Iterable[str]) -> "PictureNames":
         """Allow the ways in which all cells of a column differ: train/1.png and test/1.png have the same file name."""
-        files = [PurePosixPath(tidy_cell(cell)).name.casefold() for cell in cells]
+        paths = list(dict.fromkeys(_local(tidy_cell(cell)).casefold() for cell in cells))
+        files = [path.rpartition("/")[2] for path in paths]
         keys = (files, [_stem(file) for file in files], [_plain(file) for file in files])
         self.ways = HOW[:1] + tuple(
             how for how, names in zip(HOW[1:], keys, strict=True) if len(set(names)) == len(names)
         )
+        self.repeated = frozenset()
         self.used = Counter()
+        if "file name" not in self.ways and not any("/" in path and self.match(path) for path in paths):
+            self.ways += ("file name",)
+            self.repeated = frozenset(file for file, n in Counter(files).items() if n > 1)
         return self
 
     def find(self, cell: str) -> ArchiveEntry:
@@ -73,9 +81,11 @@ class PictureNames:
             raise DataError("it names no picture")
         if len(name) > MAX_PATH:
             raise DataError(TOO_LONG)
+        file = PurePosixPath(name.casefold()).name
+        if file in self.repeated:
+            raise DataError(f"rows with other folders name a picture {file} too")
         if climbs(name):
             raise DataError(OUTSIDE)
-        file = PurePosixPath(name.casefold()).name
         several = name.casefold() in self._ends or ("/" not in name and _stem(file) in self._stems)
         raise DataError(f"several pictures have the name {name}" if several else f"there is no picture {name}")
 
@@ -99,7 +109,8 @@ class PictureNames:
         )
         for how, names, key in ways:
             bare_name = how == "name without suffix" and "/" not in name and not is_picture_cell(name)
-            if (how in self.ways or bare_name) and (picture := names.get(key)):
+            allowed = bare_name or (how in self.ways and file not in self.repeated)
+            if allowed and (picture := names.get(key)):
                 return picture, how
         return None
 
