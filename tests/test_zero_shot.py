@@ -60,7 +60,7 @@ def test_two_hundred_names_in_any_language_are_taken_as_they_are():
     assert prompts(names, check_templates((" {} ", "On {}.", "{}")))[1][-3:] == ["On Straße.", "On 政治.", "On a {} b."]
 
 
-@pytest.mark.parametrize("templates", [(), ("no slot",), ("{name}",)])
+@pytest.mark.parametrize("templates", [(), ("no slot",), ("{name}",), ("",), ("On {}.", " ")])
 def test_a_template_needs_a_place_for_the_name(templates):
     with pytest.raises(DataError):
         check_templates(templates)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -97,10 +98,23 @@ def config(files: dict[str, bytes], **more: object) -> dict[str, bytes]:
     return {**files, "config.json": json.dumps({**json.loads(files["config.json"]), **more}).encode()}
 
 
+def with_value(files: dict[str, bytes], part: str, value: float) -> dict[str, bytes]:
+    """Put a value into the first tensor whose name holds `part`."""
+    tensors = safetensors.torch.load(files["model.safetensors"])
+    next(tensor for name, tensor in tensors.items() if part in name).view(-1)[0] = value
+    return {**files, "model.safetensors": safetensors.torch.save(tensors, {"format": "pt"})}
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (lambda f: without(f, "config.json"), "config.json"),
+        (lambda f: config(f, num_hidden_layers=1), "more blocks than the network"),
+        (lambda f: config(f, hidden_size="big"), "transformers cannot build bert"),
+        (lambda f: with_value(f, "query.bias", float("nan")), "no numbers"),
+        (lambda f: with_value(f, "query.weight", float("inf")), "no numbers"),
+        (lambda f: {**without(f, "model.safetensors"), "pytorch_model.bin": b"hello world" * 100}, "pytorch_model.bin"),
+        (lambda f: {**f, "model.safetensors.index.json": b"[]"}, "index.json is damaged"),
         (lambda f: without(f, "tokenizer.json", "tokenizer_config.json"), "tokenizer"),
         (lambda f: without(f, "model.safetensors"), "weights|build"),
         (lambda f: config(f, model_type="nobody_knows"), "does not know"),
@@ -115,6 +129,21 @@ def test_what_does_not_belong_together_is_refused(workspace, change, words):
     with pytest.raises(BackboneError, match=words):
         made(workspace, change(bert_files()))
     assert NAME not in names(workspace)
+
+
+@pytest.mark.parametrize("wrong", [{"std": [0, 0, 0]}, {"input_size": "x"}, {"mean": "y"}, {"input_size": [3, 0, 0]}])
+def test_nonsense_about_pictures_is_refused(workspace, wrong):
+    files = timm_files("test_resnet")
+    described = json.loads(files["config.json"])
+    described["pretrained_cfg"] |= wrong
+    with pytest.raises(BackboneError, match="makes no sense"):
+        made(workspace, {**files, "config.json": json.dumps(described).encode()})
+
+
+def test_a_lost_own_backbone_is_to_be_brought_again(workspace):
+    with pytest.raises(UsageError) as raised:
+        find_backbone("folder:mine@0123456789ab", workspace)
+    assert "fetch PATH" in raised.value.hint
 
 
 def test_a_repositorys_code_is_never_run(workspace, tmp_path):

@@ -1,6 +1,7 @@
 """Every leaf of the tree: fetched by its name from what its authors publish, trained, exported, used without Graft."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -101,8 +102,21 @@ def trained(place: Place, spec: BackboneSpec) -> TrainedModel:
     return TrainedModel(model, spec, data, make_report("run-1", data, plan, uniform, {"accuracy": 0.5}))
 
 
-@pytest.mark.parametrize("name", [name for name in LEAVES if name not in CANNOT])
-def test_a_leaf_is_fetched_trained_and_exported(name: str, place: Place, monkeypatch: pytest.MonkeyPatch):
+def test_every_leaf_is_fetched_trained_and_exported_and_answers_without_graft(
+    place: Place, subtests: pytest.Subtests, monkeypatch: pytest.MonkeyPatch
+):
+    """One test, as the bundles of all leaves answer in one clean process."""
+    home = os.environ["GRAFT_HOME"]
+    for name in LEAVES:
+        if name not in CANNOT:
+            with subtests.test(leaf=name):
+                monkeypatch.setenv("GRAFT_HOME", home)
+                take_the_whole_way(name, place, monkeypatch)
+    assert set(place.bundles) == set(LEAVES) - CANNOT
+    answer_without_graft(place)
+
+
+def take_the_whole_way(name: str, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     leaf, spec = BACKBONES[name], fetched(place, name)
     assert find_backbone(name, place.workspace) == spec
     assert (spec.modality, spec.ready, spec.pretrained) == (leaf.modality, True, True)
@@ -126,7 +140,7 @@ def test_a_decoder_learns_by_lora(name: str, place: Place):
     assert all(torch.linalg.matrix_rank(change, rtol=1e-3) <= 2 for change in changes.values())
 
 
-def test_their_bundles_answer_without_graft(place: Place):
+def answer_without_graft(place: Place) -> None:
     code = (
         "import sys, json; job = json.loads(sys.argv[1]); sys.path.insert(0, job[0][0])\n"
         "from pathlib import Path; from predict import Model\n"
@@ -134,7 +148,6 @@ def test_their_bundles_answer_without_graft(place: Place):
         "assert not any(name.startswith('tl_core') for name in sys.modules)"
     )
     items = {kind: [str(item) for item in dataset_items(data, np.arange(ITEMS))] for kind, data in place.data.items()}
-    assert set(place.bundles) == set(LEAVES) - CANNOT, "this test needs those before it"
     job = [(str(folder), items[BACKBONES[name].modality]) for name, (folder, _) in place.bundles.items()]
     command = [sys.executable, "-W", "ignore", "-P", "-c", code, json.dumps(job)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=place.files, timeout=300)

@@ -103,7 +103,7 @@ def test_a_fresh_head_that_learns_with_the_backbone_reads_features_in_its_own_un
     held = {name: value for name, value in before(job).state_dict().items() if "running" in name}
     model.load_state_dict(held, strict=False)  # the last phase moved these, the first one does not
     features = make_parts(job, MemoryControl()).provider
-    features.stored = False
+    features.changed(0)
     *_, end = _drain(features.pooled(model, dataset.rows("train")))
     standardised = model.head.standardised(end.features[torch.from_numpy(dataset.rows("train"))])
     assert standardised.mean(dim=0).abs().max() < 0.05

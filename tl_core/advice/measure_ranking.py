@@ -16,7 +16,7 @@ from tl_core.backbones.spec import BackboneSpec, TextInput
 from tl_core.backbones.speed import Speed
 from tl_core.data.dataset import Dataset
 from tl_core.data.profile.text_stats import padded_length, token_counts
-from tl_core.errors import DataError
+from tl_core.errors import BackboneError, DataError
 from tl_core.statistics.bootstrap import paired_difference
 from tl_core.statistics.intervals import wilson
 from tl_core.statistics.roc import mean_auc, mean_auc_difference
@@ -38,13 +38,19 @@ class Measured:
 def measure_backbone(dataset: Dataset, spec: BackboneSpec, store: Store, speed: Speed) -> Measured:
     """Return what a backbone does on the training and validation items; `store` must hold the probe's features.
 
-    Raises DataError where there are too few items of each class to compare on.
+    Raises DataError where there are too few items of each class to compare on, and BackboneError where features are
+    not finite.
     """
+    features_ND = store.features(dataset, spec)
+    if not np.isfinite(features_ND).all():
+        raise BackboneError(
+            f"{spec.title} computes values that are no numbers on these data.", "Its weights are no good."
+        )
     report, answers = probe_evidence(dataset, spec, store)
     if report.accuracy is None or answers is None:
         finding = report.findings[0]
         raise DataError(finding.message, finding.hint)
-    neighbours, evidence = _last_features(dataset, store.features(dataset, spec))
+    neighbours, evidence = _last_features(dataset, features_ND)
     ranked = Ranked(
         backbone=spec.name,
         title=spec.title,

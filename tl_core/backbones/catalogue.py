@@ -13,6 +13,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tl_core.backbones.fetched import OWN_PREFIX
 from tl_core.backbones.network_card import Card
 from tl_core.backbones.pair import JOIN, pair
 from tl_core.backbones.provenance import Provenance
@@ -49,7 +50,9 @@ def find_backbone(name: str, workspace: Workspace | None = None) -> BackboneSpec
         return latest
     raise UsageError(
         f"The backbone {name} is not in this workspace.",
-        f"Get it on the Backbone page, or with python -m tl_core fetch {name}",
+        f"Get it on the Backbone page, or with python -m tl_core fetch {name}"
+        if not name.startswith(OWN_PREFIX)
+        else "Bring its folder or file again, on the Backbone page or with python -m tl_core fetch PATH",
     )
 
 

@@ -32,7 +32,27 @@ SAMPLE = "The quick brown fox jumps over the lazy dog. def f(x): return x"
 
 
 def image_input(recipe: Recipe, folder: Path | None) -> ImageInput:
-    """Return how the network wants its pictures. Raises BackboneError where nothing says it."""
+    """Return how the network wants its pictures. Raises BackboneError where nothing says it, or only nonsense."""
+    try:
+        made = _image_input(recipe, folder)
+        usable = (
+            made.size >= 1 and min(made.std) > 0 and made.crop > 0 and all(map(math.isfinite, made.mean + made.std))
+        )
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+        raise _no_picture_sense() from error
+    if not usable:
+        raise _no_picture_sense()
+    return made
+
+
+def _no_picture_sense() -> BackboneError:
+    return BackboneError(
+        "What the configuration says about pictures (their size, mean and deviation of their colours) makes no sense.",
+        "Bring the configuration from the same place as the weights.",
+    )
+
+
+def _image_input(recipe: Recipe, folder: Path | None) -> ImageInput:
     ensure_torchvision()
     if folder is not None and recipe.layout and (picture := LAYOUTS[recipe.layout].picture):
         return picture(folder)

@@ -1,5 +1,7 @@
 """What follows from a network itself: its stages, what each holds, and the proof that it may be cut there."""
 
+import re
+from collections.abc import Collection
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +20,7 @@ from tl_core.backbones.staging.gates import plain_class
 from tl_core.backbones.staging.network import GatedNetwork
 from tl_core.backbones.staging.prove import failing_cuts
 from tl_core.backbones.staging.stages import patterns
+from tl_core.backbones.weight_files import Tensors, weight_files
 from tl_core.errors import BackboneError
 from tl_core.layers import LayerGroup
 from tl_core.types import load
@@ -37,6 +40,9 @@ def derive(recipe: Recipe, folder: Path | None, provenance: Provenance, tokenize
     """
     modality = modality_of(recipe)
     net, entry, missing = build(recipe, folder)
+    check_values(net)
+    if folder is not None and not recipe.encoder and not recipe.layout:
+        check_depth(net, Tensors(weight_files(folder)))
     contract: ImageInput | TextInput
     if modality == "image":
         contract = image_input(recipe, folder)
@@ -52,6 +58,33 @@ def derive(recipe: Recipe, folder: Path | None, provenance: Provenance, tokenize
             "They are of another network, or incomplete: bring them from where their config.json is from.",
         )
     return replace(_card(recipe, provenance, contract, (network, without)), shapes_tell=shapes_tell)
+
+
+def check_values(net: nn.Module) -> None:
+    """Raise BackboneError where a tensor of the network is not finite: all that is computed with it would be lost."""
+    for name, tensor in net.state_dict().items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise BackboneError(
+                f"The weights hold values that are no numbers (infinite or NaN), in {name} for one.",
+                "They are damaged, or were saved after a training that failed: bring others.",
+            )
+
+
+def check_depth(net: nn.Module, weights: Collection[str]) -> None:
+    """Raise BackboneError where weights have more blocks than the network, which would be left out without a word."""
+    names = set(net.state_dict())
+    numbered = {_without_numbers(name) for name in names}
+    for name in weights:
+        forms = {name, name.partition(".")[2]}  # libraries put the network's own name before each tensor's
+        if not forms & names and {_without_numbers(form) for form in forms} & numbered:
+            raise BackboneError(
+                f"The weights hold more blocks than the network of their config.json has: {name} has no place in it.",
+                "Bring weights and config.json from the same place.",
+            )
+
+
+def _without_numbers(name: str) -> str:
+    return re.sub(r"\d+", "#", name)
 
 
 def outline(recipe: Recipe, provenance: Provenance) -> Card:

@@ -106,10 +106,16 @@ def build(recipe: Recipe, folder: Path | None = None) -> "tuple[nn.Module, Entry
     except BackboneError:
         raise
     except Exception as error:  # libraries raise whatever a wrong value leads to
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise BackboneError(
-            f"{recipe.library} cannot build {recipe.architecture}: {reason}", "Check its config.json and its weights."
-        ) from error
+        if folder is not None:
+            Tensors(weight_files(folder))  # where a file of weights is at fault, this says so
+        raise _cannot_build(recipe, error) from error
+
+
+def _cannot_build(recipe: Recipe, error: Exception) -> BackboneError:
+    reason = str(error).strip().split("\n")[0] or type(error).__name__
+    return BackboneError(
+        f"{recipe.library} cannot build {recipe.architecture}: {reason}", "Check its config.json and its weights."
+    )
 
 
 @contextmanager
@@ -194,11 +200,14 @@ def _transformers(recipe: Recipe, folder: Path | None) -> "tuple[nn.Module, Entr
 
 
 def library_config(recipe: Recipe) -> Any:
-    """Return transformers' configuration of a recipe."""
+    """Return transformers' configuration of a recipe. Raises BackboneError where it does not accept a value."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     ensure_torchvision()
-    config = CONFIG_MAPPING[recipe.architecture].from_dict(dict(recipe.config))
+    try:
+        config = CONFIG_MAPPING[recipe.architecture].from_dict(dict(recipe.config))
+    except Exception as error:  # configurations check their values in many ways
+        raise _cannot_build(recipe, error) from error
     if hasattr(config, "use_cache"):
         config.use_cache = False
     return config

@@ -1,4 +1,4 @@
-"""The tensors in files of weights, read one by one: nothing but tensors is ever unpickled."""
+"""The tensors in files of weights, read one by one. Of pickles only tensors and plain values are ever read."""
 
 import argparse
 import zipfile
@@ -73,7 +73,10 @@ def read_index(folder: Path) -> list[Path]:
     for name in (*SAFE, *PICKLED):
         index = folder / f"{name}.index.json"
         if index.is_file():
-            parts = sorted(set(read_json(index)["weight_map"].values()))
+            try:
+                parts = sorted({str(part) for part in read_json(index)["weight_map"].values()})
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise _damaged(index) from error
             if lost := [part for part in parts if not (folder / Path(part).name).is_file()]:
                 raise BackboneError(f"A part of the weights is missing: {lost[0]}.", "Fetch or copy it again.")
             return [folder / Path(part).name for part in parts]

@@ -6,8 +6,11 @@ from tl_core.backbones.acquire import remove
 from tl_core.backbones.catalogue import registered
 from tl_core.backbones.fetched import fetched, unfinished
 from tl_core.backbones.hub.faults import readable_size
+from tl_core.backbones.pair import JOIN
 from tl_core.backbones.spec import BACKBONES, BackboneSpec
 from tl_core.cli.console import Console
+from tl_core.errors import UsageError
+from tl_core.runs.store import RunStore
 from tl_core.workspace import Workspace
 
 LEGEND = (
@@ -22,6 +25,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     workspace = Workspace.default()
     if arguments.delete:
         name = _pinned(arguments.delete, workspace)
+        if busy := _runs_with(name, workspace):
+            raise UsageError(f"{name} is being used by the run {busy[0]}.", "Let it end, or stop it first.")
         remove(workspace, name)
         console.line(f"{name} is deleted.")
         return 0
@@ -45,6 +50,12 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     for name, words in _unfinished_states(workspace, {spec.name for spec in specs}).items():
         console.line(f"{name}: {words}. To go on: python -m tl_core fetch {name}")
     return 0
+
+
+def _runs_with(name: str, workspace: Workspace) -> list[str]:
+    """Return the runs that are waiting or going on with a backbone, alone or beside another."""
+    active = [run for run in RunStore(workspace).list() if run.active]
+    return [run.id for run in active if name in {*run.task.backbone.split(JOIN), *run.task.backbones}]
 
 
 def _pinned(name: str, workspace: Workspace) -> str:

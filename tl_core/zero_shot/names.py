@@ -67,9 +67,9 @@ def check_templates(templates: Iterable[str]) -> tuple[str, ...]:
     tidy = tuple(dict.fromkeys(template.strip() for template in templates))
     if not tidy:
         raise DataError("There is no template.", f"Give one such as {TEMPLATES['text'][0]!r}.")
-    if wrong := next((template for template in tidy if SLOT not in template), None):
+    if wrong := [template for template in tidy if SLOT not in template]:
         raise DataError(
-            f"The template {wrong!r} has no {SLOT}, where the name of a class goes.",
+            f"The template {wrong[0]!r} has no {SLOT}, where the name of a class goes.",
             f"Write it like {TEMPLATES['text'][0]!r}.",
         )
     return tidy
