@@ -11,13 +11,17 @@ from PIL import Image
 
 from tests.backbones.tiny_checkpoints import bert_files, clip_net, lay, library_files, siglip_net
 from tests.test_cli import call
+from tests.test_jobs import run
 from tests.tiny import TINY_IMAGE
+from tl_core.advice.probe_report import read_probe
 from tl_core.backbones.catalogue import find_backbone, register_folder
 from tl_core.backbones.preprocess import preprocessor
 from tl_core.backbones.provenance import Provenance
 from tl_core.data.guesses.answers import answer, random_sample
 from tl_core.data.guesses.sorting import asked
 from tl_core.data.sources import import_data, list_datasets
+from tl_core.runs.events import Noted
+from tl_core.runs.task import Task
 from tl_core.zero_shot.measured import question_of, zero_shot_accuracy
 from tl_core.zero_shot.readers import reads_names
 
@@ -153,3 +157,18 @@ def test_a_bert_can_compare_texts_and_the_part_of_a_clip_cannot(workspace):
     folder = lay(workspace.folder("backbones") / "own" / "bert", bert_files())
     name = register_folder(workspace, folder, Provenance("folder:bert@0123456789ab", "a folder of one's own"))
     assert reads_names(find_backbone(name, workspace), workspace)
+
+
+@pytest.mark.parametrize("kind", ["probe", "check"])
+def test_a_network_without_its_common_space_is_probed_all_the_same(workspace, tiny_images, kind):
+    net = clip_net()
+    del net.logit_scale, net.visual_projection, net.text_projection
+    register(workspace, net)
+    spec = find_backbone(NAME, workspace)
+    assert reads_names(spec, workspace)
+    _, events = run(workspace, Task(kind, NAME, tiny_images.fingerprint, tiny_images.split))
+    assert events[-1].status == "done", events[-1]
+    (note,) = [event.finding for event in events if isinstance(event, Noted) and event.finding.code == "no-zero-shot"]
+    assert "lack logit_scale" in note.message
+    assert read_probe(workspace, tiny_images, NAME) is not None
+    assert zero_shot_accuracy(tiny_images, spec, workspace) is None

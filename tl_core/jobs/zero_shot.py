@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 
 from tl_core.data.dataset import Dataset
 from tl_core.data.guesses.sorting import Question, Sorting, read_sorting, write_sorting
+from tl_core.errors import BackboneError
 from tl_core.jobs.job import Events, Job, follow_steps, run_started
-from tl_core.runs.events import Progress, RunEnded, RunEvent
+from tl_core.runs.events import Noted, Progress, RunEnded, RunEvent
+from tl_core.types import Finding
 from tl_core.zero_shot.measured import question_of
 from tl_core.zero_shot.names import check_names, check_templates, prompts
 
@@ -42,10 +44,17 @@ def sort_items(job: Job, dataset: Dataset, question: Question) -> Generator[RunE
 
 
 def sort_by_own_names(job: Job, dataset: Dataset) -> Generator[RunEvent, None, None]:
-    """Sort a labelled data set by the names of its own classes, so that training can be compared with none."""
-    question = question_of(dataset, job.spec, job.workspace)
-    if question is not None:
-        yield from sort_items(job, dataset, question)
+    """Sort a labelled data set by the names of its own classes, so that training can be compared with none.
+
+    It is an extra: where the backbone cannot do it after all, a note says why, and the run goes on.
+    """
+    try:
+        question = question_of(dataset, job.spec, job.workspace)
+        if question is not None:
+            yield from sort_items(job, dataset, question)
+    except BackboneError as error:
+        message = f"What zero-shot reaches by the names of the classes was not measured. {error.message}"
+        yield Noted(Finding("info", "no-zero-shot", message, error.hint))
 
 
 def _texts(job: Job, dataset: Dataset, question: Question) -> Generator[RunEvent, None, bool]:
