@@ -153,7 +153,10 @@ def _zeroshot(parser: argparse.ArgumentParser) -> None:
         help="a sentence with {} where the name of a class goes; can be repeated",
     )  # fmt: skip
     parser.add_argument("--out", metavar="FILE.csv", type=_path, required=True, help="the table to write")
-    _backbone(parser)
+    parser.add_argument(
+        "--backbone", metavar="NAME", default="",
+        help="a text backbone, or for pictures one that reads texts too, such as clip_b32; default: the usual one",
+    )  # fmt: skip
 
 
 def _ensemble(parser: argparse.ArgumentParser) -> None:

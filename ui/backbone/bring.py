@@ -107,6 +107,9 @@ def failure(job: FetchJob) -> None:
 
 def again(job: FetchJob, label: str = "Try again") -> None:
     """Draw the buttons that start a fetch once more, or forget it."""
+    if job.state.done and job.state.total and not job.request.what.startswith(_PATHS):
+        here = f"{words.size(job.state.done)} of {words.size(job.state.total)}"
+        st.caption(f"{here} are here. They stay for some days, also if you dismiss this.")
     with st.container(horizontal=True):
         if st.button(label, type="primary", icon=":material/refresh:", key=f"backbone_again_{job.id}"):
             start(job.request)
