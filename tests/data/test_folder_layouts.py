@@ -104,6 +104,29 @@ def test_names_that_hold_a_split_and_more_are_asked_about(make_zip, workspace):
     assert given(import_data(deep, workspace, preview.ways[1].options)) == [("test", 4), ("train", 4)]
 
 
+def test_two_families_of_splits_are_asked_about(make_zip, workspace):
+    files = names("animals_{split}/{cls}/{n}.png", ("train", "test"))
+    files += names("plants_{split}/{cls}/{n}.png", ("train", "test"), ("rose", "oak"))
+    path = make_zip(pictures(*files))
+    with pytest.raises(UnclearError, match="called after splits and something else") as error:
+        import_data(path, workspace)
+    assert "animals_test=test,animals_train=train,plants_test=test,plants_train=train" in error.value.hint
+    preview = preview_source(path)
+    assert isinstance(preview, FolderPreview)
+    dataset = import_data(path, workspace, preview.ways[1].options)
+    assert dataset.classes == ("cat", "dog", "oak", "rose")
+    assert given(dataset) == [("test", 8), ("train", 8)]
+    beside = make_zip(pictures(*files, "more/cat/1.png"), "beside.zip")
+    with pytest.raises(UnclearError, match="called after splits and something else") as error:
+        import_data(beside, workspace)
+    assert "more=" not in error.value.hint
+
+
+def test_which_family_of_splits_is_chosen_does_not_depend_on_the_order():
+    families = [f"{kind}_{split}" for kind in "cab" for split in ("train", "test")]
+    assert splits_of_names(families) == splits_of_names(families[::-1]) == {"a_train": "train", "a_test": "test"}
+
+
 def test_a_class_called_train_stays_a_class(make_zip, workspace):
     nested = names("{split}/{cls}/{n}.png", ("train", "test"), ("train", "bus"))
     assert import_data(make_zip(pictures(*nested)), workspace).classes == ("bus", "train")

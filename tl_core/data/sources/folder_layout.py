@@ -11,7 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from tl_core.data.options import SKIP, ImportOptions
-from tl_core.data.sources.split_names import guess_split, name_words, split_and_rest, splits_of_names
+from tl_core.data.sources.split_names import (
+    guess_split,
+    has_several_families,
+    name_words,
+    split_and_rest,
+    splits_of_names,
+)
 from tl_core.data.split import SPLITS
 from tl_core.errors import DataError, UsageError
 
@@ -141,6 +147,8 @@ def _guess(paths: Sequence[str], folders: Counter[Folders], told: Mapping[str, s
     splits = splits_of_names(outer) | _told(outer, told)
     if outer == set(splits):
         return _below_splits(paths, folders, splits)
+    if has_several_families(outer):
+        return _asked_what_splits(folders, outer)
     if "train" in splits.values() and (guess := _beside_splits(folders, splits)):
         return guess
     if len(outer) > 1 and all(split_and_rest(name)[0] for name in outer):
@@ -178,13 +186,13 @@ def _below_splits(paths: Sequence[str], folders: Collection[Folders], splits: di
 
 def _asked_what_splits(folders: Collection[Folders], outer: set[str]) -> LayoutGuess:
     """Ask about folders such as cat_train and dog_test, whose names hold a split and more."""
-    meant = tuple((name, split_and_rest(name)[0]) for name in sorted(outer))
+    meant = tuple((name, split) for name in sorted(outer) if (split := split_and_rest(name)[0]))
     splits = ImportOptions(folders="split/class", split_names=meant)
     choices = (
         (ImportOptions(folders="class"), "each folder is a class"),
         (splits, "each is a split, of class folders"),
     )
-    question = f"The folders {', '.join(sorted(outer)[:4])} are called after splits and something else."
+    question = f"The folders {', '.join([name for name, _ in meant][:4])} are called after splits and something else."
     deep = any(len(f) > 1 for f in folders)
     return LayoutGuess(Layout(("class",)), choices if deep else choices[:1], question)
 

@@ -70,15 +70,26 @@ def splits_of_names(names: Iterable[str]) -> dict[str, str]:
     """Return those of some names beside each other that mean splits, each with its split; {} where none does.
 
     They may share further words, which then have to be the same: seg_train and seg_test mean splits, but "test tubes"
-    and "dev boards" do not.
+    and "dev boards" do not. Of several such families, the largest counts.
     """
+    by_rest = _families(names)
+    most = max(by_rest, key=lambda rest: (len(by_rest[rest]), -len(rest)), default=())
+    return by_rest.get(most, {}) if not most or len(by_rest[most]) > 1 else {}
+
+
+def has_several_families(names: Iterable[str]) -> bool:
+    """Return whether names fall into several families of splits, such as those of cat_train, cat_test and dog_*."""
+    return sum(len(set(family.values())) > 1 for family in _families(names).values()) > 1
+
+
+def _families(names: Iterable[str]) -> dict[tuple[str, ...], dict[str, str]]:
+    """Return the names that mean splits, each with its split, by the further words that they share."""
     by_rest: dict[tuple[str, ...], dict[str, str]] = {}
-    for name in names:
+    for name in sorted(names):
         split, rest = split_and_rest(name)
         if split:
             by_rest.setdefault(rest, {})[name] = split
-    most = max(by_rest, key=lambda rest: (len(by_rest[rest]), -len(rest)), default=())
-    return by_rest.get(most, {}) if not most or len(by_rest[most]) > 1 else {}
+    return by_rest
 
 
 def _without_fillers(word: str) -> str:
