@@ -162,6 +162,36 @@ def test_frames_of_a_film_and_pictures_of_a_person_stay_together(make_zip, works
     assert said.items["group"].nunique() == 16
 
 
+@pytest.mark.parametrize("below", ["", "images/"])
+def test_groups_below_splits_stay_together_too(below, make_zip, workspace):
+    def made(kind):
+        people = [("train", p) for p in range(8)] + [("test", p) for p in range(8, 11)]
+        files = [f"{s}/{below}{cls}/{kind}{p}/{n}.png" for s, p in people for cls in ("a", "b") for n in range(2)]
+        return make_zip(pictures(*files), f"{kind}.zip")
+
+    people = import_data(made("p"), workspace)
+    assert people.classes == ("a", "b")
+    assert given(people) == [("test", 12), ("train", 32)]
+    assert people.items["group"].nunique() == 11
+    straddling = people.items.assign(split=people.splits).groupby("group")["split"].nunique()
+    assert straddling.max() == 1
+    unsure = import_data(made("part"), workspace)
+    assert set(unsure.items["group"]) == {""}
+    pattern = "split/skip/class/group" if below else "split/class/group"
+    assert f"--folders {pattern}" in " ".join(map(str, unsure.origins))
+    said = import_data(made("part"), workspace, ImportOptions(folders=pattern))
+    assert given(said) == [("test", 12), ("train", 32)]
+    assert said.items["group"].nunique() == 22
+
+
+def test_a_way_to_read_groups_keeps_the_splits_that_were_told(make_zip, workspace):
+    files = [f"{s}/{cls}/part{p}/{n}.png" for s in ("train", "extra") for cls in "ab" for p in range(4) for n in (1, 2)]
+    preview = preview_source(make_zip(pictures(*files)), ImportOptions(split_names=(("extra", "test"),)))
+    assert isinstance(preview, FolderPreview)
+    assert [way.options.folders for way in preview.ways] == ["split/class", "split/class/group", "split/skip/class"]
+    assert [dict(way.splits) for way in preview.ways] == [{"train": 16, "test": 16}] * 3
+
+
 def test_file_names_can_say_the_class_where_there_are_no_folders(make_zip, workspace):
     path = make_zip(pictures(*(f"{cls}_{n}.png" for cls in ("red_fox", "owl") for n in range(3))))
     with pytest.raises(Exception, match=r"not sorted into classes.*--folders name"):

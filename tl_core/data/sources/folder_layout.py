@@ -161,14 +161,14 @@ def _guess(paths: Sequence[str], folders: Counter[Folders], told: Mapping[str, s
     return _classes(folders, inner) if deep else LayoutGuess(Layout(("class",)))
 
 
-def _below_splits(paths: Sequence[str], folders: Collection[Folders], splits: dict[str, str]) -> LayoutGuess:
+def _below_splits(paths: Sequence[str], folders: Counter[Folders], splits: dict[str, str]) -> LayoutGuess:
     """Read the folders below folders that all are splits."""
     levels: tuple[str, ...] = ("split",)
     while len(levels) < max(map(len, folders)) and _adds_nothing(folders, len(levels)):
         levels += ("skip",)
     learned = [f for f in folders if splits[f[0]] == "train"] or folders
     if any(len(f) > len(levels) for f in learned):
-        return LayoutGuess(Layout((*levels, "class"), splits))
+        return _classes_below(folders, splits, levels)
     found = ", ".join(sorted(splits))
     one = len(splits) == 1
     question = (
@@ -208,17 +208,17 @@ def _adds_nothing(folders: Collection[Folders], at: int) -> bool:
     )
 
 
-def _beside_splits(folders: Collection[Folders], splits: dict[str, str]) -> LayoutGuess | None:
+def _beside_splits(folders: Counter[Folders], splits: dict[str, str]) -> LayoutGuess | None:
     """Read folders of which some are splits; None where they are classes, one of which is called train."""
     classes = {f[1] for f in folders if len(f) > 1 and splits.get(f[0]) == "train"}
     unknown = sorted({f[0] for f in folders} - set(splits))
     alike = [name for name in unknown if classes & {f[1] for f in folders if len(f) > 1 and f[0] == name}]
     if not classes:
         return None
-    layout = Layout(_levels_below(folders, splits), splits)
+    guess = _classes_below(folders, splits, _levels_above_classes(folders, splits))
     several = len(set(splits.values()) - {SKIP}) > 1
     if several and not alike:
-        return LayoutGuess(layout)
+        return guess
     asked = alike or unknown
     named = " and ".join(asked[:3])
     if alike:
@@ -230,15 +230,34 @@ def _beside_splits(folders: Collection[Folders], splits: dict[str, str]) -> Layo
         (ImportOptions(split_names=tuple((name, split) for name in asked)), f"{named}: {meaning}")
         for split, meaning in meanings.items()
     ]
-    return LayoutGuess(layout, (*ways, (ImportOptions(folders="class"), "each outer folder is a class")), question)
+    ways.append((ImportOptions(folders="class"), "each outer folder is a class"))
+    return LayoutGuess(guess.layout, tuple(ways), question)
 
 
-def _levels_below(folders: Collection[Folders], splits: Mapping[str, str]) -> tuple[str, ...]:
+def _levels_above_classes(folders: Collection[Folders], splits: Mapping[str, str]) -> tuple[str, ...]:
     known = [f for f in folders if f[0] in splits]
     levels: tuple[str, ...] = ("split",)
     while len(levels) < max(map(len, known)) - 1 and _adds_nothing(known, len(levels)):
         levels += ("skip",)
-    return (*levels, "class")
+    return levels
+
+
+def _classes_below(folders: Counter[Folders], splits: dict[str, str], levels: tuple[str, ...]) -> LayoutGuess:
+    """Read class folders below the `levels` that hold the splits, like class folders that lie in no split."""
+    below: Counter[Folders] = Counter()
+    for f, n in folders.items():
+        if f[0] in splits and len(f) > len(levels):
+            below[f[len(levels) :]] += n
+    inner = {f[1] for f in below if len(f) > 1}
+    if sum(n for f, n in below.items() if len(f) > 1) <= _DEEP_SHARE * below.total():
+        return LayoutGuess(Layout((*levels, "class"), splits))
+    guess = _classes(below, inner)
+    above, known = "/".join(levels), _all_splits({f[0] for f in folders})
+    told = tuple((name, split) for name, split in sorted(splits.items()) if known.get(name) != split)
+    ways = tuple(
+        (ImportOptions(folders=f"{above}/{way.folders}", split_names=told), says) for way, says in guess.choices
+    )
+    return LayoutGuess(Layout((*levels, *guess.layout.levels), splits), ways)
 
 
 def _class_above(splits: dict[str, str], unknown: set[str]) -> LayoutGuess:
