@@ -18,7 +18,7 @@ from tl_core.data.decisions import Decision
 from tl_core.data.split import SplitSpec
 from tl_core.errors import DataError, ExportError
 from tl_core.export.archive import zip_bundle
-from tl_core.export.bundle import dataset_items, load_bundle, write_bundle
+from tl_core.export.bundle import dataset_items, load_bundle, replaced, write_bundle
 from tl_core.export.bundle_metrics import evaluate_bundle
 from tl_core.export.model_card import model_card
 from tl_core.plan import Head
@@ -78,6 +78,15 @@ def test_an_older_bundle_is_replaced_but_other_files_are_not(texts, tmp_path):
     assert [p.name for p in other.iterdir()] == ["photo.jpg"]
     with pytest.raises(ExportError, match="is a file"):
         write_bundle(other / "photo.jpg", texts)
+
+
+def test_a_folder_with_a_network_of_ones_own_is_no_older_bundle(tmp_path):
+    files = {"config.json": '{"model_type": "bert"}', "model.safetensors": "weights", "notes.md": "notes"}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(ExportError, match="holds other files"), replaced(tmp_path):
+        pass
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == files
 
 
 def test_a_failed_write_leaves_the_older_bundle_and_no_temporary_files(texts, tmp_path, monkeypatch):

@@ -238,6 +238,15 @@ def dataset_items(dataset: Dataset, rows: np.ndarray) -> list[Any]:
     return by_modality[dataset.modality]
 
 
+def _is_bundle(folder: Path) -> bool:
+    """Whether a folder is a bundle or an ensemble of any version; other networks have a config.json, too."""
+    try:
+        config = read_json(folder / "config.json")
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and isinstance(config.get("format"), int) and (folder / "labels.json").is_file()
+
+
 @contextmanager
 def replaced(folder: Path, ignore: str = "") -> Iterator[Path]:
     """Yield a temporary folder to fill, which then atomically replaces `folder`.
@@ -248,7 +257,7 @@ def replaced(folder: Path, ignore: str = "") -> Iterator[Path]:
     if folder.exists() and not folder.is_dir():
         raise ExportError(f"{folder.name} is a file, so no bundle can be written there.", "Name a new folder.")
     present = {path.name for path in folder.iterdir()} - {ignore} if folder.is_dir() else set()
-    if present and "config.json" not in present:
+    if present and not _is_bundle(folder):
         raise ExportError(f"{folder} holds other files, so no bundle is written there.", "Name a new or empty folder.")
     token = uuid.uuid4().hex[:8]
     part, old = (folder.with_name(f".{folder.name}.{token}.{kind}") for kind in ("part", "old"))
