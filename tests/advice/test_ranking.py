@@ -8,12 +8,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from tests.advice.test_evidence import MemoryStore, features_of
-from tests.tiny import TINY_IMAGE, TINY_TEXT, make_images, make_multilabel
+from tests.tiny import TINY_IMAGE, TINY_PAIR, TINY_TEXT, make_images, make_multilabel
 from tl_core.advice.folds import make_folds, units
 from tl_core.advice.linear import L2_GRID, standardise
-from tl_core.advice.measure_ranking import measure_backbone, rank
+from tl_core.advice.measure_ranking import _tokens, measure_backbone, rank
 from tl_core.advice.ranking import Ranked, advice, points, quickest, read_ranking, write_ranking
+from tl_core.backbones.packages import tokenizer_file
 from tl_core.backbones.speed import Speed
+from tl_core.data.profile.text_stats import padded_length, token_counts
 from tl_core.errors import DataError
 from tl_core.statistics.bootstrap import paired_difference
 from tl_core.types import Estimate
@@ -54,6 +56,13 @@ def test_accuracy_is_that_of_scikit_learns_heads_on_held_out_items(dataset):
     assert one.ranked.accuracy.n == len(rows) == one.ranked.neighbours.n
     assert one.answers.right.mean() == pytest.approx(one.ranked.accuracy.value)
     assert one.ranked.seconds == pytest.approx(6.0)
+
+
+def test_a_pair_is_timed_with_texts_as_long_as_these(tiny_pairs, tiny_backbones):
+    """Not with the long texts that its speed was measured with."""
+    profiled = token_counts(tiny_pairs, tokenizer_file(TINY_TEXT))
+    assert _tokens(tiny_pairs, TINY_PAIR) == padded_length(profiled, TINY_TEXT.input.max_tokens) > 0
+    assert _tokens(tiny_pairs, TINY_IMAGE) == 0
 
 
 def test_test_items_take_no_part(dataset):

@@ -12,7 +12,7 @@ from tl_core.advice.neighbours import NEIGHBOURS, neighbour_answers
 from tl_core.advice.probe_report import split_key
 from tl_core.advice.ranking import Ranked, Ranking, quickest
 from tl_core.backbones.packages import tokenizer_file
-from tl_core.backbones.spec import BackboneSpec, TextInput
+from tl_core.backbones.spec import BackboneSpec
 from tl_core.backbones.speed import Speed
 from tl_core.data.dataset import Dataset
 from tl_core.data.profile.text_stats import padded_length, token_counts
@@ -113,6 +113,6 @@ def _last_features(dataset: Dataset, features_ND: np.ndarray) -> tuple[Estimate,
 
 def _tokens(dataset: Dataset, spec: BackboneSpec) -> float:
     """Return the tokens of the average text, padding included; 0 for pictures."""
-    if not isinstance(spec.input, TextInput):
+    if spec.text_input is None:
         return 0.0
-    return padded_length(token_counts(dataset, tokenizer_file(spec)), spec.input.max_tokens)
+    return padded_length(token_counts(dataset, tokenizer_file(spec)), spec.text_input.max_tokens)
