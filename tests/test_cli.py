@@ -193,6 +193,8 @@ MISTAKES = {
     "nothing": ([], "No command was given."),
     "near": (["trian"], "Did you mean 'train'?"),
     "far": (["dance"], "The commands are"),
+    "too long": (["fetch", "x" * 5000], "longer than the name of a file"),
+    "two meanings": (["profile", "{data}", "--split-names", "a=test,a=train"], "gives 'a' two meanings"),
     "missing": (["train"], "DATA, --out"),
     "flag": (["samples", "--josn"], "--josn"),
     "seed": (["train", "{data}", "--out", "{new}", "--seed", "x"], "whole number"),

@@ -117,3 +117,10 @@ def _workspace():
     from tl_core.workspace import Workspace
 
     return Workspace.default()
+
+
+def test_no_two_columns_of_scores_have_one_name():
+    from tl_core.cli.zeroshot import _score_column
+
+    names = ("id", "score of id", "red")
+    assert [_score_column(name, names) for name in names] == ["score of score of id", "score of id", "red"]

@@ -1,6 +1,7 @@
 """The command line: results go to stdout, progress to stderr; a user's mistake is one sentence and exit code 2."""
 
 import contextlib
+import errno
 import importlib
 import logging
 import os
@@ -44,6 +45,9 @@ def main(argv: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            console.end("A name in the command is longer than the name of a file can be. Shorten it.")
+            return MISTAKE
         console.end(f"Something unexpected went wrong ({_named(error)}). The details are in {_write_log(error)}.")
         return FAILED
 

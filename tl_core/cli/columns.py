@@ -1,6 +1,7 @@
 """Options that say what columns and folders mean, for when it is detected wrongly or not clear."""
 
 import argparse
+from collections import Counter
 from typing import Any
 
 from tl_core.data.options import NONE, SKIP, ImportOptions
@@ -52,7 +53,9 @@ def column_options(arguments: argparse.Namespace) -> ImportOptions:
     labels, one_of = (_columns(options.pop(name), name) for name in ("label_columns", "one_of"))
     if options["folders"]:
         parse_layout(options["folders"])
-    split_names = tuple(_split_name(pair) for pair in _listed(options.pop("split_names")))
+    split_names = tuple(dict.fromkeys(_split_name(pair) for pair in _listed(options.pop("split_names"))))
+    if twice := [name for name, count in Counter(name for name, _ in split_names).items() if count > 1]:
+        raise UsageError(f"--split-names gives {twice[0]!r} two meanings.", "Give it one.")
     return ImportOptions(**options, label_columns=one_of or labels, one_of=bool(one_of), split_names=split_names)
 
 

@@ -107,6 +107,16 @@ def _backbone(name: str, dataset: "Dataset", workspace: Workspace) -> "BackboneS
     return spec
 
 
+def _score_column(name: str, names: Sequence[str]) -> str:
+    """Return the column of a class's scores: its name, unless that has a meaning of its own or is another class."""
+    if name.casefold() not in RESERVED:
+        return name
+    column = f"score of {name}"
+    while column in names:
+        column = f"score of {column}"
+    return column
+
+
 def write_table(
     out: Path, dataset: "Dataset", contents: Sequence[str], names: Sequence[str], scores_NK: "np.ndarray"
 ) -> None:
@@ -118,7 +128,7 @@ def write_table(
 
     guesses, text = guess(scores_NK), io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    score_columns = [f"score of {name}" if name.casefold() in RESERVED else name for name in names]
+    score_columns = [_score_column(name, names) for name in names]
     content_column = "text" if dataset.modality == "text" else "path"
     writer.writerow(["id", content_column, "label", "score", "margin", *score_columns])
     for row, (item, content) in enumerate(zip(dataset.items["id"], contents, strict=True)):
