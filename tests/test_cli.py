@@ -131,6 +131,12 @@ def test_train_evaluate_and_predict(capsys, workspace, folder, plan, tmp_path):
     assert code == 2
     assert "is the input file" in err
     assert table.read_text(encoding="utf-8").startswith("item,predicted"), "what was there is not lost"
+    inside = folder / "items.csv"
+    inside.write_text("mine")
+    code, _, err = call(capsys, "predict", out, folder, "--out", inside)
+    assert (code, inside.read_text()) == (2, "mine"), "nor is a table of the data"
+    assert "exists already, in the input folder. Name a file outside the input" in err
+    inside.unlink()
 
     code, text, err = call(capsys, "train", folder, "--out", out, "--plan", plan)  # an older one of the data gives way
     assert code == 0

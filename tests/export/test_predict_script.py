@@ -167,6 +167,7 @@ def test_user_mistakes_are_readable_errors(workspace, tmp_path):
     done = run(folder, table, "--out", table)
     assert done.returncode == 1
     assert "is the input file" in done.stderr
+    assert "in the input folder" in run(folder, table.parent, "--out", table).stderr
     assert table.read_text() == "text\nrain and fog over the hills\n", "what was there is not lost"
 
 

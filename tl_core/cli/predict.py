@@ -22,8 +22,11 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     out: Path = arguments.out.expanduser()
     if out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
         raise UsageError(f"{out} cannot be written.", "Name a file in a folder that exists.")
-    if out.resolve() == Path(arguments.input).expanduser().resolve():
+    source = Path(arguments.input).expanduser().resolve()
+    if out.resolve() == source:
         raise UsageError(f"{out} is the input file.", "Name another file for --out.")
+    if out.exists() and out.resolve().is_relative_to(source):  # it may be a table of the data
+        raise UsageError(f"{out} exists already, in the input folder.", "Name a file outside the input for --out.")
     from tl_core.export.ensemble import open_bundle
 
     bundle = open_bundle(arguments.bundle.expanduser())

@@ -371,8 +371,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("predictions.csv"), help="the table to write")
     parser.add_argument("--text-column", default="", help="the column with the texts, if INPUT is a table")
     options = parser.parse_args()
-    if options.out.resolve() == options.input.resolve():
-        raise InputError(f"{options.out} is the input file. Name another file for --out.")
+    if options.out.exists() and options.out.resolve().is_relative_to(options.input.resolve()):
+        raise InputError(f"{options.out} is the input file, or lies in the input folder. Name another file for --out.")
     model, names = Model(), list[str]()
 
     def items() -> Iterator[object]:

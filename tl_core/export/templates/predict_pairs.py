@@ -191,8 +191,8 @@ def main() -> None:
     parser.add_argument("--path-column", default="", help="the column with the picture files")
     parser.add_argument("--text-column", default="", help="the column with the texts")
     options = parser.parse_args()
-    if options.out.resolve() == options.input.resolve():
-        raise InputError(f"{options.out} is the input file. Name another file for --out.")
+    if options.out.exists() and options.out.resolve().is_relative_to(options.input.resolve()):
+        raise InputError(f"{options.out} is the input file, or lies in the input folder. Name another file for --out.")
     model, names = Model(), list[str]()
     columns = options.path_column or model.path_column, options.text_column or model.text_column
 
