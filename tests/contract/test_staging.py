@@ -36,6 +36,11 @@ RECIPES = {
     "roberta": (Recipe("transformers", "roberta", {**TEXT, "pad_token_id": 1}), 0, ["embeddings", "layer.0"]),
     "mpnet": (Recipe("transformers", "mpnet", {**TEXT, "pad_token_id": 1}), 0, ["embeddings", "layer.0"]),
     "deberta": (Recipe("transformers", "deberta-v2", {**TEXT, **RELATIVE}), 0, ["embeddings", "layer.0"]),
+    "albert": (
+        Recipe("transformers", "albert", {**TEXT, "embedding_size": 16, "attention_probs_dropout_prob": 0.1}),
+        0,
+        ["embeddings", "top"],
+    ),
     "llama": (Recipe("transformers", "llama", {**TEXT, "num_key_value_heads": 2}), 0, ["embeddings", "layers.0"]),
     "gpt2": (Recipe("transformers", "gpt2", {**GPT2, "bos_token_id": 1, "eos_token_id": 2}), 0, ["embeddings", "h.0"]),
     "t5": (Recipe("transformers", "t5", T5, encoder=True), 0, ["embeddings", "block.0"]),
@@ -94,7 +99,7 @@ def test_what_cannot_be_cut_is_refused_in_words(name: str):
         try_it()
 
 
-@pytest.mark.parametrize("name", ["bert", "roberta", "deberta", "mpnet", "gpt2", "t5"])
+@pytest.mark.parametrize("name", ["bert", "roberta", "albert", "deberta", "mpnet", "gpt2", "t5"])
 def test_attention_is_dropped_only_where_that_is_wanted(name: str):
     made, found = cut(name)
     staged, state = copy.deepcopy(made).train(), found.traced[0]
@@ -108,6 +113,13 @@ def test_attention_is_dropped_only_where_that_is_wanted(name: str):
     assert not torch.equal(staged.run(state)[0], staged.run(state)[0])
     staged.drop_attention(False)
     assert torch.equal(staged.run(state)[0], staged.run(state)[0])
+
+
+@pytest.mark.parametrize(("name", "path"), [("deberta", "attention.self.pos_dropout"), ("mpnet", "attention.dropout")])
+def test_what_is_dropped_of_hidden_states_stays_dropped(name: str, path: str):
+    staged = cut(name)[0]
+    rates = [module.p for place, module in staged.named_modules() if place.endswith(path)]
+    assert rates == 4 * [0.1]
 
 
 def test_the_proof_finds_a_wrong_cut():
