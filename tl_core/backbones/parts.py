@@ -24,6 +24,17 @@ def read_parts(folder: Path) -> Parts:
     Of some layouts only the shapes of the weights say how large the network is; before the weights are there, the
     recipe is that of the usual size.
     """
+    try:
+        return _read_parts(folder)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        entry = f" ({error} is missing)" if isinstance(error, KeyError) else ""
+        raise BackboneError(
+            f"The configuration or the weights are not as this kind of network has them{entry}.",
+            "Fetch it again, or bring the files as its authors publish them.",
+        ) from error
+
+
+def _read_parts(folder: Path) -> Parts:
     config = _config(folder)
     if not config and (folder / OPEN_CLIP).is_file():
         return _open_clip(read_json(folder / OPEN_CLIP)["model_cfg"])
