@@ -30,6 +30,8 @@ from tl_core.backbones import fetched
 from tl_core.backbones.acquire import make_ready, remove
 from tl_core.backbones.catalogue import find_backbone, register_folder
 from tl_core.backbones.hub import torchvision_files
+from tl_core.backbones.layouts import BANDS
+from tl_core.backbones.parts import read_parts
 from tl_core.backbones.preprocess import TextPreprocessor, preprocessor
 from tl_core.backbones.provenance import Provenance
 from tl_core.backbones.spec import BackboneSpec
@@ -131,6 +133,43 @@ def test_another_file_is_refused_in_words(leaf, files, words, workspace, tmp_pat
     assert not fetched.fetched(workspace)
 
 
+@pytest.mark.parametrize(
+    ("name", "config", "words"),
+    [
+        ("open_clip_config.json", {}, "'model_cfg' is missing"),
+        (
+            "open_clip_config.json",
+            {
+                "model_cfg": {
+                    "embed_dim": 8,
+                    "vision_cfg": {"width": 64, "layers": 1, "patch_size": 8},
+                    "text_cfg": {"width": 64, "layers": 1, "heads": 1},
+                }
+            },
+            "'vocab_size' is missing",
+        ),
+        ("config.json", {"layout": ["x"]}, "not as this kind"),
+        (
+            "config.json",
+            {"architecture": "prithvi_eo_v2_300", "pretrained_cfg": {"bands": list(BANDS)}},
+            "'patch_size' is missing",
+        ),
+    ],
+)
+def test_a_configuration_that_lacks_something_is_refused_in_words(name, config, words, tmp_path):
+    (tmp_path / name).write_text(json.dumps(config))
+    with pytest.raises(BackboneError, match=words):
+        read_parts(tmp_path)
+
+
+def test_weights_of_a_swin_without_blocks_are_refused_in_words(tmp_path):
+    kernel = {"vision_model.model.embeddings.patch_embeddings.projection.weight": torch.zeros(16, 3, 4, 4)}
+    (tmp_path / "config.json").write_text(json.dumps({"layout": "medclip"}))
+    (tmp_path / "pytorch_model.bin").write_bytes(torch_bytes(kernel))
+    with pytest.raises(BackboneError, match="not as this kind"):
+        read_parts(tmp_path)
+
+
 def test_biovil_t_reads_its_resnet(workspace):
     files = biovil_t()
     spec = registered(workspace, files)
@@ -216,6 +255,12 @@ def test_a_damaged_file_of_torchvision_is_never_used(torchvision_hub, workspace,
     with pytest.raises(DownloadError, match="than the server of torchvision promises"):
         make_ready(workspace, "torchvision:squeezenet1_1")
     assert not fetched.fetched(workspace)
+
+
+def test_without_a_network_the_server_of_torchvision_is_named(workspace, monkeypatch):
+    monkeypatch.setattr(torchvision_files, "weights_url", lambda architecture: "http://127.0.0.1:9/net-01234567.pth")
+    with pytest.raises(DownloadError, match="The server of torchvision cannot be reached"):
+        torchvision_files.look_up_torchvision("torchvision:resnet18")
 
 
 def test_networks_and_weights_that_torchvision_does_not_have(workspace):

@@ -18,7 +18,7 @@ from ui.backbone import arrivals
 
 STAGES = {
     "starting": "Starting",
-    "asking": "Asking the hub what it holds",
+    "asking": "Asking what there is to download",
     "proving": "Checking that it can be trained in stages. A large network takes a minute or two",
 }
 NOT_STATED = "not stated"

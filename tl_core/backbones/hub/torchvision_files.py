@@ -65,7 +65,7 @@ def look_up_torchvision(name: str) -> Offer:
     try:
         size = _size(url)
     except Exception as error:
-        raise explain(error, HubModel(f"torchvision/{architecture}"), url.rpartition("/")[2]) from error
+        raise _explained(error, architecture, url) from error
     full = f"{TORCHVISION_PREFIX}{architecture}" + (f"@{checksum['sum']}" if checksum else "")
     return Offer(full, size, "", _PAGE)
 
