@@ -25,9 +25,11 @@ from tl_core.backbones.speed import measure_speed
 from tl_core.data.dataset import Dataset
 from tl_core.errors import UsageError
 from tl_core.fetch_jobs import FetchRequest, FetchState
+from tl_core.runs.events import RunEnded
 from tl_core.runs.store import RunStore
-from tl_core.types import load
-from tl_core.workspace import Workspace, read_json, write_value
+from tl_core.runs.task import Task
+from tl_core.types import dump, load
+from tl_core.workspace import Workspace, read_json, write_json, write_value
 from ui.backbone import another, branches, entries
 from ui.session import Session
 
@@ -358,6 +360,29 @@ def test_a_backbone_in_use_is_not_deleted(app, hub, workspace, tiny_images) -> N
     opened(app, tiny_images, "resnet50")
     app.button(key=f"backbone_use_{spec.name}").click().run()
     assert [state.kind for state in RunStore(workspace).list() if state.active and state.kind == "probe"]
+    app.button(key="backbone_delete").click().run()
+    assert "is using it now" in page_text(app)
+    assert not [each for each in app.button if each.key == "backbone_delete_yes"]
+
+
+def test_pairs_that_use_a_backbone_are_named_before_it_is_deleted(app, hub, workspace, tiny_images) -> None:
+    name = f"{make_ready(workspace, 'resnet50').name}+minilm_l6_h384"
+    opened(app, tiny_images, "resnet50")
+    other = Session("0123ffff", dataset=tiny_images.fingerprint, backbone=name)
+    write_json(workspace.folder("projects") / "0123ffff.json", dump(other))
+    plan = replace(scripted.PLAN, backbone=name)
+    scripted.write_run(RunStore(workspace), scripted.task(tiny_images, plan), [RunEnded("done", "")])
+    app.button(key="backbone_delete").click().run()
+    assert "1 project built on it" in page_text(app)
+    assert "1 training used it" in page_text(app)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_backbone_that_is_being_compared_is_not_deleted(app, hub, workspace, tiny_images, named) -> None:
+    spec = make_ready(workspace, "resnet50")
+    opened(app, tiny_images, "resnet50")
+    task = Task("rank", "", tiny_images.fingerprint, backbones=(spec.name,) if named else ())
+    scripted.write_run(RunStore(workspace), task, [], alive=True)
     app.button(key="backbone_delete").click().run()
     assert "is using it now" in page_text(app)
     assert not [each for each in app.button if each.key == "backbone_delete_yes"]

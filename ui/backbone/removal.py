@@ -1,10 +1,14 @@
 """Deleting a backbone that was fetched, after saying what it is used for."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from tl_core.backbones import acquire
+from tl_core.backbones.pair import JOIN
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.errors import GraftError
+from tl_core.runs.store import RunState
 from ui import errors, projects, session, words
 from ui.runs import display, lookup
 
@@ -26,12 +30,12 @@ def confirm(spec: BackboneSpec) -> None:
     names = (spec.name, other) if other else (spec.name,)
     if other:
         st.write("Its part for pictures and its part for texts are deleted together.")
-    using = [state for state in lookup.store().list() if state.task.backbone in names and state.kind != "speed"]
+    using = [state for state in lookup.store().list() if state.kind != "speed" and _uses(state, names)]
     runs = [state for state in using if state.kind == "train"]
     if working := [state for state in using if state.active]:
         st.warning(f"**{display.title(working[0])}** is using it now. Wait until it ends, or stop it first.")
         return
-    used = [projects.title(project) for project in session.projects() if project.backbone in names]
+    used = [projects.title(project) for project in session.projects() if _is_in(project.backbone, names)]
     if used:
         st.write(f"{words.plural(len(used), 'project')} built on it would need it again before the next training:")
         more = [f"and {len(used) - LISTED} more"] if len(used) > LISTED else []
@@ -49,6 +53,19 @@ def confirm(spec: BackboneSpec) -> None:
             return
         st.toast(f"{spec.title} is deleted.", icon=":material/delete:")
         st.rerun()
+
+
+def _is_in(backbone: str, names: Sequence[str]) -> bool:
+    """Whether a backbone, or one of the two of a pair, has one of these names."""
+    return not set(backbone.split(JOIN)).isdisjoint(names)
+
+
+def _uses(state: RunState, names: Sequence[str]) -> bool:
+    """Whether a run uses a backbone; a comparison that names none compares all that are ready."""
+    task = state.task
+    if task.kind == "rank" and not task.backbones:
+        return True
+    return any(_is_in(backbone, names) for backbone in (task.backbone, *task.backbones))
 
 
 def _delete(spec: BackboneSpec) -> None:
