@@ -114,6 +114,7 @@ def test_the_weights_of_torchvision_are_offered_too(workspace, here, monkeypatch
 )
 def test_what_goes_wrong_is_told_with_a_way_on(what, fault, message, hint, hub, workspace, here):
     hub.faults += [fault] if fault else []
+    fetch_jobs.start_fetch(workspace, FetchRequest(what))
     state = fetch_jobs.start_fetch(workspace, FetchRequest(what, agreed=True)).state
     assert state.status == "failed"
     assert message in state.message
@@ -155,6 +156,25 @@ def test_a_process_that_died_is_told(workspace, monkeypatch):
     state = fetch_jobs.start_fetch(workspace, FetchRequest(LEAF, agreed=True)).state
     assert (state.status, state.done, state.total) == ("failed", 41, 102)
     assert "goes on where it was" in state.hint
+
+
+def test_what_was_agreed_to_is_kept_where_no_process_starts(hub, workspace, here, monkeypatch):
+    def refuses(folder: Path) -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    what = "hub:lab/bert"
+    offer = fetch_jobs.start_fetch(workspace, FetchRequest(what)).state.offer
+    with monkeypatch.context() as patch:
+        patch.setattr(fetch_jobs, "start_process", refuses)
+        state = fetch_jobs.start_fetch(workspace, FetchRequest(what, agreed=True)).state
+    assert (state.status, state.offer) == ("failed", offer)
+    assert "Cannot allocate memory" in state.message
+
+
+def test_nothing_is_fetched_from_the_hub_without_the_offer_that_was_agreed_to(hub, workspace, here):
+    state = fetch_jobs.start_fetch(workspace, FetchRequest("hub:lab/bert", agreed=True)).state
+    assert (state.status, state.offer.licence) == ("asking", "mit")
+    assert not fetched.fetched(workspace)
 
 
 def test_each_thing_has_a_job_of_its_own_with_a_name_that_is_a_file(tmp_path):

@@ -91,12 +91,13 @@ def start_fetch(workspace: Workspace, request: FetchRequest) -> FetchJob:
             before = job.state if job else FetchState()
             (folder / background.OWNER).unlink(missing_ok=True)
             write_value(folder / background.REQUEST, request)
-            write_state(folder, FetchState(done=before.done, total=before.total, offer=before.offer))
+            state = FetchState(done=before.done, total=before.total, offer=before.offer)
+            write_state(folder, state)
             try:
                 start_process(folder)
             except OSError as error:
                 message = f"No process could be started ({error.strerror})."
-                write_state(folder, FetchState("failed", message=message, hint=_DIED[1]))
+                write_state(folder, replace(state, status="failed", message=message, hint=_DIED[1]))
     started = read_fetch(workspace, folder.name)
     if started is None:
         raise GraftError("Nothing could be started.", "Check the free space of the workspace folder.")

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from tl_core import background, fetch_jobs
-from tl_core.backbones.acquire import TEXT, make_ready, offer_of
+from tl_core.backbones.acquire import TEXT, leaf_of, make_ready, offer_of
 from tl_core.backbones.hub.meter import DownloadProgress
 from tl_core.errors import DownloadCancelled, GraftError, UnnamedNetwork
 from tl_core.fetch_jobs import FetchRequest, FetchState, Status
@@ -29,10 +29,12 @@ def work(folder: Path) -> None:
     report = _Report(folder)
     try:
         offer = report.state.offer
-        if not request.agreed:
+        known = offer or leaf_of(request.what.removesuffix(TEXT))
+        agreed = request.agreed and known is not None  # what was agreed to may be lost
+        if not agreed:
             report.write(stage="asking")
             offer = offer_of(report.workspace, request.what)
-        if offer and not request.agreed:
+        if offer and not agreed:
             report.write("asking", offer=offer)
         else:
             part = TEXT if request.what.endswith(TEXT) else ""
