@@ -84,3 +84,17 @@ def test_the_command_prints_a_table_and_a_sentence(workspace, two, capsys, monke
     document = json.loads(capsys.readouterr().out)
     assert {row["backbone"] for row in document["rows"]} == {"tiny_image", "second"}
     assert document["advised"] in ("tiny_image", "second")
+
+
+def test_a_ranking_is_reused_though_one_failed_and_one_of_few_leaves_it_alone(workspace, two, capsys, monkeypatch):
+    made = make_images(workspace, per_class=10)
+    monkeypatch.setattr("tl_core.cli.rank.open_data", lambda *arguments: made)
+    monkeypatch.setattr("tl_core.cli.data.default_backbone", lambda dataset: ("tiny_image", None))
+    assert main(["rank", "ignored"]) == 0
+    assert main(["rank", "ignored", "--backbone", "second", "--json"]) == 0
+    capsys.readouterr()
+    monkeypatch.setattr("tl_core.cli.rank.run_to_end", lambda *arguments: 1 / 0)
+    assert main(["rank", "ignored"]) == 0
+    assert "Left out: Broken" in capsys.readouterr().out
+    assert read_ranking(workspace, made).compared == {"tiny_image", "second", "broken"}
+    assert main(["rank", "ignored", "--backbone", "second"]) == 0

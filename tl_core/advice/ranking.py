@@ -4,6 +4,7 @@ The rule of the advice: of the backbones that are not clearly worse than the mos
 clearly worse if the whole 95% interval of the paired difference to the most accurate one lies below 0.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,8 @@ class Ranking:
     """Backbones on one data set and split, the most accurate first; `advised` is the name of the one to take.
 
     `majority` is the accuracy of always guessing the largest class (0.5 for the mean AUC), `k` the number of
-    neighbours that vote, `failed` holds a sentence for each backbone that could not be measured.
+    neighbours that vote, `failed` holds a sentence for each backbone that could not be measured. `asked` holds the
+    names of all that were to be compared, those that failed included.
     """
 
     fingerprint: str
@@ -66,6 +68,12 @@ class Ranking:
     rows: tuple[Ranked, ...]
     advised: str
     failed: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+
+    @property
+    def compared(self) -> frozenset[str]:
+        """The names of all that were to be compared; older files hold only those that were measured."""
+        return frozenset(self.asked or (row.backbone for row in self.rows))
 
     @property
     def best(self) -> Ranked:
@@ -117,16 +125,17 @@ def span(seconds: float) -> str:
     return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
-def ranking_path(workspace: Workspace, fingerprint: str, split: str) -> Path:
-    """Return the file of the ranking on a data set and split."""
-    return workspace.folder("rankings") / f"{fingerprint}-{split}.json"
+def ranking_path(workspace: Workspace, fingerprint: str, split: str, named: Sequence[str] = ()) -> Path:
+    """Return the file of the ranking on a data set and split, of all that are ready or of the `named` ones."""
+    only = f"-{hashlib.sha256(' '.join(sorted(set(named))).encode()).hexdigest()[:12]}" if named else ""
+    return workspace.folder("rankings") / f"{fingerprint}-{split}{only}.json"
 
 
-def write_ranking(workspace: Workspace, ranking: Ranking) -> None:
-    """Save a ranking. Raises WorkspaceError where it cannot be written."""
-    write_value(ranking_path(workspace, ranking.fingerprint, ranking.split), ranking)
+def write_ranking(workspace: Workspace, ranking: Ranking, named: Sequence[str] = ()) -> None:
+    """Save a ranking of all that are ready, or of the `named` ones. Raises WorkspaceError if it cannot be written."""
+    write_value(ranking_path(workspace, ranking.fingerprint, ranking.split, named), ranking)
 
 
-def read_ranking(workspace: Workspace, dataset: Dataset) -> Ranking | None:
+def read_ranking(workspace: Workspace, dataset: Dataset, named: Sequence[str] = ()) -> Ranking | None:
     """Return the ranking on the present split, or None where there is none that can be read."""
-    return read_value(Ranking, ranking_path(workspace, dataset.fingerprint, split_key(dataset)))
+    return read_value(Ranking, ranking_path(workspace, dataset.fingerprint, split_key(dataset), named))

@@ -30,8 +30,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         raise UsageError(
             f"No backbone for {noun(dataset.modality)} is ready as it is.", "Name those to compare with --backbone."
         )
-    ranking = read_ranking(workspace, dataset)
-    if ranking is None or {row.backbone for row in ranking.rows} != set(wanted):
+    ranking = read_ranking(workspace, dataset, named)
+    if ranking is None or ranking.compared != set(wanted):
         task = Task(
             "rank",
             "",
@@ -39,10 +39,10 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
             dataset.split,
             name=f"Comparison of backbones on {dataset.name}",
             decisions=dataset.pin_decisions(),
-            backbones=wanted,
+            backbones=named,
         )
         run_to_end(workspace, task, console)
-        ranking = read_ranking(workspace, dataset)
+        ranking = read_ranking(workspace, dataset, named)
     if ranking is None:
         raise RunError("The ranking was not written.", "Run the command again.")
     if arguments.json:

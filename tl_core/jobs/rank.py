@@ -1,6 +1,7 @@
 """The rank job: one probe with each backbone that is ready, and what each is good for on these data."""
 
 from collections.abc import Generator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tl_core.backbones.catalogue import find_backbone, ready_for
@@ -43,7 +44,8 @@ def run_rank(job: Job) -> Events:
         measured.append(one)
     if not measured:
         raise RunError(f"No backbone for {noun(dataset.modality)} could be measured.", " ".join(failed))
-    write_ranking(job.workspace, rank(dataset, measured, failed))
+    ranking = replace(rank(dataset, measured, failed), asked=tuple(spec.name for spec in specs))
+    write_ranking(job.workspace, ranking, job.task.backbones)
     yield RunEnded("done", f"{len(measured)} backbones are ranked." if len(measured) > 1 else "One is measured.")
 
 

@@ -42,7 +42,7 @@ def _body(dataset: Dataset, specs: Sequence[BackboneSpec], was_active: bool) -> 
         _progress(state)
         return
     ranking = read_ranking(session.workspace(), dataset)
-    new = [spec for spec in specs if ranking and spec.name not in {row.backbone for row in ranking.rows}]
+    new = [spec for spec in specs if ranking and spec.name not in ranking.compared]
     if ranking is None:
         st.write(
             f"Which backbone suits your {noun(dataset.modality)}? Each that is ready reads them once, and is measured "
@@ -54,13 +54,15 @@ def _body(dataset: Dataset, specs: Sequence[BackboneSpec], was_active: bool) -> 
         st.warning(words.escape(f"{state.reason} {state.hint}".strip()), icon=":material/warning:")
     elif state and state.status == "stopped" and ranking is None:
         st.caption(words.escape(state.reason))
-    if ranking is None or new:
-        _start_button(dataset, specs, new)
+    if ranking is None or new or ranking.failed:
+        _start_button(dataset, specs, new, again=ranking is not None)
 
 
-def _start_button(dataset: Dataset, specs: Sequence[BackboneSpec], new: Sequence[BackboneSpec]) -> None:
+def _start_button(dataset: Dataset, specs: Sequence[BackboneSpec], new: Sequence[BackboneSpec], again: bool) -> None:
     count = f"all {len(specs)}" if len(specs) > 1 else specs[0].title
-    label = f"Measure {count}" if not new else f"Measure {words.plural(len(new), 'new one')} too"
+    label = f"Measure {count} again" if again else f"Measure {count}"
+    if new:
+        label = f"Measure {words.plural(len(new), 'new one')} too"
     if st.button(label, icon=":material/leaderboard:", key="rank_start"):
         launch.start_new(_task(dataset))
         st.rerun()
