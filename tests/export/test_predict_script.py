@@ -149,10 +149,55 @@ def test_pictures_with_texts(tap, workspace, tmp_path):
         assert agrees(folder, Path(archive), tmp_path / "zip.csv", workspace) == expected
         skipped = run(folder, source / "items.csv").stderr.splitlines()[:3]
         assert skipped == [
-            "skipped row 5: the picture photos/none.png is missing or damaged",
+            "skipped row 5: there is no picture photos/none.png",
             "skipped row 6: it has no text",
             "skipped row 7: its path leads out of the table's folder",
         ]
+
+
+def pairs_script(tmp_path, monkeypatch):
+    """Import the script for pictures with texts, as it lies in a bundle."""
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    shutil.copyfile(TEMPLATE, folder / "predict_single.py")
+    shutil.copyfile(TEMPLATE.with_name("predict_pairs.py"), folder / "predict.py")
+    monkeypatch.syspath_prepend(folder)
+    spec = importlib.util.spec_from_file_location("bundle_pairs", folder / "predict.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_pairs_are_found_by_the_names_that_the_import_knows(packed, tmp_path, monkeypatch, workspace, capsys):
+    script = pairs_script(tmp_path, monkeypatch)
+    source = tmp_path / "data"
+    (source / "images").mkdir(parents=True)
+    for n in range(1, 9):
+        Image.new("RGB", (8, 8), (20 * n, 0, 0)).save(source / "images" / f"{n:02d}.png")
+    cells = ["1", "02", "3.0", "04.png", "/data/upload/1/05.png", "C:\\me\\06.PNG", "images/07.png", "../images/08.png"]
+    rows = [f"{cell},words {n}" for n, cell in enumerate([*cells, "77"])]
+    (source / "items.csv").write_text("\n".join(["id,text", *rows]) + "\n")
+    path = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", source)) if packed else source
+    found = list(script.read_pairs(path, "id", "text"))
+    assert [row for row, _ in found] == [f"row {n}" for n in range(2, 10)]
+    assert [image.getpixel((0, 0))[0] // 20 for _, (image, _) in found] == list(range(1, 9))
+    assert capsys.readouterr().err == "skipped row 10: there is no picture 77\n"
+    expected = read_prediction_items(str(path), "multimodal", workspace, "text", "id")
+    assert list(expected.ids) == [row for row, _ in found]
+
+
+def test_pairs_never_get_the_picture_of_another_row(tmp_path, monkeypatch, capsys):
+    script = pairs_script(tmp_path, monkeypatch)
+    source = tmp_path / "data"
+    (source / "train").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(source / "train" / "1.png")
+    (source / "train.csv").write_text("path,text\ntrain/1.png,a\ntest/1.png,b\n")
+    (source / "test.csv").write_text("path,text\ntrain/1.png,c\n")
+    (source / "other.csv").write_text("name,size\nx,1\n")
+    found = [(row, text) for row, (_, text) in script.read_pairs(source, "path", "text")]
+    assert found == [("row 2 of test.csv", "c"), ("row 2 of train.csv", "a")]
+    assert capsys.readouterr().err == "skipped row 3: there is no picture test/1.png\n"
 
 
 def test_user_mistakes_are_readable_errors(workspace, tmp_path):

@@ -2,10 +2,11 @@
 
     python predict.py INPUT --out predictions.csv
 
-INPUT is a CSV or TSV table with a column of picture files and a column of texts, or a zip or folder with one such table
-and the pictures. The paths are relative to the table. The output table has the columns item, predicted, and one
-probability for each class. A multilabel model gives each label an independent probability; the predicted labels are
-all those above 0.5, separated by "|". The script needs only the packages in requirements.txt, and no internet.
+INPUT is a CSV or TSV table with a column of picture files and a column of texts, or a zip or folder with such tables
+and the pictures. The paths are relative to the table; in a zip or folder, a file name or its stem is enough. The output
+table has the columns item, predicted, and one probability for each class. A multilabel model gives each label an
+independent probability; the predicted labels are all those above 0.5, separated by "|". The script needs only the
+packages in requirements.txt, and no internet.
 
 From Python, with this folder on the path:
 
@@ -18,8 +19,11 @@ import argparse
 import csv
 import io
 import json
+import re
 import sys
+import unicodedata
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -31,6 +35,7 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # python -P leaves it out
 from predict_single import (
+    IMAGE_SUFFIXES,
     MODEL_FOLDER,
     TABLE_SUFFIXES,
     Head,
@@ -120,21 +125,20 @@ class Model(SingleModel):
 
 
 def read_pairs(source: Path, path_column: str, text_column: str) -> Iterator[tuple[str, tuple[Image.Image, str]]]:
-    """Yield (row, (picture, text)) of a table, or of the one table in a folder or zip."""
+    """Yield (row, (picture, text)) of a table, or of the tables in a folder or zip that have both columns."""
+    columns = path_column, text_column
     if source.is_dir():
-        tables = [path for path in sorted(source.rglob("*")) if path.suffix.lower() in TABLE_SUFFIXES]
-        table = the_only(tables, source)
-        yield from rows_of(table.read_bytes(), beside(table.parent), path_column, text_column)
+        files = {p.relative_to(source).as_posix(): p for p in sorted(source.rglob("*")) if p.is_file()}
+        yield from pairs_among(list(files), beside(source), columns)
     elif source.is_file() and zipfile.is_zipfile(source):
         with zipfile.ZipFile(source) as archive:
-            names = [n for n in archive.namelist() if PurePosixPath(n).suffix.lower() in TABLE_SUFFIXES]
-            name = the_only([n for n in names if not n.startswith("__MACOSX")], source)
-            parent = PurePosixPath(name).parent
-            yield from rows_of(
-                archive.read(name), lambda path: archive.read(str(parent / path)), path_column, text_column
+            yield from pairs_among(
+                [n for n in archive.namelist() if not n.startswith("__MACOSX")], archive.read, columns
             )
     elif source.is_file():
-        yield from rows_of(source.read_bytes(), beside(source.parent), path_column, text_column)
+        read = beside(source.parent)
+        rows = rows_of(source.read_bytes())
+        yield from pairs_of(rows, lambda path: read(path.strip().replace("\\", "/")), columns)
     else:
         raise InputError(f"There is no file or folder {source}.")
 
@@ -146,40 +150,103 @@ def beside(folder: Path) -> Read:
         file = (folder / path).resolve()
         if not file.is_relative_to(folder.resolve()):
             raise InputError("its path leads out of the table's folder")
+        if not file.is_file():
+            raise InputError(f"there is no picture {path}")
         return file.read_bytes()
 
     return read
 
 
-def the_only(tables: Sequence[Any], source: Path) -> Any:
-    """Return the one table of a folder or zip."""
-    if len(tables) != 1:
-        raise InputError(f"There are {len(tables)} CSV or TSV tables in {source}, but one is needed.")
-    return tables[0]
+def pairs_among(names: Sequence[str], read: Read, columns: tuple[str, str]) -> Iterator[tuple[str, Any]]:
+    """Yield (row, (picture, text)) of all tables with both columns among the files of a folder or zip."""
+    tables = {n: rows_of(read(n)) for n in names if PurePosixPath(n).suffix.lower() in TABLE_SUFFIXES}
+    if not tables:
+        raise InputError("There is no CSV or TSV table among the files, but one is needed.")
+    fitting = {name: rows for name, rows in tables.items() if rows and set(columns) <= set(rows[0][1])}
+    for name, rows in (fitting or dict(list(tables.items())[:1])).items():  # of none, the first says what it lacks
+        cells = [dict(zip(rows[0][1], row, strict=False)).get(columns[0], "") for _, row in rows[1:]] if fitting else []
+        pictures = Pictures([n for n in names if n not in tables], read, PurePosixPath(name).parent, cells)
+        pairs = pairs_of(rows, pictures.read, columns)
+        yield from ((f"{row} of {name}" if len(fitting) > 1 else row, pair) for row, pair in pairs)
 
 
-def rows_of(
-    table: bytes, read: Read, path_column: str, text_column: str
-) -> Iterator[tuple[str, tuple[Image.Image, str]]]:
-    """Yield (row, (picture, text)) of a table; say which rows are skipped, and why."""
+class Pictures:
+    """The pictures beside a table by the names that its cells may use: their paths, ends of them, or file names.
+
+    A file name, without or with its suffix and leading zeros, counts only where the cells differ in it and only one
+    picture has it: train/1.png never names test/1.png of the same table.
+    """
+
+    def __init__(self, names: Sequence[str], read: Read, folder: PurePosixPath, cells: Sequence[str]) -> None:
+        self.read_file, self.folder = read, folder
+        self.paths = {unicodedata.normalize("NFC", name): name for name in names}
+        self.known: dict[tuple[str, str], str | None] = {}
+        for path, name in self.paths.items():
+            if PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES:
+                for key in keys(path):
+                    self.known[key] = None if key in self.known else name
+        by_key = Counter(key for path in {"/".join(parts(cell)).casefold() for cell in cells} for key in keys(path))
+        self.unclear = {way for (way, _), n in by_key.items() if n > 1}
+
+    def read(self, cell: str) -> bytes:
+        """Return the bytes of the picture that a cell names. Raises InputError if none."""
+        return self.read_file(self.find(cell))
+
+    def find(self, cell: str) -> str:
+        """Return the file that a cell names. Raises InputError if none."""
+        path = "/".join(parts(cell))
+        for exact in (str(self.folder / path), path):
+            if exact in self.paths and ".." not in cell:
+                return self.paths[exact]
+        for way, key in keys(path):
+            if (name := self.known.get((way, key))) and (way == "path" or way not in self.unclear):
+                return name
+        raise InputError(f"there is no picture {cell.strip()}")
+
+
+def parts(cell: str) -> list[str]:
+    """Return folders and file of a path, also one of another machine or an address, without host and drive."""
+    name = unicodedata.normalize("NFC", cell.strip().replace("\\", "/"))
+    name = name.split("?d=", 1)[-1].split("?", 1)[0] if "?d=" in name or "://" in name else name
+    return [part for part in name.split("/") if part not in ("", ".", "..") and not part.endswith(":")]
+
+
+def keys(path: str) -> Iterator[tuple[str, str]]:
+    """Yield (way, name) of all names of a path, the surest first: ends of the path, file name, stem, bare number."""
+    *folders, file = path.casefold().split("/")
+    for start in range(len(folders)):
+        yield "path", "/".join((*folders[start:], file))
+    whole, suffix = PurePosixPath(file).stem, PurePosixPath(file).suffix
+    stem = whole if suffix in IMAGE_SUFFIXES or (suffix == ".0" and whole.isdigit()) else file
+    yield from (("file", file), ("stem", stem), ("number", re.sub(r"(?<!\d)0+(?=\d)", "", stem)))
+
+
+def rows_of(table: bytes) -> list[tuple[int, list[str]]]:
+    """Return the numbers and cells of the rows of a table that are not empty; the first holds the column names."""
     csv.field_size_limit(2**31 - 1)
     text = decode(table)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t|", key=text.split("\n", 1)[0].count))
-    rows = ((number, cells) for number, cells in enumerate(reader, start=1) if any(cell.strip() for cell in cells))
-    _, header = next(rows, (0, []))
-    for option, name in (("--path-column", path_column), ("--text-column", text_column)):
+    return [(number, cells) for number, cells in enumerate(reader, start=1) if any(cell.strip() for cell in cells)]
+
+
+def pairs_of(
+    rows: Sequence[tuple[int, list[str]]], read: Read, columns: tuple[str, str]
+) -> Iterator[tuple[str, tuple[Image.Image, str]]]:
+    """Yield (row, (picture, text)) of the rows of a table; say which are skipped, and why."""
+    header = rows[0][1] if rows else []
+    for option, name in zip(("--path-column", "--text-column"), columns, strict=True):
         if name not in header:
             raise InputError(f"The table has no column {name!r}. Name the right one with {option}.")
-    for number, cells in rows:
+    for number, cells in rows[1:]:
         named = dict(zip(header, cells, strict=False))
-        name = named.get(path_column, "").strip().replace("\\", "/")
-        words = named.get(text_column, "").replace("\0", "").strip()
+        name = named.get(columns[0], "").strip()
+        words = named.get(columns[1], "").replace("\0", "").strip()
         try:
             if not name or not words:
                 raise InputError("it has no picture" if words else "it has no text")
             yield f"row {number}", (open_image(io.BytesIO(read(name))), words)
-        except Exception as error:  # Pillow's own messages, and those of a missing file, are too technical
-            reason = error if isinstance(error, InputError) else f"the picture {name} is missing or damaged"
+        except Exception as error:  # Pillow's own messages are too technical
+            reason = error if isinstance(error, InputError) else f"the picture {name} cannot be read"
             print(f"skipped row {number}: {reason}", file=sys.stderr)
 
 
