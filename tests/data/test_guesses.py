@@ -72,6 +72,15 @@ def test_the_random_sample_depends_on_nothing_that_was_guessed_and_holds_no_two_
     assert len(set(pool.items["digest"].iloc[before])) == len(before) == enough(random_sample(pool)) == 20
 
 
+def test_only_the_first_of_the_sample_without_a_gap_are_a_random_sample(pool):
+    sample = random_sample(pool)
+    picked = {int(row): "odd" for row in sample[[0, 1, 2, 5, 6]]}
+    assert checked(sample, picked) == sample[:3].tolist()
+    assert checked(sample, picked | {int(sample[3]): LEAVE_OUT}) == sample[:3].tolist()
+    filled = picked | {int(sample[3]): LEAVE_OUT, int(sample[4]): "even"}
+    assert checked(sample, filled) == sample[[0, 1, 2, 4, 5, 6]].tolist()
+
+
 def test_without_a_checked_sample_there_is_no_data_set(pool, workspace):
     answer(pool, {int(row): "odd" for row in random_sample(pool)[:19]})
     with pytest.raises(DataError, match="19 items of the random sample are checked, and 20 are needed"):

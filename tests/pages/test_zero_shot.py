@@ -8,7 +8,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from tests.pages.conftest import page_text, upload
-from tl_core.data.guesses.answers import answers, checked, enough, random_sample
+from tl_core.data.guesses.answers import answer, answers, checked, enough, random_sample
 from tl_core.data.guesses.origin import guessed_labels
 from tl_core.data.guesses.sorting import asked, guess, read_scores
 from tl_core.data.sources import list_datasets
@@ -77,17 +77,20 @@ def test_the_run_is_shown_and_the_least_certain_come_first(pool: AppTest) -> Non
     assert "Waiting" in page_text(pool) or pool.get("progress")
     work(pool)
     dataset = list_datasets(session.workspace())[0]
-    margin = guess(read_scores(dataset, asked(dataset))).margin
-    shown = [int(button.key.removeprefix("zero_right_")) for button in pool.button if "zero_right_" in str(button.key)]
-    assert shown == margin.argsort(kind="stable")[: len(shown)].tolist()
-    assert len(shown) == 8
+    margin, sample = guess(read_scores(dataset, asked(dataset))).margin, set(random_sample(dataset).tolist())
+    shown = []
+    for page in range(1, 4):
+        pool.session_state["zero_page_margin"] = page
+        keys = [str(button.key) for button in pool.run().button]
+        shown += [int(key.removeprefix("zero_right_")) for key in keys if "zero_right_" in key]
+    assert shown == [row for row in margin.argsort(kind="stable").tolist() if row not in sample][:24]
     assert sum(pool.dataframe[0].value["Items"]) == 80
 
 
 def test_answers_are_kept_by_another_tab_and_can_be_undone(sorted_: AppTest, app: AppTest) -> None:
     dataset = list_datasets(session.workspace())[0]
     guesses = guess(read_scores(dataset, asked(dataset)))
-    row = int(guesses.margin.argmin())
+    row = next(row for row in guesses.margin.argsort(kind="stable").tolist() if row not in random_sample(dataset))
     other = (guesses.label[row] + 1) % 3
     pick = next(box for box in sorted_.selectbox if str(box.key).startswith(f"zero_pick_{row}_"))
     pick.select(WORDS[other]).run()
@@ -126,6 +129,17 @@ def test_only_checked_items_of_the_random_sample_become_test_items(sorted_: AppT
     app.button(key="zero_back").click().run()
     assert session.current().dataset == dataset.fingerprint
     assert f"{done} checked, at least {enough(sample)} needed" in app.get("progress")[0].proto.text
+
+
+def test_an_item_of_the_sample_that_was_passed_over_holds_up_those_after_it(sorted_: AppTest) -> None:
+    app, dataset = sorted_, list_datasets(session.workspace())[0]
+    sample = random_sample(dataset).tolist()
+    answer(dataset, dict.fromkeys(sample[1:], "red"))
+    assert app.run().button(key="zero_use").disabled
+    assert f"{len(sample) - 1} more do not count yet" in page_text(app)
+    answer(dataset, {sample[0]: "blue"})
+    assert not app.run().button(key="zero_use").disabled
+    assert "do not count yet" not in page_text(app)
 
 
 def test_pictures_say_what_they_need(app: AppTest) -> None:

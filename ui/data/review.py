@@ -51,12 +51,14 @@ def draw(dataset: Dataset, question: Question, guesses: Guesses, labels: dict[in
 
 
 def _rows(dataset: Dataset, guesses: Guesses, sample: np.ndarray, order: str) -> np.ndarray:
-    """Return the rows in the chosen order; those at random are none of the sample, which is kept for testing."""
+    """Return the rows in the chosen order; the sample, which is kept for testing, is in no other order."""
     if order == "sample":
         return sample
     if order == "margin":
-        return np.argsort(guesses.margin, kind="stable")
-    return np.setdiff1d(np.random.default_rng(1).permutation(len(dataset.items)), sample, assume_unique=True)
+        rows = np.argsort(guesses.margin, kind="stable")
+    else:
+        rows = np.random.default_rng(1).permutation(len(dataset.items))
+    return rows[~np.isin(rows, sample)]
 
 
 def _item(dataset: Dataset, question: Question, guesses: Guesses, row: int, label: str | None) -> None:

@@ -155,6 +155,12 @@ def _go_on(dataset: Dataset, question: Question, labels: dict[int, str], sample:
         "labels. All other items are learned from.",
         help=glossary.tip("test items"),
     )
+    later = sum(bool(labels.get(int(row))) for row in sample) - checked
+    if later:
+        st.caption(
+            f"{later:,} more do not count yet: a sample is random only if none is passed over. "
+            "Answer the first one without an answer."
+        )
     only_checked = st.toggle(
         "Learn from checked items only",
         key="zero_only",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 
@@ -75,8 +76,12 @@ def random_sample(dataset: Dataset) -> np.ndarray:
 
 
 def checked(sample: Sequence[int] | np.ndarray, labels: dict[int, str]) -> list[int]:
-    """Return the rows of a random sample that were given a class."""
-    return [int(row) for row in sample if labels.get(int(row))]
+    """Return the rows with a class among the first of a random sample, up to the first one that has no answer.
+
+    What was answered after that one may have been picked for what it is, so it would be no random sample.
+    """
+    answered = takewhile(lambda row: row in labels, map(int, sample))
+    return [row for row in answered if labels[row] != LEAVE_OUT]
 
 
 def enough(sample: np.ndarray) -> int:
