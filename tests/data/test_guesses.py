@@ -92,6 +92,9 @@ def test_items_are_tested_on_that_a_person_checked_and_nothing_like_them_is_lear
     wrong, out = [row for row in range(60) if row not in sample][:2]
     answer(pool, {wrong: CLASSES[1 - wrong % 2], out: LEAVE_OUT})
     labelled = first_labels(pool, workspace)
+    assert "the 20 test items are of a random sample, and a person has checked each" in [
+        line.reason for line in labelled.receipt.lines
+    ]
     ids = pool.items["id"]
     assert set(labelled.items["id"].iloc[labelled.rows("test")]) == set(ids.iloc[sample])
     learned = labelled.rows("train", "validation")
@@ -134,7 +137,12 @@ def test_a_class_that_only_test_items_have_can_still_be_learned(pool, workspace)
     row = labelled.items["id"].tolist().index(pool.items["id"].iloc[sample[0]])
     assert labelled.classes[labelled.labels[row]] == "never"
     assert labelled.splits[row] != "test"
-    assert len(checked(sample, answers(pool).labels)) == 20
+    assert len(checked(sample, answers(pool).labels)) == len(labelled.rows("test")) + 1 == 20
+    (split,) = [line.reason for line in labelled.receipt.lines if line.item == "split"]
+    assert split == (
+        "the 19 test items are of a random sample, and a person has checked each; checked items "
+        "learned from instead, as their class has no other item to learn from: 1; classes without a test item: 'never'"
+    )
 
 
 def test_guesses_that_nobody_has_checked_can_be_left_out(pool, workspace):

@@ -53,8 +53,9 @@ def _load(source: str, workspace: Workspace, options: ImportOptions, progress: O
     draft = Draft(options.name or f"{pool.name}, sorted", pool.receipt.source, pool.modality)
     draft.text_column = pool.text_column
     _note(draft, question, guesses, named, only_checked)
-    draft.read("split", f"the {len(tested):,} test items are of a random sample, and a person has checked each")
-    dataset = store(_items(pool, labels, tested, draft), draft, workspace, progress, len(labels))
+    skipped, tests = _place(pool, labels, tested)
+    draft.read("split", _split_words(labels, skipped, tested, tests))
+    dataset = store(_items(pool, labels, skipped, tests, draft), draft, workspace, progress, len(labels))
     given = sorted(row for row, label in named.items() if label)
     write_origin(dataset, Origin(pool.fingerprint, tuple(pool.items["id"].iloc[given])))
     return dataset
@@ -73,20 +74,39 @@ def _note(draft: Draft, question: Question, guesses: np.ndarray, named: dict[int
     )
 
 
-def _items(pool: Dataset, labels: list[str | None], tested: list[int], draft: Draft) -> Iterator[RawItem]:
+def _place(pool: Dataset, labels: list[str | None], tested: list[int]) -> tuple[set[int], set[int]]:
+    """Return the rows that are too like a checked item of the sample to be learned from, and those of the test items.
+
+    A checked item is learned from itself if its class has no other item to learn from.
+    """
+    alike = set(np.flatnonzero(_alike(pool.near_groups(), pool.items["digest"].to_numpy(), tested)).tolist())
+    learned = {label for row, label in enumerate(labels) if label and row not in alike}
+    return alike - set(tested), {row for row in tested if labels[row] in learned}
+
+
+def _split_words(labels: list[str | None], skipped: set[int], tested: list[int], tests: set[int]) -> str:
+    """Return what the test items are, how many checked ones are none, and which classes have none."""
+    said = f"the {len(tests):,} test items are of a random sample, and a person has checked each"
+    if moved := len(tested) - len(tests):
+        said += f"; checked items learned from instead, as their class has no other item to learn from: {moved:,}"
+    kept = {label for row, label in enumerate(labels) if label and row not in skipped}
+    without = sorted(kept - {labels[row] for row in tests})
+    return said + (f"; classes without a test item: {', '.join(map(repr, without))}" if without else "")
+
+
+def _items(
+    pool: Dataset, labels: list[str | None], skipped: set[int], tests: set[int], draft: Draft
+) -> Iterator[RawItem]:
     """Yield the items with their split; those that are left out, or too like a test item, are skipped in the draft."""
-    test = set(tested)
-    alike = _alike(pool.near_groups(), pool.items["digest"].to_numpy(), tested)
-    learned = {label for row, label in enumerate(labels) if label and row not in test and not alike[row]}
     for row, (item, label) in enumerate(zip(pool.items.itertuples(), labels, strict=True)):
         if label is None:
             draft.skip(item.id, "its label is a guess that nobody has checked")
         elif not label:
             draft.skip(item.id, "a person said that it belongs to none of the classes")
-        elif row not in test and alike[row]:
+        elif row in skipped:
             draft.skip(item.id, "it is nearly the same as a test item")
         else:
-            given = "test" if row in test and label in learned else "train"  # a class needs an item to learn from
+            given = "test" if row in tests else "train"
             if pool.modality == "image":
                 yield RawItem(item.id, label, given, read=file_reader(pool.folder / item.path))
             else:
