@@ -69,7 +69,14 @@ def test_the_random_sample_depends_on_nothing_that_was_guessed_and_holds_no_two_
     before = random_sample(pool).tolist()
     answer(pool, {0: "odd"})
     assert random_sample(pool).tolist() == before
-    assert len(set(pool.items["digest"].iloc[before])) == len(before) == enough(random_sample(pool)) == 20
+    assert len(set(pool.items["digest"].iloc[before])) == len(before) == enough(random_sample(pool), {}) == 20
+
+
+def test_items_of_no_class_are_not_waited_for():
+    assert enough(range(20), {}) == 20
+    assert enough(range(20), {3: LEAVE_OUT, 4: "odd"}) == 19
+    assert enough(range(40), {3: LEAVE_OUT}) == 20
+    assert enough(range(2), {0: LEAVE_OUT, 1: LEAVE_OUT}) == 1, "with nothing to test on nothing can go on"
 
 
 def test_only_the_first_of_the_sample_without_a_gap_are_a_random_sample(pool):

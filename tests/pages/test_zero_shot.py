@@ -110,7 +110,7 @@ def test_only_checked_items_of_the_random_sample_become_test_items(sorted_: AppT
     while app.button(key="zero_use").disabled:
         app.button(key="zero_all").click().run()
     done = len(checked(sample, answers(dataset).labels))
-    assert done >= enough(sample)
+    assert done >= enough(sample, answers(dataset).labels)
     app.segmented_control(key="zero_order").set_value("random").run()
     assert not {int(str(button.key).removeprefix("zero_right_")) for button in app.button
                 if "zero_right_" in str(button.key)} & set(map(int, sample))  # fmt: skip
@@ -128,7 +128,10 @@ def test_only_checked_items_of_the_random_sample_become_test_items(sorted_: AppT
     assert "test labels are guesses of zero-shot that nobody has checked" in page_text(app)
     app.button(key="zero_back").click().run()
     assert session.current().dataset == dataset.fingerprint
-    assert f"{done} checked, at least {enough(sample)} needed" in app.get("progress")[0].proto.text
+    assert (
+        f"{done} checked, at least {enough(sample, answers(dataset).labels)} needed"
+        in app.get("progress")[0].proto.text
+    )
 
 
 def test_an_item_of_the_sample_that_was_passed_over_holds_up_those_after_it(sorted_: AppTest) -> None:

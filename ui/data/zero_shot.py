@@ -147,7 +147,7 @@ def _counts(question: Question, guessed: np.ndarray, labels: dict[int, str]) -> 
 def _go_on(dataset: Dataset, question: Question, labels: dict[int, str], sample: np.ndarray) -> None:
     """Offer to make a labelled data set, once enough of the random sample is checked."""
     tested = answers.checked(sample, labels)
-    checked, needed = len(tested), answers.enough(sample)
+    checked, needed = len(tested), answers.enough(sample, labels)
     text = f"Random sample for testing: {checked:,} checked, at least {needed:,} needed"
     st.progress(min(1.0, checked / max(1, needed)), text=text)
     st.caption(

@@ -84,6 +84,10 @@ def checked(sample: Sequence[int] | np.ndarray, labels: dict[int, str]) -> list[
     return [row for row in answered if labels[row] != LEAVE_OUT]
 
 
-def enough(sample: np.ndarray) -> int:
-    """Return how many items of the random sample must be checked before a model can be measured on them."""
-    return min(SAMPLE_LEAST, len(sample))
+def enough(sample: Sequence[int] | np.ndarray, labels: dict[int, str]) -> int:
+    """Return how many items of the random sample must have a class before a model can be measured on them.
+
+    Items that are of no class cannot be waited for in a sample that is not larger.
+    """
+    without = sum(labels.get(int(row)) == LEAVE_OUT for row in sample)
+    return max(1, min(SAMPLE_LEAST, len(sample) - without))

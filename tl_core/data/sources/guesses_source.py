@@ -43,9 +43,10 @@ def _load(source: str, workspace: Workspace, options: ImportOptions, progress: O
     named = {row: label for row, label in answers(pool).labels.items() if label in ("", *question.classes)}
     sample = random_sample(pool)
     tested = checked(sample, named)
-    if len(tested) < enough(sample):
+    needed = enough(sample, named)
+    if len(tested) < needed:
         raise DataError(
-            f"{len(tested):,} items of the random sample are checked, and {enough(sample):,} are needed.",
+            f"{len(tested):,} items of the random sample are checked, and {needed:,} are needed.",
             "They become the test items: without them nothing could be measured.",
         )
     unnamed = [None if only_checked else question.classes[index] for index in guesses]
