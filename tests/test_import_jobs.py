@@ -148,7 +148,7 @@ def test_an_import_that_is_cancelled_when_its_data_set_is_whole_is_done(workspac
     discard = background.delete_upload
 
     def late(*arguments: object) -> None:
-        import_worker._end(signal.SIGTERM, None)
+        background.end_work(import_worker._COMPLETE)
         discard(*arguments)
 
     monkeypatch.setattr(import_jobs, "start_process", import_worker.work)

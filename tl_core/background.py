@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tl_core.runs import process
@@ -50,6 +51,27 @@ def start_process(module: str, folder: Path) -> None:
         )
     write_owner(folder, child.pid)
     threading.Thread(target=child.wait, name=f"job-{child.pid}", daemon=True).start()
+
+
+def carry_out(work: Callable[[Path], None], complete: threading.Event | None = None) -> None:
+    """Do the work of a job in this process, in the folder that the command line names; SIGTERM ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: end_work(complete))
+    process.lower_priority()
+    folder = Path(sys.argv[1]).resolve()
+    write_owner(folder, os.getpid())
+    work(folder)
+
+
+def end_work(complete: threading.Event | None = None) -> None:
+    """End by SystemExit, so that every `finally` runs and nothing incomplete stays; not once `complete` is set.
+
+    An Exception would not do: the picture decoder takes any Exception for a damaged picture. A second signal changes
+    nothing.
+    """
+    if complete is None or not complete.is_set():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise SystemExit
 
 
 def write_owner(folder: Path, pid: int) -> None:

@@ -1,20 +1,17 @@
 """`python -m tl_core.fetch_worker FOLDER`: bring one backbone, and report progress to the folder."""
 
 import os
-import signal
 import sys
 import time
 import traceback
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 
 from tl_core import background, fetch_jobs
 from tl_core.backbones.acquire import TEXT, leaf_of, make_ready, offer_of
 from tl_core.backbones.hub.meter import DownloadProgress
 from tl_core.errors import DownloadCancelled, GraftError, UnnamedNetwork
 from tl_core.fetch_jobs import FetchRequest, FetchState, Status
-from tl_core.runs import process
 from tl_core.types import load
 from tl_core.workspace import Workspace, read_json, read_value
 
@@ -81,18 +78,7 @@ class _Report:
         self.write(stage="proving", done=self.state.total, speed=0.0)
 
 
-def _end(number: int, frame: FrameType | None) -> None:
-    """End by SystemExit, so that every `finally` runs. A second signal changes nothing."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise SystemExit
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _end)
-    process.lower_priority()
-    place = Path(sys.argv[1]).resolve()
-    background.write_owner(place, os.getpid())
-    work(place)
+    background.carry_out(work)
     sys.stderr.flush()
     os._exit(0)  # everything is written; taking the libraries down would take seconds, and a person waits for a cancel

@@ -1,14 +1,10 @@
 """`python -m tl_core.import_worker FOLDER`: do one import in a process of its own and report progress to the folder."""
 
-import os
 import shutil
-import signal
-import sys
 import threading
 import time
 import traceback
 from pathlib import Path
-from types import FrameType
 
 from tl_core import background, import_jobs
 from tl_core.backbones.reading import profile_for
@@ -18,7 +14,6 @@ from tl_core.data.sources import import_data, preview_source
 from tl_core.data.unlabelled import import_unlabelled
 from tl_core.errors import GraftError
 from tl_core.import_jobs import ImportRequest, ImportState
-from tl_core.runs import process
 from tl_core.types import dump, load
 from tl_core.workspace import Workspace, read_json, write_json
 
@@ -104,21 +99,5 @@ def _progress_writer(folder: Path) -> OnProgress:
     return progress
 
 
-def _end(number: int, frame: FrameType | None) -> None:
-    """End by SystemExit, so that every `finally` runs and nothing incomplete stays. A second signal changes nothing.
-
-    An Exception would not do: the picture decoder takes any Exception for a damaged picture.
-    """
-    if _COMPLETE.is_set():
-        return
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise SystemExit
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _end)
-    process.lower_priority()
-    place = Path(sys.argv[1]).resolve()
-    background.write_owner(place, os.getpid())
-    work(place)
+    background.carry_out(work, _COMPLETE)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.backbones.tiny_checkpoints import SIZES
-from tl_core.backbones import trial
+from tl_core.backbones import memory, trial
 from tl_core.backbones.catalogue import registered
 from tl_core.backbones.spec import BACKBONES, BackboneSpec
 from tl_core.backbones.speed import measure_speed, read_speed
@@ -70,7 +70,7 @@ def test_a_ready_backbone_is_measured_as_it_is(workspace: Workspace):
 
 
 def test_a_network_fits_where_a_training_takes_half_the_free_memory_at_most(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(trial, "free_memory", lambda: 32_000)
+    monkeypatch.setattr(memory, "free_memory", lambda: 32_000)
     assert [trial.fits(count) for count in (999, 1000)] == [True, False]
     monkeypatch.undo()
-    assert 10**6 < trial.free_memory() < 10**15
+    assert 10**6 < memory.free_memory() < 10**15

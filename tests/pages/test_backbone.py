@@ -17,7 +17,7 @@ from tests.hub_server import Fault, Hub, Repo
 from tests.pages import scripted
 from tests.pages.conftest import DROPPED, PAGES, page_text, upload, zip_bytes
 from tl_core import background, fetch_jobs
-from tl_core.backbones import fetched, name_list, trial
+from tl_core.backbones import fetched, memory, name_list, trial
 from tl_core.backbones.acquire import make_ready, remove
 from tl_core.backbones.name_list import NameList, Network
 from tl_core.backbones.spec import BACKBONES
@@ -349,7 +349,7 @@ def test_time_and_memory_are_shown_before_the_download(app, workspace, tiny_imag
 
 
 def test_what_is_too_large_says_what_it_takes(app, workspace, tiny_texts, monkeypatch) -> None:
-    monkeypatch.setattr(trial, "free_memory", lambda: 16 * 10**9)
+    monkeypatch.setattr(memory, "free_memory", lambda: 16 * 10**9)
     opened(app, tiny_texts, GATED)
     assert "graphics card with about 19.8 GB" in page_text(app)
     assert not [state for state in RunStore(workspace).list() if state.kind == "speed"]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tl_core.backbones.hub.selection import BIOVIL_T, OPEN_CLIP, OPEN_CLIP_WEIGHTS, PRITHVI
 from tl_core.backbones.spec import ImageInput
 from tl_core.backbones.weight_files import Tensors, weight_files
 from tl_core.errors import BackboneError
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
     import torch
 
 State = Mapping[str, "torch.Tensor"]
-OPEN_CLIP = "open_clip_config.json"
-OPEN_CLIP_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
-BIOVIL_T = "biovil_t_image_model_proj_size_128.pt"
-PRITHVI = re.compile(r"Prithvi_EO_V2_\w+\.pt")
 BANDS = ("B04", "B03", "B02")
 """Red, green and blue, as Sentinel-2 numbers its bands."""
 WHITE = 2000.0

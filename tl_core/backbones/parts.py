@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tl_core.backbones.layouts import BIOVIL_T, OPEN_CLIP, plain_tensors, prithvi_settings
+from tl_core.backbones.hub.selection import BIOVIL_T, OPEN_CLIP
+from tl_core.backbones.layouts import plain_tensors, prithvi_settings
 from tl_core.backbones.provenance import TEXT
 from tl_core.backbones.recipes import Recipe, library_config, read_recipe
 from tl_core.backbones.weight_files import Tensors

@@ -3,9 +3,9 @@
 Random weights cost the same time and memory as pretrained ones.
 """
 
-import os
 from pathlib import Path
 
+from tl_core.backbones import memory
 from tl_core.backbones.catalogue import LIBRARIES, find_backbone, spec_of
 from tl_core.backbones.network_card import Card
 from tl_core.backbones.provenance import Provenance
@@ -16,7 +16,6 @@ from tl_core.workspace import Workspace, file_name, read_value, write_value
 
 PEAK = 16
 """Bytes a parameter that a training takes without what it keeps of the items: weights, gradients, two moments."""
-_GROUP = Path("/sys/fs/cgroup")
 SHARE = 0.5
 """Share of the free memory that a trial may take."""
 
@@ -52,20 +51,7 @@ def measurable(workspace: Workspace, name: str) -> BackboneSpec:
 
 def fits(parameters: int) -> bool:
     """Return whether a network of that many parameters can be trained comfortably in the memory that is free now."""
-    return PEAK * parameters < SHARE * free_memory()
-
-
-def free_memory() -> int:
-    """Return the bytes of memory that are available now, here or in this container; else half of all there are."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):
-        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    try:
-        return min(free, int((_GROUP / "memory.max").read_text()) - int((_GROUP / "memory.current").read_text()))
-    except (OSError, ValueError):  # no container, or one without a limit
-        return free
+    return PEAK * parameters < SHARE * memory.free_memory()
 
 
 def _known(workspace: Workspace, name: str) -> BackboneSpec | None:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from tl_core.advice.rules import advise, task_info_for
-from tl_core.backbones import trial
+from tl_core.backbones import memory, trial
 from tl_core.backbones.catalogue import LIBRARIES
 from tl_core.backbones.spec import BackboneSpec
 from tl_core.backbones.speed import read_speed
@@ -82,7 +82,7 @@ def _table(spec: BackboneSpec, dataset: Dataset, name: str) -> None:
     speed = read_speed(session.workspace(), name)
     advice = advise(profile, spec, None, speed)
     info = task_info_for(profile, spec, None, speed)
-    free = trial.free_memory()
+    free = memory.free_memory()
     rows = [*HEADER]
     for card in advice.cards:
         strategy = STRATEGIES[card.strategy]
@@ -107,7 +107,7 @@ def _memory(estimate: Estimate, free: int) -> str:
 
 def _too_large(spec: BackboneSpec) -> None:
     """Say what a network takes that cannot be tried here, from its parameters alone."""
-    free = trial.free_memory()
+    free = memory.free_memory()
     rows = [*HEADER]
     rows += [
         f"| {STRATEGIES[name].title} | not measured | more than {words.size(each * spec.parameters)} |"

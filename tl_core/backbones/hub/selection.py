@@ -8,12 +8,12 @@ from tl_core.errors import BackboneError
 
 CONFIG = "config.json"
 OPEN_CLIP = "open_clip_config.json"
-_OF_THEIR_OWN = re.compile(
-    r"open_clip_model\.safetensors|open_clip_pytorch_model\.bin|Prithvi_EO_V2_\w+\.pt|biovil_t_image_model_\w+\.pt"
-)
-"""Weights in layouts of their own that are known (`tl_core.backbones.layouts`)."""
-_BESIDE = "biovil_t_image_model_proj_size_128.pt"
+OPEN_CLIP_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+PRITHVI = re.compile(r"Prithvi_EO_V2_\w+\.pt")
+BIOVIL_T = "biovil_t_image_model_proj_size_128.pt"
 """The part for pictures of a model whose part for texts is stored in the usual way."""
+_OF_THEIR_OWN = re.compile("|".join([*map(re.escape, (*OPEN_CLIP_WEIGHTS, BIOVIL_T)), PRITHVI.pattern]))
+"""Weights in layouts of their own that are known (`tl_core.backbones.layouts`)."""
 _COMPANIONS = re.compile(
     r"config\.json|open_clip_config\.json|(preprocessor|processor|image_processor|sentence_bert)_config\.json|"
     r"tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json|"
@@ -64,7 +64,7 @@ def is_weights(path: str) -> bool:
 
 def _weights(top: dict[str, RepoFile]) -> tuple[RepoFile, ...]:
     """Return one set of weights: a file, or an index with all of its shards; nothing where there is none."""
-    beside = (top[_BESIDE],) if _BESIDE in top else ()
+    beside = (top[BIOVIL_T],) if BIOVIL_T in top else ()
     usual = _usual(top)
     if usual or beside:
         return (*usual, *beside)
