@@ -7,6 +7,8 @@ import traceback
 from pathlib import Path
 
 from tl_core import background, import_jobs
+from tl_core.advice.defaults import default_backbone
+from tl_core.backbones.catalogue import find_backbone
 from tl_core.backbones.reading import profile_for
 from tl_core.data.dataset import Dataset
 from tl_core.data.options import OnProgress
@@ -81,7 +83,7 @@ def _import(request: ImportRequest, workspace: Workspace, progress: OnProgress) 
 def _make_profile(dataset: Dataset, progress: OnProgress) -> None:
     """Make and store the profile, so that the page that shows it need not wait."""
     try:
-        profile_for(dataset, progress=progress)
+        profile_for(dataset, find_backbone(default_backbone(dataset)[0]), progress)
     except Exception:
         traceback.print_exc()
 

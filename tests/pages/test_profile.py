@@ -39,3 +39,13 @@ def test_a_rerun_reads_nothing_of_the_data_set_again(app: AppTest, workspace: Wo
     monkeypatch.setattr("tl_core.data.profile.count_classes", None)
     app.run()
     assert not app.exception
+
+
+def test_the_words_of_texts_are_judged_by_the_backbone_that_would_be_recommended(app: AppTest) -> None:
+    """Before one is chosen: an English backbone's trouble with German is no trouble of the data."""
+    rows = [f"Der Besuch am Tag {i} war sehr {('angenehm', 'unfreundlich')[i % 2]} gewesen" for i in range(40)]
+    table = "text,label\n" + "\n".join(f"{row},{('gut', 'schlecht')[i % 2]}" for i, row in enumerate(rows))
+    upload(app, "besuche.csv", table.encode())
+    app.button(key="data_import").click().run()
+    assert "40" in page_text(app)
+    assert "does not know many words" not in page_text(app)

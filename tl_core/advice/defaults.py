@@ -25,7 +25,7 @@ def default_backbone(dataset: Dataset) -> tuple[str, Reason]:
     """Return the backbone to begin with for a data set, and why; a pair of them for pictures with texts."""
     chosen = [_default(part, dataset) for part in dataset.parts]
     reasons = [why for _, why in chosen]
-    why = Reason(" ".join(each.text for each in reasons), "; ".join(each.source for each in reasons))
+    why = Reason(" ".join(reason.text for reason in reasons), "; ".join(reason.source for reason in reasons))
     return JOIN.join(name for name, _ in chosen), why
 
 

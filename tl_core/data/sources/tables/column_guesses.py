@@ -169,7 +169,7 @@ def _clash(columns: TableColumns) -> str:
 def _guess_finding(columns: TableColumns) -> Finding:
     if columns.label_sure == "unclear":
         named = " or ".join(map(repr, (columns.label, *columns.label_others)))
-        return Finding("warn", "label-unclear", f"The label could be in the column {named}.", "Check which one it is.")
+        return Finding("warn", "label-unclear", f"The label could be in the column {named}.", "Say which one it is.")
     if columns.label_columns:
         kind = "a label; each row has exactly one" if columns.one_of else "a label; a row may have several"
         named = ", ".join(columns.label_columns[:5]) + (", ..." if len(columns.label_columns) > 5 else "")
